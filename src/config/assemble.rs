@@ -1,0 +1,168 @@
+//! From the merged tree to the settings the program works with. Every value has been checked on its
+//! way in; what is read here under a wrong name would be silently unset, so a test says every key of
+//! the vocabulary and looks whether the settings change. Pure.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::key::join;
+use super::kind::Value;
+use super::settings::{
+    App, FailurePolicy, Handler, HandlerKind, Http, Lifecycle, Log, LogFormat, LogLevel, Settings, SignalScope,
+};
+use super::tree::Tree;
+use crate::signal::Signal;
+
+/// The settings of a tree without mistakes.
+pub(super) fn settings(tree: &Tree) -> Settings {
+    let root = At { tree, path: String::new() };
+    let lifecycle = |hook: &str| -> Vec<Handler> {
+        let handlers = tree.tables(&format!("lifecycle.{hook}"));
+        let named = handlers.into_iter().enumerate();
+        named.filter_map(|(index, path)| handler(&At { tree, path }, format!("{hook}[{index}]"))).collect()
+    };
+    Settings {
+        termination_grace_period: root.seconds("terminationGracePeriodSeconds"),
+        termination_message_path: root.text("terminationMessagePath").map(PathBuf::from),
+        subreaper: root.bool("subreaper"),
+        app: app(&root.table("app")),
+        http: http(&root.table("http")),
+        lifecycle: Lifecycle {
+            pre_start: lifecycle("preStart"),
+            post_start: lifecycle("postStart"),
+            pre_stop: lifecycle("preStop"),
+            post_stop: lifecycle("postStop"),
+        },
+        log: log(&root.table("log")),
+    }
+}
+
+fn app(at: &At<'_>) -> App {
+    let exit_code = |text: &str| text.parse::<u8>().ok();
+    App {
+        command: at.words("command"),
+        stop_signal: at.signal("stopSignal"),
+        stop_signals: at.list("stopSignals").map(|list| list.iter().filter_map(as_signal).collect()),
+        signals: at.pairs("signals").filter_map(|(name, value)| Some((name.parse().ok()?, as_signal(value)))).collect(),
+        signal_scope: match at.text("signalScope") {
+            Some("ProcessGroup") => SignalScope::ProcessGroup,
+            _ => SignalScope::Process,
+        },
+        exit_codes: at
+            .pairs("exitCodes")
+            .filter_map(|(name, value)| match value {
+                Value::Integer(code) => Some((exit_code(&name)?, u8::try_from(*code).ok()?)),
+                _ => None,
+            })
+            .collect(),
+        stop_is_success: at.bool("stopIsSuccess").unwrap_or_default(),
+    }
+}
+
+fn http(at: &At<'_>) -> Option<Http> {
+    Some(Http { listen: at.text("listen")?.parse().ok()? })
+}
+
+fn handler(at: &At<'_>, position: String) -> Option<Handler> {
+    let exec = at.table("exec");
+    let kind = if exec.is_there() {
+        HandlerKind::Exec { command: exec.words("command") }
+    } else {
+        HandlerKind::Sleep { duration: at.table("sleep").seconds("seconds")? }
+    };
+    Some(Handler {
+        name: at.text("name").map_or(position, str::to_owned),
+        kind,
+        timeout: at.seconds("timeoutSeconds"),
+        failure_policy: match at.text("failurePolicy") {
+            Some("Ignore") => FailurePolicy::Ignore,
+            _ => FailurePolicy::Fail,
+        },
+    })
+}
+
+fn log(at: &At<'_>) -> Log {
+    Log {
+        format: match at.text("format") {
+            Some("Json") => LogFormat::Json,
+            _ => LogFormat::Text,
+        },
+        level: match at.text("level") {
+            Some("Error") => Some(LogLevel::Error),
+            Some("Warn") => Some(LogLevel::Warn),
+            Some("Info") => Some(LogLevel::Info),
+            Some("Debug") => Some(LogLevel::Debug),
+            _ => None,
+        },
+    }
+}
+
+/// A table of the tree and what stands in it.
+struct At<'a> {
+    tree: &'a Tree,
+    path: String,
+}
+
+impl<'a> At<'a> {
+    fn table(&self, name: &str) -> At<'a> {
+        At { tree: self.tree, path: join(&self.path, name) }
+    }
+
+    fn is_there(&self) -> bool {
+        self.tree.get(&self.path).is_some()
+    }
+
+    fn value(&self, name: &str) -> Option<&'a Value> {
+        self.tree.get(&join(&self.path, name)).map(|entry| &entry.value)
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        match self.value(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn bool(&self, name: &str) -> Option<bool> {
+        match self.value(name) {
+            Some(Value::Bool(yes)) => Some(*yes),
+            _ => None,
+        }
+    }
+
+    fn seconds(&self, name: &str) -> Option<Duration> {
+        match self.value(name) {
+            Some(Value::Seconds(time)) => Some(*time),
+            _ => None,
+        }
+    }
+
+    fn signal(&self, name: &str) -> Option<Signal> {
+        self.value(name).and_then(as_signal)
+    }
+
+    fn list(&self, name: &str) -> Option<&'a [Value]> {
+        match self.value(name) {
+            Some(Value::List(list)) => Some(list),
+            _ => None,
+        }
+    }
+
+    fn words(&self, name: &str) -> Vec<OsString> {
+        let words = self.list(name).unwrap_or_default().iter();
+        words.filter_map(|word| if let Value::Text(text) = word { Some(text.into()) } else { None }).collect()
+    }
+
+    fn pairs(&self, name: &str) -> impl Iterator<Item = (String, &'a Value)> {
+        let names = self.tree.names(&join(&self.path, name)).into_iter();
+        names.filter_map(|(name, path)| Some((name, &self.tree.get(&path)?.value)))
+    }
+}
+
+fn as_signal(value: &Value) -> Option<Signal> {
+    match value {
+        Value::Signal(signal) => Some(*signal),
+        _ => None,
+    }
+}

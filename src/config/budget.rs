@@ -1,0 +1,188 @@
+//! The budget of a stop: which stages fit into `terminationGracePeriodSeconds`. Pure. The arithmetic is
+//! that of the state machine, which enforces it; here it is only told beforehand.
+//!
+//! ```text
+//! trigger                                                                    grace
+//!   │◄────────── preStop ──────────►│◄── app ends ──►│◄──── reserve ────────►│
+//!   │                               │ stop signal    │ SIGKILL  postStop exit│ the runtime's SIGKILL
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use super::settings::{Handler, HandlerKind, Settings};
+
+/// For the leftovers, the report and the exit.
+const FINISH: Duration = Duration::from_millis(500);
+
+/// The report and the exit alone.
+const EXIT: Duration = Duration::from_millis(100);
+
+/// What a postStop handler without `timeoutSeconds` is counted as.
+const POST_STOP_DEFAULT: Duration = Duration::from_secs(1);
+
+/// The least a kubelet waits between the stop signal and SIGKILL.
+const APP_SHARE: Duration = Duration::from_secs(2);
+
+/// The stages of a stop, added up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// When each stage must be over; `None`: bookend sets no deadline.
+    pub deadlines: Option<Deadlines>,
+    /// The stages in their order.
+    pub stages: Vec<Stage>,
+    /// What cannot fit, or only just; empty: all is well.
+    pub warnings: Vec<String>,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// `preStop`, `stop`, `postStop`, `finish`.
+    pub stage: &'static str,
+    /// The handler's name, or what happens.
+    pub what: String,
+    /// The longest it may take; `None`: what is left.
+    pub at_most: Option<Duration>,
+    /// When it begins at the latest, counted from the stop's first trigger; `None`: nobody knows.
+    pub begins_by: Option<Duration>,
+    /// Whether all of it falls before its deadline.
+    pub fits: bool,
+}
+
+/// When the stages must be over, counted from the stop's first trigger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// The end of the preStop handlers.
+    pub pre_stop: Duration,
+    /// SIGKILL to an app that is still there.
+    pub kill: Duration,
+    /// The leftovers are gone and the postStop handlers begin.
+    pub post_stop_begin: Duration,
+    /// The end of the postStop handlers.
+    pub post_stop: Duration,
+    /// `terminationGracePeriodSeconds`: the runtime's own SIGKILL.
+    pub grace: Duration,
+}
+
+impl Deadlines {
+    /// The reserve at the end is half a second and the postStop handlers' timeouts (1 s where unset), at
+    /// most half of the grace period; before it the app has two seconds, at most a quarter.
+    pub fn of(grace: Duration, post_stop: &[Handler]) -> Deadlines {
+        let handlers = post_stop.iter().map(|handler| handler.timeout.unwrap_or(POST_STOP_DEFAULT));
+        let handlers = handlers.fold(Duration::ZERO, Duration::saturating_add);
+        let reserve = FINISH.saturating_add(handlers).min(grace / 2);
+        let exit = EXIT.min(reserve / 4);
+        let kill = grace.saturating_sub(reserve);
+        let post_stop = grace.saturating_sub(exit);
+        Deadlines {
+            pre_stop: kill.saturating_sub(APP_SHARE.min(grace / 4)),
+            kill,
+            post_stop_begin: post_stop.saturating_sub(handlers.min(reserve.saturating_sub(exit))),
+            post_stop,
+            grace,
+        }
+    }
+}
+
+/// The longest a handler may take, if anything but the budget limits it.
+fn limit(handler: &Handler) -> Option<Duration> {
+    let own = match &handler.kind {
+        HandlerKind::Sleep { duration } => Some(*duration),
+        HandlerKind::Exec { .. } => None,
+    };
+    match (own, handler.timeout) {
+        (Some(own), Some(timeout)) => Some(own.min(timeout)),
+        (own, timeout) => own.or(timeout),
+    }
+}
+
+impl Budget {
+    /// Adds up the stages of a stop.
+    pub fn of(settings: &Settings) -> Budget {
+        let hooks = &settings.lifecycle;
+        let deadlines = settings.termination_grace_period.map(|grace| Deadlines::of(grace, &hooks.post_stop));
+        let mut budget = Budget { deadlines, stages: Vec::new(), warnings: Vec::new() };
+        let signal_by =
+            budget.handlers("preStop", &hooks.pre_stop, Some(Duration::ZERO), deadlines.map(|d| d.pre_stop));
+        let what = match settings.app.stop_signal {
+            Some(signal) => format!("{signal} to the app"),
+            None => "stop signal to the app".to_owned(),
+        };
+        budget.stage("stop", &what, None, signal_by);
+        budget.stage("stop", "SIGKILL if it is still there", Some(Duration::ZERO), deadlines.map(|d| d.kill));
+        let begin = deadlines.map(|d| d.post_stop_begin);
+        budget.handlers("postStop", &hooks.post_stop, begin, deadlines.map(|d| d.post_stop));
+        let exit = deadlines.map(|d| d.grace.saturating_sub(d.post_stop));
+        budget.stage("finish", "report and exit", exit, deadlines.map(|d| d.post_stop));
+        budget
+    }
+
+    fn stage(&mut self, stage: &'static str, what: &str, at_most: Option<Duration>, begins_by: Option<Duration>) {
+        self.stages.push(Stage { stage, what: what.to_owned(), at_most, begins_by, fits: true });
+    }
+
+    /// The handlers of one hook, one after another; when the last is over at the latest.
+    fn handlers(
+        &mut self,
+        stage: &'static str,
+        handlers: &[Handler],
+        begin: Option<Duration>,
+        deadline: Option<Duration>,
+    ) -> Option<Duration> {
+        let mut at = begin;
+        for handler in handlers {
+            let at_most = limit(handler);
+            let counted = if stage == "postStop" { at_most.or(Some(POST_STOP_DEFAULT)) } else { at_most };
+            let end = at.zip(counted).map(|(at, time)| at.saturating_add(time));
+            let late = end.zip(deadline).filter(|(end, deadline)| end > deadline);
+            if let Some((end, deadline)) = late {
+                self.warnings.push(format!(
+                    "{stage} {} may need until {} and is ended at {}",
+                    handler.name,
+                    seconds(end),
+                    seconds(deadline)
+                ));
+            }
+            self.stages.push(Stage { stage, what: handler.name.clone(), at_most, begins_by: at, fits: late.is_none() });
+            // What does not fit is ended at the deadline.
+            at = match (end, deadline) {
+                (Some(end), Some(deadline)) => Some(end.min(deadline)),
+                (end, deadline) => end.or(deadline),
+            };
+        }
+        at
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.deadlines {
+            Some(deadlines) => {
+                writeln!(f, "a stop may take {} (terminationGracePeriodSeconds)", seconds(deadlines.grace))?;
+            }
+            None => writeln!(
+                f,
+                "terminationGracePeriodSeconds is not set: bookend never kills; \
+                 the runtime does (Kubernetes after 30 s, Docker after 10 s, where nothing else is said)"
+            )?,
+        }
+        let width = self.stages.iter().map(|stage| stage.what.chars().count()).max().unwrap_or_default().max(4);
+        writeln!(f, "{:<9} {:<width$} {:>12} {:>14}  fits", "stage", "what", "begins by", "takes at most")?;
+        for stage in &self.stages {
+            let from = stage.begins_by.map_or_else(|| "?".to_owned(), seconds);
+            let takes = stage.at_most.map_or_else(|| "what is left".to_owned(), seconds);
+            let fits = if stage.fits { "yes" } else { "NO" };
+            writeln!(f, "{:<9} {:<width$} {from:>12} {takes:>14}  {fits}", stage.stage, stage.what)?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    let tenths = time.as_millis() / 100;
+    if tenths.is_multiple_of(10) { format!("{} s", tenths / 10) } else { format!("{}.{} s", tenths / 10, tenths % 10) }
+}

@@ -1,0 +1,241 @@
+//! What a mistake probably meant: misspelt keys, keys of another table, and words of a Pod spec that
+//! are said differently here. Pure; reads the vocabulary only.
+
+use toml::de::DeValue;
+
+use super::key::{Key, Shape, walk};
+use super::kind::{Kind, Value};
+use super::vocabulary::ROOT;
+
+/// Help for a key that its table does not have.
+pub(super) fn unknown_key(table: &str, keys: &'static [Key], name: &str) -> Vec<String> {
+    let mut help = Vec::new();
+    if let Some(said) = explained(table, name) {
+        help.push(said.to_owned());
+    } else if let Some(key) = keys.iter().find(|key| folded(key.name) == folded(name)) {
+        help.push(format!("did you mean {:?}? keys are spelled as in a Pod spec", key.name));
+    } else if let Some(near) = nearest(name, keys.iter().map(|key| key.name)) {
+        help.push(format!("did you mean {near:?}?"));
+    } else if let Some(path) = elsewhere(name) {
+        help.push(format!("there is {path}"));
+    }
+    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+    help.push(format!("accepted here: {}", names.join(", ")));
+    help
+}
+
+/// The word closest to a misspelt one, if one is close enough to be meant.
+pub(super) fn nearest<'a>(said: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A third of the word may be wrong, as rustc allows it. Longer texts are no misspelt keys.
+    let said_folded = folded(said);
+    if said_folded.chars().count() > 64 {
+        return None;
+    }
+    let limit = (said.chars().count() / 3).max(1);
+    known
+        .map(|word| (distance(&said_folded, &folded(word)), word))
+        .filter(|(d, _)| *d <= limit)
+        .min()
+        .map(|(_, word)| word)
+}
+
+/// What a shape is, in words.
+pub(super) fn shape(shape: Shape) -> String {
+    match shape {
+        Shape::One(kind) => kind.accepts(),
+        Shape::List(Kind::Text) => "a list of strings like [\"program\", \"argument\"]".to_owned(),
+        Shape::List(kind) => format!("a list, each {}", kind.accepts()),
+        Shape::Map { .. } => "a table like { name = value }".to_owned(),
+        Shape::Table(_) => "a table".to_owned(),
+        Shape::Tables(_) => "a table or a list of tables".to_owned(),
+    }
+}
+
+/// Help where a table is needed and something else stands.
+pub(super) fn instead_of_table(path: &str, keys: &'static [Key], found: &DeValue<'_>) -> Vec<String> {
+    let last = path.rsplit('.').next().unwrap_or_default();
+    // `sleep = 5` and `exec = ["a"]` mean the one key their table needs.
+    let fits = keys.iter().find(|key| match (key.shape, found) {
+        (Shape::One(kind), value) => kind.read(value).is_ok() && key.name != "name",
+        (Shape::List(_), DeValue::Array(_)) => true,
+        _ => false,
+    });
+    let mut help: Vec<String> = fits.iter().map(|key| format!("did you mean {last}.{} = ...?", key.name)).collect();
+    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+    help.push(format!("accepted here: {}", names.join(", ")));
+    help
+}
+
+/// Help where a list or a table of names is needed and something else stands.
+pub(super) fn instead_of_list(path: &str, found: &DeValue<'_>) -> Vec<String> {
+    match found {
+        DeValue::String(_) if path.ends_with("command") => {
+            vec!["there is no shell in between; with one: [\"/bin/sh\", \"-c\", \"...\"]".to_owned()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Help where a scalar is needed and something else stands.
+pub(super) fn instead_of_scalar(path: &str, kind: Kind, found: &DeValue<'_>) -> Vec<String> {
+    match (kind, found) {
+        (Kind::Choice(words), DeValue::String(said)) => {
+            nearest(said, words.iter().copied()).map(|word| format!("did you mean {word:?}?")).into_iter().collect()
+        }
+        (Kind::Seconds | Kind::Timeout, DeValue::String(said)) => {
+            let digits = said.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim();
+            match digits.parse::<f64>() {
+                Ok(number) if matches!(said.trim_start_matches(digits).trim(), "" | "s") => {
+                    vec![format!("a number without quotes and unit: {} = {number}", last(path))]
+                }
+                Ok(_) => vec!["a number of seconds, without quotes and unit".to_owned()],
+                Err(_) => Vec::new(),
+            }
+        }
+        (Kind::Bool, DeValue::String(said)) if matches!(said.as_ref(), "true" | "false") => {
+            vec![format!("without quotes: {} = {said}", last(path))]
+        }
+        (Kind::Integer { .. }, DeValue::String(said)) if said.parse::<i64>().is_ok() => {
+            vec![format!("without quotes: {} = {said}", last(path))]
+        }
+        (Kind::Address, DeValue::String(said)) if said.starts_with(':') => {
+            vec![format!("for every address: \"0.0.0.0{said}\" or \"[::]{said}\"")]
+        }
+        (Kind::Address, DeValue::String(said)) if said.bytes().all(|b| b.is_ascii_digit()) => {
+            vec![format!("for every address: \"0.0.0.0:{said}\" or \"[::]:{said}\"")]
+        }
+        (Kind::Text, found) if matches!(kind.read(found), Err(_) | Ok(Value::Text(_))) && is_number(found) => {
+            vec!["a string stands in quotes".to_owned()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or_default()
+}
+
+fn is_number(found: &DeValue<'_>) -> bool {
+    matches!(found, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_))
+}
+
+/// Words that a Pod spec, a Dockerfile or a peer knows and that are said differently here: the table
+/// they may stand in (`*`: any), the word, the answer.
+fn explained(table: &str, name: &str) -> Option<&'static str> {
+    let last = last(table);
+    let place = last.split('[').next().unwrap_or_default();
+    EXPLAINED.iter().find(|(t, words, _)| (*t == "*" || *t == place) && words.contains(&name)).map(|(_, _, said)| *said)
+}
+
+const EXPLAINED: &[(&str, &[&str], &str)] = &[
+    ("", &["command", "args", "cmd", "entrypoint"], "the app's program and arguments are one list: app.command"),
+    (
+        "",
+        &["apiVersion", "kind", "metadata", "spec", "containers", "initContainers", "template"],
+        "this is no manifest: lifecycle, the probes and terminationGracePeriodSeconds of one container stand at the top level",
+    ),
+    ("", &["preStart", "postStart", "preStop", "postStop"], "handlers stand in the table lifecycle: lifecycle.preStop"),
+    ("", &["env"], "the app's environment is app.env"),
+    (
+        "",
+        &["stopGracePeriod", "stop_grace_period", "stopTimeout", "timeout", "gracePeriodSeconds"],
+        "the budget of a stop is terminationGracePeriodSeconds",
+    ),
+    ("lifecycle", &["stopSignal", "stop_signal"], "the signal the app gets for a stop is app.stopSignal"),
+    (
+        "lifecycle",
+        &["livenessProbe", "readinessProbe", "startupProbe"],
+        "probes stand at the top level, beside lifecycle",
+    ),
+    ("app", &["args"], "program and arguments are one list: app.command"),
+    (
+        "app",
+        &["lifecycle", "livenessProbe", "readinessProbe", "startupProbe", "terminationGracePeriodSeconds"],
+        "it stands at the top level, not in app",
+    ),
+    ("http", &["port", "address", "host", "bind"], "address and port are one: http.listen = \"0.0.0.0:9797\""),
+    ("*", &["grpc"], "gRPC is not spoken; exec a client of your own"),
+    ("*", &["http"], "as in a Pod spec: httpGet"),
+    ("*", &["tcp"], "as in a Pod spec: tcpSocket"),
+    ("preStart", HANDLER_WORDS.0, HANDLER_WORDS.1),
+    ("postStart", HANDLER_WORDS.0, HANDLER_WORDS.1),
+    ("preStop", HANDLER_WORDS.0, HANDLER_WORDS.1),
+    ("postStop", HANDLER_WORDS.0, HANDLER_WORDS.1),
+    ("*", &["seconds"], "a pause is sleep.seconds, a limit is timeoutSeconds"),
+    ("*", &["timeout", "timeoutSec"], "limits carry their unit: timeoutSeconds"),
+    ("exec", &["args", "cmd"], "program and arguments are one list: exec.command"),
+    (
+        "*",
+        &["runAsUser", "runAsGroup", "securityContext", "uid", "gid"],
+        "user = \"name\", \"uid\", \"uid:gid\" or \"name:group\"",
+    ),
+];
+
+const HANDLER_WORDS: (&[&str], &str) =
+    (&["command", "args"], "a program is exec.command, program and arguments in one list");
+
+/// A key of this name in another table.
+fn elsewhere(name: &str) -> Option<String> {
+    let mut found = None;
+    walk(ROOT, &mut |path, key| {
+        if found.is_none() && folded(key.name) == folded(name) {
+            found = Some(path.to_owned());
+        }
+    });
+    found
+}
+
+/// A name without its spelling: `stop_signal`, `StopSignal` and `stop-signal` are `stopsignal`.
+fn folded(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// How many letters must be changed, added, dropped or swapped with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut last = None;
+    for (i, x) in a.chars().enumerate() {
+        let mut next = Vec::with_capacity(row.len());
+        next.push(i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let at = |r: &[usize], k: usize| r.get(k).copied().unwrap_or(usize::MAX / 2);
+            let mut cost = (at(&row, j) + usize::from(x != *y)).min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
+            let swapped = j > 0 && last == Some(*y) && b.get(j - 1) == Some(&x);
+            if swapped && let Some(two_back) = before.get(j - 1) {
+                cost = cost.min(two_back + 1);
+            }
+            next.push(cost);
+        }
+        before = std::mem::replace(&mut row, next);
+        last = Some(x);
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_word_finds_its_neighbour_and_a_strange_one_none() {
+        let known = ["timeoutSeconds", "failurePolicy", "name", "exec"];
+        let near = |said| nearest(said, known.iter().copied());
+        assert_eq!(near("timeoutSecond"), Some("timeoutSeconds"));
+        assert_eq!(near("tiemoutSeconds"), Some("timeoutSeconds"));
+        assert_eq!(near("exce"), Some("exec"));
+        assert_eq!(near("failure_polcy"), Some("failurePolicy"));
+        assert_eq!(near("banana"), None);
+        assert_eq!(near(""), None);
+        assert_eq!(near(&"x".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn a_swap_of_neighbours_costs_one() {
+        assert_eq!(distance("ab", "ba"), 1);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", ""), 3);
+    }
+}

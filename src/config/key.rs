@@ -1,0 +1,150 @@
+//! What a key of the configuration is: its name, the shape of its value, its default and one line
+//! about it. The vocabulary itself stands in `vocabulary.rs`; everything that has to know which keys
+//! exist (reading, "did you mean", the environment's names, `check`, the schema, the README's
+//! reference) walks these types and nothing else. Pure; depends on nothing of ours.
+
+use super::kind::Kind;
+
+/// One key of a table.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// As a Pod spec spells it: camelCase.
+    pub(super) name: &'static str,
+    /// What its value looks like.
+    pub(super) shape: Shape,
+    /// Whether it must, may or must not stand beside others.
+    pub(super) role: Role,
+    /// The default as TOML text; empty where unset means something of its own, told in `about`.
+    pub(super) default: &'static str,
+    /// One line for the schema and the reference: what it does, with its unit.
+    pub(super) about: &'static str,
+}
+
+/// What a value looks like.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    /// One scalar: also an environment variable with the bare text.
+    One(Kind),
+    /// A list of scalars; a later layer replaces it as a whole.
+    List(Kind),
+    /// A table with names of the user's choice; layers merge by name.
+    Map {
+        /// What the names are.
+        names: Kind,
+        /// What stands on the right.
+        values: Kind,
+    },
+    /// A table with known keys; layers merge by key.
+    Table(&'static [Key]),
+    /// One table or a list of tables; a later layer replaces it as a whole.
+    Tables(&'static [Key]),
+}
+
+/// How a key relates to the others of its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// May be absent.
+    Optional,
+    /// Must be there if the table is.
+    Required,
+    /// Exactly one of the keys with this role must be there: the kinds of a handler.
+    OneOf,
+}
+
+impl Key {
+    /// A key that may be absent.
+    pub(super) const fn new(name: &'static str, shape: Shape, default: &'static str, about: &'static str) -> Key {
+        Key { name, shape, role: Role::Optional, default, about }
+    }
+
+    /// A key its table cannot do without.
+    pub(super) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
+        Key { name, shape, role: Role::Required, default: "", about }
+    }
+
+    /// A kind of handler: one table of its own.
+    pub(super) const fn one_of(name: &'static str, keys: &'static [Key], about: &'static str) -> Key {
+        Key { name, shape: Shape::Table(keys), role: Role::OneOf, default: "", about }
+    }
+}
+
+/// The key of this name in a table.
+pub(super) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
+    keys.iter().find(|key| key.name == name)
+}
+
+/// Calls `visit` with the path of every key, tables before what they hold. Keys inside a list of
+/// tables have the list's path as their parent: `lifecycle.preStop.exec.command`.
+pub(super) fn walk(keys: &'static [Key], visit: &mut dyn FnMut(&str, &'static Key)) {
+    fn descend(prefix: &str, keys: &'static [Key], visit: &mut dyn FnMut(&str, &'static Key)) {
+        for key in keys {
+            let path = join(prefix, key.name);
+            visit(&path, key);
+            if let Shape::Table(inner) | Shape::Tables(inner) = key.shape {
+                descend(&path, inner, visit);
+            }
+        }
+    }
+    descend("", keys, visit);
+}
+
+/// `prefix.name`, with the name quoted where TOML demands it.
+pub(super) fn join(prefix: &str, name: &str) -> String {
+    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let dot = if prefix.is_empty() { "" } else { "." };
+    if bare { format!("{prefix}{dot}{name}") } else { format!("{prefix}{dot}{}", quote(name)) }
+}
+
+/// A TOML basic string.
+pub(super) fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The variable that says the key of this path: `BOOKEND_` and the path in SCREAMING_SNAKE.
+pub(super) fn env_name(path: &str) -> String {
+    let mut name = String::from("BOOKEND_");
+    for c in path.chars() {
+        match c {
+            '.' => name.push('_'),
+            c if c.is_ascii_uppercase() => {
+                name.push('_');
+                name.push(c);
+            }
+            c => name.push(c.to_ascii_uppercase()),
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_names_are_the_key_path_in_screaming_snake() {
+        assert_eq!(env_name("http.listen"), "BOOKEND_HTTP_LISTEN");
+        assert_eq!(env_name("terminationGracePeriodSeconds"), "BOOKEND_TERMINATION_GRACE_PERIOD_SECONDS");
+        assert_eq!(env_name("app.stopSignal"), "BOOKEND_APP_STOP_SIGNAL");
+        assert_eq!(env_name("log.level"), "BOOKEND_LOG_LEVEL");
+    }
+
+    #[test]
+    fn names_that_toml_cannot_write_bare_are_quoted() {
+        assert_eq!(join("app.env", "A_b-1"), "app.env.A_b-1");
+        assert_eq!(join("app.env", "a.b"), "app.env.\"a.b\"");
+        assert_eq!(join("", "\u{1b}"), "\"\\u001B\"");
+    }
+}

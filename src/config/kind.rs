@@ -1,0 +1,228 @@
+//! The kinds of scalars: what each accepts, how it is described, and how a TOML value becomes a
+//! [`Value`] that cannot be impossible any more. A refusal is one sentence without its key path:
+//! `70000 is not a port (1-65535)`. Pure; knows `crate::signal` and the TOML parser's values.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use toml::de::{DeInteger, DeValue};
+
+use super::key::quote;
+use crate::signal::Signal;
+
+/// What one scalar may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Any string without a NUL byte.
+    Text,
+    /// A string that is not empty.
+    Name,
+    /// An absolute path.
+    Path,
+    /// `true` or `false`.
+    Bool,
+    /// Seconds, whole or with a fraction, 0 allowed.
+    Seconds,
+    /// Seconds, whole or with a fraction, more than 0.
+    Timeout,
+    /// A whole number in a range; `what` names it in a refusal.
+    Integer {
+        /// `a port`, `an exit code`.
+        what: &'static str,
+        /// The smallest.
+        min: i64,
+        /// The largest.
+        max: i64,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A signal that can be received: not SIGKILL, SIGSTOP, nor SIGCHLD.
+    Received,
+    /// A signal that can end an app: not SIGSTOP, not SIGCHLD.
+    Stopping,
+    /// Any signal, or `ignore`.
+    SignalOrIgnore,
+    /// An IP address with a port.
+    Address,
+}
+
+/// A value that has been read and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    /// A table was opened.
+    Table,
+    /// A table that says what its parent does: `exec`, `sleep`.
+    Kind,
+    /// One table where a list of tables could stand.
+    Single,
+    /// A list of this many tables.
+    Tables(usize),
+    /// A string.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// Yes or no.
+    Bool(bool),
+    /// A span of time.
+    Seconds(Duration),
+    /// A signal.
+    Signal(Signal),
+    /// `ignore` where a signal could stand.
+    Ignore,
+    /// A list of scalars.
+    List(Vec<Value>),
+    /// Something was said and refused: it is there, and it is already a mistake.
+    Refused,
+}
+
+/// The longest time that can be said: a year. More is a mistake in the unit.
+pub(super) const MAX_SECONDS: u64 = 365 * 24 * 60 * 60;
+
+/// Words of a choice and kinds with a name of their own.
+pub(super) const EXIT_CODE: Kind = Kind::Integer { what: "an exit code", min: 0, max: 255 };
+
+impl Kind {
+    /// What is accepted, for refusals, the schema and the reference.
+    pub(super) fn accepts(self) -> String {
+        match self {
+            Kind::Text => "a string".to_owned(),
+            Kind::Name => "a string that is not empty".to_owned(),
+            Kind::Path => "an absolute path".to_owned(),
+            Kind::Bool => "true or false".to_owned(),
+            Kind::Seconds => format!("seconds, 0 to {MAX_SECONDS}"),
+            Kind::Timeout => format!("seconds, more than 0, at most {MAX_SECONDS}"),
+            Kind::Integer { what, min, max } => format!("{what}, {min}-{max}"),
+            Kind::Choice(words) => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" or "),
+            Kind::Received | Kind::Stopping => "a signal by name or number".to_owned(),
+            Kind::SignalOrIgnore => "a signal by name or number, or \"ignore\"".to_owned(),
+            Kind::Address => "an IP address and a port like \"0.0.0.0:9797\" or \"[::]:9797\"".to_owned(),
+        }
+    }
+
+    /// Whether the bare text of a variable is the value itself and not TOML.
+    pub(super) fn is_text(self) -> bool {
+        !matches!(self, Kind::Bool | Kind::Seconds | Kind::Timeout | Kind::Integer { .. })
+    }
+
+    /// The value, or why it is none.
+    pub(super) fn read(self, found: &DeValue<'_>) -> Result<Value, String> {
+        match self {
+            Kind::Text => Ok(Value::Text(text(self, found)?.to_owned())),
+            Kind::Name => match text(self, found)? {
+                "" => Err("\"\" is empty".to_owned()),
+                name => Ok(Value::Text(name.to_owned())),
+            },
+            Kind::Path => match text(self, found)? {
+                path if path.starts_with('/') => Ok(Value::Text(path.to_owned())),
+                path => Err(format!("{} is not an absolute path", shorten(path))),
+            },
+            Kind::Bool => match found {
+                DeValue::Boolean(yes) => Ok(Value::Bool(*yes)),
+                _ => Err(self.refuse(found)),
+            },
+            Kind::Seconds | Kind::Timeout => self.seconds(found).map(Value::Seconds),
+            Kind::Integer { what, min, max } => match found {
+                DeValue::Integer(number) => integer(number)
+                    .filter(|number| (min..=max).contains(number))
+                    .map(Value::Integer)
+                    .ok_or_else(|| format!("{} is not {what} ({min}-{max})", describe(found))),
+                _ => Err(format!("{} is not {what} ({min}-{max})", describe(found))),
+            },
+            Kind::Choice(words) => match found {
+                DeValue::String(word) if words.contains(&word.as_ref()) => Ok(Value::Text(word.to_string())),
+                _ => Err(format!("{} is not one of {}", describe(found), join_words(words))),
+            },
+            Kind::Received => receivable(signal(found)?).map(Value::Signal),
+            Kind::Stopping => match signal(found)? {
+                Signal::STOP => Err("SIGSTOP freezes a process and never ends it".to_owned()),
+                Signal::CHLD => Err("SIGCHLD ends no process".to_owned()),
+                signal => Ok(Value::Signal(signal)),
+            },
+            Kind::SignalOrIgnore => match found {
+                DeValue::String(word) if word == "ignore" => Ok(Value::Ignore),
+                _ => signal(found).map(Value::Signal).map_err(|why| format!("{why}, or \"ignore\"")),
+            },
+            Kind::Address => match text(self, found)?.parse::<SocketAddr>() {
+                Ok(address) => Ok(Value::Text(address.to_string())),
+                Err(_) => Err(self.refuse(found)),
+            },
+        }
+    }
+
+    fn refuse(self, found: &DeValue<'_>) -> String {
+        format!("{} is not {}", describe(found), self.accepts())
+    }
+
+    fn seconds(self, found: &DeValue<'_>) -> Result<Duration, String> {
+        let seconds = match found {
+            DeValue::Integer(number) => integer(number).and_then(|n| u64::try_from(n).ok()).map(Duration::from_secs),
+            // "nan" and "inf" parse, and `try_from_secs_f64` refuses them.
+            DeValue::Float(number) => number.as_str().parse().ok().and_then(|n| Duration::try_from_secs_f64(n).ok()),
+            _ => None,
+        };
+        let zero_is_fine = self == Kind::Seconds;
+        seconds.filter(|s| *s <= Duration::from_secs(MAX_SECONDS) && (zero_is_fine || !s.is_zero())).ok_or_else(|| {
+            let range = if zero_is_fine { "0 to" } else { "more than 0, at most" };
+            format!("{} is not a number of seconds ({range} {MAX_SECONDS})", describe(found))
+        })
+    }
+}
+
+/// The string, or why it cannot be one: nothing of ours can carry a NUL byte (execve(2), open(2)).
+fn text<'a>(kind: Kind, found: &'a DeValue<'_>) -> Result<&'a str, String> {
+    match found {
+        DeValue::String(text) if text.contains('\0') => Err(format!("{} contains a NUL byte", describe(found))),
+        DeValue::String(text) => Ok(text.as_ref()),
+        _ => Err(kind.refuse(found)),
+    }
+}
+
+fn integer(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn signal(found: &DeValue<'_>) -> Result<Signal, String> {
+    let said = match found {
+        DeValue::String(name) => name.parse::<Signal>(),
+        DeValue::Integer(number) => number.to_string().parse(),
+        other => describe(other).parse(),
+    };
+    said.map_err(|unknown| unknown.to_string())
+}
+
+fn receivable(signal: Signal) -> Result<Signal, String> {
+    if signal.is_uncatchable() {
+        Err(format!("{signal} cannot be caught by any process (signal(7))"))
+    } else if signal == Signal::CHLD {
+        Err("SIGCHLD is bookend's own: it tells that a child has ended".to_owned())
+    } else {
+        Ok(signal)
+    }
+}
+
+/// A value as a mistake shows it: short, quoted, without control characters.
+pub(super) fn describe(found: &DeValue<'_>) -> String {
+    match found {
+        DeValue::String(text) => shorten(text),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(yes) => yes.to_string(),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Array(list) if list.is_empty() => "an empty list".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// `a, b, c` for a sentence.
+pub(super) fn join_words(words: &[&str]) -> String {
+    words.join(", ")
+}
+
+fn shorten(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => quote(&format!("{}...", text.get(..end).unwrap_or_default())),
+        None => quote(text),
+    }
+}

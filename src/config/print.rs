@@ -1,0 +1,101 @@
+//! The effective configuration as TOML that can be read back, each value with where it comes from:
+//! the first half of `bookend check`. Walks the vocabulary, so the order is always the same and what
+//! nobody said is shown with its default. Pure.
+
+use super::key::{Key, Role, Shape, join, quote};
+use super::kind::Value;
+use super::tree::Tree;
+use super::vocabulary::ROOT;
+
+/// The whole tree.
+pub(super) fn toml(tree: &Tree) -> String {
+    let mut out = String::new();
+    lines(tree, &mut out, "", "", ROOT);
+    for key in ROOT {
+        if let Shape::Table(keys) = key.shape {
+            section(tree, &mut out, key.name, keys);
+        }
+    }
+    out
+}
+
+/// A table with a header, if there is anything to say below it.
+fn section(tree: &Tree, out: &mut String, path: &str, keys: &'static [Key]) {
+    let mut body = String::new();
+    lines(tree, &mut body, path, "", keys);
+    // A table whose absence means something ("no listener") is not shown with defaults alone.
+    let needed = keys.iter().any(|key| key.role != Role::Optional);
+    let shown = if needed { tree.get(path).is_some() } else { !body.is_empty() };
+    if shown {
+        out.push_str(&format!("\n[{path}]\n{body}"));
+    }
+    for key in keys {
+        let below = join(path, key.name);
+        if let Shape::Tables(inner) = key.shape {
+            for entry in tree.tables(&below) {
+                let origin = tree.get(&entry).map(|e| format!("  # {}", e.origin)).unwrap_or_default();
+                out.push_str(&format!("\n[[{below}]]{origin}\n"));
+                lines(tree, out, &entry, "", inner);
+            }
+        }
+    }
+}
+
+/// The lines of a table; tables inside are written with dotted keys.
+fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static [Key]) {
+    for key in keys {
+        let below = join(path, key.name);
+        let name = join(dotted, key.name);
+        let entry = tree.get(&below);
+        match key.shape {
+            Shape::One(_) | Shape::List(_) => match entry {
+                Some(entry) => line(out, &name, &value(&entry.value), &entry.origin.to_string()),
+                None if key.default.is_empty() => {}
+                None => line(out, &name, key.default, "default"),
+            },
+            Shape::Map { .. } => {
+                for (said, path) in tree.names(&below) {
+                    if let Some(entry) = tree.get(&path) {
+                        line(out, &join(&name, &said), &value(&entry.value), &entry.origin.to_string());
+                    }
+                }
+            }
+            Shape::Table(inner) => {
+                // At the top level a table has its own header.
+                if !path.is_empty() && entry.is_some() {
+                    lines(tree, out, &below, &name, inner);
+                }
+            }
+            Shape::Tables(_) => {
+                if let Some(entry) = entry
+                    && entry.value == Value::Tables(0)
+                {
+                    line(out, &name, "[]", &entry.origin.to_string());
+                }
+            }
+        }
+    }
+}
+
+fn line(out: &mut String, name: &str, value: &str, origin: &str) {
+    // A file's name may hold anything, a line break too.
+    let origin: String = origin.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    out.push_str(&format!("{name} = {value}  # {origin}\n"));
+}
+
+/// A value as TOML.
+fn value(value: &Value) -> String {
+    match value {
+        Value::Text(text) => quote(text),
+        Value::Integer(number) => number.to_string(),
+        Value::Bool(yes) => yes.to_string(),
+        Value::Seconds(time) if time.subsec_nanos() == 0 => time.as_secs().to_string(),
+        Value::Seconds(time) => time.as_secs_f64().to_string(),
+        Value::Signal(signal) => quote(&signal.to_string()),
+        Value::Ignore => quote("ignore"),
+        Value::List(list) => {
+            format!("[{}]", list.iter().map(self::value).collect::<Vec<_>>().join(", "))
+        }
+        Value::Table | Value::Kind | Value::Single | Value::Tables(_) | Value::Refused => "{}".to_owned(),
+    }
+}

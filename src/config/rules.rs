@@ -1,0 +1,112 @@
+//! Rules about more than one value, checked when every layer is merged: what a table cannot do
+//! without, exactly one kind a handler, no name twice. Pure.
+
+use super::key::{Key, Role, Shape, join};
+use super::kind::Value;
+use super::mistake::Report;
+use super::tree::Tree;
+use super::vocabulary::ROOT;
+
+/// Checks one layer: its lists of handlers stand or fall as a whole, and so do its commands. They are
+/// checked before the merge, because a mistake that a stronger layer hides is still one.
+pub(super) fn check_layer(layer: &Tree, report: &mut Report<'_>) {
+    for key in ROOT {
+        let Shape::Table(hooks) = key.shape else { continue };
+        for hook in hooks {
+            let path = join(key.name, hook.name);
+            if let Shape::Tables(inner) = hook.shape {
+                layer.tables(&path).iter().for_each(|handler| table(layer, report, handler, inner));
+                unique_names(layer, report, &path);
+            }
+        }
+    }
+    for (path, entry) in layer.iter() {
+        if let Value::List(list) = &entry.value
+            && path.ends_with("command")
+        {
+            let message = match list.first() {
+                None => "an empty list names no program",
+                Some(Value::Text(program)) if program.is_empty() => "the program's name is empty",
+                _ => continue,
+            };
+            let help = vec!["accepted: a program and its arguments like [\"/bin/drain\", \"--now\"]".to_owned()];
+            report.mistake(entry.place, path, message.to_owned(), help);
+        }
+    }
+}
+
+/// Checks the merged tree: its tables are put together from several layers.
+pub(super) fn check_merged(tree: &Tree, report: &mut Report<'_>) {
+    table(tree, report, "", ROOT);
+}
+
+/// What must be there, in a table that is there.
+fn table(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]) {
+    if keys.iter().any(|key| key.role == Role::OneOf) {
+        one_kind(tree, report, path, keys);
+    }
+    for key in keys {
+        let below = join(path, key.name);
+        if key.role == Role::Required && tree.get(&below).is_none() {
+            missing(tree, report, path, &below, key.about);
+        }
+        match key.shape {
+            Shape::Table(inner) if tree.get(&below).is_some_and(|entry| entry.value != Value::Refused) => {
+                table(tree, report, &below, inner);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn missing(tree: &Tree, report: &mut Report<'_>, path: &str, below: &str, about: &str) {
+    let Some(entry) = tree.get(path) else { return };
+    // In a text with syntax errors it may be there, unread.
+    if !report.is_broken(entry.place.source) && !tree.is_doubtful(path) {
+        report.mistake(entry.place, below, format!("missing: {about}"), Vec::new());
+    }
+}
+
+fn one_kind(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]) {
+    let kinds: Vec<&str> = keys.iter().filter(|key| key.role == Role::OneOf).map(|key| key.name).collect();
+    let said: Vec<&str> = kinds.iter().copied().filter(|kind| tree.get(&join(path, kind)).is_some()).collect();
+    let accepted = kinds.join(", ");
+    match said.as_slice() {
+        [_] => {}
+        [] => {
+            if let Some(entry) = tree.get(path)
+                && !report.is_broken(entry.place.source)
+                && !tree.is_doubtful(path)
+            {
+                report.mistake(
+                    entry.place,
+                    path,
+                    format!("no handler; exactly one of {accepted} is needed"),
+                    Vec::new(),
+                );
+            }
+        }
+        [first, .., last] => {
+            // The later one is shown: the first was alone until then.
+            let place = said.iter().filter_map(|kind| tree.get(&join(path, kind))).map(|entry| entry.place).max();
+            let count = said.len();
+            let both = if count == 2 { format!("{first} and {last}") } else { said.join(", ") };
+            let message = format!("{count} handlers in one entry ({both}); exactly one of {accepted} is accepted");
+            let help = vec!["handlers that run one after another are entries of a list".to_owned()];
+            report.mistake(place.unwrap_or_default(), path, message, help);
+        }
+    }
+}
+
+/// Records and metrics are found by a handler's name: two of one name in one list cannot be told apart.
+fn unique_names(tree: &Tree, report: &mut Report<'_>, hook: &str) {
+    let mut seen: Vec<&Value> = Vec::new();
+    for handler in tree.tables(hook) {
+        let path = join(&handler, "name");
+        let Some(entry) = tree.get(&path) else { continue };
+        if seen.contains(&&entry.value) {
+            report.mistake(entry.place, &path, "another handler of this list has that name".to_owned(), Vec::new());
+        }
+        seen.push(&entry.value);
+    }
+}

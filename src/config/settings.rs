@@ -1,0 +1,148 @@
+//! What the program needs to know, after every layer has been read, merged and checked. Plain
+//! values with units and meanings already in their types: nothing here can be impossible any more.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::signal::Signal;
+
+/// Everything bookend was told. `Settings::default()` is the zero config mode: a correct init.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// `terminationGracePeriodSeconds`; `None`: bookend never kills the app by itself.
+    pub termination_grace_period: Option<Duration>,
+    /// `terminationMessagePath`: where the last summary goes; `None`: /dev/termination-log.
+    pub termination_message_path: Option<PathBuf>,
+    /// Whether orphans of our descendants come to us although we are not PID 1.
+    pub subreaper: Option<bool>,
+    /// The main process.
+    pub app: App,
+    /// The pod-facing listener; `None`: no listener, no cost.
+    pub http: Option<Http>,
+    /// The handlers before and after the app.
+    pub lifecycle: Lifecycle,
+    /// The log.
+    pub log: Log,
+}
+
+/// `[app]`: the main process.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct App {
+    /// Program and arguments; never empty once `run` starts.
+    pub command: Vec<OsString>,
+    /// `stopSignal`: what the app gets instead of the stop signal that was received.
+    pub stop_signal: Option<Signal>,
+    /// `stopSignals`: what begins a stop; `None`: SIGTERM, SIGINT, SIGQUIT.
+    pub stop_signals: Option<Vec<Signal>>,
+    /// `signals`: rewrite (`Some`) or drop (`None`); signals not named here are forwarded as they are.
+    pub signals: BTreeMap<Signal, Option<Signal>>,
+    /// `signalScope`: who gets forwarded signals.
+    pub signal_scope: SignalScope,
+    /// `exitCodes`: the app's exit code (128+n for a signal) on the left becomes the one on the right.
+    pub exit_codes: BTreeMap<u8, u8>,
+    /// `stopIsSuccess`: a death by the very signal we sent is exit code 0.
+    pub stop_is_success: bool,
+}
+
+/// Who gets a forwarded signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignalScope {
+    /// The main process only.
+    #[default]
+    Process,
+    /// The main process' group.
+    ProcessGroup,
+}
+
+/// `[http]`: the pod-facing listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// `listen`: the address to bind; a kubelet calls the pod's IP, never localhost.
+    pub listen: SocketAddr,
+}
+
+/// `[lifecycle]`: the four lists, each run in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lifecycle {
+    /// Before the app is started.
+    pub pre_start: Vec<Handler>,
+    /// Beside the app, once it is started.
+    pub post_start: Vec<Handler>,
+    /// Before the stop signal.
+    pub pre_stop: Vec<Handler>,
+    /// After the app has ended, for whatever reason.
+    pub post_stop: Vec<Handler>,
+}
+
+/// One handler of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handler {
+    /// `name`; where the file gives none: list and position, `preStop[0]`.
+    pub name: String,
+    /// What it does.
+    pub kind: HandlerKind,
+    /// `timeoutSeconds`; `None`: bounded by the stage's budget only.
+    pub timeout: Option<Duration>,
+    /// `failurePolicy`.
+    pub failure_policy: FailurePolicy,
+}
+
+/// What a handler does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandlerKind {
+    /// `exec`: a program, without a shell.
+    Exec {
+        /// Program and arguments; not empty.
+        command: Vec<OsString>,
+    },
+    /// `sleep`: wait.
+    Sleep {
+        /// `seconds`.
+        duration: Duration,
+    },
+}
+
+/// What a failed handler means for the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum FailurePolicy {
+    /// The stage has failed: what that means depends on the hook.
+    #[default]
+    Fail,
+    /// It is logged; the list goes on.
+    Ignore,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Log {
+    /// `format`.
+    pub format: LogFormat,
+    /// `level`; `None`: info with a configuration, warn without one (as silent as tini).
+    pub level: Option<LogLevel>,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what failed.
+    Error,
+    /// What was worked around.
+    Warn,
+    /// What an operator would retell.
+    Info,
+    /// How it was done.
+    Debug,
+}

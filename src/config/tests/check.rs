@@ -1,0 +1,120 @@
+//! What `bookend check` prints: it can be read back, and the budget adds up.
+
+use std::time::Duration;
+
+use super::*;
+use crate::config::budget::Deadlines;
+
+const NGINX: &str = "terminationGracePeriodSeconds = 30\n\
+    [app]\ncommand = [\"nginx\"]\nsignals = { HUP = \"ignore\" }\n\
+    [[lifecycle.preStop]]\nname = \"pause\"\nsleep.seconds = 3.5\n\
+    [lifecycle.postStop]\nexec.command = [\"a\\\"b\"]\ntimeoutSeconds = 2\n";
+
+#[test]
+fn the_effective_configuration_is_toml_with_origins() {
+    let mut sources = file(NGINX);
+    sources.env = variables(&[("BOOKEND_LOG_LEVEL", "Info")]);
+    assert_eq!(
+        accept(&sources).to_toml(),
+        "terminationGracePeriodSeconds = 30  # bookend.toml:1
+terminationMessagePath = \"/dev/termination-log\"  # default
+
+[app]
+command = [\"nginx\"]  # bookend.toml:3
+stopSignals = [\"SIGTERM\", \"SIGINT\", \"SIGQUIT\"]  # default
+signals.SIGHUP = \"ignore\"  # bookend.toml:4
+signalScope = \"Process\"  # default
+stopIsSuccess = false  # default
+
+[[lifecycle.preStop]]  # bookend.toml:5
+name = \"pause\"  # bookend.toml:6
+sleep.seconds = 3.5  # bookend.toml:7
+failurePolicy = \"Fail\"  # default
+
+[[lifecycle.postStop]]  # bookend.toml:8
+exec.command = [\"a\\\"b\"]  # bookend.toml:9
+timeoutSeconds = 2  # bookend.toml:10
+failurePolicy = \"Fail\"  # default
+
+[log]
+format = \"Text\"  # default
+level = \"Info\"  # BOOKEND_LOG_LEVEL
+"
+    );
+}
+
+#[test]
+fn the_effective_configuration_reads_back_as_itself() {
+    let effective = accept(&file(NGINX));
+    let again = accept(&file(&effective.to_toml()));
+    // Defaults are said in the second: what differs is only whether, never what.
+    assert_eq!(again.settings.lifecycle, effective.settings.lifecycle);
+    assert_eq!(again.to_toml().lines().count(), effective.to_toml().lines().count());
+}
+
+#[test]
+fn check_prints_toml_as_a_whole() {
+    let effective = accept(&file(NGINX));
+    accept(&file(&effective.to_string()));
+    assert!(effective.to_string().contains("# a stop may take 30 s"), "{effective}");
+}
+
+#[test]
+fn a_stop_that_fits_is_told_as_a_table_without_warnings() {
+    let budget = accept(&file(NGINX)).budget();
+    assert_eq!(budget.warnings, Vec::<String>::new());
+    assert_eq!(
+        budget.to_string(),
+        "a stop may take 30 s (terminationGracePeriodSeconds)
+stage     what                            begins by  takes at most  fits
+preStop   pause                                 0 s          3.5 s  yes
+stop      stop signal to the app              3.5 s   what is left  yes
+stop      SIGKILL if it is still there       27.5 s            0 s  yes
+postStop  postStop[0]                        27.9 s            2 s  yes
+finish    report and exit                    29.9 s          0.1 s  yes
+"
+    );
+}
+
+#[test]
+fn a_handler_that_cannot_fit_is_a_warning() {
+    let text = "terminationGracePeriodSeconds = 10\n\
+                [[lifecycle.preStop]]\nname = \"drain\"\nexec.command = [\"a\"]\ntimeoutSeconds = 20\n\
+                [lifecycle.postStop]\nsleep.seconds = 3";
+    let budget = accept(&file(text)).budget();
+    assert_eq!(
+        budget.warnings,
+        [
+            "preStop drain may need until 20 s and is ended at 6.5 s",
+            "postStop postStop[0] may need until 11.9 s and is ended at 9.9 s",
+        ]
+    );
+    assert!(budget.to_string().contains("  NO\n"), "{budget}");
+}
+
+#[test]
+fn a_handler_without_a_limit_takes_what_is_left() {
+    let text = "terminationGracePeriodSeconds = 10\nlifecycle.preStop.exec.command = [\"a\"]";
+    let budget = accept(&file(text)).budget();
+    assert_eq!(budget.warnings, Vec::<String>::new());
+    let (pre_stop, signal) = (&budget.stages[0], &budget.stages[1]);
+    assert_eq!((pre_stop.at_most, pre_stop.begins_by), (None, Some(Duration::ZERO)));
+    assert_eq!(signal.begins_by, Some(Duration::from_millis(7500)));
+}
+
+#[test]
+fn without_a_grace_period_nothing_is_promised() {
+    let budget = accept(&file("lifecycle.preStop.sleep.seconds = 100")).budget();
+    assert_eq!(budget.warnings, Vec::<String>::new());
+    assert!(budget.to_string().starts_with("terminationGracePeriodSeconds is not set"), "{budget}");
+}
+
+#[test]
+fn every_deadline_falls_into_the_grace_period_in_order() {
+    let settings = accept(&file("lifecycle.postStop = { sleep.seconds = 1, timeoutSeconds = 60 }")).settings;
+    for grace in (0..200).map(|n| Duration::from_millis(n * n * 17)) {
+        let d = Deadlines::of(grace, &settings.lifecycle.post_stop);
+        let order = [d.pre_stop, d.kill, d.post_stop_begin, d.post_stop, d.grace];
+        assert!(order.is_sorted(), "{grace:?}: {order:?}");
+    }
+}

@@ -1,0 +1,279 @@
+//! Every refusal, with its exact words.
+
+use super::*;
+
+/// The file has exactly this one mistake.
+#[track_caller]
+fn one(text: &str, sentence: &str) {
+    assert_eq!(sentences(&file(text)), [sentence], "{text}");
+}
+
+#[test]
+fn every_mistake_of_every_source_is_told_at_once() {
+    let sources = Sources {
+        files: vec![
+            document("a.toml", "subreaper = 1\n[app]\nstopSignl = \"SIGQUIT\"\n"),
+            document("b.toml", "subreaper = true\n[log]\nlevel = \"Loud\"\n"),
+        ],
+        env: variables(&[("BOOKEND_HTTP_LISTEN", "nowhere"), ("BOOKEND_SUBREAPR", "true")]),
+        overrides: vec![option("app.stopSignal", "SIGSTOP")],
+        command: Vec::new(),
+    };
+    assert_eq!(
+        sentences(&sources),
+        [
+            "subreaper: 1 is not true or false",
+            "app.stopSignl: unknown key",
+            "log.level: \"Loud\" is not one of Error, Warn, Info, Debug",
+            "http.listen: \"nowhere\" is not an IP address and a port like \"0.0.0.0:9797\" or \"[::]:9797\"",
+            "BOOKEND_SUBREAPR: no such variable",
+            "app.stopSignal: SIGSTOP freezes a process and never ends it",
+        ]
+    );
+}
+
+#[test]
+fn a_mistake_shows_file_line_column_snippet_and_help() {
+    let text =
+        "[app]\ncommand = [\"nginx\"]\n\n[[lifecycle.preStop]]\nexec.command = [\"/bin/drain\"]\ntimeoutSecond = 5\n";
+    assert_eq!(
+        refuse(&file(text)).to_string(),
+        "lifecycle.preStop[0].timeoutSecond: unknown key
+  --> bookend.toml:6:1
+   |
+ 6 | timeoutSecond = 5
+   | ^^^^^^^^^^^^^
+  = did you mean \"timeoutSeconds\"?
+  = accepted here: name, exec, sleep, timeoutSeconds, failurePolicy
+
+1 mistake"
+    );
+}
+
+#[test]
+fn a_mistake_in_a_variable_shows_the_variable() {
+    assert_eq!(
+        refuse(&env(&[("BOOKEND_LOG_LEVEL", "info")])).to_string(),
+        "log.level: \"info\" is not one of Error, Warn, Info, Debug
+  --> environment variable BOOKEND_LOG_LEVEL
+  |
+  | BOOKEND_LOG_LEVEL=info
+  |                   ^^^^
+  = did you mean \"Info\"?
+
+1 mistake"
+    );
+}
+
+#[test]
+fn seconds_are_finite_not_negative_and_at_most_a_year() {
+    for (said, shown) in [
+        ("-1", "-1"),
+        ("-0.5", "-0.5"),
+        ("31536001", "31536001"),
+        ("1e300", "1e300"),
+        ("nan", "nan"),
+        ("inf", "inf"),
+        ("99999999999999999999", "99999999999999999999"),
+        ("\"5\"", "\"5\""),
+        ("[]", "an empty list"),
+        ("{}", "a table"),
+        ("2024-01-01", "a date"),
+        ("true", "true"),
+    ] {
+        one(
+            &format!("terminationGracePeriodSeconds = {said}"),
+            &format!("terminationGracePeriodSeconds: {shown} is not a number of seconds (0 to 31536000)"),
+        );
+    }
+}
+
+#[test]
+fn a_timeout_of_zero_is_refused_and_a_grace_period_of_zero_is_not() {
+    one(
+        "lifecycle.preStop = { sleep.seconds = 1, timeoutSeconds = 0 }",
+        "lifecycle.preStop.timeoutSeconds: 0 is not a number of seconds (more than 0, at most 31536000)",
+    );
+    accept(&file("terminationGracePeriodSeconds = 0"));
+    accept(&file("lifecycle.preStop = { sleep.seconds = 0 }"));
+}
+
+#[test]
+fn exactly_one_kind_of_handler_stands_in_an_entry() {
+    one(
+        "[[lifecycle.preStop]]\nname = \"a\"",
+        "lifecycle.preStop[0]: no handler; exactly one of exec, sleep is needed",
+    );
+    one(
+        "[lifecycle.preStop]\nexec.command = [\"a\"]\nsleep.seconds = 1",
+        "lifecycle.preStop: 2 handlers in one entry (exec and sleep); exactly one of exec, sleep is accepted",
+    );
+}
+
+#[test]
+fn a_handler_misspelt_is_one_mistake_and_not_two() {
+    one("lifecycle.preStop.exce.command = [\"a\"]", "lifecycle.preStop.exce: unknown key");
+    one("lifecycle.preStop.sleep.second = 1", "lifecycle.preStop.sleep.second: unknown key");
+    one("http.listen = 1", "http.listen: 1 is not an IP address and a port like \"0.0.0.0:9797\" or \"[::]:9797\"");
+}
+
+#[test]
+fn what_a_table_cannot_do_without_is_named() {
+    one("[lifecycle.preStop.exec]", "lifecycle.preStop.exec.command: missing: program and arguments, without a shell");
+    one("[lifecycle.preStop.sleep]", "lifecycle.preStop.sleep.seconds: missing: how long, in seconds");
+    one(
+        "[http]",
+        "http.listen: missing: address and port to bind; a kubelet calls the pod's IP, never localhost; port 0: any free one",
+    );
+}
+
+#[test]
+fn a_command_is_a_list_with_a_program() {
+    one("app.command = []", "app.command: an empty list names no program");
+    one("app.command = [\"\"]", "app.command: the program's name is empty");
+    one("app.command = [1]", "app.command[0]: 1 is not a string");
+    one("app.command = [\"a\\u0000\"]", "app.command[0]: \"a\\u0000\" contains a NUL byte");
+    assert_eq!(
+        helped(&file("app.command = \"nginx -g x\"")),
+        [
+            "app.command: \"nginx -g x\" is not a list of strings like [\"program\", \"argument\"] | there is no shell in between; with one: [\"/bin/sh\", \"-c\", \"...\"]"
+        ]
+    );
+}
+
+#[test]
+fn signals_that_cannot_be_received_are_refused_with_the_reason() {
+    one("app.signals.SIGKILL = 1", "app.signals.SIGKILL: SIGKILL cannot be caught by any process (signal(7))");
+    one("app.signals.19 = 1", "app.signals.19: SIGSTOP cannot be caught by any process (signal(7))");
+    one("app.stopSignals = [9]", "app.stopSignals[0]: SIGKILL cannot be caught by any process (signal(7))");
+    one("app.signals.CHLD = 1", "app.signals.CHLD: SIGCHLD is bookend's own: it tells that a child has ended");
+    one("app.stopSignal = \"STOP\"", "app.stopSignal: SIGSTOP freezes a process and never ends it");
+    one("app.stopSignal = \"CHLD\"", "app.stopSignal: SIGCHLD ends no process");
+    accept(&file("app.signals = { USR1 = \"SIGKILL\", TSTP = \"SIGSTOP\" }\napp.stopSignal = \"KILL\""));
+}
+
+#[test]
+fn what_is_no_signal_is_refused_with_what_is_one() {
+    let accepted = "accepted: a name of signal(7) like SIGTERM or TERM, SIGRTMIN+n, SIGRTMAX-n, or a number 1-64";
+    one("app.stopSignal = \"SIGFOO\"", &format!("app.stopSignal: \"SIGFOO\" is not a signal; {accepted}"));
+    one("app.stopSignal = 65", &format!("app.stopSignal: \"65\" is not a signal; {accepted}"));
+    one("app.signals.X = 1", &format!("app.signals.X: \"X\" is not a signal; {accepted}"));
+    one("app.signals.HUP = \"no\"", &format!("app.signals.SIGHUP: \"no\" is not a signal; {accepted}, or \"ignore\""));
+}
+
+#[test]
+fn one_signal_under_two_names_is_said_twice() {
+    one("app.signals = { SIGHUP = 1, HUP = 2 }", "app.signals.SIGHUP: \"HUP\" is SIGHUP, which is said already");
+    one("app.exitCodes = { 1 = 1, 01 = 2 }", "app.exitCodes.1: \"01\" is 1, which is said already");
+}
+
+#[test]
+fn exit_codes_are_between_0_and_255() {
+    one("app.exitCodes.256 = 0", "app.exitCodes.256: \"256\" is not an exit code (0-255)");
+    one("app.exitCodes.-1 = 0", "app.exitCodes.-1: \"-1\" is not an exit code (0-255)");
+    one("app.exitCodes.1 = 256", "app.exitCodes.1: 256 is not an exit code (0-255)");
+    one("app.exitCodes.1 = \"0\"", "app.exitCodes.1: \"0\" is not an exit code (0-255)");
+}
+
+#[test]
+fn words_of_a_choice_are_told() {
+    one("app.signalScope = \"Group\"", "app.signalScope: \"Group\" is not one of Process, ProcessGroup");
+    one("log.format = \"xml\"", "log.format: \"xml\" is not one of Text, Json");
+    one("log.level = 3", "log.level: 3 is not one of Error, Warn, Info, Debug");
+    one(
+        "lifecycle.preStop = { sleep.seconds = 1, failurePolicy = \"Retry\" }",
+        "lifecycle.preStop.failurePolicy: \"Retry\" is not one of Fail, Ignore",
+    );
+}
+
+#[test]
+fn paths_are_absolute() {
+    one("terminationMessagePath = \"log\"", "terminationMessagePath: \"log\" is not an absolute path");
+    one("terminationMessagePath = 1", "terminationMessagePath: 1 is not an absolute path");
+}
+
+#[test]
+fn handlers_of_one_list_have_different_names() {
+    one(
+        "lifecycle.preStop = [{ name = \"a\", sleep.seconds = 1 }, { name = \"a\", sleep.seconds = 1 }]",
+        "lifecycle.preStop[1].name: another handler of this list has that name",
+    );
+    one("lifecycle.preStop = { name = \"\", sleep.seconds = 1 }", "lifecycle.preStop.name: \"\" is empty");
+}
+
+#[test]
+fn wrong_shapes_are_refused() {
+    one("app = 1", "app: 1 is not a table");
+    one("lifecycle.preStop = 5", "lifecycle.preStop: 5 is not a table or a list of tables");
+    one("lifecycle.preStop = [5]", "lifecycle.preStop[0]: 5 is not a table");
+    one("lifecycle.preStop.sleep = 5", "lifecycle.preStop.sleep: 5 is not a table");
+    one("app.signals = []", "app.signals: an empty list is not a table like { name = value }");
+}
+
+#[test]
+fn toml_that_is_none_is_refused_line_by_line_and_the_rest_is_still_read() {
+    let text = "subreaper = \n[app]\nstopSignal = \"SIGFOO\nsignalScope = 1\n";
+    assert_eq!(
+        sentences(&file(text)),
+        [
+            ": not TOML: string values must be quoted, expected literal string",
+            ": not TOML: invalid basic string, expected `\"`",
+            "app.signalScope: 1 is not one of Process, ProcessGroup",
+        ]
+    );
+    assert_eq!(sentences(&file("subreaper = true\nsubreaper = true")), [": the key \"subreaper\" is said twice"]);
+    assert_eq!(sentences(&file("[app]\n[app]")), [": the key \"app\" is said twice"]);
+}
+
+#[test]
+fn words_that_mean_something_else_here_are_explained() {
+    for (text, help) in [
+        ("command = [\"a\"]", "the app's program and arguments are one list: app.command"),
+        ("[lifecycle]\nstopSignal = \"SIGQUIT\"", "the signal the app gets for a stop is app.stopSignal"),
+        ("[lifecycle]\nlivenessProbe = {}", "probes stand at the top level, beside lifecycle"),
+        ("[app]\nstop_signal = 1", "did you mean \"stopSignal\"? keys are spelled as in a Pod spec"),
+        (
+            "termination_grace_period_seconds = 1",
+            "did you mean \"terminationGracePeriodSeconds\"? keys are spelled as in a Pod spec",
+        ),
+        ("listen = 1", "there is http.listen"),
+        ("[lifecycle.preStop]\ncommand = [\"a\"]", "a program is exec.command, program and arguments in one list"),
+        ("http.port = 80", "address and port are one: http.listen = \"0.0.0.0:9797\""),
+        ("lifecycle.preStop.sleep = 5", "did you mean sleep.seconds = ...?"),
+        ("lifecycle.preStop.exec = [\"a\"]", "did you mean exec.command = ...?"),
+        (
+            "terminationGracePeriodSeconds = \"30s\"",
+            "a number without quotes and unit: terminationGracePeriodSeconds = 30",
+        ),
+        ("http.listen = \":80\"", "for every address: \"0.0.0.0:80\" or \"[::]:80\""),
+        ("subreaper = \"true\"", "without quotes: subreaper = true"),
+        (
+            "[spec]",
+            "this is no manifest: lifecycle, the probes and terminationGracePeriodSeconds of one container stand at the top level",
+        ),
+    ] {
+        let mistakes = refuse(&file(text));
+        let first = mistakes.iter().next().and_then(|mistake| mistake.help.first());
+        assert_eq!(first.map(String::as_str), Some(help), "{text}");
+    }
+}
+
+#[test]
+fn fifty_mistakes_are_shown_and_the_rest_is_counted() {
+    let text: String = (0..60).map(|n| format!("banana{n} = 1\n")).collect();
+    let shown = refuse(&file(&text)).to_string();
+    assert_eq!(shown.matches("unknown key").count(), 50);
+    assert!(shown.ends_with("50 mistakes and 10 more"), "{shown}");
+}
+
+#[test]
+fn a_file_far_too_large_is_refused_unread() {
+    one(&"#".repeat(2 << 20), ": 2097152 bytes are too many for a configuration (at most 1048576)");
+}
+
+#[test]
+fn a_mistake_hidden_by_a_stronger_layer_is_still_told() {
+    let mut sources = file("[lifecycle.preStop]\nname = \"a\"");
+    sources.overrides = vec![option("lifecycle.preStop", "[]")];
+    assert_eq!(sentences(&sources), ["lifecycle.preStop: no handler; exactly one of exec, sleep is needed"]);
+}

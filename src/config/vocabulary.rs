@@ -1,0 +1,129 @@
+//! The vocabulary: every key there is, once. Reading, "did you mean", the environment's names,
+//! `bookend check`, the schema and the README's reference are all made from this table.
+//!
+//! A table of data instead of serde's derive: a derived `Deserialize` stops at the first mistake, knows no
+//! spans of keys, and costs code for every struct; this costs a few bytes of data a key.
+
+use super::key::{Key, Shape};
+use super::kind::{EXIT_CODE, Kind};
+
+/// The top level of a configuration.
+pub(super) static ROOT: &[Key] = &[
+    Key::new(
+        "terminationGracePeriodSeconds",
+        Shape::One(Kind::Seconds),
+        "",
+        "budget of a stop in seconds, from its first trigger to the last exit; unset: bookend never kills by itself",
+    ),
+    Key::new(
+        "terminationMessagePath",
+        Shape::One(Kind::Path),
+        "\"/dev/termination-log\"",
+        "file for the last summary (at most 4096 bytes), written only if it exists and the app left it empty",
+    ),
+    Key::new(
+        "subreaper",
+        Shape::One(Kind::Bool),
+        "",
+        "whether orphans below come to bookend although it is not PID 1; unset: only if it is not PID 1",
+    ),
+    Key::new("app", Shape::Table(APP), "", "the main process"),
+    Key::new("http", Shape::Table(HTTP), "", "the pod-facing listener; without this table there is none"),
+    Key::new("lifecycle", Shape::Table(LIFECYCLE), "", "the handlers before and after the app"),
+    Key::new("log", Shape::Table(LOG), "", "the log on stderr"),
+];
+
+static APP: &[Key] = &[
+    Key::new(
+        "command",
+        Shape::List(Kind::Text),
+        "",
+        "program and arguments, without a shell; what stands after -- on the command line replaces it",
+    ),
+    Key::new(
+        "stopSignal",
+        Shape::One(Kind::Stopping),
+        "",
+        "signal the app gets for a stop; unset: the stop signal that was received, else SIGTERM",
+    ),
+    Key::new(
+        "stopSignals",
+        Shape::List(Kind::Received),
+        "[\"SIGTERM\", \"SIGINT\", \"SIGQUIT\"]",
+        "signals that begin a stop",
+    ),
+    Key::new(
+        "signals",
+        Shape::Map { names: Kind::Received, values: Kind::SignalOrIgnore },
+        "{}",
+        "rewrite a received signal into another or \"ignore\" it; all others are forwarded as they are",
+    ),
+    Key::new(
+        "signalScope",
+        Shape::One(Kind::Choice(&["Process", "ProcessGroup"])),
+        "\"Process\"",
+        "who gets forwarded signals: the main process or its group",
+    ),
+    Key::new(
+        "exitCodes",
+        Shape::Map { names: EXIT_CODE, values: EXIT_CODE },
+        "{}",
+        "the app's exit code (128+n for a death by signal n) becomes another",
+    ),
+    Key::new(
+        "stopIsSuccess",
+        Shape::One(Kind::Bool),
+        "false",
+        "whether a death by the very signal bookend sent for a stop is exit code 0",
+    ),
+];
+
+static HTTP: &[Key] = &[Key::required(
+    "listen",
+    Shape::One(Kind::Address),
+    "address and port to bind; a kubelet calls the pod's IP, never localhost; port 0: any free one",
+)];
+
+static LIFECYCLE: &[Key] = &[
+    Key::new("preStart", Shape::Tables(HANDLER), "", "before the app is started; a failure means it never is"),
+    Key::new("postStart", Shape::Tables(HANDLER), "", "beside the app, as soon as it is started"),
+    Key::new("preStop", Shape::Tables(HANDLER), "", "before the stop signal, at most once a stop"),
+    Key::new("postStop", Shape::Tables(HANDLER), "", "after the app has ended, for whatever reason"),
+];
+
+static HANDLER: &[Key] = &[
+    Key::new("name", Shape::One(Kind::Name), "", "name in logs and records; unset: list and position, preStop[0]"),
+    Key::one_of("exec", EXEC, "run a program"),
+    Key::one_of("sleep", SLEEP, "wait"),
+    Key::new(
+        "timeoutSeconds",
+        Shape::One(Kind::Timeout),
+        "",
+        "limit in seconds; unset: what the budget of a stop leaves",
+    ),
+    Key::new(
+        "failurePolicy",
+        Shape::One(Kind::Choice(&["Fail", "Ignore"])),
+        "\"Fail\"",
+        "what a failure means: Fail (preStart: no app; postStart: stop; preStop: skip the rest) or Ignore (log)",
+    ),
+];
+
+static EXEC: &[Key] = &[Key::required("command", Shape::List(Kind::Text), "program and arguments, without a shell")];
+
+static SLEEP: &[Key] = &[Key::required("seconds", Shape::One(Kind::Seconds), "how long, in seconds")];
+
+static LOG: &[Key] = &[
+    Key::new(
+        "format",
+        Shape::One(Kind::Choice(&["Text", "Json"])),
+        "\"Text\"",
+        "Text for people, Json one object a line",
+    ),
+    Key::new(
+        "level",
+        Shape::One(Kind::Choice(&["Error", "Warn", "Info", "Debug"])),
+        "",
+        "how much is logged; unset: Info with a configuration, Warn without one",
+    ),
+];

@@ -1,0 +1,2 @@
+//! The door; behind it there is only the configuration yet.
+fn main() {}
