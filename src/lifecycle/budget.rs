@@ -1,0 +1,124 @@
+//! The one budget of a stop: `terminationGracePeriodSeconds`, counted from the first trigger, as the
+//! kubelet counts it. Everything of ours ends before its end, when the runtime sends its own SIGKILL.
+//!
+//! ```text
+//! trigger                                                                    grace
+//!   │◄────────── preStop ──────────►│◄── app ends ──►│◄──── reserve ────────►│
+//!   │                               │ stop signal    │ SIGKILL  postStop exit│ the runtime's SIGKILL
+//! ```
+
+use std::time::Duration;
+
+use super::Time;
+
+/// The times at which the stages of a stop must be over. Pure arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Budget {
+    grace: Option<Duration>,
+    post_stop: Duration,
+}
+
+impl Budget {
+    /// From the grace period and the `timeoutSeconds` of the postStop handlers (one second where unset).
+    pub fn new(grace: Option<Duration>, post_stop: impl Iterator<Item = Option<Duration>>) -> Budget {
+        let post_stop = post_stop.map(|timeout| timeout.unwrap_or(POST_STOP_DEFAULT)).sum();
+        Budget { grace, post_stop }
+    }
+
+    /// What is kept for SIGKILL, leftovers, postStop, the report and the exit; at most half of the grace period.
+    pub fn reserve(&self) -> Duration {
+        self.grace.map_or(Duration::ZERO, |grace| (FINISH + self.post_stop).min(grace / 2))
+    }
+
+    /// What is kept between the end of preStop and SIGKILL, so that the app can act on its signal:
+    /// two seconds, as the kubelet gives at least, or a quarter of a grace period shorter than eight.
+    pub fn app_share(&self) -> Duration {
+        self.grace.map_or(Duration::ZERO, |grace| APP_SHARE.min(grace / 4))
+    }
+
+    /// The end of the grace period of a stop that began then.
+    pub fn end(&self, began: Time) -> Option<Time> {
+        self.grace.map(|grace| began + grace)
+    }
+
+    /// When the preStop handlers must be over.
+    pub fn pre_stop_deadline(&self, began: Time) -> Option<Time> {
+        self.end(began).map(|end| end - self.reserve() - self.app_share())
+    }
+
+    /// When SIGKILL goes to an app that gets its stop signal now. A kubelet whose preStop took all of the
+    /// grace period still waits two seconds after the signal; half of that is the app's.
+    pub fn kill_at(&self, began: Time, now: Time) -> Option<Time> {
+        let share = self.app_share().min(Duration::from_secs(1));
+        self.end(began).map(|end| (end - self.reserve()).max(now + share))
+    }
+
+    /// When the leftovers must be gone, so that postStop has its share.
+    pub fn post_stop_begin(&self, began: Time) -> Option<Time> {
+        let share = self.post_stop.min(self.reserve());
+        self.end(began).map(|end| end.saturating_sub(share + EXIT.min(self.reserve() / 4)))
+    }
+
+    /// When the postStop handlers must be over.
+    pub fn post_stop_deadline(&self, began: Time) -> Option<Time> {
+        self.end(began).map(|end| end.saturating_sub(EXIT.min(self.reserve() / 4)))
+    }
+}
+
+/// Counted for a postStop handler without `timeoutSeconds`.
+const POST_STOP_DEFAULT: Duration = Duration::from_secs(1);
+/// SIGKILL, leftovers, the report and the exit.
+const FINISH: Duration = Duration::from_millis(500);
+/// The report and the exit alone.
+const EXIT: Duration = Duration::from_millis(100);
+/// The least a kubelet waits between the stop signal and SIGKILL.
+const APP_SHARE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn everything_of_ours_ends_before_the_grace_period_does() {
+        for grace in (0..100).map(|n| Duration::from_millis(n * n * 37)) {
+            for post_stop in [vec![], vec![None], vec![Some(secs(2)), None], vec![Some(secs(500))]] {
+                let budget = Budget::new(Some(grace), post_stop.into_iter());
+                let began = secs(7);
+                let order = [
+                    began,
+                    budget.pre_stop_deadline(began).unwrap(),
+                    budget.kill_at(began, began).unwrap(),
+                    budget.post_stop_begin(began).unwrap(),
+                    budget.post_stop_deadline(began).unwrap(),
+                    began + grace,
+                ];
+                assert!(order.is_sorted(), "{grace:?}: {order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn thirty_seconds_with_a_post_stop_of_two_are_spent_as_documented() {
+        let budget = Budget::new(Some(secs(30)), [Some(secs(2))].into_iter());
+        assert_eq!(budget.reserve(), Duration::from_millis(2500));
+        assert_eq!(budget.kill_at(secs(0), secs(1)), Some(Duration::from_millis(27_500)));
+        assert_eq!(budget.pre_stop_deadline(secs(0)), Some(Duration::from_millis(25_500)));
+    }
+
+    #[test]
+    fn without_a_grace_period_nothing_has_a_deadline() {
+        let budget = Budget::new(None, [None].into_iter());
+        assert_eq!(budget.kill_at(secs(0), secs(1)), None);
+        assert_eq!(budget.pre_stop_deadline(secs(0)), None);
+    }
+
+    #[test]
+    fn an_app_signalled_late_still_has_a_moment() {
+        let budget = Budget::new(Some(secs(8)), std::iter::empty());
+        assert_eq!(budget.kill_at(secs(0), secs(20)), Some(secs(21)));
+    }
+}
