@@ -1,5 +1,29 @@
 //! bookend: the first and the last process of a container.
+//!
+//! Decide in pure code, act at the edges. One thread, one loop, one owner of the state.
+//!
+//! | room         | for                                                     | knows                        |
+//! | ------------ | ------------------------------------------------------- | ---------------------------- |
+//! | `cli`        | the door: what was said on the command line             | everything below             |
+//! | `config`     | what the user said -> what the program needs; pure      | `signal`                     |
+//! | `signal`     | signals as words and numbers; pure                      | nothing                      |
+//! | `lifecycle`  | the state machine; pure                                 | `signal`                     |
+//! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides, alone            |
+//! | `journal`    | what happened: records, timeline, summary; pure         | `lifecycle`                  |
+//! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
+//! | `handler`    | one file for each kind of handler                       | `process`                    |
+//! | `http`       | the endpoint; reads a snapshot, sends requests          | `journal`, `lifecycle` words |
 
+mod cli;
 pub mod config;
-pub mod signal;
+mod exit;
+mod handler;
+mod http;
+mod journal;
 pub mod lifecycle;
+mod log;
+mod process;
+pub mod signal;
+mod supervisor;
+
+pub use cli::main;

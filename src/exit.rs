@@ -1,0 +1,29 @@
+//! The one place where an error becomes a number: the convention of env(1), timeout(1) and `docker run`.
+//!
+//! | code    | meaning                                                        |
+//! | ------- | -------------------------------------------------------------- |
+//! | 0-255   | the app's own                                                  |
+//! | 125     | bookend itself failed: usage, configuration, preStart, postStart |
+//! | 126     | the app was found and could not be executed                    |
+//! | 127     | the app was not found                                          |
+//! | 128+n   | the app died of signal n, or a stop came before it was started |
+
+use std::io::ErrorKind;
+
+use crate::process::spawn::SpawnError;
+
+/// bookend itself failed.
+pub(crate) const FAILED: u8 = 125;
+/// The program was found and could not be executed.
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
+/// The program was not found.
+pub(crate) const NOT_FOUND: u8 = 127;
+
+/// What a program that could not be started means.
+pub(crate) fn code_of_spawn_error(error: &SpawnError) -> u8 {
+    match error {
+        SpawnError::Exec { source, .. } if source.kind() == ErrorKind::NotFound => NOT_FOUND,
+        SpawnError::Exec { .. } => NOT_EXECUTABLE,
+        SpawnError::Clone { .. } | SpawnError::Nul(_) => FAILED,
+    }
+}

@@ -1,0 +1,124 @@
+//! Handlers: what the four hooks consist of. One file for each kind; this one starts them, bounds their
+//! time and lets them be aborted. A handler reports once, and never decides what its result means.
+
+mod exec;
+mod output;
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use crate::config::settings::{Handler, HandlerKind};
+use crate::lifecycle::HandlerResult;
+use crate::process::inherited::Inherited;
+use crate::process::reaper::Reaper;
+
+/// What the handlers of this container share.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) reaper: Reaper,
+    pub(crate) inherited: Arc<Inherited>,
+}
+
+/// How a run went, for the machine and for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) result: HandlerResult,
+    /// `exit code 3`, `timed out after 2.000 s`, ...
+    pub(crate) detail: String,
+    /// The last lines of its output.
+    pub(crate) output: Vec<String>,
+}
+
+impl Report {
+    fn new(result: HandlerResult, detail: impl Into<String>) -> Report {
+        Report { result, detail: detail.into(), output: Vec::new() }
+    }
+}
+
+/// A run in flight.
+#[derive(Debug)]
+pub(crate) struct Running {
+    abort: oneshot::Sender<()>,
+}
+
+impl Running {
+    /// Ends the run; it reports nothing any more.
+    pub(crate) fn abort(self) {
+        // It may be over already: then there is nothing to abort.
+        let _ = self.abort.send(());
+    }
+}
+
+/// Starts a handler. `env` is the whole environment of an exec handler. The report arrives at the receiver,
+/// within the timeout; an aborted run closes it without one.
+pub(crate) fn start(
+    handler: &Handler,
+    timeout: Option<Duration>,
+    env: &[(OsString, OsString)],
+    surroundings: &Surroundings,
+) -> (Running, oneshot::Receiver<Report>) {
+    let (abort, aborted) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
+    match &handler.kind {
+        HandlerKind::Exec { command } => match exec::Exec::start(&handler.name, command, env, surroundings) {
+            Ok(exec) => drop(tokio::spawn(exec.run(timeout, aborted, sender))),
+            Err(error) => {
+                let _ = sender.send(Report::new(HandlerResult::Failed, describe(&error)));
+            }
+        },
+        HandlerKind::Sleep { duration } => {
+            drop(tokio::spawn(bounded(pause(*duration), timeout, aborted, sender)));
+        }
+    }
+    (Running { abort }, receiver)
+}
+
+/// A pause ends by itself, or with the stop's budget: both are what was asked for, as far as it goes.
+async fn pause(duration: Duration) -> Report {
+    sleep(duration).await;
+    Report::new(HandlerResult::Succeeded, format!("slept {:.3} s", duration.as_secs_f64()))
+}
+
+/// Runs what has no process to clean up: it ends with its result, its time or its abort.
+async fn bounded(
+    work: impl Future<Output = Report>,
+    timeout: Option<Duration>,
+    aborted: oneshot::Receiver<()>,
+    sender: oneshot::Sender<Report>,
+) {
+    let report = tokio::select! {
+        report = work => report,
+        report = time_over(timeout) => report,
+        () = requested(aborted) => return,
+    };
+    // Nobody waits for it any more: the process is about to exit.
+    let _ = sender.send(report);
+}
+
+/// The report of a run whose time is over; never, without a timeout.
+async fn time_over(timeout: Option<Duration>) -> Report {
+    match timeout {
+        Some(timeout) => {
+            sleep(timeout).await;
+            Report::new(HandlerResult::TimedOut, format!("timed out after {:.3} s", timeout.as_secs_f64()))
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when the run is to be aborted; never, if that was not said.
+async fn requested(aborted: oneshot::Receiver<()>) {
+    if aborted.await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

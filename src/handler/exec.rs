@@ -1,0 +1,124 @@
+//! `exec`: a program, without a shell, in a process group of its own. When its time is over the group gets
+//! SIGTERM and, a second later or when its leader has ended, SIGKILL; the report does not wait for that.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::output::Relay;
+use super::{Report, Surroundings, requested, time_over};
+use crate::lifecycle::HandlerResult;
+use crate::process::reaper::{Ended, Reaper};
+use crate::process::spawn::{Spawn, SpawnError, Terminal};
+use crate::process::{Pid, duplicate_above};
+use crate::signal::Signal;
+
+/// Why an exec handler could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    /// Descriptors or memory ran out.
+    #[error("cannot make a pipe for its output")]
+    Pipe(#[source] io::Error),
+    /// See there.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+/// A started program.
+pub(super) struct Exec {
+    pid: Pid,
+    ended: oneshot::Receiver<Ended>,
+    relay: Relay,
+    reaper: Reaper,
+}
+
+impl Exec {
+    /// Spawns the program. Called in the loop, so that its pid is watched before the reaper's next round.
+    pub(super) fn start(
+        name: &str,
+        command: &[OsString],
+        env: &[(OsString, OsString)],
+        surroundings: &Surroundings,
+    ) -> Result<Exec, StartError> {
+        let (read, write) = pipe()?;
+        let stdin = empty_input()?;
+        let spawn = Spawn {
+            command,
+            env,
+            fds: &[(stdin.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)],
+            terminal: Terminal::Leave,
+        };
+        let pid = spawn.start(&surroundings.inherited)?;
+        let ended = surroundings.reaper.watch(pid);
+        let relay = Relay::start(name, read).map_err(StartError::Pipe)?;
+        Ok(Exec { pid, ended, relay, reaper: surroundings.reaper.clone() })
+    }
+
+    /// Waits for its end, its time or its abort, whichever comes first.
+    pub(super) async fn run(
+        mut self,
+        time: Option<Duration>,
+        aborted: oneshot::Receiver<()>,
+        sender: oneshot::Sender<Report>,
+    ) {
+        let mut report = tokio::select! {
+            ended = &mut self.ended => report_of(ended),
+            report = time_over(time) => {
+                let report = Report { output: self.relay.last_lines(), ..report };
+                let _ = sender.send(report);
+                return self.end().await;
+            }
+            () = requested(aborted) => return self.end().await,
+        };
+        report.output = self.relay.finish().await;
+        // Nobody waits for it any more: the process is about to exit.
+        let _ = sender.send(report);
+    }
+
+    /// SIGTERM to the group, then SIGKILL.
+    async fn end(mut self) {
+        // It may have ended this very moment: then its group has nobody to signal.
+        let _ = self.reaper.signal_group(self.pid, Signal::TERM);
+        self.reaper.doom(self.pid);
+        if timeout(KILL_AFTER, &mut self.ended).await.is_err() {
+            let _ = self.reaper.signal_group(self.pid, Signal::KILL);
+        }
+    }
+}
+
+fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> Report {
+    match ended {
+        Ok(Ended::Exited(0)) => Report::new(HandlerResult::Succeeded, "exit code 0"),
+        Ok(Ended::Exited(code)) => Report::new(HandlerResult::Failed, format!("exit code {code}")),
+        Ok(Ended::Signalled(signal)) => Report::new(HandlerResult::Failed, format!("killed by {signal}")),
+        // The reaper's table lives as long as the loop; without it there is nobody to report to.
+        Err(_) => Report::new(HandlerResult::Failed, "its status was lost"),
+    }
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), StartError> {
+    let ends = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| StartError::Pipe(errno.into()))?;
+    let (read, write) = ends;
+    // Never one of the child's own 0, 1, 2.
+    Ok((read, duplicate_above(write.as_fd()).map_err(StartError::Pipe)?))
+}
+
+/// /dev/null, or where there is none, a pipe that nobody writes to: both read as an end of file.
+fn empty_input() -> Result<OwnedFd, StartError> {
+    match File::open("/dev/null") {
+        Ok(null) => duplicate_above(null.as_fd()).map_err(StartError::Pipe),
+        Err(_) => {
+            let (read, _) = pipe()?;
+            duplicate_above(read.as_fd()).map_err(StartError::Pipe)
+        }
+    }
+}
+
+/// How long a handler has between SIGTERM and SIGKILL.
+const KILL_AFTER: Duration = Duration::from_secs(1);

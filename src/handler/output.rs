@@ -1,0 +1,144 @@
+//! The output of exec handlers: line by line into the log, with the handler's name, and the last lines
+//! kept for its record. Bounded in every direction: a line, the lines kept, and the wait for a pipe that
+//! a grandchild still holds.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::info;
+
+/// Reads one handler's output until the last process that holds its pipe has gone.
+pub(super) struct Relay {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Relay {
+    pub(super) fn start(name: &str, pipe: OwnedFd) -> io::Result<Relay> {
+        let pipe = Receiver::from_owned_fd(pipe)?;
+        let lines = Arc::default();
+        let task = tokio::spawn(relay(name.to_owned(), pipe, Arc::clone(&lines)));
+        Ok(Relay { lines, task })
+    }
+
+    /// What there is by now.
+    pub(super) fn last_lines(&self) -> Vec<String> {
+        lock(&self.lines).iter().cloned().collect()
+    }
+
+    /// The handler has ended: what it wrote is in the pipe already. A grandchild that keeps the pipe open goes
+    /// on being read, but is not waited for.
+    pub(super) async fn finish(mut self) -> Vec<String> {
+        let _ = timeout(REST, &mut self.task).await;
+        self.last_lines()
+    }
+}
+
+async fn relay(name: String, mut pipe: Receiver, lines: Arc<Mutex<VecDeque<String>>>) {
+    let mut splitter = Splitter::default();
+    let mut chunk = [0u8; 4096];
+    loop {
+        let read = pipe.read(&mut chunk).await.unwrap_or(0);
+        let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        splitter.push(bytes, |line| emit(&name, line, &lines));
+    }
+    splitter.finish(|line| emit(&name, line, &lines));
+}
+
+fn emit(name: &str, line: &[u8], lines: &Mutex<VecDeque<String>>) {
+    let text = printable(line);
+    info!(handler = name, "{text}");
+    let mut lines = lock(lines);
+    if lines.len() == LINES_KEPT {
+        lines.pop_front();
+    }
+    lines.push_back(text.chars().take(KEPT_LENGTH).collect());
+}
+
+/// Control characters could rewrite somebody's terminal or forge another line of the log.
+fn printable(line: &[u8]) -> String {
+    let safe = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+    String::from_utf8_lossy(line).chars().map(safe).collect()
+}
+
+fn lock(lines: &Mutex<VecDeque<String>>) -> MutexGuard<'_, VecDeque<String>> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Cuts a stream into lines of bounded length.
+#[derive(Default)]
+struct Splitter {
+    begun: Vec<u8>,
+}
+
+impl Splitter {
+    fn push(&mut self, bytes: &[u8], mut emit: impl FnMut(&[u8])) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            for part in piece.chunks(LONGEST_LINE) {
+                if self.begun.len() + part.len() > LONGEST_LINE + 1 {
+                    emit(&std::mem::take(&mut self.begun));
+                }
+                self.begun.extend_from_slice(part);
+            }
+            if self.begun.ends_with(b"\n") {
+                self.begun.pop();
+                emit(&std::mem::take(&mut self.begun));
+            }
+        }
+    }
+
+    fn finish(&mut self, mut emit: impl FnMut(&[u8])) {
+        if !self.begun.is_empty() {
+            emit(&std::mem::take(&mut self.begun));
+        }
+    }
+}
+
+/// How long the rest of a pipe may take to be read once the handler has ended.
+const REST: Duration = Duration::from_millis(100);
+const LONGEST_LINE: usize = 4096;
+const LINES_KEPT: usize = 10;
+const KEPT_LENGTH: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(chunks: &[&[u8]]) -> Vec<Vec<u8>> {
+        let mut lines = Vec::new();
+        let mut splitter = Splitter::default();
+        for chunk in chunks {
+            splitter.push(chunk, |line| lines.push(line.to_vec()));
+        }
+        splitter.finish(|line| lines.push(line.to_vec()));
+        lines
+    }
+
+    #[test]
+    fn lines_are_whole_however_they_arrive() {
+        assert_eq!(
+            split(&[b"one\ntw", b"o\n", b"\nthree"]),
+            [b"one".to_vec(), b"two".into(), b"".into(), b"three".into()]
+        );
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_and_nothing_of_it_is_lost() {
+        let long = vec![b'x'; 3 * LONGEST_LINE + 5];
+        let lines = split(&[&long, b"y\n"]);
+        assert!(lines.iter().all(|line| line.len() <= LONGEST_LINE + 1));
+        assert_eq!(lines.concat().len(), long.len() + 1);
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_log() {
+        assert_eq!(printable(b"a\x1b[2Jb\tc\r"), "a\u{fffd}[2Jb\tc\u{fffd}");
+    }
+}

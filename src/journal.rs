@@ -1,0 +1,193 @@
+//! What happened, as people will want to read it: a record of each handler run, the stop's timeline, the
+//! summary for the termination message. Pure: it is told everything, with its time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::lifecycle::{AppStatus, HandlerResult, Hook, Note, Outcome, Time, Trigger};
+
+/// A handler run that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    /// Its list: `preStart`, `postStart`, `preStop`, `postStop`.
+    pub(crate) hook: &'static str,
+    /// The handler's name.
+    pub(crate) name: String,
+    /// What had triggered the list.
+    pub(crate) trigger: String,
+    /// When it began, in milliseconds since bookend did.
+    pub(crate) started_ms: u64,
+    /// How long it took, in milliseconds.
+    pub(crate) took_ms: u64,
+    /// `Succeeded`, `Failed`, `TimedOut`, `Aborted`.
+    pub(crate) result: &'static str,
+    /// `exit code 3`, `timed out after 2.000 s`, ...
+    pub(crate) detail: String,
+    /// The last lines of its output.
+    pub(crate) output: Vec<String>,
+}
+
+/// The story so far; bounded.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    records: VecDeque<Record>,
+    timeline: VecDeque<(Time, String)>,
+    stop_began: Option<(Time, Trigger)>,
+    ended: Option<AppStatus>,
+}
+
+impl Journal {
+    /// Takes down something that happened.
+    pub(crate) fn note(&mut self, now: Time, note: Note) {
+        if let Note::StopBegan(trigger) = note {
+            self.stop_began = Some((now, trigger));
+            // A stop is told on its own: an earlier one that nobody followed is another story.
+            self.timeline.clear();
+        }
+        if let Note::AppEnded(status) = note {
+            self.ended = Some(status);
+        }
+        if self.stop_began.is_some() || self.ended.is_some() {
+            self.row(now, describe_note(note));
+        }
+    }
+
+    /// Takes down a handler run.
+    pub(crate) fn record(&mut self, now: Time, record: Record) {
+        if self.stop_began.is_some() || self.ended.is_some() {
+            let took = Duration::from_millis(record.took_ms).as_secs_f64();
+            self.row(now, format!("{} took {took:.3} s: {}", label(&record), record.detail));
+        }
+        if self.records.len() == MOST_RECORDS {
+            self.records.pop_front();
+        }
+        self.records.push_back(record);
+    }
+
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter()
+    }
+
+    /// Whether there is a stop to tell.
+    pub(crate) fn was_a_stop(&self) -> bool {
+        self.stop_began.is_some()
+    }
+
+    /// The stop, one row for each thing that happened, counted from its beginning.
+    pub(crate) fn timeline(&self) -> impl Iterator<Item = String> {
+        let origin = self.stop_began.map(|(began, _)| began);
+        let origin = origin.or_else(|| self.timeline.front().map(|(at, _)| *at)).unwrap_or_default();
+        self.timeline.iter().map(move |(at, what)| format!("+{:.3} s  {what}", at.saturating_sub(origin).as_secs_f64()))
+    }
+
+    /// One sentence about the whole: `stopped by SIGTERM in 2.013 s: app exited with 0; exit code 0`.
+    pub(crate) fn headline(&self, now: Time, code: u8) -> String {
+        let how = match self.stop_began {
+            Some((began, trigger)) => {
+                let took = now.saturating_sub(began).as_secs_f64();
+                format!("stopped by {} in {took:.3} s", describe_trigger(trigger))
+            }
+            None => format!("ended after {:.3} s", now.as_secs_f64()),
+        };
+        let app = self.ended.map_or_else(|| "no app".to_owned(), describe_status);
+        format!("{how}: {app}; exit code {code}")
+    }
+
+    /// The headline, the timeline and what failed, within so many bytes.
+    pub(crate) fn summary(&self, now: Time, code: u8, most_bytes: usize) -> String {
+        let failed = self.records.iter().filter(|record| record.result != "Succeeded");
+        let lines = std::iter::once(self.headline(now, code)).chain(self.timeline()).chain(failed.map(|record| {
+            let output = record.output.iter().map(|line| format!("\n  | {line}")).collect::<String>();
+            format!("{}: {}{output}", label(record), record.detail)
+        }));
+        let mut text = String::new();
+        for line in lines {
+            if text.len() + line.len() + 1 > most_bytes {
+                // Kubernetes keeps the last bytes of a longer file; whole lines from the top tell more.
+                break;
+            }
+            text.push_str(&line);
+            text.push('\n');
+        }
+        text
+    }
+
+    fn row(&mut self, now: Time, what: String) {
+        if self.timeline.len() == MOST_ROWS {
+            self.timeline.pop_back();
+        }
+        self.timeline.push_back((now, what));
+    }
+}
+
+/// `preStop drain`; the list alone where the name begins with it: `preStop[0]`.
+fn label(record: &Record) -> String {
+    if record.name.starts_with(record.hook) { record.name.clone() } else { format!("{} {}", record.hook, record.name) }
+}
+
+/// The word for a result.
+pub(crate) fn result_word(result: HandlerResult) -> &'static str {
+    match result {
+        HandlerResult::Succeeded => "Succeeded",
+        HandlerResult::Failed => "Failed",
+        HandlerResult::TimedOut => "TimedOut",
+    }
+}
+
+/// What began a stop, as a person would say it.
+pub(crate) fn describe_trigger(trigger: Trigger) -> String {
+    match trigger {
+        Trigger::Signal(signal) => signal.to_string(),
+        Trigger::Hook => "the preStop hook".to_owned(),
+        Trigger::Request => "bookend stop".to_owned(),
+        Trigger::PostStartFailed => "a failed postStart handler".to_owned(),
+    }
+}
+
+/// How the app ended, as a person would say it.
+pub(crate) fn describe_status(status: AppStatus) -> String {
+    match status {
+        AppStatus::Exited(code) => format!("app exited with {code}"),
+        AppStatus::Signalled(signal) => format!("app was killed by {signal}"),
+        AppStatus::NotStarted { .. } => "app was not started".to_owned(),
+    }
+}
+
+/// What happened, as a person would say it.
+pub(crate) fn describe_note(note: Note) -> String {
+    let outcome_word = |outcome| match outcome {
+        Outcome::Succeeded => "done",
+        Outcome::Failed => "failed",
+        Outcome::Aborted => "aborted",
+    };
+    match note {
+        Note::Started => "started".to_owned(),
+        Note::StopBegan(trigger) => format!("stop begun by {}", describe_trigger(trigger)),
+        Note::HookOver(hook, outcome) => format!("{} {}", hook.name(), outcome_word(outcome)),
+        Note::SteppedOn(hook) => format!("a stop signal cut {} short", hook.name()),
+        Note::NoTimeLeft(hook, index) => format!("{}[{index}] not run: no time left", hook.name()),
+        Note::Rearmed => "no stop signal followed the preStop hook: going on".to_owned(),
+        Note::StopSignalSent(signal) => format!("{signal} sent to the app"),
+        Note::Killed => "SIGKILL sent to the app: its time was over".to_owned(),
+        Note::AppEnded(status) => describe_status(status),
+        Note::LeftoversTerminated => "SIGTERM sent to the processes that were left".to_owned(),
+        Note::LeftoversKilled => "SIGKILL sent to the processes that were left".to_owned(),
+        Note::LeftoversRemain => "processes survived SIGKILL (uninterruptible): not waited for".to_owned(),
+        Note::AnswerNotTaken => "a hook's caller did not take its answer".to_owned(),
+    }
+}
+
+/// A `trigger` for the records of a hook that no stop began.
+pub(crate) fn trigger_word(hook: Hook, stop: Option<Trigger>) -> String {
+    match (hook, stop) {
+        (Hook::PreStart | Hook::PostStart, _) => "start".to_owned(),
+        (Hook::PreStop | Hook::PostStop, Some(trigger)) => describe_trigger(trigger),
+        (Hook::PreStop | Hook::PostStop, None) => "the app's end".to_owned(),
+    }
+}
+
+const MOST_RECORDS: usize = 50;
+const MOST_ROWS: usize = 100;

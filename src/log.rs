@@ -1,0 +1,198 @@
+//! The log: tracing events as lines on stderr, through a door that never makes us wait. A pipe that nobody
+//! reads, a terminal stopped with Ctrl-S, a closed or full stderr: lines are kept up to a bound, then
+//! counted instead of kept, and no signal, reap or exit is later for it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, send};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd::isatty;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::settings::{Log, LogFormat, LogLevel};
+use crate::process::write_without_waiting;
+
+/// Begins to log. `quiet`: only warnings, where the settings name no level.
+pub(crate) fn init(settings: Log, quiet: bool) {
+    let level = match settings.level {
+        Some(LogLevel::Error) => Level::ERROR,
+        Some(LogLevel::Warn) => Level::WARN,
+        Some(LogLevel::Info) => Level::INFO,
+        Some(LogLevel::Debug) => Level::DEBUG,
+        None if quiet => Level::WARN,
+        None => Level::INFO,
+    };
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Line);
+    // A second init (tests) leaves the first in place.
+    let _ = match settings.format {
+        LogFormat::Text => tracing::subscriber::set_global_default(builder.event_format(Text).finish()),
+        LogFormat::Json => {
+            tracing::subscriber::set_global_default(builder.json().flatten_event(true).with_target(false).finish())
+        }
+    };
+}
+
+/// One line, now or never, without allocation: for a panic and for errors before the log stands.
+pub(crate) fn last_words(text: &str) {
+    let stderr = stderr();
+    let _ = Way::of(stderr).write(stderr, text.as_bytes());
+}
+
+/// Tries again to write what could not be written. `true`: some is still kept.
+pub(crate) fn flush() -> bool {
+    let mut sink = sink();
+    sink.flush();
+    !sink.kept.is_empty()
+}
+
+/// `2026-11-23T09:15:13.123456Z  INFO bookend: message key=value`
+struct Text;
+
+impl<S, N> FormatEvent<S, N> for Text
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, " {:>5} bookend: ", event.metadata().level())?;
+        ctx.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+/// tracing writes each event with one call; that call is one line.
+struct Line;
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        sink().line(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+static SINK: Mutex<Sink> = Mutex::new(Sink { way: None, kept: VecDeque::new(), dropped: 0 });
+
+fn sink() -> MutexGuard<'static, Sink> {
+    SINK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Sink {
+    way: Option<Way>,
+    kept: VecDeque<u8>,
+    dropped: u64,
+}
+
+impl Sink {
+    fn line(&mut self, line: &[u8]) {
+        self.flush();
+        if self.kept.is_empty() && self.dropped > 0 {
+            let note = format!("bookend: {} log lines were dropped: nobody read the log\n", self.dropped);
+            self.dropped = 0;
+            self.kept.extend(note.as_bytes());
+        }
+        if self.kept.len() + line.len() > MOST_KEPT {
+            self.dropped += 1;
+            return;
+        }
+        self.kept.extend(line);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        let stderr = stderr();
+        while !self.kept.is_empty() {
+            let way = self.way.get_or_insert_with(|| Way::of(stderr));
+            match way.write(stderr, self.kept.as_slices().0) {
+                Ok(written) => drop(self.kept.drain(..written)),
+                Err(Errno::EAGAIN) => return,
+                Err(Errno::EINTR) => {}
+                // Closed, full or broken (EBADF, EPIPE, ENOSPC, EIO): these lines have no reader.
+                Err(_) => self.kept.clear(),
+            }
+        }
+    }
+}
+
+fn stderr() -> BorrowedFd<'static> {
+    // `io::Stderr` has no buffer, and lends its descriptor for the whole life of the program.
+    static STDERR: std::sync::OnceLock<io::Stderr> = std::sync::OnceLock::new();
+    STDERR.get_or_init(io::stderr).as_fd()
+}
+
+/// How to write without waiting. O_NONBLOCK on stderr itself is no way: the flag belongs to the open file,
+/// which the app shares.
+enum Way {
+    /// A regular file, /dev/null: there is no reader to wait for.
+    Plain,
+    /// A pipe: ask for no waiting with each write (RWF_NOWAIT, Linux 5.14 and later).
+    NoWait,
+    /// A socket: likewise (MSG_DONTWAIT).
+    Socket,
+    /// A terminal, or a pipe of an older kernel: an open file of our own, with O_NONBLOCK.
+    Reopened(OwnedFd),
+    /// Nothing else works (no /proc): look first, and write no more than a pipe takes whole.
+    Look,
+}
+
+impl Way {
+    fn of(fd: BorrowedFd<'_>) -> Way {
+        let kind = fstat(fd).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
+        match kind {
+            Ok(SFlag::S_IFIFO) => Way::NoWait,
+            Ok(SFlag::S_IFSOCK) => Way::Socket,
+            Ok(SFlag::S_IFCHR) if isatty(fd).unwrap_or(false) => Way::reopened(),
+            Ok(_) | Err(_) => Way::Plain,
+        }
+    }
+
+    fn reopened() -> Way {
+        let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        open("/proc/self/fd/2", flags, Mode::empty()).map_or(Way::Look, Way::Reopened)
+    }
+
+    fn write(&mut self, fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+        match self {
+            Way::Plain => nix::unistd::write(fd, bytes),
+            Way::Reopened(own) => nix::unistd::write(own.as_fd(), bytes),
+            Way::Socket => {
+                use std::os::fd::AsRawFd;
+                send(fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
+            }
+            Way::NoWait => match write_without_waiting(fd, IoSlice::new(bytes)) {
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {
+                    *self = Way::reopened();
+                    self.write(fd, bytes)
+                }
+                done => done,
+            },
+            Way::Look => {
+                let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
+                match poll(&mut fds, PollTimeout::ZERO) {
+                    Ok(0) => Err(Errno::EAGAIN),
+                    _ => nix::unistd::write(fd, bytes.get(..PIPE_BUF).unwrap_or(bytes)),
+                }
+            }
+        }
+    }
+}
+
+/// What is kept for a reader that is late.
+const MOST_KEPT: usize = 64 * 1024;
+/// pipe(7): a write of this size is taken whole or not at all.
+const PIPE_BUF: usize = 4096;

@@ -1,0 +1,24 @@
+//! The kernel edge: everything that happens to processes happens here, and nothing is decided here.
+//!
+//! | room          | owns                                                               |
+//! | ------------- | ------------------------------------------------------------------ |
+//! | `sys`         | the raw system calls nix cannot make; all of its `unsafe`          |
+//! | `inherited`   | what we were started with: mask, dispositions, working directory   |
+//! | `spawn`       | clone and exec, with nothing of ours left in the child             |
+//! | `reaper`      | waitpid, the only one, and the table of pids that are still ours   |
+//! | `signals`     | signals in: one module, whatever carries them                      |
+//! | `leftovers`   | what is still there when the app has ended                         |
+//! | `last_resort` | the init that remains when everything else has failed              |
+
+pub(crate) mod inherited;
+pub(crate) mod last_resort;
+pub(crate) mod leftovers;
+pub(crate) mod reaper;
+pub(crate) mod signals;
+pub(crate) mod spawn;
+mod sys;
+
+pub(crate) use sys::{become_subreaper, duplicate_above, is_first_process, write_without_waiting};
+
+/// A process id of ours: positive, and meaningful only as long as the reaper has not reaped it.
+pub(crate) type Pid = nix::unistd::Pid;

@@ -1,0 +1,63 @@
+//! The init that remains when everything else has failed: no runtime could be built, or a bug made us
+//! panic. PID 1 may not die as long as the app lives, so this forwards, reaps and exits with the app's
+//! code, on nothing but system calls: no handlers, no hooks, no log beyond one line.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::Pid;
+use super::reaper::Ended;
+use super::sys::{self, SignalSet, Waited};
+use crate::signal::Signal;
+
+/// The app's pid, for the panic hook, which has nothing else to hold on to. 0: there is none.
+static APP: AtomicI32 = AtomicI32::new(0);
+
+/// Remembers whom to stay alive for. `None`: the app has ended.
+pub(crate) fn stay_for(app: Option<Pid>) {
+    APP.store(app.map_or(0, Pid::as_raw), Ordering::SeqCst);
+}
+
+/// Makes a panic end here instead of in the death of PID 1. Returns without effect when no app runs.
+pub(crate) fn catch_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        crate::log::last_words(&format!("bookend: this is a bug, please report it: {panic}\n"));
+        if APP.load(Ordering::SeqCst) != 0 {
+            crate::log::last_words("bookend: staying as a bare init: forwarding signals and reaping, nothing else\n");
+            run();
+        }
+    }));
+}
+
+/// Forwards signals to the app, reaps, and exits with its code when it ends.
+pub(crate) fn run() -> ! {
+    sys::set_mask(SignalSet::ALL);
+    loop {
+        loop {
+            match sys::wait_any() {
+                Waited::Ended(pid, status) if pid.as_raw() == APP.load(Ordering::SeqCst) => {
+                    match Ended::from_wait_status(status) {
+                        Some(Ended::Exited(code)) => exit(code),
+                        Some(Ended::Signalled(signal)) => exit(signal.exit_code()),
+                        // Stopped or continued: it lives.
+                        None => {}
+                    }
+                }
+                Waited::Ended(..) => {}
+                Waited::NoneEnded => break,
+                // The app's status has been taken already; its code died with whoever took it.
+                Waited::NoChildren => exit(crate::exit::FAILED),
+            }
+        }
+        match sys::wait_for_signal(SignalSet::ALL) {
+            Ok(Signal::CHLD) | Err(_) => {}
+            Ok(signal) => {
+                // It may have ended just now: then the next round of reaping says so.
+                let _ = sys::send(Pid::from_raw(APP.load(Ordering::SeqCst)), signal);
+            }
+        }
+    }
+}
+
+fn exit(code: u8) -> ! {
+    std::process::exit(i32::from(code))
+}

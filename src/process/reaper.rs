@@ -1,0 +1,188 @@
+//! The one reaper. It alone calls waitpid, takes every status there is, and hands each to whoever waits
+//! for that pid. It is also the one place that knows which pids are still ours: a pid that has not been
+//! reaped cannot be given to another process, so signals go out through this table and nowhere else.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::Pid;
+use super::sys::{self, Waited};
+use crate::signal::Signal;
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// exit(2) with this code.
+    Exited(u8),
+    /// Killed by this signal.
+    Signalled(Signal),
+}
+
+impl Ended {
+    /// Decodes a wait status (wait(2)). `None`: stopped or continued, not ended.
+    pub(crate) fn from_wait_status(status: i32) -> Option<Ended> {
+        if libc::WIFEXITED(status) {
+            return u8::try_from(libc::WEXITSTATUS(status)).ok().map(Ended::Exited);
+        }
+        libc::WIFSIGNALED(status).then(|| Signal::new(libc::WTERMSIG(status))).flatten().map(Ended::Signalled)
+    }
+}
+
+/// Who a signal is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The process alone.
+    Process,
+    /// Its process group, which it leads.
+    Group,
+}
+
+/// What one round of reaping found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Round {
+    /// The app's end, if it was among them.
+    pub(crate) app: Option<Ended>,
+    /// Whether children are left.
+    pub(crate) others: bool,
+}
+
+/// The table of children somebody waits for. Cheap to clone; all clones are one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reaper {
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    app: Option<Pid>,
+    handlers: HashMap<Pid, oneshot::Sender<Ended>>,
+    /// Groups whose remaining members get SIGKILL the moment their leader has ended.
+    doomed: HashSet<Pid>,
+    orphans: u64,
+}
+
+impl Reaper {
+    /// The main process: its end is reported by `reap`.
+    pub(crate) fn watch_app(&self, pid: Pid) {
+        self.table().app = Some(pid);
+    }
+
+    /// Any other child of ours: its end arrives at the receiver.
+    ///
+    /// Called right after the spawn and before the next `reap`, so that no status is missed.
+    pub(crate) fn watch(&self, pid: Pid) -> oneshot::Receiver<Ended> {
+        let (sender, receiver) = oneshot::channel();
+        self.table().handlers.insert(pid, sender);
+        receiver
+    }
+
+    /// The app's pid while it is alive (or a zombie not yet reaped).
+    pub(crate) fn app(&self) -> Option<Pid> {
+        self.table().app
+    }
+
+    /// How many children ended that nobody waited for.
+    pub(crate) fn orphans(&self) -> u64 {
+        self.table().orphans
+    }
+
+    /// Sends the app a signal. `NotFound`: it has ended.
+    pub(crate) fn signal_app(&self, signal: Signal, target: Target) -> io::Result<()> {
+        let pid = self.table().app.ok_or(io::ErrorKind::NotFound)?;
+        send(pid, signal, target)
+    }
+
+    /// Sends a watched child's group a signal. `NotFound`: its leader has ended.
+    pub(crate) fn signal_group(&self, pid: Pid, signal: Signal) -> io::Result<()> {
+        if !self.table().handlers.contains_key(&pid) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        send(pid, signal, Target::Group)
+    }
+
+    /// From now on, when this group's leader ends, the rest of the group is killed.
+    pub(crate) fn doom(&self, pid: Pid) {
+        let mut table = self.table();
+        if table.handlers.contains_key(&pid) {
+            table.doomed.insert(pid);
+        }
+    }
+
+    /// Takes every status there is. SIGCHLD coalesces, so one signal may stand for any number of ends.
+    pub(crate) fn reap(&self) -> Round {
+        let mut table = self.table();
+        table.kill_doomed();
+        let mut app = None;
+        loop {
+            match sys::wait_any() {
+                Waited::Ended(pid, status) => {
+                    let Some(ended) = Ended::from_wait_status(status) else { continue };
+                    if table.app == Some(pid) {
+                        table.app = None;
+                        app = Some(ended);
+                    } else if let Some(waiter) = table.handlers.remove(&pid) {
+                        table.doomed.remove(&pid);
+                        // A waiter that has gone away wanted to know no longer.
+                        let _ = waiter.send(ended);
+                    } else {
+                        table.orphans += 1;
+                    }
+                }
+                Waited::NoneEnded => return Round { app, others: true },
+                Waited::NoChildren => return Round { app, others: false },
+            }
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// A leader that has ended, but is not yet reaped, still holds its group's number: the last moment at
+    /// which a signal to the group cannot meet strangers.
+    fn kill_doomed(&mut self) {
+        self.doomed.retain(|&leader| {
+            let ended = sys::has_ended(leader);
+            if ended {
+                // An empty group is what we hope for.
+                let _ = send(leader, Signal::KILL, Target::Group);
+            }
+            !ended
+        });
+    }
+}
+
+fn send(pid: Pid, signal: Signal, target: Target) -> io::Result<()> {
+    match target {
+        Target::Process => sys::send(pid, signal),
+        Target::Group => sys::send(Pid::from_raw(-pid.as_raw()), signal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_and_every_signal_is_decoded() {
+        for code in 0..=255u8 {
+            assert_eq!(Ended::from_wait_status(i32::from(code) << 8), Some(Ended::Exited(code)));
+        }
+        for signal in Signal::all() {
+            // With and without the core dump bit.
+            assert_eq!(Ended::from_wait_status(signal.number()), Some(Ended::Signalled(signal)));
+            assert_eq!(Ended::from_wait_status(signal.number() | 0x80), Some(Ended::Signalled(signal)));
+        }
+    }
+
+    #[test]
+    fn stopped_and_continued_children_have_not_ended() {
+        assert_eq!(Ended::from_wait_status(0x137f), None);
+        assert_eq!(Ended::from_wait_status(0xffff), None);
+    }
+}

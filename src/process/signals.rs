@@ -1,0 +1,97 @@
+//! Signals in: the one module that receives them, and hands out [`Signal`]s.
+//!
+//! | signals                                        | carried by        | why                                     |
+//! | ---------------------------------------------- | ----------------- | --------------------------------------- |
+//! | SIGCHLD, stop signals, mapped ones             | signal-hook-tokio | those that mean something to us         |
+//! | all others, and what cannot be registered (34) | one signalfd      | registering sixty costs a millisecond   |
+//!
+//! All are blocked from the first instruction, so that none is lost before this exists: registered ones
+//! are unblocked when their handler stands, the others stay blocked and are read from the signalfd.
+//! If a registration fails (descriptors, memory), its signal comes through the signalfd as well.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+
+use futures_core::Stream;
+use signal_hook_tokio::Signals as Registered;
+use tokio::io::unix::AsyncFd;
+
+use super::inherited::Inherited;
+use super::sys::{self, SignalSet};
+use crate::signal::Signal;
+
+/// All signals for us and the app, SIGCHLD included.
+pub(crate) struct Signals {
+    registered: Option<Registered>,
+    passed_on: AsyncFd<OwnedFd>,
+}
+
+impl Signals {
+    /// Takes over all signals; `meaningful` are those the configuration gives a meaning to.
+    ///
+    /// Must be called inside the runtime, with all signals blocked.
+    pub(crate) fn take(meaningful: &[Signal], inherited: &mut Inherited) -> io::Result<Signals> {
+        let mut wanted: Vec<Signal> = std::iter::once(Signal::CHLD)
+            .chain(meaningful.iter().copied())
+            .filter(|signal| may_be_registered(*signal))
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        inherited.remember(&wanted);
+        let registered = Registered::new(wanted.iter().map(|signal| signal.number())).ok();
+        let carried = if registered.is_some() { wanted } else { Vec::new() };
+        let rest = carried.iter().fold(SignalSet::ALL, |set, signal| set.without(*signal));
+        let passed_on = sys::watch_readable(sys::signalfd(rest)?)?;
+        // From here on every signal reaches the loop; none has its default effect.
+        sys::set_mask(rest);
+        Ok(Signals { registered, passed_on })
+    }
+
+    /// The next signal. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Signal {
+        let Signals { registered, passed_on } = self;
+        tokio::select! {
+            signal = next_registered(registered) => signal,
+            signal = next_passed_on(passed_on) => signal,
+        }
+    }
+}
+
+/// signal-hook refuses the faults (a handler that returns from one loops for ever), and the C library its own.
+fn may_be_registered(signal: Signal) -> bool {
+    !signal.is_uncatchable()
+        && !signal_hook::consts::FORBIDDEN.contains(&signal.number())
+        && !(32..=34).contains(&signal.number())
+}
+
+async fn next_registered(registered: &mut Option<Registered>) -> Signal {
+    loop {
+        let next = match registered {
+            Some(signals) => std::future::poll_fn(|cx| Pin::new(&mut *signals).poll_next(cx)).await,
+            None => std::future::pending().await,
+        };
+        match next {
+            Some(number) => {
+                if let Some(signal) = Signal::new(number) {
+                    return signal;
+                }
+            }
+            // The stream ends only when its handle is closed, which nobody does.
+            None => *registered = None,
+        }
+    }
+}
+
+async fn next_passed_on(fd: &AsyncFd<OwnedFd>) -> Signal {
+    loop {
+        let Ok(mut ready) = fd.readable().await else { std::future::pending().await };
+        match ready.try_io(|fd| sys::read_signalfd(fd.get_ref().as_fd())) {
+            // Our own write to a closed pipe is no message for the app (kernel: SIGPIPE from ourselves).
+            Ok(Ok((signal, sender))) if signal.number() == libc::SIGPIPE && sender == std::process::id() => {}
+            Ok(Ok((signal, _))) => return signal,
+            // A record that cannot be read is gone; the next one is waited for.
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+}

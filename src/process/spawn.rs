@@ -1,0 +1,195 @@
+//! Spawning: one child with nothing of ours in it. clone(2) with CLONE_VM|CLONE_VFORK, as posix_spawn(3)
+//! does it: no page table is copied, and we go on only when the child has exec'ed or failed, so that a
+//! signal can never reach a half-made child, and its error reaches us through shared memory.
+
+#![expect(unsafe_code, reason = "clone(2), and raw system calls between clone and exec")]
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+
+use nix::sched::CloneFlags;
+
+use super::Pid;
+use super::inherited::Inherited;
+use super::sys::{self, SIGSET_BYTES, SignalSet};
+
+/// What to run, and how.
+#[derive(Debug)]
+pub(crate) struct Spawn<'a> {
+    /// Program and arguments; the program is looked up in `PATH` as execvp(3) does.
+    pub(crate) command: &'a [OsString],
+    /// The whole environment.
+    pub(crate) env: &'a [(OsString, OsString)],
+    /// Descriptors for the child: (ours, its number). Everything else of ours is close-on-exec.
+    pub(crate) fds: &'a [(BorrowedFd<'a>, RawFd)],
+    /// Give the child's process group the terminal that is our stdin, if there is one.
+    pub(crate) terminal: Terminal,
+}
+
+/// Whether the child gets the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terminal {
+    /// Its process group becomes the foreground group of our stdin, if that is a terminal.
+    Take,
+    /// It stays as it is.
+    Leave,
+}
+
+/// Why there is no child.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpawnError {
+    /// The kernel gave us no process: EAGAIN (pids limit), ENOMEM.
+    #[error("cannot create a process for {program:?}")]
+    Clone {
+        /// The program that was to run.
+        program: OsString,
+        /// EAGAIN or ENOMEM.
+        #[source]
+        source: io::Error,
+    },
+    /// The program could not be executed.
+    #[error("cannot execute {program:?}")]
+    Exec {
+        /// The program as it was named.
+        program: OsString,
+        /// ENOENT, EACCES, ENOEXEC, ...
+        #[source]
+        source: io::Error,
+    },
+    /// An argument or a variable has a NUL byte in it, which no program could be given.
+    #[error("cannot pass {0:?} to a program: it contains a NUL byte")]
+    Nul(OsString),
+}
+
+impl Spawn<'_> {
+    /// Starts the child in a process group of its own. It has exec'ed when this returns.
+    pub(crate) fn start(&self, inherited: &Inherited) -> Result<Pid, SpawnError> {
+        let program = self.command.first().map_or(OsStr::new(""), OsString::as_os_str);
+        let argv = self.command.iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>, _>>()?;
+        let env = self.env.iter().map(|(key, value)| variable(key, value)).collect::<Result<Vec<_>, _>>()?;
+        let candidates = self.candidates(program)?;
+
+        let argv_pointers = pointers(&argv);
+        let env_pointers = pointers(&env);
+        let failure = AtomicI32::new(0);
+        let mut stack = vec![0u8; STACK];
+        let before = sys::set_mask(SignalSet::ALL);
+        let child = Box::new(|| {
+            let error = exec_in_child(self, inherited, &candidates, &argv_pointers, &env_pointers);
+            failure.store(error, Ordering::SeqCst);
+            127
+        });
+        let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+        // SAFETY: the child runs on its own stack while we are suspended (CLONE_VFORK); until it execs or
+        // exits it makes only system calls, allocates nothing and takes no lock. All signals are blocked
+        // around it, so no handler of ours can run in it.
+        let cloned = unsafe { nix::sched::clone(child, &mut stack, flags, Some(libc::SIGCHLD)) };
+        sys::set_mask(before);
+
+        let program = || program.to_owned();
+        let pid = cloned.map_err(|errno| SpawnError::Clone { program: program(), source: errno.into() })?;
+        match failure.load(Ordering::SeqCst) {
+            0 => Ok(pid),
+            errno => Err(SpawnError::Exec { program: program(), source: io::Error::from_raw_os_error(errno) }),
+        }
+    }
+
+    /// The paths to try, in order: the program itself if it has a slash, else each directory of `PATH`.
+    fn candidates(&self, program: &OsStr) -> Result<Vec<CString>, SpawnError> {
+        if program.as_bytes().contains(&b'/') {
+            return Ok(vec![c_string(program)?]);
+        }
+        if program.is_empty() {
+            // execvp(3): ENOENT.
+            return Ok(Vec::new());
+        }
+        let path = self.env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_os_str());
+        path.unwrap_or(OsStr::new(DEFAULT_PATH))
+            .as_bytes()
+            .split(|byte| *byte == b':')
+            .map(|dir| {
+                let dir = if dir.is_empty() { b".".as_slice() } else { dir };
+                c_string(OsStr::from_bytes(&[dir, b"/", program.as_bytes()].concat()))
+            })
+            .collect()
+    }
+}
+
+/// The last thing the child does as a copy of us. Returns only if it fails, with the errno.
+///
+/// Runs between clone and exec in our memory: system calls only (signal-safety(7)).
+fn exec_in_child(
+    spawn: &Spawn<'_>,
+    inherited: &Inherited,
+    candidates: &[CString],
+    argv: &[AtomicPtr<libc::c_char>],
+    env: &[AtomicPtr<libc::c_char>],
+) -> i32 {
+    // SAFETY: plain numbers, live descriptors and NUL-terminated arrays of NUL-terminated strings that
+    // outlive the child's use of them, since our own thread is suspended until exec.
+    unsafe {
+        libc::setpgid(0, 0);
+        if spawn.terminal == Terminal::Take {
+            // No terminal (ENOTTY), not ours (EPERM), gone (EIO, ENXIO): no error. SIGTTOU is blocked.
+            libc::tcsetpgrp(0, libc::getpid());
+        }
+        if inherited.sigchld_ignored {
+            sys::set_disposition(crate::signal::Signal::CHLD, true);
+        }
+        for &(signal, ignored) in &inherited.ignored {
+            sys::set_disposition(signal, ignored);
+        }
+        if let Some(dir) = &inherited.working_dir {
+            libc::fchdir(dir.as_raw_fd());
+        }
+        for (ours, number) in spawn.fds {
+            if ours.as_raw_fd() == *number {
+                libc::fcntl(*number, libc::F_SETFD, 0);
+            } else if libc::dup2(ours.as_raw_fd(), *number) < 0 {
+                return errno();
+            }
+        }
+        let none = std::ptr::null_mut::<u64>();
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, inherited.mask.as_ptr(), none, SIGSET_BYTES);
+        let mut error = libc::ENOENT;
+        for candidate in candidates {
+            libc::execve(candidate.as_ptr(), argv.as_ptr().cast(), env.as_ptr().cast());
+            match errno() {
+                // Not here; perhaps in the next directory (execvp(3)).
+                libc::ENOENT | libc::ENOTDIR => {}
+                // Remembered, but a later directory may have one that can be executed.
+                libc::EACCES => error = libc::EACCES,
+                other => return other,
+            }
+        }
+        error
+    }
+}
+
+fn errno() -> i32 {
+    nix::errno::Errno::last_raw()
+}
+
+fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
+    CString::new(text.as_bytes()).map_err(|_| SpawnError::Nul(text.to_owned()))
+}
+
+fn variable(key: &OsStr, value: &OsStr) -> Result<CString, SpawnError> {
+    // The value stays out of the error: it may be a secret.
+    CString::new([key.as_bytes(), b"=", value.as_bytes()].concat()).map_err(|_| SpawnError::Nul(key.to_owned()))
+}
+
+/// A NULL-terminated array as execve(2) takes it. `AtomicPtr` has the layout of a pointer, and may be
+/// captured by the child's closure.
+fn pointers(strings: &[CString]) -> Vec<AtomicPtr<libc::c_char>> {
+    let ends = std::iter::once(AtomicPtr::new(std::ptr::null_mut()));
+    strings.iter().map(|string| AtomicPtr::new(string.as_ptr().cast_mut())).chain(ends).collect()
+}
+
+/// The child needs a few hundred bytes; untouched pages of the rest cost nothing.
+const STACK: usize = 32 * 1024;
+/// Where programs are looked for without a `PATH`: what containerd and docker set, too.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -1,0 +1,221 @@
+//! The system calls that nix cannot make for us, each as a safe function. Signal sets are whole 64-bit
+//! masks here: both C libraries strip "their" real-time signals (32-34) from every set they touch, and
+//! nix's `Signal` has none of the real-time signals at all, so a child that died of one would lose its status.
+
+#![expect(unsafe_code, reason = "raw system calls; each block carries its argument")]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use libc::c_int;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::Pid;
+use crate::signal::Signal;
+
+/// A set of signals as the kernel keeps it: bit n-1 stands for signal n.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct SignalSet(u64);
+
+impl SignalSet {
+    /// All 64 of them. SIGKILL and SIGSTOP are ignored by the kernel in every mask.
+    pub(crate) const ALL: SignalSet = SignalSet(u64::MAX);
+
+    /// The set without this signal.
+    pub(crate) fn without(self, signal: Signal) -> SignalSet {
+        SignalSet(self.0 & !bit(signal))
+    }
+
+    /// Whether the signal is in the set.
+    pub(crate) fn contains(self, signal: Signal) -> bool {
+        self.0 & bit(signal) != 0
+    }
+
+    pub(super) fn as_ptr(&self) -> *const u64 {
+        &raw const self.0
+    }
+}
+
+impl FromIterator<Signal> for SignalSet {
+    fn from_iter<I: IntoIterator<Item = Signal>>(signals: I) -> SignalSet {
+        SignalSet(signals.into_iter().fold(0, |set, signal| set | bit(signal)))
+    }
+}
+
+fn bit(signal: Signal) -> u64 {
+    1 << (signal.number() - 1)
+}
+
+/// The size the kernel expects of every signal set (rt_sigprocmask(2)).
+pub(super) const SIGSET_BYTES: usize = size_of::<u64>();
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Sets the thread's signal mask and returns the one before: rt_sigprocmask(2).
+pub(super) fn set_mask(mask: SignalSet) -> SignalSet {
+    let mut old = 0u64;
+    // SAFETY: both pointers are to live u64, the size is theirs. It cannot fail with these arguments.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, mask.as_ptr(), &raw mut old, SIGSET_BYTES) };
+    SignalSet(old)
+}
+
+/// The signals that wait to be delivered: rt_sigpending(2).
+pub(super) fn pending() -> SignalSet {
+    let mut set = 0u64;
+    // SAFETY: the pointer is to a live u64, the size is its own.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut set, SIGSET_BYTES) };
+    SignalSet(set)
+}
+
+/// Whether the disposition of this signal is SIG_IGN: sigaction(2).
+pub(super) fn is_ignored(signal: Signal) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: no new action is given; the old one is written into memory of its type.
+    let result = unsafe { libc::sigaction(signal.number(), std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: zeroed is a valid sigaction, and so is what the kernel wrote over it.
+    result == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// Sets a disposition to SIG_DFL or SIG_IGN. Async-signal-safe: it is called between clone and exec.
+pub(super) fn set_disposition(signal: Signal, ignore: bool) {
+    // SAFETY: no handler is installed, only one of the two constants; signal(2) is async-signal-safe.
+    unsafe { libc::signal(signal.number(), if ignore { libc::SIG_IGN } else { libc::SIG_DFL }) };
+}
+
+/// A non-blocking, close-on-exec signalfd(2) for these signals.
+pub(super) fn signalfd(set: SignalSet) -> io::Result<OwnedFd> {
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: -1 asks for a new descriptor; the set is a live u64 of the given size.
+    let fd = check(unsafe { libc::syscall(libc::SYS_signalfd4, -1, set.as_ptr(), SIGSET_BYTES, flags) })?;
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Lets the runtime say when this descriptor can be read.
+pub(super) fn watch_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd names the same open file for as long as it lives, and it moves into the AsyncFd.
+    let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    watched.map_err(io::Error::from)
+}
+
+/// One signal from a signalfd, and the process that sent it (0: from outside our PID namespace).
+pub(super) fn read_signalfd(fd: BorrowedFd<'_>) -> io::Result<(Signal, u32)> {
+    let mut info = MaybeUninit::<libc::signalfd_siginfo>::zeroed();
+    let size = size_of::<libc::signalfd_siginfo>();
+    // SAFETY: the buffer is as large as said; the kernel writes whole records or nothing (signalfd(2)).
+    let read = unsafe { libc::read(fd.as_raw_fd(), info.as_mut_ptr().cast(), size) };
+    match usize::try_from(read) {
+        Err(_) => Err(io::Error::last_os_error()),
+        Ok(n) if n == size => {
+            // SAFETY: the record has been written whole.
+            let info = unsafe { info.assume_init() };
+            let number = i32::try_from(info.ssi_signo).map_err(io::Error::other)?;
+            let signal = Signal::new(number).ok_or_else(|| io::Error::other("a signal beyond 64"))?;
+            Ok((signal, info.ssi_pid))
+        }
+        Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Waits until one of the signals comes, and takes it: rt_sigtimedwait(2) without a timeout.
+pub(super) fn wait_for_signal(set: SignalSet) -> io::Result<Signal> {
+    let none = std::ptr::null::<libc::c_void>();
+    // SAFETY: the set is live and of the given size; neither siginfo nor a timeout is asked for.
+    let result = unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, set.as_ptr(), none, none, SIGSET_BYTES) };
+    let number = i32::try_from(check(result)?).map_err(io::Error::other)?;
+    Signal::new(number).ok_or_else(|| io::Error::other("a signal beyond 64"))
+}
+
+/// How a child ended, as wait(2) says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// A child has ended.
+    Ended(Pid, c_int),
+    /// Children are there, none has ended.
+    NoneEnded,
+    /// There are no children at all.
+    NoChildren,
+}
+
+/// Takes the status of one ended child, without waiting. Called by the reaper alone.
+pub(super) fn wait_any() -> Waited {
+    let mut status = 0;
+    loop {
+        // SAFETY: the status is a live c_int. __WALL: children of clone(2) with other exit signals, too.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
+        return match pid {
+            0 => Waited::NoneEnded,
+            -1 if io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => continue,
+            -1 => Waited::NoChildren,
+            pid => Waited::Ended(Pid::from_raw(pid), status),
+        };
+    }
+}
+
+/// Whether this child has ended, leaving its status and its pid where they are: waitid(2) with WNOWAIT.
+pub(super) fn has_ended(pid: Pid) -> bool {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let id = libc::id_t::try_from(pid.as_raw()).unwrap_or(0);
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the record is live and zeroed, as waitid(2) asks of callers that use WNOHANG.
+    let result = unsafe { libc::waitid(libc::P_PID, id, info.as_mut_ptr(), flags) };
+    // SAFETY: zeroed or written by the kernel; si_pid is 0 when nobody has ended.
+    result == 0 && unsafe { info.assume_init().si_pid() } != 0
+}
+
+/// kill(2) with any of the 64 signals. Negative: the process group; -1: everybody.
+pub(crate) fn send(pid: Pid, signal: Signal) -> io::Result<()> {
+    // SAFETY: kill(2) takes plain numbers.
+    check(libc::c_long::from(unsafe { libc::kill(pid.as_raw(), signal.number()) })).map(drop)
+}
+
+/// Holds a process, whatever becomes of its number: pidfd_open(2).
+pub(super) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sends a signal to the process that is held: pidfd_send_signal(2).
+pub(super) fn pidfd_send(fd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
+    let none = std::ptr::null::<libc::c_void>();
+    // SAFETY: a live descriptor and plain numbers; no siginfo is given.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal.number(), none, 0) }).map(drop)
+}
+
+/// Makes orphaned descendants ours: prctl(2), PR_SET_CHILD_SUBREAPER.
+pub(crate) fn become_subreaper() -> io::Result<()> {
+    // SAFETY: plain numbers.
+    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })).map(drop)
+}
+
+/// Whether we are PID 1 of a PID namespace: then every orphan is ours, and kill(-1) means this container.
+pub(crate) fn is_first_process() -> bool {
+    std::process::id() == 1
+}
+
+/// A copy of the descriptor that is not 0, 1 or 2, close-on-exec.
+pub(crate) fn duplicate_above(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: a live descriptor and plain numbers.
+    let copy = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
+    check(libc::c_long::from(copy))?;
+    // SAFETY: the kernel has just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// pwritev2(2) with RWF_NOWAIT: EAGAIN instead of waiting for a reader, on this one write.
+pub(crate) fn write_without_waiting(fd: BorrowedFd<'_>, bytes: io::IoSlice<'_>) -> Result<usize, nix::errno::Errno> {
+    // The kernel takes the offset in two halves; -1 in both is the file's own position.
+    let (whole, low, high): (libc::c_long, libc::c_long, libc::c_long) = (1, -1, -1);
+    let (fd, vector) = (fd.as_raw_fd(), (&raw const bytes).cast::<libc::iovec>());
+    // SAFETY: IoSlice is an iovec by its documentation; the kernel reads `whole` of them.
+    let written = unsafe { libc::syscall(libc::SYS_pwritev2, fd, vector, whole, low, high, libc::RWF_NOWAIT) };
+    usize::try_from(written).map_err(|_| nix::errno::Errno::last())
+}

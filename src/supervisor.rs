@@ -1,0 +1,166 @@
+//! The loop, and the only room that knows both sides: it turns signals, ends of children, handler reports,
+//! hooks and alarms into events, lets the lifecycle decide, and carries out what it says.
+//!
+//! The order at the start is the order of the promises: all signals blocked (nothing is lost) · listener bound
+//! (the hook finds its port) · app spawned (with the mask as we found it) · only then the runtime. The app
+//! starts before the runtime has cost anything; preStart handlers, where configured, need it earlier.
+
+mod boot;
+mod perform;
+mod surroundings;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep, sleep_until};
+use tracing::debug;
+
+pub(crate) use boot::run;
+
+use crate::config::settings::Settings;
+use crate::handler::{Report, Running, Surroundings};
+use crate::http::{Answer, Call, Status};
+use crate::journal::Journal;
+use crate::lifecycle::{Action, AppStatus, CallerId, Event, Hook, Lifecycle, RunId, Time, Timer};
+use crate::process::last_resort;
+use crate::process::reaper::{Ended, Reaper};
+use crate::process::signals::Signals;
+use crate::signal::Signal;
+
+/// What tasks tell the loop.
+#[derive(Debug)]
+enum Input {
+    Reported(RunId, Report),
+    CallerDone(CallerId),
+}
+
+/// A handler run as the loop keeps it.
+#[derive(Debug)]
+struct Run {
+    hook: Hook,
+    name: String,
+    began: Time,
+    running: Running,
+}
+
+/// The owner of the state.
+struct Supervisor {
+    settings: Settings,
+    lifecycle: Lifecycle,
+    journal: Journal,
+    began: Instant,
+    timers: BTreeMap<Timer, Time>,
+    events: VecDeque<Event>,
+    surroundings: Surroundings,
+    app_ended: Option<AppStatus>,
+    runs: HashMap<RunId, Run>,
+    callers: HashMap<CallerId, oneshot::Sender<Answer>>,
+    next_caller: u64,
+    inputs: mpsc::Receiver<Input>,
+    to_inputs: mpsc::Sender<Input>,
+    calls: mpsc::Receiver<Call>,
+    /// `None`: there is no endpoint that could show it.
+    status: Option<watch::Sender<Arc<Status>>>,
+    log_is_late: bool,
+}
+
+impl Supervisor {
+    /// Lives the container's life; returns the exit code.
+    async fn live(&mut self, mut signals: Signals, first: Vec<Action>) -> u8 {
+        let mut actions = first;
+        loop {
+            if let Some(code) = self.perform_all(actions) {
+                return code;
+            }
+            self.publish();
+            let event = self.next_event(&mut signals).await;
+            debug!(?event, "happened");
+            actions = self.lifecycle.apply(self.now(), event);
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.began.elapsed()
+    }
+
+    async fn next_event(&mut self, signals: &mut Signals) -> Event {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            self.log_is_late = crate::log::flush();
+            let alarm = self.timers.iter().min_by_key(|(_, at)| **at).map(|(timer, at)| (*timer, *at));
+            tokio::select! {
+                biased;
+                signal = signals.next() => self.on_signal(signal),
+                // Both channels have a sender that lives as long as the loop, so neither ends.
+                Some(input) = self.inputs.recv() => self.on_input(input),
+                Some(call) = self.calls.recv() => self.on_call(call),
+                timer = ring(self.began, alarm) => {
+                    self.timers.remove(&timer);
+                    self.events.push_back(Event::Rang(timer));
+                }
+                () = sleep(LOG_AGAIN), if self.log_is_late => {}
+            }
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
+        if signal != Signal::CHLD {
+            self.events.push_back(Event::Signal(signal));
+            return;
+        }
+        let round = self.surroundings.reaper.reap();
+        last_resort::stay_for(self.surroundings.reaper.app());
+        if let Some(ended) = round.app {
+            let status = match ended {
+                Ended::Exited(code) => AppStatus::Exited(code),
+                Ended::Signalled(signal) => AppStatus::Signalled(signal),
+            };
+            self.app_ended = Some(status);
+            self.events.push_back(Event::AppEnded { status, others: round.others });
+        } else if !round.others {
+            self.events.push_back(Event::NoOthers);
+        }
+    }
+
+    fn on_input(&mut self, input: Input) {
+        match input {
+            Input::CallerDone(caller) => self.events.push_back(Event::CallerDone(caller)),
+            Input::Reported(id, report) => {
+                let result = report.result;
+                if let Some(run) = self.runs.remove(&id) {
+                    self.record(&run, crate::journal::result_word(result), report.detail, report.output);
+                }
+                self.events.push_back(Event::HandlerEnded { run: id, result });
+            }
+        }
+    }
+
+    fn on_call(&mut self, call: Call) {
+        self.next_caller += 1;
+        let caller = CallerId(self.next_caller);
+        self.callers.insert(caller, call.answer);
+        self.events.push_back(Event::HookCalled { hook: call.hook, caller });
+    }
+
+    fn reaper(&self) -> &Reaper {
+        &self.surroundings.reaper
+    }
+}
+
+/// Waits for the next alarm; for ever, if none is set.
+async fn ring(began: Instant, alarm: Option<(Timer, Time)>) -> Timer {
+    match alarm {
+        Some((timer, at)) => {
+            sleep_until((began + at).into()).await;
+            timer
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// How often a log that nobody read is tried again; no wake-up happens while nothing is kept.
+const LOG_AGAIN: Duration = Duration::from_millis(50);

@@ -1,0 +1,224 @@
+//! The start, in the order that supervisor.rs promises, and the translation of settings into a plan.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::Supervisor;
+use super::surroundings::handler_list;
+use crate::config::settings::{FailurePolicy, HandlerKind, Settings};
+use crate::handler::Surroundings;
+use crate::http::{self, Doors};
+use crate::journal::Journal;
+use crate::lifecycle::{Action, AppStatus, Event, HandlerPlan, Hook, Lifecycle, Plan};
+use crate::process::inherited::Inherited;
+use crate::process::last_resort;
+use crate::process::reaper::Reaper;
+use crate::process::signals::Signals;
+use crate::process::spawn::{Spawn, SpawnError, Terminal};
+use crate::signal::Signal;
+
+/// What keeps the app from being started at all. After the app is spawned, nothing does.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The port is in use, or the address is not ours.
+    #[error("cannot listen on {address} (http.listen)")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    /// Neither the command line nor a file says what to run.
+    #[error("there is no command to run: give one after `--`, or set app.command in the configuration")]
+    NoCommand,
+}
+
+/// Runs the container's life and returns its exit code. All signals are blocked already: `inherited` shows it.
+pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> Result<u8, StartError> {
+    let began = Instant::now();
+    if settings.app.command.is_empty() {
+        return Err(StartError::NoCommand);
+    }
+    let listener = settings.http.as_ref().map(|http| bind(http.listen)).transpose()?;
+    let mut lifecycle = Lifecycle::new(plan(&settings));
+    let reaper = Reaper::default();
+    if settings.subreaper.unwrap_or(!crate::process::is_first_process()) {
+        // Refused by nobody; a kernel without it leaves orphans to PID 1, as they always were.
+        let _ = crate::process::become_subreaper();
+    }
+    let mut app_ended = None;
+    let mut actions = match inherited.pending_among(&stop_signals(&settings)) {
+        // It came before there was an app: there is not going to be one.
+        Some(signal) => lifecycle.apply(began.elapsed(), Event::Signal(signal)),
+        None => lifecycle.apply(began.elapsed(), Event::Begin),
+    };
+    if actions == [Action::StartApp] {
+        let started = start_app(&settings, &inherited, &reaper);
+        log_start(settings.log, quiet);
+        let event = tell_start(&settings, &reaper, started, &mut app_ended);
+        actions = lifecycle.apply(began.elapsed(), event);
+    } else {
+        log_start(settings.log, quiet);
+    }
+    inherited.leave_working_dir();
+    // From here on nothing is fatal: the app may be running.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            crate::log::last_words(&format!(
+                "bookend: cannot build the runtime ({error}): forwarding and reaping only\n"
+            ));
+            last_resort::run();
+        }
+    };
+    Ok(runtime.block_on(async {
+        let signals = match Signals::take(&meaningful_signals(&settings), &mut inherited) {
+            Ok(signals) => signals,
+            Err(error) => {
+                crate::log::last_words(&format!(
+                    "bookend: cannot receive signals ({error}): forwarding and reaping only\n"
+                ));
+                last_resort::run();
+            }
+        };
+        let surroundings = Surroundings { reaper, inherited: Arc::new(inherited) };
+        let mut supervisor = Supervisor::new(settings, lifecycle, began, surroundings, app_ended);
+        if let Some(listener) = listener {
+            supervisor.open(listener);
+        }
+        supervisor.live(signals, actions).await
+    }))
+}
+
+/// The log stands only after the app is spawned: it costs more than the spawn does.
+fn log_start(settings: crate::config::settings::Log, quiet: bool) {
+    crate::log::init(settings, quiet);
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    // std sets SO_REUSEADDR and close-on-exec; the backlog holds what comes before the runtime does.
+    TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+/// Spawns the app and lets the reaper watch it.
+pub(super) fn start_app(settings: &Settings, inherited: &Inherited, reaper: &Reaper) -> Result<(), SpawnError> {
+    let env: Vec<_> = std::env::vars_os().collect();
+    let spawn = Spawn { command: &settings.app.command, env: &env, fds: &[], terminal: Terminal::Take };
+    let pid = spawn.start(inherited)?;
+    reaper.watch_app(pid);
+    last_resort::stay_for(Some(pid));
+    Ok(())
+}
+
+/// The event that a start was, told to the log as well.
+pub(super) fn tell_start(
+    settings: &Settings,
+    reaper: &Reaper,
+    started: Result<(), SpawnError>,
+    app_ended: &mut Option<AppStatus>,
+) -> Event {
+    match started {
+        Ok(()) => {
+            let command = settings.app.command.first().map(|program| program.to_string_lossy());
+            let pid = reaper.app().map(nix::unistd::Pid::as_raw);
+            info!(pid, command = command.as_deref(), version = env!("CARGO_PKG_VERSION"), "app started");
+            Event::AppStarted
+        }
+        Err(error) => {
+            let code = crate::exit::code_of_spawn_error(&error);
+            tracing::error!("{}", crate::handler::describe(&error));
+            *app_ended = Some(AppStatus::NotStarted { code });
+            Event::AppNotStarted { code }
+        }
+    }
+}
+
+impl Supervisor {
+    fn new(
+        settings: Settings,
+        lifecycle: Lifecycle,
+        began: Instant,
+        surroundings: Surroundings,
+        app_ended: Option<AppStatus>,
+    ) -> Supervisor {
+        let (to_inputs, inputs) = mpsc::channel(QUEUE);
+        let (_, calls) = mpsc::channel(1);
+        Supervisor {
+            settings,
+            lifecycle,
+            journal: Journal::default(),
+            began,
+            timers: BTreeMap::new(),
+            events: VecDeque::new(),
+            surroundings,
+            app_ended,
+            runs: HashMap::new(),
+            callers: HashMap::new(),
+            next_caller: 0,
+            inputs,
+            to_inputs,
+            calls,
+            status: None,
+            log_is_late: false,
+        }
+    }
+
+    /// Begins to answer what has been waiting in the listener's backlog.
+    fn open(&mut self, listener: TcpListener) {
+        let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
+        match listener {
+            Ok(listener) => {
+                let (calls, receiver) = mpsc::channel(QUEUE);
+                let (status, watcher) = watch::channel(Arc::default());
+                self.calls = receiver;
+                self.status = Some(status);
+                tokio::spawn(http::serve(listener, Doors { calls, status: watcher }));
+            }
+            Err(error) => warn!(%error, "cannot serve HTTP: going on without"),
+        }
+    }
+}
+
+/// SIGTERM, SIGINT, SIGQUIT, unless the settings say otherwise.
+fn stop_signals(settings: &Settings) -> Vec<Signal> {
+    settings.app.stop_signals.clone().unwrap_or_else(|| vec![Signal::TERM, Signal::INT, Signal::QUIT])
+}
+
+/// The signals the configuration gives a meaning to.
+fn meaningful_signals(settings: &Settings) -> Vec<Signal> {
+    stop_signals(settings).into_iter().chain(settings.app.signals.keys().copied()).collect()
+}
+
+fn plan(settings: &Settings) -> Plan {
+    let hooks = [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop];
+    Plan {
+        grace: settings.termination_grace_period,
+        hooks: hooks
+            .into_iter()
+            .map(|hook| (hook, handler_list(&settings.lifecycle, hook).iter().map(handler_plan).collect()))
+            .collect(),
+        stop_signals: stop_signals(settings),
+        stop_signal: settings.app.stop_signal,
+        signals: settings.app.signals.clone(),
+        exit_codes: settings.app.exit_codes.clone(),
+        stop_is_success: settings.app.stop_is_success,
+    }
+}
+
+fn handler_plan(handler: &crate::config::settings::Handler) -> HandlerPlan {
+    HandlerPlan {
+        timeout: handler.timeout,
+        required: handler.failure_policy == FailurePolicy::Fail,
+        retries: 0,
+        backoff: Duration::ZERO,
+        waits_only: matches!(handler.kind, HandlerKind::Sleep { .. }),
+    }
+}
+
+/// Tasks that have something to say wait here; each has one thing to say.
+const QUEUE: usize = 64;

@@ -1,0 +1,210 @@
+//! Carrying out what the lifecycle has decided. Nothing here decides, and nothing waits.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tracing::{debug, info, warn};
+
+use super::boot::{start_app, tell_start};
+use super::surroundings::{find_handler, handler_env};
+use super::{Input, Run, Supervisor};
+use crate::config::settings::SignalScope;
+use crate::handler;
+use crate::http::{Answer, AppStatusView, Seconds, Status};
+use crate::journal::{Record, describe_note, describe_status, describe_trigger, trigger_word};
+use crate::lifecycle::{Action, CallerId, Event, Hook, Note, Outcome, PhaseName, RunId};
+use crate::process::leftovers;
+use crate::process::reaper::Target;
+use crate::signal::Signal;
+
+impl Supervisor {
+    /// Carries out all of them, in order. The exit code, if the last act is among them.
+    pub(super) fn perform_all(&mut self, actions: Vec<Action>) -> Option<u8> {
+        actions.into_iter().find_map(|action| self.perform(action))
+    }
+
+    fn perform(&mut self, action: Action) -> Option<u8> {
+        match action {
+            Action::StartApp => {
+                let started = start_app(&self.settings, &self.surroundings.inherited, self.reaper());
+                let event = tell_start(&self.settings, &self.surroundings.reaper, started, &mut self.app_ended);
+                self.events.push_back(event);
+            }
+            Action::StartHandler { run, hook, index, timeout } => self.start_handler(run, hook, index, timeout),
+            Action::AbortHandler(id) => {
+                if let Some(run) = self.runs.remove(&id) {
+                    self.record(&run, "Aborted", "aborted".to_owned(), Vec::new());
+                    run.running.abort();
+                }
+            }
+            Action::SignalApp(signal) => self.signal_app(signal),
+            Action::KillApp => self.signal_app(Signal::KILL),
+            Action::TerminateLeftovers => leftovers::signal_all(Signal::TERM),
+            Action::KillLeftovers => leftovers::signal_all(Signal::KILL),
+            Action::Answer { caller, outcome, .. } => self.answer(caller, outcome),
+            Action::SetTimer { timer, at } => drop(self.timers.insert(timer, at)),
+            Action::Tell(note) => self.tell(note),
+            Action::Exit(code) => {
+                self.finish(code);
+                return Some(code);
+            }
+        }
+        None
+    }
+
+    fn start_handler(&mut self, id: RunId, hook: Hook, index: usize, timeout: Option<Duration>) {
+        let Some(handler) = find_handler(&self.settings.lifecycle, hook, index) else {
+            // The plan was made from these very settings.
+            self.events.push_back(Event::HandlerEnded { run: id, result: crate::lifecycle::HandlerResult::Failed });
+            return;
+        };
+        debug!(hook = hook.name(), handler = handler.name, ?timeout, "handler started");
+        let env = handler_env(self, hook, &handler.name);
+        let (running, report) = handler::start(handler, timeout, &env, &self.surroundings);
+        let run = Run { hook, name: handler.name.clone(), began: self.now(), running };
+        self.runs.insert(id, run);
+        let inputs = self.to_inputs.clone();
+        tokio::spawn(async move {
+            if let Ok(report) = report.await {
+                // The loop is gone only when the process is.
+                let _ = inputs.send(Input::Reported(id, report)).await;
+            }
+        });
+    }
+
+    fn signal_app(&mut self, signal: Signal) {
+        let target = match self.settings.app.signal_scope {
+            SignalScope::Process => Target::Process,
+            SignalScope::ProcessGroup => Target::Group,
+        };
+        match self.reaper().signal_app(signal, target) {
+            Ok(()) => debug!(%signal, "forwarded"),
+            // It has just ended; its status is on the way.
+            Err(error) => debug!(%signal, %error, "could not be forwarded"),
+        }
+    }
+
+    fn answer(&mut self, caller: CallerId, outcome: Outcome) {
+        let (receipt, taken) = oneshot::channel();
+        let sent = self.callers.remove(&caller).map(|sender| sender.send(Answer { outcome, receipt }));
+        if !matches!(sent, Some(Ok(()))) {
+            // The caller hung up.
+            self.events.push_back(Event::CallerDone(caller));
+            return;
+        }
+        let inputs = self.to_inputs.clone();
+        tokio::spawn(async move {
+            // The receipt is never sent, only dropped: with the last byte of the connection.
+            let _ = taken.await;
+            let _ = inputs.send(Input::CallerDone(caller)).await;
+        });
+    }
+
+    pub(super) fn record(&mut self, run: &Run, result: &'static str, detail: String, output: Vec<String>) {
+        let took = self.now().saturating_sub(run.began);
+        let hook = run.hook.name();
+        match result {
+            "Succeeded" => debug!(hook, handler = run.name, took_ms = millis(took), "handler succeeded"),
+            "Aborted" => info!(hook, handler = run.name, took_ms = millis(took), "handler aborted"),
+            _ => warn!(hook, handler = run.name, took_ms = millis(took), "handler failed: {detail}"),
+        }
+        let record = Record {
+            hook,
+            name: run.name.clone(),
+            trigger: trigger_word(run.hook, self.lifecycle.stop_trigger().map(|(trigger, _)| trigger)),
+            started_ms: millis(run.began),
+            took_ms: millis(took),
+            result,
+            detail,
+            output,
+        };
+        self.journal.record(self.now(), record);
+    }
+
+    fn tell(&mut self, note: Note) {
+        let text = describe_note(note);
+        match note {
+            Note::StopBegan(trigger) => {
+                let grace = self.settings.termination_grace_period.map(|grace| grace.as_secs_f64());
+                info!(trigger = describe_trigger(trigger), grace_seconds = grace, "stopping");
+            }
+            Note::Started => info!("{text}"),
+            Note::HookOver(_, Outcome::Failed) | Note::NoTimeLeft(..) | Note::Rearmed | Note::Killed => warn!("{text}"),
+            Note::LeftoversKilled | Note::LeftoversRemain | Note::AnswerNotTaken => warn!("{text}"),
+            // Told in the timeline, when the stop is over.
+            _ => debug!("{text}"),
+        }
+        self.journal.note(self.now(), note);
+    }
+
+    /// The last act: the story told, once in the log and once in the termination message.
+    fn finish(&mut self, code: u8) {
+        let now = self.now();
+        info!("{}", self.journal.headline(now, code));
+        if self.journal.was_a_stop() {
+            for row in self.journal.timeline() {
+                info!("  {row}");
+            }
+        }
+        let path = self.settings.termination_message_path.as_deref().unwrap_or(Path::new(TERMINATION_LOG));
+        write_termination_message(path, || self.journal.summary(now, code, TERMINATION_BYTES));
+        crate::log::flush();
+        if !crate::process::is_first_process() && self.reaper().reap().others {
+            // Nobody else ends what we have begun; PID 1's namespace dies with it.
+            leftovers::signal_all(Signal::KILL);
+        }
+    }
+
+    /// Shows the endpoint the state as it is now.
+    pub(super) fn publish(&mut self) {
+        let Some(sender) = &self.status else { return };
+        let machine = &self.lifecycle;
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION"),
+            phase: match machine.phase() {
+                PhaseName::Starting => "Starting",
+                PhaseName::Running => "Running",
+                PhaseName::Stopping => "Stopping",
+                PhaseName::Finishing => "Finishing",
+                PhaseName::Exited => "Exited",
+            },
+            started: machine.has_started(),
+            ready: machine.is_ready(),
+            serving: machine.is_serving(),
+            app: AppStatusView {
+                pid: self.reaper().app().map(nix::unistd::Pid::as_raw),
+                ended: self.app_ended.map(describe_status),
+            },
+            stopped_by: machine.stop_trigger().map(|(trigger, _)| describe_trigger(trigger)),
+            termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
+            orphans_reaped: self.reaper().orphans(),
+            handlers: self.journal.records().cloned().collect(),
+            timeline: self.journal.timeline().collect(),
+        };
+        // Nobody reads it: the endpoint's task has ended, which only the runtime's end does.
+        let _ = sender.send(Arc::new(status));
+    }
+}
+
+/// Kubernetes reads the file when the container has ended; an app that wrote its own message keeps it.
+/// Written in place: the file is a bind mount, which a rename would replace.
+fn write_termination_message(path: &Path, summary: impl FnOnce() -> String) {
+    let Ok(mut file) = OpenOptions::new().write(true).open(path) else { return };
+    let is_empty_file = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == 0);
+    if is_empty_file && let Err(error) = file.write_all(summary().as_bytes()) {
+        warn!(%error, path = %path.display(), "cannot write the termination message");
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Kubernetes' default `terminationMessagePath`.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+/// Kubernetes keeps this much of it.
+const TERMINATION_BYTES: usize = 4096;

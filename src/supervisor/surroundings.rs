@@ -1,0 +1,54 @@
+//! What a handler sees of the container: its place in the settings, and its environment.
+
+use std::ffi::OsString;
+
+use super::Supervisor;
+use crate::config::settings::{Handler, Lifecycle};
+use crate::journal::trigger_word;
+use crate::lifecycle::{AppStatus, Hook};
+
+pub(super) fn handler_list(lifecycle: &Lifecycle, hook: Hook) -> &[Handler] {
+    match hook {
+        Hook::PreStart => &lifecycle.pre_start,
+        Hook::PostStart => &lifecycle.post_start,
+        Hook::PreStop => &lifecycle.pre_stop,
+        Hook::PostStop => &lifecycle.post_stop,
+    }
+}
+
+pub(super) fn find_handler(lifecycle: &Lifecycle, hook: Hook, index: usize) -> Option<&Handler> {
+    handler_list(lifecycle, hook).get(index)
+}
+
+/// Our own environment, which is the app's, and what the handler may want to know besides.
+pub(super) fn handler_env(supervisor: &Supervisor, hook: Hook, name: &str) -> Vec<(OsString, OsString)> {
+    let mut env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let mut say = |key: &str, value: String| env.push((key.into(), value.into()));
+    let stop = supervisor.lifecycle.stop_trigger();
+    say("BOOKEND_HOOK", hook.name().to_owned());
+    say("BOOKEND_HANDLER", name.to_owned());
+    say("BOOKEND_TRIGGER", trigger_word(hook, stop.map(|(trigger, _)| trigger)));
+    if let Some(pid) = supervisor.reaper().app() {
+        say("BOOKEND_APP_PID", pid.to_string());
+    }
+    if let Some(deadline) = supervisor.lifecycle.deadline() {
+        let left = deadline.saturating_sub(supervisor.now());
+        say("BOOKEND_SECONDS_LEFT", left.as_secs().to_string());
+    }
+    if let Some(status) = supervisor.app_ended {
+        let reason = match status {
+            _ if stop.is_some() => "Stopped",
+            AppStatus::Exited(0) => "Completed",
+            _ => "Failed",
+        };
+        say("BOOKEND_REASON", reason.to_owned());
+        match status {
+            AppStatus::Exited(code) | AppStatus::NotStarted { code } => say("BOOKEND_EXIT_CODE", code.to_string()),
+            AppStatus::Signalled(signal) => {
+                say("BOOKEND_EXIT_CODE", signal.exit_code().to_string());
+                say("BOOKEND_SIGNAL", signal.to_string());
+            }
+        }
+    }
+    env
+}
