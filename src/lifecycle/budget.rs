@@ -55,13 +55,19 @@ impl Budget {
 
     /// When the leftovers must be gone, so that postStop has its share.
     pub fn post_stop_begin(&self, began: Time) -> Option<Time> {
-        let share = self.post_stop.min(self.reserve());
-        self.end(began).map(|end| end.saturating_sub(share + EXIT.min(self.reserve() / 4)))
+        let reserve = self.reserve();
+        let leftovers = (FINISH - EXIT).min(reserve / 4);
+        let share = self.post_stop.min(reserve - leftovers - self.exit());
+        self.end(began).map(|end| end - share - self.exit())
     }
 
     /// When the postStop handlers must be over.
     pub fn post_stop_deadline(&self, began: Time) -> Option<Time> {
-        self.end(began).map(|end| end.saturating_sub(EXIT.min(self.reserve() / 4)))
+        self.end(began).map(|end| end - self.exit())
+    }
+
+    fn exit(&self) -> Duration {
+        EXIT.min(self.reserve() / 4)
     }
 }
 

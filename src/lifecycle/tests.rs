@@ -1,1 +1,669 @@
-//! Promises over random histories.
+//! The promises of lifecycle.rs: told one by one as examples, then held over random histories.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn handler(timeout: Option<u64>, required: bool, waits_only: bool) -> HandlerPlan {
+    HandlerPlan { timeout: timeout.map(secs), required, retries: 0, backoff: secs(1), waits_only }
+}
+
+fn plan(hooks: &[(Hook, usize)]) -> Plan {
+    Plan {
+        hooks: hooks.iter().map(|(hook, n)| (*hook, vec![handler(None, true, false); *n])).collect(),
+        stop_signals: vec![Signal::TERM, Signal::INT, Signal::QUIT],
+        ..Plan::default()
+    }
+}
+
+fn graceful(grace: u64, hooks: &[(Hook, usize)]) -> Plan {
+    Plan { grace: Some(secs(grace)), ..plan(hooks) }
+}
+
+/// A machine at a time, for stories.
+struct Story {
+    machine: Lifecycle,
+    now: Time,
+}
+
+impl Story {
+    fn new(plan: Plan) -> Story {
+        Story { machine: Lifecycle::new(plan), now: Duration::ZERO }
+    }
+
+    /// A story in which the app already runs, and postStart is over.
+    fn running(plan: Plan) -> Story {
+        let mut story = Story::new(plan);
+        story.then(Event::Begin);
+        let done = story.then(Event::AppStarted);
+        if let Some(run) = started(&done) {
+            story.then(ended(run, HandlerResult::Succeeded));
+        }
+        story
+    }
+
+    fn then(&mut self, event: Event) -> Vec<Action> {
+        self.now += Duration::from_millis(1);
+        self.machine.apply(self.now, event)
+    }
+
+    fn at(&mut self, now: Time, event: Event) -> Vec<Action> {
+        self.now = now;
+        self.machine.apply(now, event)
+    }
+}
+
+fn started(actions: &[Action]) -> Option<RunId> {
+    actions.iter().find_map(|action| match action {
+        Action::StartHandler { run, .. } => Some(*run),
+        _ => None,
+    })
+}
+
+fn ended(run: RunId, result: HandlerResult) -> Event {
+    Event::HandlerEnded { run, result }
+}
+
+fn app_ended(code: u8) -> Event {
+    Event::AppEnded { status: AppStatus::Exited(code), others: false }
+}
+
+fn call(hook: Hook, caller: u64) -> Event {
+    Event::HookCalled { hook, caller: CallerId(caller) }
+}
+
+fn answer(actions: &[Action], caller: u64) -> Option<Outcome> {
+    actions.iter().find_map(|action| match action {
+        Action::Answer { caller: who, outcome, .. } if *who == CallerId(caller) => Some(*outcome),
+        _ => None,
+    })
+}
+
+fn timer(actions: &[Action], wanted: Timer) -> Option<Time> {
+    actions.iter().find_map(|action| match action {
+        Action::SetTimer { timer, at } if *timer == wanted => Some(*at),
+        _ => None,
+    })
+}
+
+fn exit(actions: &[Action]) -> Option<u8> {
+    actions.iter().find_map(|action| match action {
+        Action::Exit(code) => Some(*code),
+        _ => None,
+    })
+}
+
+#[test]
+fn zero_config_is_an_init_start_forward_exit() {
+    let mut story = Story::new(plan(&[]));
+    assert_eq!(story.then(Event::Begin), [Action::StartApp]);
+    story.then(Event::AppStarted);
+    assert_eq!(story.then(Event::Signal(Signal::HUP)), [Action::SignalApp(Signal::HUP)]);
+    assert_eq!(exit(&story.then(app_ended(7))), Some(7));
+    assert_eq!(story.then(Event::Signal(Signal::TERM)), []);
+}
+
+#[test]
+fn pre_stop_runs_before_the_stop_signal() {
+    let mut story = Story::running(plan(&[(Hook::PreStop, 2)]));
+    let begun = story.then(Event::Signal(Signal::TERM));
+    assert!(!begun.contains(&Action::SignalApp(Signal::TERM)));
+    let second = story.then(ended(started(&begun).unwrap(), HandlerResult::Succeeded));
+    assert!(!second.contains(&Action::SignalApp(Signal::TERM)));
+    let over = story.then(ended(started(&second).unwrap(), HandlerResult::Succeeded));
+    assert!(over.contains(&Action::SignalApp(Signal::TERM)));
+}
+
+#[test]
+fn a_hook_is_answered_and_leaves_the_app_serving_until_the_signal() {
+    let mut story = Story::running(plan(&[(Hook::PreStop, 1)]));
+    let begun = story.then(call(Hook::PreStop, 1));
+    assert_eq!(answer(&begun, 1), None);
+    assert!(story.machine.is_serving() && !story.machine.is_ready());
+    let over = story.then(ended(started(&begun).unwrap(), HandlerResult::Succeeded));
+    assert_eq!(answer(&over, 1), Some(Outcome::Succeeded));
+    assert!(!over.iter().any(|action| matches!(action, Action::SignalApp(_))));
+    assert!(story.machine.is_serving());
+    let signalled = story.then(Event::Signal(Signal::TERM));
+    assert_eq!(signalled.first(), Some(&Action::SignalApp(Signal::TERM)));
+    assert!(!story.machine.is_serving());
+}
+
+#[test]
+fn a_later_hook_joins_the_run_in_flight_and_one_after_it_gets_its_result() {
+    let mut story = Story::running(plan(&[(Hook::PreStop, 1)]));
+    let begun = story.then(Event::Signal(Signal::TERM));
+    assert_eq!(started(&story.then(call(Hook::PreStop, 1))), None);
+    assert_eq!(started(&story.then(call(Hook::PreStop, 2))), None);
+    let over = story.then(ended(started(&begun).unwrap(), HandlerResult::Failed));
+    assert_eq!((answer(&over, 1), answer(&over, 2)), (Some(Outcome::Failed), Some(Outcome::Failed)));
+    assert_eq!(answer(&story.then(call(Hook::PreStop, 3)), 3), Some(Outcome::Failed));
+}
+
+#[test]
+fn a_failed_pre_stop_skips_the_rest_and_the_stop_goes_on() {
+    let mut story = Story::running(plan(&[(Hook::PreStop, 2)]));
+    let begun = story.then(Event::Signal(Signal::INT));
+    let over = story.then(ended(started(&begun).unwrap(), HandlerResult::Failed));
+    assert_eq!(started(&over), None);
+    assert!(over.contains(&Action::SignalApp(Signal::INT)));
+}
+
+#[test]
+fn a_signal_while_a_hook_runs_aborts_the_handlers_and_reaches_the_app() {
+    let mut story = Story::running(Plan { stop_signal: Some(Signal::QUIT), ..plan(&[(Hook::PreStop, 1)]) });
+    let begun = story.then(call(Hook::PreStop, 1));
+    let run = started(&begun).unwrap();
+    let cut = story.then(Event::Signal(Signal::TERM));
+    assert!(cut.contains(&Action::AbortHandler(run)));
+    assert!(cut.contains(&Action::SignalApp(Signal::QUIT)));
+    assert_eq!(answer(&cut, 1), Some(Outcome::Aborted));
+    // Its late report changes nothing.
+    assert_eq!(story.then(ended(run, HandlerResult::Succeeded)), []);
+}
+
+#[test]
+fn a_repeated_signal_moves_the_stop_on_and_never_kills() {
+    let mut story = Story::running(graceful(30, &[(Hook::PreStop, 1)]));
+    story.then(Event::Signal(Signal::TERM));
+    assert!(story.then(Event::Signal(Signal::TERM)).contains(&Action::SignalApp(Signal::TERM)));
+    for _ in 0..5 {
+        assert_eq!(story.then(Event::Signal(Signal::TERM)), [Action::SignalApp(Signal::TERM)]);
+    }
+}
+
+#[test]
+fn an_app_that_ignores_the_signal_is_killed_at_the_deadline_and_post_stop_still_runs() {
+    let mut story = Story::running(graceful(10, &[(Hook::PostStop, 1)]));
+    let begun = story.at(secs(100), Event::Signal(Signal::TERM));
+    let at = timer(&begun, Timer::Kill).unwrap();
+    assert_eq!(at, secs(100) + Duration::from_millis(8500));
+    assert!(story.at(at, Event::Rang(Timer::Kill)).contains(&Action::KillApp));
+    let status = AppStatus::Signalled(Signal::KILL);
+    let after = story.then(Event::AppEnded { status, others: false });
+    let over = story.then(ended(started(&after).unwrap(), HandlerResult::Succeeded));
+    assert_eq!(exit(&over), Some(137));
+}
+
+#[test]
+fn without_a_grace_period_nothing_is_ever_killed() {
+    let mut story = Story::running(plan(&[(Hook::PreStop, 1)]));
+    let begun = story.then(Event::Signal(Signal::TERM));
+    assert_eq!(timer(&begun, Timer::Kill), None);
+    assert_eq!(timer(&story.then(Event::Signal(Signal::TERM)), Timer::Kill), None);
+}
+
+#[test]
+fn a_hook_that_no_signal_follows_arms_the_latch_again() {
+    let mut story = Story::running(plan(&[(Hook::PreStop, 1)]));
+    let begun = story.then(call(Hook::PreStop, 1));
+    let over = story.at(secs(10), ended(started(&begun).unwrap(), HandlerResult::Succeeded));
+    assert_eq!(timer(&over, Timer::Rearm), Some(secs(40)));
+    assert_eq!(story.at(secs(40), Event::Rang(Timer::Rearm)), [Action::Tell(Note::Rearmed)]);
+    assert!(story.machine.is_ready());
+    // The next stop runs the handlers again: at most once means per stop.
+    assert!(started(&story.then(Event::Signal(Signal::TERM))).is_some());
+}
+
+#[test]
+fn the_alarm_of_a_rearmed_latch_does_not_touch_the_next_hook() {
+    let mut story = Story::running(plan(&[(Hook::PreStop, 1)]));
+    let begun = story.then(call(Hook::PreStop, 1));
+    assert_eq!(story.then(Event::Rang(Timer::Rearm)), [], "the handlers still run");
+    story.then(ended(started(&begun).unwrap(), HandlerResult::Succeeded));
+    story.then(Event::Signal(Signal::TERM));
+    assert_eq!(story.then(Event::Rang(Timer::Rearm)), [], "the signal came");
+}
+
+#[test]
+fn a_failed_post_start_stops_the_app_through_the_whole_sequence_and_exits_125() {
+    let mut story = Story::new(plan(&[(Hook::PostStart, 1), (Hook::PreStop, 1)]));
+    story.then(Event::Begin);
+    let begun = story.then(Event::AppStarted);
+    story.then(call(Hook::PostStart, 1));
+    let failed = story.then(ended(started(&begun).unwrap(), HandlerResult::TimedOut));
+    assert_eq!(answer(&failed, 1), Some(Outcome::Failed));
+    let signalled = story.then(ended(started(&failed).unwrap(), HandlerResult::Succeeded));
+    assert!(signalled.contains(&Action::SignalApp(Signal::TERM)));
+    story.then(app_ended(0));
+    assert_eq!(exit(&story.then(Event::CallerDone(CallerId(1)))), Some(125));
+}
+
+#[test]
+fn a_failed_pre_start_means_the_app_never_starts() {
+    let mut story = Story::new(plan(&[(Hook::PreStart, 2), (Hook::PostStop, 1)]));
+    let begun = story.then(Event::Begin);
+    let failed = story.then(ended(started(&begun).unwrap(), HandlerResult::Failed));
+    assert!(!failed.contains(&Action::StartApp));
+    let over = story.then(ended(started(&failed).unwrap(), HandlerResult::Succeeded));
+    assert_eq!(exit(&over), Some(125));
+}
+
+#[test]
+fn a_stop_signal_during_pre_start_is_honoured() {
+    let mut story = Story::new(plan(&[(Hook::PreStart, 1)]));
+    let begun = story.then(Event::Begin);
+    let stopped = story.then(Event::Signal(Signal::TERM));
+    assert!(stopped.contains(&Action::AbortHandler(started(&begun).unwrap())));
+    assert_eq!(exit(&stopped), Some(143));
+}
+
+#[test]
+fn a_stop_signal_before_the_beginning_means_no_app() {
+    let mut story = Story::new(plan(&[]));
+    let stopped = story.then(Event::Signal(Signal::TERM));
+    assert_eq!(exit(&stopped), Some(143));
+}
+
+#[test]
+fn other_signals_before_there_is_an_app_reach_it_once_it_is_there() {
+    let mut story = Story::new(plan(&[(Hook::PreStart, 1)]));
+    let begun = story.then(Event::Begin);
+    assert_eq!(story.then(Event::Signal(Signal::HUP)), []);
+    story.then(ended(started(&begun).unwrap(), HandlerResult::Succeeded));
+    assert_eq!(story.then(Event::AppStarted).first(), Some(&Action::SignalApp(Signal::HUP)));
+}
+
+#[test]
+fn the_documentations_own_handler_may_finish_after_the_app_it_waits_for() {
+    // preStop: nginx -s quit; while killall -0 nginx; do sleep 1; done
+    let mut story = Story::running(plan(&[(Hook::PreStop, 2)]));
+    let begun = story.then(call(Hook::PreStop, 1));
+    let gone = story.then(Event::AppEnded { status: AppStatus::Exited(0), others: true });
+    assert_eq!((answer(&gone, 1), exit(&gone)), (None, None));
+    story.then(Event::NoOthers);
+    let over = story.then(ended(started(&begun).unwrap(), HandlerResult::Succeeded));
+    assert_eq!(answer(&over, 1), Some(Outcome::Succeeded));
+    assert_eq!((started(&over), exit(&over)), (None, None), "the answer is still on its way");
+    assert_eq!(exit(&story.then(Event::CallerDone(CallerId(1)))), Some(0));
+}
+
+#[test]
+fn a_pause_before_a_stop_that_has_happened_is_not_waited_out() {
+    let hooks = BTreeMap::from([(Hook::PreStop, vec![handler(None, true, true)])]);
+    let mut story = Story::running(Plan { hooks, ..plan(&[]) });
+    story.then(call(Hook::PreStop, 1));
+    let gone = story.then(app_ended(0));
+    assert_eq!(answer(&gone, 1), Some(Outcome::Succeeded));
+}
+
+#[test]
+fn leftovers_get_term_then_time_then_kill() {
+    let mut story = Story::running(plan(&[]));
+    let gone = story.at(secs(5), Event::AppEnded { status: AppStatus::Exited(0), others: true });
+    assert!(gone.contains(&Action::TerminateLeftovers));
+    let at = timer(&gone, Timer::Leftovers).unwrap();
+    assert_eq!(at, secs(7));
+    let late = story.at(at, Event::Rang(Timer::Leftovers));
+    assert!(late.contains(&Action::KillLeftovers));
+    assert_eq!(exit(&story.then(Event::NoOthers)), Some(0));
+}
+
+#[test]
+fn post_stop_runs_on_completion_and_each_handler_gets_its_chance() {
+    let mut story = Story::running(plan(&[(Hook::PostStop, 2)]));
+    let first = story.then(app_ended(0));
+    let second = story.then(ended(started(&first).unwrap(), HandlerResult::Failed));
+    let over = story.then(ended(started(&second).unwrap(), HandlerResult::Failed));
+    assert_eq!(exit(&over), Some(0));
+}
+
+#[test]
+fn a_first_stop_signal_during_post_stop_leaves_it_running_a_second_cuts_it() {
+    let mut story = Story::running(plan(&[(Hook::PostStop, 1)]));
+    let first = story.then(app_ended(3));
+    assert_eq!(exit(&story.then(Event::Signal(Signal::TERM))), None);
+    let cut = story.then(Event::Signal(Signal::TERM));
+    assert!(cut.contains(&Action::AbortHandler(started(&first).unwrap())));
+    assert_eq!(exit(&cut), Some(3));
+}
+
+#[test]
+fn signals_are_rewritten_and_dropped_as_told() {
+    let usr1 = Signal::new(10).unwrap();
+    let signals = BTreeMap::from([(Signal::HUP, Some(usr1)), (Signal::INT, None)]);
+    let mut story = Story::running(Plan { signals, ..plan(&[]) });
+    assert_eq!(story.then(Event::Signal(Signal::HUP)), [Action::SignalApp(usr1)]);
+    assert_eq!(story.then(Event::Signal(Signal::INT)), []);
+    assert!(story.machine.is_ready());
+}
+
+#[test]
+fn exit_codes_are_remapped_and_a_stop_can_be_a_success() {
+    let mut story = Story::running(Plan { exit_codes: BTreeMap::from([(143, 0)]), ..plan(&[]) });
+    let status = AppStatus::Signalled(Signal::TERM);
+    assert_eq!(exit(&story.then(Event::AppEnded { status, others: false })), Some(0));
+
+    let success = Plan { stop_is_success: true, ..plan(&[]) };
+    let mut story = Story::running(success.clone());
+    story.then(Event::Signal(Signal::TERM));
+    assert_eq!(exit(&story.then(Event::AppEnded { status, others: false })), Some(0));
+
+    let mut story = Story::running(success);
+    assert_eq!(exit(&story.then(Event::AppEnded { status, others: false })), Some(143), "nobody stopped it");
+}
+
+#[test]
+fn retries_wait_longer_each_time_and_end_with_the_policy() {
+    let retried = HandlerPlan { retries: 2, ..handler(None, true, false) };
+    let hooks = BTreeMap::from([(Hook::PreStop, vec![retried])]);
+    let mut story = Story::running(Plan { hooks, ..plan(&[]) });
+    let first = story.at(secs(10), Event::Signal(Signal::TERM));
+    let failed = story.at(secs(10), ended(started(&first).unwrap(), HandlerResult::Failed));
+    assert_eq!(timer(&failed, Timer::Retry(Hook::PreStop)), Some(secs(11)));
+    let second = story.at(secs(11), Event::Rang(Timer::Retry(Hook::PreStop)));
+    let failed = story.at(secs(11), ended(started(&second).unwrap(), HandlerResult::Failed));
+    assert_eq!(timer(&failed, Timer::Retry(Hook::PreStop)), Some(secs(13)));
+    let third = story.at(secs(13), Event::Rang(Timer::Retry(Hook::PreStop)));
+    let over = story.then(ended(started(&third).unwrap(), HandlerResult::Failed));
+    assert!(over.contains(&Action::SignalApp(Signal::TERM)));
+}
+
+#[test]
+fn handlers_get_their_own_timeout_or_what_is_left_whichever_is_less() {
+    let hooks = BTreeMap::from([(Hook::PreStop, vec![handler(Some(60), true, false), handler(Some(1), true, false)])]);
+    let mut story = Story::running(Plan { hooks, ..graceful(30, &[]) });
+    let begun = story.at(secs(100), Event::Signal(Signal::TERM));
+    let timeout = |actions: &[Action]| {
+        actions.iter().find_map(|a| if let Action::StartHandler { timeout, .. } = a { Some(*timeout) } else { None })
+    };
+    assert_eq!(timeout(&begun), Some(Some(Duration::from_millis(27_500))));
+    let second = story.at(secs(101), ended(started(&begun).unwrap(), HandlerResult::Succeeded));
+    assert_eq!(timeout(&second), Some(Some(secs(1))));
+}
+
+// ---- Random histories ---------------------------------------------------------------------------
+
+/// One thing the world does next; indexes choose among what is possible at that moment.
+#[derive(Debug, Clone)]
+enum Move {
+    Handler(usize, HandlerResult),
+    Hook(bool),
+    CallerDone(usize),
+    Signal(u8),
+    Stop,
+    Ring(usize),
+    AppEnds(AppStatus, bool),
+    OthersGone,
+    Wait(u16),
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    let result = prop_oneof![
+        3 => Just(HandlerResult::Succeeded),
+        1 => Just(HandlerResult::Failed),
+        1 => Just(HandlerResult::TimedOut),
+    ];
+    let status = prop_oneof![
+        any::<u8>().prop_map(AppStatus::Exited),
+        (1..=64).prop_map(|n| AppStatus::Signalled(Signal::new(n).expect("1 to 64 are signals"))),
+    ];
+    prop_oneof![
+        6 => (0..4usize, result).prop_map(|(n, result)| Move::Handler(n, result)),
+        4 => any::<bool>().prop_map(Move::Hook),
+        3 => (0..4usize).prop_map(Move::CallerDone),
+        4 => prop_oneof![Just(15u8), Just(2), Just(3), Just(1), Just(10)].prop_map(Move::Signal),
+        1 => Just(Move::Stop),
+        4 => (0..4usize).prop_map(Move::Ring),
+        1 => (status, any::<bool>()).prop_map(|(status, others)| Move::AppEnds(status, others)),
+        2 => Just(Move::OthersGone),
+        3 => any::<u16>().prop_map(Move::Wait),
+    ]
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let one = (proptest::option::of(1..5u64), any::<bool>(), any::<bool>(), 0..2u32).prop_map(
+        |(timeout, required, waits_only, retries)| HandlerPlan { retries, ..handler(timeout, required, waits_only) },
+    );
+    let list = || proptest::collection::vec(one.clone(), 0..3);
+    (proptest::option::of(0..20u64), list(), list(), list(), list(), any::<bool>()).prop_map(
+        |(grace, pre_start, post_start, pre_stop, post_stop, rewrites)| Plan {
+            grace: grace.map(secs),
+            hooks: BTreeMap::from([
+                (Hook::PreStart, pre_start),
+                (Hook::PostStart, post_start),
+                (Hook::PreStop, pre_stop),
+                (Hook::PostStop, post_stop),
+            ]),
+            stop_signal: rewrites.then_some(Signal::QUIT),
+            ..plan(&[])
+        },
+    )
+}
+
+/// The world around the machine, and what it has seen of the promises.
+struct World {
+    machine: Lifecycle,
+    plan: Plan,
+    now: Time,
+    runs: Vec<(RunId, Hook)>,
+    answering: Vec<CallerId>,
+    unanswered: Vec<CallerId>,
+    timers: BTreeMap<Timer, Time>,
+    app: App,
+    others: bool,
+    callers: u64,
+    pre_stop_starts: BTreeMap<usize, u32>,
+    stop_began: Option<Time>,
+    kill_armed: Option<Time>,
+    exited: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum App {
+    NotYet,
+    Alive,
+    Gone,
+}
+
+impl World {
+    fn new(plan: Plan) -> World {
+        let mut world = World {
+            machine: Lifecycle::new(plan.clone()),
+            plan,
+            now: Duration::ZERO,
+            runs: Vec::new(),
+            answering: Vec::new(),
+            unanswered: Vec::new(),
+            timers: BTreeMap::new(),
+            app: App::NotYet,
+            others: false,
+            callers: 0,
+            pre_stop_starts: BTreeMap::new(),
+            stop_began: None,
+            kill_armed: None,
+            exited: false,
+        };
+        world.send(Event::Begin);
+        world
+    }
+
+    fn send(&mut self, event: Event) {
+        let actions = self.machine.apply(self.now, event);
+        if self.exited {
+            assert_eq!(actions, [], "promise 4: nothing happens after Exit");
+            return;
+        }
+        let mut follow_up = Vec::new();
+        for action in actions {
+            self.check_and_perform(action, &mut follow_up);
+        }
+        if self.machine.phase() == PhaseName::Stopping {
+            assert!(!self.machine.is_ready(), "promise 7: never ready while stopping");
+        }
+        for event in follow_up {
+            self.send(event);
+        }
+    }
+
+    fn check_and_perform(&mut self, action: Action, follow_up: &mut Vec<Event>) {
+        assert!(!self.exited, "promise 4: Exit is the last action");
+        match action {
+            Action::StartApp => {
+                assert_eq!(self.app, App::NotYet);
+                self.app = App::Alive;
+                self.others = true;
+                follow_up.push(Event::AppStarted);
+            }
+            Action::StartHandler { run, hook, index, .. } => {
+                assert!(!self.runs.iter().any(|(_, running)| *running == hook), "one handler of a list at a time");
+                match hook {
+                    Hook::PreStart => assert_eq!(self.app, App::NotYet),
+                    Hook::PostStart | Hook::PreStop => assert_eq!(self.app, App::Alive),
+                    Hook::PostStop => assert_ne!(self.app, App::Alive, "promise 4: postStop after the app"),
+                }
+                if hook == Hook::PreStop {
+                    let starts = self.pre_stop_starts.entry(index).or_default();
+                    *starts += 1;
+                    let most = 1 + self.plan.hooks[&Hook::PreStop][index].retries;
+                    assert!(*starts <= most, "promise 1: preStop at most once a stop");
+                }
+                self.runs.push((run, hook));
+            }
+            Action::AbortHandler(run) => self.runs.retain(|(running, _)| *running != run),
+            Action::SignalApp(_) => assert_eq!(self.app, App::Alive, "promise 8: there is an app to signal"),
+            Action::KillApp => {
+                assert_eq!(self.app, App::Alive, "promise 8");
+                let deadline = self.kill_armed.expect("promise 3: no SIGKILL without a deadline");
+                assert!(self.plan.grace.is_some() && self.now >= deadline, "promise 3: SIGKILL at the deadline");
+            }
+            Action::TerminateLeftovers | Action::KillLeftovers => {
+                assert_ne!(self.app, App::Alive, "leftovers are what the app left");
+            }
+            Action::Answer { caller, .. } => {
+                assert!(self.unanswered.contains(&caller), "an answer goes to somebody who waits");
+                self.unanswered.retain(|waiting| *waiting != caller);
+                self.answering.push(caller);
+            }
+            Action::SetTimer { timer, at } => {
+                if timer == Timer::Kill {
+                    let began = self.stop_began.expect("a stop has begun");
+                    assert!(at >= began + self.plan.grace.expect("there is a grace period") / 2);
+                    self.kill_armed = Some(at);
+                }
+                self.timers.insert(timer, at);
+            }
+            Action::Tell(Note::StopBegan(_)) => self.stop_began = Some(self.now),
+            Action::Tell(Note::StopSignalSent(_)) => {
+                assert!(!self.runs.iter().any(|(_, hook)| *hook == Hook::PreStop), "promise 2: signal after preStop");
+            }
+            Action::Tell(Note::Rearmed) => {
+                self.pre_stop_starts.clear();
+                self.stop_began = None;
+            }
+            Action::Tell(_) => {}
+            Action::Exit(_) => {
+                assert_ne!(self.app, App::Alive, "we never leave an app behind");
+                assert_eq!(self.unanswered, [], "promise 6: who waits is answered before Exit");
+                self.exited = true;
+            }
+        }
+    }
+
+    fn step(&mut self, what: Move) {
+        match what {
+            Move::Handler(n, result) => {
+                if !self.runs.is_empty() {
+                    let (run, _) = self.runs.remove(n % self.runs.len());
+                    self.send(ended(run, result));
+                }
+            }
+            Move::Hook(pre_stop) => {
+                if self.exited {
+                    return;
+                }
+                self.callers += 1;
+                self.unanswered.push(CallerId(self.callers));
+                self.send(call(if pre_stop { Hook::PreStop } else { Hook::PostStart }, self.callers));
+            }
+            Move::CallerDone(n) => {
+                if !self.answering.is_empty() {
+                    let caller = self.answering.remove(n % self.answering.len());
+                    self.send(Event::CallerDone(caller));
+                }
+            }
+            Move::Signal(n) => self.send(Event::Signal(Signal::new(n.into()).expect("a signal"))),
+            Move::Stop => self.send(Event::StopRequested),
+            Move::Ring(n) => {
+                if let Some((&timer, &at)) = self.timers.iter().nth(n) {
+                    self.timers.remove(&timer);
+                    self.now = self.now.max(at);
+                    self.send(Event::Rang(timer));
+                }
+            }
+            Move::AppEnds(status, others) => {
+                if self.app == App::Alive {
+                    self.app = App::Gone;
+                    self.others = others;
+                    self.send(Event::AppEnded { status, others });
+                }
+            }
+            Move::OthersGone => {
+                if self.app == App::Gone && self.others {
+                    self.others = false;
+                    self.send(Event::NoOthers);
+                }
+            }
+            Move::Wait(ms) => self.now += Duration::from_millis(ms.into()),
+        }
+    }
+
+    /// From here on the world is kind: everything that was begun ends.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            if self.exited {
+                return;
+            }
+            self.step(Move::Handler(0, HandlerResult::Succeeded));
+            self.step(Move::CallerDone(0));
+            self.step(Move::AppEnds(AppStatus::Exited(0), false));
+            self.step(Move::OthersGone);
+            self.step(Move::Ring(0));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_promise_holds_in_every_history(plan in plans(), history in proptest::collection::vec(moves(), 0..60)) {
+        let mut world = World::new(plan);
+        for what in history {
+            world.step(what);
+        }
+        world.settle();
+        prop_assert!(world.exited, "promise 5: a history that ends the app reaches Exit");
+    }
+
+    #[test]
+    fn an_app_that_ignores_everything_is_gone_when_a_grace_period_is_over(
+        plan in plans().prop_filter("with a grace period", |plan| plan.grace.is_some()),
+        history in proptest::collection::vec(moves(), 0..30),
+    ) {
+        let mut world = World::new(plan);
+        for what in history.into_iter().filter(|what| !matches!(what, Move::AppEnds(..))) {
+            world.step(what);
+        }
+        // Only the clock goes on, and a stop signal that is repeated: handlers hang, the app ignores it.
+        for _ in 0..100 {
+            world.step(Move::Signal(15));
+            world.step(Move::Ring(0));
+            if world.exited {
+                break;
+            }
+            if world.machine.phase == Phase::Starting || world.app == App::Gone {
+                continue;
+            }
+            let killed = matches!(world.machine.phase, Phase::Stopping { stage: Stage::Killed { .. }, .. });
+            if killed {
+                return Ok(());
+            }
+        }
+        prop_assert!(world.exited || world.app != App::Alive, "the budget ends every stop");
+    }
+}
