@@ -1,0 +1,46 @@
+# What a person or CI types. `make test` is everything, on a fresh Debian or Ubuntu with a Rust
+# toolchain; each step is a line you can also run by hand.
+
+SHELL := /bin/bash
+# rustup installs here, and a non-login shell may not have it in PATH.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+target := $(shell uname -m)-unknown-linux-musl
+# The static release binary. Every test that starts bookend starts this one.
+export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/release/bookend
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test lint check images demo fmt clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing: Debian packages (as root), the musl target
+	@scripts/setup
+
+build: setup ## the static release binary for this machine
+	cargo build --release --target $(target)
+	@echo "built $(BOOKEND_BIN)"
+
+test: lint build ## everything: format, lints, docs, unit, property, suite and container tests
+	scripts/with-engine cargo test
+
+check: lint build ## the same without container tests
+	CI= cargo test
+
+lint: setup ## format, clippy and rustdoc, without warnings
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+images: build ## the container images, as tarballs for docker load
+	scripts/with-engine scripts/images --save target/images
+
+demo: build ## nginx under bookend: hooks, a graceful stop under load, the stop's timeline
+	scripts/demo
+
+fmt: ## format the source
+	cargo fmt
+
+clean: ## remove everything that was built
+	cargo clean

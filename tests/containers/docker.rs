@@ -1,0 +1,234 @@
+//! The container engine as the tests need it: images built once, containers that clean up after
+//! themselves, and waiting with a deadline. Everything goes through the `docker` command line.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Long enough for a slow machine; a test that comes near it has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What `scripts/images` builds: `bookend-test`, `bookend-test:debian`, `bookend-test:nginx`.
+const PREFIX: &str = "bookend-test";
+
+/// Whether the images are there. Where not, says so by the test's name; in CI that is a failure.
+pub(crate) fn ready(test: &str) -> bool {
+    static IMAGES: OnceLock<Result<(), String>> = OnceLock::new();
+    let Err(reason) = IMAGES.get_or_init(build_images) else {
+        return true;
+    };
+    assert!(
+        env::var_os("CI").is_none_or(|ci| ci.is_empty()),
+        "NOT RUN: {test}: {reason}: in CI nothing may be skipped"
+    );
+    // Past libtest, which would swallow what a passing test prints.
+    use std::io::Write;
+    writeln!(std::io::stderr(), "NOT RUN: {test}: {reason}").ok();
+    false
+}
+
+fn build_images() -> Result<(), String> {
+    let binary = env::var_os("BOOKEND_BIN").ok_or("BOOKEND_BIN is not set (make test sets it)")?;
+    if !Path::new(&binary).is_file() {
+        return Err(format!("BOOKEND_BIN is no file: {}", binary.display()));
+    }
+    let info = run(Command::new("docker").arg("info"));
+    if info.code != Some(0) {
+        return Err("no container engine answers (scripts/with-engine brings one)".into());
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/images");
+    let build = run(Command::new(script).arg(PREFIX));
+    match build.code {
+        Some(0) => Ok(()),
+        code => Err(format!("scripts/images failed with {code:?}:\n{}", build.stderr)),
+    }
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+fn run(command: &mut Command) -> Finished {
+    match command.output() {
+        Ok(output) => Finished {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        },
+        Err(error) => Finished { code: None, stdout: String::new(), stderr: error.to_string() },
+    }
+}
+
+/// `docker ARGS`, ended by timeout(1) where the engine hangs.
+fn docker(args: &[&str]) -> Finished {
+    run(Command::new("timeout").args(["--kill-after=5", "60", "docker"]).args(args))
+}
+
+fn docker_ok(args: &[&str]) -> Finished {
+    let finished = docker(args);
+    assert_eq!(finished.code, Some(0), "docker {args:?}: {finished:#?}");
+    finished
+}
+
+/// A container of one test. Its name is unique on the machine; dropping it removes it.
+#[derive(Debug)]
+pub(crate) struct Container {
+    name: String,
+}
+
+impl Container {
+    /// `docker run --detach OPTIONS bookend-testTAG COMMAND`, without a network but loopback.
+    pub(crate) fn start(test: &str, tag: &str, options: &[&str], command: &[&str]) -> Self {
+        let container = Self::named(test);
+        let image = format!("{PREFIX}{tag}");
+        let first = ["run", "--detach", "--network", "none", "--name", &container.name];
+        let args = [&first, options, &[image.as_str()], command].concat();
+        docker_ok(&args);
+        container
+    }
+
+    /// The same in the foreground, to its end: what the engine made of the exit code.
+    pub(crate) fn run(test: &str, tag: &str, command: &[&str]) -> Finished {
+        let container = Self::named(test);
+        let image = format!("{PREFIX}{tag}");
+        let first = ["run", "--network", "none", "--name", &container.name, &image];
+        docker(&[&first, command].concat())
+    }
+
+    fn named(test: &str) -> Self {
+        Self { name: format!("bookend-{}-{test}", process::id()) }
+    }
+
+    /// `docker exec`: a command inside the container.
+    pub(crate) fn exec(&self, command: &[&str]) -> Finished {
+        docker(&[&["exec", &self.name], command].concat())
+    }
+
+    /// The status of a GET from inside the container; 0 where nothing answered.
+    pub(crate) fn get(&self, url: &str) -> u16 {
+        let curl = ["curl", "--silent", "--max-time", "30", "--output", "/dev/null"];
+        let finished = self.exec(&[&curl[..], &["--write-out", "%{http_code}", url]].concat());
+        finished.stdout.trim().parse().unwrap_or(0)
+    }
+
+    /// `docker stop`; how long it took.
+    pub(crate) fn stop(&self, options: &[&str]) -> Duration {
+        let start = Instant::now();
+        docker_ok(&[&["stop"], options, &[self.name.as_str()]].concat());
+        start.elapsed()
+    }
+
+    /// `docker kill --signal SIGNAL`: despite its name any signal, and it does not wait.
+    pub(crate) fn kill(&self, signal: &str) {
+        docker_ok(&["kill", "--signal", signal, &self.name]);
+    }
+
+    /// Waits for the container's end; its exit code.
+    pub(crate) fn exit_code(&self) -> i32 {
+        let ended = || self.state().strip_prefix("exited ").and_then(|code| code.trim().parse().ok());
+        wait_for("the container ends", ended).unwrap_or_else(|| self.give_up("it did not end"))
+    }
+
+    /// stdout and stderr of the container so far.
+    pub(crate) fn log(&self) -> String {
+        let finished = docker_ok(&["logs", &self.name]);
+        finished.stdout + &finished.stderr
+    }
+
+    /// One line a process: its state (`ps`' STAT) and its command line.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let finished = docker_ok(&["top", &self.name, "-eo", "pid,stat,args"]);
+        let rows = finished.stdout.lines().skip(1);
+        rows.filter_map(|row| row.trim_start().split_once(' '))
+            .map(|(_pid, rest)| rest.trim_start().to_owned())
+            .collect()
+    }
+
+    /// Waits until `condition` holds; a failure shows the container's log.
+    pub(crate) fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
+        let held_before_the_end = || match condition() {
+            true => Some(true),
+            // No use in waiting for what has ended.
+            false => (!self.state().starts_with("running")).then_some(false),
+        };
+        if wait_for(what, held_before_the_end) != Some(true) {
+            self.give_up(what);
+        }
+    }
+
+    /// `running 0`, `exited 7`: the engine's word and the exit code.
+    fn state(&self) -> String {
+        let format = "{{.State.Status}} {{.State.ExitCode}}";
+        docker_ok(&["inspect", "--format", format, &self.name]).stdout
+    }
+
+    fn give_up(&self, what: &str) -> ! {
+        panic!("waited {PATIENCE:?} in vain: {what}; the log of {}:\n{}", self.name, self.log())
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        docker(&["rm", "--force", "--volumes", &self.name]);
+    }
+}
+
+/// Asks again and again until there is an answer; None when `PATIENCE` has passed.
+fn wait_for<T>(what: &str, answer: impl Fn() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        let found = answer();
+        if found.is_some() {
+            return found;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    eprintln!("gave up: {what}");
+    None
+}
+
+/// A directory of one test that a container can mount; dropping it removes it.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn new(test: &str) -> Self {
+        let path = env::temp_dir().join(format!("bookend-{}-{test}", process::id()));
+        fs::create_dir_all(&path).expect("the temporary directory is writable");
+        Self { path }
+    }
+
+    /// Writes a file that every user may write to; its path.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path.join(name);
+        fs::write(&path, text).expect("the folder is ours");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("the file is ours");
+        path
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.path.join(name)).ok()
+    }
+
+    /// The option that shows `name` of this folder (all of it: "") as `target` in the container.
+    pub(crate) fn mount(&self, name: &str, target: &str) -> String {
+        format!("--volume={}:{target}", self.path.join(name).display())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.path).ok();
+    }
+}

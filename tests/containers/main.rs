@@ -1,0 +1,161 @@
+//! bookend in real containers: the images under `images/`, a real engine, the static binary that
+//! `BOOKEND_BIN` names. Nothing here needs a network or an image registry.
+//!
+//! `make test` brings engine and images. Where they are missing a test says `NOT RUN` and its name;
+//! with `CI` set that is a failure.
+#![expect(clippy::disallowed_methods, reason = "tests wait for the tools they start")]
+#![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
+mod docker;
+
+use std::time::Duration;
+
+use docker::{Container, Folder, ready};
+
+const SCRATCH: &str = "";
+const DEBIAN: &str = ":debian";
+const NGINX: &str = ":nginx";
+
+#[test]
+fn an_image_from_scratch_needs_nothing_but_the_binary() {
+    let test = "an_image_from_scratch_needs_nothing_but_the_binary";
+    if !ready(test) {
+        return;
+    }
+    let finished = Container::run(test, SCRATCH, &["/bookend", "sleep", "0"]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+}
+
+#[test]
+fn the_containers_exit_code_is_the_apps() {
+    let test = "the_containers_exit_code_is_the_apps";
+    if !ready(test) {
+        return;
+    }
+    let finished = Container::run(test, DEBIAN, &["sh", "-c", "exit 7"]);
+    assert_eq!(finished.code, Some(7), "{finished:#?}");
+}
+
+#[test]
+fn a_missing_command_is_127() {
+    let test = "a_missing_command_is_127";
+    if !ready(test) {
+        return;
+    }
+    let finished = Container::run(test, DEBIAN, &["no-such-command"]);
+    assert_eq!(finished.code, Some(127), "{finished:#?}");
+    assert!(finished.stderr.contains("no-such-command"), "it is named: {finished:#?}");
+}
+
+#[test]
+fn docker_stop_ends_an_app_that_would_ignore_sigterm_as_pid_1() {
+    let test = "docker_stop_ends_an_app_that_would_ignore_sigterm_as_pid_1";
+    if !ready(test) {
+        return;
+    }
+    let container = Container::start(test, DEBIAN, &[], &["sleep", "1000"]);
+    let took = container.stop(&[]);
+    assert_eq!(container.exit_code(), 143, "{}", container.log());
+    assert!(took < Duration::from_secs(5), "docker's own 10 s were not needed: {took:?}");
+}
+
+#[test]
+fn orphans_are_reaped() {
+    let test = "orphans_are_reaped";
+    if !ready(test) {
+        return;
+    }
+    let container = Container::start(test, DEBIAN, &[], &["sleep", "1000"]);
+    // The shell ends first; its child's next parent is PID 1.
+    container.exec(&["sh", "-c", "sleep 0.2 & sleep 0.3 & exit 0"]);
+    container.wait_until("only bookend and the app are left", || container.processes().len() == 2);
+    assert_no_zombie(&container);
+}
+
+#[test]
+fn a_grace_period_kills_an_app_that_ignores_sigterm_and_post_stop_still_runs() {
+    let test = "a_grace_period_kills_an_app_that_ignores_sigterm_and_post_stop_still_runs";
+    if !ready(test) {
+        return;
+    }
+    let folder = Folder::new(test);
+    folder.write(
+        "bookend.toml",
+        r#"
+        terminationGracePeriodSeconds = 3
+
+        [app]
+        command = ["sh", "-c", "trap '' TERM; echo the app is up; while :; do sleep 1; done"]
+
+        [[lifecycle.postStop]]
+        exec.command = ["/bin/sh", "-c", "echo Hello from the postStop handler > /shared/stopped"]
+        "#,
+    );
+    let options = ["--entrypoint", "/bookend", &folder.mount("", "/shared")];
+    let container = Container::start(test, DEBIAN, &options, &["-c", "/shared/bookend.toml"]);
+    container.wait_until("the app is up", || container.log().contains("the app is up"));
+
+    let took = container.stop(&["--time", "5"]);
+
+    let log = container.log();
+    assert_eq!(container.exit_code(), 137, "128 + SIGKILL: {log}");
+    assert!(took < Duration::from_secs(5), "before docker's own SIGKILL: {took:?}: {log}");
+    let written = folder.read("stopped");
+    assert_eq!(written.as_deref(), Some("Hello from the postStop handler\n"), "{log}");
+}
+
+#[test]
+fn nginx_stops_gracefully_after_the_pre_stop_hook() {
+    // As the kubelet does: the hook first, the stop signal when it has answered.
+    nginx("nginx_stops_gracefully_after_the_pre_stop_hook", |container| {
+        assert_eq!(container.get("http://127.0.0.1:9797/lifecycle/preStop"), 200);
+        assert_eq!(container.get("http://127.0.0.1/"), 200, "the hook leaves the app serving");
+        container.stop(&[]);
+    });
+}
+
+#[test]
+fn nginx_stops_gracefully_on_docker_stop_alone() {
+    nginx("nginx_stops_gracefully_on_docker_stop_alone", |container| {
+        container.stop(&[]);
+    });
+}
+
+#[test]
+fn nginx_stops_gracefully_on_sigquit() {
+    nginx("nginx_stops_gracefully_on_sigquit", |container| container.kill("SIGQUIT"));
+}
+
+/// The example of the Kubernetes documentation from start to exit; `stop` is what differs.
+fn nginx(test: &str, stop: impl Fn(&Container)) {
+    if !ready(test) {
+        return;
+    }
+    let folder = Folder::new(test);
+    folder.write("termination-log", "");
+    let mount = folder.mount("termination-log", "/dev/termination-log");
+    let container = Container::start(test, NGINX, &[&mount], &[]);
+
+    container.wait_until("nginx serves", || container.get("http://127.0.0.1/") == 200);
+    container.wait_until("the postStart handler has written its message", || {
+        let message = container.exec(&["cat", "/usr/share/message"]);
+        message.stdout == "Hello from the postStart handler\n"
+    });
+    assert_eq!(container.get("http://127.0.0.1:9797/livez"), 200, "{}", container.log());
+    assert_no_zombie(&container);
+
+    stop(&container);
+
+    assert_eq!(container.exit_code(), 0, "{}", container.log());
+    let log = container.log();
+    for row in ["started", "stopping", "SIGQUIT sent to the app", "app exited with 0"] {
+        assert!(log.contains(row), "the log tells of {row:?}: {log}");
+    }
+    let summary = folder.read("termination-log").unwrap_or_default();
+    assert!(!summary.is_empty(), "the termination message is written: {log}");
+    assert!(summary.len() <= 4096, "the kubelet cuts it at 4096 bytes: {}", summary.len());
+}
+
+fn assert_no_zombie(container: &Container) {
+    container.wait_until("no zombie is left", || !container.processes().iter().any(|process| process.starts_with('Z')));
+}
