@@ -74,7 +74,7 @@ struct Run {
     #[arg(short, long, value_name = "FILE")]
     config: Vec<PathBuf>,
     /// The application and its arguments; replaces app.command
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 

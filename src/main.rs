@@ -9,9 +9,12 @@ use std::ffi::{CStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStringExt;
 
 /// C's main.
+///
+/// # Safety
+/// Called once, by the C library's start code, with the arguments of execve(2).
 // SAFETY: the name is `main`, as the C library's start code expects, with main's signature.
 #[unsafe(no_mangle)]
-pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     let count = usize::try_from(argc).unwrap_or(0);
     let args = (0..count)
         .map(|index| {

@@ -112,7 +112,11 @@ impl Supervisor {
             self.events.push_back(Event::Signal(signal));
             return;
         }
-        let round = self.surroundings.reaper.reap();
+        let round = self.reaper().reap();
+        if round.orphans > 0 {
+            // No event for the machine, but a number that `/status` shows.
+            self.publish();
+        }
         last_resort::stay_for(self.surroundings.reaper.app());
         if let Some(ended) = round.app {
             let status = match ended {

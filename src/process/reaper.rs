@@ -45,6 +45,8 @@ pub(crate) enum Target {
 pub(crate) struct Round {
     /// The app's end, if it was among them.
     pub(crate) app: Option<Ended>,
+    /// How many ended that nobody waited for.
+    pub(crate) orphans: u64,
     /// Whether children are left.
     pub(crate) others: bool,
 }
@@ -115,24 +117,25 @@ impl Reaper {
     pub(crate) fn reap(&self) -> Round {
         let mut table = self.table();
         table.kill_doomed();
-        let mut app = None;
+        let mut round = Round::default();
         loop {
             match sys::wait_any() {
                 Waited::Ended(pid, status) => {
                     let Some(ended) = Ended::from_wait_status(status) else { continue };
                     if table.app == Some(pid) {
                         table.app = None;
-                        app = Some(ended);
+                        round.app = Some(ended);
                     } else if let Some(waiter) = table.handlers.remove(&pid) {
                         table.doomed.remove(&pid);
                         // A waiter that has gone away wanted to know no longer.
                         let _ = waiter.send(ended);
                     } else {
+                        round.orphans += 1;
                         table.orphans += 1;
                     }
                 }
-                Waited::NoneEnded => return Round { app, others: true },
-                Waited::NoChildren => return Round { app, others: false },
+                Waited::NoneEnded => return Round { others: true, ..round },
+                Waited::NoChildren => return round,
             }
         }
     }

@@ -1,0 +1,92 @@
+//! Bad input gets a clear message, exit code 125, and an app that was not started.
+
+use std::net::TcpListener;
+
+use crate::support::{Folder, Init, exists, run};
+
+fn refused(config: &str, expected: &[&str]) {
+    let folder = Folder::new();
+    let marker = folder.path("marker");
+    let path = folder.write("bookend.toml", config);
+    let (path, marker_arg) = (path.to_str().unwrap().to_owned(), marker.to_str().unwrap().to_owned());
+    let mut init = Init::ordinary(folder, &["-c", &path, "--", "touch", &marker_arg]);
+    let finished = init.end();
+    assert_eq!(finished.code(), 125, "{config}\n{}", finished.log);
+    for text in expected {
+        assert!(finished.log.contains(text), "{text:?} is not said:\n{}", finished.log);
+    }
+    assert!(!exists(&marker), "the app was started");
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
+    refused("\n[app]\nstopSignall = \"SIGQUIT\"\n", &["app.stopSignall", "bookend.toml:3", "stopSignal"]);
+}
+
+#[test]
+fn a_wrong_type_is_named_with_what_is_accepted() {
+    refused("terminationGracePeriodSeconds = \"soon\"", &["terminationGracePeriodSeconds", "soon", ":1"]);
+}
+
+#[test]
+fn negative_seconds_are_refused() {
+    refused("[lifecycle.preStop]\nsleep.seconds = -1", &["lifecycle.preStop", "sleep.seconds", "-1"]);
+}
+
+#[test]
+fn two_handlers_in_one_entry_are_refused() {
+    refused(
+        "[lifecycle.preStop]\nsleep.seconds = 1\nexec.command = [\"true\"]",
+        &["lifecycle.preStop", "exec", "sleep"],
+    );
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    refused(
+        "nonsense = 1\n[app]\nstopSignal = \"SIGNO\"\n[http]\nlisten = \"nowhere\"\n",
+        &["nonsense", "app.stopSignal", "SIGNO", "http.listen", "nowhere"],
+    );
+}
+
+#[test]
+fn an_unreadable_file_is_named() {
+    let finished = run(&["-c", "/no/such/file.toml", "--", "true"]);
+    assert_eq!(finished.code(), 125);
+    assert!(finished.log.contains("cannot read the configuration /no/such/file.toml"), "{}", finished.log);
+}
+
+#[test]
+fn a_missing_command_is_said() {
+    let finished = run(&["--"]);
+    assert_eq!(finished.code(), 125);
+    assert!(finished.log.contains("no command to run"), "{}", finished.log);
+}
+
+#[test]
+fn an_unknown_option_is_a_usage_error() {
+    let finished = run(&["--nonsense"]);
+    assert_eq!(finished.code(), 125);
+    assert!(finished.log.contains("--nonsense"), "{}", finished.log);
+}
+
+#[test]
+fn a_port_in_use_is_named_and_the_app_not_started() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    refused(&format!("http.listen = \"{address}\""), &["cannot listen on", &address.to_string(), "http.listen"]);
+}
+
+#[test]
+fn check_shows_what_is_in_effect_and_where_it_comes_from() {
+    let folder = Folder::new();
+    let path = folder.write("bookend.toml", "terminationGracePeriodSeconds = 10\napp.stopSignal = \"QUIT\"\n");
+    let path = path.to_str().unwrap().to_owned();
+    let finished = Init::ordinary(folder, &["check", &path]).finish();
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+    assert!(
+        finished.out.contains("stopSignal = \"SIGQUIT\"") && finished.out.contains("bookend.toml:2"),
+        "{}",
+        finished.out
+    );
+}

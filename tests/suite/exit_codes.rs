@@ -1,0 +1,58 @@
+//! bookend exits with the app's code; 128+n for a signal; 125, 126, 127 where there was no app.
+
+use crate::support::{Init, run};
+
+#[test]
+fn every_exit_code_of_the_app_is_ours() {
+    for code in 0..=255 {
+        assert_eq!(run(&["--", "sh", "-c", &format!("exit {code}")]).code(), code);
+    }
+}
+
+#[test]
+fn an_app_killed_by_signal_n_is_128_plus_n() {
+    // All that kill by default, and cannot be mistaken for something else.
+    for signal in (1..=15).chain([24, 25, 26, 27, 29, 30, 31, 34, 40, 64]) {
+        let finished = run(&["--", "sh", "-c", &format!("kill -{signal} $$; sleep 9")]);
+        assert_eq!(finished.code(), 128 + signal, "{finished:?}");
+    }
+}
+
+#[test]
+fn as_pid_1_it_is_the_same() {
+    assert_eq!(Init::first_process(&["--", "sh", "-c", "exit 7"]).finish().code(), 7);
+    let finished = Init::first_process(&["--", "sh", "-c", "kill -9 $$"]).finish();
+    assert_eq!(finished.code(), 137);
+}
+
+#[test]
+fn what_is_not_found_is_127_and_what_cannot_be_executed_is_126() {
+    let missing = run(&["--", "no-such-program"]);
+    assert_eq!(missing.code(), 127);
+    assert!(missing.log.contains(r#"cannot execute "no-such-program": No such file"#), "{}", missing.log);
+    let refused = run(&["--", "/etc/passwd"]);
+    assert_eq!(refused.code(), 126);
+    assert!(refused.log.contains(r#"cannot execute "/etc/passwd": Permission denied"#), "{}", refused.log);
+    assert_eq!(run(&["--", "/etc"]).code(), 126);
+}
+
+#[test]
+fn codes_are_remapped_and_a_stop_can_be_a_success() {
+    let config = "app.exitCodes = { 3 = 0, 143 = 9 }";
+    assert_eq!(Init::configured(config, &["--", "sh", "-c", "exit 3"]).finish().code(), 0);
+    let config = "app.stopIsSuccess = true";
+    let init = Init::configured(config, &["--", "sh", "-c", "echo up; exec sleep 99"]);
+    init.wait_for_out("up");
+    init.signal(15);
+    assert_eq!(init.finish().code(), 0);
+}
+
+#[test]
+fn the_apps_program_is_looked_up_in_path_past_what_cannot_be_executed() {
+    let folder = crate::support::Folder::new();
+    folder.write("true", "not executable");
+    let path = format!("{}:/usr/bin:/bin", folder.shown());
+    let mut command = std::process::Command::new(crate::support::bookend());
+    command.args(["--", "true"]).env("PATH", path);
+    assert_eq!(Init::start(crate::support::Folder::new(), command).finish().code(), 0);
+}

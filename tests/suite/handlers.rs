@@ -1,0 +1,163 @@
+//! exec and sleep handlers: their order, time, output and failure.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Folder, Init, child_of, free_port, get, wait_until};
+
+#[test]
+fn handlers_run_in_order_around_the_app() {
+    let config = r#"
+        [lifecycle]
+        preStart = [{ exec.command = ["sh", "-c", "echo 1"] }, { exec.command = ["sh", "-c", "echo 2"] }]
+        postStart.exec.command = ["sh", "-c", "echo 4"]
+        preStop.exec.command = ["sh", "-c", "echo 5"]
+        postStop = [{ exec.command = ["sh", "-c", "echo 7 $BOOKEND_REASON $BOOKEND_EXIT_CODE $BOOKEND_HOOK"] }]
+    "#;
+    let app = "trap 'echo 6 >&2; exit 9' TERM; echo 3 >&2; while :; do sleep 0.05; done";
+    let init = Init::configured(config, &["--", "sh", "-c", app]);
+    init.wait_for_log("4");
+    init.wait_for_log("\n3\n");
+    init.signal(15);
+    let finished = init.finish();
+    assert_eq!(finished.code(), 9);
+    let order: Vec<_> = finished
+        .log
+        .lines()
+        .filter_map(|line| {
+            line.rsplit_once("bookend: ").map_or(Some(line), |(_, text)| text.contains("handler=").then_some(text))
+        })
+        .filter_map(|text| text.split_whitespace().next())
+        .filter(|word| word.parse::<u32>().is_ok() && *word != "4")
+        .collect();
+    assert_eq!(order, ["1", "2", "3", "5", "6", "7"], "{}", finished.log);
+    assert!(finished.log.contains("7 Stopped 9 postStop"), "{}", finished.log);
+}
+
+#[test]
+fn output_is_in_the_log_line_by_line_with_the_handlers_name() {
+    let config = r#"
+        [lifecycle.postStart]
+        name = "greet"
+        exec.command = ["sh", "-c", "echo one; echo two >&2; printf three"]
+    "#;
+    let init = Init::configured(config, &["--", "sleep", "1000"]);
+    for line in ["one", "two", "three"] {
+        init.wait_for_log(&format!("bookend: {line} handler=\"greet\""));
+    }
+}
+
+#[test]
+fn a_handler_whose_time_is_over_gets_term_then_kill_with_its_whole_group() {
+    let folder = Folder::new();
+    let config = format!(
+        r#"
+        [lifecycle.preStop]
+        timeoutSeconds = 0.5
+        exec.command = ["sh", "-c", "trap 'touch {0}/term' TERM; (trap '' TERM; sleep 1000) & while :; do sleep 0.05; done"]
+        "#,
+        folder.shown()
+    );
+    let app = "trap 'sleep 2; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+    let init = Init::configured_in(folder, &config, &["--", "sh", "-c", app]);
+    init.wait_for_out("up");
+    let began = Instant::now();
+    init.signal(15);
+    wait_until("the handler got SIGTERM", || init.folder.path("term").exists());
+    init.wait_for_log("timed out after 0.5");
+    // While the app takes its two seconds, the whole group is killed.
+    wait_until("nobody of the group is left", || !has_descendant(init.pid(), "sleep\x001000"));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(init.finish().code(), 0);
+}
+
+fn has_descendant(_: i32, cmdline: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return false };
+    let own = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    entries.flatten().any(|entry| {
+        let path = entry.path();
+        std::fs::read_link(path.join("ns/pid")).is_ok_and(|ns| ns != own)
+            && std::fs::read_to_string(path.join("cmdline")).is_ok_and(|line| line.trim_end_matches('\0') == cmdline)
+            && std::fs::read_to_string(path.join("environ")).is_ok_and(|env| env.contains("BOOKEND_HOOK=preStop"))
+    })
+}
+
+#[test]
+fn a_failed_pre_start_means_the_app_never_starts_and_exit_125() {
+    let config = r#"lifecycle.preStart.exec.command = ["sh", "-c", "echo no; exit 3"]"#;
+    let finished = Init::configured(config, &["--", "sh", "-c", "echo started"]).finish();
+    assert_eq!(finished.code(), 125);
+    assert_eq!(finished.out, "");
+    assert!(finished.log.contains("exit code 3"), "{}", finished.log);
+}
+
+#[test]
+fn a_failed_post_start_stops_the_app_and_an_ignored_one_does_not() {
+    let config = r#"
+        lifecycle.postStart.exec.command = ["false"]
+        lifecycle.preStop.exec.command = ["echo", "preparing"]
+    "#;
+    let finished = Init::configured(config, &["--", "sleep", "1000"]).finish();
+    assert_eq!(finished.code(), 125, "{}", finished.log);
+    assert!(finished.log.contains("preparing"), "the whole stop sequence ran: {}", finished.log);
+
+    let config = r#"lifecycle.postStart = { exec.command = ["false"], failurePolicy = "Ignore" }"#;
+    let init = Init::configured(config, &["--", "sh", "-c", "sleep 0.3; exit 8"]);
+    assert_eq!(init.finish().code(), 8);
+}
+
+#[test]
+fn post_stop_runs_on_completion_and_on_a_crash() {
+    for (end, told) in [("exit 0", "Completed 0"), ("exit 3", "Failed 3"), ("kill -9 $$", "Failed 137 SIGKILL")] {
+        let config = r#"lifecycle.postStop.exec.command = ["sh", "-c", "echo $BOOKEND_REASON $BOOKEND_EXIT_CODE $BOOKEND_SIGNAL"]"#;
+        let finished = Init::configured(config, &["--", "sh", "-c", end]).finish();
+        assert!(finished.log.contains(told), "{told}: {}", finished.log);
+    }
+}
+
+#[test]
+fn a_handler_that_cannot_be_started_has_failed_and_says_why() {
+    let config = r#"lifecycle.preStart.exec.command = ["no-such-program"]"#;
+    let finished = Init::configured(config, &["--", "true"]).finish();
+    assert_eq!(finished.code(), 125);
+    assert!(finished.log.contains(r#"cannot execute "no-such-program""#), "{}", finished.log);
+}
+
+#[test]
+fn each_run_leaves_a_record() {
+    let port = free_port();
+    let config = format!(
+        "http.listen = \"127.0.0.1:{port}\"\n[lifecycle.postStart]\nname = \"greet\"\nexec.command = [\"echo\", \"hello\"]\n"
+    );
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    init.wait_for_log("started");
+    assert!(get(port, "/lifecycle/postStart").unwrap().contains("200 OK"));
+    let status = get(port, "/status").unwrap();
+    for part in ["\"name\": \"greet\"", "\"hook\": \"postStart\"", "\"result\": \"Succeeded\"", "\"hello\""] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+}
+
+#[test]
+fn a_stop_aborts_a_hanging_post_start() {
+    let config = r#"lifecycle.postStart.exec.command = ["sleep", "1000"]"#;
+    let init = Init::configured(config, &["--", "sh", "-c", "echo up; exec sleep 1000"]);
+    init.wait_for_out("up");
+    init.signal(15);
+    assert_eq!(init.finish().code(), 143);
+}
+
+#[test]
+fn handlers_start_in_the_working_directory_of_the_image() {
+    let folder = Folder::new();
+    let config =
+        folder.write("bookend.toml", "lifecycle.postStart.exec.command = [\"sh\", \"-c\", \"echo in $(pwd)\"]");
+    let mut command = std::process::Command::new(crate::support::bookend());
+    command.arg("-c").arg(config).args(["--", "sh", "-c", "pwd; sleep 1000"]).current_dir("/usr/share");
+    let mut init = Init::start(folder, command);
+    init.wait_for_log("in /usr/share");
+    init.wait_for_out("/usr/share");
+    assert_eq!(std::fs::read_link(format!("/proc/{}/cwd", init.pid())).unwrap(), std::path::Path::new("/"));
+    assert!(child_of(u32::try_from(init.pid()).unwrap()).is_some());
+    init.signal(15);
+    init.end();
+}

@@ -1,0 +1,137 @@
+//! The HTTP endpoint as a kubelet, a probe and a person see it.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Init, code, code_of, free_port, get, get_as, wait_until};
+
+const KUBELET: &str = "kube-lifecycle/1.36";
+
+fn with(port: u16, rest: &str) -> String {
+    format!("http.listen = \"127.0.0.1:{port}\"\n{rest}")
+}
+
+fn serving(config: &str, port: u16) -> Init {
+    let init = Init::configured(
+        &with(port, config),
+        &["--", "sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 0.02; done"],
+    );
+    init.wait_for_out("up");
+    wait_until("the endpoint answers", || code(port, "/livez") == 200);
+    init
+}
+
+#[test]
+fn a_hook_called_before_anything_is_ready_waits_for_its_answer() {
+    let port = free_port();
+    let config = with(port, "lifecycle.postStart.exec.command = [\"sleep\", \"0.5\"]");
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    // Refused until the listener is bound, never after.
+    let mut answer = Err(std::io::ErrorKind::ConnectionRefused.into());
+    wait_until("the port is bound", || {
+        answer = get_as(KUBELET, port, "/lifecycle/postStart");
+        !answer.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    });
+    let answer = answer.unwrap();
+    assert_eq!(code_of(&answer), 200);
+    assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+    assert!(init.log().contains("started"), "the answer came before the handlers were done");
+}
+
+#[test]
+fn a_kubelets_stop_hook_then_signal() {
+    let port = free_port();
+    let init = serving("lifecycle.preStop.exec.command = [\"sh\", \"-c\", \"sleep 0.3; echo prepared\"]", port);
+    assert_eq!(code(port, "/readyz"), 200);
+    assert_eq!(code_of(&get_as(KUBELET, port, "/lifecycle/preStop").unwrap()), 200);
+    assert!(init.log().contains("prepared"));
+    assert_eq!(code(port, "/livez"), 200);
+    assert_eq!(code(port, "/readyz"), 200, "terminating but serving");
+    assert_eq!(code(port, "/lbz"), 503, "not for new clients");
+    init.signal(15);
+    let finished = init.finish();
+    assert_eq!(finished.code(), 0);
+    assert_eq!(finished.log.matches("prepared").count(), 1, "{}", finished.log);
+}
+
+#[test]
+fn hooks_join_the_run_in_flight() {
+    let port = free_port();
+    let init = serving("lifecycle.preStop.exec.command = [\"sh\", \"-c\", \"sleep 0.5; echo prepared\"]", port);
+    let callers: Vec<_> = (0..5).map(|_| std::thread::spawn(move || code(port, "/lifecycle/preStop"))).collect();
+    assert!(callers.into_iter().all(|caller| caller.join().unwrap() == 200));
+    assert_eq!(code(port, "//lifecycle/preStop"), 200, "kubelets before 1.26 say //path");
+    assert_eq!(init.log().matches("prepared").count(), 1);
+}
+
+#[test]
+fn a_failed_hook_breaks_a_kubelets_connection_and_is_500_to_anyone_else() {
+    let port = free_port();
+    let _init = serving("lifecycle.preStop.exec.command = [\"false\"]", port);
+    let kubelet = get_as(KUBELET, port, "/lifecycle/preStop");
+    assert!(kubelet.as_ref().is_ok_and(String::is_empty) || kubelet.is_err(), "{kubelet:?}");
+    assert_eq!(code(port, "/lifecycle/preStop"), 500);
+}
+
+#[test]
+fn a_stop_signal_ends_the_handlers_of_a_hook_and_answers_it() {
+    let port = free_port();
+    let init = serving("lifecycle.preStop.exec.command = [\"sleep\", \"1000\"]", port);
+    let caller = std::thread::spawn(move || code(port, "/lifecycle/preStop"));
+    init.wait_for_log("stopping");
+    init.signal(15);
+    assert_eq!(init.finish().code(), 0);
+    assert_eq!(caller.join().unwrap(), 500);
+}
+
+#[test]
+fn a_hook_in_flight_is_answered_when_the_app_ends_by_itself() {
+    // The documentation's own example: the handler makes the app end, and waits for it.
+    let port = free_port();
+    let config = "lifecycle.preStop.exec.command = [\"sh\", \"-c\", \"kill -TERM $BOOKEND_APP_PID; while kill -0 $BOOKEND_APP_PID 2>/dev/null; do sleep 0.05; done\"]";
+    let init = serving(config, port);
+    assert_eq!(code_of(&get_as(KUBELET, port, "/lifecycle/preStop").unwrap()), 200);
+    assert_eq!(init.finish().code(), 0);
+}
+
+#[test]
+fn an_app_that_ends_at_any_moment_leaves_no_hook_unanswered() {
+    for (n, hook) in ["/lifecycle/preStop", "/lifecycle/postStart"].into_iter().cycle().take(30).enumerate() {
+        let port = free_port();
+        let config = with(
+            port,
+            "lifecycle.preStop.exec.command = [\"sleep\", \"0.05\"]\nlifecycle.postStart.exec.command = [\"sleep\", \"0.03\"]\nlifecycle.postStop.exec.command = [\"sleep\", \"0.2\"]",
+        );
+        let init = Init::configured(&config, &["--", "sleep", &format!("0.{:03}", n * 5)]);
+        wait_until("the port is bound", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        // Whatever it is told, and be it a refusal because we had exited: it is told.
+        let began = Instant::now();
+        match get(port, hook) {
+            Ok(answer) => assert!([200, 500].contains(&code_of(&answer)), "life {n}: {answer:?}\n{}", init.log()),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused, "life {n}"),
+        }
+        assert!(began.elapsed() < Duration::from_secs(10));
+        assert_eq!(init.finish().code(), 0);
+    }
+}
+
+#[test]
+fn a_slow_client_delays_nobody() {
+    let port = free_port();
+    let init = serving("", port);
+    let slow: Vec<_> = (0..50).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    let began = Instant::now();
+    assert_eq!(code(port, "/livez"), 200);
+    assert!(began.elapsed() < Duration::from_secs(2));
+    init.signal(15);
+    assert_eq!(init.finish().code(), 0);
+    drop(slow);
+}
+
+#[test]
+fn what_is_not_there_and_what_is_not_asked_for_is_said() {
+    let port = free_port();
+    let _init = serving("", port);
+    assert_eq!(code(port, "/nothing"), 404);
+    assert_eq!(code(port, "/startupz"), 200);
+    assert!(get(port, "/status").unwrap().contains("\"phase\": \"Running\""));
+}

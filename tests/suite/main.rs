@@ -1,0 +1,19 @@
+//! bookend's promises, kept by the real binary: real signals, real children, real PID namespaces, a real nginx.
+//! One promise a file, more or less; `support` waits for conditions with a deadline, never for a time.
+#![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are nobody's PID 1")]
+
+mod support;
+
+mod bad_input;
+mod exit_codes;
+mod handlers;
+mod hooks;
+mod last_resort;
+mod leftovers;
+mod log;
+mod nginx;
+mod no_trace;
+mod orphans;
+mod signals;
+mod stop;
+mod termination_message;

@@ -1,0 +1,255 @@
+//! A container's life as the tests need it: bookend as PID 1 of a fresh PID namespace, or as an ordinary child.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Long enough for a busy machine; a test that comes near it has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary under test: the static release build where `make test` names one.
+pub(crate) fn bookend() -> PathBuf {
+    std::env::var_os("BOOKEND_BIN").map_or_else(|| env!("CARGO_BIN_EXE_bookend").into(), PathBuf::from)
+}
+
+/// A folder of this test's own, removed with it.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("bookend-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("the folder is new");
+        Folder(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).expect("the folder can be written");
+        path
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        self.0.to_str().expect("a temporary path is UTF-8")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A port of loopback that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback").port()
+}
+
+/// Waits until the condition holds; the test fails where it does not in time.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A running bookend.
+pub(crate) struct Init {
+    child: Child,
+    pid: i32,
+    pub(crate) folder: Folder,
+}
+
+/// What a life left behind.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) log: String,
+    pub(crate) out: String,
+}
+
+impl Finished {
+    /// The exit code; a signal counts as 128+n, as a shell sees it.
+    pub(crate) fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
+    }
+}
+
+impl Init {
+    /// PID 1 of a PID namespace of its own.
+    pub(crate) fn first_process(args: &[&str]) -> Init {
+        Init::in_folder(Folder::new(), args)
+    }
+
+    /// The same, with a configuration file in front of the arguments.
+    pub(crate) fn configured(config: &str, args: &[&str]) -> Init {
+        let folder = Folder::new();
+        Init::configured_in(folder, config, args)
+    }
+
+    pub(crate) fn configured_in(folder: Folder, config: &str, args: &[&str]) -> Init {
+        let path = folder.write("bookend.toml", config);
+        let path = path.to_str().expect("a temporary path is UTF-8");
+        Init::in_folder(folder, &[&["-c", path], args].concat())
+    }
+
+    pub(crate) fn in_folder(folder: Folder, args: &[&str]) -> Init {
+        let mut unshare = Command::new("unshare");
+        if !nix::unistd::geteuid().is_root() {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(bookend()).args(args);
+        let mut init = Init::start(folder, unshare);
+        wait_until("unshare has its child", || {
+            init.pid = child_of(init.child.id()).unwrap_or(0);
+            init.pid != 0 || init.child.try_wait().expect("our child").is_some()
+        });
+        // From the clone to the exec it is still unshare, with default dispositions.
+        let binary = fs::canonicalize(bookend()).expect("the binary exists");
+        wait_until("bookend is there", || {
+            fs::read_link(format!("/proc/{}/exe", init.pid)).map_or(true, |exe| exe == binary)
+        });
+        init
+    }
+
+    /// An ordinary child: not PID 1.
+    pub(crate) fn ordinary(folder: Folder, args: &[&str]) -> Init {
+        let mut command = Command::new(bookend());
+        command.args(args);
+        Init::start(folder, command)
+    }
+
+    pub(crate) fn start(folder: Folder, mut command: Command) -> Init {
+        let log = File::create(folder.path("log")).expect("the folder can be written");
+        let out = File::create(folder.path("out")).expect("the folder can be written");
+        command.env_remove("BOOKEND_BIN").stdin(Stdio::null()).stdout(out).stderr(log);
+        let child = command.spawn().expect("the program starts");
+        let pid = i32::try_from(child.id()).expect("a pid");
+        Init { child, pid, folder }
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub(crate) fn signal(&self, number: i32) {
+        signal(self.pid, number);
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.folder.read("log")
+    }
+
+    pub(crate) fn out(&self) -> String {
+        self.folder.read("out")
+    }
+
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let end = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < end, "{text:?} never came into the log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn wait_for_out(&self, text: &str) {
+        let end = Instant::now() + PATIENCE;
+        while !self.out().contains(text) {
+            assert!(Instant::now() < end, "{text:?} was never printed: {:?}\n{}", self.out(), self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("our child").is_none()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn finish(mut self) -> Finished {
+        self.end()
+    }
+
+    /// Waits for its end, and keeps the folder.
+    pub(crate) fn end(&mut self) -> Finished {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return Finished { status, log: self.log(), out: self.out() };
+            }
+            assert!(Instant::now() < end, "bookend hangs:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        if self.is_running() {
+            // `unshare --kill-child` takes the namespace with it.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Runs bookend to its end, not as PID 1.
+pub(crate) fn run(args: &[&str]) -> Finished {
+    Init::ordinary(Folder::new(), args).finish()
+}
+
+pub(crate) fn signal(pid: i32, number: i32) {
+    let status = Command::new("kill").arg(format!("-{number}")).arg(pid.to_string()).status().expect("kill(1)");
+    assert!(status.success(), "kill -{number} {pid}");
+}
+
+pub(crate) fn child_of(pid: u32) -> Option<i32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
+}
+
+/// One GET, as the given client, to its end.
+pub(crate) fn get_as(agent: &str, port: u16, path: &str) -> Result<String, std::io::Error> {
+    let mut stream = connect(port)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {agent}\r\nAccept: */*\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+pub(crate) fn get(port: u16, path: &str) -> Result<String, std::io::Error> {
+    get_as("curl/8", port, path)
+}
+
+/// The status code of a GET; 0 for a broken connection.
+pub(crate) fn code(port: u16, path: &str) -> u16 {
+    code_of(&get(port, path).unwrap_or_default())
+}
+
+pub(crate) fn code_of(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
+fn connect(port: u16) -> Result<TcpStream, std::io::Error> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+pub(crate) fn exists(path: &Path) -> bool {
+    path.exists()
+}

@@ -1,0 +1,44 @@
+//! The summary in the termination message file: written in place, if the file is there and the app left it empty.
+
+use std::os::unix::fs::MetadataExt;
+
+use crate::support::{Folder, Init};
+
+fn life(before: Option<&str>, app: &str) -> (Folder, Option<u64>) {
+    let folder = Folder::new();
+    let path = folder.path("message");
+    let inode = before.map(|text| {
+        folder.write("message", text);
+        path.metadata().unwrap().ino()
+    });
+    let config = format!(
+        "terminationMessagePath = \"{}\"\nlifecycle.postStop = {{ failurePolicy = \"Ignore\", exec.command = [\"sh\", \"-c\", \"seq 10000; exit 3\"] }}",
+        path.display()
+    );
+    let mut init = Init::configured_in(folder, &config, &["--", "sh", "-c", app]);
+    init.end();
+    let folder = std::mem::replace(&mut init.folder, Folder::new());
+    (folder, inode)
+}
+
+#[test]
+fn the_summary_is_written_in_place_within_4096_bytes() {
+    let (folder, inode) = life(Some(""), "exit 7");
+    let text = folder.read("message");
+    assert!(text.contains("app exited with 7; exit code 7"), "{text}");
+    assert!(text.contains("postStop[0]: exit code 3") && text.contains("| 10000"), "{text}");
+    assert!(text.len() <= 4096);
+    assert_eq!(folder.path("message").metadata().unwrap().ino(), inode.unwrap());
+}
+
+#[test]
+fn what_the_app_wrote_is_kept() {
+    let (folder, _) = life(Some("the app's own words"), "exit 7");
+    assert_eq!(folder.read("message"), "the app's own words");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_not_made() {
+    let (folder, _) = life(None, "exit 7");
+    assert!(!folder.path("message").exists());
+}
