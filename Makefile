@@ -10,7 +10,7 @@ target := $(shell uname -m)-unknown-linux-musl
 export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/release/bookend
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint check images demo fmt clean
+.PHONY: help setup build test lint check images demo bench fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ images: build ## the container images, as tarballs for docker load
 
 demo: build ## nginx under bookend: hooks, a graceful stop under load, the stop's timeline
 	scripts/demo
+
+bench: build ## speed, as ratios to tini measured side by side in one run (as root)
+	cargo build --release --target $(target) --example probe
+	PROBE=$(dir $(BOOKEND_BIN))examples/probe cargo bench --bench startup
 
 fmt: ## format the source
 	cargo fmt
