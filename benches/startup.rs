@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{ForkResult, dup2_stdout, execv, fork, pipe};
+use nix::unistd::{ForkResult, dup2_stdout, execve, fork, pipe};
 
 const ROUNDS: usize = 400;
 
@@ -63,10 +63,17 @@ fn main() {
 
 const CONFIG: &str = r#"
 terminationGracePeriodSeconds = 30
+log.level = "Error"
 http.listen = "127.0.0.1:0"
 lifecycle.postStart.sleep.seconds = 0
 lifecycle.preStop.sleep.seconds = 1
 "#;
+
+/// What a container usually has; nothing of `make bench`'s own, which would be a configuration.
+fn environment() -> Vec<CString> {
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    [path, "HOSTNAME=bench", "HOME=/root"].map(|variable| CString::new(variable).unwrap()).to_vec()
+}
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; run `make bench`"))
@@ -100,7 +107,7 @@ fn namespace(command: &[CString], write: OwnedFd) -> ! {
             let began = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap();
             let text = format!("{} ", began.tv_sec() as u64 * 1_000_000_000 + began.tv_nsec() as u64);
             nix::unistd::write(std::io::stdout().as_fd(), text.as_bytes()).unwrap();
-            let error = execv(&command[0], command).unwrap_err();
+            let error = execve(&command[0], command, &environment()).unwrap_err();
             panic!("{}: {error}", command[0].to_string_lossy())
         }
         ForkResult::Parent { child } => {

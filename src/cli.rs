@@ -132,6 +132,10 @@ fn load(files: &[PathBuf], command: Vec<OsString>) -> Result<(Effective, bool), 
     let files = read_files(files)?;
     let env: Vec<_> = std::env::vars_os().filter(|(key, _)| key.as_encoded_bytes().starts_with(b"BOOKEND_")).collect();
     let quiet = files.is_empty() && env.is_empty();
+    if quiet {
+        // Zero config: there is nothing to read, and reading nothing costs more than starting the application.
+        return Ok((Effective::of_command(command), quiet));
+    }
     let sources = Sources { files, env, command, overrides: Vec::new() };
     let effective = config::load(&sources).map_err(|mistakes| format!("{mistakes}\n"))?;
     Ok((effective, quiet))

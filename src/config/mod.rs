@@ -130,6 +130,12 @@ impl fmt::Display for Effective {
 }
 
 impl Effective {
+    /// Zero config: the defaults, and a command. The same as loading nothing but the command, without its cost.
+    pub fn of_command(command: Vec<OsString>) -> Effective {
+        let app = settings::App { command, ..settings::App::default() };
+        Effective { settings: Settings { app, ..Settings::default() }, tree: Tree::default() }
+    }
+
     /// Where the value of a key path comes from.
     pub fn origin(&self, path: &str) -> Origin {
         self.tree.get(path).map_or(Origin::Default, |entry| entry.origin.clone())

@@ -15,7 +15,7 @@ use super::output::Relay;
 use super::{Report, Surroundings, requested, time_over};
 use crate::lifecycle::HandlerResult;
 use crate::process::reaper::{Ended, Reaper};
-use crate::process::spawn::{Spawn, SpawnError, Terminal};
+use crate::process::spawn::{Env, Spawn, SpawnError, Terminal};
 use crate::process::{Pid, duplicate_above};
 use crate::signal::Signal;
 
@@ -50,7 +50,7 @@ impl Exec {
         let stdin = empty_input()?;
         let spawn = Spawn {
             command,
-            env,
+            env: Env::Own(env),
             fds: &[(stdin.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)],
             terminal: Terminal::Leave,
         };

@@ -2,7 +2,7 @@
 //! for that pid. It is also the one place that knows which pids are still ours: a pid that has not been
 //! reaped cannot be given to another process, so signals go out through this table and nowhere else.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -60,9 +60,9 @@ pub(crate) struct Reaper {
 #[derive(Debug, Default)]
 struct Table {
     app: Option<Pid>,
-    handlers: HashMap<Pid, oneshot::Sender<Ended>>,
+    handlers: BTreeMap<Pid, oneshot::Sender<Ended>>,
     /// Groups whose remaining members get SIGKILL the moment their leader has ended.
-    doomed: HashSet<Pid>,
+    doomed: BTreeSet<Pid>,
     orphans: u64,
 }
 

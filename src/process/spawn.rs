@@ -21,12 +21,21 @@ use super::sys::{self, SIGSET_BYTES, SignalSet};
 pub(crate) struct Spawn<'a> {
     /// Program and arguments; the program is looked up in `PATH` as execvp(3) does.
     pub(crate) command: &'a [OsString],
-    /// The whole environment.
-    pub(crate) env: &'a [(OsString, OsString)],
+    /// Its environment.
+    pub(crate) env: Env<'a>,
     /// Descriptors for the child: (ours, its number). Everything else of ours is close-on-exec.
     pub(crate) fds: &'a [(BorrowedFd<'a>, RawFd)],
     /// Give the child's process group the terminal that is our stdin, if there is one.
     pub(crate) terminal: Terminal,
+}
+
+/// The environment of a child.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Env<'a> {
+    /// What we were started with, to the byte.
+    Inherited,
+    /// All of it, and nothing else.
+    Own(&'a [(OsString, OsString)]),
 }
 
 /// Whether the child gets the terminal.
@@ -69,16 +78,22 @@ impl Spawn<'_> {
     pub(crate) fn start(&self, inherited: &Inherited) -> Result<Pid, SpawnError> {
         let program = self.command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let argv = self.command.iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>, _>>()?;
-        let env = self.env.iter().map(|(key, value)| variable(key, value)).collect::<Result<Vec<_>, _>>()?;
+        let own_env = match self.env {
+            Env::Inherited => None,
+            Env::Own(env) => Some(env.iter().map(|(key, value)| variable(key, value)).collect::<Result<Vec<_>, _>>()?),
+        };
         let candidates = self.candidates(program)?;
 
         let argv_pointers = pointers(&argv);
-        let env_pointers = pointers(&env);
+        let own_env_pointers = own_env.as_deref().map(pointers);
+        let envp = own_env_pointers.as_ref().map_or_else(sys::environ, |pointers| pointers.as_ptr().cast());
+        // A closure may not capture a bare pointer across the clone; this one outlives the child's exec.
+        let envp = AtomicPtr::new(envp.cast_mut());
         let failure = AtomicI32::new(0);
         let mut stack = vec![0u8; STACK];
         let before = sys::set_mask(SignalSet::ALL);
         let child = Box::new(|| {
-            let error = exec_in_child(self, inherited, &candidates, &argv_pointers, &env_pointers);
+            let error = exec_in_child(self, inherited, &candidates, &argv_pointers, &envp);
             failure.store(error, Ordering::SeqCst);
             127
         });
@@ -106,8 +121,12 @@ impl Spawn<'_> {
             // execvp(3): ENOENT.
             return Ok(Vec::new());
         }
-        let path = self.env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_os_str());
-        path.unwrap_or(OsStr::new(DEFAULT_PATH))
+        let path = match self.env {
+            Env::Inherited => std::env::var_os("PATH"),
+            Env::Own(env) => env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone()),
+        };
+        path.as_deref()
+            .unwrap_or(OsStr::new(DEFAULT_PATH))
             .as_bytes()
             .split(|byte| *byte == b':')
             .map(|dir| {
@@ -126,7 +145,7 @@ fn exec_in_child(
     inherited: &Inherited,
     candidates: &[CString],
     argv: &[AtomicPtr<libc::c_char>],
-    env: &[AtomicPtr<libc::c_char>],
+    envp: &AtomicPtr<*const libc::c_char>,
 ) -> i32 {
     // SAFETY: plain numbers, live descriptors and NUL-terminated arrays of NUL-terminated strings that
     // outlive the child's use of them, since our own thread is suspended until exec.
@@ -156,7 +175,7 @@ fn exec_in_child(
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, inherited.mask.as_ptr(), none, SIGSET_BYTES);
         let mut error = libc::ENOENT;
         for candidate in candidates {
-            libc::execve(candidate.as_ptr(), argv.as_ptr().cast(), env.as_ptr().cast());
+            libc::execve(candidate.as_ptr(), argv.as_ptr().cast(), envp.load(Ordering::SeqCst));
             match errno() {
                 // Not here; perhaps in the next directory (execvp(3)).
                 libc::ENOENT | libc::ENOTDIR => {}

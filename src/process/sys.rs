@@ -190,6 +190,15 @@ pub(super) fn pidfd_send(fd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal.number(), none, 0) }).map(drop)
 }
 
+/// The environment we were started with, as execve(2) takes it. Nobody changes it: setenv(3) is never called.
+pub(super) fn environ() -> *const *const libc::c_char {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    // SAFETY: the C library has set it before main, and one thread reads it.
+    unsafe { environ }
+}
+
 /// Makes orphaned descendants ours: prctl(2), PR_SET_CHILD_SUBREAPER.
 pub(crate) fn become_subreaper() -> io::Result<()> {
     // SAFETY: plain numbers.

@@ -20,7 +20,7 @@ use crate::process::inherited::Inherited;
 use crate::process::last_resort;
 use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
-use crate::process::spawn::{Spawn, SpawnError, Terminal};
+use crate::process::spawn::{Env, Spawn, SpawnError, Terminal};
 use crate::signal::Signal;
 
 /// What keeps the app from being started at all. After the app is spawned, nothing does.
@@ -107,8 +107,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 /// Spawns the app and lets the reaper watch it.
 pub(super) fn start_app(settings: &Settings, inherited: &Inherited, reaper: &Reaper) -> Result<(), SpawnError> {
-    let env: Vec<_> = std::env::vars_os().collect();
-    let spawn = Spawn { command: &settings.app.command, env: &env, fds: &[], terminal: Terminal::Take };
+    let spawn = Spawn { command: &settings.app.command, env: Env::Inherited, fds: &[], terminal: Terminal::Take };
     let pid = spawn.start(inherited)?;
     reaper.watch_app(pid);
     last_resort::stay_for(Some(pid));

@@ -213,3 +213,10 @@ fn each_value_remembers_where_it_was_said() {
         assert_eq!(effective.origin(path).to_string(), origin, "{path}");
     }
 }
+
+#[test]
+fn zero_config_is_what_loading_nothing_gives() {
+    let command: Vec<OsString> = vec!["nginx".into(), "-v".into()];
+    let loaded = load(&Sources { command: command.clone(), ..Sources::default() }).unwrap();
+    assert_eq!(Effective::of_command(command).settings, loaded.settings);
+}
