@@ -5,15 +5,17 @@
 //! | room         | for                                                     | knows                        |
 //! | ------------ | ------------------------------------------------------- | ---------------------------- |
 //! | `cli`        | the door: what was said on the command line             | everything below             |
-//! | `config`     | what the user said -> what the program needs; pure      | `signal`                     |
+//! | `config`     | what the user said -> what the program needs; pure      | `signal`, `budget`           |
 //! | `signal`     | signals as words and numbers; pure                      | nothing                      |
-//! | `lifecycle`  | the state machine; pure                                 | `signal`                     |
+//! | `budget`     | how a stop's time is shared out; pure                   | nothing                      |
+//! | `lifecycle`  | the state machine; pure                                 | `signal`, `budget`           |
 //! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides, alone            |
 //! | `journal`    | what happened: records, timeline, summary; pure         | `lifecycle`                  |
 //! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
 //! | `http`       | the endpoint; reads a snapshot, sends requests          | `journal`, `lifecycle` words |
 
+pub mod budget;
 mod cli;
 pub mod config;
 mod exit;

@@ -23,7 +23,6 @@
 //! 7. Readiness is never true while stopping.
 //! 8. No signal goes to an app that is not there.
 
-mod budget;
 mod list;
 #[cfg(test)]
 mod tests;
@@ -31,10 +30,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use budget::Budget;
 pub use list::{HandlerPlan, HandlerResult, RunId};
 use list::{List, Progress};
 
+use crate::budget::Budget;
 use crate::signal::Signal;
 
 /// Time since bookend began. The machine never reads a clock.

@@ -1,28 +1,12 @@
-//! The budget of a stop: which stages fit into `terminationGracePeriodSeconds`. Pure. The arithmetic is
-//! that of the state machine, which enforces it; here it is only told beforehand.
-//!
-//! ```text
-//! trigger                                                                    grace
-//!   │◄────────── preStop ──────────►│◄── app ends ──►│◄──── reserve ────────►│
-//!   │                               │ stop signal    │ SIGKILL  postStop exit│ the runtime's SIGKILL
-//! ```
+//! `bookend check`'s table: which stages of a stop fit into `terminationGracePeriodSeconds`. Pure; the
+//! shares are those of `crate::budget`, which the state machine enforces.
 
 use std::fmt;
 use std::time::Duration;
 
+use crate::budget as shares;
+
 use super::settings::{Handler, HandlerKind, Settings};
-
-/// For the leftovers, the report and the exit.
-const FINISH: Duration = Duration::from_millis(500);
-
-/// The report and the exit alone.
-const EXIT: Duration = Duration::from_millis(100);
-
-/// What a postStop handler without `timeoutSeconds` is counted as.
-const POST_STOP_DEFAULT: Duration = Duration::from_secs(1);
-
-/// The least a kubelet waits between the stop signal and SIGKILL.
-const APP_SHARE: Duration = Duration::from_secs(2);
 
 /// The stages of a stop, added up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,20 +50,16 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// The reserve at the end is half a second and the postStop handlers' timeouts (1 s where unset), at
-    /// most half of the grace period; before it the app has two seconds, at most a quarter.
+    /// As the state machine will enforce them.
     pub fn of(grace: Duration, post_stop: &[Handler]) -> Deadlines {
-        let handlers = post_stop.iter().map(|handler| handler.timeout.unwrap_or(POST_STOP_DEFAULT));
-        let handlers = handlers.fold(Duration::ZERO, Duration::saturating_add);
-        let reserve = FINISH.saturating_add(handlers).min(grace / 2);
-        let exit = EXIT.min(reserve / 4);
-        let kill = grace.saturating_sub(reserve);
-        let post_stop = grace.saturating_sub(exit);
+        let budget = shares::Budget::new(Some(grace), post_stop.iter().map(|handler| handler.timeout));
+        // There is a grace period, so each has its deadline.
+        let at = |deadline: Option<Duration>| deadline.unwrap_or(grace);
         Deadlines {
-            pre_stop: kill.saturating_sub(APP_SHARE.min(grace / 4)),
-            kill,
-            post_stop_begin: post_stop.saturating_sub(handlers.min(reserve.saturating_sub(exit))),
-            post_stop,
+            pre_stop: at(budget.pre_stop_deadline(Duration::ZERO)),
+            kill: at(budget.kill_at(Duration::ZERO, Duration::ZERO)),
+            post_stop_begin: at(budget.post_stop_begin(Duration::ZERO)),
+            post_stop: at(budget.post_stop_deadline(Duration::ZERO)),
             grace,
         }
     }
@@ -133,7 +113,7 @@ impl Budget {
         let mut at = begin;
         for handler in handlers {
             let at_most = limit(handler);
-            let counted = if stage == "postStop" { at_most.or(Some(POST_STOP_DEFAULT)) } else { at_most };
+            let counted = if stage == "postStop" { at_most.or(Some(shares::POST_STOP_DEFAULT)) } else { at_most };
             let end = at.zip(counted).map(|(at, time)| at.saturating_add(time));
             let late = end.zip(deadline).filter(|(end, deadline)| end > deadline);
             if let Some((end, deadline)) = late {

@@ -9,7 +9,8 @@
 
 use std::time::Duration;
 
-use super::Time;
+/// Time since bookend began.
+type Time = Duration;
 
 /// The times at which the stages of a stop must be over. Pure arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,13 +22,15 @@ pub struct Budget {
 impl Budget {
     /// From the grace period and the `timeoutSeconds` of the postStop handlers (one second where unset).
     pub fn new(grace: Option<Duration>, post_stop: impl Iterator<Item = Option<Duration>>) -> Budget {
-        let post_stop = post_stop.map(|timeout| timeout.unwrap_or(POST_STOP_DEFAULT)).sum();
+        let post_stop = post_stop
+            .map(|timeout| timeout.unwrap_or(POST_STOP_DEFAULT))
+            .fold(Duration::ZERO, Duration::saturating_add);
         Budget { grace, post_stop }
     }
 
     /// What is kept for SIGKILL, leftovers, postStop, the report and the exit; at most half of the grace period.
     pub fn reserve(&self) -> Duration {
-        self.grace.map_or(Duration::ZERO, |grace| (FINISH + self.post_stop).min(grace / 2))
+        self.grace.map_or(Duration::ZERO, |grace| FINISH.saturating_add(self.post_stop).min(grace / 2))
     }
 
     /// What is kept between the end of preStop and SIGKILL, so that the app can act on its signal:
@@ -72,7 +75,7 @@ impl Budget {
 }
 
 /// Counted for a postStop handler without `timeoutSeconds`.
-const POST_STOP_DEFAULT: Duration = Duration::from_secs(1);
+pub(crate) const POST_STOP_DEFAULT: Duration = Duration::from_secs(1);
 /// SIGKILL, leftovers, the report and the exit.
 const FINISH: Duration = Duration::from_millis(500);
 /// The report and the exit alone.
