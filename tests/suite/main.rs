@@ -15,6 +15,7 @@ mod log;
 mod nginx;
 mod no_trace;
 mod orphans;
+mod readme;
 mod signals;
 mod stop;
 mod termination_message;

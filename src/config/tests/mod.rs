@@ -8,6 +8,7 @@ mod check;
 mod files;
 mod layers;
 mod mistakes;
+mod readme;
 mod values;
 
 /// One file, nothing else.
