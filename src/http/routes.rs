@@ -33,7 +33,13 @@ pub(super) async fn answer(
         path.as_str(),
         "/lifecycle/postStart" | "/lifecycle/preStop" | "/livez" | "/readyz" | "/startupz" | "/lbz" | "/status"
     );
-    if known && request.method() != Method::GET && request.method() != Method::HEAD {
+    // A HEAD changes nothing anywhere, so it calls no hook.
+    let is_allowed = match request.method() {
+        &Method::GET => true,
+        &Method::HEAD => !path.starts_with("/lifecycle/"),
+        _ => false,
+    };
+    if known && !is_allowed {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n".to_owned());
         response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
         return Ok(response);

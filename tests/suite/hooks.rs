@@ -135,3 +135,40 @@ fn what_is_not_there_and_what_is_not_asked_for_is_said() {
     assert_eq!(code(port, "/startupz"), 200);
     assert!(get(port, "/status").unwrap().contains("\"phase\": \"Running\""));
 }
+
+#[test]
+fn only_get_calls_a_hook() {
+    let port = free_port();
+    let init = serving("lifecycle.preStop.exec.command = [\"echo\", \"called\"]", port);
+    for method in ["HEAD", "POST", "DELETE"] {
+        let answer = request(port, &format!("{method} /lifecycle/preStop HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(code_of(&answer), 405, "{method}: {answer}");
+    }
+    assert_eq!(code_of(&request(port, "HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n")), 200);
+    assert!(!init.log().contains("called"));
+}
+
+#[test]
+fn what_is_no_http_breaks_nothing() {
+    let port = free_port();
+    let init = serving("", port);
+    for garbage in ["\x16\x03\x01\x02\x00\x01\x00\x01", "GET\r\n\r\n", "\r\n\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
+        request(port, garbage);
+    }
+    request(port, &format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000)));
+    assert_eq!(code(port, "/livez"), 200);
+    init.signal(15);
+    assert_eq!(init.finish().code(), 0);
+}
+
+/// These bytes, and what comes back until the connection ends.
+fn request(port: u16, bytes: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    // The other side may have hung up on the garbage already.
+    let _ = stream.write_all(bytes.as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}

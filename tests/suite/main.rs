@@ -18,4 +18,5 @@ mod orphans;
 mod readme;
 mod signals;
 mod stop;
+mod terminal;
 mod termination_message;
