@@ -2,6 +2,9 @@
 
 use proptest::prelude::*;
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::*;
 
 fn secs(n: u64) -> Duration {

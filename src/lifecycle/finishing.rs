@@ -1,0 +1,128 @@
+//! Finishing: the app is gone, for whatever reason. A handler that outlived it, then the leftovers, then postStop,
+//! then the answers that are still on their way, then the exit code. Every step is bounded.
+
+use std::time::Duration;
+
+use super::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Time, Timer, Trigger};
+use super::{HookState, Lifecycle, Phase, Step, Stop};
+
+impl Lifecycle {
+    pub(super) fn app_ended(&mut self, now: Time, status: AppStatus, others: bool) {
+        if matches!(self.phase, Phase::Finishing { .. }) {
+            // It can end only once; an abort that races with a failed start comes here.
+            return;
+        }
+        let stop = self.stop();
+        self.others = others;
+        self.phase = Phase::Finishing { status, stop, step: Step::Linger };
+        self.out.push(Action::Tell(Note::AppEnded(status)));
+        self.abort_list(Hook::PostStart, Outcome::Aborted);
+        self.answer_all(Hook::PostStart, Outcome::Aborted);
+        match &self.pre_stop {
+            HookState::InFlight(list) if list.waits_only(self.plan.handlers(Hook::PreStop)) => {
+                // A pause or a drain before a stop that has just happened: nothing done is waited out.
+                self.abort_list(Hook::PreStop, Outcome::Succeeded);
+                self.enter_leftovers(now);
+            }
+            HookState::InFlight(_) => {
+                let at = self.before_end(now, LINGER);
+                self.out.push(Action::SetTimer { timer: Timer::Linger, at });
+            }
+            HookState::Idle | HookState::Over(_) => self.enter_leftovers(now),
+        }
+    }
+
+    /// `now + wish`, but early enough for postStop to have its share of the budget.
+    pub(super) fn before_end(&self, now: Time, wish: Duration) -> Time {
+        let latest = self.stop().and_then(|stop| self.budget.post_stop_begin(stop.began));
+        latest.map_or(now + wish, |latest| (now + wish).min(latest).max(now + SHORTEST))
+    }
+
+    pub(super) fn enter_leftovers(&mut self, now: Time) {
+        if !self.others {
+            return self.enter_post_stop(now);
+        }
+        self.set_step(Step::Leftovers { killed: false });
+        self.out.push(Action::TerminateLeftovers);
+        self.out.push(Action::Tell(Note::LeftoversTerminated));
+        let at = self.before_end(now, LEFTOVERS_TERM);
+        self.out.push(Action::SetTimer { timer: Timer::Leftovers, at });
+    }
+
+    pub(super) fn kill_leftovers(&mut self, now: Time) {
+        self.set_step(Step::Leftovers { killed: true });
+        self.out.push(Action::KillLeftovers);
+        self.out.push(Action::Tell(Note::LeftoversKilled));
+        self.out.push(Action::SetTimer { timer: Timer::Leftovers, at: now + LEFTOVERS_KILL });
+    }
+
+    pub(super) fn no_others(&mut self, now: Time) {
+        self.others = false;
+        if matches!(self.phase, Phase::Finishing { step: Step::Leftovers { .. }, .. }) {
+            self.enter_post_stop(now);
+        }
+    }
+
+    pub(super) fn enter_post_stop(&mut self, now: Time) {
+        self.set_step(Step::PostStop);
+        let deadline = match self.stop().and_then(|stop| self.budget.post_stop_deadline(stop.began)) {
+            // What is already late still gets a moment: a report that is cut is worse than a late one.
+            Some(at) => at.max(now + SHORTEST),
+            None => now + self.plan.grace.unwrap_or(POST_STOP_WITHOUT_GRACE),
+        };
+        self.run_list(now, Hook::PostStop, Some(deadline));
+    }
+
+    pub(super) fn cut_post_stop(&mut self, now: Time) {
+        self.abort_list(Hook::PostStop, Outcome::Aborted);
+        self.enter_answers(now);
+    }
+
+    pub(super) fn enter_answers(&mut self, now: Time) {
+        self.set_step(Step::Answers);
+        if self.answering.is_empty() {
+            return self.exit();
+        }
+        self.out.push(Action::SetTimer { timer: Timer::Answers, at: now + ANSWERS });
+    }
+
+    pub(super) fn set_step(&mut self, next: Step) {
+        if let Phase::Finishing { step, .. } = &mut self.phase {
+            *step = next;
+        }
+    }
+
+    pub(super) fn exit(&mut self) {
+        let Phase::Finishing { status, stop, .. } = self.phase else { return };
+        let code = self.exit_code(status, stop);
+        self.phase = Phase::Exited;
+        self.out.push(Action::Exit(code));
+    }
+
+    /// The app's own code; 128+n for a signal; 125 where bookend itself failed.
+    pub(super) fn exit_code(&self, status: AppStatus, stop: Option<Stop>) -> u8 {
+        if stop.is_some_and(|stop| stop.trigger == Trigger::PostStartFailed) {
+            return 125;
+        }
+        let code = match status {
+            AppStatus::Exited(code) => code,
+            AppStatus::Signalled(signal) if self.plan.stop_is_success && self.sent == Some(signal) => return 0,
+            AppStatus::Signalled(signal) => signal.exit_code(),
+            // Not the app's code: nothing of it is remapped.
+            AppStatus::NotStarted { code } => return code,
+        };
+        self.plan.exit_codes.get(&code).copied().unwrap_or(code)
+    }
+}
+
+/// How long a preStop handler may outlive the app.
+const LINGER: Duration = Duration::from_secs(5);
+/// How long leftover processes have after SIGTERM, and after SIGKILL.
+const LEFTOVERS_TERM: Duration = Duration::from_secs(2);
+const LEFTOVERS_KILL: Duration = Duration::from_millis(500);
+/// How long all postStop handlers together have where no grace period bounds them.
+const POST_STOP_WITHOUT_GRACE: Duration = Duration::from_secs(30);
+/// How long an answer may take to reach a caller before we exit.
+const ANSWERS: Duration = Duration::from_millis(500);
+/// No step is shorter, however late it is.
+const SHORTEST: Duration = Duration::from_millis(100);
