@@ -34,9 +34,9 @@ pub(super) async fn answer(
         "/lifecycle/postStart" | "/lifecycle/preStop" | "/livez" | "/readyz" | "/startupz" | "/lbz" | "/status"
     );
     // A HEAD changes nothing anywhere, so it calls no hook.
-    let is_allowed = match request.method() {
-        &Method::GET => true,
-        &Method::HEAD => !path.starts_with("/lifecycle/"),
+    let is_allowed = match *request.method() {
+        Method::GET => true,
+        Method::HEAD => !path.starts_with("/lifecycle/"),
         _ => false,
     };
     if known && !is_allowed {

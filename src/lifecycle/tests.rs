@@ -1,9 +1,9 @@
 //! The promises of lifecycle.rs: told one by one as examples, then held over random histories.
 
-use proptest::prelude::*;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use proptest::prelude::*;
 
 use super::*;
 
