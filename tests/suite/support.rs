@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -120,10 +121,12 @@ impl Init {
             init.pid != 0 || init.child.try_wait().expect("our child").is_some()
         });
         // From the clone to the exec it is still unshare, with default dispositions.
-        let binary = fs::canonicalize(bookend()).expect("the binary exists");
-        wait_until("bookend is there", || {
-            fs::read_link(format!("/proc/{}/exe", init.pid)).map_or(true, |exe| exe == binary)
-        });
+        // The file itself is compared: seen from a chroot, its path is another.
+        let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        let binary = identity(&bookend());
+        assert!(binary.is_some(), "there is no binary at {}", bookend().display());
+        let exe = PathBuf::from(format!("/proc/{}/exe", init.pid));
+        wait_until("bookend is there", || identity(&exe).is_none_or(|exe| Some(exe) == binary));
         init
     }
 
