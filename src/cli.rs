@@ -16,12 +16,17 @@ use crate::supervisor;
 
 /// Runs bookend with these arguments (the program's name first), and returns its exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
+    // First of all: PID 1's default is to drop a SIGTERM, and reading the command line takes its time.
+    let inherited = Inherited::take();
     let command = match parse(args) {
         Ok(command) => command,
         Err(said) => return said.print_and_code(),
     };
+    if !matches!(command, Command::Run(_)) {
+        inherited.restore_mask();
+    }
     let done = match command {
-        Command::Run(run) => return run_container(run),
+        Command::Run(run) => return run_container(run, inherited),
         Command::Check { files } => check(&files),
         Command::Sleep { seconds } => {
             pause(seconds);
@@ -108,8 +113,7 @@ impl Said {
     }
 }
 
-fn run_container(run: Run) -> u8 {
-    let inherited = Inherited::take();
+fn run_container(run: Run, inherited: Inherited) -> u8 {
     last_resort::catch_panics();
     let (effective, quiet) = match load(&run.config, run.command) {
         Ok(loaded) => loaded,

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use crate::config::settings::{Handler, HandlerKind};
 use crate::lifecycle::HandlerResult;
+use crate::process::Pid;
 use crate::process::inherited::Inherited;
 use crate::process::reaper::Reaper;
 
@@ -43,11 +44,17 @@ impl Report {
 #[derive(Debug)]
 pub(crate) struct Running {
     abort: oneshot::Sender<()>,
+    /// An exec handler's process group.
+    group: Option<(Reaper, Pid)>,
 }
 
 impl Running {
     /// Ends the run; it reports nothing any more.
     pub(crate) fn abort(self) {
+        if let Some((reaper, pid)) = self.group {
+            // At once: its task may not get another turn before we exit.
+            exec::terminate(&reaper, pid);
+        }
         // It may be over already: then there is nothing to abort.
         let _ = self.abort.send(());
     }
@@ -63,9 +70,13 @@ pub(crate) fn start(
 ) -> (Running, oneshot::Receiver<Report>) {
     let (abort, aborted) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
+    let mut group = None;
     match &handler.kind {
         HandlerKind::Exec { command } => match exec::Exec::start(&handler.name, command, env, surroundings) {
-            Ok(exec) => drop(tokio::spawn(exec.run(timeout, aborted, sender))),
+            Ok(exec) => {
+                group = Some((surroundings.reaper.clone(), exec.pid()));
+                drop(tokio::spawn(exec.run(timeout, aborted, sender)));
+            }
             Err(error) => {
                 let _ = sender.send(Report::new(HandlerResult::Failed, describe(&error)));
             }
@@ -74,7 +85,7 @@ pub(crate) fn start(
             drop(tokio::spawn(bounded(pause(*duration), timeout, aborted, sender)));
         }
     }
-    (Running { abort }, receiver)
+    (Running { abort, group }, receiver)
 }
 
 /// A pause ends by itself, or with the stop's budget: both are what was asked for, as far as it goes.

@@ -53,6 +53,9 @@ impl Journal {
         if self.stop_began.is_some() || self.ended.is_some() {
             self.row(now, describe_note(note));
         }
+        if note == Note::Rearmed {
+            self.stop_began = None;
+        }
     }
 
     /// Takes down a handler run.

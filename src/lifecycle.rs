@@ -145,7 +145,7 @@ impl Lifecycle {
         match event {
             Event::Begin => self.begin(now),
             Event::AppStarted => self.app_started(now),
-            Event::AppNotStarted { code } => self.app_ended(now, AppStatus::NotStarted { code }, false),
+            Event::AppNotStarted { code } => self.app_ended(now, AppStatus::NotStarted { code }, self.others),
             Event::AppEnded { status, others } => self.app_ended(now, status, others),
             Event::NoOthers => self.no_others(now),
             Event::HandlerEnded { run, result } => self.handler_ended(now, run, result),
@@ -176,6 +176,16 @@ impl Lifecycle {
     /// Whether postStart was over in time (the app may have ended since).
     pub fn has_started(&self) -> bool {
         self.post_start == HookState::Over(Outcome::Succeeded)
+    }
+
+    /// What a hook is told that arrives when everything is over.
+    pub fn late_outcome(&self, hook: Hook) -> Outcome {
+        match (hook, &self.post_start) {
+            (Hook::PostStart, HookState::Over(outcome)) => *outcome,
+            (Hook::PostStart, _) => Outcome::Aborted,
+            // Nothing is left to be prepared for a stop.
+            _ => Outcome::Succeeded,
+        }
     }
 
     /// Where in its life the container is.
@@ -305,6 +315,8 @@ impl Lifecycle {
             match progress {
                 Progress::Start { index, timeout } => {
                     self.runs += 1;
+                    // Its process, or one that it leaves; the reaper says when nobody is there any more.
+                    self.others = true;
                     let run = RunId(self.runs);
                     list.started(run);
                     self.out.push(Action::StartHandler { run, hook, index, timeout });
@@ -389,6 +401,10 @@ impl Lifecycle {
                 self.phase = Phase::Running;
                 self.pre_stop = HookState::Idle;
                 self.out.push(Action::Tell(Note::Rearmed));
+                if self.post_start == HookState::Over(Outcome::Failed) {
+                    // It failed while the hook's stop seemed to make that pointless.
+                    self.post_start_failed(now);
+                }
             }
             (Timer::Linger, Phase::Finishing { step: Step::Linger, .. }) => {
                 self.abort_list(Hook::PreStop, Outcome::Aborted);

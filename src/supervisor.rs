@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::debug;
 
 pub(crate) use boot::run;
@@ -72,12 +72,35 @@ impl Supervisor {
         let mut actions = first;
         loop {
             if let Some(code) = self.perform_all(actions) {
+                self.answer_late_calls().await;
                 return code;
             }
             self.publish();
             let event = self.next_event(&mut signals).await;
             debug!(?event, "happened");
             actions = self.lifecycle.apply(self.now(), event);
+        }
+    }
+
+    /// Hooks that were on their way when everything ended: in the listener's backlog, in the queue. The early
+    /// bind invites them, so they are not to find a reset.
+    async fn answer_late_calls(&mut self) {
+        if self.status.is_none() {
+            return;
+        }
+        let end = Instant::now() + LATE_CALLS;
+        let mut receipts = Vec::new();
+        while let Ok(Some(call)) = timeout_at(end.into(), self.calls.recv()).await {
+            let (receipt, taken) = oneshot::channel();
+            let outcome = self.lifecycle.late_outcome(call.hook);
+            if call.answer.send(Answer { outcome, receipt }).is_ok() {
+                receipts.push(taken);
+            }
+        }
+        let end = Instant::now() + LATE_CALLS;
+        for taken in receipts {
+            // The receipt is only ever dropped: with the last byte, or with the caller.
+            let _ = timeout_at(end.into(), taken).await;
         }
     }
 
@@ -123,7 +146,6 @@ impl Supervisor {
                 Ended::Exited(code) => AppStatus::Exited(code),
                 Ended::Signalled(signal) => AppStatus::Signalled(signal),
             };
-            self.app_ended = Some(status);
             self.events.push_back(Event::AppEnded { status, others: round.others });
         } else if !round.others {
             self.events.push_back(Event::NoOthers);
@@ -144,6 +166,10 @@ impl Supervisor {
     }
 
     fn on_call(&mut self, call: Call) {
+        for (gone, _) in self.callers.extract_if(|_, answer| answer.is_closed()) {
+            // Its caller hung up: there are never more entries than connections.
+            self.events.push_back(Event::CallerDone(gone));
+        }
         self.next_caller += 1;
         let caller = CallerId(self.next_caller);
         self.callers.insert(caller, call.answer);
@@ -166,5 +192,7 @@ async fn ring(began: Instant, alarm: Option<(Timer, Time)>) -> Timer {
     }
 }
 
+/// How long the exit waits for calls that are on their way, and then for their answers to be taken.
+const LATE_CALLS: Duration = Duration::from_millis(20);
 /// How often a log that nobody read is tried again; no wake-up happens while nothing is kept.
 const LOG_AGAIN: Duration = Duration::from_millis(50);

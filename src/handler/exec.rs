@@ -60,6 +60,10 @@ impl Exec {
         Ok(Exec { pid, ended, relay, reaper: surroundings.reaper.clone() })
     }
 
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// Waits for its end, its time or its abort, whichever comes first.
     pub(super) async fn run(
         mut self,
@@ -74,7 +78,7 @@ impl Exec {
                 let _ = sender.send(report);
                 return self.end().await;
             }
-            () = requested(aborted) => return self.end().await,
+            () = requested(aborted) => return self.kill_after().await,
         };
         report.output = self.relay.finish().await;
         // Nobody waits for it any more: the process is about to exit.
@@ -82,14 +86,23 @@ impl Exec {
     }
 
     /// SIGTERM to the group, then SIGKILL.
-    async fn end(mut self) {
-        // It may have ended this very moment: then its group has nobody to signal.
-        let _ = self.reaper.signal_group(self.pid, Signal::TERM);
-        self.reaper.doom(self.pid);
+    async fn end(self) {
+        terminate(&self.reaper, self.pid);
+        self.kill_after().await;
+    }
+
+    async fn kill_after(mut self) {
         if timeout(KILL_AFTER, &mut self.ended).await.is_err() {
             let _ = self.reaper.signal_group(self.pid, Signal::KILL);
         }
     }
+}
+
+/// SIGTERM to the group now, and SIGKILL to what is left of it when its leader has ended.
+pub(super) fn terminate(reaper: &Reaper, pid: Pid) {
+    // It may have ended this very moment: then its group has nobody to signal.
+    let _ = reaper.signal_group(pid, Signal::TERM);
+    reaper.doom(pid);
 }
 
 fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> Report {

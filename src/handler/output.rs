@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 use tracing::info;
 
@@ -43,11 +43,13 @@ impl Relay {
 
 async fn relay(name: String, mut pipe: Receiver, lines: Arc<Mutex<VecDeque<String>>>) {
     let mut splitter = Splitter::default();
-    let mut chunk = [0u8; 4096];
+    let mut chunk = [0u8; 1024];
     loop {
         let read = pipe.read(&mut chunk).await.unwrap_or(0);
         let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
         splitter.push(bytes, |line| emit(&name, line, &lines));
+        // A handler that prints without end must not keep a signal waiting.
+        yield_now().await;
     }
     splitter.finish(|line| emit(&name, line, &lines));
 }

@@ -1,31 +1,24 @@
 //! What each path answers.
 
-use std::sync::Mutex;
-
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::oneshot;
 
-use super::server::{Call, Doors};
+use super::server::{Call, Connection};
 use super::status::Status;
 use crate::lifecycle::{Hook, Outcome};
 
 type Answered = Response<Full<Bytes>>;
-type Receipt = oneshot::Sender<std::convert::Infallible>;
 
 /// There is nothing to answer: the connection is to break, so that a kubelet sees a failed hook.
 #[derive(Debug, thiserror::Error)]
 #[error("the hook has failed, and its caller looks at nothing but the connection")]
 pub(super) struct Break;
 
-/// Answers one request. A hook's receipt is left in `receipt`, to be dropped with the connection.
-pub(super) async fn answer(
-    request: Request<Incoming>,
-    doors: &Doors,
-    receipt: &Mutex<Option<Receipt>>,
-) -> Result<Answered, Break> {
+/// Answers one request. A hook's receipt stays with the connection, to be dropped when that is over.
+pub(super) async fn answer(request: Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
     // Kubelets before 1.26 send `GET //path`.
     let path = request.uri().path();
     let path = format!("/{}", path.trim_start_matches('/'));
@@ -45,10 +38,10 @@ pub(super) async fn answer(
         return Ok(response);
     }
     // The guard of the borrow must not live across an await: the loop writes through it.
-    let status = || doors.status.borrow().clone();
+    let status = || connection.doors.status.borrow().clone();
     Ok(match path.as_str() {
-        "/lifecycle/postStart" => return hook(Hook::PostStart, &request, doors, receipt).await,
-        "/lifecycle/preStop" => return hook(Hook::PreStop, &request, doors, receipt).await,
+        "/lifecycle/postStart" => return hook(Hook::PostStart, &request, connection).await,
+        "/lifecycle/preStop" => return hook(Hook::PreStop, &request, connection).await,
         "/livez" => check(true, ""),
         "/readyz" => check(status().serving, "the app cannot serve"),
         "/startupz" => check(status().started, "postStart is not over"),
@@ -58,17 +51,13 @@ pub(super) async fn answer(
     })
 }
 
-async fn hook(
-    hook: Hook,
-    request: &Request<Incoming>,
-    doors: &Doors,
-    receipt: &Mutex<Option<Receipt>>,
-) -> Result<Answered, Break> {
+async fn hook(hook: Hook, request: &Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
+    let place = connection.become_a_hook().ok_or(Break)?;
     let (sender, answer) = oneshot::channel();
     // The loop is gone only when the process is about to be.
-    doors.calls.send(Call { hook, answer: sender }).await.map_err(|_| Break)?;
+    connection.doors.calls.send(Call { hook, answer: sender }).await.map_err(|_| Break)?;
     let answer = answer.await.map_err(|_| Break)?;
-    *receipt.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(answer.receipt);
+    connection.hold(place, answer.receipt);
     let name = hook.name();
     match answer.outcome {
         Outcome::Succeeded => Ok(text(StatusCode::OK, format!("{name} done\n"))),

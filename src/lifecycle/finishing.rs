@@ -12,7 +12,11 @@ impl Lifecycle {
             // It can end only once; an abort that races with a failed start comes here.
             return;
         }
-        let stop = self.stop();
+        self.finish(now, status, self.stop(), others);
+    }
+
+    /// Everything that comes when there is no app (any more).
+    pub(super) fn finish(&mut self, now: Time, status: AppStatus, stop: Option<Stop>, others: bool) {
         self.others = others;
         self.phase = Phase::Finishing { status, stop, step: Step::Linger };
         self.out.push(Action::Tell(Note::AppEnded(status)));
@@ -45,6 +49,10 @@ impl Lifecycle {
         self.set_step(Step::Leftovers { killed: false });
         self.out.push(Action::TerminateLeftovers);
         self.out.push(Action::Tell(Note::LeftoversTerminated));
+        self.arm_leftovers(now);
+    }
+
+    pub(super) fn arm_leftovers(&mut self, now: Time) {
         let at = self.before_end(now, LEFTOVERS_TERM);
         self.out.push(Action::SetTimer { timer: Timer::Leftovers, at });
     }

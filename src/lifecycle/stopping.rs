@@ -30,9 +30,8 @@ impl Lifecycle {
         let trigger = Trigger::Signal(received);
         match self.phase {
             Phase::Starting => {
-                self.abort_list(Hook::PreStart, Outcome::Aborted);
-                self.out.push(Action::Tell(Note::StopBegan(trigger)));
-                self.app_ended(now, AppStatus::NotStarted { code: received.exit_code() }, self.others);
+                let stop = Stop { trigger, began: now, signal_seen: true };
+                self.stop_before_start(now, stop, received);
             }
             Phase::Running => self.begin_stop(now, trigger, Then::Signal(send)),
             Phase::Stopping { ref mut stop, stage } => {
@@ -80,20 +79,30 @@ impl Lifecycle {
             None => {
                 *stop = Some(Stop { trigger, began: now, signal_seen: true });
                 self.out.push(Action::Tell(Note::StopBegan(trigger)));
-                if let (Step::PostStop, Some(end)) = (step, self.budget.post_stop_deadline(now)) {
-                    self.out.push(Action::SetTimer { timer: Timer::PostStop, at: end });
+                match (step, self.budget.post_stop_deadline(now)) {
+                    (Step::PostStop, Some(end)) => self.out.push(Action::SetTimer { timer: Timer::PostStop, at: end }),
+                    (Step::Leftovers { killed: false }, Some(_)) => self.arm_leftovers(now),
+                    // The other steps are short by themselves.
+                    _ => {}
                 }
             }
         }
+    }
+
+    /// There is no app yet, and there is not going to be one. As a program of its own would die of the signal.
+    fn stop_before_start(&mut self, now: Time, stop: Stop, signal: Signal) {
+        self.abort_list(Hook::PreStart, Outcome::Aborted);
+        self.out.push(Action::Tell(Note::StopBegan(stop.trigger)));
+        let code = if self.plan.stop_is_success { 0 } else { signal.exit_code() };
+        self.finish(now, AppStatus::NotStarted { code }, Some(stop), self.others);
     }
 
     pub(super) fn stop_requested(&mut self, now: Time) {
         let send = self.default_stop_signal();
         match &mut self.phase {
             Phase::Starting => {
-                self.abort_list(Hook::PreStart, Outcome::Aborted);
-                self.out.push(Action::Tell(Note::StopBegan(Trigger::Request)));
-                self.app_ended(now, AppStatus::NotStarted { code: send.exit_code() }, self.others);
+                let stop = Stop { trigger: Trigger::Request, began: now, signal_seen: false };
+                self.stop_before_start(now, stop, send);
             }
             Phase::Running => self.begin_stop(now, Trigger::Request, Then::Signal(send)),
             // The handlers of a hook are in flight: they finish, and then nobody is waited for.

@@ -223,6 +223,28 @@ fn the_alarm_of_a_rearmed_latch_does_not_touch_the_next_hook() {
 }
 
 #[test]
+fn a_post_start_that_failed_during_a_hooks_stop_is_remembered_when_that_was_a_mistake() {
+    let mut story = Story::new(plan(&[(Hook::PostStart, 1)]));
+    story.then(Event::Begin);
+    let begun = story.then(Event::AppStarted);
+    story.then(call(Hook::PreStop, 1));
+    story.then(ended(started(&begun).unwrap(), HandlerResult::Failed));
+    let rearmed = story.at(secs(40), Event::Rang(Timer::Rearm));
+    assert!(rearmed.contains(&Action::SignalApp(Signal::TERM)), "{rearmed:?}");
+}
+
+#[test]
+fn a_stop_before_the_app_is_a_stop_with_one_budget() {
+    let mut story = Story::new(graceful(10, &[(Hook::PreStart, 1), (Hook::PostStop, 1)]));
+    story.then(Event::Begin);
+    let stopped = story.at(secs(100), Event::Signal(Signal::TERM));
+    assert!(stopped.contains(&Action::TerminateLeftovers), "the aborted handler's process is waited for");
+    assert_eq!(story.machine.stop_trigger(), Some((Trigger::Signal(Signal::TERM), secs(100))));
+    assert_eq!(story.machine.deadline(), Some(secs(110)));
+    assert!(started(&story.then(Event::NoOthers)).is_some());
+}
+
+#[test]
 fn a_failed_post_start_stops_the_app_through_the_whole_sequence_and_exits_125() {
     let mut story = Story::new(plan(&[(Hook::PostStart, 1), (Hook::PreStop, 1)]));
     story.then(Event::Begin);
@@ -240,6 +262,7 @@ fn a_failed_post_start_stops_the_app_through_the_whole_sequence_and_exits_125() 
 fn a_failed_pre_start_means_the_app_never_starts() {
     let mut story = Story::new(plan(&[(Hook::PreStart, 2), (Hook::PostStop, 1)]));
     let begun = story.then(Event::Begin);
+    story.then(Event::NoOthers);
     let failed = story.then(ended(started(&begun).unwrap(), HandlerResult::Failed));
     assert!(!failed.contains(&Action::StartApp));
     let over = story.then(ended(started(&failed).unwrap(), HandlerResult::Succeeded));
@@ -252,7 +275,7 @@ fn a_stop_signal_during_pre_start_is_honoured() {
     let begun = story.then(Event::Begin);
     let stopped = story.then(Event::Signal(Signal::TERM));
     assert!(stopped.contains(&Action::AbortHandler(started(&begun).unwrap())));
-    assert_eq!(exit(&stopped), Some(143));
+    assert_eq!(exit(&story.then(Event::NoOthers)), Some(143));
 }
 
 #[test]

@@ -59,10 +59,15 @@ impl Inherited {
         }
     }
 
-    /// A stop signal that came before we could do anything with it.
-    pub(crate) fn pending_among(&self, signals: &[Signal]) -> Option<Signal> {
+    /// A stop signal that came before we could do anything with it. It is taken: it will not come again.
+    pub(crate) fn take_pending_among(&self, signals: &[Signal]) -> Option<Signal> {
         let pending = sys::pending();
-        signals.iter().copied().find(|&signal| pending.contains(signal))
+        signals.iter().copied().find(|&signal| pending.contains(signal) && sys::take_pending(signal))
+    }
+
+    /// Gives the mask back: for what is no init, and is to be stopped like any program.
+    pub(crate) fn restore_mask(&self) {
+        sys::set_mask(self.mask);
     }
 }
 

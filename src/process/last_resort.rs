@@ -33,7 +33,7 @@ pub(crate) fn run() -> ! {
     sys::set_mask(SignalSet::ALL);
     loop {
         loop {
-            match sys::wait_any() {
+            match sys::wait_ended(None) {
                 Waited::Ended(pid, status) if pid.as_raw() == APP.load(Ordering::SeqCst) => {
                     match Ended::from_wait_status(status) {
                         Some(Ended::Exited(code)) => exit(code),

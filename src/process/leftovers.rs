@@ -24,10 +24,19 @@ pub(crate) fn signal_all(signal: Signal) {
 /// The number may have been given to a stranger since the look at /proc; the pidfd cannot.
 fn signal_descendant(pid: i32, signal: Signal) {
     let Ok(held) = sys::pidfd_open(Pid::from_raw(pid)) else { return };
-    if descendants(own_pid()).contains(&pid) {
+    if is_descendant(pid) {
         // It may have ended in between: then there is nothing to signal.
         let _ = sys::pidfd_send(held.as_fd(), signal);
     }
+}
+
+/// Whether this process is below us, by climbing from it.
+fn is_descendant(pid: i32) -> bool {
+    std::iter::successors(Some(pid), |&pid| parent_of(pid)).take(MOST_GENERATIONS).skip(1).any(|pid| pid == own_pid())
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    std::fs::read(format!("/proc/{pid}/stat")).ok().as_deref().and_then(parent)
 }
 
 fn own_pid() -> i32 {
@@ -39,7 +48,7 @@ fn descendants(root: i32) -> Vec<i32> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     for pid in entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        if let Some(parent) = std::fs::read(format!("/proc/{pid}/stat")).ok().as_deref().and_then(parent) {
+        if let Some(parent) = parent_of(pid) {
             children.entry(parent).or_default().push(pid);
         }
     }
@@ -60,6 +69,9 @@ fn parent(stat: &[u8]) -> Option<i32> {
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     rest.split_ascii_whitespace().nth(1)?.parse().ok()
 }
+
+/// A chain of parents is not longer than this; one that changes while it is climbed must end, too.
+const MOST_GENERATIONS: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

@@ -116,17 +116,16 @@ impl Reaper {
     /// Takes every status there is. SIGCHLD coalesces, so one signal may stand for any number of ends.
     pub(crate) fn reap(&self) -> Round {
         let mut table = self.table();
-        table.kill_doomed();
         let mut round = Round::default();
         loop {
-            match sys::wait_any() {
+            let next = table.kill_group_of_next();
+            match sys::wait_ended(next) {
                 Waited::Ended(pid, status) => {
                     let Some(ended) = Ended::from_wait_status(status) else { continue };
                     if table.app == Some(pid) {
                         table.app = None;
                         round.app = Some(ended);
                     } else if let Some(waiter) = table.handlers.remove(&pid) {
-                        table.doomed.remove(&pid);
                         // A waiter that has gone away wanted to know no longer.
                         let _ = waiter.send(ended);
                     } else {
@@ -147,16 +146,17 @@ impl Reaper {
 
 impl Table {
     /// A leader that has ended, but is not yet reaped, still holds its group's number: the last moment at
-    /// which a signal to the group cannot meet strangers.
-    fn kill_doomed(&mut self) {
-        self.doomed.retain(|&leader| {
-            let ended = sys::has_ended(leader);
-            if ended {
-                // An empty group is what we hope for.
-                let _ = send(leader, Signal::KILL, Target::Group);
-            }
-            !ended
-        });
+    /// which a signal to the group cannot meet strangers. Returns whom to reap next, where that matters.
+    fn kill_group_of_next(&mut self) -> Option<Pid> {
+        if self.doomed.is_empty() {
+            return None;
+        }
+        let next = sys::peek_ended()?;
+        if self.doomed.remove(&next) {
+            // An empty group is what we hope for.
+            let _ = send(next, Signal::KILL, Target::Group);
+        }
+        Some(next)
     }
 }
 

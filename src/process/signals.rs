@@ -3,7 +3,7 @@
 //! | signals                                        | carried by        | why                                     |
 //! | ---------------------------------------------- | ----------------- | --------------------------------------- |
 //! | SIGCHLD, stop signals, mapped ones             | signal-hook-tokio | those that mean something to us         |
-//! | all others, and what cannot be registered (34) | one signalfd      | registering sixty costs a millisecond   |
+//! | all others, and all real-time ones             | one signalfd      | registering sixty costs a millisecond; real-time signals are queued, not flagged |
 //!
 //! All are blocked from the first instruction, so that none is lost before this exists: registered ones
 //! are unblocked when their handler stands, the others stay blocked and are read from the signalfd.
@@ -62,7 +62,8 @@ impl Signals {
 fn may_be_registered(signal: Signal) -> bool {
     !signal.is_uncatchable()
         && !signal_hook::consts::FORBIDDEN.contains(&signal.number())
-        && !(32..=34).contains(&signal.number())
+        // Real-time signals are queued, and a flag in a handler would make one of many; 32-34 are musl's own.
+        && signal.number() < 32
 }
 
 async fn next_registered(registered: &mut Option<Registered>) -> Signal {

@@ -131,6 +131,16 @@ pub(super) fn wait_for_signal(set: SignalSet) -> io::Result<Signal> {
     Signal::new(number).ok_or_else(|| io::Error::other("a signal beyond 64"))
 }
 
+/// Takes a signal that is pending; `false`: it was not.
+pub(super) fn take_pending(signal: Signal) -> bool {
+    let set = SignalSet::from_iter([signal]);
+    let (info, at_once) = (std::ptr::null::<libc::c_void>(), libc::timespec { tv_sec: 0, tv_nsec: 0 });
+    // SAFETY: the set and the timeout are live, the size is the set's; no siginfo is asked for.
+    let taken =
+        unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, set.as_ptr(), info, &raw const at_once, SIGSET_BYTES) };
+    taken == libc::c_long::from(signal.number())
+}
+
 /// How a child ended, as wait(2) says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waited {
@@ -142,12 +152,13 @@ pub(super) enum Waited {
     NoChildren,
 }
 
-/// Takes the status of one ended child, without waiting. Called by the reaper alone.
-pub(super) fn wait_any() -> Waited {
+/// Takes the status of one ended child, of this one if given, without waiting. Called by the reaper alone.
+pub(super) fn wait_ended(which: Option<Pid>) -> Waited {
     let mut status = 0;
     loop {
+        let which = which.map_or(-1, Pid::as_raw);
         // SAFETY: the status is a live c_int. __WALL: children of clone(2) with other exit signals, too.
-        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
+        let pid = unsafe { libc::waitpid(which, &raw mut status, libc::WNOHANG | libc::__WALL) };
         return match pid {
             0 => Waited::NoneEnded,
             -1 if io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => continue,
@@ -157,15 +168,15 @@ pub(super) fn wait_any() -> Waited {
     }
 }
 
-/// Whether this child has ended, leaving its status and its pid where they are: waitid(2) with WNOWAIT.
-pub(super) fn has_ended(pid: Pid) -> bool {
+/// A child that has ended, its status and its pid left where they are: waitid(2) with WNOWAIT.
+pub(super) fn peek_ended() -> Option<Pid> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    let id = libc::id_t::try_from(pid.as_raw()).unwrap_or(0);
-    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
     // SAFETY: the record is live and zeroed, as waitid(2) asks of callers that use WNOHANG.
-    let result = unsafe { libc::waitid(libc::P_PID, id, info.as_mut_ptr(), flags) };
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) };
     // SAFETY: zeroed or written by the kernel; si_pid is 0 when nobody has ended.
-    result == 0 && unsafe { info.assume_init().si_pid() } != 0
+    let pid = unsafe { info.assume_init().si_pid() };
+    (result == 0 && pid != 0).then(|| Pid::from_raw(pid))
 }
 
 /// kill(2) with any of the 64 signals. Negative: the process group; -1: everybody.

@@ -15,7 +15,7 @@ use crate::config::settings::{FailurePolicy, HandlerKind, Settings};
 use crate::handler::Surroundings;
 use crate::http::{self, Doors};
 use crate::journal::Journal;
-use crate::lifecycle::{Action, AppStatus, Event, HandlerPlan, Hook, Lifecycle, Plan};
+use crate::lifecycle::{Action, Event, HandlerPlan, Hook, Lifecycle, Plan};
 use crate::process::inherited::Inherited;
 use crate::process::last_resort;
 use crate::process::reaper::Reaper;
@@ -51,8 +51,7 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
         // Refused by nobody; a kernel without it leaves orphans to PID 1, as they always were.
         let _ = crate::process::become_subreaper();
     }
-    let mut app_ended = None;
-    let mut actions = match inherited.pending_among(&stop_signals(&settings)) {
+    let mut actions = match inherited.take_pending_among(&stop_signals(&settings)) {
         // It came before there was an app: there is not going to be one.
         Some(signal) => lifecycle.apply(began.elapsed(), Event::Signal(signal)),
         None => lifecycle.apply(began.elapsed(), Event::Begin),
@@ -60,7 +59,7 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
     if actions == [Action::StartApp] {
         let started = start_app(&settings, &inherited, &reaper);
         log_start(settings.log, quiet);
-        let event = tell_start(&settings, &reaper, started, &mut app_ended);
+        let event = tell_start(&settings, &reaper, started);
         actions = lifecycle.apply(began.elapsed(), event);
     } else {
         log_start(settings.log, quiet);
@@ -87,7 +86,7 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
             }
         };
         let surroundings = Surroundings { reaper, inherited: Arc::new(inherited) };
-        let mut supervisor = Supervisor::new(settings, lifecycle, began, surroundings, app_ended);
+        let mut supervisor = Supervisor::new(settings, lifecycle, began, surroundings);
         if let Some(listener) = listener {
             supervisor.open(listener);
         }
@@ -115,12 +114,7 @@ pub(super) fn start_app(settings: &Settings, inherited: &Inherited, reaper: &Rea
 }
 
 /// The event that a start was, told to the log as well.
-pub(super) fn tell_start(
-    settings: &Settings,
-    reaper: &Reaper,
-    started: Result<(), SpawnError>,
-    app_ended: &mut Option<AppStatus>,
-) -> Event {
+pub(super) fn tell_start(settings: &Settings, reaper: &Reaper, started: Result<(), SpawnError>) -> Event {
     match started {
         Ok(()) => {
             let command = settings.app.command.first().map(|program| program.to_string_lossy());
@@ -131,20 +125,13 @@ pub(super) fn tell_start(
         Err(error) => {
             let code = crate::exit::code_of_spawn_error(&error);
             tracing::error!("{}", crate::handler::describe(&error));
-            *app_ended = Some(AppStatus::NotStarted { code });
             Event::AppNotStarted { code }
         }
     }
 }
 
 impl Supervisor {
-    fn new(
-        settings: Settings,
-        lifecycle: Lifecycle,
-        began: Instant,
-        surroundings: Surroundings,
-        app_ended: Option<AppStatus>,
-    ) -> Supervisor {
+    fn new(settings: Settings, lifecycle: Lifecycle, began: Instant, surroundings: Surroundings) -> Supervisor {
         let (to_inputs, inputs) = mpsc::channel(QUEUE);
         let (_, calls) = mpsc::channel(1);
         Supervisor {
@@ -155,7 +142,7 @@ impl Supervisor {
             timers: BTreeMap::new(),
             events: VecDeque::new(),
             surroundings,
-            app_ended,
+            app_ended: None,
             runs: HashMap::new(),
             callers: HashMap::new(),
             next_caller: 0,
@@ -185,7 +172,11 @@ impl Supervisor {
 
 /// SIGTERM, SIGINT, SIGQUIT, unless the settings say otherwise.
 fn stop_signals(settings: &Settings) -> Vec<Signal> {
-    settings.app.stop_signals.clone().unwrap_or_else(|| vec![Signal::TERM, Signal::INT, Signal::QUIT])
+    let mut signals =
+        settings.app.stop_signals.clone().unwrap_or_else(|| vec![Signal::TERM, Signal::INT, Signal::QUIT]);
+    // `signals = { SIGINT = "ignore" }`: what is dropped begins nothing.
+    signals.retain(|signal| settings.app.signals.get(signal) != Some(&None));
+    signals
 }
 
 /// The signals the configuration gives a meaning to.

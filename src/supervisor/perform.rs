@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ impl Supervisor {
         match action {
             Action::StartApp => {
                 let started = start_app(&self.settings, &self.surroundings.inherited, self.reaper());
-                let event = tell_start(&self.settings, &self.surroundings.reaper, started, &mut self.app_ended);
+                let event = tell_start(&self.settings, &self.surroundings.reaper, started);
                 self.events.push_back(event);
             }
             Action::StartHandler { run, hook, index, timeout } => self.start_handler(run, hook, index, timeout),
@@ -43,7 +44,11 @@ impl Supervisor {
             }
             Action::SignalApp(signal) => self.signal_app(signal),
             Action::KillApp => self.signal_app(Signal::KILL),
-            Action::TerminateLeftovers => leftovers::signal_all(Signal::TERM),
+            Action::TerminateLeftovers => {
+                leftovers::signal_all(Signal::TERM);
+                // They may all have gone before: then there is nobody to wait for.
+                self.on_signal(Signal::CHLD);
+            }
             Action::KillLeftovers => leftovers::signal_all(Signal::KILL),
             Action::Answer { caller, outcome, .. } => self.answer(caller, outcome),
             Action::SetTimer { timer, at } => drop(self.timers.insert(timer, at)),
@@ -127,6 +132,9 @@ impl Supervisor {
 
     fn tell(&mut self, note: Note) {
         let text = describe_note(note);
+        if let Note::AppEnded(status) = note {
+            self.app_ended = Some(status);
+        }
         match note {
             Note::StopBegan(trigger) => {
                 let grace = self.settings.termination_grace_period.map(|grace| grace.as_secs_f64());
@@ -191,9 +199,10 @@ impl Supervisor {
 }
 
 /// Kubernetes reads the file when the container has ended; an app that wrote its own message keeps it.
-/// Written in place: the file is a bind mount, which a rename would replace.
+/// Written in place: the file is a bind mount, which a rename would replace. Opened without waiting: a FIFO in
+/// its place would wait for a reader.
 fn write_termination_message(path: &Path, summary: impl FnOnce() -> String) {
-    let Ok(mut file) = OpenOptions::new().write(true).open(path) else { return };
+    let Ok(mut file) = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path) else { return };
     let is_empty_file = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == 0);
     if is_empty_file && let Err(error) = file.write_all(summary().as_bytes()) {
         warn!(%error, path = %path.display(), "cannot write the termination message");

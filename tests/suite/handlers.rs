@@ -161,3 +161,46 @@ fn handlers_start_in_the_working_directory_of_the_image() {
     init.signal(15);
     init.end();
 }
+
+#[test]
+fn a_stop_during_pre_start_ends_its_handler_gently_and_post_stop_knows_of_the_stop() {
+    let folder = Folder::new();
+    let config = format!(
+        r#"
+        lifecycle.preStart.exec.command = ["sh", "-c", "trap 'touch {0}/term; exit' TERM; touch {0}/up; while :; do sleep 0.02; done"]
+        lifecycle.postStop.exec.command = ["sh", "-c", "echo $BOOKEND_REASON by $BOOKEND_TRIGGER"]
+        "#,
+        folder.shown()
+    );
+    let mut init = Init::configured_in(folder, &config, &["--", "true"]);
+    wait_until("preStart runs", || init.folder.path("up").exists());
+    init.signal(15);
+    let finished = init.end();
+    assert_eq!(finished.code(), 143, "{}", finished.log);
+    assert!(init.folder.path("term").exists(), "the handler got no SIGTERM");
+    assert!(finished.log.contains("Stopped by SIGTERM"), "{}", finished.log);
+}
+
+#[test]
+fn a_handler_that_prints_without_end_keeps_no_signal_waiting() {
+    let script =
+        "$SIG{USR1} = sub { syswrite STDOUT, '.' }; syswrite STDOUT, 'up'; select undef, undef, undef, 0.01 while 1";
+    let config = "lifecycle.postStart.exec.command = [\"yes\", \"\"]";
+    let mut command = std::process::Command::new(crate::support::bookend());
+    let folder = Folder::new();
+    let config = folder.write("bookend.toml", config);
+    let flood = std::fs::File::options().write(true).open("/dev/null").unwrap();
+    command.arg("-c").arg(config).args(["--", "perl", "-e", script]);
+    let init = Init::start_with_log(folder, command, flood);
+    init.wait_for_out("up");
+    // One is enough to show that it can be quick: a busy machine may delay any of the others.
+    let quickest = (1..=10)
+        .map(|n| {
+            let began = Instant::now();
+            init.signal(10);
+            init.wait_for_out(&".".repeat(n));
+            began.elapsed()
+        })
+        .min();
+    assert!(quickest < Some(Duration::from_millis(150)), "{quickest:?}");
+}

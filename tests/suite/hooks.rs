@@ -172,3 +172,44 @@ fn request(port: u16, bytes: &str) -> String {
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }
+
+#[test]
+fn hooks_that_wait_do_not_keep_others_from_being_answered() {
+    let port = free_port();
+    let config = "lifecycle.postStart.exec.command = [\"sleep\", \"1000\"]";
+    let init = serving(config, port);
+    let waiting: Vec<_> = (0..200)
+        .map(|_| {
+            use std::io::Write;
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+            stream.write_all(b"GET /lifecycle/postStart HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    // The first sixty-four wait, the others are sent away; then those hang up and make room.
+    assert_eq!(code(port, "/livez"), 200);
+    drop(waiting);
+    wait_until("a hook finds a place", || code(port, "/lifecycle/preStop") == 200);
+    init.signal(15);
+    assert_eq!(init.finish().code(), 0);
+}
+
+#[test]
+fn a_hook_that_comes_as_everything_ends_is_answered() {
+    let mut answered = 0;
+    for _ in 0..20 {
+        let port = free_port();
+        let init = Init::configured_without_waiting(&with(port, "log.level = \"Error\""), &["--", "no-such-program"]);
+        // The first connection after the bind, when there is nothing left to wait for: the app cannot be executed.
+        let answer = loop {
+            match get(port, "/lifecycle/postStart") {
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused && !init.has_ended() => {}
+                answer => break answer,
+            }
+        };
+        answered += u32::from(answer.is_ok_and(|answer| [200, 500].contains(&code_of(&answer))));
+        assert_eq!(init.finish().code(), 127);
+    }
+    // On a busy machine we may come too late for some of these lives of two milliseconds.
+    assert!(answered >= 15, "{answered} of 20");
+}

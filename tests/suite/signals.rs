@@ -121,3 +121,35 @@ fn idle_means_no_wake_up() {
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert_eq!(switches(), last, "an idle bookend was scheduled");
 }
+
+#[test]
+fn a_signal_that_is_dropped_begins_nothing_even_before_the_app() {
+    let folder = Folder::new();
+    let config = folder.write("bookend.toml", "app.signals = { SIGINT = \"ignore\" }");
+    let script =
+        r#"use POSIX; my $set = POSIX::SigSet->new(SIGINT); sigprocmask(SIG_BLOCK, $set); kill INT => $$; exec @ARGV"#;
+    let mut command = Command::new("perl");
+    command.args(["-e", script]).arg(bookend()).arg("-c").arg(&config).args(["--", "sh", "-c", "exit 3"]);
+    assert_eq!(Init::start(folder, command).finish().code(), 3);
+}
+
+#[test]
+fn pid_1_loses_no_stop_while_it_reads_its_command_line() {
+    for _ in 0..30 {
+        let init = Init::configured("log.level = \"Error\"", &["--", "sleep", "1000"]);
+        init.signal(15);
+        assert_eq!(init.finish().code(), 143);
+    }
+}
+
+#[test]
+fn rewritten_real_time_signals_are_counted_not_flagged() {
+    let script = "use POSIX; sigaction(36, POSIX::SigAction->new(sub { syswrite STDOUT, 'got.' })); syswrite STDOUT, 'up'; select undef, undef, undef, 0.02 while 1";
+    let init = Init::configured("app.signals = { \"SIGRTMIN+1\" = \"SIGRTMIN+2\" }", &["--", "perl", "-e", script]);
+    init.wait_for_out("up");
+    // Stopped, it finds them all at once.
+    init.signal(19);
+    (0..5).for_each(|_| init.signal(35));
+    init.signal(18);
+    init.wait_for_out(&"got.".repeat(5));
+}

@@ -103,6 +103,15 @@ impl Init {
         Init::configured_in(folder, config, args)
     }
 
+    /// Not as PID 1, and not waited for at all: for what happens in the first milliseconds.
+    pub(crate) fn configured_without_waiting(config: &str, args: &[&str]) -> Init {
+        let folder = Folder::new();
+        let path = folder.write("bookend.toml", config);
+        let path = path.to_str().expect("a temporary path is UTF-8");
+        let args = [&["-c", path], args].concat();
+        Init::ordinary(folder, &args)
+    }
+
     pub(crate) fn configured_in(folder: Folder, config: &str, args: &[&str]) -> Init {
         let path = folder.write("bookend.toml", config);
         let path = path.to_str().expect("a temporary path is UTF-8");
@@ -137,8 +146,13 @@ impl Init {
         Init::start(folder, command)
     }
 
-    pub(crate) fn start(folder: Folder, mut command: Command) -> Init {
+    pub(crate) fn start(folder: Folder, command: Command) -> Init {
         let log = File::create(folder.path("log")).expect("the folder can be written");
+        Init::start_with_log(folder, command, log)
+    }
+
+    /// With stderr somewhere else than in the folder's `log`.
+    pub(crate) fn start_with_log(folder: Folder, mut command: Command, log: File) -> Init {
         let out = File::create(folder.path("out")).expect("the folder can be written");
         command.env_remove("BOOKEND_BIN").stdin(Stdio::null()).stdout(out).stderr(log);
         let child = command.spawn().expect("the program starts");
@@ -180,6 +194,11 @@ impl Init {
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("our child").is_none()
+    }
+
+    /// Whether it is a zombie or gone, without taking its status.
+    pub(crate) fn has_ended(&self) -> bool {
+        fs::read_to_string(format!("/proc/{}/stat", self.child.id())).map_or(true, |stat| stat.contains(") Z "))
     }
 
     /// Waits for its end.

@@ -42,3 +42,12 @@ fn a_file_that_is_not_there_is_not_made() {
     let (folder, _) = life(None, "exit 7");
     assert!(!folder.path("message").exists());
 }
+
+#[test]
+fn a_fifo_in_its_place_holds_nobody_up() {
+    let folder = Folder::new();
+    let path = folder.path("message");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let config = format!("terminationMessagePath = \"{}\"", path.display());
+    assert_eq!(Init::configured_in(folder, &config, &["--", "sh", "-c", "exit 7"]).finish().code(), 7);
+}
