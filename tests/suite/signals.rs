@@ -134,12 +134,26 @@ fn a_signal_that_is_dropped_begins_nothing_even_before_the_app() {
 }
 
 #[test]
-fn pid_1_loses_no_stop_while_it_reads_its_command_line() {
-    for _ in 0..30 {
-        let init = Init::configured("log.level = \"Error\"", &["--", "sleep", "1000"]);
-        init.signal(15);
-        assert_eq!(init.finish().code(), 143);
-    }
+fn pid_1_loses_no_stop_while_it_reads_its_configuration() {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    // A configuration that takes its time: a FIFO. It can be opened for writing once bookend reads it.
+    let folder = Folder::new();
+    let (config, marker) = (folder.path("bookend.toml"), folder.path("marker"));
+    nix::unistd::mkfifo(&config, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (config_arg, marker_arg) = (config.to_str().unwrap().to_owned(), marker.to_str().unwrap().to_owned());
+    let mut init = Init::in_folder(folder, &["-c", &config_arg, "--", "touch", &marker_arg]);
+    let mut writer = None;
+    wait_until("bookend reads its configuration", || {
+        let nonblocking = nix::libc::O_NONBLOCK;
+        writer = std::fs::File::options().write(true).custom_flags(nonblocking).open(&config).ok();
+        writer.is_some()
+    });
+    init.signal(15);
+    writer.take().unwrap().write_all(b"log.level = \"Error\"\n").unwrap();
+    assert_eq!(init.end().code(), 143);
+    assert!(!exists(&marker), "the app was started");
 }
 
 #[test]
