@@ -61,9 +61,9 @@ enum Stage {
     /// The hook has its answer, the app serves on, the stop signal follows.
     AwaitSignal,
     /// The app has the stop signal.
-    Signalled { sent: Signal },
+    Signalled,
     /// The app has SIGKILL; only its status is still to come.
-    Killed { sent: Signal },
+    Killed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -389,13 +389,13 @@ impl Lifecycle {
     fn rang(&mut self, now: Time, timer: Timer) {
         match (timer, self.phase) {
             (Timer::Kill, Phase::Stopping { stop, stage }) => match stage {
-                Stage::PreStop(Then::Signal(send)) => {
+                Stage::PreStop(Then::Signal(_)) => {
                     self.abort_list(Hook::PreStop, Outcome::Aborted);
-                    self.kill_app(stop, send);
+                    self.kill_app(stop);
                 }
-                Stage::Signalled { sent } => self.kill_app(stop, sent),
+                Stage::Signalled => self.kill_app(stop),
                 // A hook that no signal has followed is no reason to kill.
-                Stage::PreStop(Then::AwaitSignal) | Stage::AwaitSignal | Stage::Killed { .. } => {}
+                Stage::PreStop(Then::AwaitSignal) | Stage::AwaitSignal | Stage::Killed => {}
             },
             (Timer::Rearm, Phase::Stopping { stage: Stage::AwaitSignal, .. }) => {
                 self.phase = Phase::Running;
@@ -428,8 +428,8 @@ impl Lifecycle {
         }
     }
 
-    fn kill_app(&mut self, stop: Stop, sent: Signal) {
-        self.phase = Phase::Stopping { stop, stage: Stage::Killed { sent } };
+    fn kill_app(&mut self, stop: Stop) {
+        self.phase = Phase::Stopping { stop, stage: Stage::Killed };
         self.out.push(Action::KillApp);
         self.out.push(Action::Tell(Note::Killed));
     }

@@ -118,7 +118,7 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 signal = signals.next() => self.on_signal(signal),
-                // Both channels have a sender that lives as long as the loop, so neither ends.
+                // Without an endpoint nobody calls: that channel has ended, and its branch waits for nothing.
                 Some(input) = self.inputs.recv() => self.on_input(input),
                 Some(call) = self.calls.recv() => self.on_call(call),
                 timer = ring(self.began, alarm) => {

@@ -45,9 +45,9 @@ impl Lifecycle {
                     }
                     Stage::AwaitSignal => self.signal_app(now, send),
                     // Told again, the app is told again. A repeated stop signal never means SIGKILL.
-                    Stage::Signalled { .. } => self.out.push(Action::SignalApp(send)),
+                    Stage::Signalled => self.out.push(Action::SignalApp(send)),
                     // SIGKILL is on its way; nothing is left to say to the app.
-                    Stage::Killed { .. } => {}
+                    Stage::Killed => {}
                 }
             }
             Phase::Finishing { .. } => self.stop_signal_while_finishing(now, trigger),
@@ -135,18 +135,12 @@ impl Lifecycle {
         self.out.push(Action::Tell(Note::StopBegan(trigger)));
         if let Then::Signal(_) = then {
             self.arm_kill(now);
-        }
-        self.abort_post_start_for_stop(then);
-        let deadline = self.budget.pre_stop_deadline(now);
-        self.run_list(now, Hook::PreStop, deadline);
-    }
-
-    /// postStart beside a preStop hook is normal (Kubernetes promises no order); a stop we carry on by
-    /// ourselves ends it: a hung postStart must not hold up a stop.
-    pub(super) fn abort_post_start_for_stop(&mut self, then: Then) {
-        if let Then::Signal(_) = then {
+            // Beside a preStop hook postStart goes on (Kubernetes promises no order); a stop that we carry on by
+            // ourselves is not to be held up by one that hangs.
             self.abort_list(Hook::PostStart, Outcome::Aborted);
         }
+        let deadline = self.budget.pre_stop_deadline(now);
+        self.run_list(now, Hook::PreStop, deadline);
     }
 
     pub(super) fn pre_stop_over(&mut self, now: Time) {
@@ -166,7 +160,7 @@ impl Lifecycle {
     /// The stop signal itself. Whatever still runs beside the app has had its time.
     pub(super) fn signal_app(&mut self, now: Time, send: Signal) {
         let Phase::Stopping { stage, .. } = &mut self.phase else { return };
-        *stage = Stage::Signalled { sent: send };
+        *stage = Stage::Signalled;
         self.abort_list(Hook::PostStart, Outcome::Aborted);
         self.sent = Some(send);
         self.out.push(Action::SignalApp(send));

@@ -685,7 +685,7 @@ proptest! {
             if world.machine.phase == Phase::Starting || world.app == App::Gone {
                 continue;
             }
-            let killed = matches!(world.machine.phase, Phase::Stopping { stage: Stage::Killed { .. }, .. });
+            let killed = matches!(world.machine.phase, Phase::Stopping { stage: Stage::Killed, .. });
             if killed {
                 return Ok(());
             }

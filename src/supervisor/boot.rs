@@ -58,33 +58,20 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
     };
     if actions == [Action::StartApp] {
         let started = start_app(&settings, &inherited, &reaper);
-        log_start(settings.log, quiet);
+        // Only now: the log costs more than the spawn does.
+        crate::log::init(settings.log, quiet);
         let event = tell_start(&settings, &reaper, started);
         actions = lifecycle.apply(began.elapsed(), event);
     } else {
-        log_start(settings.log, quiet);
+        crate::log::init(settings.log, quiet);
     }
     inherited.leave_working_dir();
     // From here on nothing is fatal: the app may be running.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            crate::log::last_words(&format!(
-                "bookend: cannot build the runtime ({error}): forwarding and reaping only\n"
-            ));
-            last_resort::run();
-        }
-    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.unwrap_or_else(|error| go_on_without("build the runtime", &error));
     Ok(runtime.block_on(async {
-        let signals = match Signals::take(&meaningful_signals(&settings), &mut inherited) {
-            Ok(signals) => signals,
-            Err(error) => {
-                crate::log::last_words(&format!(
-                    "bookend: cannot receive signals ({error}): forwarding and reaping only\n"
-                ));
-                last_resort::run();
-            }
-        };
+        let signals = Signals::take(&meaningful_signals(&settings), &mut inherited);
+        let signals = signals.unwrap_or_else(|error| go_on_without("receive signals", &error));
         let surroundings = Surroundings { reaper, inherited: Arc::new(inherited) };
         let mut supervisor = Supervisor::new(settings, lifecycle, began, surroundings);
         if let Some(listener) = listener {
@@ -94,9 +81,10 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
     }))
 }
 
-/// The log stands only after the app is spawned: it costs more than the spawn does.
-fn log_start(settings: crate::config::settings::Log, quiet: bool) {
-    crate::log::init(settings, quiet);
+/// What is left when not even the loop can be had.
+fn go_on_without(what: &str, error: &io::Error) -> ! {
+    crate::log::last_words(&format!("bookend: cannot {what} ({error}): forwarding and reaping only\n"));
+    last_resort::run()
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
