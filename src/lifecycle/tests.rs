@@ -349,6 +349,17 @@ fn a_first_stop_signal_during_post_stop_leaves_it_running_a_second_cuts_it() {
 }
 
 #[test]
+fn the_signal_that_follows_a_hook_does_not_cut_the_post_stop_of_an_app_that_has_ended() {
+    let mut story = Story::running(plan(&[(Hook::PostStop, 1)]));
+    story.then(call(Hook::PreStop, 1));
+    let first = story.then(app_ended(0));
+    let run = started(&first).unwrap();
+    assert_eq!(story.then(Event::Signal(Signal::TERM)), []);
+    story.then(Event::CallerDone(CallerId(1)));
+    assert_eq!(exit(&story.then(ended(run, HandlerResult::Succeeded))), Some(0));
+}
+
+#[test]
 fn signals_are_rewritten_and_dropped_as_told() {
     let usr1 = Signal::new(10).unwrap();
     let signals = BTreeMap::from([(Signal::HUP, Some(usr1)), (Signal::INT, None)]);
