@@ -1,18 +1,17 @@
-//! The door: what was said on the command line, and the way to the room that answers it.
+//! The door: what was said on the command line, and the way to the room that answers it. One file a verb.
+
+mod check;
+mod outcome;
+mod run;
+mod sleep;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::config::{self, Document, Effective, Sources};
 use crate::exit;
-use crate::handler::describe;
 use crate::log::last_words;
 use crate::process::inherited::Inherited;
-use crate::process::last_resort;
-use crate::supervisor;
 
 /// Runs bookend with these arguments (the program's name first), and returns its exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
@@ -26,18 +25,15 @@ pub fn main(args: Vec<OsString>) -> u8 {
         inherited.restore_mask();
     }
     let done = match command {
-        Command::Run(run) => return run_container(run, inherited),
-        Command::Check { files } => check(&files),
-        Command::Sleep { seconds } => {
-            pause(seconds);
-            Ok(())
-        }
+        Command::Run(run) => return run::run_container(run, inherited),
+        Command::Check(verb) => verb.run(),
+        Command::Sleep(verb) => verb.run(),
     };
     match done {
         Ok(()) => 0,
-        Err(text) => {
-            last_words(&text);
-            exit::FAILED
+        Err(failure) => {
+            last_words(&failure.text);
+            failure.code
         }
     }
 }
@@ -53,43 +49,26 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    run: Run,
+    run: run::Run,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the container's application (the default)
-    Run(Run),
+    Run(run::Run),
     /// Validate the configuration and show what is in effect
-    Check {
-        /// Configuration files; where several set the same key, the last one wins
-        files: Vec<PathBuf>,
-    },
+    Check(check::Check),
     /// Wait for so many seconds, in images that have no sleep(1)
-    Sleep {
-        /// Seconds; fractions are fine
-        #[arg(value_parser = seconds)]
-        seconds: Duration,
-    },
-}
-
-#[derive(Debug, Default, Args)]
-struct Run {
-    /// Configuration file (TOML); may be given several times, the last one wins
-    #[arg(short, long, value_name = "FILE")]
-    config: Vec<PathBuf>,
-    /// The application and its arguments; replaces app.command
-    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
+    Sleep(sleep::Sleep),
 }
 
 /// Says what was meant. The two forms a container's ENTRYPOINT has, `-- COMMAND` and `COMMAND`, are read
 /// without clap, whose tables cost more time than starting the application does.
 fn parse(args: Vec<OsString>) -> Result<Command, Said> {
     match args.get(1).and_then(|first| first.to_str()) {
-        Some("--") => Ok(Command::Run(Run { config: Vec::new(), command: args.into_iter().skip(2).collect() })),
+        Some("--") => Ok(Command::Run(run::Run { config: Vec::new(), command: args.into_iter().skip(2).collect() })),
         Some(first) if first.starts_with('-') || first.is_empty() || SUBCOMMANDS.contains(&first) => parse_all(args),
-        Some(_) => Ok(Command::Run(Run { config: Vec::new(), command: args.into_iter().skip(1).collect() })),
+        Some(_) => Ok(Command::Run(run::Run { config: Vec::new(), command: args.into_iter().skip(1).collect() })),
         None => parse_all(args),
     }
 }
@@ -111,88 +90,6 @@ impl Said {
         let _ = self.0.print();
         if self.0.use_stderr() { exit::FAILED } else { 0 }
     }
-}
-
-fn run_container(run: Run, inherited: Inherited) -> u8 {
-    last_resort::catch_panics();
-    let (effective, quiet) = match load(&run.config, run.command) {
-        Ok(loaded) => loaded,
-        Err(text) => {
-            last_words(&text);
-            return exit::FAILED;
-        }
-    };
-    match supervisor::run(effective.settings, inherited, quiet) {
-        Ok(code) => code,
-        Err(error) => {
-            last_words(&format!("bookend: {}\n", describe(&error)));
-            exit::FAILED
-        }
-    }
-}
-
-/// Reads and checks every layer. The flag: nothing was configured at all.
-fn load(files: &[PathBuf], command: Vec<OsString>) -> Result<(Effective, bool), String> {
-    let files = read_files(files)?;
-    let env: Vec<_> = std::env::vars_os().filter(|(key, _)| key.as_encoded_bytes().starts_with(b"BOOKEND_")).collect();
-    let quiet = files.is_empty() && env.is_empty();
-    if quiet {
-        // Zero config: there is nothing to read, and reading nothing costs more than starting the application.
-        return Ok((Effective::of_command(command), quiet));
-    }
-    let sources = Sources { files, env, command, overrides: Vec::new() };
-    let effective = config::load(&sources).map_err(|mistakes| format!("{mistakes}\n"))?;
-    Ok((effective, quiet))
-}
-
-/// The files that were named, or those of /etc/bookend that exist. All that cannot be read are told at once.
-fn read_files(named: &[PathBuf]) -> Result<Vec<Document>, String> {
-    let files = if named.is_empty() { default_files() } else { named.to_vec() };
-    let mut errors = String::new();
-    let mut documents = Vec::new();
-    for path in files {
-        match std::fs::read_to_string(&path) {
-            Ok(text) => documents.push(Document { name: path.display().to_string(), text }),
-            Err(error) => {
-                errors.push_str(&format!("bookend: cannot read the configuration {}: {error}\n", path.display()));
-            }
-        }
-    }
-    if errors.is_empty() { Ok(documents) } else { Err(errors) }
-}
-
-/// `BOOKEND_CONFIG`, or /etc/bookend/bookend.toml and then /etc/bookend/conf.d/*.toml in the order of their names.
-fn default_files() -> Vec<PathBuf> {
-    if let Some(path) = std::env::var_os("BOOKEND_CONFIG") {
-        return vec![path.into()];
-    }
-    let main = PathBuf::from("/etc/bookend/bookend.toml");
-    let mut parts: Vec<PathBuf> = std::fs::read_dir("/etc/bookend/conf.d")
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
-    parts.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    parts.sort();
-    main.exists().then_some(main).into_iter().chain(parts).collect()
-}
-
-fn check(files: &[PathBuf]) -> Result<(), String> {
-    let (effective, _) = load(files, Vec::new())?;
-    use std::io::Write;
-    // Nobody reads it: nobody is to be told so.
-    let _ = write!(std::io::stdout(), "{effective}");
-    Ok(())
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("{text:?} is not a number of seconds (0 or more)"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "`bookend sleep` is a tool of its own, never PID 1's loop")]
-fn pause(duration: Duration) {
-    std::thread::sleep(duration);
 }
 
 #[cfg(test)]

@@ -1,0 +1,84 @@
+//! `bookend [run] [-c FILE] [--] COMMAND`: the container's process.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::config::{self, Document, Effective, Sources};
+use crate::exit;
+use crate::handler::describe;
+use crate::log::last_words;
+use crate::process::inherited::Inherited;
+use crate::process::last_resort;
+use crate::supervisor;
+
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Run {
+    /// Configuration file (TOML); may be given several times, the last one wins
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Vec<PathBuf>,
+    /// The application and its arguments; replaces app.command
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+pub(super) fn run_container(run: Run, inherited: Inherited) -> u8 {
+    last_resort::catch_panics();
+    let (effective, quiet) = match load(&run.config, run.command) {
+        Ok(loaded) => loaded,
+        Err(text) => {
+            last_words(&text);
+            return exit::FAILED;
+        }
+    };
+    match supervisor::run(effective.settings, inherited, quiet) {
+        Ok(code) => code,
+        Err(error) => {
+            last_words(&format!("bookend: {}\n", describe(&error)));
+            exit::FAILED
+        }
+    }
+}
+
+/// Reads and checks every layer. The flag: nothing was configured at all.
+pub(super) fn load(files: &[PathBuf], command: Vec<OsString>) -> Result<(Effective, bool), String> {
+    let files = read_files(files)?;
+    let env: Vec<_> = std::env::vars_os().filter(|(key, _)| key.as_encoded_bytes().starts_with(b"BOOKEND_")).collect();
+    let quiet = files.is_empty() && env.is_empty();
+    if quiet {
+        // Zero config: there is nothing to read, and reading nothing costs more than starting the application.
+        return Ok((Effective::of_command(command), quiet));
+    }
+    let sources = Sources { files, env, command, overrides: Vec::new() };
+    let effective = config::load(&sources).map_err(|mistakes| format!("{mistakes}\n"))?;
+    Ok((effective, quiet))
+}
+
+/// The files that were named, or those of /etc/bookend that exist. All that cannot be read are told at once.
+fn read_files(named: &[PathBuf]) -> Result<Vec<Document>, String> {
+    let files = if named.is_empty() { default_files() } else { named.to_vec() };
+    let mut errors = String::new();
+    let mut documents = Vec::new();
+    for path in files {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => documents.push(Document { name: path.display().to_string(), text }),
+            Err(error) => {
+                errors.push_str(&format!("bookend: cannot read the configuration {}: {error}\n", path.display()));
+            }
+        }
+    }
+    if errors.is_empty() { Ok(documents) } else { Err(errors) }
+}
+
+/// `BOOKEND_CONFIG`, or /etc/bookend/bookend.toml and then /etc/bookend/conf.d/*.toml in the order of their names.
+fn default_files() -> Vec<PathBuf> {
+    if let Some(path) = std::env::var_os("BOOKEND_CONFIG") {
+        return vec![path.into()];
+    }
+    let main = PathBuf::from("/etc/bookend/bookend.toml");
+    let mut parts: Vec<PathBuf> = std::fs::read_dir("/etc/bookend/conf.d")
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    parts.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    parts.sort();
+    main.exists().then_some(main).into_iter().chain(parts).collect()
+}
