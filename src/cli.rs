@@ -1,6 +1,8 @@
 //! The door: what was said on the command line, and the way to the room that answers it. One file a verb.
 
 mod check;
+mod copy;
+mod generated;
 mod outcome;
 mod run;
 mod sleep;
@@ -28,6 +30,9 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Run(run) => return run::run_container(run, inherited),
         Command::Check(verb) => verb.run(),
         Command::Sleep(verb) => verb.run(),
+        Command::Copy(verb) => verb.run(),
+        Command::Completions(verb) => verb.run(),
+        Command::Man => generated::man(),
     };
     match done {
         Ok(()) => 0,
@@ -60,6 +65,12 @@ enum Command {
     Check(check::Check),
     /// Wait for so many seconds, in images that have no sleep(1)
     Sleep(sleep::Sleep),
+    /// Put this very binary there, in images that have no cp(1)
+    Copy(copy::Copy),
+    /// Print the completions of a shell
+    Completions(generated::Completions),
+    /// Print the manual page, as man(1) reads it
+    Man,
 }
 
 /// Says what was meant. The two forms a container's ENTRYPOINT has, `-- COMMAND` and `COMMAND`, are read
@@ -79,7 +90,7 @@ fn parse_all(args: Vec<OsString>) -> Result<Command, Said> {
 }
 
 /// Words that are ours when they come first; a test holds them to what clap knows.
-const SUBCOMMANDS: &[&str] = &["run", "check", "sleep", "help"];
+const SUBCOMMANDS: &[&str] = &["run", "check", "sleep", "copy", "completions", "man", "help"];
 
 /// Help, the version, or a usage error.
 struct Said(clap::Error);

@@ -3,6 +3,7 @@
 //! | code    | meaning                                                        |
 //! | ------- | -------------------------------------------------------------- |
 //! | 0-255   | the app's own                                                  |
+//! | 1       | of a verb (`hook`, `probe`, `wait`, `copy`, ...): no, failed, in vain |
 //! | 125     | bookend itself failed: usage, configuration, preStart, postStart |
 //! | 126     | the app was found and could not be executed                    |
 //! | 127     | the app was not found                                          |
@@ -12,6 +13,8 @@ use std::io::ErrorKind;
 
 use crate::process::spawn::SpawnError;
 
+/// A verb (`hook`, `probe`, `wait`, `copy`, ...) did not succeed.
+pub(crate) const NO: u8 = 1;
 /// bookend itself failed.
 pub(crate) const FAILED: u8 = 125;
 /// The program was found and could not be executed.

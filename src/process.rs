@@ -18,7 +18,7 @@ pub(crate) mod signals;
 pub(crate) mod spawn;
 mod sys;
 
-pub(crate) use sys::{become_subreaper, duplicate_above, is_first_process, write_without_waiting};
+pub(crate) use sys::{become_subreaper, duplicate_above, executed_path, is_first_process, write_without_waiting};
 
 /// A process id of ours: positive, and meaningful only as long as the reaper has not reaped it.
 pub(crate) type Pid = nix::unistd::Pid;

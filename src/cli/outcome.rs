@@ -15,7 +15,14 @@ pub(super) struct Failure {
     pub(super) text: String,
 }
 
-/// bookend itself could not do it: usage, configuration, a file that cannot be read.
+impl Failure {
+    /// It was asked for rightly, and did not succeed: the answer is no, a wait was in vain, nobody was there.
+    pub(super) fn no(text: impl Into<String>) -> Failure {
+        Failure { code: exit::NO, text: text.into() }
+    }
+}
+
+/// It was asked for wrongly: usage, configuration.
 impl From<String> for Failure {
     fn from(text: String) -> Failure {
         Failure { code: exit::FAILED, text }

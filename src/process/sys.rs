@@ -4,9 +4,12 @@
 
 #![expect(unsafe_code, reason = "raw system calls; each block carries its argument")]
 
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use libc::c_int;
 use tokio::io::Interest;
@@ -208,6 +211,18 @@ pub(super) fn environ() -> *const *const libc::c_char {
     }
     // SAFETY: the C library has set it before main, and one thread reads it.
     unsafe { environ }
+}
+
+/// The path that execve(2) was given for this program: getauxval(3), AT_EXECFN.
+pub(crate) fn executed_path() -> Option<PathBuf> {
+    // SAFETY: a plain number; 0 says that the kernel passed none.
+    let text = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: the kernel has put a NUL-terminated string above our stack, where it stays for as long as we live.
+    let text = unsafe { CStr::from_ptr(text) };
+    Some(PathBuf::from(OsStr::from_bytes(text.to_bytes())))
 }
 
 /// Makes orphaned descendants ours: prctl(2), PR_SET_CHILD_SUBREAPER.

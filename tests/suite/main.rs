@@ -6,6 +6,7 @@
 mod support;
 
 mod bad_input;
+mod copy;
 mod exit_codes;
 mod handlers;
 mod hooks;

@@ -1,0 +1,50 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_bookend_global_optspecs
+    string join \n c/config= h/help V/version
+end
+
+function __fish_bookend_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_bookend_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_bookend_using_subcommand
+    set -l cmd (__fish_bookend_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c bookend -n "__fish_bookend_needs_command" -s c -l config -d 'Configuration file (TOML); may be given several times, the last one wins' -r -F
+complete -c bookend -n "__fish_bookend_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bookend -n "__fish_bookend_needs_command" -s V -l version -d 'Print version'
+complete -c bookend -n "__fish_bookend_needs_command" -a "run" -d 'Run the container\'s application (the default)'
+complete -c bookend -n "__fish_bookend_needs_command" -a "check" -d 'Validate the configuration and show what is in effect'
+complete -c bookend -n "__fish_bookend_needs_command" -a "sleep" -d 'Wait for so many seconds, in images that have no sleep(1)'
+complete -c bookend -n "__fish_bookend_needs_command" -a "copy" -d 'Put this very binary there, in images that have no cp(1)'
+complete -c bookend -n "__fish_bookend_needs_command" -a "completions" -d 'Print the completions of a shell'
+complete -c bookend -n "__fish_bookend_needs_command" -a "man" -d 'Print the manual page, as man(1) reads it'
+complete -c bookend -n "__fish_bookend_needs_command" -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bookend -n "__fish_bookend_using_subcommand run" -s c -l config -d 'Configuration file (TOML); may be given several times, the last one wins' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand run" -s h -l help -d 'Print help'
+complete -c bookend -n "__fish_bookend_using_subcommand check" -s h -l help -d 'Print help'
+complete -c bookend -n "__fish_bookend_using_subcommand sleep" -s h -l help -d 'Print help'
+complete -c bookend -n "__fish_bookend_using_subcommand copy" -s h -l help -d 'Print help'
+complete -c bookend -n "__fish_bookend_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c bookend -n "__fish_bookend_using_subcommand man" -s h -l help -d 'Print help'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run check sleep copy completions man help" -f -a "run" -d 'Run the container\'s application (the default)'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run check sleep copy completions man help" -f -a "check" -d 'Validate the configuration and show what is in effect'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run check sleep copy completions man help" -f -a "sleep" -d 'Wait for so many seconds, in images that have no sleep(1)'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run check sleep copy completions man help" -f -a "copy" -d 'Put this very binary there, in images that have no cp(1)'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run check sleep copy completions man help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run check sleep copy completions man help" -f -a "man" -d 'Print the manual page, as man(1) reads it'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run check sleep copy completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -1,0 +1,222 @@
+#compdef bookend
+
+autoload -U is-at-least
+
+_bookend() {
+    typeset -A opt_args
+    typeset -a _arguments_options
+    local ret=1
+
+    if is-at-least 5.2; then
+        _arguments_options=(-s -S -C)
+    else
+        _arguments_options=(-s -C)
+    fi
+
+    local context curcontext="$curcontext" state line
+    _arguments "${_arguments_options[@]}" : \
+'*-c+[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
+'*--config=[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'-V[Print version]' \
+'--version[Print version]' \
+'::command -- The application and its arguments; replaces app.command:_default' \
+":: :_bookend_commands" \
+"*::: :->bookend" \
+&& ret=0
+    case $state in
+    (bookend)
+        words=($line[2] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:bookend-command-$line[2]:"
+        case $line[2] in
+            (run)
+_arguments "${_arguments_options[@]}" : \
+'*-c+[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
+'*--config=[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::command -- The application and its arguments; replaces app.command:_default' \
+&& ret=0
+;;
+(check)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::files -- Configuration files; where several set the same key, the last one wins:_files' \
+&& ret=0
+;;
+(sleep)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+':seconds -- Seconds; fractions are fine:_default' \
+&& ret=0
+;;
+(copy)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+':destination -- A file, replaced if it is there, or a directory, which then gets a file named bookend:_files' \
+&& ret=0
+;;
+(completions)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+':shell -- The shell they are for:(bash zsh fish)' \
+&& ret=0
+;;
+(man)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_bookend__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:bookend-help-command-$line[1]:"
+        case $line[1] in
+            (run)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(check)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(sleep)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(copy)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(completions)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(man)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+}
+
+(( $+functions[_bookend_commands] )) ||
+_bookend_commands() {
+    local commands; commands=(
+'run:Run the container'\''s application (the default)' \
+'check:Validate the configuration and show what is in effect' \
+'sleep:Wait for so many seconds, in images that have no sleep(1)' \
+'copy:Put this very binary there, in images that have no cp(1)' \
+'completions:Print the completions of a shell' \
+'man:Print the manual page, as man(1) reads it' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'bookend commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__check_commands] )) ||
+_bookend__subcmd__check_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend check commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__completions_commands] )) ||
+_bookend__subcmd__completions_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend completions commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__copy_commands] )) ||
+_bookend__subcmd__copy_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend copy commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help_commands] )) ||
+_bookend__subcmd__help_commands() {
+    local commands; commands=(
+'run:Run the container'\''s application (the default)' \
+'check:Validate the configuration and show what is in effect' \
+'sleep:Wait for so many seconds, in images that have no sleep(1)' \
+'copy:Put this very binary there, in images that have no cp(1)' \
+'completions:Print the completions of a shell' \
+'man:Print the manual page, as man(1) reads it' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'bookend help commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__check_commands] )) ||
+_bookend__subcmd__help__subcmd__check_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help check commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__completions_commands] )) ||
+_bookend__subcmd__help__subcmd__completions_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help completions commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__copy_commands] )) ||
+_bookend__subcmd__help__subcmd__copy_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help copy commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__help_commands] )) ||
+_bookend__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help help commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__man_commands] )) ||
+_bookend__subcmd__help__subcmd__man_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help man commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__run_commands] )) ||
+_bookend__subcmd__help__subcmd__run_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help run commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__sleep_commands] )) ||
+_bookend__subcmd__help__subcmd__sleep_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help sleep commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__man_commands] )) ||
+_bookend__subcmd__man_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend man commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__run_commands] )) ||
+_bookend__subcmd__run_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend run commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__sleep_commands] )) ||
+_bookend__subcmd__sleep_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend sleep commands' commands "$@"
+}
+
+if [ "$funcstack[1]" = "_bookend" ]; then
+    _bookend "$@"
+else
+    compdef _bookend bookend
+fi
