@@ -12,6 +12,7 @@
 use std::io::ErrorKind;
 
 use crate::process::spawn::SpawnError;
+use crate::program::ProgramError;
 
 /// A verb (`hook`, `probe`, `wait`, `copy`, ...) did not succeed.
 pub(crate) const NO: u8 = 1;
@@ -22,11 +23,18 @@ pub(crate) const NOT_EXECUTABLE: u8 = 126;
 /// The program was not found.
 pub(crate) const NOT_FOUND: u8 = 127;
 
-/// What a program that could not be started means.
-pub(crate) fn code_of_spawn_error(error: &SpawnError) -> u8 {
+/// What an app that could not be started means.
+pub(crate) fn code_of_program_error(error: &ProgramError) -> u8 {
+    match error {
+        ProgramError::Spawn(error) => code_of_spawn_error(error),
+        ProgramError::File { .. } | ProgramError::User { .. } => FAILED,
+    }
+}
+
+fn code_of_spawn_error(error: &SpawnError) -> u8 {
     match error {
         SpawnError::Exec { source, .. } if source.kind() == ErrorKind::NotFound => NOT_FOUND,
         SpawnError::Exec { .. } => NOT_EXECUTABLE,
-        SpawnError::Clone { .. } | SpawnError::Nul(_) => FAILED,
+        SpawnError::Clone { .. } | SpawnError::SetUp { .. } | SpawnError::Nul(_) => FAILED,
     }
 }

@@ -4,7 +4,6 @@
 mod exec;
 mod output;
 
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::lifecycle::HandlerResult;
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
 use crate::process::reaper::Reaper;
+use crate::program::Environment;
 
 /// What the handlers of this container share.
 #[derive(Debug, Clone)]
@@ -60,19 +60,19 @@ impl Running {
     }
 }
 
-/// Starts a handler. `env` is the whole environment of an exec handler. The report arrives at the receiver,
+/// Starts a handler. `env` is what it finds, beside an `env` of its own. The report arrives at the receiver,
 /// within the timeout; an aborted run closes it without one.
 pub(crate) fn start(
     handler: &Handler,
     timeout: Option<Duration>,
-    env: &[(OsString, OsString)],
+    env: Environment,
     surroundings: &Surroundings,
 ) -> (Running, oneshot::Receiver<Report>) {
     let (abort, aborted) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
     let mut group = None;
     match &handler.kind {
-        HandlerKind::Exec { command } => match exec::Exec::start(&handler.name, command, env, surroundings) {
+        HandlerKind::Exec(program) => match exec::Exec::start(&handler.name, program, env, surroundings) {
             Ok(exec) => {
                 group = Some((surroundings.reaper.clone(), exec.pid()));
                 drop(tokio::spawn(exec.run(timeout, aborted, sender)));
@@ -86,6 +86,14 @@ pub(crate) fn start(
         }
     }
     (Running { abort, group }, receiver)
+}
+
+/// A run that could not even be begun.
+pub(crate) fn failed(error: &dyn std::error::Error) -> (Running, oneshot::Receiver<Report>) {
+    let (abort, _) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
+    let _ = sender.send(Report::new(HandlerResult::Failed, describe(error)));
+    (Running { abort, group: None }, receiver)
 }
 
 /// A pause ends by itself, or with the stop's budget: both are what was asked for, as far as it goes.

@@ -11,6 +11,7 @@
 //! | `lifecycle`  | the state machine; pure                                 | `signal`, `budget`           |
 //! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides, alone            |
 //! | `journal`    | what happened: records, timeline, summary; pure         | `lifecycle`                  |
+//! | `program`    | command, environment and user of what is started        | `config` words, `process`    |
 //! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
 //! | `http`       | the endpoint; reads a snapshot, sends requests          | `journal`, `lifecycle` words |
@@ -25,6 +26,7 @@ mod journal;
 pub mod lifecycle;
 mod log;
 mod process;
+mod program;
 pub mod signal;
 mod supervisor;
 

@@ -5,6 +5,7 @@
 //! | `sys`         | the raw system calls nix cannot make; all of its `unsafe`          |
 //! | `inherited`   | what we were started with: mask, dispositions, working directory   |
 //! | `spawn`       | clone and exec, with nothing of ours left in the child             |
+//! | `user`        | who a name of /etc/passwd is                                        |
 //! | `reaper`      | waitpid, the only one, and the table of pids that are still ours   |
 //! | `signals`     | signals in: one module, whatever carries them                      |
 //! | `leftovers`   | what is still there when the app has ended                         |
@@ -17,6 +18,7 @@ pub(crate) mod reaper;
 pub(crate) mod signals;
 pub(crate) mod spawn;
 mod sys;
+pub(crate) mod user;
 
 pub(crate) use sys::{become_subreaper, duplicate_above, executed_path, is_first_process, write_without_waiting};
 

@@ -27,6 +27,7 @@ use crate::lifecycle::{Action, AppStatus, CallerId, Event, Hook, Lifecycle, RunI
 use crate::process::last_resort;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::signals::Signals;
+use crate::program::Variables;
 use crate::signal::Signal;
 
 /// What tasks tell the loop.
@@ -54,6 +55,8 @@ struct Supervisor {
     timers: BTreeMap<Timer, Time>,
     events: VecDeque<Event>,
     surroundings: Surroundings,
+    /// What the app was given beside what bookend was started with; `None`: it is not started yet.
+    variables: Option<Variables>,
     app_ended: Option<AppStatus>,
     runs: HashMap<RunId, Run>,
     callers: HashMap<CallerId, oneshot::Sender<Answer>>,

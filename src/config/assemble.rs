@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::key::join;
-use super::kind::Value;
+use super::kind::{Value, read_user};
 use super::settings::{
-    App, FailurePolicy, Handler, HandlerKind, Http, Lifecycle, Log, LogFormat, LogLevel, Settings, SignalScope,
+    App, CommandFrom, FailurePolicy, Handler, HandlerKind, Http, Lifecycle, Log, LogFormat, LogLevel, Program,
+    Settings, SignalScope, ValueSource,
 };
 use super::tree::Tree;
 use crate::signal::Signal;
@@ -41,7 +42,11 @@ pub(super) fn settings(tree: &Tree) -> Settings {
 fn app(at: &At<'_>) -> App {
     let exit_code = |text: &str| text.parse::<u8>().ok();
     App {
-        command: at.words("command"),
+        program: program(at),
+        command_from: match at.value("command") {
+            Some(_) => CommandFrom::Configuration,
+            None => CommandFrom::CommandLine,
+        },
         stop_signal: at.signal("stopSignal"),
         stop_signals: at.list("stopSignals").map(|list| list.iter().filter_map(as_signal).collect()),
         signals: at.pairs("signals").filter_map(|(name, value)| Some((name.parse().ok()?, as_signal(value)))).collect(),
@@ -60,6 +65,16 @@ fn app(at: &At<'_>) -> App {
     }
 }
 
+/// What every program may say: `app`, `exec`.
+fn program(at: &At<'_>) -> Program {
+    Program {
+        command: at.words("command"),
+        env: at.sources("env"),
+        working_dir: at.text("workingDir").map(PathBuf::from),
+        user: at.text("user").and_then(read_user),
+    }
+}
+
 fn http(at: &At<'_>) -> Option<Http> {
     Some(Http { listen: at.text("listen")?.parse().ok()? })
 }
@@ -67,7 +82,7 @@ fn http(at: &At<'_>) -> Option<Http> {
 fn handler(at: &At<'_>, position: String) -> Option<Handler> {
     let exec = at.table("exec");
     let kind = if exec.is_there() {
-        HandlerKind::Exec { command: exec.words("command") }
+        HandlerKind::Exec(program(&exec))
     } else {
         HandlerKind::Sleep { duration: at.table("sleep").seconds("seconds")? }
     };
@@ -154,9 +169,29 @@ impl<'a> At<'a> {
         words.filter_map(|word| if let Value::Text(text) = word { Some(text.into()) } else { None }).collect()
     }
 
+    /// A table of sources, in the order in which they were said: weaker layers first.
+    fn sources(&self, name: &str) -> Vec<(String, ValueSource)> {
+        let mut said: Vec<_> = self
+            .tree
+            .names(&join(&self.path, name))
+            .into_iter()
+            .filter_map(|(name, path)| Some((name, self.tree.get(&path)?)))
+            .collect();
+        said.sort_by_key(|(_, entry)| entry.place);
+        said.into_iter().filter_map(|(name, entry)| Some((name, as_source(&entry.value)?))).collect()
+    }
+
     fn pairs(&self, name: &str) -> impl Iterator<Item = (String, &'a Value)> {
         let names = self.tree.names(&join(&self.path, name)).into_iter();
         names.filter_map(|(name, path)| Some((name, &self.tree.get(&path)?.value)))
+    }
+}
+
+fn as_source(value: &Value) -> Option<ValueSource> {
+    match value {
+        Value::Text(text) => Some(ValueSource::Plain(text.clone())),
+        Value::File(path) => Some(ValueSource::File(path.into())),
+        _ => None,
     }
 }
 

@@ -69,7 +69,7 @@ impl Deadlines {
 fn limit(handler: &Handler) -> Option<Duration> {
     let own = match &handler.kind {
         HandlerKind::Sleep { duration } => Some(*duration),
-        HandlerKind::Exec { .. } => None,
+        HandlerKind::Exec(_) => None,
     };
     match (own, handler.timeout) {
         (Some(own), Some(timeout)) => Some(own.min(timeout)),

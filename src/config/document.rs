@@ -130,7 +130,7 @@ impl Walk<'_, '_> {
                 }
             }
             (Shape::Table(keys), DeValue::Table(table)) => {
-                let opened = if role == Role::OneOf { Value::Kind } else { Value::Table };
+                let opened = if matches!(role, Role::OneOf(_)) { Value::Kind } else { Value::Table };
                 self.insert(path.to_owned(), opened, key);
                 self.table(path, keys, table);
             }

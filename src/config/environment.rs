@@ -9,7 +9,7 @@ use super::Override;
 use super::document::{read_name, read_one};
 use super::hint;
 use super::key::{Key, Role, Shape, env_name, find, join, walk};
-use super::kind::Value;
+use super::kind::{Kind, Value};
 use super::mistake::{Medium, Place, Report};
 use super::tree::{Entry, Origin, Tree};
 use super::vocabulary::ROOT;
@@ -106,8 +106,19 @@ fn say(report: &mut Report<'_>, source: usize, path: &str, mut layer: Tree) -> T
             return layer;
         };
         let (opened, inner) = match (key.shape, below) {
+            (Shape::Map { values: Kind::Source, names }, Some(name)) if name.ends_with(FROM_FILE) => {
+                insert_once(&mut layer, &here, Value::Table, &origin, place);
+                let name = name.strip_suffix(FROM_FILE).unwrap_or(name);
+                match read_name(names, name) {
+                    Ok(name) => return say_file(report, source, &join(&here, &name), layer),
+                    Err(why) => report.mistake(whole, path, why, Vec::new()),
+                }
+                return layer;
+            }
             (shape, None) => return read_one(report, source, &here, shape, key.role, layer),
-            (Shape::Table(inner), Some(_)) => (if key.role == Role::OneOf { Value::Kind } else { Value::Table }, inner),
+            (Shape::Table(inner), Some(_)) => {
+                (if matches!(key.role, Role::OneOf(_)) { Value::Kind } else { Value::Table }, inner)
+            }
             (Shape::Map { names, values }, Some(name)) => {
                 insert_once(&mut layer, &here, Value::Table, &origin, place);
                 match read_name(names, name) {
@@ -133,6 +144,20 @@ fn say(report: &mut Report<'_>, source: usize, path: &str, mut layer: Tree) -> T
         (keys, above, rest) = (inner, here, below.unwrap_or_default());
     }
 }
+
+/// `app.env.NAME.valueFrom.file=/run/secrets/x`: the text is the file's path.
+fn say_file(report: &mut Report<'_>, source: usize, path: &str, layer: Tree) -> Tree {
+    let mut layer = read_one(report, source, path, Shape::One(Kind::Path), Role::Optional, layer);
+    if let Some(entry) = layer.get(path).cloned()
+        && let Value::Text(file) = entry.value
+    {
+        layer.insert(path.to_owned(), Entry { value: Value::File(file), ..entry });
+    }
+    layer
+}
+
+/// How a value of `env` is said to come from a file.
+const FROM_FILE: &str = ".valueFrom.file";
 
 fn insert_once(layer: &mut Tree, path: &str, value: Value, origin: &Origin, place: Place) {
     if layer.get(path).is_none() {

@@ -47,8 +47,8 @@ pub(super) enum Role {
     Optional,
     /// Must be there if the table is.
     Required,
-    /// Exactly one of the keys with this role must be there: the kinds of a handler.
-    OneOf,
+    /// Exactly one of the keys with this role must be there: the kinds of a handler. The noun they have in common.
+    OneOf(&'static str),
 }
 
 impl Key {
@@ -64,7 +64,12 @@ impl Key {
 
     /// A kind of handler: one table of its own.
     pub(super) const fn one_of(name: &'static str, keys: &'static [Key], about: &'static str) -> Key {
-        Key { name, shape: Shape::Table(keys), role: Role::OneOf, default: "", about }
+        Key::either("handler", name, Shape::Table(keys), about)
+    }
+
+    /// One of several keys of which exactly one must be there; `noun` is what they have in common.
+    pub(super) const fn either(noun: &'static str, name: &'static str, shape: Shape, about: &'static str) -> Key {
+        Key { name, shape, role: Role::OneOf(noun), default: "", about }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::de::{DeInteger, DeValue};
 
 use super::key::quote;
+use super::settings::{Id, User};
 use crate::signal::Signal;
 
 /// What one scalar may be.
@@ -44,6 +45,12 @@ pub(super) enum Kind {
     SignalOrIgnore,
     /// An IP address with a port.
     Address,
+    /// A string, or a table that says where it comes from: `{ valueFrom.file = "/run/secrets/x" }`.
+    Source,
+    /// The name of an environment variable.
+    Variable,
+    /// `name`, `uid`, `uid:gid` or `name:group`.
+    User,
 }
 
 /// A value that has been read and checked.
@@ -71,6 +78,8 @@ pub(super) enum Value {
     Ignore,
     /// A list of scalars.
     List(Vec<Value>),
+    /// `{ valueFrom.file = ... }` where a string could stand.
+    File(String),
     /// Something was said and refused: it is there, and it is already a mistake.
     Refused,
 }
@@ -96,6 +105,9 @@ impl Kind {
             Kind::Received | Kind::Stopping => "a signal by name or number".to_owned(),
             Kind::SignalOrIgnore => "a signal by name or number, or \"ignore\"".to_owned(),
             Kind::Address => "an IP address and a port like \"0.0.0.0:9797\" or \"[::]:9797\"".to_owned(),
+            Kind::Source => "a string or { valueFrom.file = \"/path\" }".to_owned(),
+            Kind::Variable => "a name without \"=\"".to_owned(),
+            Kind::User => "a user like \"name\", \"uid\", \"uid:gid\" or \"name:group\"".to_owned(),
         }
     }
 
@@ -146,6 +158,15 @@ impl Kind {
                 Ok(address) => Ok(Value::Text(address.to_string())),
                 Err(_) => Err(self.refuse(found)),
             },
+            Kind::Source => source(found),
+            Kind::Variable => match text(self, found)? {
+                name if name.is_empty() || name.contains('=') => Err(format!(
+                    "{} is not the name of an environment variable (not empty, without \"=\")",
+                    describe(found)
+                )),
+                name => Ok(Value::Text(name.to_owned())),
+            },
+            Kind::User => user(self, found).map(Value::Text),
         }
     }
 
@@ -175,6 +196,67 @@ fn text<'a>(kind: Kind, found: &'a DeValue<'_>) -> Result<&'a str, String> {
         DeValue::String(text) => Ok(text.as_ref()),
         _ => Err(kind.refuse(found)),
     }
+}
+
+/// A value that may be a secret: a refusal names its type and never shows it.
+fn source(found: &DeValue<'_>) -> Result<Value, String> {
+    let accepted = Kind::Source.accepts();
+    match found {
+        DeValue::String(text) if text.contains('\0') => Err("the value contains a NUL byte".to_owned()),
+        DeValue::String(text) => Ok(Value::Text(text.to_string())),
+        DeValue::Table(table) => {
+            let mut keys = table.iter();
+            let (Some((name, from)), None) = (keys.next(), keys.next()) else {
+                return Err(format!("a table with {} keys is not {accepted}", table.len()));
+            };
+            let file = match (name.get_ref().as_ref(), from.get_ref()) {
+                ("valueFrom", DeValue::Table(from)) if from.len() == 1 => from.get("file"),
+                _ => None,
+            };
+            match file.map(|file| Kind::Path.read(file.get_ref())) {
+                Some(Ok(Value::Text(path))) => Ok(Value::File(path)),
+                Some(Err(why)) => Err(format!("valueFrom.file: {why}")),
+                _ => Err(format!("this table is not {accepted}")),
+            }
+        }
+        DeValue::Integer(_) | DeValue::Float(_) => Err(format!("a number is not {accepted}")),
+        DeValue::Boolean(_) => Err(format!("true or false without quotes is not {accepted}")),
+        _ => Err(format!("{} is not {accepted}", describe(found))),
+    }
+}
+
+/// A user as text. A name has no colon in it (passwd(5)); a number is no name.
+fn user(kind: Kind, found: &DeValue<'_>) -> Result<String, String> {
+    let said = match found {
+        DeValue::Integer(number) => number.to_string(),
+        _ => text(kind, found)?.to_owned(),
+    };
+    match read_user(&said) {
+        Some(_) => Ok(said),
+        None => Err(kind.refuse(found)),
+    }
+}
+
+/// `name`, `uid`, `uid:gid`, `name:group`, and the two mixtures.
+pub(super) fn read_user(said: &str) -> Option<User> {
+    let (user, group) = said.split_once(':').map_or((said, None), |(user, group)| (user, Some(group)));
+    let group = match group {
+        Some(group) => Some(read_id(group)?),
+        None => None,
+    };
+    Some(User { user: read_id(user)?, group })
+}
+
+fn read_id(said: &str) -> Option<Id> {
+    if said.is_empty() || said.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control()) {
+        return None;
+    }
+    if said.bytes().all(|b| b.is_ascii_digit()) {
+        // The largest means "do not change" to setresuid(2).
+        return said.parse().ok().filter(|id| *id != u32::MAX).map(Id::Number);
+    }
+    // A sign begins a number that is none: -1 is no user.
+    (!said.starts_with(['-', '+'])).then(|| Id::Name(said.to_owned()))
 }
 
 fn integer(number: &DeInteger<'_>) -> Option<i64> {

@@ -19,6 +19,7 @@ mod assemble;
 pub mod budget;
 mod document;
 mod environment;
+pub mod expand;
 mod hint;
 mod key;
 mod kind;
@@ -39,7 +40,7 @@ pub use tree::Origin;
 
 use kind::Value;
 use mistake::{Medium, Place, Report};
-use settings::Settings;
+use settings::{CommandFrom, Settings};
 use tree::{Entry, Tree};
 
 /// One configuration file.
@@ -110,7 +111,8 @@ pub fn load(sources: &Sources) -> Result<Effective, Mistakes> {
     let mut settings = assemble::settings(&tree);
     if !sources.command.is_empty() {
         // As the kernel gave it: an argument need not be UTF-8.
-        settings.app.command.clone_from(&sources.command);
+        settings.app.program.command.clone_from(&sources.command);
+        settings.app.command_from = CommandFrom::CommandLine;
     }
     Ok(Effective { settings, tree })
 }
@@ -132,7 +134,8 @@ impl fmt::Display for Effective {
 impl Effective {
     /// Zero config: the defaults, and a command. The same as loading nothing but the command, without its cost.
     pub fn of_command(command: Vec<OsString>) -> Effective {
-        let app = settings::App { command, ..settings::App::default() };
+        let program = settings::Program { command, ..settings::Program::default() };
+        let app = settings::App { program, ..settings::App::default() };
         Effective { settings: Settings { app, ..Settings::default() }, tree: Tree::default() }
     }
 

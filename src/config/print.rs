@@ -66,15 +66,35 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
                     lines(tree, out, &below, &name, inner);
                 }
             }
-            Shape::Tables(_) => {
-                if let Some(entry) = entry
-                    && entry.value == Value::Tables(0)
-                {
-                    line(out, &name, "[]", &entry.origin.to_string());
+            Shape::Tables(inner) => {
+                let Some(entry) = entry else { continue };
+                // A list below a list of handlers has no header of its own.
+                if entry.value == Value::Tables(0) || path.contains('.') {
+                    let tables: Vec<String> = tree.tables(&below).iter().map(|t| inline(tree, t, inner)).collect();
+                    line(out, &name, &format!("[{}]", tables.join(", ")), &entry.origin.to_string());
                 }
             }
         }
     }
+}
+
+/// A table on one line: `{ name = "X", value = "y" }`.
+fn inline(tree: &Tree, path: &str, keys: &'static [Key]) -> String {
+    fn pairs(tree: &Tree, path: &str, dotted: &str, keys: &'static [Key], out: &mut Vec<String>) {
+        for key in keys {
+            let (below, name) = (join(path, key.name), join(dotted, key.name));
+            match (key.shape, tree.get(&below)) {
+                (Shape::One(_) | Shape::List(_), Some(entry)) => {
+                    out.push(format!("{name} = {}", value(&entry.value)));
+                }
+                (Shape::Table(inner), Some(_)) => pairs(tree, &below, &name, inner, out),
+                _ => {}
+            }
+        }
+    }
+    let mut out = Vec::new();
+    pairs(tree, path, "", keys, &mut out);
+    format!("{{ {} }}", out.join(", "))
 }
 
 fn line(out: &mut String, name: &str, value: &str, origin: &str) {
@@ -93,6 +113,7 @@ fn value(value: &Value) -> String {
         Value::Seconds(time) => time.as_secs_f64().to_string(),
         Value::Signal(signal) => quote(&signal.to_string()),
         Value::Ignore => quote("ignore"),
+        Value::File(path) => format!("{{ valueFrom.file = {} }}", quote(path)),
         Value::List(list) => {
             format!("[{}]", list.iter().map(self::value).collect::<Vec<_>>().join(", "))
         }

@@ -7,19 +7,10 @@ use super::mistake::Report;
 use super::tree::Tree;
 use super::vocabulary::ROOT;
 
-/// Checks one layer: its lists of handlers stand or fall as a whole, and so do its commands. They are
+/// Checks one layer: its lists of tables stand or fall as a whole, and so do its commands. They are
 /// checked before the merge, because a mistake that a stronger layer hides is still one.
 pub(super) fn check_layer(layer: &Tree, report: &mut Report<'_>) {
-    for key in ROOT {
-        let Shape::Table(hooks) = key.shape else { continue };
-        for hook in hooks {
-            let path = join(key.name, hook.name);
-            if let Shape::Tables(inner) = hook.shape {
-                layer.tables(&path).iter().for_each(|handler| table(layer, report, handler, inner));
-                unique_names(layer, report, &path);
-            }
-        }
-    }
+    lists(layer, report, "", ROOT);
     for (path, entry) in layer.iter() {
         if let Value::List(list) = &entry.value
             && path.ends_with("command")
@@ -35,6 +26,26 @@ pub(super) fn check_layer(layer: &Tree, report: &mut Report<'_>) {
     }
 }
 
+/// Every list of tables at or below this table, and the lists inside its entries.
+fn lists(layer: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]) {
+    for key in keys {
+        let below = join(path, key.name);
+        match key.shape {
+            Shape::Table(inner) => lists(layer, report, &below, inner),
+            Shape::Tables(inner) => {
+                for entry in layer.tables(&below) {
+                    table(layer, report, &entry, inner);
+                    lists(layer, report, &entry, inner);
+                }
+                if path == "lifecycle" {
+                    unique_names(layer, report, &below);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Checks the merged tree: its tables are put together from several layers.
 pub(super) fn check_merged(tree: &Tree, report: &mut Report<'_>) {
     table(tree, report, "", ROOT);
@@ -42,8 +53,8 @@ pub(super) fn check_merged(tree: &Tree, report: &mut Report<'_>) {
 
 /// What must be there, in a table that is there.
 fn table(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]) {
-    if keys.iter().any(|key| key.role == Role::OneOf) {
-        one_kind(tree, report, path, keys);
+    if let Some(Role::OneOf(noun)) = keys.iter().map(|key| key.role).find(|role| matches!(role, Role::OneOf(_))) {
+        one_kind(tree, report, path, keys, noun);
     }
     for key in keys {
         let below = join(path, key.name);
@@ -67,8 +78,8 @@ fn missing(tree: &Tree, report: &mut Report<'_>, path: &str, below: &str, about:
     }
 }
 
-fn one_kind(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]) {
-    let kinds: Vec<&str> = keys.iter().filter(|key| key.role == Role::OneOf).map(|key| key.name).collect();
+fn one_kind(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key], noun: &str) {
+    let kinds: Vec<&str> = keys.iter().filter(|key| matches!(key.role, Role::OneOf(_))).map(|key| key.name).collect();
     let said: Vec<&str> = kinds.iter().copied().filter(|kind| tree.get(&join(path, kind)).is_some()).collect();
     let accepted = kinds.join(", ");
     match said.as_slice() {
@@ -81,7 +92,7 @@ fn one_kind(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Ke
                 report.mistake(
                     entry.place,
                     path,
-                    format!("no handler; exactly one of {accepted} is needed"),
+                    format!("no {noun}; exactly one of {accepted} is needed"),
                     Vec::new(),
                 );
             }
@@ -91,8 +102,9 @@ fn one_kind(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Ke
             let place = said.iter().filter_map(|kind| tree.get(&join(path, kind))).map(|entry| entry.place).max();
             let count = said.len();
             let both = if count == 2 { format!("{first} and {last}") } else { said.join(", ") };
-            let message = format!("{count} handlers in one entry ({both}); exactly one of {accepted} is accepted");
-            let help = vec!["handlers that run one after another are entries of a list".to_owned()];
+            let message = format!("{count} {noun}s in one entry ({both}); exactly one of {accepted} is accepted");
+            let help = if noun == "handler" { "handlers that run one after another are entries of a list" } else { "" };
+            let help = [help].into_iter().filter(|help| !help.is_empty()).map(str::to_owned).collect();
             report.mistake(place.unwrap_or_default(), path, message, help);
         }
     }

@@ -28,11 +28,53 @@ pub struct Settings {
     pub log: Log,
 }
 
+/// What the app, exec handlers and exec probes have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Program {
+    /// Program and arguments. Not empty; the app's may be until `run` starts.
+    pub command: Vec<OsString>,
+    /// `env`: in the order they were said, which is the order in which `$(VAR)` finds them.
+    pub env: Vec<(String, ValueSource)>,
+    /// `workingDir`; `None`: bookend's own.
+    pub working_dir: Option<PathBuf>,
+    /// `user`; `None`: bookend's own.
+    pub user: Option<User>,
+}
+
+/// A value of `env` or `httpHeaders`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueSource {
+    /// Said in the configuration; `$(VAR)` is expanded in it.
+    Plain(String),
+    /// `valueFrom.file`: the file's content when it is needed, without the line break at its end, never expanded.
+    File(PathBuf),
+}
+
+/// `user`: `name`, `uid`, `uid:gid`, `name:group`, ...
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// What stands before the colon.
+    pub user: Id,
+    /// What stands after it; `None`: the user's own group.
+    pub group: Option<Id>,
+}
+
+/// A user or group by name or by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Id {
+    /// Looked up in /etc/passwd or /etc/group.
+    Name(String),
+    /// Taken as it is.
+    Number(u32),
+}
+
 /// `[app]`: the main process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct App {
-    /// Program and arguments; never empty once `run` starts.
-    pub command: Vec<OsString>,
+    /// What is run; its command is never empty once `run` starts.
+    pub program: Program,
+    /// Where the command stands, and so whether `$(VAR)` is expanded in it.
+    pub command_from: CommandFrom,
     /// `stopSignal`: what the app gets instead of the stop signal that was received.
     pub stop_signal: Option<Signal>,
     /// `stopSignals`: what begins a stop; `None`: SIGTERM, SIGINT, SIGQUIT.
@@ -45,6 +87,16 @@ pub struct App {
     pub exit_codes: BTreeMap<u8, u8>,
     /// `stopIsSuccess`: a death by the very signal we sent is exit code 0.
     pub stop_is_success: bool,
+}
+
+/// Where the app's command was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CommandFrom {
+    /// After `--`: passed on byte for byte, as every init does; Kubernetes has expanded it already.
+    #[default]
+    CommandLine,
+    /// `app.command`: `$(VAR)` is expanded, as in a Pod spec's `command`.
+    Configuration,
 }
 
 /// Who gets a forwarded signal.
@@ -94,10 +146,7 @@ pub struct Handler {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandlerKind {
     /// `exec`: a program, without a shell.
-    Exec {
-        /// Program and arguments; not empty.
-        command: Vec<OsString>,
-    },
+    Exec(Program),
     /// `sleep`: wait.
     Sleep {
         /// `seconds`.

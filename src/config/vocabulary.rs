@@ -40,6 +40,9 @@ static APP: &[Key] = &[
         "",
         "program and arguments, without a shell; what stands after -- on the command line replaces it",
     ),
+    ENV,
+    WORKING_DIR,
+    USER,
     Key::new(
         "stopSignal",
         Shape::One(Kind::Stopping),
@@ -109,7 +112,28 @@ static HANDLER: &[Key] = &[
     ),
 ];
 
-static EXEC: &[Key] = &[Key::required("command", Shape::List(Kind::Text), "program and arguments, without a shell")];
+static EXEC: &[Key] = &[
+    Key::required("command", Shape::List(Kind::Text), "program and arguments, without a shell"),
+    ENV,
+    WORKING_DIR,
+    USER,
+];
+
+/// What app and exec share.
+const ENV: Key = Key::new(
+    "env",
+    Shape::Map { names: Kind::Variable, values: Kind::Source },
+    "{}",
+    "its environment, beside what bookend was started with; $(VAR) is expanded; { valueFrom.file = \"/path\" }: from a file",
+);
+const WORKING_DIR: Key =
+    Key::new("workingDir", Shape::One(Kind::Path), "", "where it starts; unset: where bookend was started");
+const USER: Key = Key::new(
+    "user",
+    Shape::One(Kind::User),
+    "",
+    "who it runs as: \"name\", \"uid\", \"uid:gid\" or \"name:group\"; unset: as bookend does",
+);
 
 static SLEEP: &[Key] = &[Key::required("seconds", Shape::One(Kind::Seconds), "how long, in seconds")];
 

@@ -1,7 +1,6 @@
 //! `exec`: a program, without a shell, in a process group of its own. When its time is over the group gets
 //! SIGTERM and, a second later or when its leader has ended, SIGKILL; the report does not wait for that.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,10 +12,12 @@ use tokio::time::timeout;
 
 use super::output::Relay;
 use super::{Report, Surroundings, requested, time_over};
+use crate::config::settings::Program;
 use crate::lifecycle::HandlerResult;
 use crate::process::reaper::{Ended, Reaper};
-use crate::process::spawn::{Env, Spawn, SpawnError, Terminal};
+use crate::process::spawn::{Env, Spawn, Terminal};
 use crate::process::{Pid, duplicate_above};
+use crate::program::{Environment, ProgramError, prepare_exec};
 use crate::signal::Signal;
 
 /// Why an exec handler could not be started.
@@ -27,7 +28,7 @@ pub(super) enum StartError {
     Pipe(#[source] io::Error),
     /// See there.
     #[error(transparent)]
-    Spawn(#[from] SpawnError),
+    Program(#[from] ProgramError),
 }
 
 /// A started program.
@@ -42,19 +43,21 @@ impl Exec {
     /// Spawns the program. Called in the loop, so that its pid is watched before the reaper's next round.
     pub(super) fn start(
         name: &str,
-        command: &[OsString],
-        env: &[(OsString, OsString)],
+        program: &Program,
+        env: Environment,
         surroundings: &Surroundings,
     ) -> Result<Exec, StartError> {
+        let prepared = prepare_exec(program, env)?;
         let (read, write) = pipe()?;
         let stdin = empty_input()?;
         let spawn = Spawn {
-            command,
-            env: Env::Own(env),
+            command: &prepared.command,
+            env: prepared.env.as_deref().map_or(Env::Inherited, Env::Own),
             fds: &[(stdin.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)],
             terminal: Terminal::Leave,
+            setup: &prepared.setup,
         };
-        let pid = spawn.start(&surroundings.inherited)?;
+        let pid = spawn.start(&surroundings.inherited).map_err(ProgramError::from)?;
         let ended = surroundings.reaper.watch(pid);
         let relay = Relay::start(name, read).map_err(StartError::Pipe)?;
         Ok(Exec { pid, ended, relay, reaper: surroundings.reaper.clone() })

@@ -15,6 +15,7 @@ use nix::sched::CloneFlags;
 use super::Pid;
 use super::inherited::Inherited;
 use super::sys::{self, SIGSET_BYTES, SignalSet};
+use super::user::Identity;
 
 /// What to run, and how.
 #[derive(Debug)]
@@ -27,6 +28,28 @@ pub(crate) struct Spawn<'a> {
     pub(crate) fds: &'a [(BorrowedFd<'a>, RawFd)],
     /// Give the child's process group the terminal that is our stdin, if there is one.
     pub(crate) terminal: Terminal,
+    /// What the child changes of itself.
+    pub(crate) setup: &'a Setup,
+}
+
+/// What a child changes of itself before it executes its program; the default changes nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Setup {
+    /// The configuration's table, for errors: `app`, `exec`.
+    pub(crate) table: &'static str,
+    /// `user`.
+    pub(crate) identity: Option<Identity>,
+    /// `workingDir`.
+    pub(crate) working_dir: Option<CString>,
+}
+
+/// A step of a child's set-up that can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+enum Step {
+    Exec = 0,
+    User,
+    WorkingDir,
 }
 
 /// The environment of a child.
@@ -68,6 +91,17 @@ pub(crate) enum SpawnError {
         #[source]
         source: io::Error,
     },
+    /// The child could not be made what the configuration says.
+    #[error("{key}: {what}")]
+    SetUp {
+        /// `app.user`, ...
+        key: String,
+        /// What could not be done.
+        what: String,
+        /// EPERM, ENOENT, ...
+        #[source]
+        source: io::Error,
+    },
     /// An argument or a variable has a NUL byte in it, which no program could be given.
     #[error("cannot pass {0:?} to a program: it contains a NUL byte")]
     Nul(OsString),
@@ -89,11 +123,13 @@ impl Spawn<'_> {
         let envp = own_env_pointers.as_ref().map_or_else(sys::environ, |pointers| pointers.as_ptr().cast());
         // A closure may not capture a bare pointer across the clone; this one outlives the child's exec.
         let envp = AtomicPtr::new(envp.cast_mut());
-        let failure = AtomicI32::new(0);
+        let (failure, failed_at) = (AtomicI32::new(0), AtomicI32::new(0));
+        let dumpable = self.setup.identity.is_some().then(sys::dumpable);
         let mut stack = vec![0u8; STACK];
         let before = sys::set_mask(SignalSet::ALL);
         let child = Box::new(|| {
-            let error = exec_in_child(self, inherited, &candidates, &argv_pointers, &envp);
+            let (step, error) = exec_in_child(self, inherited, &candidates, &argv_pointers, &envp);
+            failed_at.store(step as i32, Ordering::SeqCst);
             failure.store(error, Ordering::SeqCst);
             127
         });
@@ -103,12 +139,22 @@ impl Spawn<'_> {
         // around it, so no handler of ours can run in it.
         let cloned = unsafe { nix::sched::clone(child, &mut stack, flags, Some(libc::SIGCHLD)) };
         sys::set_mask(before);
+        if let Some(dumpable) = dumpable {
+            // Another user in our memory made it undumpable (prctl(2)), and /proc/self unreadable with it.
+            sys::set_dumpable(dumpable);
+        }
 
         let program = || program.to_owned();
         let pid = cloned.map_err(|errno| SpawnError::Clone { program: program(), source: errno.into() })?;
         match failure.load(Ordering::SeqCst) {
             0 => Ok(pid),
-            errno => Err(SpawnError::Exec { program: program(), source: io::Error::from_raw_os_error(errno) }),
+            errno => {
+                let source = io::Error::from_raw_os_error(errno);
+                Err(match Step::of(failed_at.load(Ordering::SeqCst)) {
+                    Step::Exec => SpawnError::Exec { program: program(), source },
+                    step => self.setup.error(step, source),
+                })
+            }
         }
     }
 
@@ -137,7 +183,57 @@ impl Spawn<'_> {
     }
 }
 
-/// The last thing the child does as a copy of us. Returns only if it fails, with the errno.
+impl Step {
+    const ALL: [Step; 3] = [Step::Exec, Step::User, Step::WorkingDir];
+
+    fn of(number: i32) -> Step {
+        Step::ALL.into_iter().find(|step| *step as i32 == number).unwrap_or(Step::Exec)
+    }
+}
+
+impl Setup {
+    /// The error of a step, with the key that asked for it.
+    fn error(&self, step: Step, source: io::Error) -> SpawnError {
+        let (key, what) = match step {
+            Step::Exec => ("command", "cannot be executed".to_owned()),
+            Step::User => {
+                ("user", self.identity.as_ref().map_or_else(String::new, |who| format!("cannot become {who}")))
+            }
+            Step::WorkingDir => {
+                let dir = self.working_dir.as_deref().map(|dir| dir.to_string_lossy().into_owned());
+                ("workingDir", format!("cannot enter {}", dir.unwrap_or_default()))
+            }
+        };
+        SpawnError::SetUp { key: format!("{}.{key}", self.table), what, source }
+    }
+}
+
+/// Becomes another user, for good. The raw calls: those of the C library speak to all threads of the process,
+/// and our memory is our parent's. Groups first, since an ordinary user may not change them.
+///
+/// # Safety
+/// Called in the child between clone and exec.
+unsafe fn become_user(who: &Identity) -> Result<(), i32> {
+    // SAFETY: plain numbers, and a live array of as many gids as said.
+    unsafe {
+        let ours = libc::syscall(libc::SYS_geteuid) == libc::c_long::from(who.uid)
+            && libc::syscall(libc::SYS_getegid) == libc::c_long::from(who.gid);
+        if ours && who.uid != 0 {
+            // Already so, by the runtime: without privileges nothing else could be done.
+            return Ok(());
+        }
+        let (uid, gid) = (who.uid, who.gid);
+        if libc::syscall(libc::SYS_setgroups, who.groups.len(), who.groups.as_ptr()) < 0
+            || libc::syscall(libc::SYS_setresgid, gid, gid, gid) < 0
+            || libc::syscall(libc::SYS_setresuid, uid, uid, uid) < 0
+        {
+            return Err(errno());
+        }
+    }
+    Ok(())
+}
+
+/// The last thing the child does as a copy of us. Returns only if it fails, with the step and the errno.
 ///
 /// Runs between clone and exec in our memory: system calls only (signal-safety(7)).
 fn exec_in_child(
@@ -146,7 +242,7 @@ fn exec_in_child(
     candidates: &[CString],
     argv: &[AtomicPtr<libc::c_char>],
     envp: &AtomicPtr<*const libc::c_char>,
-) -> i32 {
+) -> (Step, i32) {
     // SAFETY: plain numbers, live descriptors and NUL-terminated arrays of NUL-terminated strings that
     // outlive the child's use of them, since our own thread is suspended until exec.
     unsafe {
@@ -168,8 +264,19 @@ fn exec_in_child(
             if ours.as_raw_fd() == *number {
                 libc::fcntl(*number, libc::F_SETFD, 0);
             } else if libc::dup2(ours.as_raw_fd(), *number) < 0 {
-                return errno();
+                return (Step::Exec, errno());
             }
+        }
+        // The order is that of what each needs: the directory is entered as the user who is to work there.
+        if let Some(who) = &spawn.setup.identity
+            && let Err(error) = become_user(who)
+        {
+            return (Step::User, error);
+        }
+        if let Some(dir) = &spawn.setup.working_dir
+            && libc::chdir(dir.as_ptr()) < 0
+        {
+            return (Step::WorkingDir, errno());
         }
         let none = std::ptr::null_mut::<u64>();
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, inherited.mask.as_ptr(), none, SIGSET_BYTES);
@@ -181,10 +288,10 @@ fn exec_in_child(
                 libc::ENOENT | libc::ENOTDIR => {}
                 // Remembered, but a later directory may have one that can be executed.
                 libc::EACCES => error = libc::EACCES,
-                other => return other,
+                other => return (Step::Exec, other),
             }
         }
-        error
+        (Step::Exec, error)
     }
 }
 

@@ -231,6 +231,18 @@ pub(crate) fn become_subreaper() -> io::Result<()> {
     check(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })).map(drop)
 }
 
+/// Whether /proc shows us to our own user: PR_GET_DUMPABLE of prctl(2).
+pub(super) fn dumpable() -> libc::c_int {
+    // SAFETY: plain numbers.
+    unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) }
+}
+
+/// Sets it back. Refused for 2, which is what nobody has been set to.
+pub(super) fn set_dumpable(dumpable: libc::c_int) {
+    // SAFETY: plain numbers.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable, 0, 0, 0) };
+}
+
 /// Whether we are PID 1 of a PID namespace: then every orphan is ours, and kill(-1) means this container.
 pub(crate) fn is_first_process() -> bool {
     std::process::id() == 1

@@ -1,6 +1,7 @@
 //! The start, in the order that supervisor.rs promises, and the translation of settings into a plan.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::process::inherited::Inherited;
 use crate::process::last_resort;
 use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
-use crate::process::spawn::{Env, Spawn, SpawnError, Terminal};
+use crate::process::spawn::{Env, Spawn, Terminal};
+use crate::program::{ProgramError, Variables, container_variables, prepare_app};
 use crate::signal::Signal;
 
 /// What keeps the app from being started at all. After the app is spawned, nothing does.
@@ -41,7 +43,7 @@ pub(crate) enum StartError {
 /// Runs the container's life and returns its exit code. All signals are blocked already: `inherited` shows it.
 pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> Result<u8, StartError> {
     let began = Instant::now();
-    if settings.app.command.is_empty() {
+    if settings.app.program.command.is_empty() {
         return Err(StartError::NoCommand);
     }
     let listener = settings.http.as_ref().map(|http| bind(http.listen)).transpose()?;
@@ -56,11 +58,13 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
         Some(signal) => lifecycle.apply(began.elapsed(), Event::Signal(signal)),
         None => lifecycle.apply(began.elapsed(), Event::Begin),
     };
+    let mut variables = None;
     if actions == [Action::StartApp] {
-        let started = start_app(&settings, &inherited, &reaper);
+        let started = start_app(&settings, &[], &inherited, &reaper);
         // Only now: the log costs more than the spawn does.
         crate::log::init(settings.log, quiet);
-        let event = tell_start(&settings, &reaper, started);
+        let event = tell_start(&settings, &reaper, &started);
+        variables = started.ok();
         actions = lifecycle.apply(began.elapsed(), event);
     } else {
         crate::log::init(settings.log, quiet);
@@ -74,6 +78,7 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
         let signals = signals.unwrap_or_else(|error| go_on_without("receive signals", &error));
         let surroundings = Surroundings { reaper, inherited: Arc::new(inherited) };
         let mut supervisor = Supervisor::new(settings, lifecycle, began, surroundings);
+        supervisor.variables = variables;
         if let Some(listener) = listener {
             supervisor.open(listener);
         }
@@ -92,27 +97,41 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
 
-/// Spawns the app and lets the reaper watch it.
-pub(super) fn start_app(settings: &Settings, inherited: &Inherited, reaper: &Reaper) -> Result<(), SpawnError> {
-    let spawn = Spawn { command: &settings.app.command, env: Env::Inherited, fds: &[], terminal: Terminal::Take };
+/// Spawns the app and lets the reaper watch it. `set` is what preStart handlers have set; what comes back is
+/// what the app was given beside what bookend was started with.
+pub(super) fn start_app(
+    settings: &Settings,
+    set: &[(OsString, OsString)],
+    inherited: &Inherited,
+    reaper: &Reaper,
+) -> Result<Variables, ProgramError> {
+    let variables = container_variables(&settings.app, set)?;
+    let app = prepare_app(&settings.app, &variables)?;
+    let spawn = Spawn {
+        command: &app.command,
+        env: app.env.as_deref().map_or(Env::Inherited, Env::Own),
+        fds: &[],
+        terminal: Terminal::Take,
+        setup: &app.setup,
+    };
     let pid = spawn.start(inherited)?;
     reaper.watch_app(pid);
     last_resort::stay_for(Some(pid));
-    Ok(())
+    Ok(variables)
 }
 
 /// The event that a start was, told to the log as well.
-pub(super) fn tell_start(settings: &Settings, reaper: &Reaper, started: Result<(), SpawnError>) -> Event {
+pub(super) fn tell_start(settings: &Settings, reaper: &Reaper, started: &Result<Variables, ProgramError>) -> Event {
     match started {
-        Ok(()) => {
-            let command = settings.app.command.first().map(|program| program.to_string_lossy());
+        Ok(_) => {
+            let command = settings.app.program.command.first().map(|program| program.to_string_lossy());
             let pid = reaper.app().map(nix::unistd::Pid::as_raw);
             info!(pid, command = command.as_deref(), version = env!("CARGO_PKG_VERSION"), "app started");
             Event::AppStarted
         }
         Err(error) => {
-            let code = crate::exit::code_of_spawn_error(&error);
-            tracing::error!("{}", crate::handler::describe(&error));
+            let code = crate::exit::code_of_program_error(error);
+            tracing::error!("{}", crate::handler::describe(error));
             Event::AppNotStarted { code }
         }
     }
@@ -130,6 +149,7 @@ impl Supervisor {
             timers: BTreeMap::new(),
             events: VecDeque::new(),
             surroundings,
+            variables: None,
             app_ended: None,
             runs: HashMap::new(),
             callers: HashMap::new(),

@@ -31,8 +31,9 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Option<u8> {
         match action {
             Action::StartApp => {
-                let started = start_app(&self.settings, &self.surroundings.inherited, self.reaper());
-                let event = tell_start(&self.settings, &self.surroundings.reaper, started);
+                let started = start_app(&self.settings, &[], &self.surroundings.inherited, self.reaper());
+                let event = tell_start(&self.settings, self.reaper(), &started);
+                self.variables = started.ok();
                 self.events.push_back(event);
             }
             Action::StartHandler { run, hook, index, timeout } => self.start_handler(run, hook, index, timeout),
@@ -68,8 +69,10 @@ impl Supervisor {
             return;
         };
         debug!(hook = hook.name(), handler = handler.name, ?timeout, "handler started");
-        let env = handler_env(self, hook, &handler.name);
-        let (running, report) = handler::start(handler, timeout, &env, &self.surroundings);
+        let (running, report) = match handler_env(self, hook, &handler.name) {
+            Ok(env) => handler::start(handler, timeout, env, &self.surroundings),
+            Err(error) => handler::failed(&error),
+        };
         let run = Run { hook, name: handler.name.clone(), began: self.now(), running };
         self.runs.insert(id, run);
         let inputs = self.to_inputs.clone();

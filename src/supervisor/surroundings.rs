@@ -1,11 +1,10 @@
 //! What a handler sees of the container: its place in the settings, and its environment.
 
-use std::ffi::OsString;
-
 use super::Supervisor;
 use crate::config::settings::{Handler, Lifecycle};
 use crate::journal::trigger_word;
 use crate::lifecycle::{AppStatus, Hook};
+use crate::program::{Environment, ProgramError, container_variables};
 
 pub(super) fn handler_list(lifecycle: &Lifecycle, hook: Hook) -> &[Handler] {
     match hook {
@@ -20,10 +19,14 @@ pub(super) fn find_handler(lifecycle: &Lifecycle, hook: Hook, index: usize) -> O
     handler_list(lifecycle, hook).get(index)
 }
 
-/// Our own environment, which is the app's, and what the handler may want to know besides.
-pub(super) fn handler_env(supervisor: &Supervisor, hook: Hook, name: &str) -> Vec<(OsString, OsString)> {
-    let mut env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-    let mut say = |key: &str, value: String| env.push((key.into(), value.into()));
+/// What a handler finds: the container's environment, which is the app's, and what it may want to know besides.
+pub(super) fn handler_env(supervisor: &Supervisor, hook: Hook, name: &str) -> Result<Environment, ProgramError> {
+    let variables = match &supervisor.variables {
+        Some(variables) => variables.clone(),
+        None => container_variables(&supervisor.settings.app, &[])?,
+    };
+    let mut env = Environment::with(variables);
+    let mut say = |key: &str, value: String| env.set(key, value);
     let stop = supervisor.lifecycle.stop_trigger();
     say("BOOKEND_HOOK", hook.name().to_owned());
     say("BOOKEND_HANDLER", name.to_owned());
@@ -50,5 +53,5 @@ pub(super) fn handler_env(supervisor: &Supervisor, hook: Hook, name: &str) -> Ve
             }
         }
     }
-    env
+    Ok(env)
 }

@@ -16,6 +16,7 @@ mod log;
 mod nginx;
 mod no_trace;
 mod orphans;
+mod program;
 mod readme;
 mod signals;
 mod stop;

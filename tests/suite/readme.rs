@@ -1,13 +1,20 @@
-//! What the README shows is what bookend does.
+//! What the README and docs/ show is what bookend does.
+
+use std::fs;
+use std::path::Path;
 
 use crate::support::{Folder, Init};
 
 const README: &str = include_str!("../../README.md");
 
-/// The fenced blocks of one language.
+/// The README's fenced blocks of one language.
 fn blocks(language: &str) -> Vec<&'static str> {
+    blocks_of(README, language)
+}
+
+fn blocks_of<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
-    README.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+    text.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
 fn check(text: &str) -> String {
@@ -25,6 +32,22 @@ fn every_toml_example_is_accepted_and_its_budget_is_the_one_shown() {
     let shown: String = examples.into_iter().map(check).collect();
     let budget = blocks("text").into_iter().find(|block| block.starts_with("# a stop may take")).unwrap();
     assert!(shown.contains(budget), "shown now:\n{shown}");
+}
+
+#[test]
+fn every_toml_example_of_the_docs_is_accepted() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut pages: Vec<_> = fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    assert!(!pages.is_empty());
+    for page in pages {
+        for example in blocks_of(&fs::read_to_string(&page).unwrap(), "toml") {
+            let folder = Folder::new();
+            let path = folder.write("bookend.toml", example);
+            let finished = Init::ordinary(folder, &["check", path.to_str().unwrap()]).finish();
+            assert_eq!(finished.code(), 0, "{}:\n{example}\n{}", page.display(), finished.log);
+        }
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn nothing_said_is_the_default() {
 fn a_command_alone_is_no_configuration() {
     let effective = accept(&Sources { command: vec!["a".into()], ..Sources::default() });
     assert!(!effective.is_configured());
-    assert_eq!(effective.settings.app.command, ["a"]);
+    assert_eq!(effective.settings.app.program.command, ["a"]);
     assert!(accept(&file("subreaper = true")).is_configured());
 }
 
@@ -56,7 +56,7 @@ fn tables_merge_by_key_and_lists_are_replaced_as_a_whole() {
         ..Sources::default()
     };
     let settings = accept(&sources).settings;
-    assert_eq!(settings.app.command, ["c"]);
+    assert_eq!(settings.app.program.command, ["c"]);
     assert_eq!(settings.app.stop_signal, Some(Signal::QUIT));
     assert_eq!(
         settings.app.signals.into_iter().collect::<Vec<_>>(),
@@ -72,7 +72,7 @@ fn what_stands_after_the_dashes_replaces_the_files_command_byte_for_byte() {
     let odd = OsString::from_vec(vec![b'a', 0xff]);
     let mut sources = file("app.command = [\"nginx\", \"-t\"]");
     sources.command = vec!["sh".into(), odd.clone()];
-    assert_eq!(accept(&sources).settings.app.command, [OsString::from("sh"), odd]);
+    assert_eq!(accept(&sources).settings.app.program.command, [OsString::from("sh"), odd]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn lists_and_tables_are_said_by_a_variable_in_toml() {
         ("BOOKEND_LIFECYCLE_PRE_STOP", "[{ sleep.seconds = 1 }, { exec.command = [\"a\"] }]"),
     ]))
     .settings;
-    assert_eq!(settings.app.command, ["nginx", "-g", "daemon off;"]);
+    assert_eq!(settings.app.program.command, ["nginx", "-g", "daemon off;"]);
     assert_eq!(settings.app.signals.len(), 1);
     assert_eq!(settings.lifecycle.pre_stop.len(), 2);
 }

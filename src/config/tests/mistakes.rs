@@ -277,3 +277,30 @@ fn a_mistake_hidden_by_a_stronger_layer_is_still_told() {
     sources.overrides = vec![option("lifecycle.preStop", "[]")];
     assert_eq!(sentences(&sources), ["lifecycle.preStop: no handler; exactly one of exec, sleep is needed"]);
 }
+
+#[test]
+fn values_of_an_environment_are_refused_without_being_shown() {
+    let accepted = "is not a string or { valueFrom.file = \"/path\" }";
+    one("app.env.A = 1234", &format!("app.env.A: a number {accepted}"));
+    one("app.env.A = true", &format!("app.env.A: true or false without quotes {accepted}"));
+    one("app.env.A = \"hunter2\\u0000\"", "app.env.A: the value contains a NUL byte");
+    one("app.env.A = {}", &format!("app.env.A: a table with 0 keys {accepted}"));
+    one("app.env.A.file = \"/x\"", &format!("app.env.A: this table {accepted}"));
+    one("app.env.A.valueFrom.file = \"x\"", "app.env.A: valueFrom.file: \"x\" is not an absolute path");
+    one(
+        "app.env.\"\" = \"x\"",
+        "app.env.\"\": \"\" is not the name of an environment variable (not empty, without \"=\")",
+    );
+    let mistakes = refuse(&file("[app]\nenv = { A = \"hunter2\", B = 12345 }")).to_string();
+    assert!(!mistakes.contains("hunter2"), "{mistakes}");
+}
+
+#[test]
+fn a_user_is_a_name_or_a_number() {
+    for said in ["\"\"", "\":1\"", "\"a:\"", "\"a:b:c\"", "\"a b\"", "-1", "4294967295", "\"99999999999\"", "true"] {
+        let mistakes = sentences(&file(&format!("app.user = {said}")));
+        let accepted = "is not a user like \"name\", \"uid\", \"uid:gid\" or \"name:group\"";
+        assert!(mistakes.len() == 1 && mistakes[0].ends_with(accepted), "{said}: {mistakes:?}");
+    }
+    one("app.workingDir = \"srv\"", "app.workingDir: \"srv\" is not an absolute path");
+}

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::settings::{FailurePolicy, HandlerKind, LogFormat, SignalScope};
+use crate::config::settings::{
+    CommandFrom, FailurePolicy, HandlerKind, Id, LogFormat, Program, SignalScope, User, ValueSource,
+};
 use crate::signal::Signal;
 
 #[test]
@@ -14,7 +16,8 @@ fn a_single_table_and_a_list_of_one_are_the_same() {
     assert_eq!(table, list);
     assert_eq!(table, inline);
     assert_eq!(table.lifecycle.pre_stop[0].name, "preStop[0]");
-    assert_eq!(table.lifecycle.pre_stop[0].kind, HandlerKind::Exec { command: vec!["a".into(), "b".into()] });
+    let program = Program { command: vec!["a".into(), "b".into()], ..Program::default() };
+    assert_eq!(table.lifecycle.pre_stop[0].kind, HandlerKind::Exec(program));
 }
 
 #[test]
@@ -41,4 +44,51 @@ fn the_documentations_example_is_read() {
     assert_eq!(pause.timeout, Some(Duration::from_secs(1)));
     assert_eq!(pause.failure_policy, FailurePolicy::Ignore);
     assert_eq!(settings.log.format, LogFormat::Json);
+}
+
+#[test]
+fn a_program_has_an_environment_a_directory_and_a_user() {
+    let text = "env = { B = \"2\", A = { valueFrom.file = \"/run/a\" } }\nworkingDir = \"/srv\"\nuser = ";
+    let program = |user| Program {
+        command: vec!["p".into()],
+        env: vec![
+            ("B".to_owned(), ValueSource::Plain("2".to_owned())),
+            ("A".to_owned(), ValueSource::File("/run/a".into())),
+        ],
+        working_dir: Some("/srv".into()),
+        user: Some(user),
+    };
+    let id = |said: &str| said.parse().map_or_else(|_| Id::Name(said.to_owned()), Id::Number);
+    for (said, user, group) in [
+        ("\"nobody\"", "nobody", None),
+        ("1000", "1000", None),
+        ("\"1000\"", "1000", None),
+        ("\"1000:50\"", "1000", Some("50")),
+        ("\"nobody:staff\"", "nobody", Some("staff")),
+        ("\"4294967294\"", "4294967294", None),
+    ] {
+        let user = User { user: id(user), group: group.map(id) };
+        let settings = accept(&file(&format!("[app]\ncommand = [\"p\"]\n{text}{said}"))).settings;
+        assert_eq!(settings.app.program, program(user.clone()));
+        assert_eq!(settings.app.command_from, CommandFrom::Configuration);
+        let settings = accept(&file(&format!("[lifecycle.preStop.exec]\ncommand = [\"p\"]\n{text}{said}"))).settings;
+        assert_eq!(settings.lifecycle.pre_stop[0].kind, HandlerKind::Exec(program(user)));
+    }
+}
+
+#[test]
+fn variables_keep_the_order_in_which_they_were_said_through_all_layers() {
+    let sources = Sources {
+        files: vec![
+            document("a", "app.env = { Z = \"1\", Y = \"1\" }"),
+            document("b", "app.env = { X = \"1\", Z = \"2\" }"),
+        ],
+        env: variables(&[("BOOKEND_APP_ENV", "{ W = \"1\" }")]),
+        overrides: vec![option("app.env.Y", "$(W)"), option("app.env.V.valueFrom.file", "/v")],
+        ..Sources::default()
+    };
+    let env = accept(&sources).settings.app.program.env;
+    let plain = |name: &str, value: &str| (name.to_owned(), ValueSource::Plain(value.to_owned()));
+    let file = ("V".to_owned(), ValueSource::File("/v".into()));
+    assert_eq!(env, [plain("X", "1"), plain("Z", "2"), plain("W", "1"), plain("Y", "$(W)"), file]);
 }

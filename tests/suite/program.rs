@@ -1,0 +1,153 @@
+//! What the configuration says about a program is what the program finds: environment, directory, user.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::support::{Finished, Folder, Init, bookend};
+
+/// Runs a configured app in an image whose users are ours.
+fn with_users(config: &str) -> Finished {
+    let folder = Folder::new();
+    let passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n";
+    folder.write("passwd", passwd);
+    folder.write("group", "root:x:0:\nstaff:x:50:\nlogs:x:700:nobody\nssl:x:701:other,nobody\nnogroup:x:65534:\n");
+    folder.write("bookend.toml", config);
+    let script = "mount --bind $1/passwd /etc/passwd && mount --bind $1/group /etc/group && exec $2 -c $1/bookend.toml";
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script, "sh", folder.shown()]);
+    command.arg(bookend());
+    let mut init = Init::start(folder, command);
+    init.end()
+}
+
+/// Only root may become somebody else.
+fn is_root(test: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("NOT RUN: {test}: it needs root");
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "NOT RUN: {test}");
+    }
+    root
+}
+
+const WHO: &str = r#"["sh", "-c", "echo $(id -u):$(id -g):$(id -G | tr ' ' ,) $HOME $USER $LOGNAME"]"#;
+
+#[test]
+fn an_app_and_a_handler_run_as_the_user_with_its_groups_and_home() {
+    if !is_root("an_app_and_a_handler_run_as_the_user_with_its_groups_and_home") {
+        return;
+    }
+    for (user, who) in [
+        ("\"nobody\"", "65534:65534:65534,700,701 /nonexistent nobody nobody"),
+        ("65534", "65534:65534:65534,700,701 /nonexistent nobody nobody"),
+        ("\"nobody:staff\"", "65534:50:50,700,701 /nonexistent nobody nobody"),
+        ("\"1234:50\"", "1234:50:50 /"),
+        ("\"1234\"", "1234:0:0 /"),
+    ] {
+        let finished = with_users(&format!(
+            "app = {{ command = {WHO}, user = {user} }}\n\
+             lifecycle.preStart.exec = {{ command = {WHO}, user = {user} }}\nlifecycle.postStop.exec.command = {WHO}"
+        ));
+        assert_eq!(finished.out.trim_end(), who, "{user}: {}", finished.log);
+        assert!(finished.log.contains(&format!("bookend: {who}")), "{user}: {}", finished.log);
+        assert!(finished.log.contains("bookend: 0:0:0"), "a handler without a user is bookend's: {}", finished.log);
+    }
+}
+
+#[test]
+fn a_user_that_cannot_be_had_is_125_and_says_why() {
+    if !is_root("a_user_that_cannot_be_had_is_125_and_says_why") {
+        return;
+    }
+    let finished = with_users("app = { command = [\"true\"], user = \"nobdy\" }");
+    assert_eq!(finished.code(), 125);
+    assert!(finished.log.contains("app.user: there is no user \"nobdy\" in /etc/passwd"), "{}", finished.log);
+    let finished = with_users(
+        "app.command = [\"true\"]\nlifecycle.preStart.exec = { command = [\"true\"], user = \"nobody:nogrup\" }",
+    );
+    assert_eq!(finished.code(), 125);
+    assert!(finished.log.contains("exec.user: there is no group \"nogrup\" in /etc/group"), "{}", finished.log);
+
+    // Not root: nobody may become somebody else, and everybody may stay who they are.
+    let folder = Folder::new();
+    std::fs::set_permissions(folder.path("."), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = folder.path("bookend");
+    std::fs::copy(bookend(), &binary).unwrap();
+    for (user, code, told) in
+        [("0", 125, "app.user: cannot become root (uid 0, gid 0): Operation not permitted"), ("\"65534:65534\"", 0, "")]
+    {
+        let config = folder.write("bookend.toml", &format!("app = {{ command = [\"true\"], user = {user} }}"));
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&binary).arg("-c").arg(&config);
+        let finished = Init::start(Folder::new(), command).finish();
+        assert_eq!(finished.code(), code, "{}", finished.log);
+        assert!(finished.log.contains(told), "{}", finished.log);
+    }
+}
+
+#[test]
+fn a_program_starts_in_its_working_directory() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("a")).unwrap();
+    std::fs::create_dir(folder.path("b")).unwrap();
+    let (a, b) = (folder.path("a"), folder.path("b"));
+    let config = format!(
+        "app = {{ command = [\"pwd\"], workingDir = {a:?} }}\n\
+         lifecycle.preStart.exec = {{ command = [\"pwd\"], workingDir = {b:?} }}"
+    );
+    let mut init = Init::configured_in(folder, &config, &[]);
+    let finished = init.end();
+    assert_eq!(finished.out.trim_end(), a.to_str().unwrap());
+    assert!(finished.log.contains(&format!("bookend: {}", b.display())), "{}", finished.log);
+}
+
+#[test]
+fn a_working_directory_that_cannot_be_entered_is_125_and_says_why() {
+    let finished = Init::configured("app.workingDir = \"/nowhere\"", &["--", "true"]).finish();
+    assert_eq!(finished.code(), 125);
+    let told = "app.workingDir: cannot enter /nowhere: No such file or directory";
+    assert!(finished.log.contains(told), "{}", finished.log);
+}
+
+#[test]
+fn references_are_expanded_in_the_configuration_and_never_after_the_dashes() {
+    let config = r#"
+        [app]
+        command = ["sh", "-c", "echo '$(GREETING)' $$HOME '$$(NAME)' '$(UNKNOWN)'"]
+        env = { NAME = "world", GREETING = "hello $(NAME)" }
+        [lifecycle.postStop.exec]
+        command = ["echo", "$(BYE) $(BOOKEND_REASON)"]
+        env = { BYE = "bye $(NAME)" }
+    "#;
+    let home = std::env::var("HOME").unwrap_or_default();
+    let finished = Init::configured(config, &[]).finish();
+    assert_eq!(finished.out, format!("hello world {home} $(NAME) $(UNKNOWN)\n"), "{}", finished.log);
+    assert!(finished.log.contains("bookend: bye world Completed"), "{}", finished.log);
+    let finished = Init::configured(config, &["--", "echo", "$(NAME) $$"]).finish();
+    assert_eq!(finished.out, "$(NAME) $$\n");
+}
+
+#[test]
+fn a_value_from_a_file_reaches_the_program_and_no_log() {
+    let folder = Folder::new();
+    folder.write("secret", "hunter2\n");
+    let file = folder.path("secret");
+    let config = format!(
+        "log.level = \"Debug\"\n[app]\ncommand = [\"sh\", \"-c\", \"echo $SECRET $LATER\"]\n\
+         env = {{ SECRET.valueFrom.file = {file:?}, LATER = \"<$(SECRET)>\" }}\n\
+         [lifecycle.preStart.exec]\ncommand = [\"sh\", \"-c\", \"echo ${{#SECRET}} ${{#OWN}}\"]\n\
+         env = {{ OWN.valueFrom.file = {file:?} }}"
+    );
+    let mut init = Init::configured_in(folder, &config, &[]);
+    let finished = init.end();
+    assert_eq!(finished.out, "hunter2 <hunter2>\n", "{}", finished.log);
+    assert!(finished.log.contains("bookend: 7 7"), "{}", finished.log);
+    assert!(!finished.log.contains("hunter2"), "{}", finished.log);
+}
+
+#[test]
+fn a_value_whose_file_is_not_there_is_125_and_names_the_key() {
+    let finished = Init::configured("app.env.A.valueFrom.file = \"/nowhere/a\"", &["--", "true"]).finish();
+    assert_eq!(finished.code(), 125);
+    assert!(finished.log.contains("app.env.A: cannot read /nowhere/a: No such file"), "{}", finished.log);
+}
