@@ -1,18 +1,27 @@
-//! The pod-facing endpoint. It reads a snapshot of the state and sends requests to the loop; it never
-//! decides, and a slow or hostile client never delays a signal, a reap or a hook.
+//! The endpoint: the pod-facing port, and the unix socket of the command line. It asks the loop how things stand
+//! and brings it requests; it never decides, and a slow or hostile client never delays a signal, a reap or a hook.
 //!
-//! | path                                          | answer                                                  |
-//! | --------------------------------------------- | ------------------------------------------------------- |
-//! | GET /lifecycle/postStart, /lifecycle/preStop  | when the handlers are done: 200, or 500 (a kubelet: a broken connection) |
-//! | GET /livez, /readyz, /startupz, /lbz          | at once: 200 or 503                                     |
-//! | GET /status                                   | at once: JSON                                           |
+//! | path                                          | door  | answer                                          |
+//! | --------------------------------------------- | ----- | ----------------------------------------------- |
+//! | GET /lifecycle/postStart, /lifecycle/preStop  | both  | when the handlers are done: 200, or 500 (a kubelet: a broken connection) |
+//! | GET /livez, /readyz, /startupz, /lbz          | both  | at once: 200 or 503; `?verbose`, `?exclude=`     |
+//! | GET /status                                   | both  | at once: JSON                                   |
+//! | GET /events                                   | socket | what happens, as server-sent events            |
+//! | POST /stop, /signal/{name}                    | socket | 202                                            |
 //!
 //! One request a connection: a kubelet re-sends the GET when a *reused* connection breaks, and a hook must
 //! not run twice for that.
 
+mod events;
+mod health;
+mod limits;
 mod routes;
 mod server;
+mod socket;
 mod status;
+mod timed;
 
-pub(crate) use server::{Answer, Call, Doors, serve};
+pub(crate) use events::{Audience, Happening};
+pub(crate) use server::{Answer, Ask, Doors, serve_port, serve_socket};
+pub(crate) use socket::Socket;
 pub(crate) use status::{AppStatusView, Seconds, Status};

@@ -10,10 +10,9 @@ mod perform;
 mod surroundings;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::debug;
 
@@ -21,7 +20,7 @@ pub(crate) use boot::run;
 
 use crate::config::settings::Settings;
 use crate::handler::{Report, Running, Surroundings};
-use crate::http::{Answer, Call, Status};
+use crate::http::{Answer, Ask, Audience, Doors, Happening, Socket};
 use crate::journal::Journal;
 use crate::lifecycle::{Action, AppStatus, CallerId, Event, Hook, Lifecycle, RunId, Time, Timer};
 use crate::process::last_resort;
@@ -63,9 +62,13 @@ struct Supervisor {
     next_caller: u64,
     inputs: mpsc::Receiver<Input>,
     to_inputs: mpsc::Sender<Input>,
-    calls: mpsc::Receiver<Call>,
-    /// `None`: there is no endpoint that could show it.
-    status: Option<watch::Sender<Arc<Status>>>,
+    asks: mpsc::Receiver<Ask>,
+    /// What the endpoint's tasks hold; it counts their connections.
+    doors: Doors,
+    /// A port was bound before everything else.
+    has_port: bool,
+    socket: Option<Socket>,
+    audience: Audience,
     log_is_late: bool,
 }
 
@@ -75,32 +78,40 @@ impl Supervisor {
         let mut actions = first;
         loop {
             if let Some(code) = self.perform_all(actions) {
-                self.answer_late_calls().await;
+                self.answer_late_asks().await;
                 return code;
             }
-            self.publish();
             let event = self.next_event(&mut signals).await;
             debug!(?event, "happened");
+            let before = self.lifecycle.phase();
             actions = self.lifecycle.apply(self.now(), event);
+            if self.lifecycle.phase() != before {
+                self.tell_followers(&Happening::Phase { phase: self.lifecycle.phase().name() });
+            }
         }
     }
 
-    /// Hooks that were on their way when everything ended: in the listener's backlog, in the queue. The early
-    /// bind invites them, so they are not to find a reset.
-    async fn answer_late_calls(&mut self) {
-        if self.status.is_none() {
-            return;
-        }
-        let end = Instant::now() + LATE_CALLS;
+    /// Who was on the way when everything ended: in the port's backlog, in the queue. The early bind invites
+    /// them, so they are not to find a reset.
+    async fn answer_late_asks(&mut self) {
+        let end = Instant::now() + LATE_ASKS;
         let mut receipts = Vec::new();
-        while let Ok(Some(call)) = timeout_at(end.into(), self.calls.recv()).await {
-            let (receipt, taken) = oneshot::channel();
-            let outcome = self.lifecycle.late_outcome(call.hook);
-            if call.answer.send(Answer { outcome, receipt }).is_ok() {
-                receipts.push(taken);
+        // Where there is no port, everybody is known.
+        while (self.has_port || self.doors.connections() > 0) && Instant::now() < end {
+            match timeout_at((Instant::now() + LATE_LOOK).min(end).into(), self.asks.recv()).await {
+                Ok(Some(Ask::Hook(hook, answer))) => {
+                    let (receipt, taken) = oneshot::channel();
+                    let outcome = self.lifecycle.late_outcome(hook);
+                    if answer.send(Answer { outcome, receipt }).is_ok() {
+                        receipts.push(taken);
+                    }
+                }
+                Ok(Some(Ask::Status(answer))) => drop(answer.send(Box::new(self.snapshot()))),
+                // It is too late for these: they are told so by the drop of their sender.
+                Ok(Some(Ask::Stop(_) | Ask::Signal(..) | Ask::Follow(_)) | None) | Err(_) => {}
             }
         }
-        let end = Instant::now() + LATE_CALLS;
+        let end = Instant::now() + LATE_ASKS;
         for taken in receipts {
             // The receipt is only ever dropped: with the last byte, or with the caller.
             let _ = timeout_at(end.into(), taken).await;
@@ -121,9 +132,8 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 signal = signals.next() => self.on_signal(signal),
-                // Without an endpoint nobody calls: that channel has ended, and its branch waits for nothing.
                 Some(input) = self.inputs.recv() => self.on_input(input),
-                Some(call) = self.calls.recv() => self.on_call(call),
+                Some(ask) = self.asks.recv() => self.on_ask(ask),
                 timer = ring(self.began, alarm) => {
                     self.timers.remove(&timer);
                     self.events.push_back(Event::Rang(timer));
@@ -135,14 +145,11 @@ impl Supervisor {
 
     fn on_signal(&mut self, signal: Signal) {
         if signal != Signal::CHLD {
+            self.tell_followers(&Happening::Signal { signal: signal.to_string() });
             self.events.push_back(Event::Signal(signal));
             return;
         }
         let round = self.reaper().reap();
-        if round.orphans > 0 {
-            // No event for the machine, but a number that `/status` shows.
-            self.publish();
-        }
         last_resort::stay_for(self.surroundings.reaper.app());
         if let Some(ended) = round.app {
             let status = match ended {
@@ -168,15 +175,40 @@ impl Supervisor {
         }
     }
 
-    fn on_call(&mut self, call: Call) {
+    fn on_ask(&mut self, ask: Ask) {
+        // Where nobody waits for the answer any more, nobody misses it.
+        match ask {
+            Ask::Hook(hook, answer) => self.on_call(hook, answer),
+            Ask::Status(answer) => drop(answer.send(Box::new(self.snapshot()))),
+            Ask::Follow(answer) => {
+                let stream = self.audience.join(self.began.elapsed(), self.lifecycle.phase().name());
+                drop(answer.send(stream));
+            }
+            Ask::Stop(answer) => {
+                self.events.push_back(Event::StopRequested);
+                let _ = answer.send(());
+            }
+            Ask::Signal(signal, answer) => {
+                self.on_signal(signal);
+                let _ = answer.send(());
+            }
+        }
+    }
+
+    fn on_call(&mut self, hook: Hook, answer: oneshot::Sender<Answer>) {
+        self.tell_followers(&Happening::HookCalled { hook: hook.name() });
         for (gone, _) in self.callers.extract_if(|_, answer| answer.is_closed()) {
             // Its caller hung up: there are never more entries than connections.
             self.events.push_back(Event::CallerDone(gone));
         }
         self.next_caller += 1;
         let caller = CallerId(self.next_caller);
-        self.callers.insert(caller, call.answer);
-        self.events.push_back(Event::HookCalled { hook: call.hook, caller });
+        self.callers.insert(caller, answer);
+        self.events.push_back(Event::HookCalled { hook, caller });
+    }
+
+    fn tell_followers(&mut self, happening: &Happening<'_>) {
+        self.audience.tell(self.began.elapsed(), happening);
     }
 
     fn reaper(&self) -> &Reaper {
@@ -195,7 +227,9 @@ async fn ring(began: Instant, alarm: Option<(Timer, Time)>) -> Timer {
     }
 }
 
-/// How long the exit waits for calls that are on their way, and then for their answers to be taken.
-const LATE_CALLS: Duration = Duration::from_millis(20);
+/// How long the exit waits for those who are on their way, and then for their answers to be taken.
+const LATE_ASKS: Duration = Duration::from_millis(20);
+/// How often it looks meanwhile whether anybody is left.
+const LATE_LOOK: Duration = Duration::from_millis(2);
 /// How often a log that nobody read is tried again; no wake-up happens while nothing is kept.
 const LOG_AGAIN: Duration = Duration::from_millis(50);

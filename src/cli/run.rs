@@ -43,8 +43,9 @@ pub(super) fn run_container(run: Run, inherited: Inherited) -> u8 {
 pub(super) fn load(files: &[PathBuf], command: Vec<OsString>) -> Result<(Effective, bool), String> {
     let files = read_files(files)?;
     let env: Vec<_> = std::env::vars_os().filter(|(key, _)| key.as_encoded_bytes().starts_with(b"BOOKEND_")).collect();
-    let quiet = files.is_empty() && env.is_empty();
-    if quiet {
+    // Where the socket is does not make an init talkative.
+    let quiet = files.is_empty() && env.iter().all(|(key, _)| key == "BOOKEND_SOCKET");
+    if files.is_empty() && env.is_empty() {
         // Zero config: there is nothing to read, and reading nothing costs more than starting the application.
         return Ok((Effective::of_command(command), quiet));
     }

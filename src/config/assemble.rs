@@ -10,7 +10,7 @@ use super::key::join;
 use super::kind::{Value, read_user};
 use super::settings::{
     App, CommandFrom, FailurePolicy, Handler, HandlerKind, Http, Lifecycle, Log, LogFormat, LogLevel, Program,
-    Settings, SignalScope, ValueSource,
+    Settings, SignalScope, Socket, ValueSource,
 };
 use super::tree::Tree;
 use crate::signal::Signal;
@@ -27,6 +27,11 @@ pub(super) fn settings(tree: &Tree) -> Settings {
         termination_grace_period: root.seconds("terminationGracePeriodSeconds"),
         termination_message_path: root.text("terminationMessagePath").map(PathBuf::from),
         subreaper: root.bool("subreaper"),
+        socket: match root.text("socket") {
+            None => Socket::Default,
+            Some("None") => Socket::None,
+            Some(path) => Socket::At(path.into()),
+        },
         app: app(&root.table("app")),
         http: http(&root.table("http")),
         lifecycle: Lifecycle {

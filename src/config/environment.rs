@@ -26,7 +26,6 @@ pub const RESERVED: &[&str] = &[
     "BOOKEND_REASON",
     "BOOKEND_SECONDS_LEFT",
     "BOOKEND_SIGNAL",
-    "BOOKEND_SOCKET",
     "BOOKEND_TRIGGER",
 ];
 

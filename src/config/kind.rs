@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Name,
     /// An absolute path.
     Path,
+    /// The path of a unix socket, or `None`.
+    Socket,
     /// `true` or `false`.
     Bool,
     /// Seconds, whole or with a fraction, 0 allowed.
@@ -87,6 +89,9 @@ pub(super) enum Value {
 /// The longest time that can be said: a year. More is a mistake in the unit.
 pub(super) const MAX_SECONDS: u64 = 365 * 24 * 60 * 60;
 
+/// sockaddr_un holds 108 bytes, and its path ends with a zero.
+const LONGEST_SOCKET: usize = 107;
+
 /// Words of a choice and kinds with a name of their own.
 pub(super) const EXIT_CODE: Kind = Kind::Integer { what: "an exit code", min: 0, max: 255 };
 
@@ -97,6 +102,7 @@ impl Kind {
             Kind::Text => "a string".to_owned(),
             Kind::Name => "a string that is not empty".to_owned(),
             Kind::Path => "an absolute path".to_owned(),
+            Kind::Socket => format!("an absolute path of at most {LONGEST_SOCKET} bytes, or \"None\""),
             Kind::Bool => "true or false".to_owned(),
             Kind::Seconds => format!("seconds, 0 to {MAX_SECONDS}"),
             Kind::Timeout => format!("seconds, more than 0, at most {MAX_SECONDS}"),
@@ -127,6 +133,16 @@ impl Kind {
             Kind::Path => match text(self, found)? {
                 path if path.starts_with('/') => Ok(Value::Text(path.to_owned())),
                 path => Err(format!("{} is not an absolute path", shorten(path))),
+            },
+            Kind::Socket => match text(self, found)? {
+                path if path == "None" || path.starts_with('/') && path.len() <= LONGEST_SOCKET => {
+                    Ok(Value::Text(path.to_owned()))
+                }
+                path if path.starts_with('/') => {
+                    let length = path.len();
+                    Err(format!("{length} bytes are too long for a socket's path (unix(7): {LONGEST_SOCKET})"))
+                }
+                _ => Err(self.refuse(found)),
             },
             Kind::Bool => match found {
                 DeValue::Boolean(yes) => Ok(Value::Bool(*yes)),

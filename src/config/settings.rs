@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::signal::Signal;
@@ -18,6 +18,8 @@ pub struct Settings {
     pub termination_message_path: Option<PathBuf>,
     /// Whether orphans of our descendants come to us although we are not PID 1.
     pub subreaper: Option<bool>,
+    /// Where the command line talks to us.
+    pub socket: Socket,
     /// The main process.
     pub app: App,
     /// The pod-facing listener; `None`: no listener, no cost.
@@ -66,6 +68,29 @@ pub enum Id {
     Name(String),
     /// Taken as it is.
     Number(u32),
+}
+
+/// `socket`: the door for the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Socket {
+    /// /run/bookend.sock, if that can be made.
+    #[default]
+    Default,
+    /// There, as somebody said.
+    At(PathBuf),
+    /// Nowhere.
+    None,
+}
+
+impl Socket {
+    /// Where, and whether somebody asked for it there.
+    pub fn path(&self) -> Option<(&Path, bool)> {
+        match self {
+            Socket::Default => Some((Path::new("/run/bookend.sock"), false)),
+            Socket::At(path) => Some((path, true)),
+            Socket::None => None,
+        }
+    }
 }
 
 /// `[app]`: the main process.

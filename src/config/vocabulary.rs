@@ -27,6 +27,12 @@ pub(super) static ROOT: &[Key] = &[
         "",
         "whether orphans below come to bookend although it is not PID 1; unset: only if it is not PID 1",
     ),
+    Key::new(
+        "socket",
+        Shape::One(Kind::Socket),
+        "\"/run/bookend.sock\"",
+        "unix socket for `bookend status`, hook, stop, signal and events, for root and our own user only; \"None\": no socket",
+    ),
     Key::new("app", Shape::Table(APP), "", "the main process"),
     Key::new("http", Shape::Table(HTTP), "", "the pod-facing listener; without this table there is none"),
     Key::new("lifecycle", Shape::Table(LIFECYCLE), "", "the handlers before and after the app"),

@@ -1,63 +1,126 @@
-//! What each path answers.
+//! What each path answers, and through which door.
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, USER_AGENT};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Either, Full, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use super::server::{Call, Connection};
-use super::status::Status;
+use super::events::Stream;
+use super::health::Health;
+use super::server::{Ask, Connection, Door};
 use crate::lifecycle::{Hook, Outcome};
+use crate::signal::Signal;
 
-type Answered = Response<Full<Bytes>>;
+type Answered = Response<Either<Full<Bytes>, Stream>>;
 
 /// There is nothing to answer: the connection is to break, so that a kubelet sees a failed hook.
 #[derive(Debug, thiserror::Error)]
 #[error("the hook has failed, and its caller looks at nothing but the connection")]
 pub(super) struct Break;
 
-/// Answers one request. A hook's receipt stays with the connection, to be dropped when that is over.
-pub(super) async fn answer(request: Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
-    // Kubelets before 1.26 send `GET //path`.
-    let path = request.uri().path();
-    let path = format!("/{}", path.trim_start_matches('/'));
-    let known = matches!(
-        path.as_str(),
-        "/lifecycle/postStart" | "/lifecycle/preStop" | "/livez" | "/readyz" | "/startupz" | "/lbz" | "/status"
-    );
-    // A HEAD changes nothing anywhere, so it calls no hook.
-    let is_allowed = match *request.method() {
-        Method::GET => true,
-        Method::HEAD => !path.starts_with("/lifecycle/"),
-        _ => false,
-    };
-    if known && !is_allowed {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n".to_owned());
-        response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
-        return Ok(response);
-    }
-    // The guard of the borrow must not live across an await: the loop writes through it.
-    let status = || connection.doors.status.borrow().clone();
-    Ok(match path.as_str() {
-        "/lifecycle/postStart" => return hook(Hook::PostStart, &request, connection).await,
-        "/lifecycle/preStop" => return hook(Hook::PreStop, &request, connection).await,
-        "/livez" => check(true, ""),
-        "/readyz" => check(status().serving, "the app cannot serve"),
-        "/startupz" => check(status().started, "postStart is not over"),
-        "/lbz" => check(status().ready, "not for new clients"),
-        "/status" => json(&status()),
-        _ => text(StatusCode::NOT_FOUND, "nothing is here; see /status\n".to_owned()),
-    })
+/// What is meant by a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route<'a> {
+    Hook(Hook),
+    Health(Health),
+    Status,
+    Stop,
+    Signal(&'a str),
+    Events,
 }
 
-async fn hook(hook: Hook, request: &Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
-    let place = connection.become_a_hook().ok_or(Break)?;
-    let (sender, answer) = oneshot::channel();
+impl Route<'_> {
+    /// The route of a path. Verbs of the socket do not exist for the port.
+    fn find(path: &str, door: Door) -> Option<Route<'_>> {
+        Some(match path {
+            "lifecycle/postStart" => Route::Hook(Hook::PostStart),
+            "lifecycle/preStop" => Route::Hook(Hook::PreStop),
+            "livez" => Route::Health(Health::Livez),
+            "readyz" => Route::Health(Health::Readyz),
+            "startupz" => Route::Health(Health::Startupz),
+            "lbz" => Route::Health(Health::Lbz),
+            "status" => Route::Status,
+            "stop" if door == Door::Socket => Route::Stop,
+            "events" if door == Door::Socket => Route::Events,
+            _ => Route::Signal(path.strip_prefix("signal/").filter(|_| door == Door::Socket)?),
+        })
+    }
+
+    /// A HEAD changes nothing anywhere, so it calls no hook.
+    fn allows(self, method: &Method) -> bool {
+        match self {
+            Route::Stop | Route::Signal(_) => method == Method::POST,
+            Route::Hook(_) | Route::Events => method == Method::GET,
+            Route::Health(_) | Route::Status => method == Method::GET || method == Method::HEAD,
+        }
+    }
+}
+
+/// Answers one request. A hook's receipt stays with the connection, to be dropped when that is over.
+pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
+    if !body_is_bearable(request.body_mut()).await {
+        return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "nothing here takes a body\n".to_owned()));
+    }
+    // Kubelets before 1.26 send `GET //path`.
+    let path = request.uri().path().trim_start_matches('/');
+    let Some(route) = Route::find(path, connection.door()) else {
+        return Ok(text(StatusCode::NOT_FOUND, "nothing is here; see /status\n".to_owned()));
+    };
+    if !route.allows(request.method()) {
+        let allowed = if route.allows(&Method::POST) { "POST" } else { "GET" };
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allowed} is answered here\n"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        return Ok(response);
+    }
+    let doors = connection.doors();
+    match route {
+        Route::Hook(hook) => return call(hook, &request, connection).await,
+        Route::Health(health) => {
+            let Some(status) = doors.ask(Ask::Status).await else { return Ok(ending()) };
+            let (good, said) = health.answer(&status, request.uri().query().unwrap_or_default());
+            Ok(text(if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, said))
+        }
+        Route::Status => {
+            let Some(status) = doors.ask(Ask::Status).await else { return Ok(ending()) };
+            Ok(match serde_json::to_string_pretty(&status) {
+                Ok(body) => with_type(StatusCode::OK, "application/json", body + "\n"),
+                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot show the status: {error}\n")),
+            })
+        }
+        Route::Stop => Ok(match doors.ask(Ask::Stop).await {
+            Some(()) => text(StatusCode::ACCEPTED, "stopping\n".to_owned()),
+            None => ending(),
+        }),
+        Route::Signal(name) => Ok(match receivable(name) {
+            Ok(signal) => match doors.ask(|sender| Ask::Signal(signal, sender)).await {
+                Some(()) => text(StatusCode::ACCEPTED, format!("{signal}, as if it had been received\n")),
+                None => ending(),
+            },
+            Err((code, why)) => text(code, why + "\n"),
+        }),
+        Route::Events => {
+            if !connection.wait() {
+                return Ok(too_many());
+            }
+            Ok(match doors.ask(Ask::Follow).await {
+                Some(Some(stream)) => events(stream),
+                Some(None) => too_many(),
+                None => ending(),
+            })
+        }
+    }
+}
+
+async fn call(hook: Hook, request: &Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
+    if !connection.wait() {
+        return Err(Break);
+    }
     // The loop is gone only when the process is about to be.
-    connection.doors.calls.send(Call { hook, answer: sender }).await.map_err(|_| Break)?;
-    let answer = answer.await.map_err(|_| Break)?;
-    connection.hold(place, answer.receipt);
+    let answer = connection.doors().ask(|sender| Ask::Hook(hook, sender)).await.ok_or(Break)?;
+    connection.hold(answer.receipt);
     let name = hook.name();
     match answer.outcome {
         Outcome::Succeeded => Ok(text(StatusCode::OK, format!("{name} done\n"))),
@@ -73,19 +136,33 @@ fn is_kubelet(request: &Request<Incoming>) -> bool {
     request.headers().get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"kube-lifecycle/"))
 }
 
-fn check(good: bool, why_not: &str) -> Answered {
-    if good {
-        text(StatusCode::OK, "ok\n".to_owned())
-    } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, format!("{why_not}\n"))
+/// Takes a body that nobody needs off the wire, within limits: an answer written over unread bytes can be lost.
+async fn body_is_bearable(body: &mut Incoming) -> bool {
+    body.is_end_stream() || {
+        let body = Limited::new(body, MOST_BODY_BYTES).collect();
+        matches!(timeout(BODY_TIME, body).await, Ok(Ok(_)))
     }
 }
 
-fn json(status: &Status) -> Answered {
-    match serde_json::to_string_pretty(status) {
-        Ok(body) => with_type(StatusCode::OK, "application/json", body + "\n"),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot show the status: {error}\n")),
+/// A signal that could have come from outside, or why it could not.
+fn receivable(name: &str) -> Result<Signal, (StatusCode, String)> {
+    let signal: Signal = name.parse().map_err(|unknown| (StatusCode::NOT_FOUND, format!("{unknown}")))?;
+    if signal.is_uncatchable() {
+        return Err((StatusCode::BAD_REQUEST, format!("{signal} cannot be received by any process (signal(7))")));
     }
+    if signal == Signal::CHLD {
+        let why = "SIGCHLD is bookend's own: it tells that a child has ended";
+        return Err((StatusCode::BAD_REQUEST, why.to_owned()));
+    }
+    Ok(signal)
+}
+
+fn ending() -> Answered {
+    text(StatusCode::SERVICE_UNAVAILABLE, "the container is ending\n".to_owned())
+}
+
+fn too_many() -> Answered {
+    text(StatusCode::SERVICE_UNAVAILABLE, "too many are waiting here already\n".to_owned())
 }
 
 fn text(code: StatusCode, body: String) -> Answered {
@@ -93,8 +170,18 @@ fn text(code: StatusCode, body: String) -> Answered {
 }
 
 fn with_type(code: StatusCode, kind: &'static str, body: String) -> Answered {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Either::Left(Full::new(Bytes::from(body))));
     *response.status_mut() = code;
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
+
+fn events(stream: Stream) -> Answered {
+    let mut response = Response::new(Either::Right(stream));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+const MOST_BODY_BYTES: usize = 16 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(2);

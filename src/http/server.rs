@@ -1,30 +1,48 @@
-//! Connections: accepted up to a bound, each with one request and little time for it.
+//! Connections: whoever comes is let in, gets one request and little time for it, and leaves the table when it
+//! is over. The port and the unix socket each have a table of their own, so that a flood on one leaves the other
+//! as it was.
 
 use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 use tracing::warn;
 
+use super::events::Stream;
+use super::limits::{Most, Places};
 use super::routes;
+use super::socket::may_talk;
 use super::status::Status;
+use super::timed::Timed;
 use crate::lifecycle::{Hook, Outcome};
+use crate::signal::Signal;
 
-/// A hook that somebody called.
+/// What the endpoint wants of the loop. An answer that is dropped: the process is ending.
 #[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) hook: Hook,
-    /// Closed without an answer: the caller has gone.
-    pub(crate) answer: oneshot::Sender<Answer>,
+pub(crate) enum Ask {
+    /// Somebody called a hook. Its sender is closed when the caller has gone.
+    Hook(Hook, oneshot::Sender<Answer>),
+    /// How things stand.
+    Status(oneshot::Sender<Box<Status>>),
+    /// `POST /stop`.
+    Stop(oneshot::Sender<()>),
+    /// `POST /signal/{name}`: as if we had received it.
+    Signal(Signal, oneshot::Sender<()>),
+    /// `GET /events`. `None`: there are too many followers.
+    Follow(oneshot::Sender<Option<Stream>>),
 }
 
-/// What the caller is told.
+/// What a hook's caller is told.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) outcome: Outcome,
@@ -32,85 +50,234 @@ pub(crate) struct Answer {
     pub(crate) receipt: oneshot::Sender<Infallible>,
 }
 
-/// The two ways between the endpoint and the loop.
+/// The way from the endpoint to the loop.
 #[derive(Debug, Clone)]
 pub(crate) struct Doors {
-    pub(crate) calls: mpsc::Sender<Call>,
-    pub(crate) status: watch::Receiver<Arc<Status>>,
+    asks: mpsc::Sender<Ask>,
+    connections: Arc<AtomicUsize>,
 }
 
-/// Serves until the process ends.
-pub(crate) async fn serve(listener: TcpListener, doors: Doors) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let hook_places = Arc::new(Semaphore::new(MOST_HOOKS));
+impl Doors {
+    pub(crate) fn new() -> (Doors, mpsc::Receiver<Ask>) {
+        let (asks, receiver) = mpsc::channel(QUEUE);
+        (Doors { asks, connections: Arc::default() }, receiver)
+    }
+
+    /// How many connections there are, on the port and on the socket.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Asks the loop. `None`: the process is about to end.
+    pub(super) async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {
+        let (sender, answer) = oneshot::channel();
+        self.asks.send(ask(sender)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// Which door a request came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// `http.listen`: whoever can reach the pod.
+    Port,
+    /// The unix socket: root or our own user.
+    Socket,
+}
+
+/// Serves the pod-facing port until the process ends.
+pub(crate) async fn serve_port(listener: TcpListener, doors: Doors) {
+    let endpoint = Arc::new(Endpoint::new(Door::Port, doors));
+    let mut is_short = false;
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                is_short = false;
+                let (connection, gone) = Endpoint::enter(&endpoint, peer.ip());
+                tokio::spawn(until(gone, async move { connection.serve_tcp(stream).await }));
+            }
+            Err(error) => endpoint.accept_failed(&error, &mut is_short).await,
+        }
+    }
+}
+
+/// Serves the unix socket until the process ends.
+pub(crate) async fn serve_socket(listener: UnixListener, doors: Doors) {
+    let endpoint = Arc::new(Endpoint::new(Door::Socket, doors));
+    let mut is_short = false;
+    loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let connection = Connection {
-                    doors: doors.clone(),
-                    place: Mutex::new(Some(place)),
-                    hook_places: Arc::clone(&hook_places),
-                    held: Mutex::new(None),
-                };
-                tokio::spawn(connection.serve(stream));
+                is_short = false;
+                let (connection, gone) = Endpoint::enter(&endpoint, IpAddr::V4(Ipv4Addr::LOCALHOST));
+                tokio::spawn(until(gone, async move { connection.serve_unix(stream).await }));
             }
-            Err(error) => {
-                // EMFILE, ENFILE, ENOMEM pass; the connection waits in the backlog meanwhile.
-                warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_AGAIN).await;
-            }
+            Err(error) => endpoint.accept_failed(&error, &mut is_short).await,
         }
+    }
+}
+
+/// Runs the connection to its end, or until its place is another's.
+async fn until(gone: oneshot::Receiver<Infallible>, connection: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        // Never sent, only dropped.
+        _ = gone => {}
+        () = connection => {}
+    }
+}
+
+/// One of the two doors, with those who are in it.
+struct Endpoint {
+    door: Door,
+    doors: Doors,
+    places: Mutex<Places<oneshot::Sender<Infallible>>>,
+}
+
+impl Endpoint {
+    fn new(door: Door, doors: Doors) -> Endpoint {
+        let descriptors = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+        let most = Most::of_descriptors(descriptors.map_or(1024, |(soft, _)| soft));
+        Endpoint { door, doors, places: Mutex::new(Places::new(most)) }
+    }
+
+    fn enter(endpoint: &Arc<Endpoint>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
+        let (end, gone) = oneshot::channel();
+        // Whoever had to go ends by the drop of its sender.
+        let (id, _) = lock(&endpoint.places).enter(peer, end);
+        endpoint.doors.connections.fetch_add(1, Ordering::Relaxed);
+        (Connection { endpoint: Arc::clone(endpoint), id, held: Mutex::new(None) }, gone)
+    }
+
+    async fn accept_failed(&self, error: &io::Error, is_short: &mut bool) {
+        use nix::errno::Errno;
+        let errno = error.raw_os_error().map(Errno::from_raw);
+        if !matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) {
+            // accept(2): an error of that connection, which has gone before it was taken.
+            return tokio::task::yield_now().await;
+        }
+        if !*is_short {
+            warn!(%error, "cannot accept connections: they wait");
+            *is_short = true;
+        }
+        // One of ours gives its descriptor; the newcomer waits in the backlog meanwhile, and is not refused.
+        let made_room = lock(&self.places).make_room().is_some();
+        sleep(if made_room { ACCEPT_AGAIN_SOON } else { ACCEPT_AGAIN }).await;
     }
 }
 
 /// One connection, and what has to outlive its last byte.
 pub(super) struct Connection {
-    pub(super) doors: Doors,
-    /// Its place among those that are still read or written.
-    place: Mutex<Option<OwnedSemaphorePermit>>,
-    hook_places: Arc<Semaphore>,
-    held: Mutex<Option<(OwnedSemaphorePermit, oneshot::Sender<Infallible>)>>,
+    endpoint: Arc<Endpoint>,
+    id: u64,
+    held: Mutex<Option<oneshot::Sender<Infallible>>>,
 }
 
 impl Connection {
+    pub(super) fn door(&self) -> Door {
+        self.endpoint.door
+    }
+
+    pub(super) fn doors(&self) -> &Doors {
+        &self.endpoint.doors
+    }
+
     /// A hook waits long, and must not keep others from being read: it moves to a place of its own kind.
-    /// `None`: there are more hooks waiting than any kubelet sends.
-    pub(super) fn become_a_hook(&self) -> Option<OwnedSemaphorePermit> {
-        let place = Arc::clone(&self.hook_places).try_acquire_owned().ok()?;
-        lock(&self.place).take();
-        Some(place)
+    /// `false`: there are more of them than any kubelet sends.
+    pub(super) fn wait(&self) -> bool {
+        lock(&self.endpoint.places).wait(self.id).is_ok()
     }
 
     /// Keeps the receipt until the connection is over.
-    pub(super) fn hold(&self, place: OwnedSemaphorePermit, receipt: oneshot::Sender<Infallible>) {
-        *lock(&self.held) = Some((place, receipt));
+    pub(super) fn hold(&self, receipt: oneshot::Sender<Infallible>) {
+        *lock(&self.held) = Some(receipt);
     }
 
-    async fn serve(self, stream: TcpStream) {
-        let service = service_fn(|request| routes::answer(request, &self));
+    async fn serve_tcp(&self, mut stream: TcpStream) {
+        keep_alive(&stream);
+        let mut first = [0];
+        match timeout(HEADER_TIME, stream.peek(&mut first)).await {
+            // A kubelet whose `httpGet.scheme` is HTTPS asks again in plain HTTP when the answer to its hello begins
+            // with `HTTP/`; told nothing, it would wait for ever, and the pod with it.
+            Ok(Ok(1)) if first == [TLS_HANDSHAKE] => send_away(&mut stream, NO_TLS).await,
+            Ok(Ok(1)) => self.serve(stream).await,
+            // Nothing was said in time, or the caller hung up.
+            _ => {}
+        }
+    }
+
+    async fn serve_unix(&self, mut stream: UnixStream) {
+        if stream.peer_cred().is_ok_and(|peer| may_talk(peer.uid())) {
+            self.serve(stream).await;
+        } else {
+            send_away(&mut stream, NOT_YOURS).await;
+        }
+    }
+
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) {
+        let service = service_fn(|request| routes::answer(request, self));
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIME)
             .max_buf_size(MOST_HEADER_BYTES)
             .max_headers(MOST_HEADERS)
             .keep_alive(false)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Timed::new(stream, WRITE_TIME)), service)
             .await;
         // A broken connection is the caller's to notice; for a kubelet's failed hook it is the answer.
         drop(served);
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        lock(&self.endpoint.places).leave(self.id);
+        self.endpoint.doors.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Says this and ends the connection: a close with unread bytes is a reset, which can overtake what was said.
+async fn send_away<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, words: &[u8]) {
+    let said = timeout(WRITE_TIME, async {
+        stream.write_all(words).await?;
+        stream.shutdown().await
+    });
+    if matches!(said.await, Ok(Ok(()))) {
+        let mut unread = [0; 1024];
+        let rest = async { while stream.read(&mut unread).await.is_ok_and(|read| read > 0) {} };
+        let _ = timeout(REST_TIME, rest).await;
+    }
+}
+
+/// A node that has vanished says nothing: the kernel asks, so that a hook that waits does not hold its place.
+fn keep_alive(stream: &TcpStream) {
+    use nix::sys::socket::{setsockopt, sockopt};
+    // Refused by nobody; without it such a place is held until its hook is over.
+    let _ = setsockopt(stream, sockopt::KeepAlive, &true);
+    let _ = setsockopt(stream, sockopt::TcpKeepIdle, &15);
+    let _ = setsockopt(stream, sockopt::TcpKeepInterval, &5);
+    let _ = setsockopt(stream, sockopt::TcpKeepCount, &3);
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// At once; a kubelet, a load balancer and Prometheus together need a handful.
-const MOST_CONNECTIONS: usize = 128;
-/// Hooks that wait for their answer; a kubelet sends one of each at a time.
-const MOST_HOOKS: usize = 64;
+/// Questions on their way to the loop.
+const QUEUE: usize = 64;
+/// From the first byte (or the lack of it) to the end of the header.
 const HEADER_TIME: Duration = Duration::from_secs(5);
+/// How long a caller may take nothing of its answer.
+const WRITE_TIME: Duration = Duration::from_secs(5);
+/// What may still come after an answer that ended the connection.
+const REST_TIME: Duration = Duration::from_millis(500);
 const MOST_HEADER_BYTES: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+const ACCEPT_AGAIN_SOON: Duration = Duration::from_millis(1);
+/// The content type of a TLS record that opens a connection (RFC 8446, 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\
+    Content-Length: 57\r\n\r\nthis port speaks HTTP; http.tls would let it speak HTTPS\n";
+const NOT_YOURS: &[u8] = b"HTTP/1.0 403 Forbidden\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\
+    Content-Length: 52\r\n\r\nonly root and the user bookend runs as may ask here\n";

@@ -259,3 +259,16 @@ pub enum PhaseName {
     /// bookend is done.
     Exited,
 }
+
+impl PhaseName {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            PhaseName::Starting => "Starting",
+            PhaseName::Running => "Running",
+            PhaseName::Stopping => "Stopping",
+            PhaseName::Finishing => "Finishing",
+            PhaseName::Exited => "Exited",
+        }
+    }
+}

@@ -7,14 +7,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::Supervisor;
 use super::surroundings::handler_list;
 use crate::config::settings::{FailurePolicy, HandlerKind, Settings};
 use crate::handler::Surroundings;
-use crate::http::{self, Doors};
+use crate::http::{self, Audience, Doors, Socket};
 use crate::journal::Journal;
 use crate::lifecycle::{Action, Event, HandlerPlan, Hook, Lifecycle, Plan};
 use crate::process::inherited::Inherited;
@@ -80,8 +80,9 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
         let mut supervisor = Supervisor::new(settings, lifecycle, began, surroundings);
         supervisor.variables = variables;
         if let Some(listener) = listener {
-            supervisor.open(listener);
+            supervisor.open_port(listener);
         }
+        supervisor.open_socket();
         supervisor.live(signals, actions).await
     }))
 }
@@ -140,7 +141,7 @@ pub(super) fn tell_start(settings: &Settings, reaper: &Reaper, started: &Result<
 impl Supervisor {
     fn new(settings: Settings, lifecycle: Lifecycle, began: Instant, surroundings: Surroundings) -> Supervisor {
         let (to_inputs, inputs) = mpsc::channel(QUEUE);
-        let (_, calls) = mpsc::channel(1);
+        let (doors, asks) = Doors::new();
         Supervisor {
             settings,
             lifecycle,
@@ -156,24 +157,43 @@ impl Supervisor {
             next_caller: 0,
             inputs,
             to_inputs,
-            calls,
-            status: None,
+            asks,
+            doors,
+            has_port: false,
+            socket: None,
+            audience: Audience::default(),
             log_is_late: false,
         }
     }
 
     /// Begins to answer what has been waiting in the listener's backlog.
-    fn open(&mut self, listener: TcpListener) {
+    fn open_port(&mut self, listener: TcpListener) {
         let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
         match listener {
             Ok(listener) => {
-                let (calls, receiver) = mpsc::channel(QUEUE);
-                let (status, watcher) = watch::channel(Arc::default());
-                self.calls = receiver;
-                self.status = Some(status);
-                tokio::spawn(http::serve(listener, Doors { calls, status: watcher }));
+                self.has_port = true;
+                tokio::spawn(http::serve_port(listener, self.doors.clone()));
             }
             Err(error) => warn!(%error, "cannot serve HTTP: going on without"),
+        }
+    }
+
+    /// Opens the door of the command line. The app runs already, or preStart handlers are about to.
+    fn open_socket(&mut self) {
+        let Some((path, was_asked_for)) = self.settings.socket.path() else { return };
+        let opened = Socket::open(path).map_err(|error| crate::handler::describe(&error));
+        let served = opened.and_then(|(listener, socket)| {
+            let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
+            Ok((listener, socket))
+        });
+        match served {
+            Ok((listener, socket)) => {
+                self.socket = Some(socket);
+                tokio::spawn(http::serve_socket(listener, self.doors.clone()));
+            }
+            Err(error) if was_asked_for => warn!("{error}: going on without a socket for the command line"),
+            // No root, a read-only /run: an init that nobody configured has nothing to say about that.
+            Err(error) => info!("{error}: going on without a socket for the command line"),
         }
     }
 }

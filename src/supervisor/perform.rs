@@ -4,7 +4,6 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -15,9 +14,9 @@ use super::surroundings::{find_handler, handler_env};
 use super::{Input, Run, Supervisor};
 use crate::config::settings::SignalScope;
 use crate::handler;
-use crate::http::{Answer, AppStatusView, Seconds, Status};
+use crate::http::{Answer, AppStatusView, Happening, Seconds, Status};
 use crate::journal::{Record, describe_note, describe_status, describe_trigger, trigger_word};
-use crate::lifecycle::{Action, CallerId, Event, Hook, Note, Outcome, PhaseName, RunId};
+use crate::lifecycle::{Action, CallerId, Event, Hook, Note, Outcome, RunId};
 use crate::process::leftovers;
 use crate::process::reaper::Target;
 use crate::signal::Signal;
@@ -73,6 +72,7 @@ impl Supervisor {
             Ok(env) => handler::start(handler, timeout, env, &self.surroundings),
             Err(error) => handler::failed(&error),
         };
+        self.audience.tell(self.began.elapsed(), &Happening::HandlerStarted { hook: hook.name(), name: &handler.name });
         let run = Run { hook, name: handler.name.clone(), began: self.now(), running };
         self.runs.insert(id, run);
         let inputs = self.to_inputs.clone();
@@ -130,11 +130,13 @@ impl Supervisor {
             detail,
             output,
         };
+        self.tell_followers(&Happening::HandlerEnded(&record));
         self.journal.record(self.now(), record);
     }
 
     fn tell(&mut self, note: Note) {
         let text = describe_note(note);
+        self.tell_followers(&Happening::Note { text: &text });
         if let Note::AppEnded(status) = note {
             self.app_ended = Some(status);
         }
@@ -155,6 +157,11 @@ impl Supervisor {
     /// The last act: the story told, once in the log and once in the termination message.
     fn finish(&mut self, code: u8) {
         let now = self.now();
+        self.tell_followers(&Happening::Exited { exit_code: code });
+        self.audience.dismiss();
+        if let Some(socket) = &self.socket {
+            socket.remove();
+        }
         info!("{}", self.journal.headline(now, code));
         if self.journal.was_a_stop() {
             for row in self.journal.timeline() {
@@ -170,19 +177,12 @@ impl Supervisor {
         }
     }
 
-    /// Shows the endpoint the state as it is now.
-    pub(super) fn publish(&mut self) {
-        let Some(sender) = &self.status else { return };
+    /// The state as it is now, for whoever asks.
+    pub(super) fn snapshot(&self) -> Status {
         let machine = &self.lifecycle;
-        let status = Status {
+        Status {
             version: env!("CARGO_PKG_VERSION"),
-            phase: match machine.phase() {
-                PhaseName::Starting => "Starting",
-                PhaseName::Running => "Running",
-                PhaseName::Stopping => "Stopping",
-                PhaseName::Finishing => "Finishing",
-                PhaseName::Exited => "Exited",
-            },
+            phase: machine.phase().name(),
             started: machine.has_started(),
             ready: machine.is_ready(),
             serving: machine.is_serving(),
@@ -195,9 +195,7 @@ impl Supervisor {
             orphans_reaped: self.reaper().orphans(),
             handlers: self.journal.records().cloned().collect(),
             timeline: self.journal.timeline().collect(),
-        };
-        // Nobody reads it: the endpoint's task has ended, which only the runtime's end does.
-        let _ = sender.send(Arc::new(status));
+        }
     }
 }
 

@@ -34,6 +34,9 @@ pub(super) fn handler_env(supervisor: &Supervisor, hook: Hook, name: &str) -> Re
     if let Some(pid) = supervisor.reaper().app() {
         say("BOOKEND_APP_PID", pid.to_string());
     }
+    if let Some(socket) = &supervisor.socket {
+        say("BOOKEND_SOCKET", socket.path().display().to_string());
+    }
     if let Some(deadline) = supervisor.lifecycle.deadline() {
         let left = deadline.saturating_sub(supervisor.now());
         say("BOOKEND_SECONDS_LEFT", left.as_secs().to_string());

@@ -19,6 +19,7 @@ mod orphans;
 mod program;
 mod readme;
 mod signals;
+mod socket;
 mod stop;
 mod terminal;
 mod termination_message;

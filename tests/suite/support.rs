@@ -154,6 +154,10 @@ impl Init {
     /// With stderr somewhere else than in the folder's `log`.
     pub(crate) fn start_with_log(folder: Folder, mut command: Command, log: File) -> Init {
         let out = File::create(folder.path("out")).expect("the folder can be written");
+        if !command.get_envs().any(|(name, _)| name == "BOOKEND_SOCKET") {
+            // The default is one path for all of this machine.
+            command.env("BOOKEND_SOCKET", folder.path("bookend.sock"));
+        }
         command.env_remove("BOOKEND_BIN").stdin(Stdio::null()).stdout(out).stderr(log);
         let child = command.spawn().expect("the program starts");
         let pid = i32::try_from(child.id()).expect("a pid");

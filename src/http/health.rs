@@ -1,0 +1,132 @@
+//! The answers of `/livez`, `/readyz`, `/startupz` and `/lbz`, in the format of Kubernetes' own: `ok`, or with
+//! `?verbose` and in every failure a line for each check. `?exclude=NAME` leaves a check out. Pure.
+
+use super::status::Status;
+
+/// Which of the four was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Health {
+    Livez,
+    Readyz,
+    Startupz,
+    Lbz,
+}
+
+/// A named check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Check {
+    /// `ping`, `postStart`, `readinessProbe`.
+    pub(crate) name: &'static str,
+    /// Why it does not hold; `None`: it holds.
+    pub(crate) failed: Option<String>,
+}
+
+impl Check {
+    fn that(name: &'static str, holds: bool, why_not: &str) -> Check {
+        Check { name, failed: (!holds).then(|| why_not.to_owned()) }
+    }
+}
+
+impl Health {
+    fn name(self) -> &'static str {
+        match self {
+            Health::Livez => "livez",
+            Health::Readyz => "readyz",
+            Health::Startupz => "startupz",
+            Health::Lbz => "lbz",
+        }
+    }
+
+    fn checks(self, status: &Status) -> Vec<Check> {
+        let mut checks = vec![Check::that("ping", true, "")];
+        if self != Health::Livez {
+            checks.push(Check::that("postStart", status.started, "postStart is not over"));
+        }
+        if matches!(self, Health::Readyz | Health::Lbz) {
+            checks.push(Check::that("app", status.serving || !status.started, "the app cannot serve"));
+        }
+        if self == Health::Lbz {
+            checks.push(Check::that("stop", status.ready || !status.serving, "a stop has begun"));
+        }
+        checks
+    }
+
+    /// Whether all is well, and what is said.
+    pub(super) fn answer(self, status: &Status, query: &str) -> (bool, String) {
+        let mut excluded: Vec<&str> = values(query, "exclude").collect();
+        let mut lines = String::new();
+        let mut good = true;
+        for check in self.checks(status) {
+            let name = check.name;
+            if let Some(at) = excluded.iter().position(|excluded| *excluded == name) {
+                excluded.swap_remove(at);
+                lines.push_str(&format!("[+]{name} excluded: ok\n"));
+            } else if let Some(why) = check.failed {
+                good = false;
+                lines.push_str(&format!("[-]{name} failed: {why}\n"));
+            } else {
+                lines.push_str(&format!("[+]{name} ok\n"));
+            }
+        }
+        let is_verbose = values(query, "verbose").next().is_some();
+        if good && !is_verbose {
+            return (true, "ok\n".to_owned());
+        }
+        if !excluded.is_empty() {
+            // What they were is not repeated: it came from outside.
+            lines.push_str("warn: some health checks cannot be excluded: there are none of that name\n");
+        }
+        let word = if good { "passed" } else { "failed" };
+        (good, format!("{lines}{} check {word}\n", self.name()))
+    }
+}
+
+/// The values of a parameter in a query: `verbose`, `exclude=a&exclude=b`.
+fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.filter(move |(key, _)| *key == name).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stopping() -> Status {
+        Status { started: true, serving: true, ready: false, ..Status::default() }
+    }
+
+    #[test]
+    fn what_is_well_says_so_in_one_word_and_tells_all_when_asked() {
+        assert_eq!(Health::Readyz.answer(&stopping(), ""), (true, "ok\n".to_owned()));
+        let (good, text) = Health::Readyz.answer(&stopping(), "verbose");
+        assert!(good);
+        assert_eq!(text, "[+]ping ok\n[+]postStart ok\n[+]app ok\nreadyz check passed\n");
+        assert_eq!(Health::Readyz.answer(&stopping(), "verbose=1").1, text);
+    }
+
+    #[test]
+    fn what_is_not_well_says_why_unasked() {
+        let (good, text) = Health::Lbz.answer(&stopping(), "");
+        assert!(!good);
+        assert_eq!(
+            text,
+            "[+]ping ok\n[+]postStart ok\n[+]app ok\n[-]stop failed: a stop has begun\nlbz check failed\n"
+        );
+    }
+
+    #[test]
+    fn an_excluded_check_does_not_count() {
+        let (good, text) = Health::Lbz.answer(&stopping(), "verbose&exclude=stop&exclude=other");
+        assert!(good);
+        assert!(text.contains("[+]stop excluded: ok\nwarn: some health checks cannot be excluded"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_ready_before_it_has_started() {
+        let fresh = Status::default();
+        assert!(Health::Livez.answer(&fresh, "").0);
+        for health in [Health::Startupz, Health::Readyz, Health::Lbz] {
+            assert!(!health.answer(&fresh, "").0);
+        }
+    }
+}

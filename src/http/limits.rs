@@ -1,0 +1,205 @@
+//! Who may stay when there is no room for all. Pure: connections are numbers, peers are addresses.
+//!
+//! A connection that has not finished its request is cheap to lose, so there is always room for a new one: the
+//! address with the most of them loses its oldest. A flood evicts its own. A kubelet sends its request in the
+//! packet after the handshake, and is out of this table before a flood of thousands a second reaches its place,
+//! even where the flood comes from the same address (a node's, behind which others may stand).
+//!
+//! A hook waits as long as its handlers run and is not lost for a newcomer of the same address; where another
+//! address holds more of them, that one loses its newest.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Connections that are there, each with what ends it when it is dropped.
+#[derive(Debug)]
+pub(super) struct Places<T> {
+    most: Most,
+    connections: BTreeMap<u64, Place<T>>,
+    next: u64,
+}
+
+/// How many at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Most {
+    /// Connections whose request is read or whose answer is written.
+    pub(super) busy: usize,
+    /// Hooks, and followers of events, that wait.
+    pub(super) waiting: usize,
+}
+
+impl Most {
+    /// For a kubelet, load balancers and Prometheus a handful would do; less where descriptors are scarce, so that
+    /// handlers always find theirs.
+    pub(super) fn of_descriptors(limit: u64) -> Most {
+        let share = usize::try_from(limit.saturating_sub(RESERVED_DESCRIPTORS) / 4).unwrap_or(usize::MAX);
+        Most { busy: share.clamp(LEAST, 128), waiting: (share / 2).clamp(LEAST, 64) }
+    }
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    peer: IpAddr,
+    waits: bool,
+    end: T,
+}
+
+impl<T> Places<T> {
+    pub(super) fn new(most: Most) -> Places<T> {
+        Places { most, connections: BTreeMap::new(), next: 0 }
+    }
+
+    /// Lets a connection in. Its number, and the one that has to go for it.
+    pub(super) fn enter(&mut self, peer: IpAddr, end: T) -> (u64, Option<T>) {
+        let gone = if self.count(|place| !place.waits) < self.most.busy { None } else { self.oldest_of_the_most() };
+        self.next += 1;
+        self.connections.insert(self.next, Place { peer: neighbourhood(peer), waits: false, end });
+        (self.next, gone)
+    }
+
+    /// Its request is a hook's: from now on it waits. `Err`: there is no room to wait in.
+    pub(super) fn wait(&mut self, id: u64) -> Result<Option<T>, ()> {
+        let place = self.connections.get(&id).ok_or(())?;
+        if place.waits {
+            return Ok(None);
+        }
+        let (peer, mut gone) = (place.peer, None);
+        if self.count(|place| place.waits) >= self.most.waiting {
+            let (most, count) = self.peer_with_most(true).ok_or(())?;
+            if self.count(|place| place.waits && place.peer == peer) + 1 >= count {
+                return Err(());
+            }
+            let newest = self.connections.iter().rev().find(|(_, place)| place.waits && place.peer == most);
+            let newest = newest.map(|(id, _)| *id);
+            gone = newest.and_then(|id| self.leave(id));
+        }
+        if let Some(place) = self.connections.get_mut(&id) {
+            place.waits = true;
+        }
+        Ok(gone)
+    }
+
+    /// It is over.
+    pub(super) fn leave(&mut self, id: u64) -> Option<T> {
+        self.connections.remove(&id).map(|place| place.end)
+    }
+
+    /// One that has to go because descriptors have run out; `None`: nobody is there who could.
+    pub(super) fn make_room(&mut self) -> Option<T> {
+        self.oldest_of_the_most()
+    }
+
+    fn count(&self, which: impl Fn(&Place<T>) -> bool) -> usize {
+        self.connections.values().filter(|place| which(place)).count()
+    }
+
+    fn oldest_of_the_most(&mut self) -> Option<T> {
+        let (peer, _) = self.peer_with_most(false)?;
+        let oldest = self.connections.iter().find(|(_, place)| !place.waits && place.peer == peer);
+        let oldest = oldest.map(|(id, _)| *id)?;
+        self.leave(oldest)
+    }
+
+    fn peer_with_most(&self, waits: bool) -> Option<(IpAddr, usize)> {
+        let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for place in self.connections.values().filter(|place| place.waits == waits) {
+            *counts.entry(place.peer).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(_, count)| *count)
+    }
+}
+
+/// One peer: an IPv4 address, or an IPv6 network of the size that one host gets.
+fn neighbourhood(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & (u128::MAX << 64)).into(),
+    }
+}
+
+/// Signals, the log, handlers' pipes, timers: what must be had whoever calls.
+const RESERVED_DESCRIPTORS: u64 = 64;
+const LEAST: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn peer(n: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, n])
+    }
+
+    fn places(busy: usize, waiting: usize) -> Places<&'static str> {
+        Places::new(Most { busy, waiting })
+    }
+
+    #[test]
+    fn a_flood_evicts_its_own_and_nobody_else() {
+        let mut places = places(4, 4);
+        places.enter(peer(1), "kubelet");
+        for _ in 0..100 {
+            let (_, gone) = places.enter(peer(2), "flood");
+            assert_ne!(gone, Some("kubelet"));
+        }
+        assert_eq!(places.connections.len(), 4);
+    }
+
+    #[test]
+    fn of_one_address_the_oldest_goes() {
+        let mut places = places(2, 2);
+        places.enter(peer(1), "first");
+        places.enter(peer(1), "second");
+        assert_eq!(places.enter(peer(1), "third").1, Some("first"));
+    }
+
+    #[test]
+    fn a_waiting_hook_is_not_evicted_by_requests_and_hooks_are_shared_out_by_address() {
+        let mut places = places(1, 2);
+        for end in ["a", "b"] {
+            let (id, _) = places.enter(peer(1), end);
+            assert_eq!(places.wait(id), Ok(None));
+        }
+        let (same, gone) = places.enter(peer(1), "c");
+        assert_eq!(gone, None);
+        assert_eq!(places.wait(same), Err(()));
+        let (other, gone) = places.enter(peer(2), "kubelet");
+        assert_eq!((gone, places.wait(other)), (Some("c"), Ok(Some("b"))));
+    }
+
+    #[test]
+    fn scarce_descriptors_leave_some_for_handlers() {
+        assert_eq!(Most::of_descriptors(1024), Most { busy: 128, waiting: 64 });
+        assert_eq!(Most::of_descriptors(256), Most { busy: 48, waiting: 24 });
+        assert_eq!(Most::of_descriptors(20), Most { busy: 8, waiting: 8 });
+        assert_eq!(Most::of_descriptors(u64::MAX), Most { busy: 128, waiting: 64 });
+    }
+
+    #[test]
+    fn an_ipv6_host_has_many_addresses_and_counts_once() {
+        let of = |text: &str| neighbourhood(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), peer(1));
+    }
+
+    proptest! {
+        #[test]
+        fn there_is_always_room_and_never_more_than_said(steps in prop::collection::vec((0u8..4, 0u8..5), 0..200)) {
+            let mut places = Places::new(Most { busy: 5, waiting: 3 });
+            let mut ids = Vec::new();
+            for (step, who) in steps {
+                match step {
+                    0 | 1 => ids.push(places.enter(peer(who), ()).0),
+                    2 => drop(ids.get(usize::from(who)).map(|id| places.wait(*id))),
+                    _ => drop(ids.get(usize::from(who)).and_then(|id| places.leave(*id))),
+                }
+                prop_assert!(places.count(|place| !place.waits) <= 5);
+                prop_assert!(places.count(|place| place.waits) <= 3);
+            }
+            let (id, _) = places.enter(peer(9), ());
+            prop_assert!(places.connections.contains_key(&id));
+        }
+    }
+}
