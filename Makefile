@@ -9,8 +9,10 @@ target := $(shell uname -m)-unknown-linux-musl
 # The static release binary. Every test that starts bookend starts this one.
 export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/release/bookend
 
+scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint check images demo bench fmt clean
+.PHONY: help setup build build-all test lint check images demo bench fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,18 +24,23 @@ build: setup ## the static release binary for this machine
 	cargo build --release --target $(target)
 	@echo "built $(BOOKEND_BIN)"
 
-test: lint build ## everything: format, lints, docs, unit, property, suite and container tests
+build-all: setup ## the static release binaries for x86_64 and aarch64
+	cargo build --release --target x86_64-unknown-linux-musl
+	cargo build --release --target aarch64-unknown-linux-musl
+
+test: lint build-all ## everything: format, lints, docs, unit, property, suite and container tests
 	scripts/with-engine cargo test
 
 check: lint build ## the same without container tests
 	CI= cargo test
 
-lint: setup ## format, clippy and rustdoc, without warnings
+lint: setup ## format, clippy, rustdoc and shellcheck, without warnings
+	shellcheck $(scripts)
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
-images: build ## the container images, as tarballs for docker load
+images: build-all ## the container images, as tarballs for docker load
 	scripts/with-engine scripts/images --save target/images
 
 demo: build ## nginx under bookend: hooks, a graceful stop under load, the stop's timeline

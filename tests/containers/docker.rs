@@ -104,6 +104,36 @@ impl Container {
         docker(&[&first, command].concat())
     }
 
+    /// Builds an image from a Dockerfile of the documentation, its images being those of the tests.
+    pub(crate) fn build(tag: &str, dockerfile: &str, folder: &Folder) {
+        let ours = dockerfile
+            .replace("debian:stable-slim", "bookend-base")
+            .replace("--from=bookend ", &format!("--from={PREFIX} "))
+            .replace("FROM bookend:", &format!("FROM {PREFIX}:"));
+        let path = folder.write("Dockerfile", &ours);
+        let (path, image) = (path.display().to_string(), format!("{PREFIX}{tag}"));
+        let mut build = Command::new("docker");
+        // The classic builder, as scripts/images: it asks no registry for what is here.
+        build.env("DOCKER_BUILDKIT", "0").args(["build", "--network", "none", "--tag", &image, "--file", &path]);
+        let finished = run(build.arg(&folder.path));
+        assert_eq!(finished.code, Some(0), "{finished:#?}");
+    }
+
+    /// What `docker image inspect` says of an image.
+    pub(crate) fn image(tag: &str, format: &str) -> String {
+        let image = format!("{PREFIX}{tag}");
+        docker_ok(&["image", "inspect", "--format", format, &image]).stdout.trim().to_owned()
+    }
+
+    /// A file of an image, without running it.
+    pub(crate) fn file_of(test: &str, tag: &str, path: &str, folder: &Folder) -> Vec<u8> {
+        let container = Self::named(test);
+        docker_ok(&["create", "--name", &container.name, &format!("{PREFIX}{tag}")]);
+        let copy = folder.path.join("copy");
+        docker_ok(&["cp", &format!("{}:{path}", container.name), &copy.display().to_string()]);
+        fs::read(copy).expect("docker cp has written it")
+    }
+
     fn named(test: &str) -> Self {
         Self { name: format!("bookend-{}-{test}", process::id()) }
     }
@@ -212,8 +242,16 @@ impl Folder {
     /// Writes a file that every user may write to; its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path.join(name);
+        fs::create_dir_all(path.parent().expect("it is below the folder")).expect("the folder is ours");
         fs::write(&path, text).expect("the folder is ours");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("the file is ours");
+        path
+    }
+
+    /// The same, to be executed.
+    pub(crate) fn write_program(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.write(name, text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
         path
     }
 

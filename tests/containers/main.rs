@@ -7,6 +7,8 @@
 #![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
 mod docker;
+mod images;
+mod nginx;
 
 use std::time::Duration;
 
@@ -14,7 +16,6 @@ use docker::{Container, Folder, ready};
 
 const SCRATCH: &str = "";
 const DEBIAN: &str = ":debian";
-const NGINX: &str = ":nginx";
 
 #[test]
 fn an_image_from_scratch_needs_nothing_but_the_binary() {
@@ -102,58 +103,6 @@ fn a_grace_period_kills_an_app_that_ignores_sigterm_and_post_stop_still_runs() {
     assert!(took < Duration::from_secs(5), "before docker's own SIGKILL: {took:?}: {log}");
     let written = folder.read("stopped");
     assert_eq!(written.as_deref(), Some("Hello from the postStop handler\n"), "{log}");
-}
-
-#[test]
-fn nginx_stops_gracefully_after_the_pre_stop_hook() {
-    // As the kubelet does: the hook first, the stop signal when it has answered.
-    nginx("nginx_stops_gracefully_after_the_pre_stop_hook", |container| {
-        assert_eq!(container.get("http://127.0.0.1:9797/lifecycle/preStop"), 200);
-        assert_eq!(container.get("http://127.0.0.1/"), 200, "the hook leaves the app serving");
-        container.stop(&[]);
-    });
-}
-
-#[test]
-fn nginx_stops_gracefully_on_docker_stop_alone() {
-    nginx("nginx_stops_gracefully_on_docker_stop_alone", |container| {
-        container.stop(&[]);
-    });
-}
-
-#[test]
-fn nginx_stops_gracefully_on_sigquit() {
-    nginx("nginx_stops_gracefully_on_sigquit", |container| container.kill("SIGQUIT"));
-}
-
-/// The example of the Kubernetes documentation from start to exit; `stop` is what differs.
-fn nginx(test: &str, stop: impl Fn(&Container)) {
-    if !ready(test) {
-        return;
-    }
-    let folder = Folder::new(test);
-    folder.write("termination-log", "");
-    let mount = folder.mount("termination-log", "/dev/termination-log");
-    let container = Container::start(test, NGINX, &[&mount], &[]);
-
-    container.wait_until("nginx serves", || container.get("http://127.0.0.1/") == 200);
-    container.wait_until("the postStart handler has written its message", || {
-        let message = container.exec(&["cat", "/usr/share/message"]);
-        message.stdout == "Hello from the postStart handler\n"
-    });
-    assert_eq!(container.get("http://127.0.0.1:9797/livez"), 200, "{}", container.log());
-    assert_no_zombie(&container);
-
-    stop(&container);
-
-    assert_eq!(container.exit_code(), 0, "{}", container.log());
-    let log = container.log();
-    for row in ["started", "stopping", "SIGQUIT sent to the app", "app exited with 0"] {
-        assert!(log.contains(row), "the log tells of {row:?}: {log}");
-    }
-    let summary = folder.read("termination-log").unwrap_or_default();
-    assert!(!summary.is_empty(), "the termination message is written: {log}");
-    assert!(summary.len() <= 4096, "the kubelet cuts it at 4096 bytes: {}", summary.len());
 }
 
 fn assert_no_zombie(container: &Container) {

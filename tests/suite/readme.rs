@@ -77,11 +77,6 @@ fn the_nginx_example_lives_and_stops_as_told() {
 }
 
 #[test]
-fn the_dockerfile_shown_is_the_one_that_is_built() {
-    assert_eq!(blocks("dockerfile"), [include_str!("../../images/debian/Dockerfile")]);
-}
-
-#[test]
 fn the_paths_of_the_pod_example_are_answered() {
     let port = crate::support::free_port();
     let init = Init::configured(&format!("http.listen = \"127.0.0.1:{port}\""), &["--", "sleep", "1000"]);

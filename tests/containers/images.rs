@@ -1,0 +1,69 @@
+//! What every image promises: its labels, its stop signal, its architecture.
+
+use crate::docker::{Container, Folder, ready};
+
+#[test]
+fn every_image_says_what_it_is() {
+    if !ready("every_image_says_what_it_is") {
+        return;
+    }
+    for tag in ["", ":debian", ":nginx"] {
+        let label =
+            |name| Container::image(tag, &format!("{{{{index .Config.Labels \"org.opencontainers.image.{name}\"}}}}"));
+        assert_eq!(label("version"), env!("CARGO_PKG_VERSION"), "bookend{tag}");
+        assert_eq!(label("licenses"), env!("CARGO_PKG_LICENSE"), "bookend{tag}");
+        assert_eq!(label("title"), format!("bookend{tag}"));
+        for name in ["description", "revision"] {
+            assert!(!label(name).is_empty(), "bookend{tag}: {name}");
+        }
+        let base = if tag.is_empty() { "" } else { "bookend-base" };
+        assert_eq!(label("base.name"), base, "bookend{tag}");
+    }
+    assert_eq!(Container::image(":nginx", "{{.Config.StopSignal}}"), "SIGQUIT");
+}
+
+#[test]
+fn bookend_adds_its_binary_to_an_image_and_nothing_else() {
+    if !ready("bookend_adds_its_binary_to_an_image_and_nothing_else") {
+        return;
+    }
+    let binary = std::fs::metadata(std::env::var_os("BOOKEND_BIN").expect("ready() has looked")).expect("it is there");
+    let size: u64 = Container::image("", "{{.Size}}").parse().expect("bytes");
+    assert!(size < binary.len() + 100_000, "{size} bytes for a binary of {}", binary.len());
+    let layers = |tag| Container::image(tag, "{{len .RootFS.Layers}}").parse::<u32>().expect("a number");
+    assert_eq!(layers(":debian"), layers_of_the_base() + 1);
+}
+
+fn layers_of_the_base() -> u32 {
+    // scripts/base-image imports one tarball.
+    1
+}
+
+#[test]
+fn the_binary_of_the_other_architecture_is_in_an_image_of_that_architecture() {
+    let test = "the_binary_of_the_other_architecture_is_in_an_image_of_that_architecture";
+    if !ready(test) {
+        return;
+    }
+    let (tag, arch, machine) =
+        if cfg!(target_arch = "x86_64") { (":arm64", "arm64", 183) } else { (":amd64", "amd64", 62) };
+    assert_eq!(Container::image(tag, "{{.Os}}/{{.Architecture}}"), format!("linux/{arch}"), "make build-all");
+    let folder = Folder::new(test);
+    let binary = Container::file_of(test, tag, "/bookend", &folder);
+    // elf(5): e_machine.
+    assert_eq!(binary.get(18..20), Some(&[machine, 0][..]));
+}
+
+const README: &str = include_str!("../../README.md");
+
+#[test]
+fn the_dockerfile_of_the_readme_makes_an_image_that_runs_its_command() {
+    let test = "the_dockerfile_of_the_readme_makes_an_image_that_runs_its_command";
+    if !ready(test) {
+        return;
+    }
+    let shown = README.split("```dockerfile\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    Container::build(":readme", shown, &Folder::new(test));
+    let finished = Container::run(test, ":readme", &["bash", "-c", "readlink /proc/1/exe; exit 5"]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(5), "/bookend\n"), "{finished:#?}");
+}
