@@ -5,6 +5,7 @@
 
 mod support;
 
+mod aarch64;
 mod bad_input;
 mod copy;
 mod exit_codes;
