@@ -1,6 +1,7 @@
 //! Handlers: what the four hooks consist of. One file for each kind; this one starts them, bounds their
 //! time and lets them be aborted. A handler reports once, and never decides what its result means.
 
+mod drain;
 mod exec;
 mod output;
 
@@ -83,6 +84,11 @@ pub(crate) fn start(
         },
         HandlerKind::Sleep { duration } => {
             drop(tokio::spawn(bounded(pause(*duration), timeout, aborted, sender)));
+        }
+        HandlerKind::Drain(drain) => {
+            // It knows its time, and at its end says what it saw.
+            let work = drain::run(drain.clone(), timeout, surroundings.reaper.clone());
+            drop(tokio::spawn(bounded(work, None, aborted, sender)));
         }
     }
     (Running { abort, group }, receiver)

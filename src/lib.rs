@@ -8,6 +8,8 @@
 //! | `config`     | what the user said -> what the program needs; pure      | `signal`, `budget`           |
 //! | `signal`     | signals as words and numbers; pure                      | nothing                      |
 //! | `budget`     | how a stop's time is shared out; pure                   | nothing                      |
+//! | `drain`      | when it is quiet enough for the stop signal; pure       | `net`'s words                |
+//! | `net`        | what the kernel knows of connections                    | nothing that decides         |
 //! | `lifecycle`  | the state machine; pure                                 | `signal`, `budget`           |
 //! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides, alone            |
 //! | `journal`    | what happened: records, timeline, summary; pure         | `lifecycle`                  |
@@ -19,12 +21,14 @@
 pub mod budget;
 mod cli;
 pub mod config;
+pub mod drain;
 mod exit;
 mod handler;
 mod http;
 mod journal;
 pub mod lifecycle;
 mod log;
+mod net;
 mod process;
 mod program;
 pub mod signal;

@@ -13,6 +13,7 @@ use super::settings::{
     Settings, SignalScope, Socket, ValueSource,
 };
 use super::tree::Tree;
+use crate::drain::{Drain, Until};
 use crate::signal::Signal;
 
 /// The settings of a tree without mistakes.
@@ -88,6 +89,8 @@ fn handler(at: &At<'_>, position: String) -> Option<Handler> {
     let exec = at.table("exec");
     let kind = if exec.is_there() {
         HandlerKind::Exec(program(&exec))
+    } else if at.table("drain").is_there() {
+        HandlerKind::Drain(drain(&at.table("drain")))
     } else {
         HandlerKind::Sleep { duration: at.table("sleep").seconds("seconds")? }
     };
@@ -100,6 +103,23 @@ fn handler(at: &At<'_>, position: String) -> Option<Handler> {
             _ => FailurePolicy::Fail,
         },
     })
+}
+
+fn drain(at: &At<'_>) -> Drain {
+    let default = Drain::default();
+    Drain {
+        min: at.seconds("minSeconds").unwrap_or(default.min),
+        quiet: at.seconds("quietSeconds").unwrap_or(default.quiet),
+        max: at.seconds("maxSeconds").unwrap_or(default.max),
+        fallback: at.seconds("fallbackSeconds"),
+        tolerated: at.integer("toleratedConnections").unwrap_or(default.tolerated),
+        ports: at.list("ports").unwrap_or_default().iter().filter_map(as_integer).collect(),
+        until: match at.text("until") {
+            Some("NoBusyConnections") => Until::NoBusyConnections,
+            Some("NoConnections") => Until::NoConnections,
+            _ => Until::Quiet,
+        },
+    }
 }
 
 fn log(at: &At<'_>) -> Log {
@@ -158,6 +178,10 @@ impl<'a> At<'a> {
         }
     }
 
+    fn integer<T: TryFrom<i64>>(&self, name: &str) -> Option<T> {
+        self.value(name).and_then(as_integer)
+    }
+
     fn signal(&self, name: &str) -> Option<Signal> {
         self.value(name).and_then(as_signal)
     }
@@ -196,6 +220,13 @@ fn as_source(value: &Value) -> Option<ValueSource> {
     match value {
         Value::Text(text) => Some(ValueSource::Plain(text.clone())),
         Value::File(path) => Some(ValueSource::File(path.into())),
+        _ => None,
+    }
+}
+
+fn as_integer<T: TryFrom<i64>>(value: &Value) -> Option<T> {
+    match value {
+        Value::Integer(number) => T::try_from(*number).ok(),
         _ => None,
     }
 }

@@ -69,6 +69,7 @@ impl Deadlines {
 fn limit(handler: &Handler) -> Option<Duration> {
     let own = match &handler.kind {
         HandlerKind::Sleep { duration } => Some(*duration),
+        HandlerKind::Drain(drain) => Some(drain.longest()),
         HandlerKind::Exec(_) => None,
     };
     match (own, handler.timeout) {

@@ -94,6 +94,8 @@ const LONGEST_SOCKET: usize = 107;
 
 /// Words of a choice and kinds with a name of their own.
 pub(super) const EXIT_CODE: Kind = Kind::Integer { what: "an exit code", min: 0, max: 255 };
+/// A TCP port that somebody can listen on.
+pub(super) const PORT: Kind = Kind::Integer { what: "a port", min: 1, max: 65_535 };
 
 impl Kind {
     /// What is accepted, for refusals, the schema and the reference.

@@ -36,6 +36,7 @@ fn lists(layer: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]
                 for entry in layer.tables(&below) {
                     table(layer, report, &entry, inner);
                     lists(layer, report, &entry, inner);
+                    drain_times(layer, report, &join(&entry, "drain"));
                 }
                 if path == "lifecycle" {
                     unique_names(layer, report, &below);
@@ -107,6 +108,22 @@ fn one_kind(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Ke
             let help = [help].into_iter().filter(|help| !help.is_empty()).map(str::to_owned).collect();
             report.mistake(place.unwrap_or_default(), path, message, help);
         }
+    }
+}
+
+/// A maximum below the minimum is one of two mistakes, and nobody can tell which.
+fn drain_times(layer: &Tree, report: &mut Report<'_>, drain: &str) {
+    let default = crate::drain::Drain::default();
+    let path = join(drain, "maxSeconds");
+    let said = |name: &str| match layer.get(&join(drain, name)).map(|entry| &entry.value) {
+        Some(Value::Seconds(time)) => Some(*time),
+        _ => None,
+    };
+    let (min, max) = (said("minSeconds"), said("maxSeconds"));
+    if (min.is_some() || max.is_some()) && max.unwrap_or(default.max) < min.unwrap_or(default.min) {
+        let place = layer.get(&path).or(layer.get(drain)).map(|entry| entry.place).unwrap_or_default();
+        let (min, max) = (min.unwrap_or(default.min).as_secs_f64(), max.unwrap_or(default.max).as_secs_f64());
+        report.mistake(place, &path, format!("{max} is less than minSeconds, which is {min}"), Vec::new());
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::drain::Drain;
 use crate::signal::Signal;
 
 /// Everything bookend was told. `Settings::default()` is the zero config mode: a correct init.
@@ -177,6 +178,8 @@ pub enum HandlerKind {
         /// `seconds`.
         duration: Duration,
     },
+    /// `drain`: keep the app serving until no new connections come.
+    Drain(Drain),
 }
 
 /// What a failed handler means for the rest.

@@ -5,7 +5,7 @@
 //! spans of keys, and costs code for every struct; this costs a few bytes of data a key.
 
 use super::key::{Key, Shape};
-use super::kind::{EXIT_CODE, Kind};
+use super::kind::{EXIT_CODE, Kind, PORT};
 
 /// The top level of a configuration.
 pub(super) static ROOT: &[Key] = &[
@@ -104,6 +104,7 @@ static HANDLER: &[Key] = &[
     Key::new("name", Shape::One(Kind::Name), "", "name in logs and records; unset: list and position, preStop[0]"),
     Key::one_of("exec", EXEC, "run a program"),
     Key::one_of("sleep", SLEEP, "wait"),
+    Key::one_of("drain", DRAIN, "keep the app serving until no new connections come"),
     Key::new(
         "timeoutSeconds",
         Shape::One(Kind::Timeout),
@@ -142,6 +143,36 @@ const USER: Key = Key::new(
 );
 
 static SLEEP: &[Key] = &[Key::required("seconds", Shape::One(Kind::Seconds), "how long, in seconds")];
+
+static DRAIN: &[Key] = &[
+    Key::new("minSeconds", Shape::One(Kind::Seconds), "3", "keep serving at least so long, in seconds"),
+    Key::new(
+        "quietSeconds",
+        Shape::One(Kind::Seconds),
+        "2",
+        "then until no new connection came for so long, in seconds",
+    ),
+    Key::new("maxSeconds", Shape::One(Kind::Seconds), "15", "no longer than this, quiet or not, in seconds"),
+    Key::new(
+        "fallbackSeconds",
+        Shape::One(Kind::Seconds),
+        "",
+        "how long where connections cannot be counted (hostNetwork, no /proc), in seconds; unset: minSeconds + quietSeconds",
+    ),
+    Key::new(
+        "toleratedConnections",
+        Shape::One(Kind::Integer { what: "a number of connections", min: 0, max: 10_000 }),
+        "0",
+        "so many new connections within quietSeconds are still quiet: probes that come from many places",
+    ),
+    Key::new("ports", Shape::List(PORT), "", "ports of the app; unset: those its processes listen on"),
+    Key::new(
+        "until",
+        Shape::One(Kind::Choice(&["Quiet", "NoBusyConnections", "NoConnections"])),
+        "\"Quiet\"",
+        "what else must be over: for an app whose stop signal is not graceful, its requests",
+    ),
+];
 
 static LOG: &[Key] = &[
     Key::new(

@@ -92,6 +92,7 @@ pub(crate) async fn serve_port(listener: TcpListener, doors: Doors) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                crate::net::accepted::count();
                 is_short = false;
                 let (connection, gone) = Endpoint::enter(&endpoint, peer.ip());
                 tokio::spawn(until(gone, async move { connection.serve_tcp(stream).await }));

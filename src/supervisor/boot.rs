@@ -234,7 +234,7 @@ fn handler_plan(handler: &crate::config::settings::Handler) -> HandlerPlan {
         required: handler.failure_policy == FailurePolicy::Fail,
         retries: 0,
         backoff: Duration::ZERO,
-        waits_only: matches!(handler.kind, HandlerKind::Sleep { .. }),
+        waits_only: matches!(handler.kind, HandlerKind::Sleep { .. } | HandlerKind::Drain(_)),
     }
 }
 

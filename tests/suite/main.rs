@@ -8,6 +8,7 @@ mod support;
 mod aarch64;
 mod bad_input;
 mod copy;
+mod drain;
 mod exit_codes;
 mod handlers;
 mod hooks;

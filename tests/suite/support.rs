@@ -119,11 +119,23 @@ impl Init {
     }
 
     pub(crate) fn in_folder(folder: Folder, args: &[&str]) -> Init {
-        let mut unshare = Command::new("unshare");
-        if !nix::unistd::geteuid().is_root() {
-            unshare.args(["--user", "--map-root-user"]);
-        }
-        unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(bookend()).args(args);
+        let mut unshare = unshare();
+        unshare.arg(bookend()).args(args);
+        Init::start_first_process(folder, unshare)
+    }
+
+    /// In a network namespace of its own as well, as a pod has one. `prelude` is a line of shell that runs before
+    /// bookend, in its place: as PID 1.
+    pub(crate) fn in_a_pod(folder: Folder, config: &str, prelude: &str, args: &[&str]) -> Init {
+        let path = folder.write("bookend.toml", config);
+        let mut unshare = unshare();
+        let script = format!("ip link set lo up\n{prelude}\nexec \"$0\" \"$@\"");
+        unshare.args(["--net", "sh", "-c", &script]).arg(bookend()).arg("-c").arg(path).args(args);
+        Init::start_first_process(folder, unshare)
+    }
+
+    /// Waits until it is bookend, and no longer what has become bookend.
+    fn start_first_process(folder: Folder, unshare: Command) -> Init {
         let mut init = Init::start(folder, unshare);
         wait_until("unshare has its child", || {
             init.pid = child_of(init.child.id()).unwrap_or(0);
@@ -231,6 +243,29 @@ impl Drop for Init {
             let _ = self.child.wait();
         }
     }
+}
+
+/// PID 1 of a PID namespace of its own, which ends with it.
+fn unshare() -> Command {
+    let mut unshare = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+    unshare
+}
+
+/// Does something in the network namespace of a process: the sockets it makes are that namespace's.
+pub(crate) fn in_network_of<T: Send>(pid: i32, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            let network = File::open(format!("/proc/{pid}/ns/net")).expect("the process is there");
+            // A thread of its own, which ends here: the test's other threads stay where they are.
+            nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).expect("setns(2), as root");
+            work()
+        });
+        inside.join().expect("the work inside does not panic")
+    })
 }
 
 /// Runs bookend to its end, not as PID 1.

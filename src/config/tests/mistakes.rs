@@ -44,7 +44,7 @@ fn a_mistake_shows_file_line_column_snippet_and_help() {
  6 | timeoutSecond = 5
    | ^^^^^^^^^^^^^
   = did you mean \"timeoutSeconds\"?
-  = accepted here: name, exec, sleep, timeoutSeconds, failurePolicy
+  = accepted here: name, exec, sleep, drain, timeoutSeconds, failurePolicy
 
 1 mistake"
     );
@@ -102,11 +102,11 @@ fn a_timeout_of_zero_is_refused_and_a_grace_period_of_zero_is_not() {
 fn exactly_one_kind_of_handler_stands_in_an_entry() {
     one(
         "[[lifecycle.preStop]]\nname = \"a\"",
-        "lifecycle.preStop[0]: no handler; exactly one of exec, sleep is needed",
+        "lifecycle.preStop[0]: no handler; exactly one of exec, sleep, drain is needed",
     );
     one(
         "[lifecycle.preStop]\nexec.command = [\"a\"]\nsleep.seconds = 1",
-        "lifecycle.preStop: 2 handlers in one entry (exec and sleep); exactly one of exec, sleep is accepted",
+        "lifecycle.preStop: 2 handlers in one entry (exec and sleep); exactly one of exec, sleep, drain is accepted",
     );
 }
 
@@ -275,7 +275,20 @@ fn a_file_far_too_large_is_refused_unread() {
 fn a_mistake_hidden_by_a_stronger_layer_is_still_told() {
     let mut sources = file("[lifecycle.preStop]\nname = \"a\"");
     sources.overrides = vec![option("lifecycle.preStop", "[]")];
-    assert_eq!(sentences(&sources), ["lifecycle.preStop: no handler; exactly one of exec, sleep is needed"]);
+    assert_eq!(sentences(&sources), ["lifecycle.preStop: no handler; exactly one of exec, sleep, drain is needed"]);
+}
+
+#[test]
+fn a_drain_cannot_end_before_it_may() {
+    one(
+        "lifecycle.preStop.drain = { minSeconds = 20 }",
+        "lifecycle.preStop.drain.maxSeconds: 15 is less than minSeconds, which is 20",
+    );
+    one(
+        "lifecycle.preStop.drain = { maxSeconds = 1 }",
+        "lifecycle.preStop.drain.maxSeconds: 1 is less than minSeconds, which is 3",
+    );
+    one("lifecycle.preStop.drain.ports = [0]", "lifecycle.preStop.drain.ports[0]: 0 is not a port (1-65535)");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::*;
 use crate::config::settings::{
     CommandFrom, FailurePolicy, HandlerKind, Id, LogFormat, Program, SignalScope, User, ValueSource,
 };
+use crate::drain::{Drain, Until};
 use crate::signal::Signal;
 
 #[test]
@@ -91,4 +92,25 @@ fn variables_keep_the_order_in_which_they_were_said_through_all_layers() {
     let plain = |name: &str, value: &str| (name.to_owned(), ValueSource::Plain(value.to_owned()));
     let file = ("V".to_owned(), ValueSource::File("/v".into()));
     assert_eq!(env, [plain("X", "1"), plain("Z", "2"), plain("W", "1"), plain("Y", "$(W)"), file]);
+}
+
+#[test]
+fn every_key_of_a_drain_reaches_the_settings() {
+    let settings = accept(&file(
+        "lifecycle.preStop.drain = { minSeconds = 1, quietSeconds = 0.5, maxSeconds = 9, fallbackSeconds = 4, \
+         toleratedConnections = 2, ports = [80, 443], until = \"NoConnections\" }",
+    ))
+    .settings;
+    let expected = Drain {
+        min: Duration::from_secs(1),
+        quiet: Duration::from_millis(500),
+        max: Duration::from_secs(9),
+        fallback: Some(Duration::from_secs(4)),
+        tolerated: 2,
+        ports: vec![80, 443],
+        until: Until::NoConnections,
+    };
+    assert_eq!(settings.lifecycle.pre_stop[0].kind, HandlerKind::Drain(expected));
+    let settings = accept(&file("lifecycle.preStop.drain = {}")).settings;
+    assert_eq!(settings.lifecycle.pre_stop[0].kind, HandlerKind::Drain(Drain::default()));
 }

@@ -1,0 +1,111 @@
+//! What the kernel knows of this network namespace's connections: the parsers are pure and total on bytes, and
+//! one file (`eye`) reads. Nothing here decides what a number means for a stop.
+//!
+//! | file        | source                          | tells                                                     |
+//! | ----------- | ------------------------------- | --------------------------------------------------------- |
+//! | `snmp`      | /proc/net/snmp                  | connections accepted and resets sent, by the whole namespace |
+//! | `sock_diag` | netlink (sock_diag(7))          | every connection of a port, with `tcp_info`               |
+//! | `proc_tcp`  | /proc/net/tcp, /proc/net/tcp6   | the same without `tcp_info`, where netlink is forbidden   |
+//! | `tcp_info`  | part of a sock_diag message     | whether a connection is busy                              |
+//! | `ports`     | /proc/PID/fd                    | the ports a process and its descendants listen on         |
+
+pub(crate) mod accepted;
+pub(crate) mod eye;
+pub(crate) mod ports;
+pub(crate) mod proc_tcp;
+pub(crate) mod snmp;
+pub(crate) mod sock_diag;
+pub(crate) mod tcp_info;
+
+/// State of a TCP socket as the kernel numbers it (include/net/tcp_states.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// A connection that both sides may use, accepted or still in the accept queue.
+    Established,
+    /// A handshake that is not over.
+    SynReceived,
+    /// The client has closed its side, and may still wait for an answer.
+    CloseWait,
+    /// Closed by us; the kernel may still be sending what is left.
+    Closing,
+    /// Waits for connections.
+    Listen,
+    /// Any other: nothing is owed to anybody.
+    Other,
+}
+
+impl State {
+    /// From the kernel's number.
+    pub(crate) fn from_number(number: u8) -> State {
+        match number {
+            1 => State::Established,
+            3 | 12 => State::SynReceived,
+            4 | 9 | 11 => State::Closing,
+            8 => State::CloseWait,
+            10 => State::Listen,
+            _ => State::Other,
+        }
+    }
+}
+
+/// One TCP socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Socket {
+    /// Its state.
+    pub(crate) state: State,
+    /// The local port.
+    pub(crate) port: u16,
+    /// Bytes the app has not read; for a listening socket the length of its accept queue.
+    pub(crate) unread: u32,
+    /// Bytes that are unsent or unacknowledged; nothing for a listening socket.
+    pub(crate) unsent: u32,
+    /// Its inode: the same that /proc/PID/fd shows; 0 for a connection that nobody has accepted yet.
+    pub(crate) inode: u64,
+    /// What the connection has done so far; only sock_diag tells.
+    pub(crate) info: Option<tcp_info::TcpInfo>,
+}
+
+impl Socket {
+    /// Whether somebody waits for something on this connection; `None`: the source does not tell.
+    pub(crate) fn is_busy(&self, tie: tcp_info::Tie) -> Option<bool> {
+        if self.unread > 0 || self.unsent > 0 {
+            return Some(true);
+        }
+        // Closed by us, and nothing is left to be sent: only the client's farewell is still to come.
+        if self.state == State::Closing {
+            return Some(false);
+        }
+        self.info.map(|info| info.is_busy(tie))
+    }
+}
+
+/// What the sockets of some ports look like at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Look {
+    /// Connections that wait to be accepted.
+    pub(crate) queue: u32,
+    /// Connections that both sides may use.
+    pub(crate) connections: u32,
+    /// Those on which somebody waits for something; `None`: the source does not tell.
+    pub(crate) busy: Option<u32>,
+}
+
+impl Look {
+    /// Adds the sockets up.
+    pub(crate) fn of<'a>(sockets: impl IntoIterator<Item = &'a Socket>, tie: tcp_info::Tie) -> Look {
+        let mut look = Look { busy: Some(0), ..Look::default() };
+        for socket in sockets {
+            match socket.state {
+                State::Listen => look.queue = look.queue.saturating_add(socket.unread),
+                State::SynReceived | State::Other => continue,
+                State::Established | State::CloseWait => look.connections += 1,
+                State::Closing => {}
+            }
+            if socket.state != State::Listen {
+                let busy = socket.is_busy(tie);
+                look.busy = look.busy.zip(busy).map(|(count, busy)| count + u32::from(busy));
+            }
+        }
+        look
+    }
+}

@@ -1,0 +1,183 @@
+//! The one that looks: counters from /proc/net/snmp, sockets by netlink or, where that is forbidden, from
+//! /proc/net/tcp{,6}. Never waits, and reads no more than a bound; what cannot be had is `None`, never a guess.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
+
+use super::snmp::{self, Counters};
+use super::sock_diag::{self, Family};
+use super::{Socket, accepted, proc_tcp};
+
+/// Where sockets are seen.
+#[derive(Debug)]
+enum Source {
+    Netlink(OwnedFd),
+    Proc,
+}
+
+/// Looks at this network namespace.
+#[derive(Debug)]
+pub(crate) struct Eye {
+    source: Source,
+}
+
+impl Eye {
+    /// Opens what there is. Cheap, and only done when a stop begins.
+    pub(crate) fn open() -> Eye {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let netlink = socket(AddressFamily::Netlink, SockType::Raw, flags, Some(SockProtocol::NetlinkSockDiag)).ok();
+        Eye { source: netlink.map_or(Source::Proc, Source::Netlink) }
+    }
+
+    /// The namespace's counters.
+    pub(crate) fn counters(&self) -> Option<Counters> {
+        snmp::parse(&read_bounded("/proc/net/snmp", SNMP_BYTES)?)
+    }
+
+    /// Connections that came into the namespace and were not for us.
+    pub(crate) fn arrivals(&self) -> Option<u64> {
+        // Ours first: a connection of ours that comes between the two is counted too much, never too little.
+        let ours = accepted::total();
+        self.counters().map(|counters| counters.passive_opens.saturating_sub(ours))
+    }
+
+    /// The sockets of these ports; of all ports if there are none. `None`: there is no way to see them here.
+    pub(crate) fn sockets(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
+        if let Source::Netlink(netlink) = &self.source {
+            match by_netlink(netlink, ports) {
+                Ok(sockets) => return Some(only(sockets, ports)),
+                // gVisor, a kernel without tcp_diag, a seccomp profile: it will not change.
+                Err(_) => self.source = Source::Proc,
+            }
+        }
+        let v4 = read_bounded("/proc/net/tcp", PROC_BYTES);
+        let v6 = read_bounded("/proc/net/tcp6", PROC_BYTES);
+        if v4.is_none() && v6.is_none() {
+            return None;
+        }
+        let sockets = [v4, v6].into_iter().flatten().flat_map(|text| proc_tcp::parse(&text).collect::<Vec<_>>());
+        Some(only(sockets.collect(), ports))
+    }
+}
+
+fn only(mut sockets: Vec<Socket>, ports: &[u16]) -> Vec<Socket> {
+    sockets.retain(|socket| ports.is_empty() || ports.contains(&socket.port));
+    sockets
+}
+
+/// Whether this is the node's own network: some settings of the network core exist in the first network
+/// namespace alone, because there is only one of what they set (net/core/sysctl_net_core.c). /proc/sys/net shows each
+/// process its own namespace's, so a container's mount does not hide it.
+pub(crate) fn is_host_network() -> bool {
+    Path::new("/proc/sys/net/core/netdev_budget").exists()
+}
+
+fn by_netlink(netlink: &OwnedFd, ports: &[u16]) -> Result<Vec<Socket>, Errno> {
+    let mut sockets = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        match dump(netlink, family, ports, &mut sockets) {
+            // A kernel built without IPv6 has no such list.
+            Err(Errno::ENOENT | Errno::EINVAL | Errno::EAFNOSUPPORT) if family == Family::V6 => {}
+            other => other?,
+        }
+    }
+    Ok(sockets)
+}
+
+fn dump(netlink: &OwnedFd, family: Family, ports: &[u16], sockets: &mut Vec<Socket>) -> Result<(), Errno> {
+    let fd = netlink.as_raw_fd();
+    send(fd, &sock_diag::request(family, ports), MsgFlags::empty())?;
+    let mut buffer = vec![0; NETLINK_BYTES];
+    loop {
+        // The kernel writes the next part of its answer while we read: it is there, or never will be.
+        let length = match recv(fd, &mut buffer, MsgFlags::MSG_DONTWAIT) {
+            Err(Errno::EINTR) => continue,
+            other => other?,
+        };
+        let part = sock_diag::parse(buffer.get(..length).unwrap_or_default());
+        sockets.extend(part.sockets);
+        match part.end {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(errno)) => return Err(Errno::from_raw(errno)),
+            None if length == 0 || sockets.len() > MOST_SOCKETS => return Err(Errno::EOVERFLOW),
+            None => {}
+        }
+    }
+}
+
+/// The file, if it is there and no longer than that: half of a list would look like a quiet one.
+fn read_bounded(path: &str, most: u64) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut file = File::open(path).ok()?.take(most);
+    file.read_to_end(&mut text).ok()?;
+    (u64::try_from(text.len()).ok()? < most).then_some(text)
+}
+
+const SNMP_BYTES: u64 = 64 * 1024;
+/// 50,000 sockets.
+const PROC_BYTES: u64 = 8 * 1024 * 1024;
+const MOST_SOCKETS: usize = 200_000;
+/// The kernel fills 32 KiB at a time, where the reader has room for it.
+const NETLINK_BYTES: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::net::tcp_info::Tie;
+    use crate::net::{Look, State};
+
+    /// A listener with a connection in its accept queue, and the client's end.
+    fn waiting(address: &str) -> Option<(TcpListener, TcpStream)> {
+        let listener = TcpListener::bind(address).ok()?;
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Some((listener, client))
+    }
+
+    #[test]
+    fn netlink_and_proc_see_the_same_accept_queue_over_ipv4_and_ipv6() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Some((listener, _client)) = waiting(address) else { continue };
+            let port = listener.local_addr().unwrap().port();
+            for mut eye in [Eye::open(), Eye { source: Source::Proc }] {
+                let seen = eye.sockets(&[port]).unwrap();
+                let look = Look::of(&seen, Tie::Owed);
+                assert_eq!((look.queue, look.connections), (1, 1), "{address} {eye:?} {seen:?}");
+                assert!(seen.iter().any(|socket| socket.state == State::Listen && socket.inode != 0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_makes_a_connection_busy_and_the_counter_counts_it() {
+        let eye = Eye::open();
+        let before = eye.counters().unwrap().passive_opens;
+        let (listener, mut client) = waiting("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (_server, _) = listener.accept().unwrap();
+        let mut eye = Eye::open();
+        assert_eq!(Look::of(&eye.sockets(&[port]).unwrap(), Tie::Owed).busy, Some(0), "silent");
+        std::io::Write::write_all(&mut client, b"GET").unwrap();
+        assert_eq!(Look::of(&eye.sockets(&[port]).unwrap(), Tie::Owed).busy, Some(1), "a request");
+        assert!(eye.counters().unwrap().passive_opens > before);
+    }
+
+    #[test]
+    fn many_ports_and_no_port_are_asked_for_alike() {
+        let (listener, _client) = waiting("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut eye = Eye::open();
+        let many: Vec<u16> = (1..=100).chain([port]).collect();
+        for ports in [vec![], many, vec![port, 1], vec![1, port]] {
+            let seen = eye.sockets(&ports).unwrap();
+            assert!(matches!(eye.source, Source::Netlink(_)), "the kernel refused the filter");
+            assert!(seen.iter().any(|socket| socket.port == port), "{ports:?}");
+        }
+    }
+}

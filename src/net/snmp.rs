@@ -1,0 +1,65 @@
+//! /proc/net/snmp: a line of names and a line of numbers for each protocol. The counters are the network
+//! namespace's. Total: any bytes give an answer.
+
+/// The counters of a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counters {
+    /// Connections that came in and finished their handshake.
+    pub(crate) passive_opens: u64,
+    /// Resets sent, for whatever reason.
+    pub(crate) resets_sent: u64,
+}
+
+/// Reads the TCP counters; `None` where they are not there.
+pub(crate) fn parse(text: &[u8]) -> Option<Counters> {
+    let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"Tcp:"));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let column = |wanted: &[u8]| {
+        let at = words(names).position(|name| name == wanted)?;
+        std::str::from_utf8(words(values).nth(at)?).ok()?.parse().ok()
+    };
+    Some(Counters { passive_opens: column(b"PassiveOpens")?, resets_sent: column(b"OutRsts").unwrap_or(0) })
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const REAL: &str = "\
+Ip: Forwarding DefaultTTL InReceives\n\
+Ip: 2 64 12\n\
+Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs OutSegs RetransSegs InErrs OutRsts InCsumErrors\n\
+Tcp: 1 200 120000 -1 143 77 3 4 12 2371 2229 0 0 9 0\n\
+Udp: InDatagrams NoPorts\n\
+Udp: 4 4\n";
+
+    #[test]
+    fn the_counters_are_found_by_name() {
+        assert_eq!(parse(REAL.as_bytes()), Some(Counters { passive_opens: 77, resets_sent: 9 }));
+    }
+
+    #[test]
+    fn what_gvisor_leaves_out_is_missing_and_no_zero() {
+        assert_eq!(parse(b""), None);
+        assert_eq!(parse(b"Tcp: RtoAlgorithm\nTcp: 1\n"), None);
+        assert_eq!(parse(b"Tcp: PassiveOpens\n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0..400usize) {
+            let _ = parse(&bytes);
+            let mut broken = REAL.as_bytes().to_vec();
+            let at = at.min(broken.len());
+            broken.splice(at..at, bytes);
+            let _ = parse(&broken);
+            let _ = parse(&broken[..at]);
+        }
+    }
+}

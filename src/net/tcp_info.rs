@@ -1,0 +1,126 @@
+//! `struct tcp_info` (include/uapi/linux/tcp.h), as far as it tells whether a connection is busy. The struct has
+//! grown with the kernel; what an older one does not have is absent here. Total on bytes.
+
+use std::time::Duration;
+
+/// What a connection has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TcpInfo {
+    /// Segments sent and not acknowledged.
+    pub(crate) unacknowledged: u32,
+    /// Since the last byte we sent; since the handshake, if there was none.
+    pub(crate) since_sent: Duration,
+    /// Since the last byte we received; since the handshake, if there was none.
+    pub(crate) since_received: Duration,
+    /// Bytes received in all; `None` on kernels before 4.1.
+    pub(crate) bytes_received: Option<u64>,
+    /// Bytes in the send queue that were never sent; `None` on kernels before 4.6.
+    pub(crate) not_sent: Option<u32>,
+}
+
+/// What it means when the last byte in and the last byte out came within one tick of the kernel's clock (1 to 10 ms):
+/// the answer to that request, or the next request right after an answer?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tie {
+    /// An answer: right for almost every connection that lies idle.
+    Answered,
+    /// A request: never wrong where being wrong costs one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for a second signal, which must not cut a request"))]
+    Owed,
+}
+
+impl TcpInfo {
+    /// Reads the struct; `None` if even the oldest part is cut.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<TcpInfo> {
+        let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?));
+        let long = |at: usize| Some(u64::from_ne_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?));
+        Some(TcpInfo {
+            unacknowledged: word(UNACKED)?,
+            since_sent: Duration::from_millis(word(LAST_DATA_SENT)?.into()),
+            since_received: Duration::from_millis(word(LAST_DATA_RECV)?.into()),
+            bytes_received: long(BYTES_RECEIVED),
+            not_sent: word(NOTSENT_BYTES),
+        })
+    }
+
+    /// Whether somebody waits for something on this connection: it owes an answer, has unsent or unacknowledged
+    /// data, or moved a byte a moment ago. A connection on which no byte ever came is never busy.
+    pub(crate) fn is_busy(&self, tie: Tie) -> bool {
+        if self.bytes_received == Some(0) && self.not_sent.unwrap_or(0) == 0 && self.unacknowledged == 0 {
+            // Opened and silent, or freshly opened: the accept queue and the counter look after the fresh ones.
+            return false;
+        }
+        let owes = match tie {
+            Tie::Answered => self.since_received < self.since_sent,
+            Tie::Owed => self.since_received <= self.since_sent,
+        };
+        let moved = self.since_received.min(self.since_sent) < A_MOMENT;
+        owes || moved || self.unacknowledged > 0 || self.not_sent.unwrap_or(0) > 0
+    }
+}
+
+/// Longer than the pauses of a limited rate (nginx' limit_rate sends once a second).
+const A_MOMENT: Duration = Duration::from_secs(2);
+const UNACKED: usize = 24;
+const LAST_DATA_SENT: usize = 44;
+const LAST_DATA_RECV: usize = 52;
+const BYTES_RECEIVED: usize = 128;
+const NOTSENT_BYTES: usize = 144;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn info(since_received: u64, since_sent: u64) -> TcpInfo {
+        TcpInfo {
+            unacknowledged: 0,
+            since_sent: Duration::from_millis(since_sent),
+            since_received: Duration::from_millis(since_received),
+            bytes_received: Some(100),
+            not_sent: Some(0),
+        }
+    }
+
+    #[test]
+    fn a_request_without_its_answer_is_busy_however_old() {
+        assert!(info(60_000, 90_000).is_busy(Tie::Answered));
+    }
+
+    #[test]
+    fn an_idle_keep_alive_connection_is_not_busy_after_a_moment() {
+        assert!(!info(5_010, 5_000).is_busy(Tie::Owed));
+        assert!(info(1_010, 1_000).is_busy(Tie::Answered));
+    }
+
+    #[test]
+    fn within_one_tick_the_caller_says_which_mistake_is_the_cheaper_one() {
+        assert!(!info(5_000, 5_000).is_busy(Tie::Answered));
+        assert!(info(5_000, 5_000).is_busy(Tie::Owed));
+    }
+
+    #[test]
+    fn a_silent_connection_is_never_busy() {
+        assert!(!TcpInfo { bytes_received: Some(0), ..info(3, 3) }.is_busy(Tie::Owed));
+        assert!(TcpInfo { bytes_received: None, ..info(3_000, 3_000) }.is_busy(Tie::Owed));
+    }
+
+    #[test]
+    fn data_on_its_way_is_busy() {
+        assert!(TcpInfo { unacknowledged: 1, ..info(9_000, 8_000) }.is_busy(Tie::Answered));
+        assert!(TcpInfo { not_sent: Some(1), ..info(9_000, 8_000) }.is_busy(Tie::Answered));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let parsed = TcpInfo::parse(&bytes);
+            assert_eq!(parsed.is_some(), bytes.len() >= 56);
+            if let Some(info) = parsed {
+                // Whoever is busy in the cheap reading is busy in the careful one.
+                assert!(!info.is_busy(Tie::Answered) || info.is_busy(Tie::Owed));
+            }
+        }
+    }
+}
