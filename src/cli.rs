@@ -2,10 +2,16 @@
 
 mod check;
 mod copy;
+mod events;
 mod generated;
+mod hook;
+mod orders;
 mod outcome;
+mod peer;
+mod probe;
 mod run;
 mod sleep;
+mod status;
 
 use std::ffi::OsString;
 
@@ -29,6 +35,12 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let done = match command {
         Command::Run(run) => return run::run_container(run, inherited),
         Command::Check(verb) => verb.run(),
+        Command::Hook(verb) => verb.run(),
+        Command::Probe(verb) => verb.run(),
+        Command::Status(verb) => verb.run(),
+        Command::Events(verb) => verb.run(),
+        Command::Stop(verb) => verb.run(),
+        Command::Signal(verb) => verb.run(),
         Command::Sleep(verb) => verb.run(),
         Command::Copy(verb) => verb.run(),
         Command::Completions(verb) => verb.run(),
@@ -63,6 +75,18 @@ enum Command {
     Run(run::Run),
     /// Validate the configuration and show what is in effect
     Check(check::Check),
+    /// Run the handlers of a hook, as an exec hook in an image without a shell
+    Hook(hook::Hook),
+    /// Say whether all is well, as an exec probe or a HEALTHCHECK
+    Probe(probe::Probe),
+    /// Show what the running bookend does
+    Status(status::Status),
+    /// Show what has happened, and follow what happens
+    Events(events::Events),
+    /// Begin a stop, as a stop signal does
+    Stop(orders::Stop),
+    /// Send a signal to the application
+    Signal(orders::SendSignal),
     /// Wait for so many seconds, in images that have no sleep(1)
     Sleep(sleep::Sleep),
     /// Put this very binary there, in images that have no cp(1)
@@ -74,8 +98,11 @@ enum Command {
 }
 
 /// Says what was meant. The two forms a container's ENTRYPOINT has, `-- COMMAND` and `COMMAND`, are read
-/// without clap, whose tables cost more time than starting the application does.
+/// without clap, whose tables cost more time than starting the application does; so is a Pod spec's exec probe.
 fn parse(args: Vec<OsString>) -> Result<Command, Said> {
+    if let Some(probe) = probe::Probe::of_plain(&args) {
+        return Ok(Command::Probe(probe));
+    }
     match args.get(1).and_then(|first| first.to_str()) {
         Some("--") => Ok(Command::Run(run::Run { config: Vec::new(), command: args.into_iter().skip(2).collect() })),
         Some(first) if first.starts_with('-') || first.is_empty() || SUBCOMMANDS.contains(&first) => parse_all(args),
@@ -90,7 +117,21 @@ fn parse_all(args: Vec<OsString>) -> Result<Command, Said> {
 }
 
 /// Words that are ours when they come first; a test holds them to what clap knows.
-const SUBCOMMANDS: &[&str] = &["run", "check", "sleep", "copy", "completions", "man", "help"];
+const SUBCOMMANDS: &[&str] = &[
+    "run",
+    "check",
+    "hook",
+    "probe",
+    "status",
+    "events",
+    "stop",
+    "signal",
+    "sleep",
+    "copy",
+    "completions",
+    "man",
+    "help",
+];
 
 /// Help, the version, or a usage error.
 struct Said(clap::Error);

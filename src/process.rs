@@ -20,7 +20,9 @@ pub(crate) mod spawn;
 mod sys;
 pub(crate) mod user;
 
-pub(crate) use sys::{become_subreaper, duplicate_above, executed_path, is_first_process, write_without_waiting};
+pub(crate) use sys::{
+    become_subreaper, duplicate_above, executed_path, is_first_process, terminal_width, write_without_waiting,
+};
 
 /// A process id of ours: positive, and meaningful only as long as the reaper has not reaped it.
 pub(crate) type Pid = nix::unistd::Pid;

@@ -213,6 +213,16 @@ pub(super) fn environ() -> *const *const libc::c_char {
     unsafe { environ }
 }
 
+/// How many columns the terminal on stdout has: tty_ioctl(4), TIOCGWINSZ.
+pub(crate) fn terminal_width() -> Option<u16> {
+    let mut size = MaybeUninit::<libc::winsize>::zeroed();
+    // SAFETY: the kernel writes a winsize, and the memory is of that type.
+    let result = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, size.as_mut_ptr()) };
+    // SAFETY: zeroed, or written by the kernel.
+    let columns = unsafe { size.assume_init() }.ws_col;
+    (result == 0 && columns > 0).then_some(columns)
+}
+
 /// The path that execve(2) was given for this program: getauxval(3), AT_EXECFN.
 pub(crate) fn executed_path() -> Option<PathBuf> {
     // SAFETY: a plain number; 0 says that the kernel passed none.

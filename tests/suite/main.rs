@@ -7,6 +7,7 @@ mod support;
 
 mod aarch64;
 mod bad_input;
+mod client;
 mod copy;
 mod drain;
 mod exit_codes;

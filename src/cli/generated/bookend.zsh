@@ -47,6 +47,57 @@ _arguments "${_arguments_options[@]}" : \
 '*::files -- Configuration files; where several set the same key, the last one wins:_files' \
 && ret=0
 ;;
+(hook)
+_arguments "${_arguments_options[@]}" : \
+'--timeoutSeconds=[How long to wait for the answer \[default\: as long as the handlers take\]]:SECONDS:_default' \
+'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'-h[Print help]' \
+'--help[Print help]' \
+':hook -- Which handlers are to run; the answer comes when they are done:(postStart preStop)' \
+&& ret=0
+;;
+(probe)
+_arguments "${_arguments_options[@]}" : \
+'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'-h[Print help]' \
+'--help[Print help]' \
+':probe -- Which probe:(startup readiness liveness)' \
+&& ret=0
+;;
+(status)
+_arguments "${_arguments_options[@]}" : \
+'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--json[As JSON, for programs]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(events)
+_arguments "${_arguments_options[@]}" : \
+'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'-f[Go on until the container ends]' \
+'--follow[Go on until the container ends]' \
+'--json[One JSON object a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(stop)
+_arguments "${_arguments_options[@]}" : \
+'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--wait[Tell what happens until the container has ended]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(signal)
+_arguments "${_arguments_options[@]}" : \
+'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'-h[Print help]' \
+'--help[Print help]' \
+':signal -- SIGHUP, HUP or 1; the application gets it as if bookend had received it:_default' \
+&& ret=0
+;;
 (sleep)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
@@ -94,6 +145,30 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(hook)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(probe)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(status)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(events)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(stop)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(signal)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (sleep)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -128,6 +203,12 @@ _bookend_commands() {
     local commands; commands=(
 'run:Run the container'\''s application (the default)' \
 'check:Validate the configuration and show what is in effect' \
+'hook:Run the handlers of a hook, as an exec hook in an image without a shell' \
+'probe:Say whether all is well, as an exec probe or a HEALTHCHECK' \
+'status:Show what the running bookend does' \
+'events:Show what has happened, and follow what happens' \
+'stop:Begin a stop, as a stop signal does' \
+'signal:Send a signal to the application' \
 'sleep:Wait for so many seconds, in images that have no sleep(1)' \
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
@@ -151,11 +232,22 @@ _bookend__subcmd__copy_commands() {
     local commands; commands=()
     _describe -t commands 'bookend copy commands' commands "$@"
 }
+(( $+functions[_bookend__subcmd__events_commands] )) ||
+_bookend__subcmd__events_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend events commands' commands "$@"
+}
 (( $+functions[_bookend__subcmd__help_commands] )) ||
 _bookend__subcmd__help_commands() {
     local commands; commands=(
 'run:Run the container'\''s application (the default)' \
 'check:Validate the configuration and show what is in effect' \
+'hook:Run the handlers of a hook, as an exec hook in an image without a shell' \
+'probe:Say whether all is well, as an exec probe or a HEALTHCHECK' \
+'status:Show what the running bookend does' \
+'events:Show what has happened, and follow what happens' \
+'stop:Begin a stop, as a stop signal does' \
+'signal:Send a signal to the application' \
 'sleep:Wait for so many seconds, in images that have no sleep(1)' \
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
@@ -179,40 +271,95 @@ _bookend__subcmd__help__subcmd__copy_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help copy commands' commands "$@"
 }
+(( $+functions[_bookend__subcmd__help__subcmd__events_commands] )) ||
+_bookend__subcmd__help__subcmd__events_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help events commands' commands "$@"
+}
 (( $+functions[_bookend__subcmd__help__subcmd__help_commands] )) ||
 _bookend__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help help commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__hook_commands] )) ||
+_bookend__subcmd__help__subcmd__hook_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help hook commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__help__subcmd__man_commands] )) ||
 _bookend__subcmd__help__subcmd__man_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help man commands' commands "$@"
 }
+(( $+functions[_bookend__subcmd__help__subcmd__probe_commands] )) ||
+_bookend__subcmd__help__subcmd__probe_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help probe commands' commands "$@"
+}
 (( $+functions[_bookend__subcmd__help__subcmd__run_commands] )) ||
 _bookend__subcmd__help__subcmd__run_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help run commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__signal_commands] )) ||
+_bookend__subcmd__help__subcmd__signal_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help signal commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__help__subcmd__sleep_commands] )) ||
 _bookend__subcmd__help__subcmd__sleep_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help sleep commands' commands "$@"
 }
+(( $+functions[_bookend__subcmd__help__subcmd__status_commands] )) ||
+_bookend__subcmd__help__subcmd__status_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help status commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__stop_commands] )) ||
+_bookend__subcmd__help__subcmd__stop_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help stop commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__hook_commands] )) ||
+_bookend__subcmd__hook_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend hook commands' commands "$@"
+}
 (( $+functions[_bookend__subcmd__man_commands] )) ||
 _bookend__subcmd__man_commands() {
     local commands; commands=()
     _describe -t commands 'bookend man commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__probe_commands] )) ||
+_bookend__subcmd__probe_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend probe commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__run_commands] )) ||
 _bookend__subcmd__run_commands() {
     local commands; commands=()
     _describe -t commands 'bookend run commands' commands "$@"
 }
+(( $+functions[_bookend__subcmd__signal_commands] )) ||
+_bookend__subcmd__signal_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend signal commands' commands "$@"
+}
 (( $+functions[_bookend__subcmd__sleep_commands] )) ||
 _bookend__subcmd__sleep_commands() {
     local commands; commands=()
     _describe -t commands 'bookend sleep commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__status_commands] )) ||
+_bookend__subcmd__status_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend status commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__stop_commands] )) ||
+_bookend__subcmd__stop_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend stop commands' commands "$@"
 }
 
 if [ "$funcstack[1]" = "_bookend" ]; then

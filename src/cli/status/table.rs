@@ -1,0 +1,235 @@
+//! The table of `bookend status`. Pure: a view and a terminal in, text out.
+//!
+//! ```text
+//! bookend   0.1.0, up 2 h 3 min
+//! phase     Stopping by SIGTERM, 2.1 s of 30 s
+//! clients   served, no new ones
+//! app       pid 7
+//!
+//! handler          result           took
+//! postStart greet  Succeeded     0.004 s  exit code 0
+//!
+//! stop
+//! preStop pause    ━━━━━━━━━━━━━━━           2.001 s  slept 2.000 s
+//! SIGQUIT sent to the app         ╵         +2.002 s
+//! ```
+
+use super::terminal::{Colour, Terminal};
+use super::view::{HandlerRun, View, clean};
+
+/// Draws it.
+pub(super) fn draw(view: &View, terminal: Terminal) -> String {
+    let mut text = head(view, terminal);
+    if !view.handlers.is_empty() {
+        text.push('\n');
+        text.push_str(&handlers(view, terminal));
+    }
+    if !view.timeline.is_empty() {
+        text.push('\n');
+        text.push_str(&timeline(view, terminal));
+    }
+    // Columns are padded; what nobody sees is not sent.
+    text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
+fn head(view: &View, terminal: Terminal) -> String {
+    let mut rows: Vec<(&str, Colour, String)> = Vec::new();
+    let ours = env!("CARGO_PKG_VERSION");
+    let asked_by = if view.version == ours { String::new() } else { format!(" (asked by {ours})") };
+    let up = view.uptime_seconds.map(|seconds| format!(", up {}", span(seconds))).unwrap_or_default();
+    rows.push(("bookend", Colour::Strong, format!("{}{asked_by}{up}", clean(&view.version))));
+    rows.push(("phase", phase_colour(view), phase(view)));
+    let (colour, clients) = match (view.ready, view.serving) {
+        (true, _) => (Colour::Good, "served"),
+        (false, true) => (Colour::Busy, "served, no new ones"),
+        (false, false) => (Colour::Bad, "not served"),
+    };
+    rows.push(("clients", colour, clients.to_owned()));
+    rows.push(match (&view.app.pid, &view.app.ended) {
+        (Some(pid), _) => ("app", Colour::Plain, format!("pid {pid}")),
+        (None, Some(ended)) => ("app", Colour::Plain, clean(ended)),
+        (None, None) => ("app", Colour::Plain, "not started".to_owned()),
+    });
+    if view.orphans_reaped > 0 {
+        rows.push(("orphans", Colour::Plain, format!("{} reaped", view.orphans_reaped)));
+    }
+    rows.into_iter()
+        .map(|(name, colour, what)| {
+            let what = terminal.paint(colour, &terminal.cut(&what, 10));
+            format!("{}{what}\n", terminal.paint(Colour::Quiet, &format!("{name:<10}")))
+        })
+        .collect()
+}
+
+fn phase(view: &View) -> String {
+    let mut text = clean(&view.phase);
+    if view.phase == "Running" && !view.started {
+        text.push_str(", postStart not over");
+    }
+    if let Some(by) = &view.stopped_by {
+        text.push_str(&format!(" by {}", clean(by)));
+    }
+    if let (Some(now), Some(began)) = (view.uptime_seconds, view.stop_began_seconds) {
+        text.push_str(&format!(", {:.1} s", (now - began).max(0.0)));
+        if let Some(grace) = view.termination_grace_period_seconds {
+            text.push_str(&format!(" of {grace} s"));
+        }
+    }
+    text
+}
+
+fn phase_colour(view: &View) -> Colour {
+    match view.phase.as_str() {
+        "Running" if view.started => Colour::Good,
+        "Finishing" => Colour::Bad,
+        _ => Colour::Busy,
+    }
+}
+
+fn handlers(view: &View, terminal: Terminal) -> String {
+    let names = column("handler", view.handlers.iter().map(HandlerRun::label));
+    let results = column("result", view.handlers.iter().map(|run| clean(&run.result)));
+    let header = format!("{:<names$}  {:<results$}  {:>10}", "handler", "result", "took");
+    let mut text = format!("{}\n", terminal.paint(Colour::Quiet, &header));
+    for run in &view.handlers {
+        let colour = if run.result == "Succeeded" { Colour::Good } else { Colour::Bad };
+        let result = terminal.paint(colour, &format!("{:<results$}", clean(&run.result)));
+        let took = run.ended_seconds() - run.started_seconds();
+        let detail = terminal.cut(&clean(&run.detail), names + results + 16);
+        text.push_str(&format!("{:<names$}  {result}  {took:>8.3} s  {detail}\n", run.label()));
+        if run.result != "Succeeded" {
+            for line in &run.output {
+                let line = terminal.cut(&format!("  | {}", clean(line)), 0);
+                text.push_str(&format!("{}\n", terminal.paint(Colour::Quiet, &line)));
+            }
+        }
+    }
+    text
+}
+
+/// The stop: what took time as bars below one another, what was done in a moment as a mark.
+fn timeline(view: &View, terminal: Terminal) -> String {
+    let mut text = format!("{}\n", terminal.paint(Colour::Quiet, "stop"));
+    let began = view.stop_began_seconds;
+    let end = view.timeline.last().map_or(0.0, |row| row.at_seconds);
+    let end = match (view.uptime_seconds, began, view.app.ended.is_some()) {
+        (Some(now), Some(began), false) => end.max(now - began),
+        _ => end,
+    };
+    let rows = view.timeline.iter().map(|row| {
+        // `preStop pause took 2.001 s: slept 2.000 s` is a run that is over.
+        let run = view.handlers.iter().find(|run| row.text.starts_with(&format!("{} took ", run.label())));
+        match (run, began) {
+            (Some(run), Some(began)) => (run.label(), run.started_seconds() - began, row.at_seconds, true),
+            _ => (clean(&row.text), row.at_seconds, row.at_seconds, false),
+        }
+    });
+    let rows: Vec<_> = rows.collect();
+    let Some(width) = terminal.width else {
+        return rows
+            .iter()
+            .zip(&view.timeline)
+            .fold(text, |text, (_, row)| format!("{text}{:>+9.3} s  {}\n", row.at_seconds, clean(&row.text)));
+    };
+    let names = column("", rows.iter().map(|(name, ..)| name.clone())).min(width * 2 / 5);
+    let room = width.saturating_sub(names + 2 + 13).clamp(8, 60);
+    for (name, from, to, is_run) in rows {
+        let (left, right) = (place(from, end, room), place(to, end, room));
+        let bar = match is_run {
+            true => "━".repeat((right - left).max(1)),
+            false => "╵".to_owned(),
+        };
+        let bar: String = format!("{}{bar}", " ".repeat(left.min(room - 1)));
+        let when = match is_run {
+            true => format!("{:>9.3} s", to - from),
+            false => format!("{:>+9.3} s", to),
+        };
+        let name: String = Terminal { width: Some(names), ..terminal }.cut(&name, 0);
+        let colour = if is_run { Colour::Busy } else { Colour::Plain };
+        text.push_str(&format!("{name:<names$}  {}{when}\n", terminal.paint(colour, &format!("{bar:<room$}"))));
+    }
+    text
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the room's columns")]
+fn place(at: f64, end: f64, room: usize) -> usize {
+    let room = u16::try_from(room).unwrap_or(u16::MAX);
+    if end <= 0.0 { 0 } else { (at / end * f64::from(room)).round().clamp(0.0, f64::from(room)) as usize }
+}
+
+fn column(header: &str, texts: impl Iterator<Item = String>) -> usize {
+    texts.map(|text| text.chars().count()).chain([header.chars().count()]).max().unwrap_or(0)
+}
+
+/// `3.2 s`, `4 min 5 s`, `2 h 3 min`, `3 d 4 h`.
+fn span(seconds: f64) -> String {
+    let whole = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        3600..86400 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+        _ => format!("{} d {} h", whole / 86400, whole % 86400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STOPPING: &str = r#"{
+        "version": "0.1.0", "phase": "Stopping", "started": true, "ready": false, "serving": true,
+        "uptimeSeconds": 14.0, "stopBeganSeconds": 10.0, "terminationGracePeriodSeconds": 30.0,
+        "app": { "pid": 7 }, "stoppedBy": "SIGTERM", "orphansReaped": 0,
+        "handlers": [
+            { "hook": "postStart", "name": "greet", "startedMs": 3, "tookMs": 4, "result": "Failed", "detail": "exit code 3", "output": ["a\u001b[2Jb"] },
+            { "hook": "preStop", "name": "pause", "startedMs": 10000, "tookMs": 2000, "result": "Succeeded", "detail": "slept 2.000 s" }
+        ],
+        "timeline": [
+            { "atSeconds": 0.0, "text": "stop begun by SIGTERM" },
+            { "atSeconds": 2.0, "text": "preStop pause took 2.000 s: slept 2.000 s" },
+            { "atSeconds": 2.0, "text": "SIGQUIT sent to the app" }
+        ]
+    }"#;
+
+    fn drawn(json: &str, width: Option<usize>, colour: bool) -> String {
+        draw(&View::read(json).unwrap(), Terminal { width, colour })
+    }
+
+    #[test]
+    fn a_stop_is_drawn_as_bars_on_a_terminal() {
+        let text = drawn(STOPPING, Some(80), false);
+        assert!(text.contains("phase     Stopping by SIGTERM, 4.0 s of 30 s\n"), "{text}");
+        let bar = |name: &str| text.lines().rfind(|line| line.starts_with(name)).unwrap().to_owned();
+        assert_eq!(bar("preStop pause   ").matches('━').count(), 21, "half of the time: {text}");
+        assert!(bar("SIGQUIT sent").contains('╵'));
+        assert!(!text.contains('\u{1b}'), "neither ours nor a handler's: {text}");
+        assert!(drawn(STOPPING, Some(80), true).contains("\u{1b}[33m"));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for width in [40, 60, 80, 200] {
+            let text = drawn(STOPPING, Some(width), false);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_there_are_words_alone() {
+        let text = drawn(STOPPING, None, false);
+        assert!(text.contains("   +2.000 s  preStop pause took 2.000 s: slept 2.000 s\n"), "{text}");
+        assert!(!text.contains('━'));
+    }
+
+    #[test]
+    fn an_answer_of_another_version_is_shown_as_far_as_it_goes() {
+        let text = drawn("{ \"version\": \"9.0.0\", \"phase\": \"Dreaming\", \"new\": {} }", None, false);
+        assert!(text.contains("9.0.0 (asked by") && text.contains("Dreaming"), "{text}");
+        assert!(View::read("<html>").is_err());
+    }
+
+    #[test]
+    fn a_span_is_told_in_two_units() {
+        assert_eq!([0.04, 65.0, 7380.0, 100_000.0].map(span), ["0.0 s", "1 min 5 s", "2 h 3 min", "1 d 3 h"]);
+    }
+}

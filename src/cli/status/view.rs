@@ -1,0 +1,136 @@
+//! `/status` as a reader needs it. Every field may be missing: the bookend that answers may be older or newer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::outcome::Failure;
+
+/// What `/status` says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct View {
+    pub(super) version: String,
+    pub(super) phase: String,
+    pub(super) started: bool,
+    pub(super) ready: bool,
+    pub(super) serving: bool,
+    pub(super) uptime_seconds: Option<f64>,
+    pub(super) app: App,
+    pub(super) stopped_by: Option<String>,
+    /// When the stop began, in seconds since bookend did.
+    pub(super) stop_began_seconds: Option<f64>,
+    pub(super) termination_grace_period_seconds: Option<f64>,
+    pub(super) orphans_reaped: u64,
+    pub(crate) handlers: Vec<HandlerRun>,
+    pub(super) timeline: Vec<Row>,
+}
+
+/// The main process.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct App {
+    pub(super) pid: Option<i32>,
+    pub(super) ended: Option<String>,
+}
+
+/// A handler run that is over.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct HandlerRun {
+    pub(crate) hook: String,
+    pub(crate) name: String,
+    pub(super) trigger: String,
+    pub(super) started_ms: u64,
+    pub(super) took_ms: u64,
+    pub(super) result: String,
+    pub(super) detail: String,
+    pub(super) output: Vec<String>,
+}
+
+/// Something that happened in a stop.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "Said")]
+pub(super) struct Row {
+    /// Since the stop began.
+    pub(super) at_seconds: f64,
+    pub(super) text: String,
+}
+
+/// A row as 0.1.0 began to say it, `+2.002 s  SIGTERM sent to the app`, and as an object.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Said {
+    Line(String),
+    #[serde(rename_all = "camelCase")]
+    Row {
+        at_seconds: f64,
+        text: String,
+    },
+}
+
+impl From<Said> for Row {
+    fn from(said: Said) -> Row {
+        match said {
+            Said::Row { at_seconds, text } => Row { at_seconds, text },
+            Said::Line(line) => {
+                let (at, text) = line.split_once(" s  ").unwrap_or(("", &line));
+                Row { at_seconds: at.parse().unwrap_or_default(), text: text.to_owned() }
+            }
+        }
+    }
+}
+
+impl View {
+    /// Reads what bookend answered.
+    pub(crate) fn read(json: &str) -> Result<View, Failure> {
+        serde_json::from_str(json).map_err(|error| {
+            let version = env!("CARGO_PKG_VERSION");
+            Failure::no(format!("bookend: the answer is no status that bookend {version} can read: {error}\n"))
+        })
+    }
+}
+
+impl HandlerRun {
+    /// `preStop drain`; the list alone where the name begins with it: `preStop[0]`.
+    pub(super) fn label(&self) -> String {
+        clean(&match self.name.starts_with(&self.hook) {
+            true => self.name.clone(),
+            false => format!("{} {}", self.hook, self.name),
+        })
+    }
+
+    /// The run in a line, and its last lines of output.
+    pub(crate) fn story(&self) -> String {
+        let failed = if self.result == "Succeeded" { String::new() } else { format!(" {}:", clean(&self.result)) };
+        let took = millis(self.took_ms);
+        let lines = self.output.iter().map(|line| format!("  | {}\n", clean(line))).collect::<String>();
+        format!("{} took {took:.3} s:{failed} {}\n{lines}", self.label(), clean(&self.detail))
+    }
+
+    /// The run as `/events` would have told it.
+    pub(crate) fn as_event(&self) -> serde_json::Value {
+        let mut event = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = event.as_object_mut() {
+            fields.insert("event".to_owned(), "handlerEnded".into());
+            fields.insert("atSeconds".to_owned(), self.ended_seconds().into());
+        }
+        event
+    }
+
+    /// When it was over, in seconds since bookend began.
+    pub(crate) fn ended_seconds(&self) -> f64 {
+        millis(self.started_ms.saturating_add(self.took_ms))
+    }
+
+    pub(super) fn started_seconds(&self) -> f64 {
+        millis(self.started_ms)
+    }
+}
+
+fn millis(count: u64) -> f64 {
+    std::time::Duration::from_millis(count).as_secs_f64()
+}
+
+/// Text of a handler or of another program: nothing in it moves the cursor or changes the terminal.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}

@@ -1,0 +1,218 @@
+//! The command line as a client of the running bookend: exec hooks and probes of images without a shell, and a
+//! person with a terminal.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::{Finished, Folder, Init, PATIENCE, bookend, run, wait_until};
+
+/// An app that takes a moment to end, in a folder of its own.
+fn serving(config: &str) -> Init {
+    let app =
+        ["--", "sh", "-c", "trap 'sleep 0.2; exit 4' TERM; trap 'echo hup' HUP; echo up; while :; do sleep 0.02; done"];
+    let init = Init::configured(config, &app);
+    init.wait_for_out("up");
+    wait_until("the socket answers", || ask(&init, &["probe", "liveness"]).code() == 0);
+    init
+}
+
+fn command(socket: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(bookend());
+    command.args(args).env("BOOKEND_SOCKET", socket);
+    command
+}
+
+fn ask(init: &Init, args: &[&str]) -> Finished {
+    Init::start(Folder::new(), command(&init.folder.path("bookend.sock"), args)).finish()
+}
+
+#[test]
+fn an_exec_hook_waits_for_its_handlers_and_prints_what_they_said() {
+    let config = "lifecycle.preStop = { name = \"flush\", exec.command = [\"sh\", \"-c\", \"sleep 0.2; echo all is flushed\"] }\n\
+        lifecycle.postStart.exec.command = [\"echo\", \"not this one\"]";
+    let mut init = serving(config);
+    let finished = ask(&init, &["hook", "preStop"]);
+    assert_eq!(finished.code(), 0, "{finished:?}");
+    assert!(finished.out.starts_with("preStop done\npreStop flush took 0.2"), "{finished:?}");
+    assert!(finished.out.contains("  | all is flushed\n") && !finished.out.contains("not this one"), "{finished:?}");
+    assert!(init.is_running(), "the stop signal follows from the kubelet");
+    assert_eq!(ask(&init, &["hook", "postStart"]).code(), 0, "its handlers are done long since");
+    init.signal(15);
+    assert_eq!(init.end().code(), 4);
+    assert_eq!(init.log().matches("all is flushed").count(), 1, "once a stop: {}", init.log());
+}
+
+#[test]
+fn a_failed_exec_hook_says_what_failed_and_exits_1() {
+    let init = serving(
+        "lifecycle.preStop = { name = \"flush\", exec.command = [\"sh\", \"-c\", \"echo disk gone; exit 3\"] }",
+    );
+    let finished = ask(&init, &["hook", "preStop"]);
+    assert_eq!(finished.code(), 1, "{finished:?}");
+    for words in ["preStop failed", "Failed: exit code 3", "  | disk gone"] {
+        assert!(finished.log.contains(words), "{words}: {finished:?}");
+    }
+}
+
+#[test]
+fn an_exec_hook_that_comes_before_bookend_waits_for_it() {
+    let folder = Folder::new();
+    let socket = folder.path("bookend.sock");
+    // A kubelet's postStart can come before main() of the container's process has begun.
+    let early = std::thread::spawn({
+        let command = command(&socket, &["hook", "postStart"]);
+        move || Init::start(Folder::new(), command).finish()
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    let config = "lifecycle.postStart.exec.command = [\"sh\", \"-c\", \"sleep 0.2; echo greeted\"]";
+    let _init = Init::configured_in(folder, config, &["--", "sleep", "1000"]);
+    let finished = early.join().unwrap();
+    assert_eq!(finished.code(), 0, "{finished:?}");
+    assert!(finished.out.contains("  | greeted\n"), "{finished:?}");
+}
+
+#[test]
+fn without_a_bookend_every_verb_says_so_in_bounded_time_and_exits_1() {
+    let folder = Folder::new();
+    let began = Instant::now();
+    let hook = ["hook", "preStop", "--timeoutSeconds", "0.3"];
+    let verbs: [&[&str]; 6] =
+        [&hook, &["probe", "readiness"], &["status"], &["events", "--follow"], &["stop", "--wait"], &["signal", "HUP"]];
+    for args in verbs {
+        let finished = Init::start(Folder::new(), command(&folder.path("none.sock"), args)).finish();
+        assert_eq!(finished.code(), 1, "{args:?}: {finished:?}");
+        assert!(finished.log.contains("no bookend answers at /"), "{args:?}: {finished:?}");
+        assert!(finished.log.contains("none.sock"), "{args:?}: {finished:?}");
+    }
+    assert!(began.elapsed() < PATIENCE / 2);
+    // The option names it as well, and wins.
+    let path = folder.path("other.sock");
+    let finished = run(&["probe", "liveness", "--socket", path.to_str().unwrap()]);
+    assert!(finished.code() == 1 && finished.log.contains("other.sock"), "{finished:?}");
+}
+
+#[test]
+fn a_hook_that_is_not_answered_in_time_says_so() {
+    let init = serving("lifecycle.preStop.sleep.seconds = 1000");
+    let finished = ask(&init, &["hook", "preStop", "--timeoutSeconds", "0.3"]);
+    assert_eq!(finished.code(), 1);
+    assert!(finished.log.contains("has not answered in time"), "{finished:?}");
+}
+
+#[test]
+fn an_exec_probe_answers_as_the_endpoint_does() {
+    let init = serving(
+        "lifecycle.postStart.exec.command = [\"sh\", \"-c\", \"until [ -e $BOOKEND_SOCKET.go ]; do sleep 0.05; done\"]",
+    );
+    let startup = ask(&init, &["probe", "startup"]);
+    assert_eq!(startup.code(), 1, "{startup:?}");
+    assert!(startup.log.contains("postStart"), "it says why not: {startup:?}");
+    init.folder.write("bookend.sock.go", "");
+    wait_until("postStart is over", || ask(&init, &["probe", "startup"]).code() == 0);
+    assert_eq!(ask(&init, &["probe", "readiness"]).out, "ok\n");
+    assert_eq!(ask(&init, &["probe", "liveness"]).out, "ok\n");
+    assert_eq!(ask(&init, &["probe", "health"]).code(), 125, "there is no such probe");
+}
+
+#[test]
+fn a_person_sees_the_stop_in_words_and_as_bars() {
+    let config = "terminationGracePeriodSeconds = 40\nlifecycle.preStop = { name = \"pause\", sleep.seconds = 0.3 }";
+    let init = serving(config);
+    assert_eq!(ask(&init, &["hook", "preStop"]).code(), 0);
+    let plain = ask(&init, &["status"]);
+    assert_eq!(plain.code(), 0, "{plain:?}");
+    for words in ["Stopping by the preStop hook", "served, no new ones", "preStop pause  Succeeded"] {
+        assert!(plain.out.contains(words), "{words}: {}", plain.out);
+    }
+    assert!(!plain.out.contains(['\u{1b}', '╵']), "no terminal, no pictures: {}", plain.out);
+    // script(1) gives it a terminal.
+    let shown = |env: &str| {
+        let mut script = Command::new("script");
+        script.args(["-qec", &format!("stty cols 70; exec env {env} {} status", bookend().display()), "/dev/null"]);
+        script.env("BOOKEND_SOCKET", init.folder.path("bookend.sock")).env("TERM", "xterm").env_remove("NO_COLOR");
+        Init::start(Folder::new(), script).finish().out
+    };
+    let coloured = shown("A=b");
+    assert!(coloured.contains('╵') && coloured.contains("\u{1b}[33m"), "{coloured}");
+    let plain = shown("NO_COLOR=1");
+    assert!(plain.contains('╵') && !plain.contains('\u{1b}'), "{plain}");
+    assert!(plain.lines().all(|line| line.trim_end().chars().count() <= 70), "{plain}");
+}
+
+#[test]
+fn status_for_programs_is_what_the_endpoint_says() {
+    let init = serving("");
+    let json = ask(&init, &["status", "--json"]);
+    assert_eq!(json.code(), 0);
+    assert!(json.out.contains("\"phase\": \"Running\""), "{json:?}");
+}
+
+#[test]
+fn a_stop_that_is_waited_for_is_told_to_its_end() {
+    let init = serving("lifecycle.preStop = { name = \"pause\", sleep.seconds = 0.1 }");
+    let finished = ask(&init, &["stop", "--wait"]);
+    assert_eq!(finished.code(), 0, "{finished:?}");
+    let mut rest = finished.out.as_str();
+    for words in ["phase Stopping", "preStop pause took 0.1", "SIGTERM sent to the app", "exit code 4"] {
+        rest = rest.split_once(words).unwrap_or_else(|| panic!("{words}: {}", finished.out)).1;
+    }
+    assert_eq!(init.finish().code(), 4);
+}
+
+#[test]
+fn a_stop_alone_does_not_wait() {
+    let mut init = serving("");
+    assert_eq!(ask(&init, &["stop"]).code(), 0);
+    let finished = init.end();
+    assert_eq!(finished.code(), 4);
+    assert!(finished.log.contains("stopped by bookend stop"), "{}", finished.log);
+}
+
+#[test]
+fn a_signal_reaches_the_app_and_a_wrong_one_is_refused() {
+    let init = serving("");
+    assert_eq!(ask(&init, &["signal", "hup"]).code(), 0);
+    init.wait_for_out("hup");
+    let finished = ask(&init, &["signal", "KILL"]);
+    assert!(finished.code() == 1 && finished.log.contains("refused (400)"), "{finished:?}");
+    let finished = ask(&init, &["signal", "SIGNONE"]);
+    assert!(finished.code() == 125 && finished.log.contains("is not a signal"), "{finished:?}");
+}
+
+#[test]
+fn events_are_what_was_and_with_follow_what_comes() {
+    let init = serving("lifecycle.postStart = { name = \"greet\", exec.command = [\"echo\", \"hello\"] }");
+    wait_until("postStart is over", || ask(&init, &["probe", "startup"]).code() == 0);
+    let past = ask(&init, &["events"]);
+    assert!(past.code() == 0 && past.out.contains("postStart greet took") && past.out.contains("| hello"), "{past:?}");
+    let mut follower =
+        Init::start(Folder::new(), command(&init.folder.path("bookend.sock"), &["events", "--follow", "--json"]));
+    follower.wait_for_out("\"event\":\"phase\"");
+    init.signal(15);
+    let finished = follower.end();
+    assert_eq!(finished.code(), 0, "it was told the end: {finished:?}");
+    assert!(finished.out.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{finished:?}");
+    assert!(
+        finished.out.contains("\"event\":\"handlerEnded\"") && finished.out.contains("\"exitCode\":4"),
+        "{finished:?}"
+    );
+    assert_eq!(init.finish().code(), 4);
+}
+
+#[test]
+fn a_stranger_is_told_that_he_may_not_ask() {
+    if !nix::unistd::geteuid().is_root() {
+        // Only root can be two users.
+        return;
+    }
+    let init = serving("");
+    // The build's own folder may be closed to others.
+    let copy = init.folder.path("bookend");
+    assert_eq!(run(&["copy", copy.to_str().unwrap()]).code(), 0);
+    let mut stranger = Command::new("setpriv");
+    stranger.args(["--reuid=12345", "--clear-groups"]).arg(copy).arg("status");
+    stranger.env("BOOKEND_SOCKET", init.folder.path("bookend.sock"));
+    let finished = Init::start(Folder::new(), stranger).finish();
+    assert!(finished.code() == 1 && finished.log.contains("may not talk to the bookend"), "{finished:?}");
+}
