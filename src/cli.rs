@@ -104,9 +104,9 @@ fn parse(args: Vec<OsString>) -> Result<Command, Said> {
         return Ok(Command::Probe(probe));
     }
     match args.get(1).and_then(|first| first.to_str()) {
-        Some("--") => Ok(Command::Run(run::Run { config: Vec::new(), command: args.into_iter().skip(2).collect() })),
+        Some("--") => Ok(Command::Run(run::Run { command: args.into_iter().skip(2).collect(), ..run::Run::default() })),
         Some(first) if first.starts_with('-') || first.is_empty() || SUBCOMMANDS.contains(&first) => parse_all(args),
-        Some(_) => Ok(Command::Run(run::Run { config: Vec::new(), command: args.into_iter().skip(1).collect() })),
+        Some(_) => Ok(Command::Run(run::Run { command: args.into_iter().skip(1).collect(), ..run::Run::default() })),
         None => parse_all(args),
     }
 }

@@ -1,19 +1,26 @@
-//! `bookend check [FILE...]`: what is in effect, and whether a stop fits its budget.
+//! `bookend check [-c FILE] [--set KEY=VALUE] [FILE...]`: what is in effect, and whether a stop fits its budget.
 
 use std::path::PathBuf;
 
 use super::outcome::{Done, print};
 use super::run;
+use crate::config::Override;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     /// Configuration files; where several set the same key, the last one wins
     files: Vec<PathBuf>,
+    /// A configuration file, as `bookend run` takes it; read before those above
+    #[arg(short, long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// Set one key, stronger than files and environment; a list or a table is said in TOML
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = run::read_override)]
+    set: Vec<Override>,
 }
 
 impl Check {
     pub(super) fn run(&self) -> Done {
-        let (effective, _) = run::load(&self.files, Vec::new())?;
+        let (effective, _) = run::load(&[&*self.config, &*self.files].concat(), self.set.clone(), Vec::new())?;
         print(&effective.to_string());
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::{self, Document, Effective, Sources};
+use crate::config::{self, Document, Effective, Override, Sources};
 use crate::exit;
 use crate::handler::describe;
 use crate::log::last_words;
@@ -16,6 +16,9 @@ pub(super) struct Run {
     /// Configuration file (TOML); may be given several times, the last one wins
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Vec<PathBuf>,
+    /// Set one key, stronger than files and environment; a list or a table is said in TOML
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = read_override)]
+    pub(super) set: Vec<Override>,
     /// The application and its arguments; replaces app.command
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
@@ -23,7 +26,7 @@ pub(super) struct Run {
 
 pub(super) fn run_container(run: Run, inherited: Inherited) -> u8 {
     last_resort::catch_panics();
-    let (effective, quiet) = match load(&run.config, run.command) {
+    let (effective, quiet) = match load(&run.config, run.set, run.command) {
         Ok(loaded) => loaded,
         Err(text) => {
             last_words(&text);
@@ -40,18 +43,33 @@ pub(super) fn run_container(run: Run, inherited: Inherited) -> u8 {
 }
 
 /// Reads and checks every layer. The flag: nothing was configured at all.
-pub(super) fn load(files: &[PathBuf], command: Vec<OsString>) -> Result<(Effective, bool), String> {
+pub(super) fn load(
+    files: &[PathBuf],
+    overrides: Vec<Override>,
+    command: Vec<OsString>,
+) -> Result<(Effective, bool), String> {
     let files = read_files(files)?;
     let env: Vec<_> = std::env::vars_os().filter(|(key, _)| key.as_encoded_bytes().starts_with(b"BOOKEND_")).collect();
     // Where the socket is does not make an init talkative.
-    let quiet = files.is_empty() && env.iter().all(|(key, _)| key == "BOOKEND_SOCKET");
-    if files.is_empty() && env.is_empty() {
+    let quiet = files.is_empty() && overrides.is_empty() && env.iter().all(|(key, _)| key == "BOOKEND_SOCKET");
+    if quiet && env.is_empty() {
         // Zero config: there is nothing to read, and reading nothing costs more than starting the application.
         return Ok((Effective::of_command(command), quiet));
     }
-    let sources = Sources { files, env, command, overrides: Vec::new() };
+    let sources = Sources { files, env, command, overrides };
     let effective = config::load(&sources).map_err(|mistakes| format!("{mistakes}\n"))?;
     Ok((effective, quiet))
+}
+
+/// `app.stopSignal=SIGQUIT`. Keys and values are checked with all the others.
+pub(super) fn read_override(said: &str) -> Result<Override, String> {
+    match said.split_once('=') {
+        Some((path, value)) => {
+            let path = path.trim().to_owned();
+            Ok(Override { flag: format!("--set {path}"), path, value: value.to_owned() })
+        }
+        None => Err("it has no `=`; accepted: KEY=VALUE like app.stopSignal=SIGQUIT".to_owned()),
+    }
 }
 
 /// The files that were named, or those of /etc/bookend that exist. All that cannot be read are told at once.

@@ -14,6 +14,7 @@ mod exit_codes;
 mod handlers;
 mod hooks;
 mod last_resort;
+mod layers;
 mod leftovers;
 mod log;
 mod nginx;

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::support::{Finished, Folder, Init, bookend};
+use crate::support::{Finished, Folder, Init, bookend, is_root};
 
 /// Runs a configured app in an image whose users are ours.
 fn with_users(config: &str) -> Finished {
@@ -18,16 +18,6 @@ fn with_users(config: &str) -> Finished {
     command.arg(bookend());
     let mut init = Init::start(folder, command);
     init.end()
-}
-
-/// Only root may become somebody else.
-fn is_root(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        eprintln!("NOT RUN: {test}: it needs root");
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "NOT RUN: {test}");
-    }
-    root
 }
 
 const WHO: &str = r#"["sh", "-c", "echo $(id -u):$(id -g):$(id -G | tr ' ' ,) $HOME $USER $LOGNAME"]"#;

@@ -314,3 +314,13 @@ fn connect(port: u16) -> Result<TcpStream, std::io::Error> {
 pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }
+
+/// Some tests need what only root may do; without it they say so, and fail under CI.
+pub(crate) fn is_root(test: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        eprintln!("NOT RUN: {test}: it needs root");
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "NOT RUN: {test}");
+    }
+    root
+}

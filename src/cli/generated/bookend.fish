@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_bookend_global_optspecs
-    string join \n c/config= h/help V/version
+    string join \n c/config= set= h/help V/version
 end
 
 function __fish_bookend_needs_command
@@ -25,6 +25,7 @@ function __fish_bookend_using_subcommand
 end
 
 complete -c bookend -n "__fish_bookend_needs_command" -s c -l config -d 'Configuration file (TOML); may be given several times, the last one wins' -r -F
+complete -c bookend -n "__fish_bookend_needs_command" -l set -d 'Set one key, stronger than files and environment; a list or a table is said in TOML' -r
 complete -c bookend -n "__fish_bookend_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bookend -n "__fish_bookend_needs_command" -s V -l version -d 'Print version'
 complete -c bookend -n "__fish_bookend_needs_command" -a "run" -d 'Run the container\'s application (the default)'
@@ -41,7 +42,10 @@ complete -c bookend -n "__fish_bookend_needs_command" -a "completions" -d 'Print
 complete -c bookend -n "__fish_bookend_needs_command" -a "man" -d 'Print the manual page, as man(1) reads it'
 complete -c bookend -n "__fish_bookend_needs_command" -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bookend -n "__fish_bookend_using_subcommand run" -s c -l config -d 'Configuration file (TOML); may be given several times, the last one wins' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand run" -l set -d 'Set one key, stronger than files and environment; a list or a table is said in TOML' -r
 complete -c bookend -n "__fish_bookend_using_subcommand run" -s h -l help -d 'Print help'
+complete -c bookend -n "__fish_bookend_using_subcommand check" -s c -l config -d 'A configuration file, as `bookend run` takes it; read before those above' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand check" -l set -d 'Set one key, stronger than files and environment; a list or a table is said in TOML' -r
 complete -c bookend -n "__fish_bookend_using_subcommand check" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand hook" -l timeoutSeconds -d 'How long to wait for the answer [default: as long as the handlers take]' -r
 complete -c bookend -n "__fish_bookend_using_subcommand hook" -l socket -d 'The running bookend\'s socket [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F

@@ -17,6 +17,7 @@ _bookend() {
     _arguments "${_arguments_options[@]}" : \
 '*-c+[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
 '*--config=[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
+'*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '-V[Print version]' \
@@ -35,6 +36,7 @@ _bookend() {
 _arguments "${_arguments_options[@]}" : \
 '*-c+[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
 '*--config=[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
+'*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 '*::command -- The application and its arguments; replaces app.command:_default' \
@@ -42,6 +44,9 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (check)
 _arguments "${_arguments_options[@]}" : \
+'*-c+[A configuration file, as \`bookend run\` takes it; read before those above]:FILE:_files' \
+'*--config=[A configuration file, as \`bookend run\` takes it; read before those above]:FILE:_files' \
+'*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 '*::files -- Configuration files; where several set the same key, the last one wins:_files' \

@@ -7,6 +7,7 @@ const READY_MADE: &[(&str, &str)] = &[
     ("demo.toml", include_str!("../../../config/demo.toml")),
     ("minimal.toml", include_str!("../../../config/minimal.toml")),
     ("nginx.toml", include_str!("../../../config/nginx.toml")),
+    ("reference.toml", include_str!("../../../config/reference.toml")),
     ("worker.toml", include_str!("../../../config/worker.toml")),
 ];
 

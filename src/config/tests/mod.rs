@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use super::{Document, Effective, Mistakes, Override, Sources, load};
 
 mod check;
+mod every_key;
+mod examples;
 mod files;
 mod layers;
 mod mistakes;

@@ -1,49 +1,151 @@
-//! The README's reference of keys cannot drift: it is the vocabulary, row by row.
+//! The reference of keys cannot drift: docs/keys.md and config/reference.toml are made from the vocabulary.
+//! `BLESS=1 cargo test --lib readme` writes both.
 
-use crate::config::key::{Key, Shape, env_name, walk};
+use super::examples::values;
+use super::*;
+use crate::config::key::{Key, Role, Shape, env_name, find, walk};
 use crate::config::vocabulary::ROOT;
 
 #[test]
-fn the_readme_has_a_row_for_every_key() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(path).unwrap();
-    let expected = reference();
-    if std::env::var_os("BLESS").is_some() {
-        let (before, rest) = readme.split_once(MARK).unwrap();
-        let after = rest.lines().skip_while(|line| line.is_empty() || line.starts_with('|'));
-        let after = after.map(|line| format!("{line}\n")).collect::<String>();
-        std::fs::write(path, format!("{before}{MARK}\n{expected}\n{after}")).unwrap();
-        return;
+fn keys_and_reference_of_the_readme_are_what_the_vocabulary_says() {
+    let mut stale = Vec::new();
+    for (file, text) in [("docs/keys.md", keys_page()), ("config/reference.toml", reference_file())] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            continue;
+        }
+        match std::env::var_os("BLESS") {
+            Some(_) => std::fs::write(path, text).unwrap(),
+            None => stale.push(file),
+        }
     }
-    assert!(readme.contains(&expected), "not what the vocabulary says; run: BLESS=1 cargo test --lib readme");
+    assert!(stale.is_empty(), "not what the vocabulary says: {stale:?}; run: BLESS=1 cargo test --lib readme");
 }
 
-/// What stands above the table.
-const MARK: &str = "<!-- reference: made from the table of keys, and checked by a test -->\n";
-
-/// One row a key; the handlers' keys once, since all four hooks have the same.
-fn reference() -> String {
-    let mut rows = String::from("| key | default | what it says |\n| --- | --- | --- |\n");
+#[test]
+fn the_reference_file_has_every_key_and_says_nothing_but_defaults() {
+    let text = reference_file();
+    assert_eq!(accept(&file(&text)).settings, crate::config::settings::Settings::default());
     walk(ROOT, &mut |path, key| {
-        let path = match path.strip_prefix("lifecycle.") {
-            Some(rest) => match rest.split_once('.') {
-                Some(("preStart", key)) => format!("lifecycle.*.{key}"),
-                Some(_) => return,
-                None => path.to_owned(),
-            },
-            None => path.to_owned(),
-        };
-        rows.push_str(&row(&path, key));
+        if !matches!(key.shape, Shape::Table(_) | Shape::Tables(_)) {
+            assert!(text.contains(&format!("{} = ", key.name)), "{path}");
+        }
     });
-    rows
 }
 
-fn row(path: &str, key: &Key) -> String {
-    let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
-    let about = key.about.replace('|', "\\|");
-    let variable = match key.shape {
-        Shape::One(_) if !path.contains('*') => format!("; `{}`", env_name(path)),
-        _ => String::new(),
-    };
-    format!("| `{path}` | {default} | {about}{variable} |\n")
+#[test]
+fn every_default_of_the_reference_is_one_that_is_accepted_and_changes_nothing() {
+    walk(ROOT, &mut |path, key| {
+        if !key.default.is_empty() {
+            let settings = |value: &str| accept(&file(&super::examples::document(ROOT, path, value))).settings;
+            let (said, unsaid) = (settings(key.default), settings(""));
+            if !KEPT_AS_SAID.contains(&path) {
+                assert_eq!(said, unsaid, "{path} = {}; kept as said? add it to KEPT_AS_SAID", key.default);
+            }
+        }
+    });
+}
+
+/// Defaults that stand where they are used: what is said is kept, and means the same.
+const KEPT_AS_SAID: &[&str] = &["terminationMessagePath", "socket", "app.stopSignals"];
+
+/// Walks every key once: a table of keys that several keys share is told where it comes first.
+fn walk_once(visit: &mut dyn FnMut(Row<'_>)) {
+    fn descend(
+        prefix: &str,
+        place: Place,
+        keys: &'static [Key],
+        told: &mut Vec<(*const Key, String)>,
+        visit: &mut dyn FnMut(Row<'_>),
+    ) {
+        for key in keys {
+            let path = crate::config::key::join(prefix, key.name);
+            let (inner, below) = match key.shape {
+                Shape::Table(inner) => (inner, place),
+                Shape::Tables(inner) => (inner, Place::InAList),
+                _ => (&[][..], place),
+            };
+            let before = told.iter().find(|(known, _)| *known == inner.as_ptr()).map(|(_, path)| path.clone());
+            visit(Row { path: &path, key, place, same_as: before.as_deref() });
+            if before.is_none() && !inner.is_empty() {
+                told.push((inner.as_ptr(), path.clone()));
+                descend(&path, below, inner, told, visit);
+            }
+        }
+    }
+    descend("", Place::AtOnePlace, ROOT, &mut Vec::new(), visit);
+}
+
+struct Row<'a> {
+    path: &'a str,
+    key: &'static Key,
+    place: Place,
+    /// The table whose keys are the same.
+    same_as: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    AtOnePlace,
+    /// In a list of tables: no variable names it.
+    InAList,
+}
+
+fn keys_page() -> String {
+    let mut page = String::from(
+        "# Every key\n\nMade from the table that the program reads them with. What does not fit into a line is told in \
+         [configuration.md](configuration.md).\nA key without a default is unset. A scalar has a variable of its own; lists \
+         and tables are said there in TOML.\n\n| key | default | what it says |\n| --- | --- | --- |\n",
+    );
+    walk_once(&mut |row| {
+        let default = if row.key.default.is_empty() { String::new() } else { format!("`{}`", row.key.default) };
+        let about = row.key.about.replace('|', "\\|");
+        let more = match (row.key.shape, row.same_as) {
+            (_, Some(path)) => format!("; keys as in `{path}`"),
+            (Shape::One(_), _) if row.place == Place::AtOnePlace => format!("; `{}`", env_name(row.path)),
+            _ => String::new(),
+        };
+        page.push_str(&format!("| `{}` | {default} | {about}{more} |\n", row.path));
+    });
+    page
+}
+
+fn reference_file() -> String {
+    let mut text = String::from(
+        "# Every key with its default, or with an example where nothing is the default (\"unset\"). Remove the # before a\n\
+         # line, and before the header of its table, to say it. Made from the table that the program reads the keys with.\n",
+    );
+    walk_once(&mut |row| {
+        let (path, key) = (row.path, row.key);
+        let same = row.same_as.map(|path| format!("; keys as in {path}")).unwrap_or_default();
+        let about = format!("# {}{same}\n", key.about);
+        let name = name_below_header(path);
+        match key.shape {
+            Shape::Table(_) if !path.contains('.') => text.push_str(&format!("\n{about}#[{path}]\n")),
+            Shape::Tables(_) if path.matches('.').count() == 1 => text.push_str(&format!("\n{about}#[[{path}]]\n")),
+            Shape::Table(_) => {
+                let either = matches!(key.role, Role::OneOf(_)).then_some(" (one of its kind)").unwrap_or_default();
+                text.push_str(&format!("\n# {name}{either}: {}{same}\n", key.about));
+            }
+            _ => {
+                let shown = values(key.shape).into_iter().next().unwrap_or_default();
+                let (value, unset) = match (key.default, key.role) {
+                    ("", Role::Optional) => (shown, "  # unset"),
+                    ("", _) => (shown, "  # needed where its table is"),
+                    (default, _) => (default.to_owned(), ""),
+                };
+                text.push_str(&format!("{about}#{name} = {value}{unset}\n"));
+            }
+        }
+    });
+    text
+}
+
+/// The key as it stands below the header of its table: `exec.command` below `[[lifecycle.preStart]]`.
+fn name_below_header(path: &str) -> &str {
+    let (first, rest) = path.split_once('.').unwrap_or(("", path));
+    match (first, find(ROOT, first).map(|key| key.shape)) {
+        ("lifecycle", _) => rest.split_once('.').map_or(rest, |(_, name)| name),
+        _ => rest,
+    }
 }

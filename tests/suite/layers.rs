@@ -1,0 +1,88 @@
+//! The layers of the real binary: /etc/bookend, conf.d, `-c`, the environment, `--set`, and what comes after `--`.
+
+use std::process::Command;
+
+use crate::support::{Finished, Folder, Init, bookend};
+
+const SAY: &str = "command = [\"sh\", \"-c\", \"echo $A $B $C $D\"]";
+
+/// Runs bookend where /etc/bookend is a folder of ours.
+fn with_etc(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("conf.d")).unwrap();
+    folder.write(
+        "bookend.toml",
+        &format!("[app]\n{SAY}\nenv = {{ A = \"main\", B = \"main\", C = \"main\", D = \"main\" }}"),
+    );
+    folder.write("conf.d/20-second.toml", "app.env.C = \"second\"");
+    folder.write("conf.d/10-first.toml", "app.env = { B = \"first\", C = \"first\" }");
+    folder.write("conf.d/30-not.txt", "this is no configuration");
+    let script = "mkdir -p /etc/bookend && mount --bind $1 /etc/bookend && shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "sh",
+        "-c",
+        "mount -t tmpfs none /etc 2>/dev/null; \"$@\"",
+        "sh",
+        "sh",
+        "-c",
+        script,
+        "sh",
+    ]);
+    command.arg(folder.shown()).arg(bookend()).args(arguments).envs(variables.iter().copied());
+    let mut init = Init::start(folder, command);
+    init.end()
+}
+
+#[test]
+fn the_later_layer_is_the_stronger_one() {
+    if !crate::support::is_root("the_later_layer_is_the_stronger_one") {
+        return;
+    }
+    assert_eq!(with_etc(&["run"], &[]).out, "main first second main\n");
+    let variables = [("BOOKEND_APP_ENV", "{ D = \"variable\", B = \"variable\" }")];
+    let set = ["--set", "app.env.B=option", "--set", "app.env.A=1", "--set", "app.env.A=two words=2"];
+    assert_eq!(with_etc(&["run"], &variables).out, "main variable second variable\n");
+    assert_eq!(with_etc(&set, &variables).out, "two words=2 option second variable\n");
+    let finished = with_etc(&[&set[..2], &["--", "sh", "-c", "echo $B"]].concat(), &[]);
+    assert_eq!(finished.out, "option\n", "{}", finished.log);
+}
+
+#[test]
+fn files_that_are_named_replace_those_of_etc_and_merge_with_each_other() {
+    if !crate::support::is_root("files_that_are_named_replace_those_of_etc_and_merge_with_each_other") {
+        return;
+    }
+    let folder = Folder::new();
+    let a = folder.write("a.toml", &format!("[app]\n{SAY}\nenv = {{ A = \"a\", B = \"a\" }}"));
+    let b = folder.write("b.toml", "app.env.B = \"b\"");
+    let (a, b) = (a.to_str().unwrap(), b.to_str().unwrap());
+    assert_eq!(with_etc(&["-c", a, "-c", b], &[]).out, "a b\n");
+    assert_eq!(with_etc(&["run"], &[("BOOKEND_CONFIG", a)]).out, "a a\n");
+}
+
+#[test]
+fn check_shows_where_each_value_comes_from() {
+    let folder = Folder::new();
+    let a = folder.write("a.toml", "log.level = \"Info\"\nlog.format = \"Json\"");
+    let a = a.to_str().unwrap().to_owned();
+    let mut command = Command::new(bookend());
+    command.args(["check", "-c", &a, "--set", "log.level=Debug"]).env("BOOKEND_SUBREAPER", "true");
+    let finished = Init::start(folder, command).finish();
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+    let format = format!("format = \"Json\"  # {a}:2");
+    for line in ["level = \"Debug\"  # command line --set log.level", "subreaper = true  # BOOKEND_SUBREAPER", &format]
+    {
+        assert!(finished.out.contains(line), "{line}: {}", finished.out);
+    }
+}
+
+#[test]
+fn an_option_that_says_nothing_right_is_125() {
+    for (option, told) in [("log.level", "KEY=VALUE"), ("log.levl=Info", "did you mean \"level\"?")] {
+        let finished = crate::support::run(&["--set", option, "--", "true"]);
+        assert_eq!(finished.code(), 125, "{}", finished.log);
+        assert!(finished.log.contains(told), "{told}: {}", finished.log);
+    }
+}
