@@ -61,7 +61,8 @@ impl Lifecycle {
         self.set_step(Step::Leftovers { killed: true });
         self.out.push(Action::KillLeftovers);
         self.out.push(Action::Tell(Note::LeftoversKilled));
-        self.out.push(Action::SetTimer { timer: Timer::Leftovers, at: now + LEFTOVERS_KILL });
+        let at = self.before_end(now, LEFTOVERS_KILL);
+        self.out.push(Action::SetTimer { timer: Timer::Leftovers, at });
     }
 
     pub(super) fn no_others(&mut self, now: Time) {
@@ -91,7 +92,9 @@ impl Lifecycle {
         if self.answering.is_empty() {
             return self.exit();
         }
-        self.out.push(Action::SetTimer { timer: Timer::Answers, at: now + ANSWERS });
+        // A caller that does not take its answer is no reason to meet the runtime's own SIGKILL.
+        let at = self.deadline().map_or(now + ANSWERS, |end| (now + ANSWERS).min(end).max(now + SHORTEST));
+        self.out.push(Action::SetTimer { timer: Timer::Answers, at });
     }
 
     pub(super) fn set_step(&mut self, next: Step) {

@@ -360,6 +360,29 @@ fn the_signal_that_follows_a_hook_does_not_cut_the_post_stop_of_an_app_that_has_
 }
 
 #[test]
+fn an_answer_that_nobody_takes_is_not_waited_for_beyond_the_grace_period() {
+    let mut story = Story::running(graceful(10, &[(Hook::PreStop, 1), (Hook::PostStop, 1)]));
+    let begun = story.at(secs(100), call(Hook::PreStop, 1));
+    story.at(secs(101), ended(started(&begun).unwrap(), HandlerResult::Succeeded));
+    let gone = story.at(secs(101), app_ended(0));
+    // postStop has had all of its time: a tenth of a second is left.
+    let late = Duration::from_millis(109_900);
+    let over = story.at(late, ended(started(&gone).unwrap(), HandlerResult::TimedOut));
+    assert_eq!(timer(&over, Timer::Answers), Some(secs(110)));
+}
+
+#[test]
+fn leftovers_that_survive_sigkill_are_not_waited_for_beyond_the_grace_period() {
+    let mut story = Story::running(graceful(10, &[]));
+    story.at(secs(100), Event::Signal(Signal::TERM));
+    // The app took all of its time; 0.4 s are left for the rest.
+    let late = Duration::from_millis(109_600);
+    story.at(late, Event::AppEnded { status: AppStatus::Exited(0), others: true });
+    let killed = story.at(late + Duration::from_millis(100), Event::Rang(Timer::Leftovers));
+    assert!(timer(&killed, Timer::Leftovers).unwrap() < secs(110), "{killed:?}");
+}
+
+#[test]
 fn signals_are_rewritten_and_dropped_as_told() {
     let usr1 = Signal::new(10).unwrap();
     let signals = BTreeMap::from([(Signal::HUP, Some(usr1)), (Signal::INT, None)]);
