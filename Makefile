@@ -12,7 +12,7 @@ export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/rele
 scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all test lint check images demo bench fmt clean
+.PHONY: help setup build build-all test lint check images demo bench model mutants fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,8 @@ build-all: setup ## the static release binaries for x86_64 and aarch64
 	cargo build --release --target x86_64-unknown-linux-musl
 	cargo build --release --target aarch64-unknown-linux-musl
 
-test: lint build-all ## everything: format, lints, docs, unit, property, suite and container tests
+test: lint build-all ## everything: format, lints, docs, unit, property, model, suite and container tests
+	MODEL_DISTURBANCES=2 scripts/machine model
 	scripts/with-engine cargo test
 
 check: lint build ## the same without container tests
@@ -49,6 +50,12 @@ demo: build ## nginx under bookend: hooks, a graceful stop under load, the stop'
 bench: build ## speed, as ratios to tini measured side by side in one run (as root)
 	cargo build --release --target $(target) --example probe
 	PROBE=$(dir $(BOOKEND_BIN))examples/probe cargo bench --bench startup
+
+model: ## the state machine against every history of a larger world than `make test` has (docs/proof.md)
+	scripts/machine model
+
+mutants: ## every guard of the state machine broken once: the tests must notice (needs cargo-mutants)
+	scripts/machine mutants
 
 fmt: ## format the source
 	cargo fmt

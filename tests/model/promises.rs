@@ -1,0 +1,637 @@
+//! The observer. It knows the configuration, what has happened and what the machine has answered, and nothing of
+//! the machine's inside; what it expects is said here a second time, in its own words.
+
+use std::collections::BTreeMap;
+
+use bookend::lifecycle::{
+    Action, AppStatus, Event, HandlerResult, Hook, Note, Outcome, PhaseName, Time, Timer, Trigger,
+};
+use bookend::signal::Signal;
+
+use crate::settings::{SECOND, Setting};
+use crate::world::{App, Run, World};
+
+/// What must hold; docs/proof.md has the same list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Promise {
+    /// preStop handlers run at most once a stop, and with every stop.
+    PreStopOnce,
+    /// The stop signal goes out when preStop is over or abandoned, and then at once.
+    SignalAfterPreStop,
+    /// SIGKILL goes to the app at the deadline, neither before nor after, and never without a grace period.
+    KillAtDeadline,
+    /// postStop runs when the app is gone, for whatever reason; nothing happens after Exit.
+    PostStopLast,
+    /// A history in which the app ends, or a stop has a deadline, reaches Exit.
+    ReachesExit,
+    /// A hook that waits is answered once, truly, and before Exit.
+    HooksAnswered,
+    /// Readiness, serving, phase, trigger and deadline are shown as they are.
+    ShownAsItIs,
+    /// No signal goes to an app that is not there, and none that is meant for it is lost.
+    SignalsArrive,
+    /// The handlers of a list run one by one, in order, with their retries and policies.
+    InOrder,
+    /// The app starts once, when preStart has succeeded and nobody has asked for a stop.
+    AppStartsAfterPreStart,
+    /// A hook alone never signals the app; without a signal life goes on after the grace period.
+    HookOnlyWaits,
+    /// The exit code is the app's, or what the configuration makes of it; 125 or 128+n where it has none.
+    ExitCode,
+    /// Everything has its time: no handler gets more than is left, and the end comes within the grace period.
+    InTime,
+}
+
+/// Parts of the machine that the histories must reach, or they prove nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Landmark {
+    Started,
+    SteppedOn,
+    NoTimeLeft,
+    Rearmed,
+    StopSignalSent,
+    Killed,
+    LeftoversTerminated,
+    LeftoversKilled,
+    LeftoversRemain,
+    AnswerNotTaken,
+    Aborted,
+    Retried,
+    Lingered,
+    PostStartFailed,
+    Exited,
+}
+
+impl Landmark {
+    pub(crate) const ALL: [Landmark; 15] = {
+        use Landmark::*;
+        [
+            Started,
+            SteppedOn,
+            NoTimeLeft,
+            Rearmed,
+            StopSignalSent,
+            Killed,
+            LeftoversTerminated,
+            LeftoversKilled,
+            LeftoversRemain,
+            AnswerNotTaken,
+            Aborted,
+            Retried,
+            Lingered,
+            PostStartFailed,
+            Exited,
+        ]
+    };
+
+    pub(crate) fn bit(self) -> u64 {
+        1 << self as u32
+    }
+}
+
+/// How far a list of handlers is, by the rules of the documentation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+struct Progress {
+    /// Whose turn it is, and how often it has been started.
+    index: usize,
+    starts: u32,
+    /// It has failed, and may be tried again.
+    retry_open: bool,
+    /// A required handler has failed for good.
+    failed: bool,
+    /// How the machine said it ended.
+    over: Option<Outcome>,
+}
+
+/// A stop that is going on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Stop {
+    pub(crate) trigger: Trigger,
+    pub(crate) began: Time,
+    /// Somebody wants the app gone, not only its handlers run: what it is to get.
+    wanted: Vec<Signal>,
+    /// When the signal went out, the first and the last time.
+    signalled: Option<(Time, Time)>,
+    /// When the preStop handlers were over.
+    pre_stop_over: Option<Time>,
+}
+
+/// What has been seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Memory {
+    pub(crate) stop: Option<Stop>,
+    /// The stop signal that went out last.
+    pub(crate) sent: Option<Signal>,
+    pub(crate) killed: bool,
+    lists: BTreeMap<Hook, Progress>,
+    app_starts: u8,
+    /// Signals that are owed to the app.
+    owed: Vec<Signal>,
+    /// How the app ended, and when.
+    ended: Option<(AppStatus, Time)>,
+    expected_status: Option<AppStatus>,
+    leftovers_terminated: bool,
+    last_run: u64,
+}
+
+impl Memory {
+    fn list(&mut self, hook: Hook) -> &mut Progress {
+        self.lists.entry(hook).or_default()
+    }
+
+    fn outcome(&self, hook: Hook) -> Option<Outcome> {
+        self.lists.get(&hook).and_then(|list| list.over)
+    }
+
+    fn has_begun(&self, hook: Hook) -> bool {
+        self.lists.contains_key(&hook)
+    }
+
+    /// A handler has ended: whose turn is it?
+    pub(crate) fn handler_ended(&mut self, setting: &Setting, run: &Run, result: HandlerResult) {
+        let plan = &setting.plan.hooks[&run.hook][run.index];
+        let list = self.list(run.hook);
+        match result {
+            HandlerResult::Succeeded => {
+                list.index += 1;
+                list.starts = 0;
+            }
+            HandlerResult::Failed | HandlerResult::TimedOut if list.starts <= plan.retries => list.retry_open = true,
+            HandlerResult::Failed | HandlerResult::TimedOut => self.give_up(setting, run.hook),
+        }
+    }
+
+    /// The handler whose turn it is has failed for good.
+    fn give_up(&mut self, setting: &Setting, hook: Hook) {
+        let plans = &setting.plan.hooks[&hook];
+        let list = self.list(hook);
+        list.failed |= plans[list.index].required;
+        list.retry_open = false;
+        list.index += 1;
+        list.starts = 0;
+    }
+}
+
+impl World {
+    fn must(&mut self, holds: bool, promise: Promise) {
+        if !holds && self.broken.is_none() {
+            self.broken = Some(promise);
+        }
+    }
+
+    fn end_of_grace(&self, setting: &Setting) -> Option<Time> {
+        Some(self.memory.stop.as_ref()?.began + setting.plan.grace?)
+    }
+
+    /// A retry that would come when the time is over is none: the handler has failed for good.
+    fn settle_retry(&mut self, setting: &Setting, hook: Hook) {
+        let list = self.memory.list(hook).clone();
+        if !list.retry_open {
+            return;
+        }
+        let grace = setting.plan.grace.unwrap_or(30 * SECOND);
+        let ended = self.memory.ended.map(|(_, at)| at + grace);
+        let lingers = hook == Hook::PreStop && self.app == App::Gone;
+        let again = self.now + setting.plan.hooks[&hook][list.index].backoff;
+        let late = self.end_of_grace(setting).or(ended).is_some_and(|end| again + grace * 3 / 4 >= end);
+        self.must(late || lingers, Promise::InOrder);
+        self.memory.give_up(setting, hook);
+    }
+
+    /// Notes what an event entitles the app to.
+    pub(crate) fn before(&mut self, setting: &Setting, event: Event) {
+        match event {
+            Event::Signal(signal) if !setting.plan.stop_signals.contains(&signal) => {
+                let target = setting.plan.signals.get(&signal).copied().unwrap_or(Some(signal));
+                if let Some(target) = target
+                    && !self.in_finishing()
+                    && !self.memory.owed.contains(&target)
+                {
+                    self.memory.owed.push(target);
+                }
+            }
+            // They join a stop that goes on.
+            Event::Signal(signal) => self.want(setting, Trigger::Signal(signal)),
+            Event::StopRequested if self.memory.stop.as_ref().is_some_and(|stop| stop.wanted.is_empty()) => {
+                self.want(setting, Trigger::Request);
+            }
+            Event::AppStarted => self.memory.app_starts += 1,
+            Event::AppNotStarted { code } => self.memory.expected_status = Some(AppStatus::NotStarted { code }),
+            Event::AppEnded { status, .. } => self.memory.expected_status = Some(status),
+            _ => {}
+        }
+    }
+
+    fn in_finishing(&self) -> bool {
+        matches!(self.machine.phase(), PhaseName::Finishing | PhaseName::Exited)
+    }
+
+    /// One action, before it is carried out.
+    pub(crate) fn observe(&mut self, setting: &Setting, action: Action) -> u64 {
+        self.must(!self.exited, Promise::PostStopLast);
+        match action {
+            Action::StartApp => {
+                let ok = self.app == App::NotYet
+                    && self.memory.app_starts == 0
+                    && self.runs.is_empty()
+                    && self.memory.stop.is_none()
+                    && self.succeeded(setting, Hook::PreStart);
+                self.must(ok, Promise::AppStartsAfterPreStart);
+                0
+            }
+            Action::StartHandler { run, hook, index, timeout } => {
+                self.must(run.0 > self.memory.last_run, Promise::InOrder);
+                self.memory.last_run = run.0;
+                self.observe_start(setting, hook, index, timeout)
+            }
+            Action::AbortHandler(run) => {
+                self.must(self.runs.iter().any(|running| running.id == run), Promise::InOrder);
+                0
+            }
+            Action::SignalApp(signal) => {
+                self.must(self.app == App::Alive, Promise::SignalsArrive);
+                self.observe_signal(signal);
+                0
+            }
+            Action::KillApp => {
+                self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
+                self.observe_kill(setting);
+                self.memory.killed = true;
+                Landmark::Killed.bit()
+            }
+            Action::TerminateLeftovers => {
+                self.must(self.app != App::Alive && !self.memory.leftovers_terminated, Promise::InTime);
+                self.memory.leftovers_terminated = true;
+                0
+            }
+            Action::KillLeftovers => {
+                self.must(self.app != App::Alive && self.memory.leftovers_terminated, Promise::InTime);
+                0
+            }
+            Action::Answer { caller, hook, outcome } => {
+                let waits = self.waiting.get(&caller) == Some(&hook);
+                let told = self.memory.outcome(hook);
+                // Before a list is over nobody hears of it; without one there is nothing to hear of.
+                let is_true = match (told, hook) {
+                    (Some(told), _) => told == outcome,
+                    (None, Hook::PreStop) => {
+                        let nothing_runs = !self.memory.has_begun(hook) || self.is_empty(setting, hook);
+                        outcome == Outcome::Succeeded && nothing_runs
+                    }
+                    // Its end is not told where there are no handlers.
+                    (None, _) if self.memory.app_starts > 0 && self.is_empty(setting, hook) => {
+                        outcome == Outcome::Succeeded
+                    }
+                    (None, _) => outcome == Outcome::Aborted && self.memory.ended.is_some(),
+                };
+                self.must(waits && is_true, Promise::HooksAnswered);
+                if outcome == Outcome::Aborted { Landmark::Aborted.bit() } else { 0 }
+            }
+            Action::SetTimer { timer, at } => {
+                self.must(at >= self.now, Promise::InTime);
+                self.observe_timer(setting, timer, at)
+            }
+            Action::Tell(note) => self.observe_note(setting, note),
+            Action::Exit(code) => {
+                self.observe_exit(setting, code);
+                Landmark::Exited.bit()
+            }
+        }
+    }
+
+    fn is_empty(&self, setting: &Setting, hook: Hook) -> bool {
+        setting.plan.hooks.get(&hook).is_none_or(Vec::is_empty)
+    }
+
+    /// Whether every handler of the hook has had its turn and none that counts has failed.
+    fn succeeded(&self, setting: &Setting, hook: Hook) -> bool {
+        let all = setting.plan.hooks.get(&hook).map_or(0, Vec::len);
+        all == 0 || self.memory.lists.get(&hook).is_some_and(|list| list.index == all && !list.failed)
+    }
+
+    fn observe_start(
+        &mut self,
+        setting: &Setting,
+        hook: Hook,
+        index: usize,
+        timeout: Option<std::time::Duration>,
+    ) -> u64 {
+        if self.memory.list(hook).index != index {
+            self.settle_retry(setting, hook);
+        }
+        let plan = &setting.plan.hooks[&hook][index];
+        let alone = !self.runs.iter().any(|run| run.hook == hook);
+        let list = self.memory.list(hook);
+        let in_order = list.index == index && list.starts <= plan.retries && list.over.is_none();
+        // postStop handlers are not built on each other; in every other list a failure ends it.
+        let goes_on = !list.failed || hook == Hook::PostStop;
+        list.starts += 1;
+        list.retry_open = false;
+        let retried = list.starts > 1;
+        if hook == Hook::PreStop {
+            self.must(in_order, Promise::PreStopOnce);
+        }
+        self.must(alone && in_order && goes_on, Promise::InOrder);
+        let signalled = self.memory.stop.as_ref().is_some_and(|stop| stop.signalled.is_some());
+        match hook {
+            Hook::PreStart => self.must(self.app == App::NotYet, Promise::InOrder),
+            Hook::PostStart => self.must(self.app == App::Alive && !signalled, Promise::InOrder),
+            Hook::PreStop => {
+                let ok = self.app == App::Alive && self.memory.stop.is_some() && !signalled;
+                self.must(ok, Promise::SignalAfterPreStop);
+            }
+            Hook::PostStop => self.must(self.app != App::Alive, Promise::PostStopLast),
+        }
+        let within_own = plan.timeout.is_none_or(|own| timeout.is_some_and(|timeout| timeout <= own));
+        let end = self.end_of_grace(setting).filter(|_| matches!(hook, Hook::PreStop | Hook::PostStop));
+        let late = self.now + SECOND / 10;
+        let within_budget = end.is_none_or(|end| timeout.is_some_and(|timeout| self.now + timeout <= end.max(late)));
+        let bounded = hook != Hook::PostStop || timeout.is_some();
+        self.must(within_own && within_budget && bounded, Promise::InTime);
+        if retried { Landmark::Retried.bit() } else { 0 }
+    }
+
+    fn observe_signal(&mut self, signal: Signal) {
+        if let Some(place) = self.memory.owed.iter().position(|owed| *owed == signal) {
+            self.memory.owed.remove(place);
+            return;
+        }
+        // Not one that is passed on: then it is the stop signal.
+        let pre_stop_runs = self.runs.iter().any(|run| run.hook == Hook::PreStop);
+        let now = self.now;
+        let Some(stop) = &mut self.memory.stop else { return self.must(false, Promise::SignalAfterPreStop) };
+        let wanted = stop.wanted.contains(&signal);
+        stop.signalled = Some((stop.signalled.map_or(now, |(first, _)| first), now));
+        let hook_alone = stop.wanted.is_empty();
+        self.memory.sent = Some(signal);
+        self.must(!hook_alone, Promise::HookOnlyWaits);
+        self.must(!self.memory.killed, Promise::SignalsArrive);
+        self.must(wanted && !pre_stop_runs, Promise::SignalAfterPreStop);
+    }
+
+    fn observe_kill(&mut self, setting: &Setting) {
+        let now = self.now;
+        let Some(grace) = setting.plan.grace else { return self.must(false, Promise::KillAtDeadline) };
+        let Some(stop) = &self.memory.stop else { return self.must(false, Promise::KillAtDeadline) };
+        let signalled = stop.signalled.map_or(stop.began, |(first, _)| first);
+        let not_before = (stop.began + grace / 2).max(signalled + SECOND.min(grace / 4));
+        let wanted = !stop.wanted.is_empty();
+        self.must(wanted && now >= not_before, Promise::KillAtDeadline);
+    }
+
+    fn observe_timer(&mut self, setting: &Setting, timer: Timer, at: Time) -> u64 {
+        match timer {
+            Timer::Rearm => {
+                let patience = setting.plan.grace.unwrap_or(30 * SECOND);
+                self.must(at == self.now + patience, Promise::HookOnlyWaits);
+                0
+            }
+            Timer::Linger => Landmark::Lingered.bit(),
+            Timer::Retry(hook) => {
+                // One retry at most in the settings: the first pause.
+                let index = self.memory.list(hook).index;
+                let pause = setting.plan.hooks[&hook][index].backoff;
+                let open = std::mem::take(&mut self.memory.list(hook).retry_open);
+                self.must(open && at == self.now + pause, Promise::InOrder);
+                0
+            }
+            Timer::Kill | Timer::Leftovers | Timer::PostStop | Timer::Answers => 0,
+        }
+    }
+
+    fn observe_note(&mut self, setting: &Setting, note: Note) -> u64 {
+        match note {
+            Note::Started => {
+                self.must(self.succeeded(setting, Hook::PostStart), Promise::ShownAsItIs);
+                Landmark::Started.bit()
+            }
+            Note::StopBegan(trigger) => {
+                self.must(self.memory.stop.is_none(), Promise::PreStopOnce);
+                let failed = self.memory.list(Hook::PostStart).failed;
+                self.must(trigger != Trigger::PostStartFailed || failed, Promise::ExitCode);
+                let pre_stop_over = self.is_empty(setting, Hook::PreStop).then_some(self.now);
+                self.memory.stop =
+                    Some(Stop { trigger, began: self.now, wanted: Vec::new(), signalled: None, pre_stop_over });
+                if self.app == App::Alive {
+                    // A list per stop, and one that is expected to begin at once.
+                    self.memory.lists.insert(Hook::PreStop, Progress::default());
+                }
+                self.want(setting, trigger);
+                if trigger == Trigger::PostStartFailed { Landmark::PostStartFailed.bit() } else { 0 }
+            }
+            Note::HookOver(hook, outcome) => {
+                if outcome != Outcome::Aborted {
+                    self.settle_retry(setting, hook);
+                }
+                let succeeded = self.succeeded(setting, hook);
+                let list = self.memory.list(hook);
+                let ok = match outcome {
+                    // A pause that the app's end made pointless is a success, too.
+                    Outcome::Succeeded => succeeded || hook == Hook::PreStop && !list.failed,
+                    Outcome::Failed => list.failed,
+                    Outcome::Aborted => true,
+                };
+                let first = list.over.is_none();
+                list.over = Some(outcome);
+                self.must(ok && first, Promise::HooksAnswered);
+                self.pre_stop_is_over(hook);
+                0
+            }
+            Note::SteppedOn(_) => Landmark::SteppedOn.bit(),
+            Note::NoTimeLeft(hook, index) => {
+                let end = self.end_of_grace(setting);
+                // At most half of the grace period is kept for what follows the app, a quarter for the app.
+                let kept = setting.plan.grace.unwrap_or_default() * 3 / 4;
+                self.must(end.is_none_or(|end| self.now + kept >= end), Promise::InTime);
+                let its_turn = self.memory.list(hook).index == index;
+                self.must(its_turn, Promise::InOrder);
+                self.memory.give_up(setting, hook);
+                Landmark::NoTimeLeft.bit()
+            }
+            Note::Rearmed => {
+                let patience = setting.plan.grace.unwrap_or(30 * SECOND);
+                let now = self.now;
+                let ok = self.memory.stop.take().is_some_and(|stop| {
+                    let waited = stop.pre_stop_over.is_some_and(|over| now >= over + patience);
+                    stop.trigger == Trigger::Hook && stop.wanted.is_empty() && waited
+                });
+                self.must(ok && self.app == App::Alive, Promise::HookOnlyWaits);
+                self.memory.lists.remove(&Hook::PreStop);
+                Landmark::Rearmed.bit()
+            }
+            Note::StopSignalSent(signal) => {
+                self.must(self.memory.sent == Some(signal), Promise::SignalAfterPreStop);
+                Landmark::StopSignalSent.bit()
+            }
+            Note::Killed => {
+                self.must(self.memory.killed, Promise::KillAtDeadline);
+                0
+            }
+            Note::AppEnded(status) => {
+                self.memory.ended = Some((status, self.now));
+                self.memory.owed.clear();
+                0
+            }
+            Note::LeftoversTerminated => Landmark::LeftoversTerminated.bit(),
+            Note::LeftoversKilled => Landmark::LeftoversKilled.bit(),
+            Note::LeftoversRemain => Landmark::LeftoversRemain.bit(),
+            Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
+        }
+    }
+
+    fn pre_stop_is_over(&mut self, hook: Hook) {
+        let now = self.now;
+        if hook == Hook::PreStop
+            && let Some(stop) = &mut self.memory.stop
+        {
+            stop.pre_stop_over = Some(now);
+        }
+    }
+
+    /// A stop that is to end the app: what it is to get.
+    fn want(&mut self, setting: &Setting, trigger: Trigger) {
+        let default = match trigger {
+            Trigger::Hook => return,
+            Trigger::Signal(received) => received,
+            Trigger::Request | Trigger::PostStartFailed => Signal::TERM,
+        };
+        if let Some(stop) = &mut self.memory.stop {
+            stop.wanted.push(setting.plan.stop_signal.unwrap_or(default));
+        }
+    }
+
+    fn observe_exit(&mut self, setting: &Setting, code: u8) {
+        self.must(self.app != App::Alive && self.runs.is_empty(), Promise::PostStopLast);
+        self.must(self.waiting.is_empty(), Promise::HooksAnswered);
+        // postStop has run or was cut, whatever the reason of the end.
+        let post_stop = self.is_empty(setting, Hook::PostStop) || self.memory.outcome(Hook::PostStop).is_some();
+        self.must(post_stop, Promise::PostStopLast);
+        self.must(self.expected_code(setting) == Some(code), Promise::ExitCode);
+        if let (Some(end), Some((_, ended)), Some(grace)) =
+            (self.end_of_grace(setting), self.memory.ended, setting.plan.grace)
+            && ended <= end - grace / 2
+        {
+            // Without any time every step still has its tenth of a second.
+            let shortest = if grace < SECOND { SECOND } else { std::time::Duration::ZERO };
+            self.must(self.now <= end + shortest, Promise::InTime);
+        }
+    }
+
+    /// The exit code by the rules of the documentation.
+    fn expected_code(&self, setting: &Setting) -> Option<u8> {
+        let plan = &setting.plan;
+        let trigger = self.memory.stop.as_ref().map(|stop| stop.trigger);
+        if trigger == Some(Trigger::PostStartFailed) {
+            return Some(125);
+        }
+        let remapped = |code: u8| Some(plan.exit_codes.get(&code).copied().unwrap_or(code));
+        match self.memory.expected_status {
+            Some(AppStatus::Exited(code)) => remapped(code),
+            Some(AppStatus::Signalled(signal)) if plan.stop_is_success && self.memory.sent == Some(signal) => Some(0),
+            Some(AppStatus::Signalled(signal)) => remapped(signal.exit_code()),
+            Some(AppStatus::NotStarted { code }) => Some(code),
+            // It never came to a start: a stop before it, or preStart failed.
+            None => match trigger {
+                _ if self.memory.lists.get(&Hook::PreStart).is_some_and(|list| list.failed) => Some(125),
+                Some(_) if plan.stop_is_success => Some(0),
+                Some(Trigger::Signal(signal)) => Some(signal.exit_code()),
+                Some(Trigger::Request) => Some(plan.stop_signal.unwrap_or(Signal::TERM).exit_code()),
+                _ => None,
+            },
+        }
+    }
+
+    /// What an event owed, when its actions have been carried out.
+    pub(crate) fn after(&mut self, setting: &Setting, event: Event, actions: &[Action]) {
+        let alive = self.app == App::Alive;
+        match event {
+            Event::Signal(signal) if setting.plan.stop_signals.contains(&signal) => {
+                let began = actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
+                if !began {
+                    // It moves the stop that goes on by a step.
+                    let wanted = setting.plan.stop_signal.unwrap_or(signal);
+                    let told = actions.contains(&Action::SignalApp(wanted));
+                    self.must(told || !alive || self.memory.killed, Promise::SignalAfterPreStop);
+                }
+                self.must(self.memory.stop.is_some(), Promise::ReachesExit);
+            }
+            Event::StopRequested => self.must(self.memory.stop.is_some() || !alive, Promise::ReachesExit),
+            _ => {}
+        }
+        if alive {
+            self.must(self.memory.owed.is_empty(), Promise::SignalsArrive);
+        }
+    }
+
+    /// What holds in every state.
+    pub(crate) fn rest(&mut self, setting: &Setting) -> u64 {
+        self.observe_view(setting);
+        self.observe_stop(setting);
+        if self.exited {
+            let mut machine = self.machine.clone();
+            let late = [Event::Signal(Signal::TERM), Event::StopRequested, Event::NoOthers, Event::Rang(Timer::Kill)];
+            let silent = late.into_iter().all(|event| machine.apply(self.now, event).is_empty());
+            self.must(silent && machine == self.machine, Promise::PostStopLast);
+        }
+        let mut moves = Vec::new();
+        self.moves(setting, &mut moves);
+        // What may or may not come (hooks, signals, ticks) is nothing that an end may depend on.
+        moves.retain(|next| next.is_bound_to_come());
+        self.must(!moves.is_empty() || self.may_rest(setting) || self.broken.is_some(), Promise::ReachesExit);
+        0
+    }
+
+    fn observe_stop(&mut self, setting: &Setting) {
+        let Some(stop) = self.memory.stop.clone().filter(|_| self.app == App::Alive) else { return };
+        let idle = !self.runs.iter().any(|run| run.hook == Hook::PreStop)
+            && !self.timers.contains_key(&Timer::Retry(Hook::PreStop));
+        // Nobody waits for a stop signal that nothing holds back.
+        let held = stop.wanted.is_empty() || stop.signalled.is_some() || self.memory.killed || !idle;
+        self.must(held, Promise::SignalAfterPreStop);
+        // The handlers have begun with the stop, unless there was no time for them.
+        let begun = self
+            .memory
+            .lists
+            .get(&Hook::PreStop)
+            .is_some_and(|list| list.starts > 0 || list.index > 0 || list.over.is_some());
+        self.must(begun || self.is_empty(setting, Hook::PreStop), Promise::PreStopOnce);
+        if let (Some(grace), false) = (setting.plan.grace, stop.wanted.is_empty()) {
+            let signalled = stop.signalled.map_or(stop.began, |(_, last)| last);
+            let not_after = (stop.began + grace).max(signalled + SECOND);
+            self.must(self.memory.killed || self.now <= not_after, Promise::KillAtDeadline);
+        }
+    }
+
+    /// What `/readyz`, `/status` and the others show.
+    fn observe_view(&mut self, setting: &Setting) {
+        let (machine, memory) = (&self.machine, &self.memory);
+        let started = memory.app_starts > 0
+            && (memory.outcome(Hook::PostStart) == Some(Outcome::Succeeded) || self.is_empty(setting, Hook::PostStart));
+        let alive = self.app == App::Alive;
+        let told = memory.sent.is_some() || memory.killed;
+        let phase = match (self.app, &memory.stop) {
+            _ if self.exited => PhaseName::Exited,
+            (App::Alive, Some(_)) => PhaseName::Stopping,
+            (App::Alive, None) => PhaseName::Running,
+            (App::Gone, _) => PhaseName::Finishing,
+            (App::NotYet, _) if memory.ended.is_some() => PhaseName::Finishing,
+            (App::NotYet, _) => PhaseName::Starting,
+        };
+        let shown_stop = memory.stop.as_ref().filter(|_| !self.exited);
+        let deadline = shown_stop.and_then(|stop| setting.plan.grace.map(|grace| stop.began + grace));
+        let holds = machine.is_ready() == (alive && memory.stop.is_none() && started)
+            && machine.is_serving() == (alive && !told && started)
+            && machine.has_started() == started
+            && machine.phase() == phase
+            && machine.stop_trigger() == shown_stop.map(|stop| (stop.trigger, stop.began))
+            && machine.deadline() == deadline;
+        self.must(holds, Promise::ShownAsItIs);
+    }
+}
+
+impl crate::world::Move {
+    fn is_bound_to_come(&self) -> bool {
+        use crate::world::Move;
+        !matches!(self, Move::Call(_) | Move::HangsUp(_) | Move::Request | Move::Receive(_) | Move::Tick)
+    }
+}

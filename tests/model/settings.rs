@@ -1,0 +1,129 @@
+//! What is configured, and of what nature the app and its handlers are.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bookend::lifecycle::{HandlerPlan, Hook, Plan};
+use bookend::signal::Signal;
+
+/// One configuration in one kind of world.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    pub(crate) plan: Plan,
+    pub(crate) app: AppNature,
+    pub(crate) handlers: HandlerNature,
+    /// Whether processes are left when the app has ended, and whether they survive even SIGKILL.
+    pub(crate) leftovers: Leftovers,
+    /// The signals somebody sends, and the codes the app ends with.
+    pub(crate) signals: &'static [Signal],
+    pub(crate) codes: &'static [u8],
+}
+
+/// How the app behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AppNature {
+    /// Ends whenever it likes, by itself or of a signal.
+    Free,
+    /// Ends of SIGKILL alone.
+    Ignores,
+    /// Cannot be executed.
+    Missing,
+}
+
+/// How handlers behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandlerNature {
+    /// Succeed or fail at any moment, or last until their time is over.
+    Free,
+    /// Last until their time is over, or for ever.
+    Hang,
+}
+
+/// What the app leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leftovers {
+    /// Nothing, or something that goes at any moment.
+    Free,
+    /// Something that never goes.
+    Stay,
+}
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+fn handler() -> HandlerPlan {
+    HandlerPlan { timeout: None, required: true, retries: 0, backoff: SECOND, waits_only: false }
+}
+
+fn plan(grace: Option<u64>, hooks: &[(Hook, &[HandlerPlan])]) -> Plan {
+    Plan {
+        grace: grace.map(Duration::from_secs),
+        hooks: hooks.iter().map(|(hook, handlers)| (*hook, handlers.to_vec())).collect(),
+        stop_signals: vec![Signal::TERM, Signal::INT],
+        ..Plan::default()
+    }
+}
+
+/// Every setting that is looked at.
+pub(crate) fn all() -> Vec<Setting> {
+    use Hook::{PostStart, PostStop, PreStart, PreStop};
+    let one = || handler();
+    let timed = |seconds| HandlerPlan { timeout: Some(Duration::from_secs(seconds)), ..handler() };
+    let optional = || HandlerPlan { required: false, ..handler() };
+    let pause = || HandlerPlan { waits_only: true, ..handler() };
+    let retried = || HandlerPlan { retries: 1, ..handler() };
+    let free = |name, plan| Setting {
+        name,
+        plan,
+        app: AppNature::Free,
+        handlers: HandlerNature::Free,
+        leftovers: Leftovers::Free,
+        signals: &[Signal::TERM, Signal::HUP],
+        codes: &[3],
+    };
+    let hostile = |name, plan| Setting {
+        app: AppNature::Ignores,
+        handlers: HandlerNature::Hang,
+        leftovers: Leftovers::Stay,
+        ..free(name, plan)
+    };
+    let everywhere =
+        |grace| plan(grace, &[(PreStart, &[one()]), (PostStart, &[one()]), (PreStop, &[one()]), (PostStop, &[one()])]);
+    let once_started = |grace| plan(Some(grace), &[(PostStart, &[one()]), (PreStop, &[one()]), (PostStop, &[one()])]);
+    vec![
+        Setting { signals: &[Signal::TERM, Signal::INT, Signal::HUP], codes: &[0, 1], ..free("zero", plan(None, &[])) },
+        free("zero with a grace period", plan(Some(8), &[])),
+        free("every hook", everywhere(Some(8))),
+        free("every hook without a grace period", everywhere(None)),
+        free(
+            "two preStop handlers",
+            plan(Some(8), &[(PreStop, &[optional(), one()]), (PostStop, &[optional(), one()])]),
+        ),
+        free("a pause before the stop", plan(None, &[(PreStop, &[pause(), one()]), (PostStart, &[optional()])])),
+        free("retries", plan(Some(8), &[(PreStop, &[retried()]), (PostStop, &[retried()])])),
+        free("preStart with retries", plan(None, &[(PreStart, &[retried(), optional()])])),
+        free("timeouts", plan(Some(4), &[(PostStart, &[timed(1)]), (PreStop, &[timed(9)]), (PostStop, &[timed(1)])])),
+        free("no time at all", plan(Some(0), &[(PreStop, &[one()]), (PostStop, &[one()])])),
+        Setting {
+            codes: &[0, 1],
+            ..free(
+                "signals and codes rewritten",
+                Plan {
+                    stop_signal: Some(Signal::QUIT),
+                    signals: BTreeMap::from([(Signal::HUP, Signal::new(10))]),
+                    exit_codes: BTreeMap::from([(1, 0), (131, 7)]),
+                    ..plan(Some(8), &[(PreStop, &[one()])])
+                },
+            )
+        },
+        free(
+            "a stop is a success",
+            Plan { stop_is_success: true, signals: BTreeMap::from([(Signal::HUP, None)]), ..plan(Some(8), &[]) },
+        ),
+        hostile("everything hangs", once_started(8)),
+        hostile("everything hangs, little time", once_started(1)),
+        hostile("preStart hangs", plan(Some(8), &[(PreStart, &[one()]), (PostStop, &[one()])])),
+        Setting { app: AppNature::Missing, ..free("no such program", everywhere(Some(8))) },
+        Setting { app: AppNature::Ignores, ..free("a deaf app", plan(Some(4), &[(PreStop, &[one()])])) },
+    ]
+}
