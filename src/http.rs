@@ -24,4 +24,4 @@ mod timed;
 pub(crate) use events::{Audience, Happening};
 pub(crate) use server::{Answer, Ask, Doors, serve_port, serve_socket};
 pub(crate) use socket::Socket;
-pub(crate) use status::{AppStatusView, Seconds, Status};
+pub(crate) use status::{AppStatusView, Seconds, Status, Unfinished};

@@ -2,6 +2,7 @@
 //! summary for the termination message. Pure: it is told everything, with its time.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -28,6 +29,27 @@ pub(crate) struct Record {
     pub(crate) detail: String,
     /// The last lines of its output.
     pub(crate) output: Vec<String>,
+}
+
+/// A row of the timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Row {
+    /// Since its beginning.
+    #[serde(rename = "atSeconds", serialize_with = "as_seconds")]
+    pub(crate) at: Duration,
+    /// What happened then.
+    pub(crate) text: String,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "+{:.3} s  {}", self.at.as_secs_f64(), self.text)
+    }
+}
+
+/// Whole milliseconds: what is finer says nothing.
+fn as_seconds<S: serde::Serializer>(at: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((at.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 /// The story so far; bounded.
@@ -79,11 +101,16 @@ impl Journal {
         self.stop_began.is_some()
     }
 
+    /// When the timeline begins: with the stop, or else with the app's end.
+    pub(crate) fn origin(&self) -> Option<Time> {
+        let began = self.stop_began.map(|(began, _)| began);
+        began.or_else(|| self.timeline.front().map(|(at, _)| *at))
+    }
+
     /// The stop, one row for each thing that happened, counted from its beginning.
-    pub(crate) fn timeline(&self) -> impl Iterator<Item = String> {
-        let origin = self.stop_began.map(|(began, _)| began);
-        let origin = origin.or_else(|| self.timeline.front().map(|(at, _)| *at)).unwrap_or_default();
-        self.timeline.iter().map(move |(at, what)| format!("+{:.3} s  {what}", at.saturating_sub(origin).as_secs_f64()))
+    pub(crate) fn timeline(&self) -> impl Iterator<Item = Row> {
+        let origin = self.origin().unwrap_or_default();
+        self.timeline.iter().map(move |(at, text)| Row { at: at.saturating_sub(origin), text: text.clone() })
     }
 
     /// One sentence about the whole: `stopped by SIGTERM in 2.013 s: app exited with 0; exit code 0`.
@@ -102,10 +129,12 @@ impl Journal {
     /// The headline, the timeline and what failed, within so many bytes.
     pub(crate) fn summary(&self, now: Time, code: u8, most_bytes: usize) -> String {
         let failed = self.records.iter().filter(|record| record.result != "Succeeded");
-        let lines = std::iter::once(self.headline(now, code)).chain(self.timeline()).chain(failed.map(|record| {
-            let output = record.output.iter().map(|line| format!("\n  | {line}")).collect::<String>();
-            format!("{}: {}{output}", label(record), record.detail)
-        }));
+        let lines = std::iter::once(self.headline(now, code)).chain(self.timeline().map(|row| row.to_string())).chain(
+            failed.map(|record| {
+                let output = record.output.iter().map(|line| format!("\n  | {line}")).collect::<String>();
+                format!("{}: {}{output}", label(record), record.detail)
+            }),
+        );
         let mut text = String::new();
         for line in lines {
             if text.len() + line.len() + 1 > most_bytes {

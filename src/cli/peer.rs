@@ -106,7 +106,7 @@ impl Peer {
         let patience = until.map_or(patience, |until| until.min(patience));
         loop {
             match self.ask(request, until) {
-                Err(PeerError::Nobody { .. }) if Instant::now() + AGAIN < patience => pause(AGAIN),
+                Err(PeerError::Nobody { .. }) if Instant::now() < patience => pause(AGAIN),
                 done => return done,
             }
         }
@@ -152,8 +152,10 @@ impl Peer {
         let connected = (|| {
             let address = UnixAddr::new(path)?;
             let fd: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-            // A full backlog makes connect(2) wait, on a unix socket as long as SO_SNDTIMEO says.
-            if let Some(left) = left(until)? {
+            // A full backlog makes connect(2) wait, on a unix socket as long as SO_SNDTIMEO says. Without time left
+            // it is tried all the same: that nobody is there says more than that it is late.
+            if let Some(until) = until {
+                let left = until.saturating_duration_since(Instant::now());
                 let micros = i64::try_from(left.as_micros()).unwrap_or(i64::MAX).max(1);
                 setsockopt(&fd, SendTimeout, &TimeVal::microseconds(micros))?;
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::journal::Record;
+use crate::journal::{Record, Row};
 
 /// What `/status` shows. Field names are part of the interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -14,6 +14,8 @@ pub(crate) struct Status {
     pub(crate) version: &'static str,
     /// `Starting`, `Running`, `Stopping`, `Finishing`.
     pub(crate) phase: &'static str,
+    /// How long bookend has been there.
+    pub(crate) uptime_seconds: Seconds,
     /// postStart is over and succeeded.
     pub(crate) started: bool,
     /// New clients may be sent here.
@@ -25,6 +27,9 @@ pub(crate) struct Status {
     /// What began the stop that is going on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped_by: Option<String>,
+    /// When the timeline begins, in seconds since bookend did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stop_began_seconds: Option<Seconds>,
     /// `terminationGracePeriodSeconds`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) termination_grace_period_seconds: Option<Seconds>,
@@ -32,8 +37,10 @@ pub(crate) struct Status {
     pub(crate) orphans_reaped: u64,
     /// The handler runs so far, the oldest first; the last fifty are kept.
     pub(crate) handlers: Vec<Record>,
+    /// Those that run now.
+    pub(crate) running: Vec<Unfinished>,
     /// The stop that is going on, row by row.
-    pub(crate) timeline: Vec<String>,
+    pub(crate) timeline: Vec<Row>,
 }
 
 /// The main process in `/status`.
@@ -48,12 +55,25 @@ pub(crate) struct AppStatusView {
     pub(crate) ended: Option<String>,
 }
 
+/// A handler that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Unfinished {
+    /// Its list.
+    pub(crate) hook: &'static str,
+    /// Its name.
+    pub(crate) name: String,
+    /// When it began, in milliseconds since bookend did.
+    pub(crate) started_ms: u64,
+}
+
 /// A duration, shown as a number of seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Seconds(pub(crate) Duration);
 
 impl Serialize for Seconds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0.as_secs_f64())
+        // Whole milliseconds: what is finer says nothing.
+        serializer.serialize_f64((self.0.as_secs_f64() * 1000.0).round() / 1000.0)
     }
 }

@@ -14,7 +14,7 @@ use super::surroundings::{find_handler, handler_env};
 use super::{Input, Run, Supervisor};
 use crate::config::settings::SignalScope;
 use crate::handler;
-use crate::http::{Answer, AppStatusView, Happening, Seconds, Status};
+use crate::http::{Answer, AppStatusView, Happening, Seconds, Status, Unfinished};
 use crate::journal::{Record, describe_note, describe_status, describe_trigger, trigger_word};
 use crate::lifecycle::{Action, CallerId, Event, Hook, Note, Outcome, RunId};
 use crate::process::leftovers;
@@ -183,6 +183,7 @@ impl Supervisor {
         Status {
             version: env!("CARGO_PKG_VERSION"),
             phase: machine.phase().name(),
+            uptime_seconds: Seconds(self.now()),
             started: machine.has_started(),
             ready: machine.is_ready(),
             serving: machine.is_serving(),
@@ -191,11 +192,22 @@ impl Supervisor {
                 ended: self.app_ended.map(describe_status),
             },
             stopped_by: machine.stop_trigger().map(|(trigger, _)| describe_trigger(trigger)),
+            stop_began_seconds: self.journal.origin().map(Seconds),
             termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
             orphans_reaped: self.reaper().orphans(),
             handlers: self.journal.records().cloned().collect(),
+            running: self.unfinished(),
             timeline: self.journal.timeline().collect(),
         }
+    }
+
+    /// The handlers that run, the oldest first.
+    fn unfinished(&self) -> Vec<Unfinished> {
+        let mut runs: Vec<_> = self.runs.values().collect();
+        runs.sort_by_key(|run| run.began);
+        let shown =
+            |run: &Run| Unfinished { hook: run.hook.name(), name: run.name.clone(), started_ms: millis(run.began) };
+        runs.into_iter().map(shown).collect()
     }
 }
 

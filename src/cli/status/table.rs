@@ -20,7 +20,7 @@ use super::view::{HandlerRun, View, clean};
 /// Draws it.
 pub(super) fn draw(view: &View, terminal: Terminal) -> String {
     let mut text = head(view, terminal);
-    if !view.handlers.is_empty() {
+    if !(view.handlers.is_empty() && view.running.is_empty()) {
         text.push('\n');
         text.push_str(&handlers(view, terminal));
     }
@@ -87,8 +87,8 @@ fn phase_colour(view: &View) -> Colour {
 }
 
 fn handlers(view: &View, terminal: Terminal) -> String {
-    let names = column("handler", view.handlers.iter().map(HandlerRun::label));
-    let results = column("result", view.handlers.iter().map(|run| clean(&run.result)));
+    let names = column("handler", view.handlers.iter().chain(&view.running).map(HandlerRun::label));
+    let results = column("running", view.handlers.iter().map(|run| clean(&run.result)));
     let header = format!("{:<names$}  {:<results$}  {:>10}", "handler", "result", "took");
     let mut text = format!("{}\n", terminal.paint(Colour::Quiet, &header));
     for run in &view.handlers {
@@ -103,6 +103,11 @@ fn handlers(view: &View, terminal: Terminal) -> String {
                 text.push_str(&format!("{}\n", terminal.paint(Colour::Quiet, &line)));
             }
         }
+    }
+    for run in &view.running {
+        let result = terminal.paint(Colour::Busy, &format!("{:<results$}", "running"));
+        let since = view.uptime_seconds.unwrap_or_default() - run.started_seconds();
+        text.push_str(&format!("{:<names$}  {result}  {since:>8.3} s\n", run.label()));
     }
     text
 }
@@ -124,7 +129,9 @@ fn timeline(view: &View, terminal: Terminal) -> String {
             _ => (clean(&row.text), row.at_seconds, row.at_seconds, false),
         }
     });
-    let rows: Vec<_> = rows.collect();
+    let now = view.uptime_seconds.unwrap_or_default() - began.unwrap_or_default();
+    let running = view.running.iter().map(|run| (run.label(), run.started_seconds() - began.unwrap_or(0.0), now, true));
+    let rows: Vec<_> = rows.chain(running.filter(|(_, from, ..)| *from >= 0.0)).collect();
     let Some(width) = terminal.width else {
         return rows
             .iter()
@@ -184,6 +191,7 @@ mod tests {
             { "hook": "postStart", "name": "greet", "startedMs": 3, "tookMs": 4, "result": "Failed", "detail": "exit code 3", "output": ["a\u001b[2Jb"] },
             { "hook": "preStop", "name": "pause", "startedMs": 10000, "tookMs": 2000, "result": "Succeeded", "detail": "slept 2.000 s" }
         ],
+        "running": [{ "hook": "preStop", "name": "flush", "startedMs": 12500 }],
         "timeline": [
             { "atSeconds": 0.0, "text": "stop begun by SIGTERM" },
             { "atSeconds": 2.0, "text": "preStop pause took 2.000 s: slept 2.000 s" },
@@ -202,6 +210,10 @@ mod tests {
         let bar = |name: &str| text.lines().rfind(|line| line.starts_with(name)).unwrap().to_owned();
         assert_eq!(bar("preStop pause   ").matches('━').count(), 21, "half of the time: {text}");
         assert!(bar("SIGQUIT sent").contains('╵'));
+        assert!(
+            bar("preStop flush").contains("━━━") && text.contains("preStop flush    running       1.500 s"),
+            "{text}"
+        );
         assert!(!text.contains('\u{1b}'), "neither ours nor a handler's: {text}");
         assert!(drawn(STOPPING, Some(80), true).contains("\u{1b}[33m"));
     }

@@ -21,6 +21,8 @@ pub(crate) struct View {
     pub(super) termination_grace_period_seconds: Option<f64>,
     pub(super) orphans_reaped: u64,
     pub(crate) handlers: Vec<HandlerRun>,
+    /// Those that are not over: no result, no time taken.
+    pub(super) running: Vec<HandlerRun>,
     pub(super) timeline: Vec<Row>,
 }
 
@@ -32,7 +34,7 @@ pub(super) struct App {
     pub(super) ended: Option<String>,
 }
 
-/// A handler run that is over.
+/// A handler run.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct HandlerRun {
@@ -48,35 +50,11 @@ pub(crate) struct HandlerRun {
 
 /// Something that happened in a stop.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(from = "Said")]
+#[serde(default, rename_all = "camelCase")]
 pub(super) struct Row {
     /// Since the stop began.
     pub(super) at_seconds: f64,
     pub(super) text: String,
-}
-
-/// A row as 0.1.0 began to say it, `+2.002 s  SIGTERM sent to the app`, and as an object.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Said {
-    Line(String),
-    #[serde(rename_all = "camelCase")]
-    Row {
-        at_seconds: f64,
-        text: String,
-    },
-}
-
-impl From<Said> for Row {
-    fn from(said: Said) -> Row {
-        match said {
-            Said::Row { at_seconds, text } => Row { at_seconds, text },
-            Said::Line(line) => {
-                let (at, text) = line.split_once(" s  ").unwrap_or(("", &line));
-                Row { at_seconds: at.parse().unwrap_or_default(), text: text.to_owned() }
-            }
-        }
-    }
 }
 
 impl View {
