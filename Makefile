@@ -12,7 +12,7 @@ export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/rele
 scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all test lint check images demo bench model mutants fmt clean
+.PHONY: help setup build build-all test lint check images demo bench model mutants fuzz fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ model: ## the state machine against every history of a larger world than `make t
 
 mutants: ## every guard of the state machine broken once: the tests must notice (needs cargo-mutants)
 	scripts/machine mutants
+
+fuzz: ## what strangers write, read without a panic: a minute for each reader, from a new seed
+	FUZZ_SECONDS=60 FUZZ_SEED=$$(date +%s) cargo test --lib fuzz -- --nocapture
 
 fmt: ## format the source
 	cargo fmt

@@ -17,12 +17,15 @@
 //! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
 //! | `http`       | the endpoint; reads a snapshot, sends requests          | `journal`, `lifecycle` words |
+//! | `fuzz`       | what strangers write, as functions of bytes; tests only | every reader                 |
 
 pub mod budget;
 mod cli;
 pub mod config;
 pub mod drain;
 mod exit;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod handler;
 mod http;
 mod journal;

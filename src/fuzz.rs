@@ -1,0 +1,244 @@
+//! What strangers can write, as functions of bytes: each must return, whatever it is given. Two drivers call
+//! them: cargo-fuzz, with coverage (`fuzz/`, `make fuzz`), and the test below, on a stable toolchain in seconds, with the
+//! corpus in `fuzz/corpus` and mutations of it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::config::{self, Document, Sources, expand};
+use crate::net::{proc_tcp, snmp, sock_diag, tcp_info};
+use crate::process::reaper::Ended;
+use crate::signal::Signal;
+
+/// A function of bytes, and its name: that of its corpus and of its file in `fuzz/fuzz_targets`.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    ("configuration", configuration),
+    ("environment", environment),
+    ("expansion", expansion),
+    ("signal_name", signal_name),
+    ("wait_status", wait_status),
+    ("netlink", netlink),
+    ("proc_net", proc_net),
+];
+
+/// A configuration file: mistakes or settings, never a panic; what `bookend check` prints is a configuration again.
+pub fn configuration(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let load = |text: String| {
+        let files = vec![Document { name: "fuzz.toml".to_owned(), text }];
+        config::load(&Sources { files, ..Sources::default() })
+    };
+    match load(text) {
+        Ok(effective) => {
+            let _ = effective.to_string();
+            let again = load(effective.to_toml());
+            assert!(again.is_ok(), "what check prints is no configuration:\n{}\n{again:?}", effective.to_toml());
+        }
+        Err(mistakes) => assert!(!mistakes.to_string().is_empty(), "a mistake says something"),
+    }
+}
+
+/// The environment: one variable a line.
+pub fn environment(bytes: &[u8]) {
+    let variable = |line: &[u8]| {
+        let (name, value) = line.split_at(line.iter().position(|byte| *byte == b'=')?);
+        let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        Some((own(name), own(value.get(1..)?)))
+    };
+    let env = bytes.split(|byte| *byte == b'\n').filter_map(variable).collect();
+    match config::load(&Sources { env, ..Sources::default() }) {
+        Ok(effective) => drop(effective.to_string()),
+        Err(mistakes) => assert!(!mistakes.to_string().is_empty(), "a mistake says something"),
+    }
+}
+
+/// `$(VAR)` in a text, where a variable's value has references in it, too.
+pub fn expansion(bytes: &[u8]) {
+    let (value, text) = bytes.split_at(bytes.len() / 4);
+    let expanded = expand::expand(OsStr::from_bytes(text), |name| (name == "A").then_some(OsStr::from_bytes(value)));
+    // Each `$(A)` becomes the value at most once: nothing is expanded again.
+    let references = text.windows(4).filter(|window| window == b"$(A)").count();
+    assert!(expanded.len() <= text.len() + references * value.len());
+}
+
+/// The name or the number of a signal; it is read back from what it is shown as.
+pub fn signal_name(bytes: &[u8]) {
+    let Ok(signal) = String::from_utf8_lossy(bytes).parse::<Signal>() else { return };
+    assert!((1..=64).contains(&signal.number()));
+    let shown = signal.to_string();
+    let read_back = shown.parse::<Signal>().or_else(|_| shown.trim_start_matches("SIG").parse());
+    assert_eq!(read_back, Ok(signal), "{shown}");
+}
+
+/// What waitpid(2) says about a child.
+pub fn wait_status(bytes: &[u8]) {
+    for word in bytes.chunks_exact(4) {
+        let status = i32::from_ne_bytes(word.try_into().unwrap_or_default());
+        if let Some(Ended::Signalled(signal)) = Ended::from_wait_status(status) {
+            assert!((1..=64).contains(&signal.number()));
+        }
+    }
+}
+
+/// What the kernel answers to a question about sockets.
+pub fn netlink(bytes: &[u8]) {
+    let part = sock_diag::parse(bytes);
+    assert!(part.sockets.len() <= bytes.len() / 16, "a socket takes its bytes");
+    let _ = tcp_info::TcpInfo::parse(bytes);
+}
+
+/// `/proc/net/tcp` and `/proc/net/snmp`.
+pub fn proc_net(bytes: &[u8]) {
+    assert!(proc_tcp::parse(bytes).count() <= bytes.split(|byte| *byte == b'\n').count());
+    let _ = snmp::parse(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A small generator of our own: the same seed gives the same inputs on every machine (xorshift64*).
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        }
+
+        fn below(&mut self, most: usize) -> usize {
+            usize::try_from(self.next() >> 16).unwrap() % most.max(1)
+        }
+
+        fn choose<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+            &all[self.below(all.len())]
+        }
+    }
+
+    /// What breaks parsers more often than chance does.
+    const WORDS: &[&[u8]] = &[
+        b"",
+        b"\0",
+        b"\xff",
+        b"-1",
+        b"0",
+        b"9223372036854775807",
+        b"1e999",
+        b"nan",
+        b"inf",
+        b"=",
+        b"[",
+        b"]]",
+        b"[[",
+        b"{",
+        b"}",
+        b"\"",
+        b"'''",
+        b"\"\"\"",
+        b"\\u0000",
+        b"\n",
+        b"\r\n",
+        b".",
+        b"$(",
+        b"$$",
+        b"$(A)",
+        b"SIGRTMIN+",
+        b"SIGRTMAX-30",
+        b"\xe2\x80\xae",
+        b"lifecycle.preStop",
+        b"exec.command",
+        b"app.",
+        b"http.listen",
+        b"timeoutSeconds",
+        b"terminationGracePeriodSeconds",
+        b"BOOKEND_",
+        b"\xff\xff\xff\xff",
+        b"\x10\0\0\0",
+        b"\x01\0\0\0",
+        b"01 00000000:0050",
+        b"TcpExt: ",
+        b"Tcp: ",
+        b"\t",
+        b" ",
+    ];
+
+    fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {
+        for _ in 0..=random.below(4) {
+            let at = random.below(input.len() + 1);
+            match random.below(6) {
+                0 if at < input.len() => input[at] ^= 1 << random.below(8),
+                1 if at < input.len() => drop(input.remove(at)),
+                2 => drop(input.splice(at..at, random.choose(WORDS).iter().copied())),
+                3 => input.truncate(at),
+                4 => {
+                    let other = random.choose(corpus);
+                    let from = random.below(other.len() + 1);
+                    input.truncate(at);
+                    input.extend(&other[from..]);
+                }
+                _ => {
+                    let (from, to) = (at, (at + random.below(40)).min(input.len()));
+                    let copy = input[from..to].to_vec();
+                    input.splice(from..from, copy);
+                }
+            }
+            input.truncate(16 * 1024);
+        }
+    }
+
+    fn corpus_of(name: &str) -> Vec<Vec<u8>> {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+        let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        assert!(!files.is_empty(), "{} has no corpus", folder.display());
+        files.into_iter().map(|file| std::fs::read(file).unwrap()).collect()
+    }
+
+    /// Everything in the corpus, then mutations of it: 300 each, or for `FUZZ_SECONDS` each. `FUZZ_SEED` repeats a run.
+    #[test]
+    fn whatever_a_stranger_writes_is_read_without_a_panic() {
+        let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+        let seed = number("FUZZ_SEED").unwrap_or(1);
+        let seconds = number("FUZZ_SECONDS").map(Duration::from_secs);
+        for (name, target) in TARGETS {
+            let corpus = corpus_of(name);
+            let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+            let (began, mut tried) = (Instant::now(), 0u64);
+            let attempt = |input: &[u8]| {
+                let outcome = std::panic::catch_unwind(|| target(input));
+                assert!(outcome.is_ok(), "{name}, FUZZ_SEED={seed}: {:?}", String::from_utf8_lossy(input));
+            };
+            corpus.iter().for_each(|input| attempt(input));
+            while seconds.map_or(tried < 300, |seconds| began.elapsed() < seconds) {
+                let mut input = random.choose(&corpus).clone();
+                mutate(&mut input, &corpus, &mut random);
+                attempt(&input);
+                tried += 1;
+            }
+            println!(
+                "{name}: {tried} mutations of {} inputs, seed {seed}, {:.1} s",
+                corpus.len(),
+                began.elapsed().as_secs_f64()
+            );
+        }
+    }
+
+    #[test]
+    fn every_target_has_its_file_for_cargo_fuzz() {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        for (name, _) in TARGETS {
+            assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is not in fuzz/Cargo.toml");
+            let text = std::fs::read_to_string(folder.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+            assert!(text.contains(&format!("bookend::fuzz::{name}(")), "{name}");
+        }
+    }
+}
