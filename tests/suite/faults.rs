@@ -1,0 +1,374 @@
+//! Faults of the world, one by one: never a hang, a lost status or a silent loss. strace's injector makes the
+//! kernel say no; namespaces and limits take away what is usually there. docs/proof.md has the table, and says
+//! where the faults that are not here are held (closed and full descriptors: `log.rs`).
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::{Folder, Init, bookend, code, code_of, free_port, get, is_root, wait_until};
+
+/// bookend as an ordinary child, with the kernel answering as told. Its children are not traced.
+fn injected(folder: Folder, rules: &[&str], args: &[&str]) -> Init {
+    let strace = strace(&folder, rules, args);
+    Init::start(folder, strace)
+}
+
+/// The same with a pipe for stderr, which is written in another way than a file.
+fn injected_with_a_pipe(folder: Folder, rules: &[&str], args: &[&str]) -> Init {
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+    let mut log = std::fs::File::create(folder.path("log")).unwrap();
+    std::thread::spawn(move || std::io::copy(&mut std::fs::File::from(reader), &mut log));
+    let strace = strace(&folder, rules, args);
+    Init::start_with_log(folder, strace, writer.into())
+}
+
+fn strace(folder: &Folder, rules: &[&str], args: &[&str]) -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-e", "signal=none", "-o"]).arg(folder.path("strace"));
+    let names: Vec<_> = rules.iter().map(|rule| name_of(rule)).collect();
+    strace.args(["-e", &format!("trace={}", names.join(","))]);
+    for rule in rules {
+        strace.args(["-e", &format!("inject={rule}")]);
+    }
+    strace.arg(bookend()).args(args);
+    strace
+}
+
+fn name_of(rule: &str) -> &str {
+    rule.split(':').next().unwrap_or(rule)
+}
+
+/// The process that strace traces: signals are for it.
+fn traced(init: &Init) -> i32 {
+    let mut pid = None;
+    wait_until("strace has its child", || {
+        pid = crate::support::child_of(init.pid().unsigned_abs());
+        pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}/exe")).exists())
+    });
+    pid.unwrap()
+}
+
+fn config(folder: &Folder, text: &str) -> String {
+    folder.write("bookend.toml", text).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_app_that_cannot_be_forked_is_reported_as_ours_to_blame() {
+    for (error, words) in [("EAGAIN", "Resource temporarily unavailable"), ("ENOMEM", "Cannot allocate memory")] {
+        let rule = format!("clone:error={error}:when=1");
+        let finished = injected(Folder::new(), &[&rule], &["--", "sh", "-c", "exit 7"]).finish();
+        assert_eq!(finished.code(), 125, "{finished:?}");
+        assert!(finished.log.contains("cannot create a process for \"sh\""), "{}", finished.log);
+        assert!(finished.log.contains(words), "{}", finished.log);
+    }
+}
+
+#[test]
+fn a_handler_that_cannot_be_forked_fails_and_the_stop_goes_on() {
+    for error in ["EAGAIN", "ENOMEM"] {
+        let folder = Folder::new();
+        let path = config(&folder, "lifecycle.preStop = { name = \"drain\", exec.command = [\"true\"] }");
+        let rule = format!("clone:error={error}:when=2+");
+        let app = "trap 'exit 6' TERM; echo up; while :; do sleep 0.02; done";
+        let init = injected(folder, &[&rule], &["-c", &path, "--", "sh", "-c", app]);
+        init.wait_for_out("up");
+        crate::support::signal(traced(&init), 15);
+        let finished = init.finish();
+        assert_eq!(finished.code(), 6, "{error}: {finished:?}");
+        assert!(finished.log.contains("handler failed: cannot create a process"), "{}", finished.log);
+    }
+}
+
+#[test]
+fn a_connection_that_cannot_be_accepted_is_accepted_a_moment_later() {
+    for error in ["EMFILE", "ENFILE", "ENOMEM"] {
+        let folder = Folder::new();
+        let port = free_port();
+        let path = config(&folder, &format!("http.listen = \"127.0.0.1:{port}\""));
+        let rule = format!("accept4:error={error}:when=1..3");
+        let init = injected(folder, &[&rule], &["-c", &path, "--", "sh", "-c", "echo up; exec sleep 1000"]);
+        init.wait_for_out("up");
+        assert_eq!(code(port, "/lifecycle/preStop"), 200, "{error}: {}", init.log());
+        assert!(init.log().contains("cannot accept connections"), "{error}: {}", init.log());
+        crate::support::signal(traced(&init), 15);
+        assert_eq!(init.finish().code(), 143);
+    }
+}
+
+#[test]
+fn however_few_descriptors_there_are_the_status_is_kept_and_handlers_do_not_hang() {
+    let app = "trap 'exit 6' TERM; echo up; while :; do sleep 0.02; done";
+    for most in 4..24 {
+        let folder = Folder::new();
+        let path = config(
+            &folder,
+            "terminationGracePeriodSeconds = 20\nhttp.listen = \"127.0.0.1:0\"\nlifecycle.preStop.exec.command = [\"true\"]",
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {most}; exec \"$@\""), "sh"]).arg(bookend());
+        command.args(["-c", &path, "--", "sh", "-c", app]);
+        let mut init = Init::start(folder, command);
+        wait_until("it runs or has given up", || init.out().contains("up") || !init.is_running());
+        if init.out().contains("up") {
+            init.signal(15);
+            assert_eq!(init.finish().code(), 6, "{most} descriptors");
+        } else {
+            // Too few to bind or to read the configuration: said, and nothing was started.
+            let finished = init.finish();
+            assert_eq!(finished.code(), 125, "{most} descriptors: {finished:?}");
+            assert!(finished.log.contains("Too many open files"), "{most}: {}", finished.log);
+        }
+    }
+}
+
+#[test]
+fn what_no_kernel_here_can_execute_is_126_and_a_missing_interpreter_is_127() {
+    let folder = Folder::new();
+    // An ELF header of a machine that is none.
+    let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xff\xfe\x01\0\0\0".to_vec();
+    elf.resize(120, 0);
+    let programs = [
+        ("other-machine", elf, 0o755, 126),
+        ("empty", Vec::new(), 0o755, 126),
+        ("no-permission", b"#!/bin/sh\n".to_vec(), 0o644, 126),
+        ("no-interpreter", b"#!/no/such/interpreter\n".to_vec(), 0o755, 127),
+    ];
+    for (name, bytes, mode, code) in programs {
+        let path = folder.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let finished = crate::support::run(&["--", path.to_str().unwrap()]);
+        assert_eq!(finished.code(), code, "{name}: {finished:?}");
+        assert!(finished.log.contains("cannot execute"), "{name}: {}", finished.log);
+    }
+}
+
+/// bookend as PID 1 after a script has changed its mount namespace.
+fn in_changed_world(script: &str, config: &str, args: &[&str]) -> Init {
+    let folder = Folder::new();
+    let path = folder.write("bookend.toml", config);
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-e", "-c"]);
+    unshare.arg(format!("{script}; exec \"$@\"")).arg("sh").arg(bookend()).arg("-c").arg(path).args(args);
+    let mut init = Init::start(folder, unshare);
+    wait_until("the app is up", || init.out().contains("up") || !init.is_running());
+    init
+}
+
+/// The process in the new PID namespace; /proc out here is whole.
+fn first_process_of(init: &Init) -> i32 {
+    crate::support::child_of(init.pid().unsigned_abs()).expect("unshare's child")
+}
+
+const OBEDIENT: &str = "trap 'exit 6' TERM; echo up; while :; do sleep 0.02; done";
+const ALL_HOOKS: &str = r#"
+terminationGracePeriodSeconds = 20
+[lifecycle]
+postStart.exec.command = ["echo", "greeted"]
+preStop.exec.command = ["echo", "drained"]
+postStop.exec.command = ["echo", "gone"]
+"#;
+
+fn lives_a_whole_life(test: &str, script: &str) {
+    if !is_root(test) {
+        return;
+    }
+    // Something is left behind as well: it is found and ended without /proc.
+    let app = format!("(trap '' TERM; while :; do sleep 0.1; done) & {OBEDIENT}");
+    let init = in_changed_world(script, ALL_HOOKS, &["--", "sh", "-c", &app]);
+    init.wait_for_log("greeted");
+    crate::support::signal(first_process_of(&init), 15);
+    let finished = init.finish();
+    assert_eq!(finished.code(), 6, "{finished:?}");
+    for word in ["greeted", "drained", "gone"] {
+        assert!(finished.log.contains(word), "{word}: {}", finished.log);
+    }
+}
+
+#[test]
+fn without_proc_a_whole_life_is_lived() {
+    lives_a_whole_life("without_proc_a_whole_life_is_lived", "umount -l /proc; test ! -e /proc/self");
+}
+
+#[test]
+fn with_hidden_processes_in_proc_a_whole_life_is_lived() {
+    let test = "with_hidden_processes_in_proc_a_whole_life_is_lived";
+    lives_a_whole_life(test, "umount -l /proc; mount -t proc -o hidepid=2,subset=pid proc /proc");
+}
+
+#[test]
+fn on_a_read_only_root_a_whole_life_is_lived() {
+    lives_a_whole_life("on_a_read_only_root_a_whole_life_is_lived", "mount -o remount,bind,ro /; ! touch /x 2>&-");
+}
+
+#[test]
+fn without_dev_null_a_whole_life_is_lived() {
+    lives_a_whole_life("without_dev_null_a_whole_life_is_lived", "mount -t tmpfs none /dev; test ! -e /dev/null");
+}
+
+#[test]
+fn without_tmp_a_whole_life_is_lived() {
+    let test = "without_tmp_a_whole_life_is_lived";
+    // The configuration is in the test's folder: bookend reads it from where it is bound to.
+    if !is_root(test) {
+        return;
+    }
+    let folder = Folder::new();
+    let path = folder.write("bookend.toml", ALL_HOOKS);
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-e", "-c"]);
+    let script = "cp \"$1\" /run/bookend-test.toml; cp \"$2\" /run/bookend-test; mount -t tmpfs -o ro none /tmp";
+    let script =
+        format!("mount -t tmpfs none /run; {script}; shift 2; exec /run/bookend-test -c /run/bookend-test.toml \"$@\"");
+    unshare.arg(script).arg("sh").arg(path).arg(bookend()).args(["--", "sh", "-c", OBEDIENT]);
+    let init = Init::start(folder, unshare);
+    init.wait_for_log("greeted");
+    init.wait_for_out("up");
+    crate::support::signal(first_process_of(&init), 15);
+    assert_eq!(init.finish().code(), 6);
+}
+
+#[test]
+fn ten_seconds_of_sigstop_lose_no_signal_no_hook_and_no_status() {
+    let folder = Folder::new();
+    let port = free_port();
+    let config = format!("http.listen = \"127.0.0.1:{port}\"\nlifecycle.preStop.sleep.seconds = 0.1");
+    let app = "trap 'echo hup' HUP; trap 'exit 6' TERM; echo up; while :; do sleep 0.02; done";
+    let init = Init::configured_in(folder, &config, &["--", "sh", "-c", app]);
+    init.wait_for_out("up");
+    init.signal(19);
+    let began = Instant::now();
+    let hook = std::thread::spawn(move || get(port, "/lifecycle/preStop"));
+    init.signal(1);
+    // The fault itself: there is no condition to wait for.
+    std::thread::sleep(Duration::from_secs(10).saturating_sub(began.elapsed()));
+    init.signal(18);
+    let answer = hook.join().unwrap().unwrap_or_default();
+    assert_eq!(code_of(&answer), 200, "{answer}");
+    init.wait_for_out("hup");
+    init.signal(15);
+    assert_eq!(init.finish().code(), 6);
+}
+
+#[test]
+fn an_app_that_ends_while_we_are_stopped_is_reported_afterwards() {
+    let folder = Folder::new();
+    let app = format!("echo up; while [ ! -e {}/go ]; do sleep 0.02; done; touch {0}/gone; exit 9", folder.shown());
+    let init = Init::in_folder(folder, &["--", "sh", "-c", &app]);
+    init.wait_for_out("up");
+    init.signal(19);
+    init.folder.write("go", "");
+    wait_until("the app has ended", || init.folder.path("gone").exists());
+    init.signal(18);
+    assert_eq!(init.finish().code(), 9);
+}
+
+#[test]
+fn an_older_kernel_or_a_strict_seccomp_profile_costs_comfort_and_nothing_else() {
+    // What came late to Linux, and what profiles forbid: it says no, always, and it is asked.
+    for rule in ["pwritev2:error=ENOSYS", "pidfd_open:error=ENOSYS", "prctl:error=EPERM"] {
+        let folder = Folder::new();
+        let path = config(&folder, ALL_HOOKS);
+        // It leaves something behind, which is found and ended without being PID 1.
+        let app = format!("(trap '' TERM; while :; do sleep 0.1; done) & {OBEDIENT}");
+        let mut init = injected_with_a_pipe(folder, &[rule], &["-c", &path, "--", "sh", "-c", &app]);
+        init.wait_for_out("up");
+        init.wait_for_log("greeted");
+        crate::support::signal(traced(&init), 15);
+        assert_eq!(init.end().code(), 6, "{rule}: {}", init.log());
+        for word in ["greeted", "drained", "gone", "exit code 6"] {
+            init.wait_for_log(word);
+        }
+        let asked = init.folder.read("strace");
+        let said_no = |line: &str| line.starts_with(name_of(rule)) && line.ends_with("(INJECTED)");
+        assert!(asked.lines().any(said_no), "{rule} was never asked: {asked}");
+    }
+}
+
+#[test]
+fn without_epoll_or_signalfd_it_stays_an_init() {
+    for rule in ["epoll_create1:error=EMFILE", "epoll_create1:error=EPERM", "signalfd4:error=EMFILE"] {
+        let init = injected(Folder::new(), &[rule], &["--", "sh", "-c", OBEDIENT]);
+        init.wait_for_out("up");
+        init.wait_for_log("forwarding and reaping only");
+        crate::support::signal(traced(&init), 15);
+        assert_eq!(init.finish().code(), 6, "{rule}");
+    }
+}
+
+/// bookend as a user that no /etc/passwd knows.
+fn as_nobody_known(folder: Folder, before: &[&str], args: &[&str]) -> Init {
+    // The debug binary may stand where only root can read.
+    let binary = folder.path("bookend");
+    std::fs::copy(bookend(), &binary).unwrap();
+    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--reuid", "74219", "--regid", "74219", "--clear-groups"]).args(before).arg(&binary).args(args);
+    Init::start(folder, setpriv)
+}
+
+#[test]
+fn a_random_uid_without_a_passwd_entry_lives_a_whole_life() {
+    let test = "a_random_uid_without_a_passwd_entry_lives_a_whole_life";
+    if !is_root(test) {
+        return;
+    }
+    let folder = Folder::new();
+    let path = config(&folder, ALL_HOOKS);
+    let before = ["unshare", "--user", "--pid", "--fork", "--kill-child"];
+    for before in [[].as_slice(), before.as_slice()] {
+        let folder = Folder::new();
+        let init = as_nobody_known(folder, before, &["-c", &path, "--", "sh", "-c", OBEDIENT]);
+        init.wait_for_out("up");
+        init.wait_for_log("greeted");
+        let pid = if before.is_empty() { init.pid() } else { first_process_of(&init) };
+        crate::support::signal(pid, 15);
+        let finished = init.finish();
+        assert_eq!(finished.code(), 6, "{finished:?}");
+        assert!(finished.log.contains("drained") && finished.log.contains("gone"), "{}", finished.log);
+    }
+}
+
+#[test]
+fn at_the_pids_limit_what_cannot_be_started_is_said_and_the_status_is_kept() {
+    let test = "at_the_pids_limit_what_cannot_be_started_is_said_and_the_status_is_kept";
+    if !is_root(test) {
+        return;
+    }
+    // One process: not even the app. Two: the app, and no handler.
+    let folder = Folder::new();
+    let path = config(&folder, "lifecycle.preStop = { name = \"drain\", exec.command = [\"true\"] }");
+    let app =
+        ["perl", "-e", "$SIG{TERM} = sub { exit 6 }; $| = 1; print 'up'; select undef, undef, undef, 0.02 while 1"];
+    let args = [&["-c", &path, "--"], app.as_slice()].concat();
+    let none = as_nobody_known(Folder::new(), &["prlimit", "--nproc=1"], &args).finish();
+    assert_eq!(none.code(), 125, "{none:?}");
+    assert!(none.log.contains("cannot create a process for \"perl\""), "{}", none.log);
+    let init = as_nobody_known(Folder::new(), &["prlimit", "--nproc=2"], &args);
+    init.wait_for_out("up");
+    init.signal(15);
+    let finished = init.finish();
+    assert_eq!(finished.code(), 6, "{finished:?}");
+    assert!(finished.log.contains("handler failed: cannot create a process"), "{}", finished.log);
+}
+
+#[test]
+fn near_the_memory_limit_it_lives_or_says_why_not() {
+    let app = ["sh", "-c", "echo up; exit 7"];
+    let mut lived = 0;
+    // From far too little to enough, in steps of less than its stack.
+    for kilobytes in (1000..60_000).step_by(2900) {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -v {kilobytes} && exec \"$@\""), "sh"]).arg(bookend()).arg("--").args(app);
+        let finished = Init::start(Folder::new(), command).finish();
+        if finished.out.contains("up") {
+            lived += 1;
+            assert_eq!(finished.code(), 7, "{kilobytes} kB: the app's status is kept: {finished:?}");
+        } else {
+            assert_ne!(finished.code(), 0, "{kilobytes} kB: no app, and no success: {finished:?}");
+        }
+    }
+    assert!(lived > 0, "some of the limits are enough");
+}

@@ -1,0 +1,41 @@
+//! Promises about the source itself, which no run could show.
+
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+/// The files under src/ with one of these in their code; comments are not code.
+fn files_with(needles: &[&str]) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let code_has = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = text.lines().map(|line| line.split("//").next().unwrap_or(""));
+        code.into_iter().any(|line| needles.iter().any(|needle| line.contains(needle)))
+    };
+    let mut files: Vec<_> = sources(&root).into_iter().filter(code_has).collect();
+    files.sort();
+    files.iter().map(|path| path.strip_prefix(&root).unwrap().display().to_string()).collect()
+}
+
+#[test]
+fn unsafe_stands_in_named_files_alone() {
+    let named = ["main.rs", "process/spawn.rs", "process/sys.rs"];
+    for file in files_with(&["unsafe {", "unsafe extern", "unsafe fn", "unsafe impl", "#[unsafe("]) {
+        assert!(named.contains(&file.as_str()), "{file}: a new file with unsafe; docs/security.md names each, and why");
+    }
+}
+
+#[test]
+fn a_step_of_the_wall_clock_moves_timestamps_and_nothing_else() {
+    for file in files_with(&["SystemTime", "CLOCK_REALTIME"]) {
+        // `bookend copy` makes a name of it that nobody else has.
+        let named = file.starts_with("log") || file == "cli/copy.rs";
+        assert!(named, "{file}: deadlines and durations are of the monotonic clock");
+    }
+}
