@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::expand::expand;
 use crate::config::settings::{App, CommandFrom, Program, ValueSource};
-use crate::process::spawn::{Setup, SpawnError};
+use crate::process::spawn::{Setup, SpawnError, resource};
 use crate::process::user::{self, Identity, UnknownId};
 
 /// Variables, in no order.
@@ -141,7 +141,12 @@ pub(crate) struct Prepared {
 
 /// The app. `variables` are those of [`container_variables`].
 pub(crate) fn prepare_app(app: &App, variables: &[(OsString, OsString)]) -> Result<Prepared, ProgramError> {
-    let setup = set_up(&app.program, "app")?;
+    let setup = Setup {
+        umask: app.umask,
+        rlimits: app.rlimits.iter().filter_map(|(name, limit)| Some((name.clone(), resource(name)?, *limit))).collect(),
+        oom_score_adj: app.oom_score_adj.and_then(|score| CString::new(score.to_string()).ok()),
+        ..set_up(&app.program, "app")?
+    };
     let is_plain = variables.is_empty() && setup.identity.is_none();
     if is_plain && app.command_from == CommandFrom::CommandLine {
         // The usual case: nothing is copied.
@@ -178,7 +183,7 @@ fn set_up(program: &Program, table: &'static str) -> Result<Setup, ProgramError>
         None => None,
     };
     let working_dir = program.working_dir.as_deref().map(path_as_c).transpose()?;
-    Ok(Setup { table, identity, working_dir })
+    Ok(Setup { table, identity, working_dir, ..Setup::default() })
 }
 
 fn path_as_c(path: &Path) -> Result<CString, SpawnError> {

@@ -53,6 +53,18 @@ fn app(at: &At<'_>) -> App {
             Some(_) => CommandFrom::Configuration,
             None => CommandFrom::CommandLine,
         },
+        umask: match at.value("umask") {
+            Some(Value::Umask(mask)) => Some(*mask),
+            _ => None,
+        },
+        rlimits: at
+            .pairs("rlimits")
+            .filter_map(|(name, value)| if let Value::Limit(limit) = value { Some((name, *limit)) } else { None })
+            .collect(),
+        oom_score_adj: match at.value("oomScoreAdj") {
+            Some(Value::Integer(score)) => i16::try_from(*score).ok(),
+            _ => None,
+        },
         stop_signal: at.signal("stopSignal"),
         stop_signals: at.list("stopSignals").map(|list| list.iter().filter_map(as_signal).collect()),
         signals: at.pairs("signals").filter_map(|(name, value)| Some((name.parse().ok()?, as_signal(value)))).collect(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::de::{DeInteger, DeValue};
 
 use super::key::quote;
-use super::settings::{Id, User};
+use super::settings::{Id, Limit, User};
 use crate::signal::Signal;
 
 /// What one scalar may be.
@@ -53,6 +53,10 @@ pub(super) enum Kind {
     Variable,
     /// `name`, `uid`, `uid:gid` or `name:group`.
     User,
+    /// A file mode mask in octal: `"022"` or `0o022`.
+    Umask,
+    /// A number, `"unlimited"`, or a table of `soft` and `hard`.
+    Limit,
 }
 
 /// A value that has been read and checked.
@@ -80,6 +84,10 @@ pub(super) enum Value {
     Ignore,
     /// A list of scalars.
     List(Vec<Value>),
+    /// A file mode mask.
+    Umask(u32),
+    /// A resource limit.
+    Limit(Limit),
     /// `{ valueFrom.file = ... }` where a string could stand.
     File(String),
     /// Something was said and refused: it is there, and it is already a mistake.
@@ -115,13 +123,15 @@ impl Kind {
             Kind::Address => "an IP address and a port like \"0.0.0.0:9797\" or \"[::]:9797\"".to_owned(),
             Kind::Source => "a string or { valueFrom.file = \"/path\" }".to_owned(),
             Kind::Variable => "a name without \"=\"".to_owned(),
+            Kind::Umask => "a file mode mask in octal like \"022\" or 0o022".to_owned(),
+            Kind::Limit => "a number, \"unlimited\" or { soft = ..., hard = ... }".to_owned(),
             Kind::User => "a user like \"name\", \"uid\", \"uid:gid\" or \"name:group\"".to_owned(),
         }
     }
 
     /// Whether the bare text of a variable is the value itself and not TOML.
     pub(super) fn is_text(self) -> bool {
-        !matches!(self, Kind::Bool | Kind::Seconds | Kind::Timeout | Kind::Integer { .. })
+        !matches!(self, Kind::Limit | Kind::Bool | Kind::Seconds | Kind::Timeout | Kind::Integer { .. })
     }
 
     /// The value, or why it is none.
@@ -185,6 +195,11 @@ impl Kind {
                 name => Ok(Value::Text(name.to_owned())),
             },
             Kind::User => user(self, found).map(Value::Text),
+            Kind::Umask => umask(found).map(Value::Umask).ok_or_else(|| self.refuse(found)),
+            Kind::Limit => limit(found).map(Value::Limit).map_err(|why| match why {
+                "" => self.refuse(found),
+                why => why.to_owned(),
+            }),
         }
     }
 
@@ -240,6 +255,50 @@ fn source(found: &DeValue<'_>) -> Result<Value, String> {
         DeValue::Integer(_) | DeValue::Float(_) => Err(format!("a number is not {accepted}")),
         DeValue::Boolean(_) => Err(format!("true or false without quotes is not {accepted}")),
         _ => Err(format!("{} is not {accepted}", describe(found))),
+    }
+}
+
+/// In octal or not at all: 22 would be 026.
+fn umask(found: &DeValue<'_>) -> Option<u32> {
+    let mask = match found {
+        DeValue::String(text) => {
+            let digits = text.strip_prefix("0o").unwrap_or(text);
+            let is_octal = digits.bytes().all(|b| b.is_ascii_digit());
+            is_octal.then(|| u32::from_str_radix(digits, 8).ok()).flatten()
+        }
+        DeValue::Integer(number) if number.radix() == 8 => integer(number).and_then(|n| u32::try_from(n).ok()),
+        _ => None,
+    };
+    mask.filter(|mask| *mask <= 0o777)
+}
+
+/// A limit, or why it is none; nothing: the usual words.
+fn limit(found: &DeValue<'_>) -> Result<Limit, &'static str> {
+    let table = match found {
+        DeValue::Table(table) => table,
+        _ => return bound(found).map(|both| Limit { soft: Some(both), hard: Some(both) }).ok_or(""),
+    };
+    let mut limit = Limit::default();
+    for (name, value) in table {
+        let value = Some(bound(value.get_ref()).ok_or("soft and hard are numbers or \"unlimited\"")?);
+        match name.get_ref().as_ref() {
+            "soft" => limit.soft = value,
+            "hard" => limit.hard = value,
+            _ => return Err("a limit has soft and hard, and nothing else"),
+        }
+    }
+    match limit {
+        Limit { soft: None, hard: None } => Err(""),
+        Limit { soft: Some(soft), hard: Some(hard) } if soft > hard => Err("soft is more than hard"),
+        limit => Ok(limit),
+    }
+}
+
+fn bound(found: &DeValue<'_>) -> Option<u64> {
+    match found {
+        DeValue::String(word) if word == "unlimited" => Some(u64::MAX),
+        DeValue::Integer(number) => integer(number).and_then(|n| u64::try_from(n).ok()),
+        _ => None,
     }
 }
 

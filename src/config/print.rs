@@ -4,6 +4,7 @@
 
 use super::key::{Key, Role, Shape, join, quote};
 use super::kind::Value;
+use super::settings::Limit;
 use super::tree::Tree;
 use super::vocabulary::ROOT;
 
@@ -113,10 +114,26 @@ fn value(value: &Value) -> String {
         Value::Seconds(time) => time.as_secs_f64().to_string(),
         Value::Signal(signal) => quote(&signal.to_string()),
         Value::Ignore => quote("ignore"),
+        Value::Umask(mask) => format!("0o{mask:03o}"),
+        Value::Limit(limit) => self::limit(*limit),
         Value::File(path) => format!("{{ valueFrom.file = {} }}", quote(path)),
         Value::List(list) => {
             format!("[{}]", list.iter().map(self::value).collect::<Vec<_>>().join(", "))
         }
         Value::Table | Value::Kind | Value::Single | Value::Tables(_) | Value::Refused => "{}".to_owned(),
+    }
+}
+
+fn limit(limit: Limit) -> String {
+    let bound = |bound: u64| if bound == u64::MAX { quote("unlimited") } else { bound.to_string() };
+    match limit {
+        Limit { soft: Some(soft), hard: Some(hard) } if soft == hard => bound(soft),
+        Limit { soft, hard } => {
+            let pairs: Vec<String> = [("soft", soft), ("hard", hard)]
+                .into_iter()
+                .filter_map(|(name, value)| Some(format!("{name} = {}", bound(value?))))
+                .collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
     }
 }

@@ -101,6 +101,12 @@ pub struct App {
     pub program: Program,
     /// Where the command stands, and so whether `$(VAR)` is expanded in it.
     pub command_from: CommandFrom,
+    /// `umask`; `None`: bookend's own.
+    pub umask: Option<u32>,
+    /// `rlimits`: by their names in [`RLIMITS`].
+    pub rlimits: BTreeMap<String, Limit>,
+    /// `oomScoreAdj`; `None`: bookend's own.
+    pub oom_score_adj: Option<i16>,
     /// `stopSignal`: what the app gets instead of the stop signal that was received.
     pub stop_signal: Option<Signal>,
     /// `stopSignals`: what begins a stop; `None`: SIGTERM, SIGINT, SIGQUIT.
@@ -114,6 +120,35 @@ pub struct App {
     /// `stopIsSuccess`: a death by the very signal we sent is exit code 0.
     pub stop_is_success: bool,
 }
+
+/// A resource limit (setrlimit(2)); `u64::MAX`: unlimited. What is `None` stays, as far as the other allows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limit {
+    /// What is enforced.
+    pub soft: Option<u64>,
+    /// As far as the app may raise it.
+    pub hard: Option<u64>,
+}
+
+/// The resources that can be limited, as docker's `--ulimit` and limits.conf(5) name them.
+pub const RLIMITS: &[&str] = &[
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
 
 /// Where the app's command was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,6 +6,7 @@
 
 use super::key::{Key, Shape};
 use super::kind::{EXIT_CODE, Kind, PORT};
+use super::settings::RLIMITS;
 
 /// The top level of a configuration.
 pub(super) static ROOT: &[Key] = &[
@@ -49,6 +50,19 @@ static APP: &[Key] = &[
     ENV,
     WORKING_DIR,
     USER,
+    Key::new("umask", Shape::One(Kind::Umask), "", "its file mode mask in octal; unset: as bookend was started"),
+    Key::new(
+        "rlimits",
+        Shape::Map { names: Kind::Choice(RLIMITS), values: Kind::Limit },
+        "{}",
+        "its resource limits as docker's --ulimit names them: { nofile = 1024, core = { soft = 0, hard = \"unlimited\" } }",
+    ),
+    Key::new(
+        "oomScoreAdj",
+        Shape::One(Kind::Integer { what: "an oom_score_adj", min: -1000, max: 1000 }),
+        "",
+        "whom the kernel kills first when memory runs out, -1000 (never) to 1000; unset: as bookend",
+    ),
     Key::new(
         "stopSignal",
         Shape::One(Kind::Stopping),

@@ -16,6 +16,7 @@ use super::Pid;
 use super::inherited::Inherited;
 use super::sys::{self, SIGSET_BYTES, SignalSet};
 use super::user::Identity;
+use crate::config::settings::Limit;
 
 /// What to run, and how.
 #[derive(Debug)]
@@ -41,6 +42,12 @@ pub(crate) struct Setup {
     pub(crate) identity: Option<Identity>,
     /// `workingDir`.
     pub(crate) working_dir: Option<CString>,
+    /// `umask`.
+    pub(crate) umask: Option<libc::mode_t>,
+    /// `rlimits`: their names, numbers and values.
+    pub(crate) rlimits: Vec<(String, libc::c_long, Limit)>,
+    /// `oomScoreAdj`, as the kernel reads it.
+    pub(crate) oom_score_adj: Option<CString>,
 }
 
 /// A step of a child's set-up that can fail.
@@ -48,8 +55,11 @@ pub(crate) struct Setup {
 #[repr(i32)]
 enum Step {
     Exec = 0,
+    OomScoreAdj,
     User,
     WorkingDir,
+    /// The first of `rlimits`; those after it follow.
+    Rlimit,
 }
 
 /// The environment of a child.
@@ -129,7 +139,7 @@ impl Spawn<'_> {
         let before = sys::set_mask(SignalSet::ALL);
         let child = Box::new(|| {
             let (step, error) = exec_in_child(self, inherited, &candidates, &argv_pointers, &envp);
-            failed_at.store(step as i32, Ordering::SeqCst);
+            failed_at.store(step, Ordering::SeqCst);
             failure.store(error, Ordering::SeqCst);
             127
         });
@@ -150,8 +160,8 @@ impl Spawn<'_> {
             0 => Ok(pid),
             errno => {
                 let source = io::Error::from_raw_os_error(errno);
-                Err(match Step::of(failed_at.load(Ordering::SeqCst)) {
-                    Step::Exec => SpawnError::Exec { program: program(), source },
+                Err(match failed_at.load(Ordering::SeqCst) {
+                    step if step == Step::Exec as i32 => SpawnError::Exec { program: program(), source },
                     step => self.setup.error(step, source),
                 })
             }
@@ -183,28 +193,65 @@ impl Spawn<'_> {
     }
 }
 
-impl Step {
-    const ALL: [Step; 3] = [Step::Exec, Step::User, Step::WorkingDir];
-
-    fn of(number: i32) -> Step {
-        Step::ALL.into_iter().find(|step| *step as i32 == number).unwrap_or(Step::Exec)
+impl Setup {
+    /// The error of a step, with the key that asked for it.
+    fn error(&self, step: i32, source: io::Error) -> SpawnError {
+        let shown = |text: &Option<CString>| text.as_deref().unwrap_or_default().to_string_lossy().into_owned();
+        let limit = usize::try_from(step - Step::Rlimit as i32).ok().and_then(|index| self.rlimits.get(index));
+        let (key, what) = match limit {
+            Some((name, _, _)) => (format!("rlimits.{name}"), "cannot set the limit".to_owned()),
+            None if step == Step::User as i32 => {
+                let who = self.identity.as_ref().map(ToString::to_string).unwrap_or_default();
+                ("user".to_owned(), format!("cannot become {who}"))
+            }
+            None if step == Step::OomScoreAdj as i32 => {
+                let score = shown(&self.oom_score_adj);
+                ("oomScoreAdj".to_owned(), format!("cannot write {score} to /proc/self/oom_score_adj"))
+            }
+            None => ("workingDir".to_owned(), format!("cannot enter {}", shown(&self.working_dir))),
+        };
+        SpawnError::SetUp { key: format!("{}.{key}", self.table), what, source }
     }
 }
 
-impl Setup {
-    /// The error of a step, with the key that asked for it.
-    fn error(&self, step: Step, source: io::Error) -> SpawnError {
-        let (key, what) = match step {
-            Step::Exec => ("command", "cannot be executed".to_owned()),
-            Step::User => {
-                ("user", self.identity.as_ref().map_or_else(String::new, |who| format!("cannot become {who}")))
-            }
-            Step::WorkingDir => {
-                let dir = self.working_dir.as_deref().map(|dir| dir.to_string_lossy().into_owned());
-                ("workingDir", format!("cannot enter {}", dir.unwrap_or_default()))
-            }
-        };
-        SpawnError::SetUp { key: format!("{}.{key}", self.table), what, source }
+/// Sets one limit, keeping the half that was not said. The raw call, as above.
+///
+/// # Safety
+/// Called in the child between clone and exec.
+unsafe fn set_limit(resource: libc::c_long, limit: Limit) -> Result<(), i32> {
+    let mut now = [0u64; 2];
+    let none = std::ptr::null::<u64>();
+    // SAFETY: rlimit64 is two u64, soft and hard; the arrays are live; 0 means this process (prlimit(2)).
+    unsafe {
+        if libc::syscall(libc::SYS_prlimit64, 0, resource, none, now.as_mut_ptr()) < 0 {
+            return Err(errno());
+        }
+        let [soft, hard] = now;
+        let hard = limit.hard.unwrap_or(hard);
+        let wanted = [limit.soft.unwrap_or(soft.min(hard)), hard];
+        if libc::syscall(libc::SYS_prlimit64, 0, resource, wanted.as_ptr(), none) < 0 {
+            return Err(errno());
+        }
+    }
+    Ok(())
+}
+
+/// Writes the child's own oom_score_adj. A child of vfork(2) has one of its own (proc(5) says nothing of it; the
+/// kernel's __set_oom_adj does), so that ours stays.
+///
+/// # Safety
+/// Called in the child between clone and exec.
+unsafe fn set_oom_score_adj(score: &CString) -> Result<(), i32> {
+    // SAFETY: NUL-terminated strings and a length that is the string's own.
+    unsafe {
+        let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if file < 0 {
+            return Err(errno());
+        }
+        let written = libc::write(file, score.as_ptr().cast(), score.as_bytes().len());
+        let error = errno();
+        libc::close(file);
+        if written < 0 { Err(error) } else { Ok(()) }
     }
 }
 
@@ -242,7 +289,7 @@ fn exec_in_child(
     candidates: &[CString],
     argv: &[AtomicPtr<libc::c_char>],
     envp: &AtomicPtr<*const libc::c_char>,
-) -> (Step, i32) {
+) -> (i32, i32) {
     // SAFETY: plain numbers, live descriptors and NUL-terminated arrays of NUL-terminated strings that
     // outlive the child's use of them, since our own thread is suspended until exec.
     unsafe {
@@ -264,19 +311,34 @@ fn exec_in_child(
             if ours.as_raw_fd() == *number {
                 libc::fcntl(*number, libc::F_SETFD, 0);
             } else if libc::dup2(ours.as_raw_fd(), *number) < 0 {
-                return (Step::Exec, errno());
+                return (Step::Exec as i32, errno());
             }
         }
-        // The order is that of what each needs: the directory is entered as the user who is to work there.
+        // In the order of what each needs: limits and scores privileges, the directory the user who works there.
+        if let Some(score) = &spawn.setup.oom_score_adj
+            && let Err(error) = set_oom_score_adj(score)
+        {
+            return (Step::OomScoreAdj as i32, error);
+        }
+        let mut step = Step::Rlimit as i32;
+        for (_, resource, limit) in &spawn.setup.rlimits {
+            if let Err(error) = set_limit(*resource, *limit) {
+                return (step, error);
+            }
+            step += 1;
+        }
         if let Some(who) = &spawn.setup.identity
             && let Err(error) = become_user(who)
         {
-            return (Step::User, error);
+            return (Step::User as i32, error);
         }
         if let Some(dir) = &spawn.setup.working_dir
             && libc::chdir(dir.as_ptr()) < 0
         {
-            return (Step::WorkingDir, errno());
+            return (Step::WorkingDir as i32, errno());
+        }
+        if let Some(mask) = spawn.setup.umask {
+            libc::umask(mask);
         }
         let none = std::ptr::null_mut::<u64>();
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, inherited.mask.as_ptr(), none, SIGSET_BYTES);
@@ -288,11 +350,34 @@ fn exec_in_child(
                 libc::ENOENT | libc::ENOTDIR => {}
                 // Remembered, but a later directory may have one that can be executed.
                 libc::EACCES => error = libc::EACCES,
-                other => return (Step::Exec, other),
+                other => return (Step::Exec as i32, other),
             }
         }
-        (Step::Exec, error)
+        (Step::Exec as i32, error)
     }
+}
+
+/// The number of a resource of `settings::RLIMITS`.
+pub(crate) fn resource(name: &str) -> Option<libc::c_long> {
+    Some(libc::c_long::from(match name {
+        "as" => libc::RLIMIT_AS,
+        "core" => libc::RLIMIT_CORE,
+        "cpu" => libc::RLIMIT_CPU,
+        "data" => libc::RLIMIT_DATA,
+        "fsize" => libc::RLIMIT_FSIZE,
+        "locks" => libc::RLIMIT_LOCKS,
+        "memlock" => libc::RLIMIT_MEMLOCK,
+        "msgqueue" => libc::RLIMIT_MSGQUEUE,
+        "nice" => libc::RLIMIT_NICE,
+        "nofile" => libc::RLIMIT_NOFILE,
+        "nproc" => libc::RLIMIT_NPROC,
+        "rss" => libc::RLIMIT_RSS,
+        "rtprio" => libc::RLIMIT_RTPRIO,
+        "rttime" => libc::RLIMIT_RTTIME,
+        "sigpending" => libc::RLIMIT_SIGPENDING,
+        "stack" => libc::RLIMIT_STACK,
+        _ => return None,
+    }))
 }
 
 fn errno() -> i32 {
@@ -319,3 +404,17 @@ fn pointers(strings: &[CString]) -> Vec<AtomicPtr<libc::c_char>> {
 const STACK: usize = 32 * 1024;
 /// Where programs are looked for without a `PATH`: what containerd and docker set, too.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+#[cfg(test)]
+mod tests {
+    use super::resource;
+    use crate::config::settings::RLIMITS;
+
+    #[test]
+    fn every_limit_that_can_be_said_has_a_number_of_its_own() {
+        let mut numbers: Vec<_> = RLIMITS.iter().map(|name| resource(name).expect(name)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), RLIMITS.len());
+    }
+}

@@ -141,3 +141,47 @@ fn a_value_whose_file_is_not_there_is_125_and_names_the_key() {
     assert_eq!(finished.code(), 125);
     assert!(finished.log.contains("app.env.A: cannot read /nowhere/a: No such file"), "{}", finished.log);
 }
+
+#[test]
+fn umask_limits_and_oom_score_are_the_apps_and_not_the_handlers() {
+    if !is_root("umask_limits_and_oom_score_are_the_apps_and_not_the_handlers") {
+        return;
+    }
+    let show =
+        r#"["sh", "-c", "echo $(umask) $(ulimit -Sn) $(ulimit -Hn) $(ulimit -Sc) $(cat /proc/self/oom_score_adj)"]"#;
+    let config = format!(
+        "[app]\ncommand = {show}\numask = \"027\"\noomScoreAdj = 321\n\
+         rlimits = {{ nofile = {{ soft = 100, hard = 200 }}, core = 0 }}\n\
+         [lifecycle]\npreStart.exec.command = {show}\npostStop.exec.command = {show}"
+    );
+    let finished = Init::configured(&config, &[]).finish();
+    assert_eq!(finished.out.trim_end(), "0027 100 200 0 321", "{}", finished.log);
+    let others: Vec<&str> = finished.log.lines().filter(|line| line.contains("handler=")).collect();
+    assert_eq!(others.len(), 2, "{}", finished.log);
+    assert!(others.iter().all(|line| !line.contains("321") && !line.contains(" 100 200 ")), "{others:?}");
+}
+
+#[test]
+fn limits_that_may_not_be_had_are_125_and_name_the_key() {
+    if !is_root("limits_that_may_not_be_had_are_125_and_name_the_key") {
+        return;
+    }
+    for (key, told) in [
+        (
+            "rlimits = { core = 0, nofile = { hard = 4611686018427387904 } }",
+            "app.rlimits.nofile: cannot set the limit: ",
+        ),
+        ("oomScoreAdj = -1000", "app.oomScoreAdj: cannot write -1000 to /proc/self/oom_score_adj: Permission denied"),
+    ] {
+        let folder = Folder::new();
+        std::fs::set_permissions(folder.path("."), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let binary = folder.path("bookend");
+        std::fs::copy(bookend(), &binary).unwrap();
+        let config = folder.write("bookend.toml", &format!("app = {{ command = [\"true\"], {key} }}"));
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&binary).arg("-c").arg(&config);
+        let finished = Init::start(Folder::new(), command).finish();
+        assert_eq!(finished.code(), 125, "{}", finished.log);
+        assert!(finished.log.contains(told), "{told}: {}", finished.log);
+    }
+}

@@ -21,6 +21,8 @@ pub(super) fn examples(kind: Kind) -> Vec<String> {
         Kind::Address => &["\"0.0.0.0:9797\"", "\"[::]:80\""],
         Kind::Source => &["\"value\"", "{ valueFrom.file = \"/run/secrets/x\" }"],
         Kind::Variable => &["NAME", "OTHER"],
+        Kind::Umask => &["\"027\"", "0o077"],
+        Kind::Limit => &["1024", "{ soft = 1, hard = \"unlimited\" }"],
         Kind::User => &["\"nobody\"", "\"1000:1000\""],
     };
     texts.iter().map(|text| (*text).to_owned()).collect()
@@ -35,7 +37,7 @@ pub(super) fn values(shape: Shape) -> Vec<String> {
         Shape::Map { names, values } => examples(names)
             .into_iter()
             .zip(examples(values))
-            .map(|(name, value)| format!("{{ {name} = {value} }}"))
+            .map(|(name, value)| format!("{{ {} = {value} }}", name.trim_matches('"')))
             .collect(),
         Shape::Table(keys) => vec![format!("{{ {} }}", table(keys, &[], ""))],
         Shape::Tables(keys) => vec![format!("[{{ {} }}]", table(keys, &[], ""))],

@@ -317,3 +317,19 @@ fn a_user_is_a_name_or_a_number() {
     }
     one("app.workingDir = \"srv\"", "app.workingDir: \"srv\" is not an absolute path");
 }
+
+#[test]
+fn a_mask_is_octal_and_a_limit_has_two_halves() {
+    for said in ["22", "\"0778\"", "\"1000\"", "\"\"", "\"-1\"", "0x12", "true"] {
+        let mistakes = sentences(&file(&format!("app.umask = {said}")));
+        let accepted = "is not a file mode mask in octal like \"022\" or 0o022";
+        assert!(mistakes.len() == 1 && mistakes[0].ends_with(accepted), "{said}: {mistakes:?}");
+    }
+    one("app.rlimits.nofile = { soft = 2, hard = 1 }", "app.rlimits.nofile: soft is more than hard");
+    one("app.rlimits.nofile = { soft = \"all\" }", "app.rlimits.nofile: soft and hard are numbers or \"unlimited\"");
+    one("app.rlimits.nofile = { max = 1 }", "app.rlimits.nofile: a limit has soft and hard, and nothing else");
+    let accepted = "is not a number, \"unlimited\" or { soft = ..., hard = ... }";
+    one("app.rlimits.nofile = -1", &format!("app.rlimits.nofile: -1 {accepted}"));
+    one("app.rlimits.nofile = {}", &format!("app.rlimits.nofile: a table {accepted}"));
+    one("app.oomScoreAdj = 1001", "app.oomScoreAdj: 1001 is not an oom_score_adj (-1000-1000)");
+}
