@@ -1,6 +1,7 @@
 //! Handlers: what the four hooks consist of. One file for each kind; this one starts them, bounds their
 //! time and lets them be aborted. A handler reports once, and never decides what its result means.
 
+mod descriptor3;
 mod drain;
 mod exec;
 mod output;
@@ -12,11 +13,11 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::config::settings::{Handler, HandlerKind};
-use crate::lifecycle::HandlerResult;
+use crate::lifecycle::{HandlerResult, Hook};
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
 use crate::process::reaper::Reaper;
-use crate::program::Environment;
+use crate::program::{Environment, Variables};
 
 /// What the handlers of this container share.
 #[derive(Debug, Clone)]
@@ -33,11 +34,13 @@ pub(crate) struct Report {
     pub(crate) detail: String,
     /// The last lines of its output.
     pub(crate) output: Vec<String>,
+    /// What a preStart handler has set in the app's environment.
+    pub(crate) set: Variables,
 }
 
 impl Report {
     fn new(result: HandlerResult, detail: impl Into<String>) -> Report {
-        Report { result, detail: detail.into(), output: Vec::new() }
+        Report { result, detail: detail.into(), output: Vec::new(), set: Vec::new() }
     }
 }
 
@@ -65,6 +68,7 @@ impl Running {
 /// within the timeout; an aborted run closes it without one.
 pub(crate) fn start(
     handler: &Handler,
+    hook: Hook,
     timeout: Option<Duration>,
     env: Environment,
     surroundings: &Surroundings,
@@ -73,7 +77,7 @@ pub(crate) fn start(
     let (sender, receiver) = oneshot::channel();
     let mut group = None;
     match &handler.kind {
-        HandlerKind::Exec(program) => match exec::Exec::start(&handler.name, program, env, surroundings) {
+        HandlerKind::Exec(program) => match exec::Exec::start(&handler.name, hook, program, env, surroundings) {
             Ok(exec) => {
                 group = Some((surroundings.reaper.clone(), exec.pid()));
                 drop(tokio::spawn(exec.run(timeout, aborted, sender)));

@@ -194,7 +194,8 @@ fn find<'a>(variables: &'a [(OsString, OsString)], name: &OsStr) -> Option<&'a O
     variables.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
 }
 
-fn set(variables: &mut Variables, name: OsString, value: OsString) {
+/// Sets a variable, instead of another of that name.
+pub(crate) fn set(variables: &mut Variables, name: OsString, value: OsString) {
     match variables.iter_mut().find(|(known, _)| *known == name) {
         Some((_, old)) => *old = value,
         None => variables.push((name, value)),

@@ -22,7 +22,7 @@ use crate::config::settings::Settings;
 use crate::handler::{Report, Running, Surroundings};
 use crate::http::{Answer, Ask, Audience, Doors, Happening, Socket};
 use crate::journal::Journal;
-use crate::lifecycle::{Action, AppStatus, CallerId, Event, Hook, Lifecycle, RunId, Time, Timer};
+use crate::lifecycle::{Action, AppStatus, CallerId, Event, HandlerResult, Hook, Lifecycle, RunId, Time, Timer};
 use crate::process::last_resort;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::signals::Signals;
@@ -54,6 +54,8 @@ struct Supervisor {
     timers: BTreeMap<Timer, Time>,
     events: VecDeque<Event>,
     surroundings: Surroundings,
+    /// What preStart handlers have set in the app's environment.
+    set: Variables,
     /// What the app was given beside what bookend was started with; `None`: it is not started yet.
     variables: Option<Variables>,
     app_ended: Option<AppStatus>,
@@ -167,6 +169,11 @@ impl Supervisor {
             Input::CallerDone(caller) => self.events.push_back(Event::CallerDone(caller)),
             Input::Reported(id, report) => {
                 let result = report.result;
+                if result == HandlerResult::Succeeded {
+                    for (name, value) in report.set {
+                        crate::program::set(&mut self.set, name, value);
+                    }
+                }
                 if let Some(run) = self.runs.remove(&id) {
                     self.record(&run, crate::journal::result_word(result), report.detail, report.output);
                 }

@@ -16,6 +16,7 @@ use std::ffi::OsString;
 use std::fmt;
 
 mod assemble;
+pub mod assignments;
 pub mod budget;
 mod document;
 mod environment;

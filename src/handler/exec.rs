@@ -10,10 +10,11 @@ use nix::fcntl::OFlag;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::descriptor3::Descriptor3;
 use super::output::Relay;
 use super::{Report, Surroundings, requested, time_over};
 use crate::config::settings::Program;
-use crate::lifecycle::HandlerResult;
+use crate::lifecycle::{HandlerResult, Hook};
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::spawn::{Env, Spawn, Terminal};
 use crate::process::{Pid, duplicate_above};
@@ -36,6 +37,8 @@ pub(super) struct Exec {
     pid: Pid,
     ended: oneshot::Receiver<Ended>,
     relay: Relay,
+    /// A preStart handler's.
+    descriptor3: Option<Descriptor3>,
     reaper: Reaper,
 }
 
@@ -43,6 +46,7 @@ impl Exec {
     /// Spawns the program. Called in the loop, so that its pid is watched before the reaper's next round.
     pub(super) fn start(
         name: &str,
+        hook: Hook,
         program: &Program,
         env: Environment,
         surroundings: &Surroundings,
@@ -50,17 +54,23 @@ impl Exec {
         let prepared = prepare_exec(program, env)?;
         let (read, write) = pipe()?;
         let stdin = empty_input()?;
+        let setting = (hook == Hook::PreStart).then(pipe).transpose()?;
+        let mut fds = vec![(stdin.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)];
+        // Last: its number may be that of one of ours that the others still need.
+        fds.extend(setting.as_ref().map(|(_, write)| (write.as_fd(), 3)));
         let spawn = Spawn {
             command: &prepared.command,
             env: prepared.env.as_deref().map_or(Env::Inherited, Env::Own),
-            fds: &[(stdin.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)],
+            fds: &fds,
             terminal: Terminal::Leave,
             setup: &prepared.setup,
         };
         let pid = spawn.start(&surroundings.inherited).map_err(ProgramError::from)?;
         let ended = surroundings.reaper.watch(pid);
         let relay = Relay::start(name, read).map_err(StartError::Pipe)?;
-        Ok(Exec { pid, ended, relay, reaper: surroundings.reaper.clone() })
+        // Our copy of its end is closed here: the pipe ends with the handler.
+        let descriptor3 = setting.map(|(read, _)| Descriptor3::start(read)).transpose().map_err(StartError::Pipe)?;
+        Ok(Exec { pid, ended, relay, descriptor3, reaper: surroundings.reaper.clone() })
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -84,6 +94,12 @@ impl Exec {
             () = requested(aborted) => return self.kill_after().await,
         };
         report.output = self.relay.finish().await;
+        if let Some(descriptor3) = self.descriptor3.filter(|_| report.result == HandlerResult::Succeeded) {
+            match descriptor3.finish().await {
+                Ok(variables) => report.set = variables,
+                Err(why) => report = Report { output: report.output, ..Report::new(HandlerResult::Failed, why) },
+            }
+        }
         // Nobody waits for it any more: the process is about to exit.
         let _ = sender.send(report);
     }

@@ -150,6 +150,7 @@ impl Supervisor {
             timers: BTreeMap::new(),
             events: VecDeque::new(),
             surroundings,
+            set: Vec::new(),
             variables: None,
             app_ended: None,
             runs: HashMap::new(),

@@ -30,7 +30,7 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Option<u8> {
         match action {
             Action::StartApp => {
-                let started = start_app(&self.settings, &[], &self.surroundings.inherited, self.reaper());
+                let started = start_app(&self.settings, &self.set, &self.surroundings.inherited, self.reaper());
                 let event = tell_start(&self.settings, self.reaper(), &started);
                 self.variables = started.ok();
                 self.events.push_back(event);
@@ -69,7 +69,7 @@ impl Supervisor {
         };
         debug!(hook = hook.name(), handler = handler.name, ?timeout, "handler started");
         let (running, report) = match handler_env(self, hook, &handler.name) {
-            Ok(env) => handler::start(handler, timeout, env, &self.surroundings),
+            Ok(env) => handler::start(handler, hook, timeout, env, &self.surroundings),
             Err(error) => handler::failed(&error),
         };
         self.audience.tell(self.began.elapsed(), &Happening::HandlerStarted { hook: hook.name(), name: &handler.name });

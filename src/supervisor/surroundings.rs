@@ -23,7 +23,7 @@ pub(super) fn find_handler(lifecycle: &Lifecycle, hook: Hook, index: usize) -> O
 pub(super) fn handler_env(supervisor: &Supervisor, hook: Hook, name: &str) -> Result<Environment, ProgramError> {
     let variables = match &supervisor.variables {
         Some(variables) => variables.clone(),
-        None => container_variables(&supervisor.settings.app, &[])?,
+        None => container_variables(&supervisor.settings.app, &supervisor.set)?,
     };
     let mut env = Environment::with(variables);
     let mut say = |key: &str, value: String| env.set(key, value);

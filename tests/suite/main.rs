@@ -9,6 +9,7 @@ mod aarch64;
 mod bad_input;
 mod client;
 mod copy;
+mod descriptor3;
 mod drain;
 mod exit_codes;
 mod faults;

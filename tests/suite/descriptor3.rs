@@ -1,0 +1,84 @@
+//! preStart handlers set the app's environment through descriptor 3.
+
+use crate::support::{Finished, Init};
+
+/// A configuration with one preStart handler, a shell script.
+fn with_pre_start(script: &str, more: &str, app: &str) -> Finished {
+    let config = format!(
+        "[[lifecycle.preStart]]\nname = \"prepare\"\ntimeoutSeconds = 20\n\
+         exec.command = [\"sh\", \"-c\", '''{script}''']\n{more}"
+    );
+    Init::configured(&config, &["--", "sh", "-c", app]).finish()
+}
+
+#[test]
+fn later_handlers_and_the_app_see_what_a_pre_start_handler_has_set() {
+    let more = r#"
+        [[lifecycle.preStart]]
+        exec.command = ["sh", "-c", "echo second $A; echo 'B = \"b2\"' >&3"]
+        [lifecycle.postStart]
+        exec.command = ["sh", "-c", "echo beside $A $B $(DSN)"]
+        [lifecycle.postStop]
+        exec = { command = ["sh", "-c", "echo after $A $B $OWN"], env = { OWN = "<$(A)>", B = "own" } }
+        [app]
+        env = { A = "said", DSN = "sql://$(A)" }
+    "#;
+    let script = r#"echo first $A; echo 'A = "a1"' >&3; echo 'B = "b1" # a comment' >&3"#;
+    let finished = with_pre_start(script, more, "echo $A $B $DSN; sleep 0.5");
+    assert_eq!(finished.out, "a1 b2 sql://a1\n", "{}", finished.log);
+    for line in ["first said", "second a1", "beside a1 b2 sql://a1", "after a1 own <a1>"] {
+        assert!(finished.log.contains(&format!("bookend: {line}")), "{line}: {}", finished.log);
+    }
+}
+
+#[test]
+fn a_mistake_names_handler_line_and_key_and_the_app_is_not_started() {
+    let script = r#"printf 'A = "1"\nPORT = 8080\nTOKEN = hunter2\n' >&3"#;
+    let finished = with_pre_start(script, "", "echo started");
+    assert_eq!(finished.code(), 125);
+    assert_eq!(finished.out, "");
+    for told in ["handler=\"prepare\"", "descriptor 3: line 2: \"PORT\": a number", "line 3: not TOML"] {
+        assert!(finished.log.contains(told), "{told}: {}", finished.log);
+    }
+    assert!(!finished.log.contains("hunter2"), "{}", finished.log);
+}
+
+#[test]
+fn a_handler_that_failed_has_set_nothing() {
+    let script = r#"echo 'A = "1"' >&3; exit 3"#;
+    let more = "failurePolicy = \"Ignore\"";
+    let finished = with_pre_start(script, more, "echo \"<$A>\"");
+    assert_eq!((finished.code(), &*finished.out), (0, "<>\n"), "{}", finished.log);
+    let finished = with_pre_start("echo 'A = 1' >&3", more, "echo \"<$A>\"");
+    assert_eq!((finished.code(), &*finished.out), (0, "<>\n"), "{}", finished.log);
+}
+
+#[test]
+fn too_much_is_a_failure_and_no_hang() {
+    let script = "head -c 200000 /dev/zero | tr '\\0' '#' >&3";
+    let finished = with_pre_start(script, "", "echo started");
+    assert_eq!(finished.code(), 125);
+    assert!(finished.log.contains("descriptor 3: more than 65536 bytes"), "{}", finished.log);
+}
+
+#[test]
+fn a_daemon_that_keeps_the_descriptor_is_not_waited_for() {
+    let script = r#"echo 'A = "1"' >&3; sleep 1000 & exit 0"#;
+    let finished = with_pre_start(script, "", "echo $A");
+    assert_eq!((finished.code(), &*finished.out), (0, "1\n"), "{}", finished.log);
+}
+
+#[test]
+fn no_other_program_has_the_descriptor() {
+    let look = "readlink /proc/$PID/fd/3 || echo closed";
+    // Whoever runs the tests may have one open.
+    let usual = Init::first_process(&["--", "sh", "-c", &look.replace("$PID", "$$")]).finish().out;
+    let config = format!(
+        "lifecycle.preStart.exec.command = [\"true\"]\n\
+         lifecycle.postStop.exec.command = [\"sh\", \"-c\", \"{}\"]",
+        look.replace("$PID", "$$$$")
+    );
+    let finished = Init::configured(&config, &["--", "sh", "-c", &look.replace("$PID", "$$")]).finish();
+    assert_eq!(finished.out, usual, "{}", finished.log);
+    assert!(finished.log.contains(&format!("bookend: {}", usual.trim())), "{}", finished.log);
+}
