@@ -320,12 +320,10 @@ fn exec_in_child(
         {
             return (Step::OomScoreAdj as i32, error);
         }
-        let mut step = Step::Rlimit as i32;
-        for (_, resource, limit) in &spawn.setup.rlimits {
+        for (step, (_, resource, limit)) in (Step::Rlimit as i32..).zip(&spawn.setup.rlimits) {
             if let Err(error) = set_limit(*resource, *limit) {
                 return (step, error);
             }
-            step += 1;
         }
         if let Some(who) = &spawn.setup.identity
             && let Err(error) = become_user(who)
