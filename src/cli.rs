@@ -2,6 +2,7 @@
 
 mod check;
 mod copy;
+mod doctor;
 mod events;
 mod generated;
 mod hook;
@@ -35,6 +36,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     let done = match command {
         Command::Run(run) => return run::run_container(run, inherited),
         Command::Check(verb) => verb.run(),
+        Command::Doctor(verb) => verb.run(),
         Command::Hook(verb) => verb.run(),
         Command::Probe(verb) => verb.run(),
         Command::Status(verb) => verb.run(),
@@ -87,6 +89,8 @@ enum Command {
     Stop(orders::Stop),
     /// Send a signal to the application
     Signal(orders::SendSignal),
+    /// Say what in this image or pod would drop requests at a stop, and the fix
+    Doctor(doctor::Doctor),
     /// Wait for so many seconds, in images that have no sleep(1)
     Sleep(sleep::Sleep),
     /// Put this very binary there, in images that have no cp(1)
@@ -120,6 +124,7 @@ fn parse_all(args: Vec<OsString>) -> Result<Command, Said> {
 const SUBCOMMANDS: &[&str] = &[
     "run",
     "check",
+    "doctor",
     "hook",
     "probe",
     "status",

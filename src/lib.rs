@@ -10,6 +10,7 @@
 //! | `budget`     | how a stop's time is shared out; pure                   | nothing                      |
 //! | `drain`      | when it is quiet enough for the stop signal; pure       | `net`'s words                |
 //! | `net`        | what the kernel knows of connections                    | nothing that decides         |
+//! | `doctor`     | what would drop requests: facts -> findings             | `config`, `net`              |
 //! | `lifecycle`  | the state machine; pure                                 | `signal`, `budget`           |
 //! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides, alone            |
 //! | `journal`    | what happened: records, timeline, summary; pure         | `lifecycle`                  |
@@ -22,6 +23,7 @@
 pub mod budget;
 mod cli;
 pub mod config;
+mod doctor;
 pub mod drain;
 mod exit;
 #[cfg(any(test, fuzzing))]

@@ -10,6 +10,7 @@ mod bad_input;
 mod client;
 mod copy;
 mod descriptor3;
+mod doctor;
 mod drain;
 mod exit_codes;
 mod faults;

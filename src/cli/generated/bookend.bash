@@ -25,6 +25,9 @@ _bookend() {
             bookend,copy)
                 cmd="bookend__subcmd__copy"
                 ;;
+            bookend,doctor)
+                cmd="bookend__subcmd__doctor"
+                ;;
             bookend,events)
                 cmd="bookend__subcmd__events"
                 ;;
@@ -64,6 +67,9 @@ _bookend() {
             bookend__subcmd__help,copy)
                 cmd="bookend__subcmd__help__subcmd__copy"
                 ;;
+            bookend__subcmd__help,doctor)
+                cmd="bookend__subcmd__help__subcmd__doctor"
+                ;;
             bookend__subcmd__help,events)
                 cmd="bookend__subcmd__help__subcmd__events"
                 ;;
@@ -101,7 +107,7 @@ _bookend() {
 
     case "${cmd}" in
         bookend)
-            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal sleep copy completions man help"
+            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal doctor sleep copy completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -180,6 +186,36 @@ _bookend() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        bookend__subcmd__doctor)
+            opts="-c -h --stopSignal --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --stopSignal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         bookend__subcmd__events)
             opts="-f -h --follow --json --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -199,7 +235,7 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__help)
-            opts="run check hook probe status events stop signal sleep copy completions man help"
+            opts="run check hook probe status events stop signal doctor sleep copy completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -241,6 +277,20 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__help__subcmd__copy)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bookend__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

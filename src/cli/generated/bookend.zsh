@@ -103,6 +103,18 @@ _arguments "${_arguments_options[@]}" : \
 ':signal -- SIGHUP, HUP or 1; the application gets it as if bookend had received it:_default' \
 && ret=0
 ;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+'--stopSignal=[The image'\''s STOPSIGNAL, which nobody can see from inside; or STOPSIGNAL in the environment]:SIGNAL:_default' \
+'*-c+[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
+'*--config=[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
+'*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
+'--json[Print one JSON object]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::command -- The application and its arguments; replaces app.command:_default' \
+&& ret=0
+;;
 (sleep)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
@@ -174,6 +186,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (sleep)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -214,6 +230,7 @@ _bookend_commands() {
 'events:Show what has happened, and follow what happens' \
 'stop:Begin a stop, as a stop signal does' \
 'signal:Send a signal to the application' \
+'doctor:Say what in this image or pod would drop requests at a stop, and the fix' \
 'sleep:Wait for so many seconds, in images that have no sleep(1)' \
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
@@ -237,6 +254,11 @@ _bookend__subcmd__copy_commands() {
     local commands; commands=()
     _describe -t commands 'bookend copy commands' commands "$@"
 }
+(( $+functions[_bookend__subcmd__doctor_commands] )) ||
+_bookend__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend doctor commands' commands "$@"
+}
 (( $+functions[_bookend__subcmd__events_commands] )) ||
 _bookend__subcmd__events_commands() {
     local commands; commands=()
@@ -253,6 +275,7 @@ _bookend__subcmd__help_commands() {
 'events:Show what has happened, and follow what happens' \
 'stop:Begin a stop, as a stop signal does' \
 'signal:Send a signal to the application' \
+'doctor:Say what in this image or pod would drop requests at a stop, and the fix' \
 'sleep:Wait for so many seconds, in images that have no sleep(1)' \
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
@@ -275,6 +298,11 @@ _bookend__subcmd__help__subcmd__completions_commands() {
 _bookend__subcmd__help__subcmd__copy_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help copy commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__doctor_commands] )) ||
+_bookend__subcmd__help__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help doctor commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__help__subcmd__events_commands] )) ||
 _bookend__subcmd__help__subcmd__events_commands() {

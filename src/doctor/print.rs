@@ -1,0 +1,116 @@
+//! A report for people, and as JSON. Pure.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::{Finding, Place, Report, Weight};
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}", self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |weight| self.findings.iter().filter(move |(_, finding)| finding.weight == weight);
+        for (id, finding) in of(Weight::Finding) {
+            write!(f, "{}", Shown { title: id, finding })?;
+        }
+        for (id, finding) in of(Weight::Note) {
+            let title = format!("note: {id}");
+            write!(f, "{}", Shown { title: &title, finding })?;
+        }
+        for text in &self.unseen {
+            writeln!(f, "not looked at: {text}\n")?;
+        }
+        let (findings, notes) = (of(Weight::Finding).count(), of(Weight::Note).count());
+        let subject = if self.subject.is_empty() { "no command" } else { &self.subject };
+        writeln!(f, "{subject}: {}, {}", counted(findings, "finding"), counted(notes, "note"))
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+struct Shown<'a> {
+    title: &'a str,
+    finding: &'a Finding,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { what, why, fix, at, .. } = self.finding;
+        writeln!(f, "{}: {what}", self.title)?;
+        writeln!(f, "    why  {why}")?;
+        let at = at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
+        writeln!(f, "    fix  {at}{fix}\n")
+    }
+}
+
+impl Report {
+    /// One object.
+    pub(crate) fn to_json(&self) -> Value {
+        let of = |weight| -> Vec<Value> {
+            let these = self.findings.iter().filter(|(_, finding)| finding.weight == weight);
+            these.map(|(id, finding)| value(id, finding)).collect()
+        };
+        json!({
+            "command": self.subject,
+            "findings": of(Weight::Finding),
+            "notes": of(Weight::Note),
+            "notLookedAt": self.unseen,
+        })
+    }
+}
+
+fn value(id: &str, finding: &Finding) -> Value {
+    let at = finding.at.as_ref();
+    json!({
+        "check": id,
+        "what": finding.what,
+        "why": finding.why,
+        "fix": finding.fix,
+        "file": at.map(|at| &at.file),
+        "line": at.map(|at| at.line).filter(|line| *line > 0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let at = Some(Place { file: "/etc/nginx/nginx.conf".to_owned(), line: 1 });
+        Report {
+            subject: "nginx".to_owned(),
+            findings: vec![
+                ("loud", Finding::note("is worth knowing", "it may matter", "look at it")),
+                ("nginx-x", Finding::new("nginx has no x", "it drops requests", "add: x;").at(at)),
+            ],
+            unseen: vec!["php-fpm: cannot be run".to_owned()],
+        }
+    }
+
+    #[test]
+    fn people_read_findings_first_each_with_why_and_fix() {
+        let shown = "nginx-x: nginx has no x\n    why  it drops requests\n    fix  /etc/nginx/nginx.conf:1: add: x;\n\n\
+            note: loud: is worth knowing\n    why  it may matter\n    fix  look at it\n\n\
+            not looked at: php-fpm: cannot be run\n\nnginx: 1 finding, 1 note\n";
+        assert_eq!(report().to_string(), shown);
+    }
+
+    #[test]
+    fn programs_read_the_same() {
+        let json = report().to_json();
+        assert_eq!(json["findings"][0]["line"], 1);
+        assert_eq!(json["findings"][0]["check"], "nginx-x");
+        assert_eq!(json["notes"][0]["file"], Value::Null);
+        assert_eq!(json["notLookedAt"][0], "php-fpm: cannot be run");
+    }
+}
