@@ -50,6 +50,10 @@ impl Socket {
         let failed = |source: io::Error| SocketError::Make { path: path.to_owned(), source };
         let listener = match listen_at(path) {
             Err(Errno::EADDRINUSE) => replace_a_dead_one(path)?,
+            // An image FROM scratch has no /run.
+            Err(Errno::ENOENT) if path.parent() == Some(Path::new("/run")) && fs::create_dir("/run").is_ok() => {
+                listen_at(path).map_err(|errno| failed(errno.into()))?
+            }
             listener => listener.map_err(|errno| failed(errno.into()))?,
         };
         let identity = fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()));

@@ -9,6 +9,7 @@
 mod docker;
 mod images;
 mod nginx;
+mod shellless;
 
 use std::time::Duration;
 

@@ -1,0 +1,60 @@
+//! An image FROM scratch, with nothing in it but bookend: its exec hooks, exec probes and small tools all work.
+
+use super::SCRATCH;
+use super::docker::{Container, Finished, Folder, ready};
+
+#[test]
+fn exec_hooks_and_probes_work_in_an_image_from_scratch() {
+    let test = "exec_hooks_and_probes_work_in_an_image_from_scratch";
+    if !ready(test) {
+        return;
+    }
+    let folder = Folder::new(test);
+    folder.write(
+        "bookend.toml",
+        r#"
+        terminationGracePeriodSeconds = 20
+        app.command = ["/bookend", "sleep", "1000"]
+        lifecycle.postStart = { name = "greet", exec.command = ["/bookend", "copy", "/shared/"] }
+        lifecycle.preStop = { name = "pause", exec.command = ["/bookend", "sleep", "0.5"] }
+        "#,
+    );
+    let options = ["--entrypoint", "/bookend", &folder.mount("", "/shared")];
+    let container = Container::start(test, SCRATCH, &options, &["-c", "/shared/bookend.toml"]);
+    let ask = |args: &[&str]| container.exec(&[&["/bookend"], args].concat());
+    let good = |finished: &Finished, words: &str| {
+        assert_eq!(finished.code, Some(0), "{finished:#?}\n{}", container.log());
+        assert!(finished.stdout.contains(words), "{words}: {finished:#?}");
+    };
+
+    // As the kubelet does: at once, whether bookend listens already or not.
+    good(&ask(&["hook", "postStart"]), "postStart done\npostStart greet took");
+    for probe in ["startup", "readiness", "liveness"] {
+        good(&ask(&["probe", probe]), "ok\n");
+    }
+    good(&ask(&["status"]), "Running");
+
+    good(&ask(&["copy", "/copied"]), "/copied: bookend");
+    good(&container.exec(&["/copied", "--version"]), "bookend");
+    good(&ask(&["hook", "preStop"]), "preStop done\npreStop pause took 0.5");
+    good(&ask(&["status"]), "served, no new ones");
+    container.stop(&[]);
+
+    assert_eq!(container.exit_code(), 143, "{}", container.log());
+}
+
+#[test]
+fn without_any_configuration_a_hook_finds_its_bookend_in_an_image_from_scratch() {
+    let test = "without_any_configuration_a_hook_finds_its_bookend_in_an_image_from_scratch";
+    if !ready(test) {
+        return;
+    }
+    // There is not even a /run in it.
+    let container = Container::start(test, SCRATCH, &[], &["/bookend", "sleep", "1000"]);
+    for command in [["hook", "postStart"], ["probe", "readiness"], ["hook", "preStop"]] {
+        let finished = container.exec(&[&["/bookend"], &command[..]].concat());
+        assert_eq!(finished.code, Some(0), "{command:?}: {finished:#?}\n{}", container.log());
+    }
+    container.stop(&[]);
+    assert_eq!((container.exit_code(), container.log().as_str()), (143, ""));
+}
