@@ -13,15 +13,21 @@
 //! not run twice for that.
 
 mod events;
+mod files;
 mod health;
 mod limits;
 mod routes;
+mod rules;
 mod server;
 mod socket;
 mod status;
 mod timed;
+#[cfg(feature = "tls")]
+mod tls;
+mod token;
 
 pub(crate) use events::{Audience, Happening};
+pub(crate) use rules::Rules;
 pub(crate) use server::{Answer, Ask, Doors, serve_port, serve_socket};
 pub(crate) use socket::Socket;
 pub(crate) use status::{AppStatusView, Seconds, Status, Unfinished};

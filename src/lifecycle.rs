@@ -180,9 +180,9 @@ impl Lifecycle {
 
     /// What a hook is told that arrives when everything is over.
     pub fn late_outcome(&self, hook: Hook) -> Outcome {
-        match (hook, &self.post_start) {
-            (Hook::PostStart, HookState::Over(outcome)) => *outcome,
-            (Hook::PostStart, _) => Outcome::Aborted,
+        match (hook, &self.post_start, &self.pre_stop) {
+            (Hook::PostStart, HookState::Over(outcome), _) | (Hook::PreStop, _, HookState::Over(outcome)) => *outcome,
+            (Hook::PostStart, ..) => Outcome::Aborted,
             // Nothing is left to be prepared for a stop.
             _ => Outcome::Succeeded,
         }

@@ -10,7 +10,7 @@ use super::key::join;
 use super::kind::{Value, read_user};
 use super::settings::{
     App, CommandFrom, FailurePolicy, Handler, HandlerKind, Http, Lifecycle, Log, LogFormat, LogLevel, Program,
-    Settings, SignalScope, Socket, ValueSource,
+    ReadyzDuringStop, Settings, SignalScope, Socket, Tls, ValueSource,
 };
 use super::tree::Tree;
 use crate::drain::{Drain, Until};
@@ -94,7 +94,24 @@ fn program(at: &At<'_>) -> Program {
 }
 
 fn http(at: &At<'_>) -> Option<Http> {
-    Some(Http { listen: at.text("listen")?.parse().ok()? })
+    let tls = at.table("tls");
+    let networks = |list: &[Value]| {
+        list.iter().filter_map(|value| if let Value::Text(text) = value { text.parse().ok() } else { None }).collect()
+    };
+    Some(Http {
+        listen: at.text("listen")?.parse().ok()?,
+        tls: match (tls.text("certFile"), tls.text("keyFile")) {
+            (Some(cert), Some(key)) => Some(Tls::Files { cert: cert.into(), key: key.into() }),
+            _ => at.bool("selfSigned").filter(|own| *own).map(|_| Tls::SelfSigned),
+        },
+        token_file: at.text("tokenFile").map(PathBuf::from),
+        allow_from: at.list("allowFrom").map(networks),
+        post_start_max: at.seconds("postStartMaxSeconds").unwrap_or(Http::POST_START_MAX),
+        readyz_during_stop: match at.text("readyzDuringStop") {
+            Some("Failing") => ReadyzDuringStop::Failing,
+            _ => ReadyzDuringStop::Serving,
+        },
+    })
 }
 
 fn handler(at: &At<'_>, position: String) -> Option<Handler> {

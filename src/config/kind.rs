@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::de::{DeInteger, DeValue};
 
 use super::key::quote;
+use super::network::Network;
 use super::settings::{Id, Limit, User};
 use crate::signal::Signal;
 
@@ -22,6 +23,8 @@ pub(super) enum Kind {
     Path,
     /// The path of a unix socket, or `None`.
     Socket,
+    /// A network like `10.0.0.0/8`, or one address.
+    Network,
     /// `true` or `false`.
     Bool,
     /// Seconds, whole or with a fraction, 0 allowed.
@@ -113,6 +116,7 @@ impl Kind {
             Kind::Name => "a string that is not empty".to_owned(),
             Kind::Path => "an absolute path".to_owned(),
             Kind::Socket => format!("an absolute path of at most {LONGEST_SOCKET} bytes, or \"None\""),
+            Kind::Network => "a network like \"10.0.0.0/8\" or an address".to_owned(),
             Kind::Bool => "true or false".to_owned(),
             Kind::Seconds => format!("seconds, 0 to {MAX_SECONDS}"),
             Kind::Timeout => format!("seconds, more than 0, at most {MAX_SECONDS}"),
@@ -155,6 +159,10 @@ impl Kind {
                     Err(format!("{length} bytes are too long for a socket's path (unix(7): {LONGEST_SOCKET})"))
                 }
                 _ => Err(self.refuse(found)),
+            },
+            Kind::Network => match text(self, found)?.parse::<Network>() {
+                Ok(network) => Ok(Value::Text(network.to_string())),
+                Err(why) => Err(why),
             },
             Kind::Bool => match found {
                 DeValue::Boolean(yes) => Ok(Value::Bool(*yes)),

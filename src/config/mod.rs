@@ -25,6 +25,7 @@ mod hint;
 mod key;
 mod kind;
 mod mistake;
+pub mod network;
 mod print;
 mod rules;
 pub mod settings;

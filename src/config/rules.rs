@@ -50,6 +50,20 @@ fn lists(layer: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]
 /// Checks the merged tree: its tables are put together from several layers.
 pub(super) fn check_merged(tree: &Tree, report: &mut Report<'_>) {
     table(tree, report, "", ROOT);
+    server_tls(tree, report);
+}
+
+/// A build without TLS cannot serve HTTPS, and does not pretend to.
+fn server_tls(tree: &Tree, report: &mut Report<'_>) {
+    if cfg!(feature = "tls") {
+        return;
+    }
+    for path in ["http.tls", "http.selfSigned"] {
+        if let Some(entry) = tree.get(path).filter(|entry| entry.value != Value::Bool(false)) {
+            let message = "this bookend was built without the feature \"tls\"".to_owned();
+            report.mistake(entry.place, path, message, Vec::new());
+        }
+    }
 }
 
 /// What must be there, in a table that is there.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::network::Network;
 use crate::drain::Drain;
 use crate::signal::Signal;
 
@@ -175,6 +176,45 @@ pub enum SignalScope {
 pub struct Http {
     /// `listen`: the address to bind; a kubelet calls the pod's IP, never localhost.
     pub listen: SocketAddr,
+    /// `tls`; `None`: a TLS hello is sent away.
+    pub tls: Option<Tls>,
+    /// `tokenFile`: what hooks have to show.
+    pub token_file: Option<PathBuf>,
+    /// `allowFrom`: from where hooks may come; `None`: from anywhere.
+    pub allow_from: Option<Vec<Network>>,
+    /// `postStartMaxSeconds`.
+    pub post_start_max: Duration,
+    /// `readyzDuringStop`.
+    pub readyz_during_stop: ReadyzDuringStop,
+}
+
+impl Http {
+    /// `postStartMaxSeconds`, where nothing else is said.
+    pub const POST_START_MAX: Duration = Duration::from_secs(300);
+}
+
+/// `http.tls`, `http.selfSigned`: where the certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// `certFile` and `keyFile`.
+    Files {
+        /// The chain.
+        cert: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// `http.selfSigned`.
+    SelfSigned,
+}
+
+/// What `/readyz` says from the beginning of a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadyzDuringStop {
+    /// Whether the app can serve: endpoints that terminate but serve are Kubernetes' last resort.
+    #[default]
+    Serving,
+    /// 503.
+    Failing,
 }
 
 /// `[lifecycle]`: the four lists, each run in order.

@@ -2,6 +2,7 @@
 //! `?verbose` and in every failure a line for each check. `?exclude=NAME` leaves a check out. Pure.
 
 use super::status::Status;
+use crate::config::settings::ReadyzDuringStop;
 
 /// Which of the four was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Health {
         }
     }
 
-    fn checks(self, status: &Status) -> Vec<Check> {
+    fn checks(self, status: &Status, during_stop: ReadyzDuringStop) -> Vec<Check> {
         let mut checks = vec![Check::that("ping", true, "")];
         if self != Health::Livez {
             checks.push(Check::that("postStart", status.started, "postStart is not over"));
@@ -45,18 +46,18 @@ impl Health {
         if matches!(self, Health::Readyz | Health::Lbz) {
             checks.push(Check::that("app", status.serving || !status.started, "the app cannot serve"));
         }
-        if self == Health::Lbz {
+        if self == Health::Lbz || self == Health::Readyz && during_stop == ReadyzDuringStop::Failing {
             checks.push(Check::that("stop", status.ready || !status.serving, "a stop has begun"));
         }
         checks
     }
 
     /// Whether all is well, and what is said.
-    pub(super) fn answer(self, status: &Status, query: &str) -> (bool, String) {
+    pub(super) fn answer(self, status: &Status, during_stop: ReadyzDuringStop, query: &str) -> (bool, String) {
         let mut excluded: Vec<&str> = values(query, "exclude").collect();
         let mut lines = String::new();
         let mut good = true;
-        for check in self.checks(status) {
+        for check in self.checks(status, during_stop) {
             let name = check.name;
             if let Some(at) = excluded.iter().position(|excluded| *excluded == name) {
                 excluded.swap_remove(at);
@@ -90,6 +91,7 @@ fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::ReadyzDuringStop::{Failing, Serving};
 
     fn stopping() -> Status {
         Status { started: true, serving: true, ready: false, ..Status::default() }
@@ -97,16 +99,16 @@ mod tests {
 
     #[test]
     fn what_is_well_says_so_in_one_word_and_tells_all_when_asked() {
-        assert_eq!(Health::Readyz.answer(&stopping(), ""), (true, "ok\n".to_owned()));
-        let (good, text) = Health::Readyz.answer(&stopping(), "verbose");
+        assert_eq!(Health::Readyz.answer(&stopping(), Serving, ""), (true, "ok\n".to_owned()));
+        let (good, text) = Health::Readyz.answer(&stopping(), Serving, "verbose");
         assert!(good);
         assert_eq!(text, "[+]ping ok\n[+]postStart ok\n[+]app ok\nreadyz check passed\n");
-        assert_eq!(Health::Readyz.answer(&stopping(), "verbose=1").1, text);
+        assert_eq!(Health::Readyz.answer(&stopping(), Serving, "verbose=1").1, text);
     }
 
     #[test]
     fn what_is_not_well_says_why_unasked() {
-        let (good, text) = Health::Lbz.answer(&stopping(), "");
+        let (good, text) = Health::Lbz.answer(&stopping(), Serving, "");
         assert!(!good);
         assert_eq!(
             text,
@@ -115,8 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn readiness_fails_from_the_beginning_of_a_stop_where_that_is_wanted() {
+        assert!(!Health::Readyz.answer(&stopping(), Failing, "").0);
+        assert!(Health::Livez.answer(&stopping(), Failing, "").0);
+    }
+
+    #[test]
     fn an_excluded_check_does_not_count() {
-        let (good, text) = Health::Lbz.answer(&stopping(), "verbose&exclude=stop&exclude=other");
+        let (good, text) = Health::Lbz.answer(&stopping(), Serving, "verbose&exclude=stop&exclude=other");
         assert!(good);
         assert!(text.contains("[+]stop excluded: ok\nwarn: some health checks cannot be excluded"), "{text}");
     }
@@ -124,9 +132,9 @@ mod tests {
     #[test]
     fn nothing_is_ready_before_it_has_started() {
         let fresh = Status::default();
-        assert!(Health::Livez.answer(&fresh, "").0);
+        assert!(Health::Livez.answer(&fresh, Serving, "").0);
         for health in [Health::Startupz, Health::Readyz, Health::Lbz] {
-            assert!(!health.answer(&fresh, "").0);
+            assert!(!health.answer(&fresh, Serving, "").0);
         }
     }
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::events::Stream;
 use super::health::Health;
 use super::server::{Ask, Connection, Door};
+use super::token::Refusal;
 use crate::lifecycle::{Hook, Outcome};
 use crate::signal::Signal;
 
@@ -80,7 +81,11 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
         Route::Hook(hook) => return call(hook, &request, connection).await,
         Route::Health(health) => {
             let Some(status) = doors.ask(Ask::Status).await else { return Ok(ending()) };
-            let (good, said) = health.answer(&status, request.uri().query().unwrap_or_default());
+            let (good, said) = health.answer(
+                &status,
+                connection.rules().readyz_during_stop,
+                request.uri().query().unwrap_or_default(),
+            );
             Ok(text(if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, said))
         }
         Route::Status => {
@@ -115,11 +120,32 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
 }
 
 async fn call(hook: Hook, request: &Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
-    if !connection.wait() {
-        return Err(Break);
+    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    if let Err(refusal) = connection.lets_in(authorization) {
+        // A refused hook is a hook that has not run; told by a status, a kubelet would take it for done.
+        return if is_kubelet(request) { Err(Break) } else { Ok(refused(refusal)) };
     }
+    if !connection.wait() {
+        return if is_kubelet(request) { Err(Break) } else { Ok(too_many()) };
+    }
+    let asked = connection.doors().ask(|sender| Ask::Hook(hook, sender));
+    let answer = match hook {
+        Hook::PostStart => match timeout(connection.rules().post_start_max, asked).await {
+            Ok(answer) => answer,
+            // The handlers go on; whoever waited for them has waited long enough.
+            Err(_) if is_kubelet(request) => return Err(Break),
+            Err(_) => {
+                return Ok(text(
+                    StatusCode::GATEWAY_TIMEOUT,
+                    "postStart is not over (http.postStartMaxSeconds)\n".to_owned(),
+                ));
+            }
+        },
+        // Its end is the stop's: the stop signal, or the grace period.
+        _ => asked.await,
+    };
     // The loop is gone only when the process is about to be.
-    let answer = connection.doors().ask(|sender| Ask::Hook(hook, sender)).await.ok_or(Break)?;
+    let answer = answer.ok_or(Break)?;
     connection.hold(answer.receipt);
     let name = hook.name();
     match answer.outcome {
@@ -155,6 +181,20 @@ fn receivable(name: &str) -> Result<Signal, (StatusCode, String)> {
         return Err((StatusCode::BAD_REQUEST, why.to_owned()));
     }
     Ok(signal)
+}
+
+fn refused(refusal: Refusal) -> Answered {
+    match refusal {
+        Refusal::Network => text(StatusCode::FORBIDDEN, "not from your address\n".to_owned()),
+        Refusal::NoTokenFile => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "there is no token to compare yours with\n".to_owned())
+        }
+        Refusal::Token => {
+            let mut response = text(StatusCode::UNAUTHORIZED, "a hook needs the token\n".to_owned());
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+        }
+    }
 }
 
 fn ending() -> Answered {

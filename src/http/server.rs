@@ -21,9 +21,11 @@ use tracing::warn;
 use super::events::Stream;
 use super::limits::{Most, Places};
 use super::routes;
+use super::rules::{Rules, Seldom};
 use super::socket::may_talk;
 use super::status::Status;
 use super::timed::Timed;
+use super::token::Refusal;
 use crate::lifecycle::{Hook, Outcome};
 use crate::signal::Signal;
 
@@ -86,8 +88,8 @@ pub(super) enum Door {
 }
 
 /// Serves the pod-facing port until the process ends.
-pub(crate) async fn serve_port(listener: TcpListener, doors: Doors) {
-    let endpoint = Arc::new(Endpoint::new(Door::Port, doors));
+pub(crate) async fn serve_port(listener: TcpListener, doors: Doors, rules: Rules) {
+    let endpoint = Arc::new(Endpoint::new(Door::Port, doors, rules));
     let mut is_short = false;
     loop {
         match listener.accept().await {
@@ -103,8 +105,8 @@ pub(crate) async fn serve_port(listener: TcpListener, doors: Doors) {
 }
 
 /// Serves the unix socket until the process ends.
-pub(crate) async fn serve_socket(listener: UnixListener, doors: Doors) {
-    let endpoint = Arc::new(Endpoint::new(Door::Socket, doors));
+pub(crate) async fn serve_socket(listener: UnixListener, doors: Doors, rules: Rules) {
+    let endpoint = Arc::new(Endpoint::new(Door::Socket, doors, rules));
     let mut is_short = false;
     loop {
         match listener.accept().await {
@@ -132,14 +134,17 @@ async fn until(gone: oneshot::Receiver<Infallible>, connection: impl Future<Outp
 struct Endpoint {
     door: Door,
     doors: Doors,
+    rules: Rules,
     places: Mutex<Places<oneshot::Sender<Infallible>>>,
+    /// Refused callers are told of in the log.
+    refusals: Mutex<Seldom>,
 }
 
 impl Endpoint {
-    fn new(door: Door, doors: Doors) -> Endpoint {
+    fn new(door: Door, doors: Doors, rules: Rules) -> Endpoint {
         let descriptors = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
         let most = Most::of_descriptors(descriptors.map_or(1024, |(soft, _)| soft));
-        Endpoint { door, doors, places: Mutex::new(Places::new(most)) }
+        Endpoint { door, doors, rules, places: Mutex::new(Places::new(most)), refusals: Mutex::default() }
     }
 
     fn enter(endpoint: &Arc<Endpoint>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
@@ -147,7 +152,7 @@ impl Endpoint {
         // Whoever had to go ends by the drop of its sender.
         let (id, _) = lock(&endpoint.places).enter(peer, end);
         endpoint.doors.connections.fetch_add(1, Ordering::Relaxed);
-        (Connection { endpoint: Arc::clone(endpoint), id, held: Mutex::new(None) }, gone)
+        (Connection { endpoint: Arc::clone(endpoint), id, peer, held: Mutex::new(None) }, gone)
     }
 
     async fn accept_failed(&self, error: &io::Error, is_short: &mut bool) {
@@ -171,6 +176,7 @@ impl Endpoint {
 pub(super) struct Connection {
     endpoint: Arc<Endpoint>,
     id: u64,
+    peer: IpAddr,
     held: Mutex<Option<oneshot::Sender<Infallible>>>,
 }
 
@@ -181,6 +187,26 @@ impl Connection {
 
     pub(super) fn doors(&self) -> &Doors {
         &self.endpoint.doors
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.endpoint.rules
+    }
+
+    /// Whether the caller may call a hook.
+    pub(super) fn lets_in(&self, authorization: Option<&[u8]>) -> Result<(), Refusal> {
+        let verdict = self.rules().gate.lets_in(self.peer, authorization);
+        if let Err(refusal) = verdict
+            && lock(&self.endpoint.refusals).may()
+        {
+            let peer = self.peer.to_canonical();
+            match refusal {
+                Refusal::Network => warn!(%peer, "a hook was refused: the caller is not in http.allowFrom"),
+                Refusal::Token => warn!(%peer, "a hook was refused: no token of http.tokenFile was shown"),
+                Refusal::NoTokenFile => warn!("hooks are refused: http.tokenFile cannot be read, or is empty"),
+            }
+        }
+        verdict
     }
 
     /// A hook waits long, and must not keep others from being read: it moves to a place of its own kind.
@@ -194,17 +220,28 @@ impl Connection {
         *lock(&self.held) = Some(receipt);
     }
 
-    async fn serve_tcp(&self, mut stream: TcpStream) {
+    async fn serve_tcp(&self, stream: TcpStream) {
         keep_alive(&stream);
         let mut first = [0];
         match timeout(HEADER_TIME, stream.peek(&mut first)).await {
-            // A kubelet whose `httpGet.scheme` is HTTPS asks again in plain HTTP when the answer to its hello begins
-            // with `HTTP/`; told nothing, it would wait for ever, and the pod with it.
-            Ok(Ok(1)) if first == [TLS_HANDSHAKE] => send_away(&mut stream, NO_TLS).await,
+            Ok(Ok(1)) if first == [TLS_HANDSHAKE] => self.serve_tls(stream).await,
             Ok(Ok(1)) => self.serve(stream).await,
             // Nothing was said in time, or the caller hung up.
             _ => {}
         }
+    }
+
+    async fn serve_tls(&self, mut stream: TcpStream) {
+        #[cfg(feature = "tls")]
+        if let Some(acceptor) = self.rules().tls.as_ref().and_then(super::tls::Tls::acceptor) {
+            if let Some(stream) = super::tls::handshake(acceptor, stream, HANDSHAKE_TIME).await {
+                self.serve(stream).await;
+            }
+            return;
+        }
+        // A kubelet whose `httpGet.scheme` is HTTPS asks again in plain HTTP when the answer to its hello begins
+        // with `HTTP/`; told nothing, it would wait for ever, and the pod with it.
+        send_away(&mut stream, NO_TLS).await;
     }
 
     async fn serve_unix(&self, mut stream: UnixStream) {
@@ -268,6 +305,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const QUEUE: usize = 64;
 /// From the first byte (or the lack of it) to the end of the header.
 const HEADER_TIME: Duration = Duration::from_secs(5);
+/// For all of a TLS handshake.
+#[cfg(feature = "tls")]
+const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// How long a caller may take nothing of its answer.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 /// What may still come after an answer that ended the connection.

@@ -14,7 +14,7 @@ use super::Supervisor;
 use super::surroundings::handler_list;
 use crate::config::settings::{FailurePolicy, HandlerKind, Settings};
 use crate::handler::Surroundings;
-use crate::http::{self, Audience, Doors, Socket};
+use crate::http::{self, Audience, Doors, Rules, Socket};
 use crate::journal::Journal;
 use crate::lifecycle::{Action, Event, HandlerPlan, Hook, Lifecycle, Plan};
 use crate::process::inherited::Inherited;
@@ -169,11 +169,13 @@ impl Supervisor {
 
     /// Begins to answer what has been waiting in the listener's backlog.
     fn open_port(&mut self, listener: TcpListener) {
+        let Some(settings) = &self.settings.http else { return };
         let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
         match listener {
             Ok(listener) => {
                 self.has_port = true;
-                tokio::spawn(http::serve_port(listener, self.doors.clone()));
+                let rules = Rules::of_port(settings);
+                tokio::spawn(http::serve_port(listener, self.doors.clone(), rules));
             }
             Err(error) => warn!(%error, "cannot serve HTTP: going on without"),
         }
@@ -190,7 +192,8 @@ impl Supervisor {
         match served {
             Ok((listener, socket)) => {
                 self.socket = Some(socket);
-                tokio::spawn(http::serve_socket(listener, self.doors.clone()));
+                let rules = Rules::of_socket(self.settings.http.as_ref());
+                tokio::spawn(http::serve_socket(listener, self.doors.clone(), rules));
             }
             Err(error) if was_asked_for => warn!("{error}: going on without a socket for the command line"),
             // No root, a read-only /run: an init that nobody configured has nothing to say about that.

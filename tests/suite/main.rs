@@ -16,6 +16,7 @@ mod exit_codes;
 mod faults;
 mod handlers;
 mod hooks;
+mod kubelet;
 mod last_resort;
 mod layers;
 mod leftovers;

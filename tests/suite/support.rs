@@ -184,6 +184,14 @@ impl Init {
         signal(self.pid, number);
     }
 
+    /// The same where it may have ended already. It is our child and not yet waited for: nobody else is hit.
+    pub(crate) fn signal_if_running(&self, number: i32) {
+        if !self.has_ended() {
+            let _ =
+                Command::new("kill").arg(format!("-{number}")).arg(self.pid.to_string()).stderr(Stdio::null()).status();
+        }
+    }
+
     pub(crate) fn log(&self) -> String {
         self.folder.read("log")
     }

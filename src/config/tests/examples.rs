@@ -10,6 +10,7 @@ pub(super) fn examples(kind: Kind) -> Vec<String> {
         Kind::Text => &["\"text\"", "\"other\""],
         Kind::Name => &["\"name\"", "\"other\""],
         Kind::Path => &["\"/path\"", "\"/other\""],
+        Kind::Network => &["\"10.0.0.0/8\"", "\"fd00::1\""],
         Kind::Socket => &["\"/path\"", "\"None\""],
         Kind::Bool => &["true", "false"],
         Kind::Seconds | Kind::Timeout => &["5", "7.5"],

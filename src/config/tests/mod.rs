@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use super::{Document, Effective, Mistakes, Override, Sources, load};
 
 mod check;
+mod endpoint;
 mod every_key;
 mod examples;
 mod files;

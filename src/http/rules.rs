@@ -1,0 +1,55 @@
+//! What the configuration says about the endpoint.
+
+use std::time::{Duration, Instant};
+
+use super::token::Gate;
+use crate::config::settings::{Http, ReadyzDuringStop};
+
+/// The rules of one door.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(super) gate: Gate,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<super::tls::Tls>,
+    pub(super) post_start_max: Duration,
+    pub(super) readyz_during_stop: ReadyzDuringStop,
+}
+
+impl Rules {
+    /// The port's.
+    pub(crate) fn of_port(http: &Http) -> Rules {
+        Rules {
+            gate: Gate { token_file: http.token_file.clone(), allow_from: http.allow_from.clone() },
+            #[cfg(feature = "tls")]
+            tls: http.tls.clone().map(super::tls::Tls::new),
+            ..Rules::of_socket(Some(http))
+        }
+    }
+
+    /// The socket's: its peers are known.
+    pub(crate) fn of_socket(http: Option<&Http>) -> Rules {
+        Rules {
+            gate: Gate::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+            post_start_max: http.map_or(Http::POST_START_MAX, |http| http.post_start_max),
+            readyz_during_stop: http.map(|http| http.readyz_during_stop).unwrap_or_default(),
+        }
+    }
+}
+
+/// Lets something be said now and then, however often it happens: whoever calls must not fill the log.
+#[derive(Debug, Default)]
+pub(super) struct Seldom(Option<Instant>);
+
+impl Seldom {
+    pub(super) fn may(&mut self) -> bool {
+        let may = self.0.is_none_or(|last| last.elapsed() >= SELDOM);
+        if may {
+            self.0 = Some(Instant::now());
+        }
+        may
+    }
+}
+
+const SELDOM: Duration = Duration::from_secs(10);

@@ -1,0 +1,188 @@
+//! HTTPS on the same port: a kubelet's hooks and probes with `scheme: HTTPS`. Certificates are what files hold at
+//! the time of a handshake (looked at once a second at most, so that a rotation is picked up and a flood costs no
+//! reading), or one of our own, made when the first client wants it: kubelets verify none.
+//!
+//! Without a usable certificate the port answers a hello as one without TLS does: the kubelet falls back to HTTP,
+//! and nothing hangs.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::{info, warn};
+
+use super::files::read_small;
+use crate::config::settings;
+use crate::handler::describe;
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+enum TlsError {
+    #[error("cannot read {path:?} (http.tls)")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("there is no usable {what} in {path:?} (http.tls)")]
+    Pem { what: &'static str, path: PathBuf },
+    #[error("certificate and key do not make a pair (http.tls)")]
+    Pair(#[source] rustls::Error),
+    #[error("cannot make a certificate of our own (http.tls)")]
+    Own(#[source] rcgen::Error),
+}
+
+/// What hellos are answered with.
+#[derive(Debug)]
+pub(super) struct Tls {
+    source: settings::Tls,
+    now: Mutex<Now>,
+}
+
+/// The certificate in use, and what the files looked like when it was read.
+#[derive(Debug, Default)]
+struct Now {
+    config: Option<Arc<ServerConfig>>,
+    looks: Option<Looks>,
+    looked: Option<Instant>,
+}
+
+type Looks = [(u64, i64, i64, u64); 2];
+
+impl Tls {
+    pub(super) fn new(source: settings::Tls) -> Tls {
+        Tls { source, now: Mutex::default() }
+    }
+
+    /// The server's half of a handshake; `None`: there is nothing to answer it with.
+    pub(super) fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.config().map(TlsAcceptor::from)
+    }
+
+    fn config(&self) -> Option<Arc<ServerConfig>> {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN) {
+            return now.config.clone();
+        }
+        now.looked = Some(Instant::now());
+        let looks = match &self.source {
+            settings::Tls::Files { cert, key } => Some([looks(cert), looks(key)]),
+            settings::Tls::SelfSigned => None,
+        };
+        if now.config.is_some() && now.looks == looks {
+            return now.config.clone();
+        }
+        let made = match &self.source {
+            settings::Tls::Files { cert, key } => of_files(cert, key),
+            settings::Tls::SelfSigned => of_our_own(),
+        };
+        match made {
+            Ok(config) => {
+                info!("certificate loaded");
+                now.config = Some(Arc::new(config));
+                now.looks = looks;
+            }
+            // A certificate and its key are two files: between the two writes of a rotation the old pair serves on.
+            Err(error) if now.looks != looks => {
+                warn!("{}", describe(&error));
+                now.looks = looks;
+            }
+            Err(_) => {}
+        }
+        now.config.clone()
+    }
+}
+
+/// Takes the connection over, within its time.
+pub(super) async fn handshake(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    time: Duration,
+) -> Option<TlsStream<TcpStream>> {
+    timeout(time, acceptor.accept(stream)).await.ok()?.ok()
+}
+
+/// What tells a file from the one that replaced it; a missing one looks like nothing.
+fn looks(path: &Path) -> (u64, i64, i64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map_or((0, 0, 0, 0), |file| (file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
+}
+
+fn of_files(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+    let read = |path: &Path| read_small(path).map_err(|source| TlsError::Read { path: path.to_owned(), source });
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(&read(cert)?).collect::<Result<_, _>>().unwrap_or_default();
+    if chain.is_empty() {
+        return Err(TlsError::Pem { what: "certificate", path: cert.to_owned() });
+    }
+    let key = PrivateKeyDer::from_pem_slice(&read(key)?)
+        .map_err(|_| TlsError::Pem { what: "private key", path: key.to_owned() })?;
+    configure(chain, key)
+}
+
+fn of_our_own() -> Result<ServerConfig, TlsError> {
+    let own =
+        rcgen::generate_simple_self_signed(["bookend".to_owned(), "localhost".to_owned()]).map_err(TlsError::Own)?;
+    let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
+    configure(vec![own.cert.der().clone()], key)
+}
+
+fn configure(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(TlsError::Pair)?;
+    // A probe offers h2 as well.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_of_our_own_is_made_once() {
+        let tls = Tls::new(settings::Tls::SelfSigned);
+        let first = tls.config().unwrap();
+        tls.now.lock().unwrap().looked = None;
+        assert!(Arc::ptr_eq(&first, &tls.config().unwrap()));
+    }
+
+    #[test]
+    fn files_that_change_are_read_again_and_a_broken_pair_leaves_the_old_one() {
+        let dir = std::env::temp_dir().join(format!("bookend-tls-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (cert, key) = (dir.join("tls.crt"), dir.join("tls.key"));
+        let write = |name: &str| {
+            let own = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            std::fs::write(&cert, own.cert.pem()).unwrap();
+            std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+        };
+        let tls = Tls::new(settings::Tls::Files { cert: cert.clone(), key: key.clone() });
+        let again = || {
+            tls.now.lock().unwrap().looked = None;
+            tls.config()
+        };
+        assert!(again().is_none(), "there are no files yet");
+        write("one");
+        let first = again().unwrap();
+        assert!(Arc::ptr_eq(&first, &again().unwrap()));
+        std::fs::write(&key, "half a rotation").unwrap();
+        assert!(Arc::ptr_eq(&first, &again().unwrap()));
+        write("two");
+        assert!(!Arc::ptr_eq(&first, &again().unwrap()));
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -1,0 +1,513 @@
+//! A kubelet's side of the hooks, byte for byte as it behaves: GET with its headers, the status ignored, no timeout,
+//! a kept connection used again and the GET re-sent when that breaks, HTTPS that falls back to HTTP. The whole
+//! table of what can meet is lived through.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::support::{Folder, Init, PATIENCE, code, code_of, free_port, get, get_as, wait_until};
+
+/// How the Pod's `httpGet` names the scheme, and what the port makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    /// `scheme: HTTPS`, and a port without a certificate.
+    HttpsFallsBack,
+    #[cfg(feature = "tls")]
+    Https,
+}
+
+/// The kubelet's client for one container.
+pub(crate) struct Kubelet {
+    port: u16,
+    scheme: Scheme,
+    kept: Option<TcpStream>,
+    /// How often a GET went out.
+    sent: u32,
+}
+
+impl Kubelet {
+    pub(crate) fn new(port: u16, scheme: Scheme) -> Kubelet {
+        Kubelet { port, scheme, kept: None, sent: 0 }
+    }
+
+    /// Ok: the hook has succeeded, whatever the status.
+    pub(crate) fn hook(&mut self, path: &str) -> io::Result<String> {
+        match self.scheme {
+            Scheme::Http => {}
+            Scheme::HttpsFallsBack => {
+                // crypto/tls: the first five bytes that come back look like no record, and begin with HTTP/.
+                let mut stream = self.connect()?;
+                stream.write_all(HELLO)?;
+                let mut first = [0; 5];
+                stream.read_exact(&mut first)?;
+                assert_eq!(&first, b"HTTP/", "a kubelet would hang, or fail");
+            }
+            #[cfg(feature = "tls")]
+            Scheme::Https => {
+                self.sent += 1;
+                let (_, answer) = tls::get(self.connect()?, &request(self.port, path), &[])?;
+                return Ok(answer);
+            }
+        }
+        self.sent += 1;
+        if let Some(mut kept) = self.kept.take() {
+            match self.on(&mut kept, path) {
+                // net/http: a reused connection that ends without a byte of answer: the GET is sent again.
+                Err(_) => self.sent += 1,
+                answered => return answered,
+            }
+        }
+        let mut fresh = self.connect()?;
+        let answer = self.on(&mut fresh, path)?;
+        if !answer.to_ascii_lowercase().contains("connection: close") {
+            self.kept = Some(fresh);
+        }
+        Ok(answer)
+    }
+
+    fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        // It has none; a test that waits that long has found a hang.
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    }
+
+    fn on(&self, stream: &mut TcpStream, path: &str) -> io::Result<String> {
+        stream.write_all(request(self.port, path).as_bytes())?;
+        read_answer(stream)
+    }
+}
+
+fn request(port: u16, path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: kube-lifecycle/1.36\r\nAccept: */*\r\n\
+         Accept-Encoding: gzip\r\n\r\n"
+    )
+}
+
+/// Head and body; an end before the head is a failure.
+fn read_answer(stream: &mut impl Read) -> io::Result<String> {
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        answer.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&answer).into_owned();
+    let lower = head.to_ascii_lowercase();
+    let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+    let mut body = vec![0; length.expect("a body that ends with its head")];
+    stream.read_exact(&mut body)?;
+    Ok(head + &String::from_utf8_lossy(&body))
+}
+
+/// A TLS hello of Go's, as far as the first flight's first bytes matter here.
+const HELLO: &[u8] = b"\x16\x03\x01\x00\xf8\x01\x00\x00\xf4\x03\x03 a hello that nobody can answer";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handlers {
+    Ok,
+    Failing,
+    Slow,
+    Hanging,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum App {
+    Alive,
+    Exiting,
+    Crashing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    Before,
+    During,
+    After,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    hook: &'static str,
+    handlers: Handlers,
+    app: App,
+    signal: Signal,
+    scheme: Scheme,
+}
+
+/// What the kubelet must see. `None`: two things race, and either is right.
+fn expected(case: Case) -> Option<bool> {
+    match (case.handlers, case.app, case.signal) {
+        (Handlers::Failing | Handlers::Hanging, ..) => Some(false),
+        // They are over before anything else happens.
+        (Handlers::Ok, App::Alive, Signal::During | Signal::After) => Some(true),
+        (Handlers::Slow, App::Alive, Signal::After) => Some(true),
+        // The kubelet's patience is over, or a stop aborts postStart.
+        (Handlers::Slow, App::Alive, Signal::During) => Some(false),
+        _ => None,
+    }
+}
+
+fn live(case: Case) {
+    let port = free_port();
+    let command = match case.handlers {
+        Handlers::Ok => "",
+        Handlers::Failing => "; exit 3",
+        Handlers::Slow => "; exec sleep 0.8",
+        Handlers::Hanging => "; exec sleep 1000",
+    };
+    let app = match case.app {
+        App::Alive => "trap 'exit 0' TERM; echo up; while :; do sleep 0.02; done",
+        App::Exiting => "trap 'exit 0' TERM; echo up; sleep 0.2; exit 0",
+        App::Crashing => "echo up; sleep 0.2; kill -SEGV $$",
+    };
+    let is_plain = matches!(case.scheme, Scheme::Http | Scheme::HttpsFallsBack);
+    let tls = if is_plain { "" } else { "selfSigned = true" };
+    let config = format!(
+        "terminationGracePeriodSeconds = 4\n[http]\nlisten = \"127.0.0.1:{port}\"\npostStartMaxSeconds = 2\n{tls}\n\
+         [lifecycle.{}]\nexec.command = [\"sh\", \"-c\", \"echo ran {command}\"]\n",
+        case.hook
+    );
+    let mut init = Init::configured_without_waiting(&config, &["--", "sh", "-c", app]);
+    let began = Instant::now();
+    let mut kubelet = Kubelet::new(port, case.scheme);
+    let path = format!("/lifecycle/{}", case.hook);
+    if case.hook == "preStop" || case.signal == Signal::Before {
+        // A postStart that fails can end it before it says so.
+        wait_until("the app is up", || init.out().contains("up") || init.has_ended());
+    }
+    if case.signal == Signal::Before {
+        init.signal_if_running(15);
+    }
+    let hook = std::thread::spawn(move || {
+        loop {
+            match kubelet.hook(&path) {
+                // Before the bind, or after the end; the latter is looked at below.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && began.elapsed().as_secs() < 5 => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                answer => return answer,
+            }
+        }
+    });
+    if case.signal == Signal::During {
+        if matches!(case.handlers, Handlers::Slow | Handlers::Hanging) {
+            wait_until("the handler runs", || init.log().contains("bookend: ran") || init.has_ended());
+        }
+        if case.handlers != Handlers::Ok {
+            init.signal_if_running(15);
+        }
+    }
+    let answer = hook.join().unwrap();
+    let context = || format!("{case:?}: {answer:?}\n{}", init.log());
+    assert!(began.elapsed() < Duration::from_secs(25), "unbounded: {}", context());
+    if let Err(error) = &answer {
+        assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "a kubelet would wait for ever: {}", context());
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            wait_until("refused only when all is over", || init.has_ended());
+        }
+    }
+    if let Some(expected) = expected(case) {
+        assert_eq!(answer.is_ok(), expected, "{}", context());
+    }
+    init.signal_if_running(15);
+    let finished = init.end();
+    let may_fail_the_start = case.hook == "postStart" && case.handlers != Handlers::Ok;
+    let codes: &[i32] = match case.app {
+        _ if may_fail_the_start => &[125, 0, 139, 143],
+        // A signal that comes before the shell has set its trap ends it.
+        App::Alive | App::Exiting => &[0, 143],
+        App::Crashing => &[139, 143],
+    };
+    assert!(codes.contains(&finished.code()), "{} is not in {codes:?}: {case:?}\n{}", finished.code(), finished.log);
+    let ran = finished.log.lines().filter(|line| line.contains("bookend: ran")).count();
+    assert!(ran <= 1, "{ran} runs: {case:?}\n{}", finished.log);
+}
+
+#[test]
+fn every_hook_is_answered_as_a_kubelet_needs_it_whatever_else_happens() {
+    let schemes = [
+        Scheme::Http,
+        Scheme::HttpsFallsBack,
+        #[cfg(feature = "tls")]
+        Scheme::Https,
+    ];
+    let mut cases = Vec::new();
+    for hook in ["postStart", "preStop"] {
+        for handlers in [Handlers::Ok, Handlers::Failing, Handlers::Slow, Handlers::Hanging] {
+            for app in [App::Alive, App::Exiting, App::Crashing] {
+                for signal in [Signal::Before, Signal::During, Signal::After] {
+                    // A row of three sees all schemes, and the rows below it in another order.
+                    let scheme = schemes[(cases.len() + cases.len() / 3) % schemes.len()];
+                    cases.push(Case { hook, handlers, app, signal, scheme });
+                }
+            }
+        }
+    }
+    assert_eq!(cases.len(), 72);
+    let cases = Mutex::new(cases);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let Some(case) = cases.lock().unwrap().pop() else { return };
+                    live(case);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_get_that_is_sent_again_changes_nothing() {
+    let port = free_port();
+    let config =
+        format!("http.listen = \"127.0.0.1:{port}\"\nlifecycle.preStop.exec.command = [\"echo\", \"prepared\"]");
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    init.wait_for_log("started");
+    let mut kubelet = Kubelet::new(port, Scheme::Http);
+    kubelet.hook("/lifecycle/postStart").unwrap();
+    assert!(kubelet.kept.is_none(), "the answer says that the connection is over");
+    // One that keeps it all the same meets the end of the stream, and sends its GET again.
+    let mut stale = kubelet.connect().unwrap();
+    kubelet.on(&mut stale, "/lifecycle/postStart").unwrap();
+    kubelet.kept = Some(stale);
+    kubelet.hook("/lifecycle/preStop").unwrap();
+    assert_eq!(kubelet.sent, 3, "one GET for postStart, two for preStop");
+    kubelet.hook("/lifecycle/preStop").unwrap();
+    assert_eq!(init.log().matches("bookend: prepared").count(), 1);
+}
+
+#[test]
+fn two_requests_in_one_packet_are_one_hook() {
+    let port = free_port();
+    let config =
+        format!("http.listen = \"127.0.0.1:{port}\"\nlifecycle.preStop.exec.command = [\"echo\", \"prepared\"]");
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    init.wait_for_log("started");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request(port, "/lifecycle/preStop").repeat(2).as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+    assert_eq!(init.log().matches("bookend: prepared").count(), 1);
+}
+
+#[test]
+fn pre_stop_before_post_start_is_over_is_normal() {
+    let port = free_port();
+    let config = format!(
+        "http.listen = \"127.0.0.1:{port}\"\nlifecycle.postStart.exec.command = [\"sleep\", \"2\"]\n\
+         lifecycle.preStop.exec.command = [\"echo\", \"prepared\"]"
+    );
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    let post_start = std::thread::spawn(move || Kubelet::new(port, Scheme::Http).hook("/lifecycle/postStart"));
+    wait_until("the endpoint answers", || code(port, "/livez") == 200);
+    assert!(Kubelet::new(port, Scheme::Http).hook("/lifecycle/preStop").is_ok());
+    assert!(init.log().contains("prepared"), "{}", init.log());
+    assert!(post_start.join().unwrap().is_ok());
+    init.signal(15);
+    assert_eq!(init.finish().code(), 143);
+}
+
+#[test]
+fn a_post_start_without_end_is_answered_in_bounded_time() {
+    let port = free_port();
+    let config = format!(
+        "http.listen = \"127.0.0.1:{port}\"\nhttp.postStartMaxSeconds = 0.3\n\
+         lifecycle.postStart.exec.command = [\"sleep\", \"1000\"]"
+    );
+    let mut init = Init::configured(&config, &["--", "sleep", "1000"]);
+    wait_until("the endpoint answers", || code(port, "/livez") == 200);
+    assert!(Kubelet::new(port, Scheme::Http).hook("/lifecycle/postStart").is_err());
+    assert_eq!(code(port, "/lifecycle/postStart"), 504);
+    assert!(init.is_running() && code(port, "/startupz") == 503, "the handlers go on");
+    init.signal(15);
+    assert_eq!(init.finish().code(), 143);
+}
+
+#[test]
+fn hooks_need_the_token_and_a_refused_kubelet_sees_a_broken_connection() {
+    let port = free_port();
+    let folder = Folder::new();
+    let token = folder.write("token", "a-secret-of-ours\n");
+    let config = format!(
+        "http.listen = \"127.0.0.1:{port}\"\nhttp.tokenFile = {token:?}\nhttp.allowFrom = [\"127.0.0.0/8\"]\n\
+         lifecycle.preStop.exec.command = [\"echo\", \"prepared\"]"
+    );
+    let init = Init::configured_in(folder, &config, &["--", "sleep", "1000"]);
+    init.wait_for_log("started");
+    let with = |agent: &str, authorization: &str| {
+        let agent = format!("{agent}\r\nAuthorization: {authorization}");
+        get_as(&agent, port, "/lifecycle/preStop")
+    };
+    assert_eq!(code(port, "/lifecycle/preStop"), 401);
+    assert_eq!(code_of(&with("curl/8", "Bearer another").unwrap()), 401);
+    assert!(Kubelet::new(port, Scheme::Http).hook("/lifecycle/preStop").is_err());
+    assert!(!init.log().contains("prepared"));
+    assert_eq!(code(port, "/livez"), 200, "probes need no token");
+    assert_eq!(code_of(&with("kube-lifecycle/1.36", "Bearer a-secret-of-ours").unwrap()), 200);
+    wait_until("the handler's line is there", || init.log().contains("prepared"));
+    std::fs::remove_file(&token).unwrap();
+    assert_eq!(code_of(&with("curl/8", "Bearer a-secret-of-ours").unwrap()), 503);
+    let status = get(port, "/status").unwrap();
+    assert!(!status.contains("a-secret-of-ours") && !init.log().contains("a-secret-of-ours"));
+}
+
+#[test]
+fn hooks_come_from_the_allowed_networks_only() {
+    let serve = |networks: &str| {
+        let port = free_port();
+        let config = format!("http.listen = \"[::]:{port}\"\nhttp.allowFrom = [{networks:?}]");
+        let init = Init::configured(&config, &["--", "sleep", "1000"]);
+        init.wait_for_log("started");
+        (port, init)
+    };
+    let (port, _init) = serve("10.0.0.0/8");
+    assert_eq!(code(port, "/lifecycle/preStop"), 403);
+    assert!(Kubelet::new(port, Scheme::Http).hook("/lifecycle/preStop").is_err());
+    assert_eq!((code(port, "/readyz"), code(port, "/lbz")), (200, 200));
+    let (port, _init) = serve("127.0.0.1");
+    assert_eq!(code(port, "/lifecycle/preStop"), 200, "an IPv4 peer of an IPv6 socket");
+}
+
+#[test]
+fn readiness_fails_from_the_beginning_of_a_stop_where_that_is_wanted() {
+    let port = free_port();
+    let config = format!("http.listen = \"127.0.0.1:{port}\"\nhttp.readyzDuringStop = \"Failing\"");
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    init.wait_for_log("started");
+    assert_eq!(code(port, "/readyz"), 200);
+    assert_eq!(code(port, "/lifecycle/preStop"), 200);
+    assert_eq!(code(port, "/readyz"), 503);
+    let told = get(port, "/readyz?verbose").unwrap();
+    assert!(told.contains("[+]ping ok\n") && told.ends_with("readyz check failed\n"), "{told}");
+    assert_eq!(code(port, "/readyz?exclude=stop"), 200);
+    assert_eq!(code(port, "/livez"), 200);
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use std::sync::Arc;
+
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::crypto::ring::default_provider;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, Stream};
+
+    use super::*;
+
+    /// A kubelet verifies nothing.
+    #[derive(Debug)]
+    struct Anything;
+
+    impl ServerCertVerifier for Anything {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            default_provider().signature_verification_algorithms.supported_schemes()
+        }
+    }
+
+    pub(super) struct Seen {
+        certificate: Vec<u8>,
+        protocol: Option<Vec<u8>>,
+    }
+
+    /// One GET; what the server showed, and the answer. An end without a head, closed properly or not, is a failure.
+    pub(super) fn get(mut stream: TcpStream, request: &str, alpn: &[&str]) -> io::Result<(Seen, String)> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anything))
+            .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = Stream::new(&mut connection, &mut stream);
+        stream.write_all(request.as_bytes())?;
+        let answer = read_answer(&mut stream)?;
+        let certificate = connection
+            .peer_certificates()
+            .and_then(|chain| chain.first())
+            .map(|first| first.to_vec())
+            .unwrap_or_default();
+        Ok((Seen { certificate, protocol: connection.alpn_protocol().map(<[u8]>::to_vec) }, answer))
+    }
+
+    #[test]
+    fn https_probes_are_answered_and_rotated_certificates_picked_up() {
+        let port = free_port();
+        let folder = Folder::new();
+        let (cert, key) = (folder.path("tls.crt"), folder.path("tls.key"));
+        let write = |name: &str| {
+            let own = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            std::fs::write(&cert, own.cert.pem()).unwrap();
+            std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+            own.cert.der().to_vec()
+        };
+        let first = write("one");
+        let config =
+            format!("[http]\nlisten = \"127.0.0.1:{port}\"\ntls = {{ certFile = {cert:?}, keyFile = {key:?} }}");
+        let init = Init::configured_in(folder, &config, &["--", "sleep", "1000"]);
+        init.wait_for_log("started");
+        let probe = || {
+            let stream = Kubelet::new(port, Scheme::Https).connect().unwrap();
+            let request = request(port, "/readyz").replace("kube-lifecycle", "kube-probe");
+            get(stream, &request, &["h2", "http/1.1"]).unwrap()
+        };
+        let (seen, answer) = probe();
+        assert_eq!((code_of(&answer), seen.certificate), (200, first));
+        assert_eq!(seen.protocol.as_deref(), Some(&b"http/1.1"[..]), "a probe offers h2");
+        assert_eq!(code(port, "/readyz"), 200, "the same port speaks HTTP");
+        let second = write("two");
+        wait_until("the new certificate is shown", || probe().0.certificate == second);
+    }
+
+    #[test]
+    fn without_a_usable_certificate_an_https_hook_falls_back() {
+        let port = free_port();
+        let config = format!(
+            "[http]\nlisten = \"127.0.0.1:{port}\"\ntls = {{ certFile = \"/no/such.crt\", keyFile = \"/no/such.key\" }}"
+        );
+        let init = Init::configured(&config, &["--", "sleep", "1000"]);
+        init.wait_for_log("started");
+        assert!(Kubelet::new(port, Scheme::HttpsFallsBack).hook("/lifecycle/postStart").is_ok());
+        init.wait_for_log("cannot read \"/no/such.crt\"");
+    }
+}
