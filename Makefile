@@ -12,7 +12,7 @@ export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/rele
 scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all test lint check images demo bench model mutants fuzz fmt clean
+.PHONY: help setup build build-all test lint check images demo bench model mutants fuzz soak fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ mutants: ## every guard of the state machine broken once: the tests must notice 
 
 fuzz: ## what strangers write, read without a panic: a minute for each reader, from a new seed
 	FUZZ_SECONDS=60 FUZZ_SEED=$$(date +%s) cargo test --lib fuzz -- --nocapture
+
+soak: build ## ten thousand random lives, each judged by the state machine; SOAK_LIVES, SOAK_SEED, SOAK_JOBS
+	SOAK_LIVES=$${SOAK_LIVES:-10000} cargo test --test soak
 
 fmt: ## format the source
 	cargo fmt

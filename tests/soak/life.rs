@@ -1,0 +1,70 @@
+//! Living it: bookend as PID 1, the deeds at their times, the callers each on a thread of its own.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread::{scope, sleep};
+use std::time::Duration;
+
+use crate::scenario::{Deed, Scenario};
+use crate::support::{Folder, Init, PATIENCE, code_of};
+
+/// What is left of a life.
+pub(crate) struct Lived {
+    pub(crate) code: i32,
+    pub(crate) log: String,
+    pub(crate) trace: Vec<String>,
+    /// What each caller of a hook got; 0: a broken connection.
+    pub(crate) answers: Vec<(&'static str, u16)>,
+}
+
+pub(crate) fn live(scenario: &Scenario) -> Lived {
+    let folder = Folder::new();
+    let actor = std::env::current_exe().unwrap();
+    let actor = actor.to_str().unwrap();
+    let (trace, socket) = (folder.path("trace"), folder.path("bookend.sock"));
+    let trace = trace.to_str().unwrap();
+    let config = scenario.toml(actor, trace);
+    let [code, millis, on_term, leftover] = scenario.app.each_ref().map(String::as_str);
+    let app = ["--", actor, "actor", "app", trace, code, millis, on_term, leftover];
+    let mut init = Init::configured_in(folder, &config, &app);
+    let pid = nix::unistd::Pid::from_raw(init.pid());
+    let answers = scope(|scope| {
+        let mut callers = Vec::new();
+        for (after, deed) in &scenario.deeds {
+            sleep(Duration::from_millis(*after));
+            if !init.is_running() {
+                break;
+            }
+            match deed {
+                Deed::Signal(number) => {
+                    let signal = nix::sys::signal::Signal::try_from(*number).unwrap();
+                    // It may have ended just now; unshare has not been waited for, so the number is nobody else's.
+                    let _ = nix::sys::signal::kill(pid, signal);
+                }
+                Deed::Call(hook) => {
+                    let request = format!("GET /lifecycle/{hook} HTTP/1.1\r\nHost: bookend\r\n\r\n");
+                    let socket = socket.clone();
+                    callers.push((*hook, scope.spawn(move || ask(&socket, &request))));
+                }
+                Deed::Request => _ = ask(&socket, "POST /stop HTTP/1.1\r\nHost: bookend\r\nContent-Length: 0\r\n\r\n"),
+            }
+        }
+        callers.into_iter().map(|(hook, caller)| (hook, caller.join().unwrap())).collect()
+    });
+    let finished = init.end();
+    let trace = init.folder.read("trace").lines().map(str::to_owned).collect();
+    Lived { code: finished.code(), log: finished.log, trace, answers }
+}
+
+/// One request; 0 where nobody answers (any more).
+fn ask(socket: &Path, request: &str) -> u16 {
+    let answer = UnixStream::connect(socket).and_then(|mut stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    });
+    answer.map_or(0, |answer| code_of(&answer))
+}

@@ -1,0 +1,170 @@
+//! What a life is like, from its seed: the configuration, the app, the handlers, and what is done to it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use bookend::lifecycle::{HandlerPlan, Hook, Plan};
+use bookend::signal::Signal;
+
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) grace: Option<u64>,
+    pub(crate) stop_is_success: bool,
+    pub(crate) handlers: BTreeMap<Hook, Vec<Handler>>,
+    /// The app's arguments after `app TRACE`.
+    pub(crate) app: [String; 4],
+    /// What is done, each after so many milliseconds.
+    pub(crate) deeds: Vec<(u64, Deed)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Handler {
+    kind: Kind,
+    required: bool,
+    timeout: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Exec { succeeds: bool, millis: u64 },
+    Sleep { millis: u64 },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Deed {
+    Signal(i32),
+    Call(&'static str),
+    Request,
+}
+
+/// The same seed gives the same life on every machine (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((word ^ (word >> 31)) >> 8) % most
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+const HOOKS: [Hook; 4] = [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop];
+
+impl Scenario {
+    pub(crate) fn of(seed: u64) -> Scenario {
+        let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let random = &mut random;
+        let deaf = random.one_in(6);
+        // Nobody ends a deaf app without a grace period.
+        let grace = (deaf || random.one_in(2)).then(|| 1 + random.below(2));
+        let handlers = HOOKS.map(|hook| (hook, (0..random.below(3)).map(|_| Handler::random(hook, random)).collect()));
+        let codes = ["0", "1", "7", "signal 9", "signal 11", "signal 15"];
+        let mut choose = |all: &[&str]| all[usize::try_from(random.below(all.len() as u64)).unwrap()].to_owned();
+        let (code, on_term) = (choose(&codes), choose(&codes));
+        let deeds: Vec<_> = (0..random.below(5)).map(|_| (random.below(120), Deed::random(random))).collect();
+        // Where somebody ends it, half of the apps wait for that: a lost signal is a life that hangs.
+        let is_ended = deeds.iter().any(|(_, deed)| matches!(deed, Deed::Signal(2 | 15) | Deed::Request));
+        let millis = if is_ended && random.one_in(2) { 600_000 } else { random.below(400) };
+        let app = [
+            code,
+            millis.to_string(),
+            if deaf { "ignore".to_owned() } else { on_term },
+            if random.one_in(5) { "yes" } else { "no" }.to_owned(),
+        ];
+        Scenario { grace, stop_is_success: random.one_in(4), handlers: handlers.into(), app, deeds }
+    }
+
+    pub(crate) fn toml(&self, actor: &str, trace: &str) -> String {
+        let mut out = String::from("log.level = \"Debug\"\nlog.format = \"Json\"\n");
+        if let Some(grace) = self.grace {
+            writeln!(out, "terminationGracePeriodSeconds = {grace}").unwrap();
+        }
+        writeln!(out, "app.stopIsSuccess = {}", self.stop_is_success).unwrap();
+        for (hook, handlers) in &self.handlers {
+            for (index, handler) in handlers.iter().enumerate() {
+                writeln!(out, "[[lifecycle.{}]]", hook.name()).unwrap();
+                match handler.kind {
+                    Kind::Exec { succeeds, millis } => {
+                        let result = if succeeds { "ok" } else { "no" };
+                        let name = name(*hook, index);
+                        let words = [actor, "actor", "handler", trace, &name, result, &millis.to_string()];
+                        writeln!(out, "exec.command = {words:?}").unwrap();
+                    }
+                    Kind::Sleep { millis } => writeln!(out, "sleep.seconds = {}", seconds(millis)).unwrap(),
+                }
+                if let Some(timeout) = handler.timeout {
+                    writeln!(out, "timeoutSeconds = {}", seconds(timeout)).unwrap();
+                }
+                if !handler.required {
+                    out.push_str("failurePolicy = \"Ignore\"\n");
+                }
+            }
+        }
+        out
+    }
+
+    /// What the machine is to know of it.
+    pub(crate) fn plan(&self) -> Plan {
+        let plan_of = |handler: &Handler| HandlerPlan {
+            timeout: handler.timeout.map(Duration::from_millis),
+            required: handler.required,
+            retries: 0,
+            backoff: Duration::ZERO,
+            waits_only: matches!(handler.kind, Kind::Sleep { .. }),
+        };
+        Plan {
+            grace: self.grace.map(Duration::from_secs),
+            hooks: self.handlers.iter().map(|(hook, all)| (*hook, all.iter().map(plan_of).collect())).collect(),
+            stop_signals: [2, 3, 15].into_iter().filter_map(Signal::new).collect(),
+            stop_is_success: self.stop_is_success,
+            ..Plan::default()
+        }
+    }
+
+    /// Whether this handler leaves traces.
+    pub(crate) fn is_exec(&self, hook: Hook, index: usize) -> bool {
+        matches!(self.handlers[&hook][index].kind, Kind::Exec { .. })
+    }
+}
+
+pub(crate) fn name(hook: Hook, index: usize) -> String {
+    format!("{}[{index}]", hook.name())
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+impl Handler {
+    fn random(hook: Hook, random: &mut Random) -> Handler {
+        let millis = random.below(80);
+        let hangs = random.one_in(8);
+        let succeeds = !random.one_in(if hook == Hook::PreStart { 12 } else { 4 });
+        let kind = match random.below(3) {
+            0 => Kind::Sleep { millis },
+            _ => Kind::Exec { succeeds, millis: if hangs { 60_000 } else { millis } },
+        };
+        let timeout = (hangs || random.one_in(3)).then(|| 50 + random.below(200));
+        Handler { kind, required: !random.one_in(3), timeout }
+    }
+}
+
+impl Deed {
+    fn random(random: &mut Random) -> Deed {
+        match random.below(8) {
+            0..3 => Deed::Signal(15),
+            3 => Deed::Signal(1),
+            4 => Deed::Signal(2),
+            5 => Deed::Call("preStop"),
+            6 => Deed::Call("postStart"),
+            _ => Deed::Request,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The machine's opinion. What bookend logged as happened is applied to a fresh machine, in the same order at the same
+//! times; its orders must be what the app, the handlers and the callers saw, and its exit code the one there was.
+
+use std::time::Duration;
+
+use bookend::lifecycle::{
+    Action, AppStatus, CallerId, Event, HandlerResult, Hook, Lifecycle, Note, Outcome, RunId, Timer, Trigger,
+};
+use bookend::signal::Signal;
+
+use crate::life::Lived;
+use crate::scenario::{Scenario, name};
+
+/// What the life went through, for the account at the end.
+pub(crate) fn judge(scenario: &Scenario, lived: &Lived) -> Result<Vec<&'static str>, String> {
+    let orders = replay(scenario, lived)?;
+    let exits: Vec<_> =
+        orders.iter().filter_map(|order| if let Action::Exit(code) = order { Some(*code) } else { None }).collect();
+    let code = u8::try_from(lived.code).map_err(|_| format!("exit code {}", lived.code))?;
+    if exits != [code] {
+        return Err(format!("the machine exits with {exits:?}, the binary with {code}"));
+    }
+    handlers_ran_as_ordered(scenario, lived, &orders)?;
+    signals_arrived_as_ordered(lived, &orders)?;
+    callers_heard_as_ordered(lived, &orders)?;
+    Ok(landmarks(&orders))
+}
+
+fn landmarks(orders: &[Action]) -> Vec<&'static str> {
+    let mut passed: Vec<_> = orders
+        .iter()
+        .filter_map(|order| match order {
+            Action::StartHandler { .. } => Some("a handler ran"),
+            Action::AbortHandler(_) => Some("a handler was aborted"),
+            Action::KillApp => Some("the app got SIGKILL"),
+            Action::TerminateLeftovers => Some("something was left"),
+            Action::KillLeftovers => Some("leftovers got SIGKILL"),
+            Action::Answer { .. } => Some("a hook was answered"),
+            Action::Tell(Note::SteppedOn(_)) => Some("a second signal moved it on"),
+            Action::Tell(Note::StopSignalSent(_)) => Some("the app got the stop signal"),
+            Action::Tell(Note::HookOver(_, Outcome::Failed)) => Some("a hook failed"),
+            Action::Tell(Note::AppEnded(AppStatus::NotStarted { .. })) => Some("the app was never started"),
+            Action::Tell(Note::StopBegan(Trigger::PostStartFailed)) => Some("postStart stopped it"),
+            Action::Tell(Note::StopBegan(Trigger::Hook)) => Some("a hook began the stop"),
+            Action::Tell(Note::StopBegan(Trigger::Request)) => Some("a request began the stop"),
+            Action::Tell(Note::StopBegan(Trigger::Signal(_))) => Some("a signal began the stop"),
+            Action::Tell(Note::Rearmed) => Some("the latch was armed again"),
+            _ => None,
+        })
+        .collect();
+    passed.sort_unstable();
+    passed.dedup();
+    passed
+}
+
+fn replay(scenario: &Scenario, lived: &Lived) -> Result<Vec<Action>, String> {
+    let mut machine = Lifecycle::new(scenario.plan());
+    let mut now = Duration::ZERO;
+    let mut orders = Vec::new();
+    let mut apply = |now: Duration, event: Event| {
+        let actions = machine.apply(now, event);
+        let starts = actions.contains(&Action::StartApp);
+        orders.extend(actions);
+        starts
+    };
+    // What happens before there is a log is known without it.
+    let app_started = lived.log.contains("app started");
+    let first = if app_started || scenario_begins(scenario, lived) { Event::Begin } else { first_signal(lived) };
+    if apply(now, first) {
+        apply(now, Event::AppStarted);
+    }
+    let mut began = None;
+    for line in lived.log.lines() {
+        let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+        if let Some(at) = line["timestamp"].as_str().and_then(micros) {
+            // Debug lines come when an event is taken up, which is when its time is read.
+            now = Duration::from_micros(at.saturating_sub(*began.get_or_insert(at)));
+        }
+        if line["message"] == "happened" {
+            let text = line["event"].as_str().unwrap_or_default();
+            apply(now, event(text).ok_or_else(|| format!("an event that nobody knows: {text}"))?);
+        }
+    }
+    Ok(orders)
+}
+
+/// Whether it has begun at all: a preStart handler ran, or an event says so.
+fn scenario_begins(scenario: &Scenario, lived: &Lived) -> bool {
+    let has_pre_start = scenario.handlers.get(&Hook::PreStart).is_some_and(|list| !list.is_empty());
+    has_pre_start && lived.log.contains("preStart")
+}
+
+/// A stop signal came before the first instruction of ours; the log says which.
+fn first_signal(lived: &Lived) -> Event {
+    Event::Signal(if lived.log.contains("stopped by SIGINT") { Signal::INT } else { Signal::TERM })
+}
+
+/// The handlers that left traces are those that were ordered, in their order; one that was aborted may have had no
+/// time to leave any.
+fn handlers_ran_as_ordered(scenario: &Scenario, lived: &Lived, orders: &[Action]) -> Result<(), String> {
+    for hook in [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop] {
+        let seen: Vec<_> = lived
+            .trace
+            .iter()
+            .filter_map(|line| line.strip_suffix(" begins"))
+            .filter(|line| line.starts_with(hook.name()))
+            .collect();
+        let mut ordered = orders.iter().filter_map(|order| match order {
+            Action::StartHandler { hook: which, index, .. } if *which == hook && scenario.is_exec(hook, *index) => {
+                Some(name(hook, *index))
+            }
+            _ => None,
+        });
+        for seen in &seen {
+            if !ordered.any(|ordered| ordered == *seen) {
+                return Err(format!("{seen} ran, and was not ordered (or not then)"));
+            }
+        }
+        // At most once a stop, said without the machine.
+        let rearmed = orders.contains(&Action::Tell(Note::Rearmed));
+        let twice = seen.iter().enumerate().any(|(at, name)| seen[..at].contains(name));
+        if twice && !(hook == Hook::PreStop && rearmed) {
+            return Err(format!("a handler of {} ran twice", hook.name()));
+        }
+    }
+    let position = |what: &str| lived.trace.iter().position(|line| line.starts_with(what));
+    let ends_of_app = lived.trace.iter().rposition(|line| line.starts_with("app "));
+    match (ends_of_app, position("postStop")) {
+        (Some(app), Some(post_stop)) if post_stop < app => Err("postStop ran beside the app".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// The app saw no signal that was not ordered. (It may have ended before it saw one; the kernel keeps each once.)
+fn signals_arrived_as_ordered(lived: &Lived, orders: &[Action]) -> Result<(), String> {
+    for number in [1, 2, 15] {
+        let signal = Signal::new(number).unwrap();
+        let seen = lived.trace.iter().filter(|line| **line == format!("app {number}")).count();
+        let ordered = orders.iter().filter(|order| **order == Action::SignalApp(signal)).count();
+        if seen > ordered {
+            return Err(format!("the app saw {signal} {seen} times; it was ordered {ordered} times"));
+        }
+    }
+    let killed = orders.contains(&Action::KillApp);
+    let deaf = lived.log.contains("app was killed by SIGKILL");
+    if killed && !deaf && !orders.iter().any(|order| matches!(order, Action::Tell(Note::AppEnded(_)))) {
+        return Err("SIGKILL was ordered, and the app's end was never seen".to_owned());
+    }
+    Ok(())
+}
+
+/// Every caller was answered, and with what the machine said; who came after Exit finds nobody, or a late answer.
+fn callers_heard_as_ordered(lived: &Lived, orders: &[Action]) -> Result<(), String> {
+    for (hook, word) in [(Hook::PreStop, "preStop"), (Hook::PostStart, "postStart")] {
+        let ordered = orders.iter().filter_map(|order| match order {
+            Action::Answer { hook: which, outcome, .. } if *which == hook => Some(*outcome),
+            _ => None,
+        });
+        let mut ordered: Vec<u16> =
+            ordered.map(|outcome| if outcome == Outcome::Succeeded { 200 } else { 500 }).collect();
+        for (_, code) in lived.answers.iter().filter(|(hook, code)| *hook == word && *code != 0) {
+            match ordered.iter().position(|ordered| ordered == code) {
+                Some(place) => drop(ordered.remove(place)),
+                // Answered in the last milliseconds, by rule: nothing is left to be prepared or to be waited for.
+                None if matches!(code, 200 | 500 | 503) && lived.log.contains("exit code") => {}
+                None => return Err(format!("{word} was answered with {code}, which was not ordered")),
+            }
+        }
+        if !ordered.is_empty() {
+            return Err(format!("{word}: answers {ordered:?} were ordered, and nobody got them"));
+        }
+    }
+    Ok(())
+}
+
+/// Microseconds of the day.
+fn micros(timestamp: &str) -> Option<u64> {
+    let (_, time) = timestamp.trim_end_matches('Z').split_once('T')?;
+    let (clock, fraction) = time.split_once('.')?;
+    let seconds = clock.split(':').try_fold(0, |sum, part| Some(sum * 60 + part.parse::<u64>().ok()?))?;
+    Some(seconds * 1_000_000 + fraction.parse::<u64>().ok()?)
+}
+
+/// An event as `{:?}` shows it.
+fn event(text: &str) -> Option<Event> {
+    let inside = |prefix: &str| text.strip_prefix(prefix)?.strip_suffix(')');
+    let field = |name: &str| {
+        let from = text.find(&format!("{name}: "))? + name.len() + 2;
+        let rest = &text[from..];
+        Some(rest.split([',', ' ']).next()?.trim_end_matches(['}', ' ']).to_owned())
+    };
+    let number = |text: &str| text.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().ok();
+    let hook = |text: &str| match text {
+        "PreStart" => Some(Hook::PreStart),
+        "PostStart" => Some(Hook::PostStart),
+        "PreStop" => Some(Hook::PreStop),
+        "PostStop" => Some(Hook::PostStop),
+        _ => None,
+    };
+    let signal = |text: &str| Signal::new(i32::try_from(number(text)?).ok()?);
+    Some(match text {
+        "AppStarted" => Event::AppStarted,
+        "NoOthers" => Event::NoOthers,
+        "StopRequested" => Event::StopRequested,
+        _ if text.starts_with("AppNotStarted") => {
+            Event::AppNotStarted { code: u8::try_from(number(&field("code")?)?).ok()? }
+        }
+        _ if text.starts_with("AppEnded") => {
+            let status = field("status")?;
+            let status = if status.starts_with("Exited") {
+                AppStatus::Exited(u8::try_from(number(&status)?).ok()?)
+            } else {
+                AppStatus::Signalled(signal(&status)?)
+            };
+            Event::AppEnded { status, others: field("others")? == "true" }
+        }
+        _ if text.starts_with("HandlerEnded") => {
+            let result = match field("result")?.as_str() {
+                "Succeeded" => HandlerResult::Succeeded,
+                "Failed" => HandlerResult::Failed,
+                "TimedOut" => HandlerResult::TimedOut,
+                _ => return None,
+            };
+            Event::HandlerEnded { run: RunId(number(&field("run")?)?), result }
+        }
+        _ if text.starts_with("HookCalled") => {
+            Event::HookCalled { hook: hook(&field("hook")?)?, caller: CallerId(number(&field("caller")?)?) }
+        }
+        _ if text.starts_with("CallerDone") => Event::CallerDone(CallerId(number(inside("CallerDone(")?)?)),
+        _ if text.starts_with("Signal") => Event::Signal(signal(inside("Signal(")?)?),
+        _ => Event::Rang(match inside("Rang(")? {
+            "Kill" => Timer::Kill,
+            "Rearm" => Timer::Rearm,
+            "Linger" => Timer::Linger,
+            "Leftovers" => Timer::Leftovers,
+            "PostStop" => Timer::PostStop,
+            "Answers" => Timer::Answers,
+            retry => Timer::Retry(hook(retry.strip_prefix("Retry(")?.strip_suffix(')')?)?),
+        }),
+    })
+}
