@@ -15,9 +15,9 @@ scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh image
 .PHONY: help setup build build-all test lint check images demo bench model mutants fuzz soak fmt clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing: Debian packages (as root), the musl target
+setup: ## install what is missing: Debian packages (as root), the musl targets
 	@scripts/setup
 
 build: setup ## the static release binary for this machine

@@ -67,3 +67,20 @@ fn the_dockerfile_of_the_readme_makes_an_image_that_runs_its_command() {
     let finished = Container::run(test, ":readme", &["bash", "-c", "readlink /proc/1/exe; exit 5"]);
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(5), "/bookend\n"), "{finished:#?}");
 }
+
+#[test]
+fn bookend_copy_brings_the_binary_to_an_image_that_has_none() {
+    // As an init container and the app's container do, with a shared volume.
+    let test = "bookend_copy_brings_the_binary_to_an_image_that_has_none";
+    if !ready(test) {
+        return;
+    }
+    let folder = Folder::new(test);
+    let shared = folder.mount("", "/shared");
+    let copy = Container::start(test, "", &[&shared], &["copy", "/shared/bookend"]);
+    assert_eq!(copy.exit_code(), 0, "{}", copy.log());
+    drop(copy);
+    let options = [&shared, "--entrypoint", "/shared/bookend"];
+    let app = Container::start(test, ":debian", &options, &["--", "sh", "-c", "exit 6"]);
+    assert_eq!(app.exit_code(), 6, "{}", app.log());
+}

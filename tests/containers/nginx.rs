@@ -5,16 +5,16 @@ use crate::docker::{Container, Folder, ready};
 
 const NGINX: &str = ":nginx";
 
-/// Goes on top of the image's own configuration: the documentation's greeting, and a stop without its long pause.
+/// Goes on top of the image's own configuration: the documentation's greeting, and a stop without its long minimum.
 const ON_TOP: &str = r#"
     [[lifecycle.postStart]]
     exec.command = ["/bin/sh", "-c", "echo Hello from the postStart handler > /usr/share/message"]
 
     [[lifecycle.preStop]]
-    sleep.seconds = 0.2
+    drain = { minSeconds = 0.2, quietSeconds = 0.2, maxSeconds = 5 }
 "#;
 /// The same for a container that cannot write its root.
-const SHORT_STOP: &str = "lifecycle.preStop.sleep.seconds = 0.2";
+const SHORT_STOP: &str = "lifecycle.preStop.drain = { minSeconds = 0.2, quietSeconds = 0.2, maxSeconds = 5 }";
 
 #[test]
 fn nginx_stops_gracefully_after_the_pre_stop_hook() {
@@ -62,7 +62,7 @@ fn greets_and_stops(test: &str, stop: impl Fn(&Container)) {
 
     assert_eq!(container.exit_code(), 0, "{}", container.log());
     let log = container.log();
-    for row in ["started", "stopping", "SIGQUIT sent to the app", "app exited with 0"] {
+    for row in ["started", "stopping", "preStop[0] took", "SIGQUIT sent to the app", "app exited with 0"] {
         assert!(log.contains(row), "the log tells of {row:?}: {log}");
     }
     let summary = folder.read("termination-log").unwrap_or_default();
@@ -196,4 +196,17 @@ fn nginx_runs_as_any_user_on_a_read_only_root() {
         assert!(log.contains("GET / HTTP/1.1"), "the access log is the container's: {log}");
         assert!(!log.contains("[emerg]") && !log.contains("[crit]"), "{user} {more:?}: {log}");
     }
+}
+
+#[test]
+fn bookend_doctor_finds_nothing_to_change_in_this_image() {
+    let test = "bookend_doctor_finds_nothing_to_change_in_this_image";
+    if !ready(test) {
+        return;
+    }
+    let container = Container::start(test, NGINX, &[], &[]);
+    container.wait_until("nginx serves", || container.get("http://127.0.0.1/") == 200);
+    let finished = container.exec(&["/bookend", "doctor", "--stopSignal", "SIGQUIT"]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert!(finished.stdout.contains("/docker-entrypoint.sh nginx -g daemon off;: 0 findings"), "{finished:#?}");
 }
