@@ -11,6 +11,7 @@ mod outcome;
 mod peer;
 mod probe;
 mod run;
+mod schema;
 mod sleep;
 mod status;
 
@@ -37,6 +38,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Run(run) => return run::run_container(run, inherited),
         Command::Check(verb) => verb.run(),
         Command::Doctor(verb) => verb.run(),
+        Command::Schema => schema::run(),
         Command::Hook(verb) => verb.run(),
         Command::Probe(verb) => verb.run(),
         Command::Status(verb) => verb.run(),
@@ -91,6 +93,8 @@ enum Command {
     Signal(orders::SendSignal),
     /// Say what in this image or pod would drop requests at a stop, and the fix
     Doctor(doctor::Doctor),
+    /// Print the JSON Schema of the configuration
+    Schema,
     /// Wait for so many seconds, in images that have no sleep(1)
     Sleep(sleep::Sleep),
     /// Put this very binary there, in images that have no cp(1)
@@ -125,6 +129,7 @@ const SUBCOMMANDS: &[&str] = &[
     "run",
     "check",
     "doctor",
+    "schema",
     "hook",
     "probe",
     "status",

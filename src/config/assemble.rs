@@ -33,7 +33,14 @@ pub(super) fn settings(tree: &Tree) -> Settings {
             Some("None") => Socket::None,
             Some(path) => Socket::At(path.into()),
         },
-        app: app(&root.table("app")),
+        app: App {
+            // A Pod spec says it in its lifecycle.
+            stop_signal: root
+                .table("app")
+                .signal("stopSignal")
+                .or_else(|| root.table("lifecycle").signal("stopSignal")),
+            ..app(&root.table("app"))
+        },
         http: http(&root.table("http")),
         lifecycle: Lifecycle {
             pre_start: lifecycle("preStart"),

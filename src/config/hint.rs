@@ -141,7 +141,6 @@ const EXPLAINED: &[(&str, &[&str], &str)] = &[
         &["stopGracePeriod", "stop_grace_period", "stopTimeout", "timeout", "gracePeriodSeconds"],
         "the budget of a stop is terminationGracePeriodSeconds",
     ),
-    ("lifecycle", &["stopSignal", "stop_signal"], "the signal the app gets for a stop is app.stopSignal"),
     (
         "lifecycle",
         &["livenessProbe", "readinessProbe", "startupProbe"],

@@ -28,6 +28,7 @@ mod mistake;
 pub mod network;
 mod print;
 mod rules;
+mod schema;
 pub mod settings;
 mod snippet;
 mod tree;
@@ -117,6 +118,11 @@ pub fn load(sources: &Sources) -> Result<Effective, Mistakes> {
         settings.app.command_from = CommandFrom::CommandLine;
     }
     Ok(Effective { settings, tree })
+}
+
+/// The JSON Schema (draft 2020-12) of a configuration, as text.
+pub fn schema() -> String {
+    format!("{:#}\n", schema::schema())
 }
 
 /// Checks one layer for itself and lays it over what is weaker.

@@ -3,8 +3,9 @@
 //! nobody said is shown with its default. Pure.
 
 use super::key::{Key, Role, Shape, join, quote};
-use super::kind::Value;
+use super::kind::{Kind, Value};
 use super::settings::Limit;
+use super::snippet::SECRET_WORDS;
 use super::tree::Tree;
 use super::vocabulary::ROOT;
 
@@ -54,11 +55,15 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
                 None if key.default.is_empty() => {}
                 None => line(out, &name, key.default, "default"),
             },
-            Shape::Map { .. } => {
-                for (said, path) in tree.names(&below) {
-                    if let Some(entry) = tree.get(&path) {
-                        line(out, &join(&name, &said), &value(&entry.value), &entry.origin.to_string());
-                    }
+            Shape::Map { values, .. } => {
+                let names = tree.names(&below).into_iter();
+                let mut said: Vec<_> = names.filter_map(|(name, path)| Some((name, tree.get(&path)?))).collect();
+                if values == Kind::Source {
+                    // A value may refer to earlier ones.
+                    said.sort_by_key(|(_, entry)| entry.place);
+                }
+                for (said, entry) in said {
+                    line(out, &join(&name, &said), &shown(&said, &entry.value), &entry.origin.to_string());
                 }
             }
             Shape::Table(inner) => {
@@ -86,7 +91,13 @@ fn inline(tree: &Tree, path: &str, keys: &'static [Key]) -> String {
             let (below, name) = (join(path, key.name), join(dotted, key.name));
             match (key.shape, tree.get(&below)) {
                 (Shape::One(_) | Shape::List(_), Some(entry)) => {
-                    out.push(format!("{name} = {}", value(&entry.value)));
+                    // `{ name = "Authorization", value = "..." }`: the sibling tells.
+                    let owner = tree.get(&join(path, "name")).map(|entry| &entry.value);
+                    let text = match owner {
+                        Some(Value::Text(owner)) if key.name == "value" => shown(owner, &entry.value),
+                        _ => value(&entry.value),
+                    };
+                    out.push(format!("{name} = {text}"));
                 }
                 (Shape::Table(inner), Some(_)) => pairs(tree, &below, &name, inner, out),
                 _ => {}
@@ -103,6 +114,18 @@ fn line(out: &mut String, name: &str, value: &str, origin: &str) {
     let origin: String = origin.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     out.push_str(&format!("{name} = {value}  # {origin}\n"));
 }
+
+/// A value of the user's own names. What is called a secret is not printed: `check` is run where logs are kept.
+fn shown(name: &str, said: &Value) -> String {
+    let name = name.to_ascii_lowercase();
+    match said {
+        Value::Text(text) if !text.is_empty() && SECRET_WORDS.iter().any(|word| name.contains(word)) => quote(MASK),
+        said => value(said),
+    }
+}
+
+/// What stands for a secret.
+const MASK: &str = "********";
 
 /// A value as TOML.
 fn value(value: &Value) -> String {

@@ -150,6 +150,12 @@ static LIFECYCLE: &[Key] = &[
     Key::new("postStart", Shape::Tables(HANDLER), "", "beside the app, as soon as it is started"),
     Key::new("preStop", Shape::Tables(HANDLER), "", "before the stop signal, at most once a stop"),
     Key::new("postStop", Shape::Tables(HANDLER), "", "after the app has ended, for whatever reason"),
+    Key::new(
+        "stopSignal",
+        Shape::One(Kind::Stopping),
+        "",
+        "as a Pod spec's lifecycle has it: the same as app.stopSignal, which is stronger",
+    ),
 ];
 
 static HANDLER: &[Key] = &[

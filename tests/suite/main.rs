@@ -26,6 +26,8 @@ mod no_trace;
 mod orphans;
 mod program;
 mod readme;
+mod ready_made;
+mod schema;
 mod signals;
 mod socket;
 mod sources;

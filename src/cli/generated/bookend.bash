@@ -46,6 +46,9 @@ _bookend() {
             bookend,run)
                 cmd="bookend__subcmd__run"
                 ;;
+            bookend,schema)
+                cmd="bookend__subcmd__schema"
+                ;;
             bookend,signal)
                 cmd="bookend__subcmd__signal"
                 ;;
@@ -88,6 +91,9 @@ _bookend() {
             bookend__subcmd__help,run)
                 cmd="bookend__subcmd__help__subcmd__run"
                 ;;
+            bookend__subcmd__help,schema)
+                cmd="bookend__subcmd__help__subcmd__schema"
+                ;;
             bookend__subcmd__help,signal)
                 cmd="bookend__subcmd__help__subcmd__signal"
                 ;;
@@ -107,7 +113,7 @@ _bookend() {
 
     case "${cmd}" in
         bookend)
-            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal doctor sleep copy completions man help"
+            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal doctor schema sleep copy completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -235,7 +241,7 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__help)
-            opts="run check hook probe status events stop signal doctor sleep copy completions man help"
+            opts="run check hook probe status events stop signal doctor schema sleep copy completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -388,6 +394,20 @@ _bookend() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        bookend__subcmd__help__subcmd__schema)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         bookend__subcmd__help__subcmd__signal)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -517,6 +537,20 @@ _bookend() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bookend__subcmd__schema)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

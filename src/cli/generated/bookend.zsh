@@ -115,6 +115,12 @@ _arguments "${_arguments_options[@]}" : \
 '*::command -- The application and its arguments; replaces app.command:_default' \
 && ret=0
 ;;
+(schema)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (sleep)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
@@ -190,6 +196,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(schema)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (sleep)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -231,6 +241,7 @@ _bookend_commands() {
 'stop:Begin a stop, as a stop signal does' \
 'signal:Send a signal to the application' \
 'doctor:Say what in this image or pod would drop requests at a stop, and the fix' \
+'schema:Print the JSON Schema of the configuration' \
 'sleep:Wait for so many seconds, in images that have no sleep(1)' \
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
@@ -276,6 +287,7 @@ _bookend__subcmd__help_commands() {
 'stop:Begin a stop, as a stop signal does' \
 'signal:Send a signal to the application' \
 'doctor:Say what in this image or pod would drop requests at a stop, and the fix' \
+'schema:Print the JSON Schema of the configuration' \
 'sleep:Wait for so many seconds, in images that have no sleep(1)' \
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
@@ -334,6 +346,11 @@ _bookend__subcmd__help__subcmd__run_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help run commands' commands "$@"
 }
+(( $+functions[_bookend__subcmd__help__subcmd__schema_commands] )) ||
+_bookend__subcmd__help__subcmd__schema_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help schema commands' commands "$@"
+}
 (( $+functions[_bookend__subcmd__help__subcmd__signal_commands] )) ||
 _bookend__subcmd__help__subcmd__signal_commands() {
     local commands; commands=()
@@ -373,6 +390,11 @@ _bookend__subcmd__probe_commands() {
 _bookend__subcmd__run_commands() {
     local commands; commands=()
     _describe -t commands 'bookend run commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__schema_commands] )) ||
+_bookend__subcmd__schema_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend schema commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__signal_commands] )) ||
 _bookend__subcmd__signal_commands() {

@@ -119,3 +119,19 @@ fn every_deadline_falls_into_the_grace_period_in_order() {
         assert!(order.is_sorted(), "{grace:?}: {order:?}");
     }
 }
+
+#[test]
+fn variables_are_printed_in_the_order_that_counts_and_secrets_not_at_all() {
+    let text = "[app.env]\nZ = \"1\"\nA = \"$(Z)\"\nDB_PASSWORD = \"hunter2\"\nTOKEN.valueFrom.file = \"/t\"\n";
+    let printed = accept(&file(text)).to_toml();
+    let lines: Vec<&str> = printed.lines().filter(|line| line.starts_with("env.")).collect();
+    assert_eq!(
+        lines,
+        [
+            "env.Z = \"1\"  # bookend.toml:2",
+            "env.A = \"$(Z)\"  # bookend.toml:3",
+            "env.DB_PASSWORD = \"********\"  # bookend.toml:4",
+            "env.TOKEN = { valueFrom.file = \"/t\" }  # bookend.toml:5",
+        ]
+    );
+}

@@ -5,8 +5,12 @@ use super::*;
 /// Every file, by name: a new one that is not here fails the test below.
 const READY_MADE: &[(&str, &str)] = &[
     ("demo.toml", include_str!("../../../config/demo.toml")),
+    ("gunicorn.toml", include_str!("../../../config/gunicorn.toml")),
+    ("java.toml", include_str!("../../../config/java.toml")),
     ("minimal.toml", include_str!("../../../config/minimal.toml")),
     ("nginx.toml", include_str!("../../../config/nginx.toml")),
+    ("node.toml", include_str!("../../../config/node.toml")),
+    ("php-fpm.toml", include_str!("../../../config/php-fpm.toml")),
     ("reference.toml", include_str!("../../../config/reference.toml")),
     ("worker.toml", include_str!("../../../config/worker.toml")),
 ];

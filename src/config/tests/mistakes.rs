@@ -229,7 +229,6 @@ fn toml_that_is_none_is_refused_line_by_line_and_the_rest_is_still_read() {
 fn words_that_mean_something_else_here_are_explained() {
     for (text, help) in [
         ("command = [\"a\"]", "the app's program and arguments are one list: app.command"),
-        ("[lifecycle]\nstopSignal = \"SIGQUIT\"", "the signal the app gets for a stop is app.stopSignal"),
         ("[lifecycle]\nlivenessProbe = {}", "probes stand at the top level, beside lifecycle"),
         ("[app]\nstop_signal = 1", "did you mean \"stopSignal\"? keys are spelled as in a Pod spec"),
         (

@@ -114,3 +114,10 @@ fn every_key_of_a_drain_reaches_the_settings() {
     let settings = accept(&file("lifecycle.preStop.drain = {}")).settings;
     assert_eq!(settings.lifecycle.pre_stop[0].kind, HandlerKind::Drain(Drain::default()));
 }
+
+#[test]
+fn a_pod_specs_stop_signal_is_the_apps_which_is_stronger() {
+    let signal = |text: &str| accept(&file(text)).settings.app.stop_signal;
+    assert_eq!(signal("lifecycle.stopSignal = \"SIGQUIT\""), Some(Signal::QUIT));
+    assert_eq!(signal("lifecycle.stopSignal = \"SIGQUIT\"\napp.stopSignal = \"SIGINT\""), Some(Signal::INT));
+}

@@ -1,0 +1,8 @@
+//! `bookend schema`: the configuration's JSON Schema.
+
+use super::outcome::{Done, print};
+
+pub(super) fn run() -> Done {
+    print(&crate::config::schema());
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! The vocabulary as a JSON Schema (draft 2020-12), for editors and for whoever makes configurations by program.
+//! The types of the configuration are the vocabulary: nothing is said here that is not said there, except what
+//! each kind looks like in JSON. Pure.
+//!
+//! A schema cannot say everything that is checked (signals by name, names of ports, rules between keys), and a
+//! file that is one layer of several need not have all that is required; `bookend check` has the last word.
+
+use serde_json::{Map, Value as Json, json};
+use toml::de::DeValue;
+
+use super::key::{Key, Role, Shape, join};
+use super::kind::{Kind, MAX_SECONDS};
+use super::vocabulary::ROOT;
+
+/// The whole schema.
+pub(super) fn schema() -> Json {
+    let mut shared = Shared::default();
+    let mut root = table("", ROOT, &mut shared);
+    if let Json::Object(root) = &mut root {
+        root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+        root.insert("title".to_owned(), json!("bookend's configuration"));
+        root.insert("$defs".to_owned(), Json::Object(shared.definitions));
+    }
+    root
+}
+
+/// Tables of keys that several keys have in common: said once, under the path of the first.
+#[derive(Default)]
+struct Shared {
+    known: Vec<(*const Key, String)>,
+    definitions: Map<String, Json>,
+}
+
+fn table(path: &str, keys: &'static [Key], shared: &mut Shared) -> Json {
+    let mut properties = Map::new();
+    for key in keys {
+        let mut property = shape(&join(path, key.name), key.shape, shared);
+        if let Json::Object(property) = &mut property {
+            property.insert("description".to_owned(), json!(key.about));
+            if let Ok(default) = DeValue::parse(key.default) {
+                property.insert("default".to_owned(), json_of(default.get_ref()));
+            }
+        }
+        properties.insert(key.name.to_owned(), property);
+    }
+    let named = |role: fn(Role) -> bool| keys.iter().filter(move |key| role(key.role)).map(|key| key.name);
+    let required: Vec<&str> = named(|role| role == Role::Required).collect();
+    let either: Vec<Json> =
+        named(|role| matches!(role, Role::OneOf(_))).map(|name| json!({"required": [name]})).collect();
+    let mut object = Map::new();
+    object.insert("type".to_owned(), json!("object"));
+    object.insert("properties".to_owned(), Json::Object(properties));
+    object.insert("additionalProperties".to_owned(), json!(false));
+    if !required.is_empty() {
+        object.insert("required".to_owned(), json!(required));
+    }
+    if !either.is_empty() {
+        object.insert("oneOf".to_owned(), json!(either));
+    }
+    Json::Object(object)
+}
+
+/// A reference to the table; it is made where it comes first.
+fn reference(path: &str, keys: &'static [Key], shared: &mut Shared) -> Json {
+    let known = shared.known.iter().find(|(first, _)| *first == keys.as_ptr()).map(|(_, name)| name.clone());
+    let name = known.unwrap_or_else(|| {
+        shared.known.push((keys.as_ptr(), path.to_owned()));
+        let made = table(path, keys, shared);
+        shared.definitions.insert(path.to_owned(), made);
+        path.to_owned()
+    });
+    json!({"$ref": format!("#/$defs/{name}")})
+}
+
+fn shape(path: &str, shape: Shape, shared: &mut Shared) -> Json {
+    match shape {
+        Shape::One(kind) => one(kind),
+        Shape::List(kind) => json!({"type": "array", "items": one(kind)}),
+        Shape::Map { names, values } => {
+            json!({"type": "object", "propertyNames": name(names), "additionalProperties": one(values)})
+        }
+        Shape::Table(keys) => reference(path, keys, shared),
+        Shape::Tables(keys) => {
+            let entry = reference(path, keys, shared);
+            json!({"anyOf": [entry, {"type": "array", "items": entry}]})
+        }
+    }
+}
+
+/// A name of the user's choice is a string, also where it stands for a number.
+fn name(kind: Kind) -> Json {
+    match kind {
+        Kind::Integer { .. } => json!({"pattern": "^[0-9]+$"}),
+        Kind::Choice(words) => json!({"enum": words}),
+        Kind::Received | Kind::Stopping | Kind::SignalOrIgnore => json!({"pattern": SIGNAL}),
+        kind => one(kind),
+    }
+}
+
+fn one(kind: Kind) -> Json {
+    match kind {
+        Kind::Text => json!({"type": "string"}),
+        Kind::Name => json!({"type": "string", "minLength": 1}),
+        Kind::Path => json!({"type": "string", "pattern": "^/"}),
+        Kind::Socket => json!({"type": "string", "pattern": "^(/|None$)"}),
+        Kind::Bool => json!({"type": "boolean"}),
+        Kind::Seconds => json!({"type": "number", "minimum": 0, "maximum": MAX_SECONDS}),
+        Kind::Timeout => json!({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS}),
+        Kind::Integer { min, max, .. } => json!({"type": "integer", "minimum": min, "maximum": max}),
+        Kind::Choice(words) => json!({"enum": words}),
+        Kind::Received | Kind::Stopping | Kind::SignalOrIgnore => {
+            json!({"anyOf": [{"type": "string", "pattern": SIGNAL}, {"type": "integer", "minimum": 1, "maximum": 64}]})
+        }
+        Kind::Address => json!({"type": "string", "pattern": ":[0-9]+$"}),
+        Kind::Network => json!({"type": "string", "pattern": "^[0-9A-Fa-f.:]+(/[0-9]+)?$"}),
+        Kind::Source => json!({"anyOf": [{"type": "string"}, {
+            "type": "object",
+            "properties": {"valueFrom": {
+                "type": "object",
+                "properties": {"file": one(Kind::Path)},
+                "additionalProperties": false,
+                "required": ["file"],
+            }},
+            "additionalProperties": false,
+            "required": ["valueFrom"],
+        }]}),
+        Kind::Variable => json!({"type": "string", "pattern": "^[^=]+$"}),
+        Kind::User => json!({"anyOf": [
+            {"type": "string", "pattern": "^[^:\\s]+(:[^:\\s]+)?$"},
+            {"type": "integer", "minimum": 0, "maximum": u32::MAX - 1},
+        ]}),
+        // JSON has no octal: what TOML writes as 0o022 arrives as a number.
+        Kind::Umask => json!({"anyOf": [
+            {"type": "string", "pattern": "^(0o)?[0-7]{1,4}$"},
+            {"type": "integer", "minimum": 0, "maximum": 0o777},
+        ]}),
+        Kind::Limit => {
+            let bound = json!({"anyOf": [{"const": "unlimited"}, {"type": "integer", "minimum": 0}]});
+            json!({"anyOf": [bound, {
+                "type": "object",
+                "properties": {"soft": bound, "hard": bound},
+                "additionalProperties": false,
+                "minProperties": 1,
+            }]})
+        }
+    }
+}
+
+/// A signal by name; which names there are is not for a schema.
+const SIGNAL: &str = "^[A-Za-z0-9+-]+$";
+
+/// A TOML value in JSON.
+pub(super) fn json_of(value: &DeValue<'_>) -> Json {
+    match value {
+        DeValue::String(text) => json!(text),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).map_or(Json::Null, Json::from),
+        DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Json::Null, Json::from),
+        DeValue::Boolean(yes) => json!(yes),
+        DeValue::Datetime(date) => json!(date.to_string()),
+        DeValue::Array(list) => list.iter().map(|item| json_of(item.get_ref())).collect(),
+        DeValue::Table(table) => Json::Object(
+            table.iter().map(|(name, value)| (name.get_ref().to_string(), json_of(value.get_ref()))).collect(),
+        ),
+    }
+}
