@@ -109,3 +109,31 @@ fn a_grace_period_kills_an_app_that_ignores_sigterm_and_post_stop_still_runs() {
 fn assert_no_zombie(container: &Container) {
     container.wait_until("no zombie is left", || !container.processes().iter().any(|process| process.starts_with('Z')));
 }
+
+#[test]
+fn an_app_and_a_handler_run_as_nobody_with_the_groups_of_the_image() {
+    let test = "an_app_and_a_handler_run_as_nobody_with_the_groups_of_the_image";
+    if !ready(test) {
+        return;
+    }
+    let folder = Folder::new(test);
+    folder.write("group", "root:x:0:\nlogs:x:700:other,nobody\nothers:x:701:other\nnogroup:x:65534:\n");
+    let who = r#"["sh", "-c", "echo $HOOK $(id -u):$(id -g):$(id -G) $HOME; sleep $PAUSE"]"#;
+    folder.write(
+        "bookend.toml",
+        &format!(
+            "[app]\ncommand = {who}\nuser = \"nobody\"\nenv = {{ HOOK = \"app\", PAUSE = \"0.5\" }}\n\
+             [lifecycle.preStart.exec]\ncommand = {who}\nuser = \"nobody\"\nenv = {{ HOOK = \"before\", PAUSE = \"0\" }}\n\
+             [lifecycle.postStop.exec]\ncommand = {who}\nenv = {{ HOOK = \"after\", PAUSE = \"0\" }}\n"
+        ),
+    );
+    let (group, shared) = (folder.mount("group", "/etc/group"), folder.mount("", "/shared"));
+    let options = ["--entrypoint", "/bookend", &group, &shared];
+    let container = Container::start(test, DEBIAN, &options, &["-c", "/shared/bookend.toml"]);
+    assert_eq!(container.exit_code(), 0, "{}", container.log());
+    let log = container.log();
+    let nobody = "65534:65534:65534 700 /nonexistent";
+    for told in [format!("app {nobody}"), format!("before {nobody}"), "after 0:0:".to_owned()] {
+        assert!(log.contains(&told), "{told}: {log}");
+    }
+}

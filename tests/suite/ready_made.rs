@@ -155,3 +155,21 @@ fn a_worker_finishes_its_piece_and_its_death_by_the_signal_is_no_failure() {
         assert!(finished.log.lines().all(|line| line.starts_with('{')), "JSON, each line: {}", finished.log);
     }
 }
+
+#[test]
+fn a_sidecar_holds_the_apps_hook_and_ends_with_its_own_signal() {
+    if !is_root("a_sidecar_holds_the_apps_hook_and_ends_with_its_own_signal") {
+        return;
+    }
+    let more = format!("app.command = [{:?}, \"sleep\", \"1000\"]", bookend());
+    let container = Container::start(Folder::new(), "sidecar.toml", &more);
+    wait_until("the sidecar answers", || container.get(9797, "/readyz").contains("ok"));
+    let hook = "http://127.0.0.1:9797/lifecycle/preStop";
+    let code = container.inside(&["curl", "-s", "-o", "/dev/null", "-w", "%{http_code} %{time_total}", hook]);
+    let (code, took) = code.split_once(' ').unwrap();
+    assert_eq!(code, "200");
+    assert!(took.parse::<f64>().unwrap() >= 3.0, "the hook was held for {took} s");
+    let finished = container.stop();
+    stopped_well(&finished, &["app was killed by SIGTERM"]);
+    assert_eq!(finished.log.matches("preStop drain").count(), 1, "once a stop: {}", finished.log);
+}

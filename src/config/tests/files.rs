@@ -3,7 +3,7 @@
 use super::*;
 
 /// Every file, by name: a new one that is not here fails the test below.
-const READY_MADE: &[(&str, &str)] = &[
+pub(super) const READY_MADE: &[(&str, &str)] = &[
     ("demo.toml", include_str!("../../../config/demo.toml")),
     ("gunicorn.toml", include_str!("../../../config/gunicorn.toml")),
     ("java.toml", include_str!("../../../config/java.toml")),
@@ -12,6 +12,7 @@ const READY_MADE: &[(&str, &str)] = &[
     ("node.toml", include_str!("../../../config/node.toml")),
     ("php-fpm.toml", include_str!("../../../config/php-fpm.toml")),
     ("reference.toml", include_str!("../../../config/reference.toml")),
+    ("sidecar.toml", include_str!("../../../config/sidecar.toml")),
     ("worker.toml", include_str!("../../../config/worker.toml")),
 ];
 

@@ -9,6 +9,7 @@ mod endpoint;
 mod every_key;
 mod examples;
 mod files;
+mod fuzz;
 mod layers;
 mod mistakes;
 mod readme;
