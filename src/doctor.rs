@@ -107,6 +107,7 @@ struct Check {
 /// Every check. docs/doctor.md describes each by its name; a test holds it to this table.
 const CHECKS: &[Check] = &[
     Check { id: "program-missing", look: command::program_missing },
+    Check { id: "unreadable-file", look: surroundings::unreadable_file },
     Check { id: "daemonizes", look: server::daemonizes },
     Check { id: "shell-without-exec", look: command::shell_without_exec },
     Check { id: "npm", look: command::npm },
@@ -121,6 +122,7 @@ const CHECKS: &[Check] = &[
     Check { id: "nginx-lingering-close", look: nginx::lingering_close },
     Check { id: "nginx-master-process", look: nginx::master_process },
     Check { id: "nginx-sigwinch", look: nginx::sigwinch },
+    Check { id: "nginx-worker-processes", look: nginx::worker_processes },
     Check { id: "php-fpm-process-control-timeout", look: php_fpm::process_control_timeout },
     Check { id: "gunicorn-graceful-timeout", look: gunicorn::graceful_timeout },
     Check { id: "apache-graceful-shutdown-timeout", look: apache::graceful_shutdown_timeout },

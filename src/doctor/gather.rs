@@ -7,6 +7,8 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{AccessFlags, access};
+
 use super::apache::{self, Apache};
 use super::command::{Command, Script, base_name, words};
 use super::config_text::File as ConfigFile;
@@ -14,11 +16,11 @@ use super::gunicorn::Gunicorn;
 use super::nginx::Nginx;
 use super::php_fpm::{self, PhpFpm};
 use super::server::is_php_fpm;
-use super::surroundings::{Surroundings, listeners};
+use super::surroundings::{Surroundings, cpus_of_quota, listeners};
 use super::uwsgi::Uwsgi;
 use super::{Facts, tool};
 use crate::config::Effective;
-use crate::config::settings::{Handler, HandlerKind, Settings};
+use crate::config::settings::{Handler, HandlerKind, Settings, Tls, ValueSource};
 use crate::net::eye::{self, Eye};
 use crate::signal::Signal;
 
@@ -237,7 +239,7 @@ fn surroundings(settings: &Settings) -> Surroundings {
     let socket = settings.socket.path().map(|(path, _)| path);
     let there = socket.is_some_and(Path::exists);
     let inside = there || name == "bookend";
-    let writable = |folder: &Path| nix::unistd::access(folder, nix::unistd::AccessFlags::W_OK).is_ok();
+    let writable = |folder: &Path| access(folder, AccessFlags::W_OK).is_ok();
     let folder = socket.and_then(Path::parent).filter(|folder| !there && !writable(folder));
     let own_port = settings.http.as_ref().map(|http| http.listen.port());
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().filter_map(read).collect::<Vec<_>>();
@@ -257,14 +259,47 @@ fn surroundings(settings: &Settings) -> Surroundings {
         blind: blind.map(str::to_owned),
         listens: listens.map(|(ip, port)| std::net::SocketAddr::new(ip, port).to_string()).collect(),
         port_is_given: env::var_os("PORT").is_some(),
+        unreadable: unreadable(settings),
+        cpus: std::thread::available_parallelism().map_or(1.0, |cpus| u32::try_from(cpus.get()).map_or(1.0, f64::from)),
+        cpu_quota: cpu_quota(),
         socket: folder.map(|folder| format!("the socket cannot be made in {}", folder.display())),
         termination_log: message.exists(),
     }
 }
 
-/// The file, or the beginning of it.
+/// The files the configuration names and that cannot be read.
+fn unreadable(settings: &Settings) -> Vec<(String, String, String)> {
+    let mut named: Vec<(String, &Path)> = Vec::new();
+    if let Some(http) = &settings.http {
+        named.extend(http.token_file.as_deref().map(|path| ("http.tokenFile".to_owned(), path)));
+        if let Some(Tls::Files { cert, key }) = &http.tls {
+            named.push(("http.tls.certFile".to_owned(), cert));
+            named.push(("http.tls.keyFile".to_owned(), key));
+        }
+    }
+    for (name, value) in &settings.app.program.env {
+        if let ValueSource::File(path) = value {
+            named.push((format!("app.env.{name}"), path));
+        }
+    }
+    // Not opened: what it is said to be may be a pipe.
+    let reason = |path: &Path| access(path, AccessFlags::R_OK).err().map(|errno| errno.desc().to_lowercase());
+    named.into_iter().filter_map(|(key, path)| Some((key, path.display().to_string(), reason(path)?))).collect()
+}
+
+/// cgroup v2's file, or the two of v1.
+fn cpu_quota() -> Option<f64> {
+    let v1 = || {
+        let part = |name: &str| read(format!("/sys/fs/cgroup/cpu/cpu.cfs_{name}_us"));
+        Some(format!("{} {}", part("quota")?, part("period")?))
+    };
+    cpus_of_quota(&read("/sys/fs/cgroup/cpu.max").or_else(v1)?)
+}
+
+/// The file, or the beginning of it. A pipe or a device is none: reading it may never end.
 fn read(path: impl AsRef<Path>) -> Option<String> {
     let mut bytes = Vec::new();
+    fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
     File::open(path).ok()?.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -202,6 +202,21 @@ pub(super) fn master_process(facts: &Facts) -> Vec<Finding> {
     vec![found.at(nginx.find("master_process").map(|said| said.at.clone()))]
 }
 
+pub(super) fn worker_processes(facts: &Facts) -> Vec<Finding> {
+    let Some(said) = facts.nginx.as_ref().and_then(|nginx| nginx.find("worker_processes")) else { return Vec::new() };
+    let around = &facts.surroundings;
+    let Some(quota) = around.cpu_quota.filter(|quota| around.cpus > quota.ceil()) else { return Vec::new() };
+    if said.args.first().is_none_or(|arg| arg != "auto") {
+        return Vec::new();
+    }
+    let found = Finding::note(
+        format!("worker_processes auto starts {} workers, the cgroup allows {quota} CPUs", around.cpus),
+        "auto does not know of quotas: while one worker runs the others are throttled, and a stop waits for each",
+        format!("worker_processes {};", quota.ceil()),
+    );
+    vec![found.at(Some(said.at.clone()))]
+}
+
 pub(super) fn sigwinch(facts: &Facts) -> Vec<Finding> {
     let winch: Option<Signal> = "SIGWINCH".parse().ok();
     if facts.nginx.is_none() || winch.is_none_or(|winch| facts.settings.app.signals.contains_key(&winch)) {
@@ -282,6 +297,17 @@ mod tests {
         assert_eq!(keepalive_min_timeout(&facts(DUMP, "", "nginx/1.29.0"))[0].at.as_ref().expect("a place").line, 4);
         let off = "# configuration file /n.conf:\nhttp { keepalive_timeout 0; }\n";
         assert_eq!(keepalive_min_timeout(&facts(off, "", "nginx/1.29.0")), []);
+    }
+
+    #[test]
+    fn more_workers_than_the_quota_allows_are_a_note() {
+        let mut facts = facts("# configuration file /n.conf:\nworker_processes auto;\n", "", "");
+        (facts.surroundings.cpus, facts.surroundings.cpu_quota) = (8.0, Some(1.5));
+        assert_eq!(worker_processes(&facts)[0].fix, "worker_processes 2;");
+        facts.surroundings.cpu_quota = Some(8.0);
+        assert_eq!(worker_processes(&facts), []);
+        facts.surroundings.cpu_quota = None;
+        assert_eq!(worker_processes(&facts), []);
     }
 
     #[test]

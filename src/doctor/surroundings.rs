@@ -6,7 +6,7 @@ use super::{Facts, Finding};
 use crate::config::settings::HandlerKind;
 
 /// What was seen around us.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Surroundings {
     /// bookend runs as another process here: this is the container, not the build of its image.
     pub(super) inside: bool,
@@ -22,6 +22,12 @@ pub(super) struct Surroundings {
     pub(super) listens: Vec<String>,
     /// PORT is in the environment: many servers listen there.
     pub(super) port_is_given: bool,
+    /// Files the configuration names: by which key, which, why it cannot be read.
+    pub(super) unreadable: Vec<(String, String, String)>,
+    /// How many CPUs we may run on.
+    pub(super) cpus: f64,
+    /// How much of them the cgroup allows.
+    pub(super) cpu_quota: Option<f64>,
     /// Why the socket cannot be made.
     pub(super) socket: Option<String>,
     /// Whether the termination message has somewhere to go.
@@ -38,6 +44,13 @@ pub(super) fn listeners(text: &str) -> impl Iterator<Item = (IpAddr, u16)> {
         let listener = (ip(address)?, u16::from_str_radix(port, 16).ok()?);
         (state == "0A").then_some(listener)
     })
+}
+
+/// CPUs of a quota and its period: `50000 100000`. `max` and -1: there is none.
+pub(super) fn cpus_of_quota(text: &str) -> Option<f64> {
+    let mut numbers = text.split_whitespace().map(|word| word.parse::<f64>().ok());
+    let (quota, period) = (numbers.next()??, numbers.next()??);
+    (quota > 0.0 && period > 0.0).then(|| quota / period)
 }
 
 fn ip(hex: &str) -> Option<IpAddr> {
@@ -68,6 +81,18 @@ pub(super) fn hooks_on_loopback(facts: &Facts) -> Vec<Finding> {
         "a kubelet calls the pod's IP: its hooks and probes are refused",
         format!("http.listen = \"0.0.0.0:{}\"", http.listen.port()),
     )]
+}
+
+pub(super) fn unreadable_file(facts: &Facts) -> Vec<Finding> {
+    let around = &facts.surroundings;
+    let found = |(key, path, reason): &(String, String, String)| {
+        let what = format!("{key} names {path}: {reason}");
+        let why = "bookend needs it at the start, or when a hook comes";
+        let fix = "mount it, and let bookend's user read it (a secret's defaultMode, fsGroup)";
+        // Before the container runs, a secret is not mounted yet.
+        if around.inside { Finding::new(what, why, fix) } else { Finding::note(what, why, fix) }
+    };
+    around.unreadable.iter().map(found).collect()
 }
 
 pub(super) fn host_network(facts: &Facts) -> Vec<Finding> {
@@ -124,6 +149,7 @@ pub(super) fn termination_log(facts: &Facts) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Weight;
     use super::*;
     use crate::config::{self, Document, Sources};
 
@@ -161,6 +187,23 @@ mod tests {
         facts.surroundings.host_network = true;
         facts.surroundings.blind = Some("/proc/net/snmp cannot be read".to_owned());
         assert_eq!((host_network(&facts).len(), drain_is_blind(&facts).len()), (1, 1));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_finding_where_the_container_runs() {
+        let mut facts = facts("");
+        facts.surroundings.unreadable = vec![("http.tokenFile".to_owned(), "/x".to_owned(), "no such file".to_owned())];
+        assert_eq!(unreadable_file(&facts)[0].weight, Weight::Note);
+        facts.surroundings.inside = true;
+        assert_eq!(unreadable_file(&facts)[0].weight, Weight::Finding);
+    }
+
+    #[test]
+    fn quotas_are_read_in_both_ways() {
+        assert_eq!(cpus_of_quota("5000 100000\n"), Some(0.05));
+        assert_eq!(cpus_of_quota("max 100000\n"), None);
+        assert_eq!(cpus_of_quota("-1\n100000\n"), None);
+        assert_eq!(cpus_of_quota(""), None);
     }
 
     #[test]

@@ -192,14 +192,15 @@ fn commands_that_lose_the_stop_signal_are_found() {
 }
 
 #[test]
-fn a_handlers_program_that_is_not_in_the_image_is_found() {
+fn a_program_or_a_file_that_is_not_in_the_image_is_found() {
     let folder = Folder::new();
-    let config =
-        "app.command = [\"sleep\", \"1\"]\nlifecycle.postStop = { name = \"bye\", exec.command = [\"/no/such/sh\"] }\n";
+    let config = "http = { listen = \"0.0.0.0:1\", tokenFile = \"/no/such/token\" }\napp.command = [\"sleep\", \"1\"]\nlifecycle.postStop = { name = \"bye\", exec.command = [\"/no/such/sh\"] }\n";
     let config = folder.write("bookend.toml", config).display().to_string();
     let finished = doctor(folder, &["-c", &config]);
     assert_eq!(finished.code(), 1, "{finished:?}");
     assert!(finished.out.contains("program-missing: the handler bye runs /no/such/sh"), "{}", finished.out);
+    // Before the container runs, a secret may not be there yet.
+    assert!(finished.out.contains("note: unreadable-file: http.tokenFile names /no/such/token"), "{}", finished.out);
 }
 
 #[test]
