@@ -6,6 +6,7 @@
 //! | GET /lifecycle/postStart, /lifecycle/preStop  | both  | when the handlers are done: 200, or 500 (a kubelet: a broken connection) |
 //! | GET /livez, /readyz, /startupz, /lbz          | both  | at once: 200 or 503; `?verbose`, `?exclude=`     |
 //! | GET /status                                   | both  | at once: JSON                                   |
+//! | GET /                                         | port  | the page, with `http.page`                      |
 //! | GET /events                                   | socket | what happens, as server-sent events            |
 //! | POST /stop, /signal/{name}                    | socket | 202                                            |
 //!
@@ -16,6 +17,8 @@ mod events;
 mod files;
 mod health;
 mod limits;
+#[cfg(feature = "page")]
+mod page;
 mod routes;
 mod rules;
 mod server;

@@ -118,6 +118,7 @@ fn http(at: &At<'_>) -> Option<Http> {
             Some("Failing") => ReadyzDuringStop::Failing,
             _ => ReadyzDuringStop::Serving,
         },
+        page: at.bool("page").unwrap_or(false),
     })
 }
 

@@ -50,17 +50,16 @@ fn lists(layer: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]
 /// Checks the merged tree: its tables are put together from several layers.
 pub(super) fn check_merged(tree: &Tree, report: &mut Report<'_>) {
     table(tree, report, "", ROOT);
-    server_tls(tree, report);
+    features(tree, report);
 }
 
-/// A build without TLS cannot serve HTTPS, and does not pretend to.
-fn server_tls(tree: &Tree, report: &mut Report<'_>) {
-    if cfg!(feature = "tls") {
-        return;
-    }
-    for path in ["http.tls", "http.selfSigned"] {
-        if let Some(entry) = tree.get(path).filter(|entry| entry.value != Value::Bool(false)) {
-            let message = "this bookend was built without the feature \"tls\"".to_owned();
+/// A build without TLS cannot serve HTTPS, one without the page has none, and neither pretends to.
+fn features(tree: &Tree, report: &mut Report<'_>) {
+    let (tls, page) = (cfg!(feature = "tls"), cfg!(feature = "page"));
+    let needed = [("http.tls", "tls", tls), ("http.selfSigned", "tls", tls), ("http.page", "page", page)];
+    for (path, feature, is_built_in) in needed {
+        if let Some(entry) = tree.get(path).filter(|entry| !is_built_in && entry.value != Value::Bool(false)) {
+            let message = format!("this bookend was built without the feature {feature:?}");
             report.mistake(entry.place, path, message, Vec::new());
         }
     }

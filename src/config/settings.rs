@@ -186,6 +186,8 @@ pub struct Http {
     pub post_start_max: Duration,
     /// `readyzDuringStop`.
     pub readyz_during_stop: ReadyzDuringStop,
+    /// `page`: whether there is a page for people at `/`.
+    pub page: bool,
 }
 
 impl Http {

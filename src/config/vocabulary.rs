@@ -138,6 +138,12 @@ static HTTP: &[Key] = &[
         "\"Serving\"",
         "/readyz from the beginning of a stop: Serving, while the app can serve; Failing, 503 at once",
     ),
+    Key::new(
+        "page",
+        Shape::One(Kind::Bool),
+        "false",
+        "a page for people at `/`: phase, probes, handlers and the stop as a picture, followed live",
+    ),
 ];
 
 static TLS: &[Key] = &[

@@ -15,7 +15,7 @@ use super::token::Refusal;
 use crate::lifecycle::{Hook, Outcome};
 use crate::signal::Signal;
 
-type Answered = Response<Either<Full<Bytes>, Stream>>;
+pub(super) type Answered = Response<Either<Full<Bytes>, Stream>>;
 
 /// There is nothing to answer: the connection is to break, so that a kubelet sees a failed hook.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,8 @@ enum Route<'a> {
     Hook(Hook),
     Health(Health),
     Status,
+    #[cfg(feature = "page")]
+    Page,
     Stop,
     Signal(&'a str),
     Events,
@@ -44,6 +46,8 @@ impl Route<'_> {
             "startupz" => Route::Health(Health::Startupz),
             "lbz" => Route::Health(Health::Lbz),
             "status" => Route::Status,
+            #[cfg(feature = "page")]
+            "" => Route::Page,
             "stop" if door == Door::Socket => Route::Stop,
             "events" if door == Door::Socket => Route::Events,
             _ => Route::Signal(path.strip_prefix("signal/").filter(|_| door == Door::Socket)?),
@@ -55,6 +59,8 @@ impl Route<'_> {
         match self {
             Route::Stop | Route::Signal(_) => method == Method::POST,
             Route::Hook(_) | Route::Events => method == Method::GET,
+            #[cfg(feature = "page")]
+            Route::Page => method == Method::GET || method == Method::HEAD,
             Route::Health(_) | Route::Status => method == Method::GET || method == Method::HEAD,
         }
     }
@@ -68,7 +74,7 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
     // Kubelets before 1.26 send `GET //path`.
     let path = request.uri().path().trim_start_matches('/');
     let Some(route) = Route::find(path, connection.door()) else {
-        return Ok(text(StatusCode::NOT_FOUND, "nothing is here; see /status\n".to_owned()));
+        return Ok(nothing());
     };
     if !route.allows(request.method()) {
         let allowed = if route.allows(&Method::POST) { "POST" } else { "GET" };
@@ -95,6 +101,10 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
                 Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot show the status: {error}\n")),
             })
         }
+        #[cfg(feature = "page")]
+        Route::Page if connection.rules().page => Ok(super::page::page()),
+        #[cfg(feature = "page")]
+        Route::Page => Ok(nothing()),
         Route::Stop => Ok(match doors.ask(Ask::Stop).await {
             Some(()) => text(StatusCode::ACCEPTED, "stopping\n".to_owned()),
             None => ending(),
@@ -195,6 +205,10 @@ fn refused(refusal: Refusal) -> Answered {
             response
         }
     }
+}
+
+fn nothing() -> Answered {
+    text(StatusCode::NOT_FOUND, "nothing is here; see /status\n".to_owned())
 }
 
 fn ending() -> Answered {

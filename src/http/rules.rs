@@ -13,6 +13,9 @@ pub(crate) struct Rules {
     pub(super) tls: Option<super::tls::Tls>,
     pub(super) post_start_max: Duration,
     pub(super) readyz_during_stop: ReadyzDuringStop,
+    /// Whether there is a page at `/`.
+    #[cfg(feature = "page")]
+    pub(super) page: bool,
 }
 
 impl Rules {
@@ -22,6 +25,8 @@ impl Rules {
             gate: Gate { token_file: http.token_file.clone(), allow_from: http.allow_from.clone() },
             #[cfg(feature = "tls")]
             tls: http.tls.clone().map(super::tls::Tls::new),
+            #[cfg(feature = "page")]
+            page: http.page,
             ..Rules::of_socket(Some(http))
         }
     }
@@ -34,6 +39,8 @@ impl Rules {
             tls: None,
             post_start_max: http.map_or(Http::POST_START_MAX, |http| http.post_start_max),
             readyz_during_stop: http.map(|http| http.readyz_during_stop).unwrap_or_default(),
+            #[cfg(feature = "page")]
+            page: false,
         }
     }
 }

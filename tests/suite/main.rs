@@ -24,6 +24,7 @@ mod log;
 mod nginx;
 mod no_trace;
 mod orphans;
+mod page;
 mod program;
 mod readme;
 mod ready_made;

@@ -131,7 +131,7 @@ fn timeline(view: &View, terminal: Terminal) -> String {
     });
     let now = view.uptime_seconds.unwrap_or_default() - began.unwrap_or_default();
     let running = view.running.iter().map(|run| (run.label(), run.started_seconds() - began.unwrap_or(0.0), now, true));
-    let rows: Vec<_> = rows.chain(running.filter(|(_, from, ..)| *from >= 0.0)).collect();
+    let rows: Vec<_> = rows.chain(running.filter(|(_, from, ..)| *from > -ROUNDING)).collect();
     let Some(width) = terminal.width else {
         return rows
             .iter()
@@ -157,6 +157,9 @@ fn timeline(view: &View, terminal: Terminal) -> String {
     }
     text
 }
+
+/// Times are whole milliseconds, rounded one by one: what began with the stop may seem to be one earlier.
+const ROUNDING: f64 = 0.005;
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the room's columns")]
 fn place(at: f64, end: f64, room: usize) -> usize {

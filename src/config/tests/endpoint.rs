@@ -40,6 +40,13 @@ fn the_endpoints_rules_are_checked() {
     } else {
         assert_eq!(http("selfSigned = true"), ["http.selfSigned: this bookend was built without the feature \"tls\""]);
     }
+    if cfg!(feature = "page") {
+        let page =
+            |text: &str| accept(&file(&format!("[http]\nlisten = \"[::]:1\"\n{text}"))).settings.http.unwrap().page;
+        assert!(page("page = true") && !page("page = false") && !page(""));
+    } else {
+        assert_eq!(http("page = true"), ["http.page: this bookend was built without the feature \"page\""]);
+    }
     let long = format!("socket = \"/{}\"", "x".repeat(107));
     assert_eq!(sentences(&file(&long)), ["socket: 108 bytes are too long for a socket's path (unix(7): 107)"]);
 }
