@@ -3,13 +3,17 @@
 
 use toml::de::DeValue;
 
-use super::key::{Key, Shape, walk};
+use super::key::{Key, Shape, quote, walk};
 use super::kind::{Kind, Value};
 use super::vocabulary::ROOT;
 
 /// Help for a key that its table does not have.
 pub(super) fn unknown_key(table: &str, keys: &'static [Key], name: &str) -> Vec<String> {
     let mut help = Vec::new();
+    if last(table) == "httpHeaders" {
+        // `httpHeaders = { Accept = "*/*" }`
+        return vec![format!("headers are a list, as in a Pod spec: [{{ name = {}, value = ... }}]", quote(name))];
+    }
     if let Some(said) = explained(table, name) {
         help.push(said.to_owned());
     } else if let Some(key) = keys.iter().find(|key| folded(key.name) == folded(name)) {
@@ -69,6 +73,12 @@ pub(super) fn instead_of_table(path: &str, keys: &'static [Key], found: &DeValue
 /// Help where a list or a table of names is needed and something else stands.
 pub(super) fn instead_of_list(path: &str, found: &DeValue<'_>) -> Vec<String> {
     match found {
+        DeValue::Array(_) if last(path) == "env" => {
+            vec!["a table of names, no list: env = { NAME = \"value\" }".to_owned()]
+        }
+        DeValue::Array(_) if last(path) == "ports" => {
+            vec!["a table of names, no list: ports = { web = 8080 }".to_owned()]
+        }
         DeValue::String(_) if path.ends_with("command") => {
             vec!["there is no shell in between; with one: [\"/bin/sh\", \"-c\", \"...\"]".to_owned()]
         }
@@ -79,6 +89,16 @@ pub(super) fn instead_of_list(path: &str, found: &DeValue<'_>) -> Vec<String> {
 /// Help where a scalar is needed and something else stands.
 pub(super) fn instead_of_scalar(path: &str, kind: Kind, found: &DeValue<'_>) -> Vec<String> {
     match (kind, found) {
+        (Kind::Source, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)) => {
+            vec!["a string stands in quotes".to_owned()]
+        }
+        (Kind::Source, DeValue::Table(table)) if table.contains_key("valueFrom") => {
+            vec![
+                "a Secret or ConfigMap is mounted as a file; a field of the Pod is a variable of the container"
+                    .to_owned(),
+            ]
+        }
+        (Kind::Umask, DeValue::Integer(number)) => vec![format!("in octal: {} = \"{number}\"", last(path))],
         (Kind::Choice(words), DeValue::String(said)) => {
             nearest(said, words.iter().copied()).map(|word| format!("did you mean {word:?}?")).into_iter().collect()
         }
@@ -138,6 +158,29 @@ const EXPLAINED: &[(&str, &[&str], &str)] = &[
     ("", &["env"], "the app's environment is app.env"),
     (
         "",
+        &["image", "imagePullPolicy", "resources", "volumeMounts", "restartPolicy", "containerPort"],
+        "that is the container's: the runtime does it, not bookend",
+    ),
+    ("", &["user", "workingDir", "umask", "rlimits", "oomScoreAdj", "profile"], "it stands in the table app"),
+    ("lifecycle", &["terminationGracePeriodSeconds"], "the budget of a stop stands at the top level"),
+    ("app", &["environment"], "as in a Pod spec: env"),
+    ("exec", &["environment"], "as in a Pod spec: env"),
+    ("app", &["envFrom"], ENV_FROM),
+    ("exec", &["envFrom"], ENV_FROM),
+    ("*", &["cwd", "workdir", "directory"], "as in a Pod spec: workingDir"),
+    (
+        "app",
+        &["ulimits", "ulimit", "limits", "resources"],
+        "limits of the process are app.rlimits; CPU and memory are the container's",
+    ),
+    (
+        "app",
+        &["restartPolicy", "restart"],
+        "bookend does not restart an app: it ends with it, and the runtime restarts the container",
+    ),
+    ("*", &["secretKeyRef", "configMapKeyRef"], "mount it as a file, and say valueFrom.file"),
+    (
+        "",
         &["stopGracePeriod", "stop_grace_period", "stopTimeout", "timeout", "gracePeriodSeconds"],
         "the budget of a stop is terminationGracePeriodSeconds",
     ),
@@ -157,9 +200,17 @@ const EXPLAINED: &[(&str, &[&str], &str)] = &[
     ("*", &["http"], "as in a Pod spec: httpGet"),
     ("*", &["tcp"], "as in a Pod spec: tcpSocket"),
     ("preStart", HANDLER_WORDS.0, HANDLER_WORDS.1),
+    ("preStart", HOOK_HAS_NO_PERIOD.0, HOOK_HAS_NO_PERIOD.1),
+    ("preStart", HOOK_HAS_NO_GRACE.0, HOOK_HAS_NO_GRACE.1),
     ("postStart", HANDLER_WORDS.0, HANDLER_WORDS.1),
+    ("postStart", HOOK_HAS_NO_PERIOD.0, HOOK_HAS_NO_PERIOD.1),
+    ("postStart", HOOK_HAS_NO_GRACE.0, HOOK_HAS_NO_GRACE.1),
     ("preStop", HANDLER_WORDS.0, HANDLER_WORDS.1),
+    ("preStop", HOOK_HAS_NO_PERIOD.0, HOOK_HAS_NO_PERIOD.1),
+    ("preStop", HOOK_HAS_NO_GRACE.0, HOOK_HAS_NO_GRACE.1),
     ("postStop", HANDLER_WORDS.0, HANDLER_WORDS.1),
+    ("postStop", HOOK_HAS_NO_PERIOD.0, HOOK_HAS_NO_PERIOD.1),
+    ("postStop", HOOK_HAS_NO_GRACE.0, HOOK_HAS_NO_GRACE.1),
     ("*", &["seconds"], "a pause is sleep.seconds, a limit is timeoutSeconds"),
     ("*", &["timeout", "timeoutSec"], "limits carry their unit: timeoutSeconds"),
     ("exec", &["args", "cmd"], "program and arguments are one list: exec.command"),
@@ -169,6 +220,19 @@ const EXPLAINED: &[(&str, &[&str], &str)] = &[
         "user = \"name\", \"uid\", \"uid:gid\" or \"name:group\"",
     ),
 ];
+
+const ENV_FROM: &str =
+    "what the container has in its environment is inherited; a value in a file is { valueFrom.file = \"/path\" }";
+
+const HOOK_HAS_NO_PERIOD: (&[&str], &str) = (
+    &["initialDelaySeconds", "periodSeconds", "successThreshold", "failureThreshold"],
+    "that is a probe's: a hook runs once; see timeoutSeconds and retries",
+);
+
+const HOOK_HAS_NO_GRACE: (&[&str], &str) = (
+    &["terminationGracePeriodSeconds"],
+    "the budget of the whole stop stands at the top level; a handler's limit is timeoutSeconds",
+);
 
 const HANDLER_WORDS: (&[&str], &str) =
     (&["command", "args"], "a program is exec.command, program and arguments in one list");

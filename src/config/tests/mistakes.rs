@@ -332,3 +332,47 @@ fn a_mask_is_octal_and_a_limit_has_two_halves() {
     one("app.rlimits.nofile = {}", &format!("app.rlimits.nofile: a table {accepted}"));
     one("app.oomScoreAdj = 1001", "app.oomScoreAdj: 1001 is not an oom_score_adj (-1000-1000)");
 }
+
+#[test]
+fn what_a_pod_spec_or_a_compose_file_says_otherwise_is_explained() {
+    let hook = "lifecycle.preStop.sleep.seconds = 1\nlifecycle.preStop.";
+    for (text, help) in [
+        ("app.env = [{ name = \"A\", value = \"x\" }]", "a table of names, no list: env = { NAME = \"value\" }"),
+        ("app.env.A = 1", "a string stands in quotes"),
+        (
+            "app.env.A.valueFrom.secretKeyRef.name = \"x\"",
+            "a Secret or ConfigMap is mounted as a file; a field of the Pod is a variable of the container",
+        ),
+        (
+            "app.envFrom = []",
+            "what the container has in its environment is inherited; a value in a file is { valueFrom.file = \"/path\" }",
+        ),
+        ("app.environment = {}", "as in a Pod spec: env"),
+        ("app.cwd = \"/\"", "as in a Pod spec: workingDir"),
+        ("app.umask = 22", "in octal: umask = \"22\""),
+        ("app.ulimits.nofile = 1", "limits of the process are app.rlimits; CPU and memory are the container's"),
+        ("app.securityContext.runAsUser = 1", "user = \"name\", \"uid\", \"uid:gid\" or \"name:group\""),
+        (
+            "app.restartPolicy = \"Always\"",
+            "bookend does not restart an app: it ends with it, and the runtime restarts the container",
+        ),
+        ("user = \"nobody\"", "it stands in the table app"),
+        ("image = \"nginx\"", "that is the container's: the runtime does it, not bookend"),
+        ("lifecycle.terminationGracePeriodSeconds = 3", "the budget of a stop stands at the top level"),
+        (
+            &format!("{hook}terminationGracePeriodSeconds = 3"),
+            "the budget of the whole stop stands at the top level; a handler's limit is timeoutSeconds",
+        ),
+        (
+            &format!("{hook}initialDelaySeconds = 3"),
+            "that is a probe's: a hook runs once; see timeoutSeconds and retries",
+        ),
+        (&format!("{hook}grpc.port = 3"), "gRPC is not spoken; exec a client of your own"),
+        (&format!("{hook}exec = [\"a\"]"), "did you mean exec.command = ...?"),
+        ("lifecycle.preStop.exec.args = [\"a\"]", "program and arguments are one list: exec.command"),
+    ] {
+        let mistakes = refuse(&file(text));
+        let said: Vec<&String> = mistakes.iter().flat_map(|mistake| &mistake.help).collect();
+        assert!(said.iter().any(|said| *said == help), "{text}: {said:?}");
+    }
+}

@@ -49,13 +49,13 @@ fn every_default_of_the_reference_is_one_that_is_accepted_and_changes_nothing() 
 /// Defaults that stand where they are used: what is said is kept, and means the same.
 const KEPT_AS_SAID: &[&str] = &["terminationMessagePath", "socket", "app.stopSignals"];
 
-/// Walks every key once: a table of keys that several keys share is told where it comes first.
+/// Walks every key once: a table that has (mostly) the keys of one before is told by its name, with what differs.
 fn walk_once(visit: &mut dyn FnMut(Row<'_>)) {
     fn descend(
         prefix: &str,
         place: Place,
-        keys: &'static [Key],
-        told: &mut Vec<(*const Key, String)>,
+        keys: &mut dyn Iterator<Item = &'static Key>,
+        told: &mut Vec<(&'static [Key], String)>,
         visit: &mut dyn FnMut(Row<'_>),
     ) {
         for key in keys {
@@ -65,15 +65,31 @@ fn walk_once(visit: &mut dyn FnMut(Row<'_>)) {
                 Shape::Tables(inner) => (inner, Place::InAList),
                 _ => (&[][..], place),
             };
-            let before = told.iter().find(|(known, _)| *known == inner.as_ptr()).map(|(_, path)| path.clone());
-            visit(Row { path: &path, key, place, same_as: before.as_deref() });
-            if before.is_none() && !inner.is_empty() {
-                told.push((inner.as_ptr(), path.clone()));
-                descend(&path, below, inner, told, visit);
+            let before = told.iter().find(|(known, _)| is_mostly(inner, known)).cloned();
+            visit(Row { path: &path, key, place, same_as: before.as_ref().map(|(_, path)| path.as_str()) });
+            match before {
+                Some((known, _)) => {
+                    let mut new = inner.iter().filter(|key| !has(known, key));
+                    descend(&path, below, &mut new, told, visit);
+                }
+                None if inner.is_empty() => {}
+                None => {
+                    told.push((inner, path.clone()));
+                    descend(&path, below, &mut inner.iter(), told, visit);
+                }
             }
         }
     }
-    descend("", Place::AtOnePlace, ROOT, &mut Vec::new(), visit);
+    descend("", Place::AtOnePlace, &mut ROOT.iter(), &mut Vec::new(), visit);
+}
+
+fn has(keys: &[Key], key: &Key) -> bool {
+    keys.iter().any(|known| known.name == key.name && known.about == key.about && known.default == key.default)
+}
+
+fn is_mostly(keys: &[Key], known: &[Key]) -> bool {
+    let common = keys.iter().filter(|key| has(known, key)).count();
+    !keys.is_empty() && (keys.as_ptr() == known.as_ptr() || (common >= 3 && common * 2 > keys.len().max(known.len())))
 }
 
 struct Row<'a> {
