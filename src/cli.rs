@@ -19,23 +19,32 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
+use crate::compat::Personality;
 use crate::exit;
 use crate::log::last_words;
 use crate::process::inherited::Inherited;
+use crate::process::pause;
 
 /// Runs bookend with these arguments (the program's name first), and returns its exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
     // First of all: PID 1's default is to drop a SIGTERM, and reading the command line takes its time.
     let inherited = Inherited::take();
+    if let Some(personality) = Personality::of(args.first()) {
+        return run::run_as(personality, &args, inherited);
+    }
     let command = match parse(args) {
         Ok(command) => command,
         Err(said) => return said.print_and_code(),
     };
-    if !matches!(command, Command::Run(_)) {
+    if !matches!(command, Command::Run(_) | Command::Pause) {
         inherited.restore_mask();
     }
     let done = match command {
         Command::Run(run) => return run::run_container(run, inherited),
+        Command::Pause => {
+            pause::run(inherited);
+            Ok(())
+        }
         Command::Check(verb) => verb.run(),
         Command::Doctor(verb) => verb.run(),
         Command::Schema => schema::run(),
@@ -103,6 +112,8 @@ enum Command {
     Completions(generated::Completions),
     /// Print the manual page, as man(1) reads it
     Man,
+    /// Do nothing but reap until SIGTERM or SIGINT: a pod's pause container
+    Pause,
 }
 
 /// Says what was meant. The two forms a container's ENTRYPOINT has, `-- COMMAND` and `COMMAND`, are read
@@ -140,6 +151,7 @@ const SUBCOMMANDS: &[&str] = &[
     "copy",
     "completions",
     "man",
+    "pause",
     "help",
 ];
 

@@ -11,6 +11,7 @@
 
 use std::io::ErrorKind;
 
+use crate::policy::Convention;
 use crate::process::spawn::SpawnError;
 use crate::program::ProgramError;
 
@@ -24,17 +25,21 @@ pub(crate) const NOT_EXECUTABLE: u8 = 126;
 pub(crate) const NOT_FOUND: u8 = 127;
 
 /// What an app that could not be started means.
-pub(crate) fn code_of_program_error(error: &ProgramError) -> u8 {
+pub(crate) fn code_of_program_error(error: &ProgramError, convention: Convention) -> u8 {
     match error {
-        ProgramError::Spawn(error) => code_of_spawn_error(error),
+        ProgramError::Spawn(error) => code_of_spawn_error(error, convention),
         ProgramError::File { .. } | ProgramError::User { .. } => FAILED,
     }
 }
 
-fn code_of_spawn_error(error: &SpawnError) -> u8 {
-    match error {
-        SpawnError::Exec { source, .. } if source.kind() == ErrorKind::NotFound => NOT_FOUND,
-        SpawnError::Exec { .. } => NOT_EXECUTABLE,
-        SpawnError::Clone { .. } | SpawnError::SetUp { .. } | SpawnError::Nul(_) => FAILED,
+fn code_of_spawn_error(error: &SpawnError, convention: Convention) -> u8 {
+    let exec = if let SpawnError::Exec { source, .. } = error { Some(source) } else { None };
+    match (convention, exec) {
+        (Convention::DumbInit, Some(_)) => 2,
+        (Convention::DumbInit | Convention::Tini, None) => 1,
+        (Convention::Env, None) => FAILED,
+        (_, Some(source)) if source.kind() == ErrorKind::NotFound => NOT_FOUND,
+        (Convention::Tini, Some(source)) if source.kind() != ErrorKind::PermissionDenied => 1,
+        (_, Some(_)) => NOT_EXECUTABLE,
     }
 }

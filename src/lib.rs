@@ -19,9 +19,12 @@
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
 //! | `http`       | the endpoint; reads a snapshot, sends requests          | `journal`, `lifecycle` words |
 //! | `fuzz`       | what strangers write, as functions of bytes; tests only | every reader                 |
+//! | `compat`     | other inits' words -> settings and policy; thin         | `config`, `policy`           |
+//! | `policy`     | what another init does differently; pure                | `signal`                     |
 
 pub mod budget;
 mod cli;
+mod compat;
 pub mod config;
 mod doctor;
 pub mod drain;
@@ -34,6 +37,7 @@ mod journal;
 pub mod lifecycle;
 mod log;
 mod net;
+mod policy;
 mod process;
 mod program;
 pub mod signal;

@@ -6,22 +6,29 @@
 //! | `inherited`   | what we were started with: mask, dispositions, working directory   |
 //! | `spawn`       | clone and exec, with nothing of ours left in the child             |
 //! | `user`        | who a name of /etc/passwd is                                        |
+//! | `activation`  | the one variable that must name the child: `LISTEN_PID`            |
+//! | `terminal`    | the foreground, and job control                                    |
 //! | `reaper`      | waitpid, the only one, and the table of pids that are still ours   |
 //! | `signals`     | signals in: one module, whatever carries them                      |
 //! | `leftovers`   | what is still there when the app has ended                         |
+//! | `pause`       | the init of a pod's pause container: waits and reaps               |
 //! | `last_resort` | the init that remains when everything else has failed              |
 
+mod activation;
 pub(crate) mod inherited;
 pub(crate) mod last_resort;
 pub(crate) mod leftovers;
+pub(crate) mod pause;
 pub(crate) mod reaper;
 pub(crate) mod signals;
 pub(crate) mod spawn;
 mod sys;
+pub(crate) mod terminal;
 pub(crate) mod user;
 
 pub(crate) use sys::{
-    become_subreaper, duplicate_above, executed_path, is_first_process, terminal_width, write_without_waiting,
+    become_subreaper, duplicate_above, executed_path, gets_orphans, is_first_process, terminal_width,
+    write_without_waiting,
 };
 
 /// A process id of ours: positive, and meaningful only as long as the reaper has not reaped it.

@@ -26,6 +26,14 @@ impl Signal {
     pub const CHLD: Signal = Signal(17);
     /// Cannot be caught.
     pub const STOP: Signal = Signal(19);
+    /// Goes on after a stop.
+    pub const CONT: Signal = Signal(18);
+    /// Ctrl-Z.
+    pub const TSTP: Signal = Signal(20);
+    /// A background job wants to read from its terminal.
+    pub const TTIN: Signal = Signal(21);
+    /// A background job wants to write to its terminal.
+    pub const TTOU: Signal = Signal(22);
     /// `SIGRTMIN` as glibc counts it.
     pub const RTMIN: Signal = Signal(34);
     /// `SIGRTMAX`.

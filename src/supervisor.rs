@@ -6,6 +6,7 @@
 //! starts before the runtime has cost anything; preStart handlers, where configured, need it earlier.
 
 mod boot;
+mod job_control;
 mod perform;
 mod surroundings;
 
@@ -23,6 +24,7 @@ use crate::handler::{Report, Running, Surroundings};
 use crate::http::{Answer, Ask, Audience, Doors, Happening, Socket};
 use crate::journal::Journal;
 use crate::lifecycle::{Action, AppStatus, CallerId, Event, HandlerResult, Hook, Lifecycle, RunId, Time, Timer};
+use crate::policy::{Leftovers, Policy};
 use crate::process::last_resort;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::signals::Signals;
@@ -48,6 +50,7 @@ struct Run {
 /// The owner of the state.
 struct Supervisor {
     settings: Settings,
+    policy: Policy,
     lifecycle: Lifecycle,
     journal: Journal,
     began: Instant,
@@ -78,13 +81,21 @@ impl Supervisor {
     /// Lives the container's life; returns the exit code.
     async fn live(&mut self, mut signals: Signals, first: Vec<Action>) -> u8 {
         let mut actions = first;
+        let mut received = None;
         loop {
             if let Some(code) = self.perform_all(actions) {
                 self.answer_late_asks().await;
                 return code;
             }
+            if let Some(signal) = received {
+                self.after_forwarding(signal);
+            }
             let event = self.next_event(&mut signals).await;
             debug!(?event, "happened");
+            received = if let Event::Signal(signal) = event { Some(signal) } else { None };
+            if let Some(signal) = received {
+                self.before_forwarding(signal);
+            }
             let before = self.lifecycle.phase();
             actions = self.lifecycle.apply(self.now(), event);
             if self.lifecycle.phase() != before {
@@ -153,13 +164,18 @@ impl Supervisor {
         }
         let round = self.reaper().reap();
         last_resort::stay_for(self.surroundings.reaper.app());
+        if let Some(by) = round.app_stopped {
+            self.on_app_stopped(by);
+        }
+        // Whom nobody will end, nobody waits for.
+        let others = round.others && self.policy.leftovers == Leftovers::End;
         if let Some(ended) = round.app {
             let status = match ended {
                 Ended::Exited(code) => AppStatus::Exited(code),
                 Ended::Signalled(signal) => AppStatus::Signalled(signal),
             };
-            self.events.push_back(Event::AppEnded { status, others: round.others });
-        } else if !round.others {
+            self.events.push_back(Event::AppEnded { status, others });
+        } else if !others {
             self.events.push_back(Event::NoOthers);
         }
     }

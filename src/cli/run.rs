@@ -3,12 +3,16 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::outcome;
+use crate::compat::{self, Meaning, Personality, Stream};
+use crate::config::settings::Settings;
 use crate::config::{self, Document, Effective, Override, Sources};
 use crate::exit;
 use crate::handler::describe;
 use crate::log::last_words;
+use crate::policy::Policy;
 use crate::process::inherited::Inherited;
-use crate::process::last_resort;
+use crate::process::{gets_orphans, is_first_process, last_resort};
 use crate::supervisor;
 
 #[derive(Debug, Default, clap::Args)]
@@ -25,19 +29,48 @@ pub(super) struct Run {
 }
 
 pub(super) fn run_container(run: Run, inherited: Inherited) -> u8 {
-    last_resort::catch_panics();
-    let (effective, quiet) = match load(&run.config, run.set, run.command) {
-        Ok(loaded) => loaded,
-        Err(text) => {
-            last_words(&text);
-            return exit::FAILED;
+    run_configured(run, inherited)
+}
+
+/// Under another init's name.
+pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inherited) -> u8 {
+    let run = match personality.read(args, |name| std::env::var_os(name)) {
+        Meaning::Run(run) => *run,
+        Meaning::Say { text, code, to } => {
+            match to {
+                Stream::Out => outcome::print(&text),
+                Stream::Err => last_words(&text),
+            }
+            return code;
         }
     };
-    match supervisor::run(effective.settings, inherited, quiet) {
+    if is_first_process() && compat::asks_for_bookend(std::env::vars_os().map(|(name, _)| name)) {
+        let command = run.settings.app.program.command;
+        return run_configured(Run { config: Vec::new(), set: run.overrides, command }, inherited);
+    }
+    if let (Some(warning), false, None | Some(false)) = (&run.without_orphans, gets_orphans(), run.settings.subreaper) {
+        last_words(warning);
+    }
+    live(run.settings, run.policy, inherited, true, run.failed)
+}
+
+fn run_configured(run: Run, inherited: Inherited) -> u8 {
+    match load(&run.config, run.set, run.command) {
+        Ok((effective, quiet)) => live(effective.settings, Policy::default(), inherited, quiet, exit::FAILED),
+        Err(text) => {
+            last_words(&text);
+            exit::FAILED
+        }
+    }
+}
+
+fn live(settings: Settings, policy: Policy, inherited: Inherited, quiet: bool, failed: u8) -> u8 {
+    last_resort::catch_panics();
+    match supervisor::run(settings, policy, inherited, quiet) {
         Ok(code) => code,
         Err(error) => {
             last_words(&format!("bookend: {}\n", describe(&error)));
-            exit::FAILED
+            failed
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn settings(tree: &Tree) -> Settings {
             Some("None") => Socket::None,
             Some(path) => Socket::At(path.into()),
         },
+        pdeath_signal: root.signal("pdeathSignal"),
         app: App {
             // A Pod spec says it in its lifecycle.
             stop_signal: root
@@ -86,6 +87,7 @@ fn app(at: &At<'_>) -> App {
                 _ => None,
             })
             .collect(),
+        pdeath_signal: at.signal("pdeathSignal"),
         stop_is_success: at.bool("stopIsSuccess").unwrap_or_default(),
     }
 }

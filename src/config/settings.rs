@@ -22,6 +22,8 @@ pub struct Settings {
     pub subreaper: Option<bool>,
     /// Where the command line talks to us.
     pub socket: Socket,
+    /// `pdeathSignal`: what the kernel sends bookend when the process that started it dies.
+    pub pdeath_signal: Option<Signal>,
     /// The main process.
     pub app: App,
     /// The pod-facing listener; `None`: no listener, no cost.
@@ -118,6 +120,8 @@ pub struct App {
     pub signal_scope: SignalScope,
     /// `exitCodes`: the app's exit code (128+n for a signal) on the left becomes the one on the right.
     pub exit_codes: BTreeMap<u8, u8>,
+    /// `pdeathSignal`: what the kernel sends the app should bookend die before it.
+    pub pdeath_signal: Option<Signal>,
     /// `stopIsSuccess`: a death by the very signal we sent is exit code 0.
     pub stop_is_success: bool,
 }

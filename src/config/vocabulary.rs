@@ -34,6 +34,12 @@ pub(super) static ROOT: &[Key] = &[
         "\"/run/bookend.sock\"",
         "unix socket for `bookend status`, hook, stop, signal and events, for root and our own user only; \"None\": no socket",
     ),
+    Key::new(
+        "pdeathSignal",
+        Shape::One(Kind::Stopping),
+        "",
+        "signal bookend gets from the kernel when the process that started it dies",
+    ),
     Key::new("app", Shape::Table(APP), "", "the main process"),
     Key::new("http", Shape::Table(HTTP), "", "the pod-facing listener; without this table there is none"),
     Key::new("lifecycle", Shape::Table(LIFECYCLE), "", "the handlers before and after the app"),
@@ -92,6 +98,12 @@ static APP: &[Key] = &[
         Shape::Map { names: EXIT_CODE, values: EXIT_CODE },
         "{}",
         "the app's exit code (128+n for a death by signal n) becomes another",
+    ),
+    Key::new(
+        "pdeathSignal",
+        Shape::One(Kind::Stopping),
+        "",
+        "signal the app gets from the kernel should bookend die before it",
     ),
     Key::new(
         "stopIsSuccess",

@@ -16,7 +16,7 @@ use super::{Report, Surroundings, requested, time_over};
 use crate::config::settings::Program;
 use crate::lifecycle::{HandlerResult, Hook};
 use crate::process::reaper::{Ended, Reaper};
-use crate::process::spawn::{Env, Spawn, Terminal};
+use crate::process::spawn::{Env, Home, Sockets, Spawn};
 use crate::process::{Pid, duplicate_above};
 use crate::program::{Environment, ProgramError, prepare_exec};
 use crate::signal::Signal;
@@ -62,7 +62,9 @@ impl Exec {
             command: &prepared.command,
             env: prepared.env.as_deref().map_or(Env::Inherited, Env::Own),
             fds: &fds,
-            terminal: Terminal::Leave,
+            home: Home::Group,
+            parent_death: None,
+            sockets: Sockets::NotIts,
             setup: &prepared.setup,
         };
         let pid = spawn.start(&surroundings.inherited).map_err(ProgramError::from)?;

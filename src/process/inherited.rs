@@ -1,10 +1,15 @@
 //! What we were started with. Read once, before anything is changed; every child gets it back.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 
+use super::Pid;
 use super::sys::{self, SignalSet};
 use crate::signal::Signal;
 
@@ -13,14 +18,18 @@ use crate::signal::Signal;
 pub(crate) struct Inherited {
     /// The signal mask the children run with.
     pub(crate) mask: SignalSet,
+    /// Our own pid, which a child compares its parent with.
+    pub(crate) pid: Pid,
+    /// Our parent then: whether it has died since is seen by another number.
+    pub(crate) parent: Pid,
     /// SIGCHLD was ignored: the kernel would have thrown our children's statuses away.
     pub(crate) sigchld_ignored: bool,
     /// Which of the signals that get a handler later were ignored.
     pub(crate) ignored: Vec<(Signal, bool)>,
     /// Keep the numbers of a closed stdin, stdout or stderr from being given to something of ours.
     _placeholders: Vec<OwnedFd>,
-    /// Where relative paths of the image begin; `None` if it cannot be opened.
-    pub(crate) working_dir: Option<OwnedFd>,
+    /// Where children start.
+    pub(crate) working_dir: WorkingDir,
 }
 
 impl Inherited {
@@ -33,7 +42,15 @@ impl Inherited {
         if sigchld_ignored {
             sys::set_disposition(Signal::CHLD, false);
         }
-        Inherited { mask, sigchld_ignored, ignored: Vec::new(), _placeholders: placeholders(), working_dir: None }
+        Inherited {
+            mask,
+            pid: nix::unistd::getpid(),
+            parent: nix::unistd::getppid(),
+            sigchld_ignored,
+            ignored: Vec::new(),
+            _placeholders: placeholders(),
+            working_dir: WorkingDir::Ours,
+        }
     }
 
     /// Remembers the dispositions of signals that are about to get a handler of ours.
@@ -49,14 +66,47 @@ impl Inherited {
 
     /// Leaves the working directory, which may be a volume somebody wants to unmount; children still start there.
     pub(crate) fn leave_working_dir(&mut self) {
-        self.working_dir = open(".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-            .ok()
-            // It must never be one of the descriptors a child's stdio is put on.
-            .and_then(|fd| sys::duplicate_above(fd.as_fd()).ok());
-        if self.working_dir.is_some() {
+        let here = open(".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+        // It must never be one of the descriptors a child's stdio is put on.
+        let held = here.ok().and_then(|fd| sys::duplicate_above(fd.as_fd()).ok());
+        if let Some(held) = held {
             // A root that cannot be entered is no reason not to run.
             let _ = nix::unistd::chdir("/");
+            self.working_dir = WorkingDir::Held(held);
         }
+    }
+
+    /// Lets go of it when the app has started there: an open directory pins a volume as much as a working directory
+    /// does. One that has no name (deleted, outside of our root) stays open: no other child could start there.
+    pub(crate) fn let_go_of_working_dir(&mut self) {
+        let WorkingDir::Held(held) = &self.working_dir else { return };
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd()));
+        let same = |path: &PathBuf| {
+            let (there, here) = (nix::sys::stat::stat(path).ok()?, nix::sys::stat::fstat(held).ok()?);
+            Some((there.st_dev, there.st_ino) == (here.st_dev, here.st_ino))
+        };
+        if let Ok(path) = path
+            && same(&path) == Some(true)
+            && let Ok(path) = CString::new(path.into_os_string().into_vec())
+        {
+            self.working_dir = WorkingDir::Named(path);
+        }
+    }
+
+    /// Closes what we were started with from descriptor 3 up, once the app has it: a pipe that we held, too, would
+    /// never come to its end. Ours are close-on-exec, and what came through an exec is not: so they are told apart.
+    pub(crate) fn close_strays() {
+        let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
+            return (3..MOST_WITHOUT_PROC).for_each(sys::close_if_inherited);
+        };
+        let open: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        open.into_iter().filter(|fd| *fd > 2).for_each(sys::close_if_inherited);
+    }
+
+    /// Asks for a signal should our parent die. If it has died already, since we were started, the signal comes now.
+    pub(crate) fn ask_for_parent_death(&self, signal: Signal) -> io::Result<()> {
+        sys::set_parent_death_signal(signal)?;
+        if nix::unistd::getppid() != self.parent { sys::send(self.pid, signal) } else { Ok(()) }
     }
 
     /// A stop signal that came before we could do anything with it. It is taken: it will not come again.
@@ -71,6 +121,17 @@ impl Inherited {
     }
 }
 
+/// Where children start.
+#[derive(Debug)]
+pub(crate) enum WorkingDir {
+    /// We are still there ourselves.
+    Ours,
+    /// An open directory.
+    Held(OwnedFd),
+    /// Its path.
+    Named(CString),
+}
+
 /// One descriptor for each of 0, 1 and 2 that is closed: a listener there would be written to by whoever prints.
 /// Neither readable nor writable, close-on-exec (the child finds closed what we found closed), and `/` is
 /// always there to be opened, when /dev/null is not.
@@ -83,3 +144,6 @@ fn placeholders() -> Vec<OwnedFd> {
         .filter_map(|_| open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok())
         .collect()
 }
+
+/// As far as is looked where /proc does not say.
+const MOST_WITHOUT_PROC: i32 = 1024;

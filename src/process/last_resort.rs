@@ -33,8 +33,8 @@ pub(crate) fn run() -> ! {
     sys::set_mask(SignalSet::ALL);
     loop {
         loop {
-            match sys::wait_ended(None) {
-                Waited::Ended(pid, status) if pid.as_raw() == APP.load(Ordering::SeqCst) => {
+            match sys::wait_changed(None) {
+                Waited::Changed(pid, status) if pid.as_raw() == APP.load(Ordering::SeqCst) => {
                     match Ended::from_wait_status(status) {
                         Some(Ended::Exited(code)) => exit(code),
                         Some(Ended::Signalled(signal)) => exit(signal.exit_code()),
@@ -42,8 +42,8 @@ pub(crate) fn run() -> ! {
                         None => {}
                     }
                 }
-                Waited::Ended(..) => {}
-                Waited::NoneEnded => break,
+                Waited::Changed(..) => {}
+                Waited::Nothing => break,
                 // The app's status has been taken already; its code died with whoever took it.
                 Waited::NoChildren => exit(crate::exit::FAILED),
             }

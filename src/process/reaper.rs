@@ -2,7 +2,7 @@
 //! for that pid. It is also the one place that knows which pids are still ours: a pid that has not been
 //! reaped cannot be given to another process, so signals go out through this table and nowhere else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::Pid;
 use super::sys::{self, Waited};
+use crate::policy::Reaped;
 use crate::signal::Signal;
 
 /// How a child ended.
@@ -45,6 +46,8 @@ pub(crate) enum Target {
 pub(crate) struct Round {
     /// The app's end, if it was among them.
     pub(crate) app: Option<Ended>,
+    /// What stopped the app, if it was stopped and has not ended since.
+    pub(crate) app_stopped: Option<Signal>,
     /// How many ended that nobody waited for.
     pub(crate) orphans: u64,
     /// Whether children are left.
@@ -61,15 +64,23 @@ pub(crate) struct Reaper {
 struct Table {
     app: Option<Pid>,
     handlers: BTreeMap<Pid, oneshot::Sender<Ended>>,
-    /// Groups whose remaining members get SIGKILL the moment their leader has ended.
-    doomed: BTreeSet<Pid>,
+    /// Groups whose remaining members get a signal the moment their leader has ended.
+    farewells: BTreeMap<Pid, Signal>,
     orphans: u64,
+    reaped: Reaped,
 }
 
 impl Reaper {
-    /// The main process: its end is reported by `reap`.
-    pub(crate) fn watch_app(&self, pid: Pid) {
-        self.table().app = Some(pid);
+    /// One that tells of orphans as the policy says.
+    pub(crate) fn new(reaped: Reaped) -> Reaper {
+        Reaper { table: Arc::new(Mutex::new(Table { reaped, ..Table::default() })) }
+    }
+
+    /// The main process: its end is reported by `reap`. The farewell is for the rest of the group that it leads.
+    pub(crate) fn watch_app(&self, pid: Pid, farewell: Option<Signal>) {
+        let mut table = self.table();
+        table.app = Some(pid);
+        table.farewells.extend(farewell.map(|signal| (pid, signal)));
     }
 
     /// Any other child of ours: its end arrives at the receiver.
@@ -109,7 +120,7 @@ impl Reaper {
     pub(crate) fn doom(&self, pid: Pid) {
         let mut table = self.table();
         if table.handlers.contains_key(&pid) {
-            table.doomed.insert(pid);
+            table.farewells.insert(pid, Signal::KILL);
         }
     }
 
@@ -118,22 +129,31 @@ impl Reaper {
         let mut table = self.table();
         let mut round = Round::default();
         loop {
-            let next = table.kill_group_of_next();
-            match sys::wait_ended(next) {
-                Waited::Ended(pid, status) => {
-                    let Some(ended) = Ended::from_wait_status(status) else { continue };
+            let next = table.say_farewell_to_group_of_next();
+            match sys::wait_changed(next) {
+                Waited::Changed(pid, status) => {
+                    let Some(ended) = Ended::from_wait_status(status) else {
+                        if table.app == Some(pid) {
+                            round.app_stopped = stopped_by(status);
+                        }
+                        continue;
+                    };
                     if table.app == Some(pid) {
                         table.app = None;
                         round.app = Some(ended);
+                        round.app_stopped = None;
                     } else if let Some(waiter) = table.handlers.remove(&pid) {
                         // A waiter that has gone away wanted to know no longer.
                         let _ = waiter.send(ended);
                     } else {
                         round.orphans += 1;
                         table.orphans += 1;
+                        if table.reaped == Reaped::Told {
+                            tracing::warn!("Reaped zombie process with pid={pid}");
+                        }
                     }
                 }
-                Waited::NoneEnded => return Round { others: true, ..round },
+                Waited::Nothing => return Round { others: true, ..round },
                 Waited::NoChildren => return round,
             }
         }
@@ -147,17 +167,22 @@ impl Reaper {
 impl Table {
     /// A leader that has ended, but is not yet reaped, still holds its group's number: the last moment at
     /// which a signal to the group cannot meet strangers. Returns whom to reap next, where that matters.
-    fn kill_group_of_next(&mut self) -> Option<Pid> {
-        if self.doomed.is_empty() {
+    fn say_farewell_to_group_of_next(&mut self) -> Option<Pid> {
+        if self.farewells.is_empty() {
             return None;
         }
         let next = sys::peek_ended()?;
-        if self.doomed.remove(&next) {
+        if let Some(signal) = self.farewells.remove(&next) {
             // An empty group is what we hope for.
-            let _ = send(next, Signal::KILL, Target::Group);
+            let _ = send(next, signal, Target::Group);
         }
         Some(next)
     }
+}
+
+/// What stopped a child; `None`: it was continued.
+fn stopped_by(status: i32) -> Option<Signal> {
+    libc::WIFSTOPPED(status).then(|| Signal::new(libc::WSTOPSIG(status))).flatten()
 }
 
 fn send(pid: Pid, signal: Signal, target: Target) -> io::Result<()> {
@@ -187,5 +212,7 @@ mod tests {
     fn stopped_and_continued_children_have_not_ended() {
         assert_eq!(Ended::from_wait_status(0x137f), None);
         assert_eq!(Ended::from_wait_status(0xffff), None);
+        assert_eq!(stopped_by(0x137f), Some(Signal::STOP));
+        assert_eq!(stopped_by(0xffff), None);
     }
 }

@@ -13,10 +13,12 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use nix::sched::CloneFlags;
 
 use super::Pid;
-use super::inherited::Inherited;
+use super::activation::{self, ListenPid};
+use super::inherited::{Inherited, WorkingDir};
 use super::sys::{self, SIGSET_BYTES, SignalSet};
 use super::user::Identity;
 use crate::config::settings::Limit;
+use crate::signal::Signal;
 
 /// What to run, and how.
 #[derive(Debug)]
@@ -27,8 +29,12 @@ pub(crate) struct Spawn<'a> {
     pub(crate) env: Env<'a>,
     /// Descriptors for the child: (ours, its number). Everything else of ours is close-on-exec.
     pub(crate) fds: &'a [(BorrowedFd<'a>, RawFd)],
-    /// Give the child's process group the terminal that is our stdin, if there is one.
-    pub(crate) terminal: Terminal,
+    /// Where the child lives, and whether it gets the terminal that is our stdin, if there is one.
+    pub(crate) home: Home,
+    /// What the kernel sends the child should we die before it: PR_SET_PDEATHSIG.
+    pub(crate) parent_death: Option<Signal>,
+    /// Whether a `LISTEN_PID` that names us is to name the child (sd_listen_fds(3)).
+    pub(crate) sockets: Sockets,
     /// What the child changes of itself.
     pub(crate) setup: &'a Setup,
 }
@@ -71,13 +77,27 @@ pub(crate) enum Env<'a> {
     Own(&'a [(OsString, OsString)]),
 }
 
-/// Whether the child gets the terminal.
+/// Where the child lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Terminal {
-    /// Its process group becomes the foreground group of our stdin, if that is a terminal.
-    Take,
-    /// It stays as it is.
-    Leave,
+pub(crate) enum Home {
+    /// It leads a process group of its own; the terminal stays as it is.
+    Group,
+    /// It leads a process group of its own, which gets the foreground of our stdin, if that is a terminal and ours
+    /// to give: a background job steals nothing.
+    Foreground,
+    /// It leads a session of its own, whose controlling terminal our stdin becomes, if that is a free one.
+    Session,
+    /// Our own process group.
+    Ours,
+}
+
+/// Whose the sockets are that systemd's socket activation passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sockets {
+    /// They were meant for us as the child's stand-in: they are the child's.
+    Its,
+    /// Not this child's.
+    NotIts,
 }
 
 /// Why there is no child.
@@ -122,14 +142,21 @@ impl Spawn<'_> {
     pub(crate) fn start(&self, inherited: &Inherited) -> Result<Pid, SpawnError> {
         let program = self.command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let argv = self.command.iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>, _>>()?;
+        let activated = self.sockets == Sockets::Its && activation::names_us();
         let own_env = match self.env {
-            Env::Inherited => None,
-            Env::Own(env) => Some(env.iter().map(|(key, value)| variable(key, value)).collect::<Result<Vec<_>, _>>()?),
+            Env::Inherited if !activated => None,
+            Env::Inherited => Some(std::env::vars_os().map(|(key, value)| variable(&key, &value)).collect()),
+            Env::Own(env) => Some(env.iter().map(|(key, value)| variable(key, value)).collect()),
         };
+        let own_env: Option<Vec<CString>> = own_env.transpose()?;
+        let listen_pid = ListenPid::new();
         let candidates = self.candidates(program)?;
 
         let argv_pointers = pointers(&argv);
-        let own_env_pointers = own_env.as_deref().map(pointers);
+        let mut own_env_pointers = own_env.as_deref().map(pointers);
+        if let (true, Some(env), Some(pointers)) = (activated, &own_env, &mut own_env_pointers) {
+            activation::correct(env, pointers, &listen_pid);
+        }
         let envp = own_env_pointers.as_ref().map_or_else(sys::environ, |pointers| pointers.as_ptr().cast());
         // A closure may not capture a bare pointer across the clone; this one outlives the child's exec.
         let envp = AtomicPtr::new(envp.cast_mut());
@@ -138,7 +165,7 @@ impl Spawn<'_> {
         let mut stack = vec![0u8; STACK];
         let before = sys::set_mask(SignalSet::ALL);
         let child = Box::new(|| {
-            let (step, error) = exec_in_child(self, inherited, &candidates, &argv_pointers, &envp);
+            let (step, error) = exec_in_child(self, inherited, &candidates, &argv_pointers, &envp, &listen_pid);
             failed_at.store(step, Ordering::SeqCst);
             failure.store(error, Ordering::SeqCst);
             127
@@ -289,23 +316,38 @@ fn exec_in_child(
     candidates: &[CString],
     argv: &[AtomicPtr<libc::c_char>],
     envp: &AtomicPtr<*const libc::c_char>,
+    listen_pid: &ListenPid,
 ) -> (i32, i32) {
     // SAFETY: plain numbers, live descriptors and NUL-terminated arrays of NUL-terminated strings that
     // outlive the child's use of them, since our own thread is suspended until exec.
     unsafe {
-        libc::setpgid(0, 0);
-        if spawn.terminal == Terminal::Take {
-            // No terminal (ENOTTY), not ours (EPERM), gone (EIO, ENXIO): no error. SIGTTOU is blocked.
-            libc::tcsetpgrp(0, libc::getpid());
+        // No terminal (ENOTTY), not ours (EPERM), gone (EIO, ENXIO): no error. SIGTTOU is blocked.
+        match spawn.home {
+            Home::Group => drop(libc::setpgid(0, 0)),
+            Home::Foreground => {
+                let is_ours = libc::tcgetpgrp(0) == libc::getpgrp();
+                libc::setpgid(0, 0);
+                if is_ours {
+                    libc::tcsetpgrp(0, libc::getpid());
+                }
+            }
+            Home::Session => {
+                libc::setsid();
+                libc::ioctl(0, libc::TIOCSCTTY, 0);
+            }
+            Home::Ours => {}
         }
+        listen_pid.fill(libc::getpid());
         if inherited.sigchld_ignored {
-            sys::set_disposition(crate::signal::Signal::CHLD, true);
+            sys::set_disposition(Signal::CHLD, true);
         }
         for &(signal, ignored) in &inherited.ignored {
             sys::set_disposition(signal, ignored);
         }
-        if let Some(dir) = &inherited.working_dir {
-            libc::fchdir(dir.as_raw_fd());
+        match &inherited.working_dir {
+            WorkingDir::Ours => {}
+            WorkingDir::Held(dir) => drop(libc::fchdir(dir.as_raw_fd())),
+            WorkingDir::Named(path) => drop(libc::chdir(path.as_ptr())),
         }
         for (ours, number) in spawn.fds {
             if ours.as_raw_fd() == *number {
@@ -337,6 +379,14 @@ fn exec_in_child(
         }
         if let Some(mask) = spawn.setup.umask {
             libc::umask(mask);
+        }
+        // After everything that changes credentials, which would clear it (prctl(2)).
+        if let Some(signal) = spawn.parent_death {
+            libc::prctl(libc::PR_SET_PDEATHSIG, signal.number(), 0, 0, 0);
+            if libc::getppid() != inherited.pid.as_raw() {
+                // We died in between: the kernel had nobody to tell yet.
+                libc::kill(libc::getpid(), signal.number());
+            }
         }
         let none = std::ptr::null_mut::<u64>();
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, inherited.mask.as_ptr(), none, SIGSET_BYTES);

@@ -144,29 +144,31 @@ pub(super) fn take_pending(signal: Signal) -> bool {
     taken == libc::c_long::from(signal.number())
 }
 
-/// How a child ended, as wait(2) says it.
+/// What has become of a child, as wait(2) says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waited {
-    /// A child has ended.
-    Ended(Pid, c_int),
-    /// Children are there, none has ended.
-    NoneEnded,
+    /// A child has ended, or was stopped or continued.
+    Changed(Pid, c_int),
+    /// Children are there; there is no news of them.
+    Nothing,
     /// There are no children at all.
     NoChildren,
 }
 
-/// Takes the status of one ended child, of this one if given, without waiting. Called by the reaper alone.
-pub(super) fn wait_ended(which: Option<Pid>) -> Waited {
+/// Takes the news of one child, of this one if given, without waiting. Called by the reaper alone.
+pub(super) fn wait_changed(which: Option<Pid>) -> Waited {
+    // __WALL: children of clone(2) with other exit signals, too.
+    let flags = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED | libc::__WALL;
     let mut status = 0;
     loop {
         let which = which.map_or(-1, Pid::as_raw);
-        // SAFETY: the status is a live c_int. __WALL: children of clone(2) with other exit signals, too.
-        let pid = unsafe { libc::waitpid(which, &raw mut status, libc::WNOHANG | libc::__WALL) };
+        // SAFETY: the status is a live c_int.
+        let pid = unsafe { libc::waitpid(which, &raw mut status, flags) };
         return match pid {
-            0 => Waited::NoneEnded,
+            0 => Waited::Nothing,
             -1 if io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => continue,
             -1 => Waited::NoChildren,
-            pid => Waited::Ended(Pid::from_raw(pid), status),
+            pid => Waited::Changed(Pid::from_raw(pid), status),
         };
     }
 }
@@ -265,6 +267,36 @@ pub(crate) fn duplicate_above(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     check(libc::c_long::from(copy))?;
     // SAFETY: the kernel has just made it, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Closes a descriptor that is not close-on-exec: what was there when we were exec'ed, and nothing that we opened.
+pub(super) fn close_if_inherited(fd: RawFd) {
+    // SAFETY: plain numbers; EBADF says that there is none.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    if flags >= 0 && flags & libc::FD_CLOEXEC == 0 {
+        // SAFETY: everything we open is close-on-exec, so no owner of ours loses its descriptor.
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// What we get when our parent dies: prctl(2), PR_SET_PDEATHSIG.
+pub(super) fn set_parent_death_signal(signal: Signal) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal.number(), 0, 0, 0) })).map(drop)
+}
+
+/// Whether orphans below come to us: we are PID 1 or a subreaper.
+pub(crate) fn gets_orphans() -> bool {
+    let mut subreaper: c_int = 0;
+    // SAFETY: the number is written into a live c_int.
+    let result = unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut subreaper, 0, 0, 0) };
+    is_first_process() || (result == 0 && subreaper != 0)
+}
+
+/// Gives up the controlling terminal, if stdin is it: ioctl_tty(2), TIOCNOTTY.
+pub(super) fn give_up_terminal() -> io::Result<()> {
+    // SAFETY: plain numbers.
+    check(libc::c_long::from(unsafe { libc::ioctl(0, libc::TIOCNOTTY) })).map(drop)
 }
 
 /// pwritev2(2) with RWF_NOWAIT: EAGAIN instead of waiting for a reader, on this one write.

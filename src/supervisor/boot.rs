@@ -17,11 +17,13 @@ use crate::handler::Surroundings;
 use crate::http::{self, Audience, Doors, Rules, Socket};
 use crate::journal::Journal;
 use crate::lifecycle::{Action, Event, HandlerPlan, Hook, Lifecycle, Plan};
+use crate::policy::{Place, Policy};
 use crate::process::inherited::Inherited;
 use crate::process::last_resort;
 use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
-use crate::process::spawn::{Env, Spawn, Terminal};
+use crate::process::spawn::{Env, Home, Sockets, Spawn};
+use crate::process::terminal;
 use crate::program::{ProgramError, Variables, container_variables, prepare_app};
 use crate::signal::Signal;
 
@@ -41,14 +43,19 @@ pub(crate) enum StartError {
 }
 
 /// Runs the container's life and returns its exit code. All signals are blocked already: `inherited` shows it.
-pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> Result<u8, StartError> {
+pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, quiet: bool) -> Result<u8, StartError> {
     let began = Instant::now();
     if settings.app.program.command.is_empty() {
         return Err(StartError::NoCommand);
     }
     let listener = settings.http.as_ref().map(|http| bind(http.listen)).transpose()?;
     let mut lifecycle = Lifecycle::new(plan(&settings));
-    let reaper = Reaper::default();
+    inherited.leave_working_dir();
+    let reaper = Reaper::new(policy.reaped);
+    if let Some(signal) = settings.pdeath_signal {
+        // A kernel that refuses it is older than every container.
+        let _ = inherited.ask_for_parent_death(signal);
+    }
     if settings.subreaper.unwrap_or(!crate::process::is_first_process()) {
         // Refused by nobody; a kernel without it leaves orphans to PID 1, as they always were.
         let _ = crate::process::become_subreaper();
@@ -60,16 +67,16 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
     };
     let mut variables = None;
     if actions == [Action::StartApp] {
-        let started = start_app(&settings, &[], &inherited, &reaper);
+        let started = start_app(&settings, policy, &[], &inherited, &reaper);
+        inherited.let_go_of_working_dir();
         // Only now: the log costs more than the spawn does.
         crate::log::init(settings.log, quiet);
-        let event = tell_start(&settings, &reaper, &started);
+        let event = tell_start(&settings, policy, &reaper, &started);
         variables = started.ok();
         actions = lifecycle.apply(began.elapsed(), event);
     } else {
         crate::log::init(settings.log, quiet);
     }
-    inherited.leave_working_dir();
     // From here on nothing is fatal: the app may be running.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| go_on_without("build the runtime", &error));
@@ -77,7 +84,7 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
         let signals = Signals::take(&meaningful_signals(&settings), &mut inherited);
         let signals = signals.unwrap_or_else(|error| go_on_without("receive signals", &error));
         let surroundings = Surroundings { reaper, inherited: Arc::new(inherited) };
-        let mut supervisor = Supervisor::new(settings, lifecycle, began, surroundings);
+        let mut supervisor = Supervisor::new(settings, policy, lifecycle, began, surroundings);
         supervisor.variables = variables;
         if let Some(listener) = listener {
             supervisor.open_port(listener);
@@ -102,27 +109,44 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 /// what the app was given beside what bookend was started with.
 pub(super) fn start_app(
     settings: &Settings,
+    policy: Policy,
     set: &[(OsString, OsString)],
     inherited: &Inherited,
     reaper: &Reaper,
 ) -> Result<Variables, ProgramError> {
     let variables = container_variables(&settings.app, set)?;
     let app = prepare_app(&settings.app, &variables)?;
+    let home = match policy.place {
+        Place::Group => Home::Foreground,
+        Place::Session => {
+            terminal::give_up();
+            Home::Session
+        }
+        Place::Ours => Home::Ours,
+    };
     let spawn = Spawn {
         command: &app.command,
         env: app.env.as_deref().map_or(Env::Inherited, Env::Own),
         fds: &[],
-        terminal: Terminal::Take,
+        home,
+        parent_death: settings.app.pdeath_signal,
+        sockets: Sockets::Its,
         setup: &app.setup,
     };
     let pid = spawn.start(inherited)?;
-    reaper.watch_app(pid);
+    reaper.watch_app(pid, policy.farewell);
     last_resort::stay_for(Some(pid));
+    Inherited::close_strays();
     Ok(variables)
 }
 
 /// The event that a start was, told to the log as well.
-pub(super) fn tell_start(settings: &Settings, reaper: &Reaper, started: &Result<Variables, ProgramError>) -> Event {
+pub(super) fn tell_start(
+    settings: &Settings,
+    policy: Policy,
+    reaper: &Reaper,
+    started: &Result<Variables, ProgramError>,
+) -> Event {
     match started {
         Ok(_) => {
             let command = settings.app.program.command.first().map(|program| program.to_string_lossy());
@@ -131,19 +155,29 @@ pub(super) fn tell_start(settings: &Settings, reaper: &Reaper, started: &Result<
             Event::AppStarted
         }
         Err(error) => {
-            let code = crate::exit::code_of_program_error(error);
-            tracing::error!("{}", crate::handler::describe(error));
+            let code = crate::exit::code_of_program_error(error, policy.convention);
+            match crate::compat::say_not_started(policy.convention, error) {
+                Some(line) => crate::log::last_words(&line),
+                None => tracing::error!("{}", crate::handler::describe(error)),
+            }
             Event::AppNotStarted { code }
         }
     }
 }
 
 impl Supervisor {
-    fn new(settings: Settings, lifecycle: Lifecycle, began: Instant, surroundings: Surroundings) -> Supervisor {
+    fn new(
+        settings: Settings,
+        policy: Policy,
+        lifecycle: Lifecycle,
+        began: Instant,
+        surroundings: Surroundings,
+    ) -> Supervisor {
         let (to_inputs, inputs) = mpsc::channel(QUEUE);
         let (doors, asks) = Doors::new();
         Supervisor {
             settings,
+            policy,
             lifecycle,
             journal: Journal::default(),
             began,

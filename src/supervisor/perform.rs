@@ -17,8 +17,10 @@ use crate::handler;
 use crate::http::{Answer, AppStatusView, Happening, Seconds, Status, Unfinished};
 use crate::journal::{Record, describe_note, describe_status, describe_trigger, trigger_word};
 use crate::lifecycle::{Action, CallerId, Event, Hook, Note, Outcome, RunId};
+use crate::policy::Leftovers;
 use crate::process::leftovers;
 use crate::process::reaper::Target;
+use crate::process::terminal;
 use crate::signal::Signal;
 
 impl Supervisor {
@@ -30,8 +32,9 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Option<u8> {
         match action {
             Action::StartApp => {
-                let started = start_app(&self.settings, &self.set, &self.surroundings.inherited, self.reaper());
-                let event = tell_start(&self.settings, self.reaper(), &started);
+                let started =
+                    start_app(&self.settings, self.policy, &self.set, &self.surroundings.inherited, self.reaper());
+                let event = tell_start(&self.settings, self.policy, self.reaper(), &started);
                 self.variables = started.ok();
                 self.events.push_back(event);
             }
@@ -171,7 +174,9 @@ impl Supervisor {
         let path = self.settings.termination_message_path.as_deref().unwrap_or(Path::new(TERMINATION_LOG));
         write_termination_message(path, || self.journal.summary(now, code, TERMINATION_BYTES));
         crate::log::flush();
-        if !crate::process::is_first_process() && self.reaper().reap().others {
+        terminal::take_back();
+        let to_be_ended = self.policy.leftovers == Leftovers::End && !crate::process::is_first_process();
+        if to_be_ended && self.reaper().reap().others {
             // Nobody else ends what we have begun; PID 1's namespace dies with it.
             leftovers::signal_all(Signal::KILL);
         }

@@ -12,6 +12,7 @@ mod copy;
 mod descriptor3;
 mod doctor;
 mod drain;
+mod drop_in;
 mod exit_codes;
 mod faults;
 mod handlers;

@@ -40,6 +40,9 @@ _bookend() {
             bookend,man)
                 cmd="bookend__subcmd__man"
                 ;;
+            bookend,pause)
+                cmd="bookend__subcmd__pause"
+                ;;
             bookend,probe)
                 cmd="bookend__subcmd__probe"
                 ;;
@@ -85,6 +88,9 @@ _bookend() {
             bookend__subcmd__help,man)
                 cmd="bookend__subcmd__help__subcmd__man"
                 ;;
+            bookend__subcmd__help,pause)
+                cmd="bookend__subcmd__help__subcmd__pause"
+                ;;
             bookend__subcmd__help,probe)
                 cmd="bookend__subcmd__help__subcmd__probe"
                 ;;
@@ -113,7 +119,7 @@ _bookend() {
 
     case "${cmd}" in
         bookend)
-            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal doctor schema sleep copy completions man help"
+            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal doctor schema sleep copy completions man pause help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -241,7 +247,7 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__help)
-            opts="run check hook probe status events stop signal doctor schema sleep copy completions man help"
+            opts="run check hook probe status events stop signal doctor schema sleep copy completions man pause help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -353,6 +359,20 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bookend__subcmd__help__subcmd__pause)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -487,6 +507,20 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__man)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bookend__subcmd__pause)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -148,6 +148,12 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(pause)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 ":: :_bookend__subcmd__help_commands" \
@@ -216,6 +222,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(pause)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -246,6 +256,7 @@ _bookend_commands() {
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
 'man:Print the manual page, as man(1) reads it' \
+'pause:Do nothing but reap until SIGTERM or SIGINT\: a pod'\''s pause container' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'bookend commands' commands "$@"
@@ -292,6 +303,7 @@ _bookend__subcmd__help_commands() {
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
 'man:Print the manual page, as man(1) reads it' \
+'pause:Do nothing but reap until SIGTERM or SIGINT\: a pod'\''s pause container' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'bookend help commands' commands "$@"
@@ -335,6 +347,11 @@ _bookend__subcmd__help__subcmd__hook_commands() {
 _bookend__subcmd__help__subcmd__man_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help man commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__pause_commands] )) ||
+_bookend__subcmd__help__subcmd__pause_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help pause commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__help__subcmd__probe_commands] )) ||
 _bookend__subcmd__help__subcmd__probe_commands() {
@@ -380,6 +397,11 @@ _bookend__subcmd__hook_commands() {
 _bookend__subcmd__man_commands() {
     local commands; commands=()
     _describe -t commands 'bookend man commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__pause_commands] )) ||
+_bookend__subcmd__pause_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend pause commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__probe_commands] )) ||
 _bookend__subcmd__probe_commands() {

@@ -1,0 +1,278 @@
+//! Under another init's name bookend does what that init does.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Folder, Init, bookend, signal, wait_until};
+
+/// bookend under this name.
+fn named(folder: &Folder, name: &str) -> PathBuf {
+    let path = folder.path(name);
+    symlink(bookend(), &path).unwrap();
+    path
+}
+
+fn start(name: &str, args: &[&str]) -> Init {
+    start_with(name, args, &[])
+}
+
+fn start_with(name: &str, args: &[&str], env: &[(&str, &str)]) -> Init {
+    let folder = Folder::new();
+    let mut command = Command::new(named(&folder, name));
+    command.args(args).envs(env.iter().copied());
+    Init::start(folder, command)
+}
+
+fn code(name: &str, args: &[&str]) -> i32 {
+    start(name, args).finish().code()
+}
+
+/// /proc/PID/stat after the name: state, parent, group, session, ... Empty where there is no such process.
+fn stat(pid: i32) -> Vec<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().map(str::to_owned).collect()
+}
+
+fn is_stopped(pid: i32) -> bool {
+    stat(pid).first().is_some_and(|state| state == "T")
+}
+
+/// Its child, once it is what was to be run: from the clone to the exec it is still bookend.
+fn child_of(init: &Init) -> i32 {
+    let program = |pid: i32| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let ours = program(init.pid());
+    let mut child = None;
+    wait_until("there is a child", || {
+        child = crate::support::child_of(u32::try_from(init.pid()).unwrap());
+        child.is_some_and(|child| program(child) != ours)
+    });
+    child.unwrap()
+}
+
+#[test]
+fn tini_exits_as_tini_does() {
+    assert_eq!(code("tini", &["--", "sh", "-c", "exit 9"]), 9);
+    assert_eq!(code("tini-static", &["sh", "-c", "kill -9 $$"]), 137);
+    assert_eq!(code("tini", &["-e", "9", "-e143", "--", "sh", "-c", "exit 9"]), 0);
+    assert_eq!(code("tini", &["-e", "143", "--", "sh", "-c", "kill $$"]), 0);
+    assert_eq!(code("tini", &["no-such-program"]), 127);
+    assert_eq!(code("tini", &["/etc/passwd"]), 126);
+    let folder = Folder::new();
+    let broken = folder.write("broken", "\0\0");
+    std::fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    assert_eq!(code("tini", &[broken.to_str().unwrap()]), 1, "ENOEXEC");
+    assert_eq!(code("tini", &["-z"]), 1);
+    assert_eq!(code("tini", &[]), 1);
+}
+
+#[test]
+fn docker_init_has_the_version_that_dockerd_reads_and_says_who_it_is() {
+    let finished = start("docker-init", &["--version"]).finish();
+    assert_eq!(finished.code(), 0);
+    assert!(finished.out.starts_with("tini version ") && finished.out.contains("bookend"), "{}", finished.out);
+}
+
+#[test]
+fn tini_forwards_every_signal_at_once_and_ends_nobody() {
+    let script = "(trap '' TERM; exec sleep 1000) & echo left $!; trap 'echo got; exit 3' TERM; echo up; while :; do sleep 0.05; done";
+    let init = start("tini", &["--", "sh", "-c", script]);
+    init.wait_for_out("up");
+    init.signal(15);
+    let finished = init.finish();
+    let left: i32 = finished.out.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let lives_on = !stat(left).is_empty();
+    signal(left, 9);
+    assert!(lives_on, "as under tini");
+    assert_eq!(finished.code(), 3);
+    assert!(finished.out.contains("got"));
+}
+
+#[test]
+fn tini_signals_the_group_where_asked() {
+    for (args, env) in [(&["-g", "--"][..], &[][..]), (&["--"], &[("TINI_KILL_PROCESS_GROUP", "1")])] {
+        let init = start_with("tini", &[args, &["perl", "-e", GROUP]].concat(), env);
+        init.wait_for_out("up");
+        init.signal(10);
+        assert_eq!(init.finish().code(), 4);
+    }
+}
+
+/// An app that ignores SIGUSR1, with a child that does not; it ends when the child has ended.
+const GROUP: &str = r#"
+    $SIG{USR1} = 'IGNORE';
+    my $child = fork;
+    if (!$child) { $SIG{USR1} = 'DEFAULT'; syswrite STDOUT, "up"; sleep 1000; exit 0 }
+    waitpid $child, 0; exit 4
+"#;
+
+#[test]
+fn tini_is_a_subreaper_only_where_asked_and_warns_where_it_gets_no_orphans() {
+    // A grandchild whose parent ends: who is its next parent?
+    let script = "( (sleep 0.3; exec sh -c 'echo parent $PPID') & ); sleep 1; echo init $PPID";
+    let warning = "zombie reaping won't work";
+    let parent_is_init = |out: &str| {
+        let of = |word: &str| out.lines().find_map(|line| line.strip_prefix(word)).map(str::to_owned);
+        of("parent ") == of("init ")
+    };
+    let finished = start("tini", &["--", "sh", "-c", script]).finish();
+    assert!(finished.log.contains(warning) && !parent_is_init(&finished.out), "{finished:?}");
+    for (args, env) in [(&["-s", "--"][..], &[][..]), (&["--"], &[("TINI_SUBREAPER", "")])] {
+        let finished = start_with("tini", &[args, &["sh", "-c", script]].concat(), env).finish();
+        assert!(!finished.log.contains(warning) && parent_is_init(&finished.out), "{finished:?}");
+    }
+    let finished = start_with("tini", &["--", "true"], &[("TINI_VERBOSITY", "0")]).finish();
+    assert_eq!(finished.log, "");
+}
+
+#[test]
+fn tini_tells_of_every_orphan_where_asked() {
+    let script = "(sleep 0.1 & ); sleep 0.5";
+    let told = "Reaped zombie process with pid=";
+    assert!(start("tini", &["-sw", "--", "sh", "-c", script]).finish().log.contains(told));
+    assert!(!start("tini", &["-s", "--", "sh", "-c", script]).finish().log.contains(told));
+}
+
+#[test]
+fn tini_gets_a_signal_when_its_parent_dies() {
+    let folder = Folder::new();
+    let app = "trap 'echo told; exit' USR1; echo up; while :; do sleep 0.05; done";
+    let mut command = Command::new("sh");
+    command.args(["-c", "\"$0\" -s -p SIGUSR1 -- sh -c \"$1\" & wait"]).arg(named(&folder, "tini")).arg(app);
+    let init = Init::start(folder, command);
+    init.wait_for_out("up");
+    init.signal(9);
+    init.wait_for_out("told");
+}
+
+#[test]
+fn dumb_init_exits_as_dumb_init_does() {
+    assert_eq!(code("dumb-init", &["sh", "-c", "exit 9"]), 9);
+    assert_eq!(code("dumb-init", &["-c", "--", "sh", "-c", "kill -9 $$"]), 137);
+    let finished = start("dumb-init", &["/no/such"]).finish();
+    assert_eq!(finished.code(), 2);
+    assert!(finished.log.contains("[dumb-init] /no/such: No such file or directory"), "{}", finished.log);
+    assert_eq!(code("dumb-init", &["/etc/passwd"]), 2);
+    assert_eq!(code("dumb-init", &["--yolo"]), 1);
+    assert_eq!(code("dumb-init", &["-r", "15:32", "true"]), 1);
+    assert_eq!(code("dumb-init", &["--version"]), 0);
+}
+
+#[test]
+fn dumb_inits_child_leads_a_session_and_its_single_child_stays_in_ours() {
+    for (mode, is_own) in [("1", true), ("0", false)] {
+        let mut init = start_with("dumb-init", &["sleep", "1000"], &[("DUMB_INIT_SETSID", mode)]);
+        let child = child_of(&init);
+        let expected = if is_own { vec![child.to_string(); 2] } else { stat(init.pid())[2..4].to_vec() };
+        assert_eq!(stat(child)[2..4], expected, "group and session");
+        init.signal(15);
+        assert_eq!(init.end().code(), 143);
+    }
+}
+
+#[test]
+fn dumb_init_says_farewell_to_the_session_when_its_child_has_ended() {
+    let child = "(trap 'echo child got TERM; exit' TERM; echo up; while :; do sleep 0.05; done) &";
+    let mut init =
+        start("dumb-init", &["sh", "-c", &format!("{child} trap 'exit 5' USR1; while :; do sleep 0.05; done")]);
+    init.wait_for_out("up");
+    signal(child_of(&init), 10);
+    assert_eq!(init.end().code(), 5);
+    init.wait_for_out("child got TERM");
+}
+
+#[test]
+fn dumb_init_rewrites_and_drops_signals() {
+    let script = "trap 'echo got 2' INT; trap 'echo got 15' TERM; trap 'echo got 28' WINCH; trap 'echo got 1; exit' HUP; echo up; while :; do sleep 0.02; done";
+    for mode in ["0", "1"] {
+        let args = ["-r", "15:2", "--rewrite=28:0", "bash", "-c", script];
+        let init = start_with("dumb-init", &args, &[("DUMB_INIT_SETSID", mode)]);
+        init.wait_for_out("up");
+        init.signal(28);
+        init.signal(15);
+        init.wait_for_out("got 2");
+        init.signal(1);
+        let out = init.finish().out;
+        assert!(out.contains("got 1\n") && !out.contains("got 15") && !out.contains("got 28"), "{out}");
+    }
+}
+
+#[test]
+fn dumb_init_suspends_itself_with_its_session() {
+    let mut init = start("dumb-init", &["sleep", "1000"]);
+    let child = child_of(&init);
+    for number in [20, 21, 22] {
+        init.signal(number);
+        wait_until("both are stopped", || is_stopped(init.pid()) && is_stopped(child));
+        init.signal(18);
+        wait_until("both go on", || !is_stopped(init.pid()) && !is_stopped(child));
+    }
+    init.signal(15);
+    assert_eq!(init.end().code(), 143);
+}
+
+#[test]
+fn a_drop_in_reads_no_configuration_and_says_nothing() {
+    // Not PID 1: a nested init, whose variables are somebody else's.
+    for (name, variable) in [("tini", "BOOKEND_CONFIG"), ("dumb-init", "BOOKEND_NO_SUCH_KEY")] {
+        let env = [(variable, "/no/such/file"), ("TINI_SUBREAPER", "1")];
+        let finished = start_with(name, &["--", "true"], &env).finish();
+        assert_eq!((finished.code(), finished.log.as_str()), (0, ""), "{name}");
+    }
+}
+
+#[test]
+fn docker_run_init_can_ask_for_bookend_in_the_environment() {
+    // What `docker run --init -e ...` starts: PID 1 under the name docker-init, and nothing but variables.
+    let folder = Folder::new();
+    let hook = r#"lifecycle.preStop.exec.command = ["echo", "bookend was asked for"]"#;
+    let config = folder.write("bookend.toml", hook);
+    let app = "trap 'exit 6' TERM; echo up; while :; do sleep 0.05; done";
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(named(&folder, "docker-init"));
+    command.args(["-e", "6", "--", "sh", "-c", app]).env("BOOKEND_CONFIG", config);
+    let mut init = Init::start(folder, command);
+    init.wait_for_out("up");
+    signal(child_of(&init), 15);
+    let finished = init.end();
+    assert!(finished.log.contains("bookend was asked for"), "{finished:?}");
+    assert_eq!(finished.code(), 0, "tini's own option counts: {finished:?}");
+}
+
+#[test]
+fn a_pause_reaps_and_ends_with_sigterm_or_sigint() {
+    for number in [15, 2] {
+        let folder = Folder::new();
+        // It has a child from before its exec, and orphans come to it because it is a subreaper.
+        let mut command = Command::new("sh");
+        command.args(["-c", "(sleep 0.2; (sleep 0.2 &)) & exec \"$0\" pause"]).arg(bookend());
+        let mut init = Init::start(folder, command);
+        child_of(&init);
+        wait_until("all are reaped", || crate::support::child_of(u32::try_from(init.pid()).unwrap()).is_none());
+        // Anything else means nothing to it.
+        [1, 10, 28].into_iter().for_each(|ignored| init.signal(ignored));
+        assert!(init.is_running());
+        init.signal(number);
+        assert_eq!(init.end().code(), 0);
+    }
+}
+
+#[test]
+fn a_pause_pins_no_working_directory_and_no_descriptor() {
+    let folder = Folder::new();
+    let here = PathBuf::from(folder.shown());
+    let mut command = Command::new("sh");
+    command.args(["-c", "cd \"$0\"; exec 7<.; exec \"$1\" pause"]).arg(&here).arg(bookend());
+    let mut init = Init::start(folder, command);
+    let proc = PathBuf::from(format!("/proc/{}", init.pid()));
+    wait_until("nothing of it is held", || {
+        let links = std::fs::read_dir(proc.join("fd")).unwrap().flatten();
+        let held = links.filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|target| target == here);
+        !held && std::fs::read_link(proc.join("cwd")).is_ok_and(|cwd| cwd == Path::new("/"))
+    });
+    init.signal(15);
+    assert_eq!(init.end().code(), 0);
+}
