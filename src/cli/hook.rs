@@ -55,15 +55,37 @@ impl Hook {
     }
 }
 
-/// The runs of a hook's last round: a name that comes again is another round's.
+/// The runs of a hook's last round: a name that comes again, and was not tried again, is another round's.
 fn last_run<'a>(runs: &'a [HandlerRun], hook: &str) -> Vec<&'a HandlerRun> {
     let mut round: Vec<&HandlerRun> = Vec::new();
     for run in runs.iter().rev().filter(|run| run.hook == hook) {
-        if round.iter().any(|later| later.name == run.name) {
+        if round.iter().any(|later| later.name == run.name && later.attempt <= run.attempt) {
             break;
         }
         round.push(run);
     }
     round.reverse();
     round
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_the_last_round_with_all_its_tries() {
+        let run = |hook: &str, name: &str, attempt| {
+            let mut run = HandlerRun::default();
+            (run.hook, run.name, run.attempt) = (hook.to_owned(), name.to_owned(), attempt);
+            run
+        };
+        // A preStop hook that nobody followed, and then a stop.
+        let first =
+            [run("postStart", "greet", 1), run("preStop", "a", 1), run("preStop", "b", 1), run("preStop", "b", 2)];
+        let second = [run("preStop", "a", 1), run("preStop", "b", 1), run("preStop", "b", 2), run("preStop", "b", 3)];
+        let all = [first.to_vec(), second.to_vec()].concat();
+        let told: Vec<_> = last_run(&all, "preStop").iter().map(|run| (run.name.clone(), run.attempt)).collect();
+        let expected: Vec<_> = second.iter().map(|run| (run.name.clone(), run.attempt)).collect();
+        assert_eq!(told, expected);
+    }
 }

@@ -15,7 +15,7 @@
 //! ```
 
 use super::terminal::{Colour, Terminal};
-use super::view::{HandlerRun, View, clean};
+use super::view::{HandlerRun, Lost, View, clean};
 
 /// Draws it.
 pub(super) fn draw(view: &View, terminal: Terminal) -> String {
@@ -50,6 +50,23 @@ fn head(view: &View, terminal: Terminal) -> String {
         (None, Some(ended)) => ("app", Colour::Plain, clean(ended)),
         (None, None) => ("app", Colour::Plain, "not started".to_owned()),
     });
+    for probe in &view.probes {
+        let colour = match probe.state.as_str() {
+            "Success" => Colour::Good,
+            "Failure" => Colour::Bad,
+            _ => Colour::Busy,
+        };
+        let detail = if probe.detail.is_empty() { String::new() } else { format!(": {}", clean(&probe.detail)) };
+        rows.push((probe_name(&probe.name), colour, format!("{}{detail}", clean(&probe.state))));
+    }
+    if let Some(lost) = &view.lost {
+        let Lost { requests_cut, not_accepted, resets_sent } = lost;
+        let is_clean = requests_cut + not_accepted + resets_sent == 0;
+        let said =
+            format!("{requests_cut} requests cut, {not_accepted} connections not accepted, {resets_sent} resets");
+        let (colour, said) = if is_clean { (Colour::Good, "nothing".to_owned()) } else { (Colour::Bad, said) };
+        rows.push(("lost", colour, said));
+    }
     if view.orphans_reaped > 0 {
         rows.push(("orphans", Colour::Plain, format!("{} reaped", view.orphans_reaped)));
     }
@@ -59,6 +76,11 @@ fn head(view: &View, terminal: Terminal) -> String {
             format!("{}{what}\n", terminal.paint(Colour::Quiet, &format!("{name:<10}")))
         })
         .collect()
+}
+
+/// The column has room for a word.
+fn probe_name(name: &str) -> &str {
+    name.strip_suffix("Probe").unwrap_or(name)
 }
 
 fn phase(view: &View) -> String {
@@ -194,6 +216,8 @@ mod tests {
             { "hook": "postStart", "name": "greet", "startedMs": 3, "tookMs": 4, "result": "Failed", "detail": "exit code 3", "output": ["a\u001b[2Jb"] },
             { "hook": "preStop", "name": "pause", "startedMs": 10000, "tookMs": 2000, "result": "Succeeded", "detail": "slept 2.000 s" }
         ],
+        "probes": [{ "name": "readinessProbe", "state": "Failure", "detail": "status 503" }],
+        "lost": { "requestsCut": 2, "notAccepted": 0, "resetsSent": 1 },
         "running": [{ "hook": "preStop", "name": "flush", "startedMs": 12500 }],
         "timeline": [
             { "atSeconds": 0.0, "text": "stop begun by SIGTERM" },
@@ -210,6 +234,8 @@ mod tests {
     fn a_stop_is_drawn_as_bars_on_a_terminal() {
         let text = drawn(STOPPING, Some(80), false);
         assert!(text.contains("phase     Stopping by SIGTERM, 4.0 s of 30 s\n"), "{text}");
+        assert!(text.contains("readiness Failure: status 503\n"), "{text}");
+        assert!(text.contains("lost      2 requests cut, 0 connections not accepted, 1 resets\n"), "{text}");
         let bar = |name: &str| text.lines().rfind(|line| line.starts_with(name)).unwrap().to_owned();
         assert_eq!(bar("preStop pause   ").matches('━').count(), 21, "half of the time: {text}");
         assert!(bar("SIGQUIT sent").contains('╵'));

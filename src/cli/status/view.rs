@@ -20,6 +20,8 @@ pub(crate) struct View {
     pub(super) stop_began_seconds: Option<f64>,
     pub(super) termination_grace_period_seconds: Option<f64>,
     pub(super) orphans_reaped: u64,
+    pub(super) probes: Vec<Probe>,
+    pub(super) lost: Option<Lost>,
     pub(crate) handlers: Vec<HandlerRun>,
     /// Those that are not over: no result, no time taken.
     pub(super) running: Vec<HandlerRun>,
@@ -34,12 +36,33 @@ pub(super) struct App {
     pub(super) ended: Option<String>,
 }
 
+/// One of the app's own probes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Probe {
+    pub(super) name: String,
+    /// `Success`, `Failure`, `Unknown`.
+    pub(super) state: String,
+    pub(super) detail: String,
+}
+
+/// What a stop cost the app's clients.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Lost {
+    pub(super) requests_cut: u64,
+    pub(super) not_accepted: u64,
+    pub(super) resets_sent: u64,
+}
+
 /// A handler run.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct HandlerRun {
     pub(crate) hook: String,
     pub(crate) name: String,
+    /// More than 1: a retry.
+    pub(crate) attempt: u32,
     pub(super) trigger: String,
     pub(super) started_ms: u64,
     pub(super) took_ms: u64,
@@ -68,11 +91,12 @@ impl View {
 }
 
 impl HandlerRun {
-    /// `preStop drain`; the list alone where the name begins with it: `preStop[0]`.
+    /// `preStop drain`; the list alone where the name begins with it: `preStop[0]`; ` (try 2)` for a retry.
     pub(super) fn label(&self) -> String {
+        let again = if self.attempt > 1 { format!(" (try {})", self.attempt) } else { String::new() };
         clean(&match self.name.starts_with(&self.hook) {
-            true => self.name.clone(),
-            false => format!("{} {}", self.hook, self.name),
+            true => format!("{}{again}", self.name),
+            false => format!("{} {}{again}", self.hook, self.name),
         })
     }
 
