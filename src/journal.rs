@@ -59,6 +59,7 @@ pub(crate) struct Journal {
     timeline: VecDeque<(Time, String)>,
     stop_began: Option<(Time, Trigger)>,
     ended: Option<AppStatus>,
+    cut: u32,
 }
 
 impl Journal {
@@ -92,6 +93,17 @@ impl Journal {
         self.records.push_back(record);
     }
 
+    /// Takes down requests that our own signal cut.
+    pub(crate) fn note_cut(&mut self, now: Time, count: u32) {
+        self.cut = self.cut.saturating_add(count);
+        self.row(now, describe_cut(count));
+    }
+
+    /// Takes down what no note of the machine tells.
+    pub(crate) fn remark(&mut self, now: Time, what: String) {
+        self.row(now, what);
+    }
+
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.iter()
     }
@@ -123,7 +135,8 @@ impl Journal {
             None => format!("ended after {:.3} s", now.as_secs_f64()),
         };
         let app = self.ended.map_or_else(|| "no app".to_owned(), describe_status);
-        format!("{how}: {app}; exit code {code}")
+        let cut = if self.cut > 0 { format!(", {}", describe_cut(self.cut)) } else { String::new() };
+        format!("{how}{cut}: {app}; exit code {code}")
     }
 
     /// The headline, the timeline and what failed, within so many bytes.
@@ -153,6 +166,11 @@ impl Journal {
         }
         self.timeline.push_back((now, what));
     }
+}
+
+/// `1 request cut`
+pub(crate) fn describe_cut(count: u32) -> String {
+    format!("{count} request{} cut", if count == 1 { "" } else { "s" })
 }
 
 /// `preStop drain`; the list alone where the name begins with it: `preStop[0]`.
@@ -203,6 +221,7 @@ pub(crate) fn describe_note(note: Note) -> String {
         Note::NoTimeLeft(hook, index) => format!("{}[{index}] not run: no time left", hook.name()),
         Note::Rearmed => "no stop signal followed the preStop hook: going on".to_owned(),
         Note::StopSignalSent(signal) => format!("{signal} sent to the app"),
+        Note::Hurried(signal) => format!("{signal} sent to the app: only idle connections held it"),
         Note::Killed => "SIGKILL sent to the app: its time was over".to_owned(),
         Note::AppEnded(status) => describe_status(status),
         Note::LeftoversTerminated => "SIGTERM sent to the processes that were left".to_owned(),

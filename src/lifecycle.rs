@@ -8,8 +8,8 @@
 //!     │ signal: 128+n       │                                            │
 //!     ▼                     └────────────┬───────────────────────────────┤
 //!  Finishing ◄── app ended ── Stopping: PreStop ► AwaitSignal ► Signalled ► Killed
-//!     │  Linger ► Leftovers ► PostStop ► Answers  ▲    │ no signal follows a hook: armed again
-//!     ▼                                           └────┘
+//!     │  Linger ► Leftovers ► PostStop ► Answers  ▲    │          │ only idle connections are left: hurry
+//!     ▼                                           └────┘ no signal follows a hook: armed again
 //!  Exited(code)
 //! ```
 //!
@@ -22,6 +22,8 @@
 //! 6. A hook that waits is answered before Exit.
 //! 7. Readiness is never true while stopping.
 //! 8. No signal goes to an app that is not there.
+//! 9. The second signal goes out at most once, after the stop signal, and only when connections have been idle for
+//!    `hurry.after` without a break.
 
 mod finishing;
 mod list;
@@ -32,7 +34,9 @@ mod vocabulary;
 
 pub use list::{HandlerPlan, HandlerResult, RunId};
 use list::{List, Progress};
-pub use vocabulary::{Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Time, Timer, Trigger};
+pub use vocabulary::{
+    Action, AppStatus, CallerId, Event, Hook, Hurry, Note, Outcome, PhaseName, Plan, Time, Timer, Trigger,
+};
 
 use crate::budget::Budget;
 use crate::signal::Signal;
@@ -61,9 +65,20 @@ enum Stage {
     /// The hook has its answer, the app serves on, the stop signal follows.
     AwaitSignal,
     /// The app has the stop signal.
-    Signalled,
+    Signalled(Rush),
     /// The app has SIGKILL; only its status is still to come.
     Killed,
+}
+
+/// What holds an app that has its stop signal, as far as its connections tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Rush {
+    /// Requests, or whatever the app does; nobody knows better than it.
+    Working,
+    /// Nothing but idle connections, since then.
+    Idle(Time),
+    /// It has its second signal; there is no third.
+    Hurried,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,8 +124,8 @@ pub struct Lifecycle {
     held: Vec<Signal>,
     /// Whether the reaper still has children to wait for.
     others: bool,
-    /// The stop signal the app died of, if it was ours (`stopIsSuccess`).
-    sent: Option<Signal>,
+    /// The signals we sent for a stop: a death by one of them was asked for (`stopIsSuccess`).
+    sent: Vec<Signal>,
     runs: u64,
     out: Vec<Action>,
 }
@@ -130,7 +145,7 @@ impl Lifecycle {
             answering: Vec::new(),
             held: Vec::new(),
             others: false,
-            sent: None,
+            sent: Vec::new(),
             runs: 0,
             out: Vec::new(),
         }
@@ -153,6 +168,8 @@ impl Lifecycle {
             Event::CallerDone(caller) => self.caller_done(caller),
             Event::Signal(signal) => self.signal(now, signal),
             Event::StopRequested => self.stop_requested(now),
+            Event::ConnectionsIdle => self.connections_idle(now),
+            Event::ConnectionsBusyOrGone => self.connections_busy_or_gone(),
             Event::Rang(timer) => self.rang(now, timer),
         }
         std::mem::take(&mut self.out)
@@ -393,10 +410,13 @@ impl Lifecycle {
                     self.abort_list(Hook::PreStop, Outcome::Aborted);
                     self.kill_app(stop);
                 }
-                Stage::Signalled => self.kill_app(stop),
+                Stage::Signalled(_) => self.kill_app(stop),
                 // A hook that no signal has followed is no reason to kill.
                 Stage::PreStop(Then::AwaitSignal) | Stage::AwaitSignal | Stage::Killed => {}
             },
+            (Timer::Hurry, Phase::Stopping { stop, stage: Stage::Signalled(Rush::Idle(since)) }) => {
+                self.hurry_app(now, stop, since);
+            }
             (Timer::Rearm, Phase::Stopping { stage: Stage::AwaitSignal, .. }) => {
                 self.phase = Phase::Running;
                 self.pre_stop = HookState::Idle;

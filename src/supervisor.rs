@@ -7,6 +7,7 @@
 
 mod boot;
 mod job_control;
+mod connections;
 mod perform;
 mod surroundings;
 
@@ -18,6 +19,8 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::debug;
 
 pub(crate) use boot::run;
+
+use connections::Connections;
 
 use crate::config::settings::Settings;
 use crate::handler::{Report, Running, Surroundings};
@@ -36,6 +39,8 @@ use crate::signal::Signal;
 enum Input {
     Reported(RunId, Report),
     CallerDone(CallerId),
+    /// Whether connections are left, all of them idle.
+    ConnectionsIdle(bool),
 }
 
 /// A handler run as the loop keeps it.
@@ -62,6 +67,8 @@ struct Supervisor {
     /// What the app was given beside what bookend was started with; `None`: it is not started yet.
     variables: Option<Variables>,
     app_ended: Option<AppStatus>,
+    /// The app's connections, from the stop signal on.
+    connections: Option<Connections>,
     runs: HashMap<RunId, Run>,
     callers: HashMap<CallerId, oneshot::Sender<Answer>>,
     next_caller: u64,
@@ -183,6 +190,8 @@ impl Supervisor {
     fn on_input(&mut self, input: Input) {
         match input {
             Input::CallerDone(caller) => self.events.push_back(Event::CallerDone(caller)),
+            Input::ConnectionsIdle(true) => self.events.push_back(Event::ConnectionsIdle),
+            Input::ConnectionsIdle(false) => self.events.push_back(Event::ConnectionsBusyOrGone),
             Input::Reported(id, report) => {
                 let result = report.result;
                 if result == HandlerResult::Succeeded {

@@ -14,6 +14,7 @@ use super::settings::{
 };
 use super::tree::Tree;
 use crate::drain::{Drain, Until};
+use crate::lifecycle::Hurry;
 use crate::signal::Signal;
 
 /// The settings of a tree without mistakes.
@@ -88,6 +89,7 @@ fn app(at: &At<'_>) -> App {
             })
             .collect(),
         pdeath_signal: at.signal("pdeathSignal"),
+        hurry: hurry(&at.table("hurry")),
         stop_is_success: at.bool("stopIsSuccess").unwrap_or_default(),
     }
 }
@@ -142,6 +144,11 @@ fn handler(at: &At<'_>, position: String) -> Option<Handler> {
             _ => FailurePolicy::Fail,
         },
     })
+}
+
+fn hurry(at: &At<'_>) -> Option<Hurry> {
+    let after = at.seconds("afterSeconds").unwrap_or(Duration::from_secs(1));
+    Some(Hurry { after, signal: at.signal("signal")? })
 }
 
 fn drain(at: &At<'_>) -> Drain {

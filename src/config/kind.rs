@@ -46,6 +46,8 @@ pub(super) enum Kind {
     Received,
     /// A signal that can end an app: not SIGSTOP, not SIGCHLD.
     Stopping,
+    /// A signal that can end an app, or `ignore`.
+    StoppingOrIgnore,
     /// Any signal, or `ignore`.
     SignalOrIgnore,
     /// An IP address with a port.
@@ -123,7 +125,7 @@ impl Kind {
             Kind::Integer { what, min, max } => format!("{what}, {min}-{max}"),
             Kind::Choice(words) => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" or "),
             Kind::Received | Kind::Stopping => "a signal by name or number".to_owned(),
-            Kind::SignalOrIgnore => "a signal by name or number, or \"ignore\"".to_owned(),
+            Kind::StoppingOrIgnore | Kind::SignalOrIgnore => "a signal by name or number, or \"ignore\"".to_owned(),
             Kind::Address => "an IP address and a port like \"0.0.0.0:9797\" or \"[::]:9797\"".to_owned(),
             Kind::Source => "a string or { valueFrom.file = \"/path\" }".to_owned(),
             Kind::Variable => "a name without \"=\"".to_owned(),
@@ -185,6 +187,10 @@ impl Kind {
                 Signal::STOP => Err("SIGSTOP freezes a process and never ends it".to_owned()),
                 Signal::CHLD => Err("SIGCHLD ends no process".to_owned()),
                 signal => Ok(Value::Signal(signal)),
+            },
+            Kind::StoppingOrIgnore => match found {
+                DeValue::String(word) if word == "ignore" => Ok(Value::Ignore),
+                _ => Kind::Stopping.read(found),
             },
             Kind::SignalOrIgnore => match found {
                 DeValue::String(word) if word == "ignore" => Ok(Value::Ignore),

@@ -9,7 +9,7 @@
 //!   vocabulary (every key, once) ─► all of these, the schema and the README's reference
 //! ```
 //!
-//! Precedence: command line, environment, later file, earlier file, default. Tables merge by key;
+//! Precedence: command line, environment, later file, earlier file, profile, default. Tables merge by key;
 //! lists, and the handlers of a hook, are replaced as a whole.
 
 use std::ffi::OsString;
@@ -27,6 +27,7 @@ mod kind;
 mod mistake;
 pub mod network;
 mod print;
+mod profiles;
 mod rules;
 mod schema;
 pub mod settings;
@@ -109,6 +110,11 @@ pub fn load(sources: &Sources) -> Result<Effective, Mistakes> {
         let place = Place { source: usize::MAX, start: 0, end: 0 };
         tree.insert("app.command".to_owned(), Entry { value: Value::List(words), origin, place });
     }
+    if let Some(Value::Text(name)) = tree.get("app.profile").map(|entry| &entry.value) {
+        let mut profile = profile(name, &mut report);
+        profile.overlay(tree);
+        tree = profile;
+    }
     rules::check_merged(&tree, &mut report);
     report.finish()?;
     let mut settings = assemble::settings(&tree);
@@ -123,6 +129,13 @@ pub fn load(sources: &Sources) -> Result<Effective, Mistakes> {
 /// The JSON Schema (draft 2020-12) of a configuration, as text.
 pub fn schema() -> String {
     format!("{:#}\n", schema::schema())
+}
+
+/// The layer of a profile: weaker than all that was said.
+fn profile(name: &str, report: &mut Report<'_>) -> Tree {
+    let Some(text) = profiles::text(name) else { return Tree::default() };
+    let source = report.source(Medium::File, "profile", text);
+    document::read(report, source, vocabulary::ROOT).with_origin(&Origin::Profile(name.to_owned()))
 }
 
 /// Checks one layer for itself and lays it over what is weaker.

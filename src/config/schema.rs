@@ -92,7 +92,7 @@ fn name(kind: Kind) -> Json {
     match kind {
         Kind::Integer { .. } => json!({"pattern": "^[0-9]+$"}),
         Kind::Choice(words) => json!({"enum": words}),
-        Kind::Received | Kind::Stopping | Kind::SignalOrIgnore => json!({"pattern": SIGNAL}),
+        Kind::Received | Kind::Stopping | Kind::SignalOrIgnore | Kind::StoppingOrIgnore => json!({"pattern": SIGNAL}),
         kind => one(kind),
     }
 }
@@ -108,7 +108,7 @@ fn one(kind: Kind) -> Json {
         Kind::Timeout => json!({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS}),
         Kind::Integer { min, max, .. } => json!({"type": "integer", "minimum": min, "maximum": max}),
         Kind::Choice(words) => json!({"enum": words}),
-        Kind::Received | Kind::Stopping | Kind::SignalOrIgnore => {
+        Kind::Received | Kind::Stopping | Kind::SignalOrIgnore | Kind::StoppingOrIgnore => {
             json!({"anyOf": [{"type": "string", "pattern": SIGNAL}, {"type": "integer", "minimum": 1, "maximum": 64}]})
         }
         Kind::Address => json!({"type": "string", "pattern": ":[0-9]+$"}),

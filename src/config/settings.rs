@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::network::Network;
 use crate::drain::Drain;
+use crate::lifecycle::Hurry;
 use crate::signal::Signal;
 
 /// Everything bookend was told. `Settings::default()` is the zero config mode: a correct init.
@@ -122,6 +123,8 @@ pub struct App {
     pub exit_codes: BTreeMap<u8, u8>,
     /// `pdeathSignal`: what the kernel sends the app should bookend die before it.
     pub pdeath_signal: Option<Signal>,
+    /// `hurry`: the second signal, for an app that only idle connections hold.
+    pub hurry: Option<Hurry>,
     /// `stopIsSuccess`: a death by the very signal we sent is exit code 0.
     pub stop_is_success: bool,
 }

@@ -34,6 +34,8 @@ pub(super) struct Entry {
 pub enum Origin {
     /// Nobody said anything.
     Default,
+    /// `app.profile`: what is known of this server.
+    Profile(String),
     /// A file and the line in it, from 1.
     File {
         /// As it was named.
@@ -51,6 +53,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default => f.write_str("default"),
+            Origin::Profile(name) => write!(f, "profile {name}"),
             Origin::File { name, line } => write!(f, "{name}:{line}"),
             Origin::Variable(name) => f.write_str(name),
             Origin::CommandLine(flag) => write!(f, "command line {flag}"),
@@ -67,6 +70,12 @@ impl Tree {
     /// Puts an entry in and returns what stood there.
     pub(super) fn insert(&mut self, path: String, entry: Entry) -> Option<Entry> {
         self.entries.insert(path, entry)
+    }
+
+    /// The same, all of it from there.
+    pub(super) fn with_origin(mut self, origin: &Origin) -> Tree {
+        self.entries.values_mut().for_each(|entry| entry.origin = origin.clone());
+        self
     }
 
     /// Notes that a table has an unknown key.

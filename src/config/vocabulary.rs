@@ -6,6 +6,7 @@
 
 use super::key::{Key, Shape};
 use super::kind::{EXIT_CODE, Kind, PORT};
+use super::profiles;
 use super::settings::RLIMITS;
 
 /// The top level of a configuration.
@@ -48,6 +49,12 @@ pub(super) static ROOT: &[Key] = &[
 
 static APP: &[Key] = &[
     Key::new(
+        "profile",
+        Shape::One(Kind::Choice(profiles::NAMES)),
+        "",
+        "what is known of this server (docs/profiles.md), weaker than anything said: stop signal, hurry, a drain",
+    ),
+    Key::new(
         "command",
         Shape::List(Kind::Text),
         "",
@@ -81,6 +88,7 @@ static APP: &[Key] = &[
         "[\"SIGTERM\", \"SIGINT\", \"SIGQUIT\"]",
         "signals that begin a stop",
     ),
+    Key::new("hurry", Shape::Table(HURRY), "", "a second signal for an app that only idle connections hold"),
     Key::new(
         "signals",
         Shape::Map { names: Kind::Received, values: Kind::SignalOrIgnore },
@@ -161,6 +169,14 @@ static HTTP: &[Key] = &[
 static TLS: &[Key] = &[
     Key::required("certFile", Shape::One(Kind::Path), "certificate chain (PEM); read again when it changes"),
     Key::required("keyFile", Shape::One(Kind::Path), "its private key (PEM)"),
+];
+static HURRY: &[Key] = &[
+    Key::required(
+        "signal",
+        Shape::One(Kind::StoppingOrIgnore),
+        "sent once after the stop signal, when connections are left and nobody waits for anything on any of them, or \"ignore\"",
+    ),
+    Key::new("afterSeconds", Shape::One(Kind::Seconds), "1", "for so long without a break, in seconds"),
 ];
 
 static LIFECYCLE: &[Key] = &[

@@ -35,6 +35,9 @@ pub(crate) struct Status {
     pub(crate) termination_grace_period_seconds: Option<Seconds>,
     /// Children reaped that nobody waited for.
     pub(crate) orphans_reaped: u64,
+    /// What a stop cost the app's clients, as far as it is known; from the stop signal on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lost: Option<Lost>,
     /// The handler runs so far, the oldest first; the last fifty are kept.
     pub(crate) handlers: Vec<Record>,
     /// Those that run now.
@@ -65,6 +68,18 @@ pub(crate) struct Unfinished {
     pub(crate) name: String,
     /// When it began, in milliseconds since bookend did.
     pub(crate) started_ms: u64,
+}
+
+/// What a stop cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Lost {
+    /// Requests that our SIGKILL, or the second signal, cut.
+    pub(crate) requests_cut: u32,
+    /// Connections nobody had accepted when the stop signal went out; many servers reset them.
+    pub(crate) not_accepted: u32,
+    /// Resets the network namespace has sent since the stop signal, until the app's end.
+    pub(crate) resets_sent: u64,
 }
 
 /// A duration, shown as a number of seconds.

@@ -117,7 +117,7 @@ impl Lifecycle {
         }
         let code = match status {
             AppStatus::Exited(code) => code,
-            AppStatus::Signalled(signal) if self.plan.stop_is_success && self.sent == Some(signal) => return 0,
+            AppStatus::Signalled(signal) if self.plan.stop_is_success && self.sent.contains(&signal) => return 0,
             AppStatus::Signalled(signal) => signal.exit_code(),
             // Not the app's code: nothing of it is remapped.
             AppStatus::NotStarted { code } => return code,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Time, Timer, Trigger};
-use super::{Lifecycle, Phase, Stage, Step, Stop, Then};
+use super::{Lifecycle, Phase, Rush, Stage, Step, Stop, Then};
 use crate::signal::Signal;
 
 impl Lifecycle {
@@ -45,7 +45,7 @@ impl Lifecycle {
                     }
                     Stage::AwaitSignal => self.signal_app(now, send),
                     // Told again, the app is told again. A repeated stop signal never means SIGKILL.
-                    Stage::Signalled => self.out.push(Action::SignalApp(send)),
+                    Stage::Signalled(_) => self.out.push(Action::SignalApp(send)),
                     // SIGKILL is on its way; nothing is left to say to the app.
                     Stage::Killed => {}
                 }
@@ -160,12 +160,41 @@ impl Lifecycle {
     /// The stop signal itself. Whatever still runs beside the app has had its time.
     pub(super) fn signal_app(&mut self, now: Time, send: Signal) {
         let Phase::Stopping { stage, .. } = &mut self.phase else { return };
-        *stage = Stage::Signalled;
+        *stage = Stage::Signalled(Rush::Working);
         self.abort_list(Hook::PostStart, Outcome::Aborted);
-        self.sent = Some(send);
+        self.sent.push(send);
+        if self.plan.hurry.is_some() || self.plan.grace.is_some() {
+            // Before the signal: the app closes its listeners with it, and then nobody knows its ports. Without
+            // either bookend cuts nothing by itself, and there is nothing to count.
+            self.out.push(Action::WatchConnections);
+        }
         self.out.push(Action::SignalApp(send));
         self.out.push(Action::Tell(Note::StopSignalSent(send)));
         self.arm_kill(now);
+    }
+
+    pub(super) fn connections_idle(&mut self, now: Time) {
+        let Some(hurry) = self.plan.hurry else { return };
+        if let Phase::Stopping { stage: Stage::Signalled(rush @ Rush::Working), .. } = &mut self.phase {
+            *rush = Rush::Idle(now);
+            self.out.push(Action::SetTimer { timer: Timer::Hurry, at: now + hurry.after });
+        }
+        // Said again, or too late: nothing changes.
+    }
+
+    pub(super) fn connections_busy_or_gone(&mut self) {
+        if let Phase::Stopping { stage: Stage::Signalled(rush @ Rush::Idle(_)), .. } = &mut self.phase {
+            // The alarm still rings, and finds nobody idle.
+            *rush = Rush::Working;
+        }
+    }
+
+    pub(super) fn hurry_app(&mut self, now: Time, stop: Stop, since: Time) {
+        let Some(hurry) = self.plan.hurry.filter(|hurry| now >= since + hurry.after) else { return };
+        self.phase = Phase::Stopping { stop, stage: Stage::Signalled(Rush::Hurried) };
+        self.sent.push(hurry.signal);
+        self.out.push(Action::HurryApp(hurry.signal));
+        self.out.push(Action::Tell(Note::Hurried(hurry.signal)));
     }
 
     pub(super) fn arm_kill(&mut self, now: Time) {

@@ -407,6 +407,47 @@ fn exit_codes_are_remapped_and_a_stop_can_be_a_success() {
     assert_eq!(exit(&story.then(Event::AppEnded { status, others: false })), Some(143), "nobody stopped it");
 }
 
+fn hurried(after: u64) -> Plan {
+    Plan { hurry: Some(Hurry { after: secs(after), signal: Signal::INT }), ..graceful(30, &[]) }
+}
+
+#[test]
+fn an_app_that_only_idle_connections_hold_gets_its_second_signal() {
+    let mut story = Story::running(hurried(1));
+    let begun = story.at(secs(10), Event::Signal(Signal::QUIT));
+    let order = [Action::WatchConnections, Action::SignalApp(Signal::QUIT)];
+    assert!(begun.windows(2).any(|pair| pair == order), "looked at before the listeners close: {begun:?}");
+    let idle = story.at(secs(12), Event::ConnectionsIdle);
+    assert_eq!(idle, [Action::SetTimer { timer: Timer::Hurry, at: secs(13) }]);
+    let sent = story.at(secs(13), Event::Rang(Timer::Hurry));
+    assert_eq!(sent, [Action::HurryApp(Signal::INT), Action::Tell(Note::Hurried(Signal::INT))]);
+    assert_eq!(story.then(Event::ConnectionsIdle), [], "there is no third");
+    // SIGKILL still comes at the deadline.
+    assert!(story.at(secs(40), Event::Rang(Timer::Kill)).contains(&Action::KillApp));
+}
+
+#[test]
+fn a_request_in_between_begins_the_wait_anew() {
+    let mut story = Story::running(hurried(2));
+    story.at(secs(10), Event::Signal(Signal::QUIT));
+    story.at(secs(11), Event::ConnectionsIdle);
+    story.at(secs(12), Event::ConnectionsBusyOrGone);
+    assert_eq!(story.at(secs(13), Event::Rang(Timer::Hurry)), []);
+    let idle = story.at(secs(14), Event::ConnectionsIdle);
+    assert_eq!(timer(&idle, Timer::Hurry), Some(secs(16)));
+    assert_eq!(story.at(secs(15), Event::Rang(Timer::Hurry)), [], "an alarm of the first wait");
+}
+
+#[test]
+fn a_death_by_the_second_signal_was_asked_for() {
+    let mut story = Story::running(Plan { stop_is_success: true, ..hurried(1) });
+    story.at(secs(10), Event::Signal(Signal::QUIT));
+    story.at(secs(11), Event::ConnectionsIdle);
+    story.at(secs(12), Event::Rang(Timer::Hurry));
+    let status = AppStatus::Signalled(Signal::INT);
+    assert_eq!(exit(&story.then(Event::AppEnded { status, others: false })), Some(0));
+}
+
 #[test]
 fn retries_wait_longer_each_time_and_end_with_the_policy() {
     let retried = HandlerPlan { retries: 2, ..handler(None, true, false) };
@@ -446,6 +487,7 @@ enum Move {
     CallerDone(usize),
     Signal(u8),
     Stop,
+    Idle(bool),
     Ring(usize),
     AppEnds(AppStatus, bool),
     OthersGone,
@@ -468,6 +510,7 @@ fn moves() -> impl Strategy<Value = Move> {
         3 => (0..4usize).prop_map(Move::CallerDone),
         4 => prop_oneof![Just(15u8), Just(2), Just(3), Just(1), Just(10)].prop_map(Move::Signal),
         1 => Just(Move::Stop),
+        3 => any::<bool>().prop_map(Move::Idle),
         4 => (0..4usize).prop_map(Move::Ring),
         1 => (status, any::<bool>()).prop_map(|(status, others)| Move::AppEnds(status, others)),
         2 => Just(Move::OthersGone),
@@ -480,8 +523,10 @@ fn plans() -> impl Strategy<Value = Plan> {
         |(timeout, required, waits_only, retries)| HandlerPlan { retries, ..handler(timeout, required, waits_only) },
     );
     let list = || proptest::collection::vec(one.clone(), 0..3);
-    (proptest::option::of(0..20u64), list(), list(), list(), list(), any::<bool>()).prop_map(
-        |(grace, pre_start, post_start, pre_stop, post_stop, rewrites)| Plan {
+    let hurry = proptest::option::of((0..3u64).prop_map(|n| Hurry { after: secs(n), signal: Signal::INT }));
+    (proptest::option::of(0..20u64), list(), list(), list(), list(), any::<bool>(), hurry).prop_map(
+        |(grace, pre_start, post_start, pre_stop, post_stop, rewrites, hurry)| Plan {
+            hurry,
             grace: grace.map(secs),
             hooks: BTreeMap::from([
                 (Hook::PreStart, pre_start),
@@ -510,6 +555,10 @@ struct World {
     pre_stop_starts: BTreeMap<usize, u32>,
     stop_began: Option<Time>,
     kill_armed: Option<Time>,
+    /// The connections are watched; idle since then.
+    watched: bool,
+    idle_since: Option<Time>,
+    hurried: bool,
     exited: bool,
 }
 
@@ -536,6 +585,9 @@ impl World {
             pre_stop_starts: BTreeMap::new(),
             stop_began: None,
             kill_armed: None,
+            watched: false,
+            idle_since: None,
+            hurried: false,
             exited: false,
         };
         world.send(Event::Begin);
@@ -586,6 +638,17 @@ impl World {
             }
             Action::AbortHandler(run) => self.runs.retain(|(running, _)| *running != run),
             Action::SignalApp(_) => assert_eq!(self.app, App::Alive, "promise 8: there is an app to signal"),
+            Action::WatchConnections => {
+                assert!(!self.watched, "one stop signal, one watch");
+                self.watched = true;
+            }
+            Action::HurryApp(_) => {
+                assert_eq!(self.app, App::Alive, "promise 8");
+                let after = self.plan.hurry.expect("promise 9: only where it is asked for").after;
+                let since = self.idle_since.expect("promise 9: never while somebody waits");
+                assert!(self.now >= since + after && !self.hurried, "promise 9: once, when idle for long enough");
+                self.hurried = true;
+            }
             Action::KillApp => {
                 assert_eq!(self.app, App::Alive, "promise 8");
                 let deadline = self.kill_armed.expect("promise 3: no SIGKILL without a deadline");
@@ -648,6 +711,15 @@ impl World {
             }
             Move::Signal(n) => self.send(Event::Signal(Signal::new(n.into()).expect("a signal"))),
             Move::Stop => self.send(Event::StopRequested),
+            Move::Idle(idle) => {
+                if self.watched && idle {
+                    self.idle_since.get_or_insert(self.now);
+                    self.send(Event::ConnectionsIdle);
+                } else if self.watched {
+                    self.idle_since = None;
+                    self.send(Event::ConnectionsBusyOrGone);
+                }
+            }
             Move::Ring(n) => {
                 if let Some((&timer, &at)) = self.timers.iter().nth(n) {
                     self.timers.remove(&timer);

@@ -52,6 +52,17 @@ pub struct Plan {
     pub exit_codes: BTreeMap<u8, u8>,
     /// `stopIsSuccess`.
     pub stop_is_success: bool,
+    /// `hurry`: a second signal for an app that only idle connections hold.
+    pub hurry: Option<Hurry>,
+}
+
+/// The signal for an app that has had its stop signal and is held by connections on which nobody waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hurry {
+    /// `afterSeconds`: so long no connection may have been busy.
+    pub after: Duration,
+    /// `signal`.
+    pub signal: Signal,
 }
 
 impl Plan {
@@ -107,6 +118,8 @@ pub enum Trigger {
 pub enum Timer {
     /// The app's time is over.
     Kill,
+    /// No connection was busy for long enough.
+    Hurry,
     /// No stop signal followed the hook.
     Rearm,
     /// The preStop handler that outlived the app has had its time.
@@ -162,6 +175,10 @@ pub enum Event {
     Signal(Signal),
     /// `bookend stop`.
     StopRequested,
+    /// Connections are left, and nobody waits for anything on any of them.
+    ConnectionsIdle,
+    /// Somebody waits for something again, or no connection is left.
+    ConnectionsBusyOrGone,
     /// An alarm rang.
     Rang(Timer),
 }
@@ -186,6 +203,11 @@ pub enum Action {
     AbortHandler(RunId),
     /// Send a signal to the app.
     SignalApp(Signal),
+    /// Look at the app's connections from now on: the stop signal comes next. What is cut is counted, and whether
+    /// they are idle is told by `ConnectionsIdle` and `ConnectionsBusyOrGone`.
+    WatchConnections,
+    /// Send the app its second signal: only idle connections hold it.
+    HurryApp(Signal),
     /// Send SIGKILL to the app: its time is over.
     KillApp,
     /// SIGTERM to all other processes of the container.
@@ -231,6 +253,8 @@ pub enum Note {
     Rearmed,
     /// The stop signal went out.
     StopSignalSent(Signal),
+    /// Only idle connections held the app: its second signal went out.
+    Hurried(Signal),
     /// SIGKILL went out.
     Killed,
     /// The app has ended.

@@ -25,7 +25,6 @@ pub(crate) enum Tie {
     /// An answer: right for almost every connection that lies idle.
     Answered,
     /// A request: never wrong where being wrong costs one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a second signal, which must not cut a request"))]
     Owed,
 }
 

@@ -187,6 +187,7 @@ impl Supervisor {
             set: Vec::new(),
             variables: None,
             app_ended: None,
+            connections: None,
             runs: HashMap::new(),
             callers: HashMap::new(),
             next_caller: 0,
@@ -263,6 +264,7 @@ fn plan(settings: &Settings) -> Plan {
         signals: settings.app.signals.clone(),
         exit_codes: settings.app.exit_codes.clone(),
         stop_is_success: settings.app.stop_is_success,
+        hurry: settings.app.hurry,
     }
 }
 

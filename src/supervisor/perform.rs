@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use super::boot::{start_app, tell_start};
+use super::connections::Connections;
 use super::surroundings::{find_handler, handler_env};
 use super::{Input, Run, Supervisor};
 use crate::config::settings::SignalScope;
@@ -46,7 +47,15 @@ impl Supervisor {
                 }
             }
             Action::SignalApp(signal) => self.signal_app(signal),
-            Action::KillApp => self.signal_app(Signal::KILL),
+            Action::WatchConnections => self.watch_connections(),
+            Action::HurryApp(signal) => {
+                self.count_cut();
+                self.signal_app(signal);
+            }
+            Action::KillApp => {
+                self.count_cut();
+                self.signal_app(Signal::KILL);
+            }
             Action::TerminateLeftovers => {
                 leftovers::signal_all(Signal::TERM);
                 // They may all have gone before: then there is nobody to wait for.
@@ -142,6 +151,7 @@ impl Supervisor {
         self.tell_followers(&Happening::Note { text: &text });
         if let Note::AppEnded(status) = note {
             self.app_ended = Some(status);
+            self.count_resets();
         }
         match note {
             Note::StopBegan(trigger) => {
@@ -200,6 +210,7 @@ impl Supervisor {
             stop_began_seconds: self.journal.origin().map(Seconds),
             termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
             orphans_reaped: self.reaper().orphans(),
+            lost: self.connections.as_ref().map(Connections::lost),
             handlers: self.journal.records().cloned().collect(),
             running: self.unfinished(),
             timeline: self.journal.timeline().collect(),

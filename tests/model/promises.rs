@@ -18,6 +18,8 @@ pub(crate) enum Promise {
     PreStopOnce,
     /// The stop signal goes out when preStop is over or abandoned, and then at once.
     SignalAfterPreStop,
+    /// The second signal goes out at most once, after the stop signal, when connections were idle for long enough.
+    HurryOnlyIdle,
     /// SIGKILL goes to the app at the deadline, neither before nor after, and never without a grace period.
     KillAtDeadline,
     /// postStop runs when the app is gone, for whatever reason; nothing happens after Exit.
@@ -50,6 +52,7 @@ pub(crate) enum Landmark {
     NoTimeLeft,
     Rearmed,
     StopSignalSent,
+    Hurried,
     Killed,
     LeftoversTerminated,
     LeftoversKilled,
@@ -63,7 +66,7 @@ pub(crate) enum Landmark {
 }
 
 impl Landmark {
-    pub(crate) const ALL: [Landmark; 15] = {
+    pub(crate) const ALL: [Landmark; 16] = {
         use Landmark::*;
         [
             Started,
@@ -71,6 +74,7 @@ impl Landmark {
             NoTimeLeft,
             Rearmed,
             StopSignalSent,
+            Hurried,
             Killed,
             LeftoversTerminated,
             LeftoversKilled,
@@ -122,6 +126,11 @@ pub(crate) struct Memory {
     pub(crate) stop: Option<Stop>,
     /// The stop signal that went out last.
     pub(crate) sent: Option<Signal>,
+    /// The connections are watched; how often they became idle or busy again, and idle since when.
+    pub(crate) watched: bool,
+    pub(crate) turns: u8,
+    pub(crate) idle_since: Option<Time>,
+    pub(crate) hurried: Option<Signal>,
     pub(crate) killed: bool,
     lists: BTreeMap<Hook, Progress>,
     app_starts: u8,
@@ -252,6 +261,24 @@ impl World {
                 self.must(self.app == App::Alive, Promise::SignalsArrive);
                 self.observe_signal(signal);
                 0
+            }
+            Action::WatchConnections => {
+                // Before the signal: with it the app closes its listeners.
+                let first = !self.memory.watched && self.memory.sent.is_none();
+                self.must(first && self.app == App::Alive, Promise::HurryOnlyIdle);
+                self.memory.watched = true;
+                0
+            }
+            Action::HurryApp(signal) => {
+                self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
+                let asked = setting.plan.hurry.is_some_and(|hurry| {
+                    hurry.signal == signal
+                        && self.memory.idle_since.is_some_and(|since| self.now >= since + hurry.after)
+                });
+                let once = self.memory.hurried.is_none() && self.memory.sent.is_some();
+                self.must(asked && once, Promise::HurryOnlyIdle);
+                self.memory.hurried = Some(signal);
+                Landmark::Hurried.bit()
             }
             Action::KillApp => {
                 self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
@@ -395,7 +422,7 @@ impl World {
                 self.must(open && at == self.now + pause, Promise::InOrder);
                 0
             }
-            Timer::Kill | Timer::Leftovers | Timer::PostStop | Timer::Answers => 0,
+            Timer::Kill | Timer::Hurry | Timer::Leftovers | Timer::PostStop | Timer::Answers => 0,
         }
     }
 
@@ -463,6 +490,10 @@ impl World {
                 self.must(self.memory.sent == Some(signal), Promise::SignalAfterPreStop);
                 Landmark::StopSignalSent.bit()
             }
+            Note::Hurried(signal) => {
+                self.must(self.memory.hurried == Some(signal), Promise::HurryOnlyIdle);
+                0
+            }
             Note::Killed => {
                 self.must(self.memory.killed, Promise::KillAtDeadline);
                 0
@@ -527,7 +558,11 @@ impl World {
         let remapped = |code: u8| Some(plan.exit_codes.get(&code).copied().unwrap_or(code));
         match self.memory.expected_status {
             Some(AppStatus::Exited(code)) => remapped(code),
-            Some(AppStatus::Signalled(signal)) if plan.stop_is_success && self.memory.sent == Some(signal) => Some(0),
+            Some(AppStatus::Signalled(signal))
+                if plan.stop_is_success && [self.memory.sent, self.memory.hurried].contains(&Some(signal)) =>
+            {
+                Some(0)
+            }
             Some(AppStatus::Signalled(signal)) => remapped(signal.exit_code()),
             Some(AppStatus::NotStarted { code }) => Some(code),
             // It never came to a start: a stop before it, or preStart failed.

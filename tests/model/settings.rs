@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bookend::lifecycle::{HandlerPlan, Hook, Plan};
+use bookend::lifecycle::{HandlerPlan, Hook, Hurry, Plan};
 use bookend::signal::Signal;
 
 /// One configuration in one kind of world.
@@ -119,6 +119,14 @@ pub(crate) fn all() -> Vec<Setting> {
         free(
             "a stop is a success",
             Plan { stop_is_success: true, signals: BTreeMap::from([(Signal::HUP, None)]), ..plan(Some(8), &[]) },
+        ),
+        free(
+            "a second signal for idle connections",
+            Plan {
+                stop_is_success: true,
+                hurry: Some(Hurry { after: SECOND, signal: Signal::QUIT }),
+                ..plan(Some(8), &[(PreStop, &[one()])])
+            },
         ),
         hostile("everything hangs", once_started(8)),
         hostile("everything hangs, little time", once_started(1)),

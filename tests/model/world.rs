@@ -28,6 +28,10 @@ pub(crate) enum Move {
     HangsUp(CallerId),
     Receive(Signal),
     Request,
+    /// Connections are left and all of them idle; or no longer.
+    Connections {
+        idle: bool,
+    },
     Ring(Timer),
     AppEnds(AppStatus, OthersThen),
     OthersEnd,
@@ -137,7 +141,11 @@ impl World {
             }
         }
         if self.app == App::Alive {
-            let of_signal = self.memory.sent.map(AppStatus::Signalled);
+            let of_signal = [self.memory.sent, self.memory.hurried].into_iter().flatten().map(AppStatus::Signalled);
+            // A client comes back once, and goes again.
+            if setting.plan.hurry.is_some() && self.memory.watched && self.memory.turns < 3 {
+                moves.push(Move::Connections { idle: self.memory.turns.is_multiple_of(2) });
+            }
             let statuses = match (setting.app, self.memory.killed) {
                 (_, true) => vec![AppStatus::Signalled(Signal::KILL)],
                 (AppNature::Free, false) => {
@@ -186,6 +194,11 @@ impl World {
             }
             Move::Receive(signal) => Event::Signal(signal),
             Move::Request => Event::StopRequested,
+            Move::Connections { idle } => {
+                self.memory.turns += 1;
+                self.memory.idle_since = idle.then_some(self.now);
+                if idle { Event::ConnectionsIdle } else { Event::ConnectionsBusyOrGone }
+            }
             Move::Ring(timer) => {
                 self.now = self.now.max(self.timers.remove(&timer).expect("it was set"));
                 Event::Rang(timer)
@@ -250,6 +263,8 @@ impl World {
             Action::Exit(_) => self.exited = true,
             Action::StartApp
             | Action::SignalApp(_)
+            | Action::WatchConnections
+            | Action::HurryApp(_)
             | Action::KillApp
             | Action::TerminateLeftovers
             | Action::KillLeftovers

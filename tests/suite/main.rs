@@ -17,6 +17,7 @@ mod exit_codes;
 mod faults;
 mod handlers;
 mod hooks;
+mod hurry;
 mod kubelet;
 mod last_resort;
 mod layers;

@@ -18,7 +18,7 @@ pub(super) fn examples(kind: Kind) -> Vec<String> {
         Kind::Choice(words) => return words.iter().rev().map(|word| format!("{word:?}")).collect(),
         Kind::Received => &["\"SIGHUP\"", "\"SIGUSR1\""],
         Kind::Stopping => &["\"SIGQUIT\"", "\"SIGINT\""],
-        Kind::SignalOrIgnore => &["\"SIGQUIT\"", "\"ignore\""],
+        Kind::SignalOrIgnore | Kind::StoppingOrIgnore => &["\"SIGQUIT\"", "\"ignore\""],
         Kind::Address => &["\"0.0.0.0:9797\"", "\"[::]:80\""],
         Kind::Source => &["\"value\"", "{ valueFrom.file = \"/run/secrets/x\" }"],
         Kind::Variable => &["NAME", "OTHER"],

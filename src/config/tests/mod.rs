@@ -12,6 +12,7 @@ mod files;
 mod fuzz;
 mod layers;
 mod mistakes;
+mod profiles;
 mod readme;
 mod values;
 

@@ -7,6 +7,7 @@ use crate::config::settings::{
     CommandFrom, FailurePolicy, HandlerKind, Id, LogFormat, Program, SignalScope, User, ValueSource,
 };
 use crate::drain::{Drain, Until};
+use crate::lifecycle::Hurry;
 use crate::signal::Signal;
 
 #[test]
@@ -120,4 +121,17 @@ fn a_pod_specs_stop_signal_is_the_apps_which_is_stronger() {
     let signal = |text: &str| accept(&file(text)).settings.app.stop_signal;
     assert_eq!(signal("lifecycle.stopSignal = \"SIGQUIT\""), Some(Signal::QUIT));
     assert_eq!(signal("lifecycle.stopSignal = \"SIGQUIT\"\napp.stopSignal = \"SIGINT\""), Some(Signal::INT));
+}
+
+#[test]
+fn a_second_signal_has_a_default_time() {
+    let hurry = |text: &str| accept(&file(text)).settings.app.hurry;
+    assert_eq!(hurry("app.command = [\"a\"]"), None);
+    let after = Duration::from_secs(1);
+    assert_eq!(hurry("app.hurry.signal = \"TERM\""), Some(Hurry { after, signal: Signal::TERM }));
+    let after = Duration::from_millis(200);
+    assert_eq!(
+        hurry("app.hurry = { signal = \"INT\", afterSeconds = 0.2 }"),
+        Some(Hurry { after, signal: Signal::INT })
+    );
 }

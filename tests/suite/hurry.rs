@@ -1,0 +1,84 @@
+//! After the stop signal: an app that only idle connections hold gets a second signal, a request is never cut by it,
+//! and what SIGKILL cuts is told.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::support::{Folder, Init, in_network_of, wait_until};
+
+/// Like nginx: SIGQUIT closes the listener and waits for every connection, silent ones too; SIGTERM exits at once.
+/// A request is answered after four seconds.
+const SERVER: &str = "
+import os, signal, socket, threading, time
+stop, clients = threading.Event(), []
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+signal.signal(signal.SIGQUIT, lambda *_: stop.set())
+server = socket.create_server(('', 80))
+def serve(client):
+    if client.recv(100):
+        time.sleep(4)
+        client.sendall(b'the whole answer')
+    client.close()
+def accept():
+    while True:
+        try:
+            client = server.accept()[0]
+        except OSError:
+            return
+        clients.append(threading.Thread(target=serve, args=(client,), daemon=True))
+        clients[-1].start()
+threading.Thread(target=accept, daemon=True).start()
+stop.wait()
+server.shutdown(socket.SHUT_RDWR)
+server.close()
+for client in clients:
+    client.join()
+";
+
+fn start(config: &str) -> Init {
+    let init = Init::in_a_pod(Folder::new(), config, "", &["--", "python3", "-c", SERVER]);
+    in_network_of(init.pid(), || wait_until("the app listens", || TcpStream::connect("127.0.0.1:80").is_ok()));
+    init
+}
+
+fn connect(init: &Init) -> TcpStream {
+    in_network_of(init.pid(), || TcpStream::connect("127.0.0.1:80").unwrap())
+}
+
+const HURRY: &str = "terminationGracePeriodSeconds = 25\napp.stopSignal = \"SIGQUIT\"\napp.hurry = { signal = \"SIGTERM\", afterSeconds = 0.2 }";
+
+#[test]
+fn an_app_that_only_silent_connections_hold_is_not_waited_for_until_sigkill() {
+    let init = start(HURRY);
+    let _silent = connect(&init);
+    init.signal(15);
+    let finished = init.finish();
+    assert!(finished.log.contains("SIGTERM sent to the app: only idle connections held it"), "{}", finished.log);
+    assert!(!finished.log.contains("SIGKILL") && !finished.log.contains(" cut"), "{}", finished.log);
+    assert_eq!(finished.code(), 0);
+}
+
+#[test]
+fn a_request_in_flight_is_never_hurried() {
+    let init = start(HURRY);
+    let _silent = connect(&init);
+    let mut client = connect(&init);
+    client.write_all(b"GET").unwrap();
+    init.signal(15);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "the whole answer", "{}", init.log());
+    let finished = init.finish();
+    assert!(finished.log.contains("only idle connections held it"), "{}", finished.log);
+}
+
+#[test]
+fn what_sigkill_cuts_is_counted_and_a_stop_that_lost_requests_does_not_look_clean() {
+    let init = start("terminationGracePeriodSeconds = 2\napp.stopSignal = \"SIGURG\"");
+    let mut clients = [connect(&init), connect(&init), connect(&init)];
+    // The third says nothing, so nobody owes it anything.
+    clients.iter_mut().take(2).for_each(|client| client.write_all(b"GET").unwrap());
+    init.signal(15);
+    let finished = init.finish();
+    assert!(finished.log.contains("s, 2 requests cut: app was killed by SIGKILL"), "{}", finished.log);
+}
