@@ -12,10 +12,10 @@ export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/rele
 scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all test lint check images demo bench model mutants fuzz soak fmt clean
+.PHONY: help setup build build-all test lint check images demo bench bench-drain model mutants fuzz soak fmt clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: Debian packages (as root), the musl targets
 	@scripts/setup
@@ -50,6 +50,9 @@ demo: build ## nginx under bookend: hooks, a graceful stop under load, the stop'
 bench: build ## speed, as ratios to tini measured side by side in one run (as root)
 	cargo build --release --target $(target) --example probe
 	PROBE=$(dir $(BOOKEND_BIN))examples/probe cargo bench --bench startup
+
+bench-drain: build ## what a stop costs nginx' clients, nine strategies side by side (as root, six minutes)
+	cargo bench --profile dev --bench drain
 
 model: ## the state machine against every history of a larger world than `make test` has (docs/proof.md)
 	scripts/machine model

@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are nobody's PID 1")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+#[path = "../load/mod.rs"]
+mod load;
 mod support;
 
 mod aarch64;
@@ -30,7 +32,9 @@ mod page;
 mod program;
 mod readme;
 mod ready_made;
+mod rollout;
 mod schema;
+mod servers;
 mod signals;
 mod socket;
 mod sources;

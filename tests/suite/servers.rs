@@ -1,0 +1,252 @@
+//! Each profile, on the real server, stopped under load: nothing is lost.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::load::{Load, nginx_conf, wait_for_port};
+use crate::support::{Folder, Init, in_network_of, wait_until};
+
+/// Says so; in CI, where everything is to be had, it is a failure.
+pub(crate) fn not_run(test: &str, why: &str) {
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci.is_empty()),
+        "NOT RUN: {test}: {why}: in CI nothing may be skipped"
+    );
+    eprintln!("NOT RUN: {test}: {why}");
+}
+
+/// A program in sbin or bin, the last of its versions.
+fn program(name: &str) -> Option<PathBuf> {
+    let folders = ["/usr/local/sbin", "/usr/sbin", "/usr/bin", "/usr/local/bin"];
+    let is_it = |file: &str| file == name || file.strip_prefix(name).is_some_and(|rest| rest.parse::<f32>().is_ok());
+    folders.iter().find_map(|folder| {
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut found: Vec<PathBuf> =
+            files.filter(|file| file.file_name().to_str().is_some_and(is_it)).map(|file| file.path()).collect();
+        found.sort();
+        found.pop()
+    })
+}
+
+/// New connections for a second after the stop began, and kept ones as long as the server keeps them.
+const LOAD: Load = Load {
+    port: 80,
+    new: 20,
+    keep_alive: 3,
+    slow: 2,
+    proxied: 0,
+    silent: 1,
+    late: Duration::from_secs(1),
+    kept_end: false,
+};
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    std::fs::set_permissions(folder.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// Starts the server under its profile, stops it under load, and counts.
+fn stop_under_load(profile: &str, folder: Folder, command: &[&str], prelude: &str, load: Load) -> String {
+    let command: Vec<String> = command.iter().map(|word| format!("{word:?}")).collect();
+    let config = format!(
+        "terminationGracePeriodSeconds = 28\n[app]\nprofile = \"{profile}\"\ncommand = [{}]",
+        command.join(", ")
+    );
+    let mut init = Init::in_a_pod(folder, &config, prelude, &[]);
+    let pid = init.pid();
+    wait_for_port(pid, 80);
+    let load = load.start(pid);
+    wait_until("the load is on", || load.so_far().ok >= 20);
+    let before = load.so_far();
+    load.stop_begins();
+    init.signal(15);
+    let finished = init.end();
+    let counts = load.finish().counts;
+    let log = finished.log;
+    assert_eq!(counts.lost() - before.lost(), 0, "{profile}: {counts:?}, {before:?} before the stop\n{log}");
+    assert!(counts.ok_after_stop > 0, "{profile}: no load after the stop began: {counts:?}\n{log}");
+    assert!(log.contains("quiet after"), "{profile}\n{log}");
+    assert!(!log.contains("SIGKILL") && !log.contains(" cut"), "{profile}\n{log}");
+    log
+}
+
+const WSGI: &str = "
+import time
+def app(environ, start_response):
+    if environ['PATH_INFO'] == '/slow':
+        time.sleep(1)
+    start_response('200 OK', [('Content-Length', '6'), ('Content-Type', 'text/plain')])
+    return [b'hello\\n']
+";
+
+#[test]
+fn php_fpm_behind_nginx_loses_nothing() {
+    let Some(php) = program("php-fpm") else { return not_run("php_fpm_behind_nginx_loses_nothing", "no php-fpm") };
+    let folder = folder();
+    let dir = folder.shown().to_owned();
+    let page = "<?php if ($_SERVER['REQUEST_URI'] == '/slow') { sleep(1); } header('Content-Length: 5'); echo 'hello';";
+    folder.write("page.php", page);
+    let pool = "[www]\nuser = www-data\ngroup = www-data\nlisten = 127.0.0.1:9001\npm = static\npm.max_children = 8\n";
+    folder.write("fpm.conf", &format!("[global]\nerror_log = {dir}/fpm.log\nprocess_control_timeout = 15s\n{pool}"));
+    let php_location = format!(
+        "fastcgi_pass 127.0.0.1:9001; fastcgi_param SCRIPT_FILENAME {dir}/page.php; \
+         fastcgi_param REQUEST_METHOD $request_method; fastcgi_param REQUEST_URI $request_uri;"
+    );
+    let nginx = nginx_conf(&dir)
+        .replace("return 200 \"hello\\n\";", &php_location)
+        .replace("location = /slow", "location = /file");
+    let nginx = nginx.replace("location = / ", "location / ");
+    folder.write("nginx.conf", &nginx);
+    // nginx is the client here, and a proxy that stays: it stops asking when the endpoint is removed.
+    let prelude = format!("nginx -c {dir}/nginx.conf");
+    let load = Load { kept_end: true, silent: 0, ..LOAD };
+    let fpm = format!("{dir}/fpm.conf");
+    stop_under_load("php-fpm", folder, &[php.to_str().unwrap(), "-F", "-y", &fpm], &prelude, load);
+}
+
+#[test]
+fn gunicorn_loses_nothing() {
+    let Some(gunicorn) = program("gunicorn") else { return not_run("gunicorn_loses_nothing", "no gunicorn") };
+    let folder = folder();
+    folder.write("wsgi.py", WSGI);
+    let dir = folder.shown().to_owned();
+    let command = [gunicorn.to_str().unwrap(), "-w", "6", "-b", ":80", "--chdir", &dir, "wsgi:app"];
+    // A silent connection blocks a worker of this kind, stop or not; gunicorn wants a proxy in front of it.
+    stop_under_load("gunicorn", folder, &command, "", Load { silent: 0, ..LOAD });
+}
+
+#[test]
+fn uwsgi_loses_nothing_though_no_signal_of_its_own_is_graceful() {
+    let test = "uwsgi_loses_nothing_though_no_signal_of_its_own_is_graceful";
+    let Some(uwsgi) = program("uwsgi-core").or(program("uwsgi")) else { return not_run(test, "no uwsgi") };
+    let folder = folder();
+    folder.write("wsgi.py", WSGI);
+    let file = format!("{}/wsgi.py", folder.shown());
+    let command = [
+        uwsgi.to_str().unwrap(),
+        "--http-socket",
+        ":80",
+        "--plugins",
+        "python3",
+        "--wsgi-file",
+        &file,
+        "--callable",
+        "app",
+        "--master",
+        "--processes",
+        "6",
+        "--need-app",
+    ];
+    stop_under_load("uwsgi", folder, &command, "", Load { kept_end: true, silent: 0, ..LOAD });
+}
+
+#[test]
+fn haproxy_loses_nothing() {
+    let Some(haproxy) = program("haproxy") else { return not_run("haproxy_loses_nothing", "no haproxy") };
+    let folder = folder();
+    let conf = "global\n  hard-stop-after 20s\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n\
+                frontend f\n  bind :80\n  default_backend b\nbackend b\n  server s 127.0.0.1:9000\n";
+    folder.write("haproxy.cfg", conf);
+    let file = format!("{}/haproxy.cfg", folder.shown());
+    let load = Load { slow: 0, proxied: 2, ..LOAD };
+    stop_under_load("haproxy", folder, &[haproxy.to_str().unwrap(), "-W", "-db", "-f", &file], "", load);
+}
+
+#[test]
+fn apache_loses_nothing() {
+    let Some(apache) = program("apache2") else { return not_run("apache_loses_nothing", "no apache2") };
+    let folder = folder();
+    let dir = folder.shown().to_owned();
+    std::fs::create_dir(folder.path("www")).unwrap();
+    folder.write("www/index.html", "hello\n");
+    folder.write("www/slow", "not really\n");
+    let modules: String = ["mpm_event", "authz_core", "dir"]
+        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+        .concat();
+    let conf = format!(
+        "ServerRoot {dir}\nServerName test\nListen 80\nPidFile {dir}/pid\nErrorLog {dir}/error\nDefaultRuntimeDir {dir}\n{modules}\
+         User www-data\nGroup www-data\nDocumentRoot {dir}/www\nDirectoryIndex index.html\n"
+    );
+    folder.write("apache.conf", &conf);
+    let file = format!("{dir}/apache.conf");
+    stop_under_load("apache", folder, &[apache.to_str().unwrap(), "-DFOREGROUND", "-f", &file], "", LOAD);
+}
+
+#[test]
+fn node_loses_nothing_though_sigterm_ends_it_at_once() {
+    let test = "node_loses_nothing_though_sigterm_ends_it_at_once";
+    let Some(node) = program("node") else { return not_run(test, "no node") };
+    let server = "require('http').createServer((request, answer) => \
+                  setTimeout(() => answer.end('hello'), request.url == '/slow' ? 1000 : 0)).listen(80)";
+    let load = Load { kept_end: true, ..LOAD };
+    stop_under_load("node", folder(), &[node.to_str().unwrap(), "-e", server], "", load);
+}
+
+#[test]
+fn postgres_finishes_its_queries_and_does_not_wait_for_idle_clients() {
+    let test = "postgres_finishes_its_queries_and_does_not_wait_for_idle_clients";
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let Some(bin) = versions.map(|version| version.path().join("bin")).find(|bin| bin.join("initdb").exists()) else {
+        return not_run(test, "no postgresql");
+    };
+    let folder = folder();
+    let dir = folder.shown().to_owned();
+    let bin = bin.to_str().unwrap();
+    let data = format!("{dir}/pg/data");
+    std::fs::create_dir(folder.path("pg")).unwrap();
+    let run = |words: &[&str]| {
+        let (program, args) = words.split_first().unwrap();
+        let output = Command::new(program).args(args).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["chown", "postgres", &format!("{dir}/pg")]);
+    run(&[
+        "setpriv",
+        "--reuid=postgres",
+        "--regid=postgres",
+        "--clear-groups",
+        &format!("{bin}/initdb"),
+        "-N",
+        "-A",
+        "trust",
+        "-D",
+        &data,
+    ]);
+    let config = format!(
+        "terminationGracePeriodSeconds = 28\n[app]\nprofile = \"postgres\"\nuser = \"postgres\"\n\
+         command = [\"{bin}/postgres\", \"-D\", \"{data}\", \"-k\", \"{dir}/pg\", \"-h\", \"127.0.0.1\"]"
+    );
+    let init = Init::in_a_pod(folder, &config, "", &[]);
+    let pid = init.pid();
+    let psql = |query: &str| {
+        let args = ["-h", "127.0.0.1", "-U", "postgres", "-Atc", query];
+        let child =
+            Command::new(Path::new(bin).join("psql")).args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        child.unwrap()
+    };
+    in_network_of(pid, || {
+        wait_until("postgres answers", || psql("select 1").wait_with_output().unwrap().status.success());
+        // A pooled connection that says nothing for as long as it is let.
+        let mut idle = Command::new(Path::new(bin).join("psql"));
+        let idle = idle.args(["-h", "127.0.0.1", "-U", "postgres"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut idle = idle.stderr(Stdio::null()).spawn().unwrap();
+        let queries: Vec<_> = (0..4).map(|_| psql("select pg_sleep(3), 'whole'")).collect();
+        let running = || {
+            psql("select count(*) from pg_stat_activity where query like '%pg_sleep(3)%' and pid <> pg_backend_pid()")
+        };
+        wait_until("the queries run", || running().wait_with_output().unwrap().stdout.starts_with(b"4"));
+        init.signal(15);
+        for query in queries {
+            let output = query.wait_with_output().unwrap();
+            assert!(String::from_utf8_lossy(&output.stdout).contains("whole"), "a query was cut\n{}", init.log());
+        }
+        wait_until("postgres ends", || init.has_ended());
+        let _ = idle.kill();
+        let _ = idle.wait();
+    });
+    let finished = init.finish();
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+    assert!(!finished.log.contains("SIGKILL"), "{}", finished.log);
+}
