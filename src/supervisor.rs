@@ -6,8 +6,8 @@
 //! starts before the runtime has cost anything; preStart handlers, where configured, need it earlier.
 
 mod boot;
-mod job_control;
 mod connections;
+mod job_control;
 mod perform;
 mod surroundings;
 
