@@ -7,7 +7,8 @@ use crate::support::{Finished, Folder, Init, bookend};
 
 fn doctor(folder: Folder, args: &[&str]) -> Finished {
     let mut command = Command::new(bookend());
-    command.arg("doctor").args(args).env_remove("STOPSIGNAL");
+    // The socket of another test's bookend would make this machine look like a running container.
+    command.arg("doctor").args(args).env_remove("STOPSIGNAL").env("BOOKEND_SOCKET", folder.path("socket"));
     Init::start(folder, command).finish()
 }
 
@@ -88,6 +89,7 @@ fn an_nginx_that_loses_nothing_has_no_finding_and_one_that_cannot_be_read_is_not
             unshare.args(["--user", "--map-root-user"]);
         }
         unshare.args(["--net", bookend().to_str().unwrap(), "doctor", "-c"]).arg(config);
+        unshare.env("BOOKEND_SOCKET", folder.path("socket"));
         unshare.args(["--", "nginx", "-g", "daemon off;", "-c", &conf]);
         Init::start(folder, unshare).finish()
     };
