@@ -12,6 +12,17 @@ use std::time::Duration;
 /// Time since bookend began.
 type Time = Duration;
 
+/// The pause before a retry, from 0: doubles with each.
+pub(crate) fn pause(backoff: Duration, retry: u32) -> Duration {
+    backoff.saturating_mul(1 << retry.min(16)).min(LONGEST_BACKOFF)
+}
+
+/// The longest a handler may take with all of its retries, if one try has a limit.
+pub(crate) fn longest(one: Option<Duration>, retries: u32, backoff: Duration) -> Option<Duration> {
+    let pauses = (0..retries).fold(Duration::ZERO, |sum, retry| sum.saturating_add(pause(backoff, retry)));
+    one.map(|one| one.saturating_mul(retries.saturating_add(1)).saturating_add(pauses))
+}
+
 /// The times at which the stages of a stop must be over. Pure arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Budget {
@@ -20,7 +31,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// From the grace period and the `timeoutSeconds` of the postStop handlers (one second where unset).
+    /// From the grace period and the longest that each postStop handler may take (one second where nothing limits it).
     pub fn new(grace: Option<Duration>, post_stop: impl Iterator<Item = Option<Duration>>) -> Budget {
         let post_stop = post_stop
             .map(|timeout| timeout.unwrap_or(POST_STOP_DEFAULT))
@@ -74,6 +85,8 @@ impl Budget {
     }
 }
 
+/// No pause between two tries is longer.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// Counted for a postStop handler without `timeoutSeconds`.
 pub(crate) const POST_STOP_DEFAULT: Duration = Duration::from_secs(1);
 /// SIGKILL, leftovers, the report and the exit.
@@ -116,6 +129,14 @@ mod tests {
         assert_eq!(budget.reserve(), Duration::from_millis(2500));
         assert_eq!(budget.kill_at(secs(0), secs(1)), Some(Duration::from_millis(27_500)));
         assert_eq!(budget.pre_stop_deadline(secs(0)), Some(Duration::from_millis(25_500)));
+    }
+
+    #[test]
+    fn a_handler_with_retries_may_take_all_of_them_and_the_pauses() {
+        assert_eq!(longest(Some(secs(2)), 0, secs(1)), Some(secs(2)));
+        assert_eq!(longest(Some(secs(2)), 3, secs(1)), Some(secs(4 * 2 + 1 + 2 + 4)));
+        assert_eq!(longest(Some(secs(1)), 2, secs(59)), Some(secs(3 + 59 + 60)));
+        assert_eq!(longest(None, 3, secs(1)), None);
     }
 
     #[test]

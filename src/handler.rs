@@ -1,10 +1,15 @@
-//! Handlers: what the four hooks consist of. One file for each kind; this one starts them, bounds their
+//! Handlers: what the four hooks consist of, and the probes. One file for each kind; this one starts them, bounds their
 //! time and lets them be aborted. A handler reports once, and never decides what its result means.
 
+mod aside;
+mod connect;
 mod descriptor3;
 mod drain;
 mod exec;
+mod http_get;
 mod output;
+mod signal;
+mod tcp_socket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +21,7 @@ use crate::config::settings::{Handler, HandlerKind};
 use crate::lifecycle::{HandlerResult, Hook};
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
-use crate::process::reaper::Reaper;
+use crate::process::reaper::{Reaper, Target};
 use crate::program::{Environment, Variables};
 
 /// What the handlers of this container share.
@@ -24,6 +29,8 @@ use crate::program::{Environment, Variables};
 pub(crate) struct Surroundings {
     pub(crate) reaper: Reaper,
     pub(crate) inherited: Arc<Inherited>,
+    /// `app.signalScope`.
+    pub(crate) target: Target,
 }
 
 /// How a run went, for the machine and for people.
@@ -64,11 +71,20 @@ impl Running {
     }
 }
 
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A handler of this hook.
+    Hook(Hook),
+    /// A probe: its output is kept and not logged, as it would be every few seconds.
+    Probe,
+}
+
 /// Starts a handler. `env` is what it finds, beside an `env` of its own. The report arrives at the receiver,
 /// within the timeout; an aborted run closes it without one.
 pub(crate) fn start(
     handler: &Handler,
-    hook: Hook,
+    purpose: Purpose,
     timeout: Option<Duration>,
     env: Environment,
     surroundings: &Surroundings,
@@ -77,7 +93,7 @@ pub(crate) fn start(
     let (sender, receiver) = oneshot::channel();
     let mut group = None;
     match &handler.kind {
-        HandlerKind::Exec(program) => match exec::Exec::start(&handler.name, hook, program, env, surroundings) {
+        HandlerKind::Exec(program) => match exec::Exec::start(&handler.name, purpose, program, env, surroundings) {
             Ok(exec) => {
                 group = Some((surroundings.reaper.clone(), exec.pid()));
                 drop(tokio::spawn(exec.run(timeout, aborted, sender)));
@@ -86,6 +102,15 @@ pub(crate) fn start(
                 let _ = sender.send(Report::new(HandlerResult::Failed, describe(&error)));
             }
         },
+        HandlerKind::HttpGet(get) => {
+            drop(tokio::spawn(bounded(http_get::run(get.clone(), env), timeout, aborted, sender)));
+        }
+        HandlerKind::TcpSocket(socket) => {
+            drop(tokio::spawn(bounded(tcp_socket::run(socket.clone(), env), timeout, aborted, sender)));
+        }
+        HandlerKind::Signal(signal) => {
+            let _ = sender.send(signal::send(*signal, surroundings));
+        }
         HandlerKind::Sleep { duration } => {
             drop(tokio::spawn(bounded(pause(*duration), timeout, aborted, sender)));
         }

@@ -17,6 +17,8 @@ pub(crate) struct Record {
     pub(crate) hook: &'static str,
     /// The handler's name.
     pub(crate) name: String,
+    /// Which try it was, from 1: more than that for a retry.
+    pub(crate) attempt: u32,
     /// What had triggered the list.
     pub(crate) trigger: String,
     /// When it began, in milliseconds since bookend did.
@@ -85,7 +87,8 @@ impl Journal {
     pub(crate) fn record(&mut self, now: Time, record: Record) {
         if self.stop_began.is_some() || self.ended.is_some() {
             let took = Duration::from_millis(record.took_ms).as_secs_f64();
-            self.row(now, format!("{} took {took:.3} s: {}", label(&record), record.detail));
+            let again = if record.attempt > 1 { format!(" (try {})", record.attempt) } else { String::new() };
+            self.row(now, format!("{}{again} took {took:.3} s: {}", label(&record), record.detail));
         }
         if self.records.len() == MOST_RECORDS {
             self.records.pop_front();
@@ -194,6 +197,7 @@ pub(crate) fn describe_trigger(trigger: Trigger) -> String {
         Trigger::Hook => "the preStop hook".to_owned(),
         Trigger::Request => "bookend stop".to_owned(),
         Trigger::PostStartFailed => "a failed postStart handler".to_owned(),
+        Trigger::LivenessFailed => "a failed livenessProbe".to_owned(),
     }
 }
 

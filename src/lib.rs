@@ -5,18 +5,21 @@
 //! | room         | for                                                     | knows                        |
 //! | ------------ | ------------------------------------------------------- | ---------------------------- |
 //! | `cli`        | the door: what was said on the command line             | everything below             |
-//! | `config`     | what the user said -> what the program needs; pure      | `signal`, `budget`           |
+//! | `config`     | what the user said -> what the program needs; pure      | words of all that are pure   |
 //! | `signal`     | signals as words and numbers; pure                      | nothing                      |
 //! | `budget`     | how a stop's time is shared out; pure                   | nothing                      |
 //! | `drain`      | when it is quiet enough for the stop signal; pure       | `net`'s words                |
 //! | `net`        | what the kernel knows of connections                    | nothing that decides         |
 //! | `doctor`     | what would drop requests: facts -> findings             | `config`, `net`              |
 //! | `lifecycle`  | the state machine; pure                                 | `signal`, `budget`           |
+//! | `probe`      | what the app's probes add up to; pure                   | nothing                      |
+//! | `notify`     | what the app says with sd_notify; pure                  | nothing                      |
 //! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides, alone            |
 //! | `journal`    | what happened: records, timeline, summary; pure         | `lifecycle`                  |
 //! | `program`    | command, environment and user of what is started        | `config` words, `process`    |
 //! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
+//! | `tls`        | certificates and whom to trust                          | nothing                      |
 //! | `http`       | the endpoint; reads a snapshot, sends requests          | `journal`, `lifecycle` words |
 //! | `fuzz`       | what strangers write, as functions of bytes; tests only | every reader                 |
 //! | `compat`     | other inits' words -> settings and policy; thin         | `config`, `policy`           |
@@ -37,10 +40,14 @@ mod journal;
 pub mod lifecycle;
 mod log;
 mod net;
+pub mod notify;
 mod policy;
+pub mod probe;
 mod process;
 mod program;
 pub mod signal;
 mod supervisor;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use cli::main;

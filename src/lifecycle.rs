@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!           preStart ok            postStart ok|none
-//!  Starting ───────────► Running ───────────────────► Running(started) ──┐ stop: signal · preStop hook · request
+//!  Starting ───────────► Running ───────────────────► Running(started) ──┐ stop: signal · preStop hook · request · liveness
 //!     │ fails: 125          │ postStart fails (policy Fail)              │ app ended
 //!     │ signal: 128+n       │                                            │
 //!     ▼                     └────────────┬───────────────────────────────┤
@@ -32,10 +32,10 @@ mod stopping;
 mod tests;
 mod vocabulary;
 
-pub use list::{HandlerPlan, HandlerResult, RunId};
+pub use list::{HandlerPlan, HandlerResult, On, RunId};
 use list::{List, Progress};
 pub use vocabulary::{
-    Action, AppStatus, CallerId, Event, Hook, Hurry, Note, Outcome, PhaseName, Plan, Time, Timer, Trigger,
+    Action, AppStatus, CallerId, Event, Hook, Hurry, Note, Outcome, PhaseName, Plan, Reason, Time, Timer, Trigger,
 };
 
 use crate::budget::Budget;
@@ -126,6 +126,8 @@ pub struct Lifecycle {
     others: bool,
     /// The signals we sent for a stop: a death by one of them was asked for (`stopIsSuccess`).
     sent: Vec<Signal>,
+    /// Why the app is gone; once it is.
+    reason: Option<Reason>,
     runs: u64,
     out: Vec<Action>,
 }
@@ -134,7 +136,10 @@ impl Lifecycle {
     /// A life that has not begun.
     pub fn new(plan: Plan) -> Lifecycle {
         Lifecycle {
-            budget: Budget::new(plan.grace, plan.handlers(Hook::PostStop).iter().map(|h| h.timeout)),
+            budget: Budget::new(
+                plan.grace,
+                plan.handlers(Hook::PostStop).iter().filter(|h| h.on.stopped).map(HandlerPlan::longest),
+            ),
             plan,
             phase: Phase::Starting,
             pre_start: HookState::Idle,
@@ -146,6 +151,7 @@ impl Lifecycle {
             held: Vec::new(),
             others: false,
             sent: Vec::new(),
+            reason: None,
             runs: 0,
             out: Vec::new(),
         }
@@ -170,6 +176,7 @@ impl Lifecycle {
             Event::StopRequested => self.stop_requested(now),
             Event::ConnectionsIdle => self.connections_idle(now),
             Event::ConnectionsBusyOrGone => self.connections_busy_or_gone(),
+            Event::LivenessFailed => self.stop_running(now, Trigger::LivenessFailed),
             Event::Rang(timer) => self.rang(now, timer),
         }
         std::mem::take(&mut self.out)
@@ -203,6 +210,11 @@ impl Lifecycle {
             // Nothing is left to be prepared for a stop.
             _ => Outcome::Succeeded,
         }
+    }
+
+    /// Why the app is gone; `None` while it is not.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
     }
 
     /// Where in its life the container is.
@@ -318,7 +330,7 @@ impl Lifecycle {
 
     /// Begins the list of a hook; an empty list is over at once.
     fn run_list(&mut self, now: Time, hook: Hook, deadline: Option<Time>) {
-        *self.hook_state(hook) = HookState::InFlight(List::new(hook, deadline));
+        *self.hook_state(hook) = HookState::InFlight(List::new(hook, deadline, self.reason));
         self.advance(now, hook, List::begin);
     }
 
@@ -330,13 +342,13 @@ impl Lifecycle {
         let mut progress = step(&mut list, self.plan.handlers(hook), now);
         loop {
             match progress {
-                Progress::Start { index, timeout } => {
+                Progress::Start { index, attempt, timeout } => {
                     self.runs += 1;
                     // Its process, or one that it leaves; the reaper says when nobody is there any more.
                     self.others = true;
                     let run = RunId(self.runs);
                     list.started(run);
-                    self.out.push(Action::StartHandler { run, hook, index, timeout });
+                    self.out.push(Action::StartHandler { run, hook, index, attempt, timeout });
                     *self.hook_state(hook) = HookState::InFlight(list);
                     return;
                 }
@@ -395,7 +407,7 @@ impl Lifecycle {
             (Hook::PreStart, Outcome::Succeeded) => self.out.push(Action::StartApp),
             (Hook::PreStart, _) => self.app_ended(now, AppStatus::NotStarted { code: 125 }, self.others),
             (Hook::PostStart, Outcome::Succeeded) => self.out.push(Action::Tell(Note::Started)),
-            (Hook::PostStart, _) => self.post_start_failed(now),
+            (Hook::PostStart, _) => self.stop_running(now, Trigger::PostStartFailed),
             (Hook::PreStop, _) => self.pre_stop_over(now),
             (Hook::PostStop, _) => self.enter_answers(now),
         }
@@ -423,7 +435,7 @@ impl Lifecycle {
                 self.out.push(Action::Tell(Note::Rearmed));
                 if self.post_start == HookState::Over(Outcome::Failed) {
                     // It failed while the hook's stop seemed to make that pointless.
-                    self.post_start_failed(now);
+                    self.stop_running(now, Trigger::PostStartFailed);
                 }
             }
             (Timer::Linger, Phase::Finishing { step: Step::Linger, .. }) => {

@@ -11,6 +11,7 @@
 //! | `reaper`      | waitpid, the only one, and the table of pids that are still ours   |
 //! | `signals`     | signals in: one module, whatever carries them                      |
 //! | `leftovers`   | what is still there when the app has ended                         |
+//! | `notify_socket` | what the app says with sd_notify(3)                             |
 //! | `pause`       | the init of a pod's pause container: waits and reaps               |
 //! | `last_resort` | the init that remains when everything else has failed              |
 
@@ -18,6 +19,7 @@ mod activation;
 pub(crate) mod inherited;
 pub(crate) mod last_resort;
 pub(crate) mod leftovers;
+pub(crate) mod notify_socket;
 pub(crate) mod pause;
 pub(crate) mod reaper;
 pub(crate) mod signals;
@@ -28,7 +30,7 @@ pub(crate) mod user;
 
 pub(crate) use sys::{
     become_subreaper, duplicate_above, executed_path, gets_orphans, is_first_process, terminal_width,
-    write_without_waiting,
+    with_signals_blocked, write_without_waiting,
 };
 
 /// A process id of ours: positive, and meaningful only as long as the reaper has not reaped it.

@@ -77,6 +77,13 @@ impl Environment {
         expand(text, |name| self.get(name))
     }
 
+    /// The same names, with each value made into another.
+    pub(crate) fn map(&self, change: impl Fn(&OsStr) -> OsString) -> Environment {
+        let each =
+            |variables: &Variables| variables.iter().map(|(name, value)| (name.clone(), change(value))).collect();
+        Environment { inherited: each(&self.inherited), said: each(&self.said) }
+    }
+
     /// HOME, USER and LOGNAME are those of the user, unless somebody says otherwise.
     fn become_user(&mut self, identity: &Identity) {
         set(&mut self.inherited, "HOME".into(), identity.home.clone());

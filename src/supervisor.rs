@@ -9,6 +9,7 @@ mod boot;
 mod connections;
 mod job_control;
 mod perform;
+mod probing;
 mod surroundings;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -27,17 +28,23 @@ use crate::handler::{Report, Running, Surroundings};
 use crate::http::{Answer, Ask, Audience, Doors, Happening, Socket};
 use crate::journal::Journal;
 use crate::lifecycle::{Action, AppStatus, CallerId, Event, HandlerResult, Hook, Lifecycle, RunId, Time, Timer};
+use crate::notify::Message;
 use crate::policy::{Leftovers, Policy};
+use crate::probe;
 use crate::process::last_resort;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::signals::Signals;
 use crate::program::Variables;
 use crate::signal::Signal;
+use probing::Probing;
 
 /// What tasks tell the loop.
 #[derive(Debug)]
 enum Input {
     Reported(RunId, Report),
+    Probed(probe::Kind, probe::RunId, Report),
+    /// What the app says of itself.
+    Notified(Vec<Message>),
     CallerDone(CallerId),
     /// Whether connections are left, all of them idle.
     ConnectionsIdle(bool),
@@ -48,6 +55,7 @@ enum Input {
 struct Run {
     hook: Hook,
     name: String,
+    attempt: u32,
     began: Time,
     running: Running,
 }
@@ -66,9 +74,13 @@ struct Supervisor {
     set: Variables,
     /// What the app was given beside what bookend was started with; `None`: it is not started yet.
     variables: Option<Variables>,
+    /// When the app was started, and when it had ended.
+    app_since: Option<Time>,
+    app_until: Option<Time>,
     app_ended: Option<AppStatus>,
     /// The app's connections, from the stop signal on.
     connections: Option<Connections>,
+    probing: Probing,
     runs: HashMap<RunId, Run>,
     callers: HashMap<CallerId, oneshot::Sender<Answer>>,
     next_caller: u64,
@@ -144,6 +156,7 @@ impl Supervisor {
 
     async fn next_event(&mut self, signals: &mut Signals) -> Event {
         loop {
+            self.tend_probes();
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
@@ -158,6 +171,7 @@ impl Supervisor {
                     self.timers.remove(&timer);
                     self.events.push_back(Event::Rang(timer));
                 }
+                () = probing::due(self.began, self.probing.next_at()) => {}
                 () = sleep(LOG_AGAIN), if self.log_is_late => {}
             }
         }
@@ -192,6 +206,8 @@ impl Supervisor {
             Input::CallerDone(caller) => self.events.push_back(Event::CallerDone(caller)),
             Input::ConnectionsIdle(true) => self.events.push_back(Event::ConnectionsIdle),
             Input::ConnectionsIdle(false) => self.events.push_back(Event::ConnectionsBusyOrGone),
+            Input::Probed(kind, run, report) => self.probed(kind, run, report),
+            Input::Notified(messages) => self.notified(messages),
             Input::Reported(id, report) => {
                 let result = report.result;
                 if result == HandlerResult::Succeeded {

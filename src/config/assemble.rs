@@ -7,14 +7,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::key::join;
-use super::kind::{Value, read_user};
+use super::kind::{Value, read_status, read_user};
 use super::settings::{
-    App, CommandFrom, FailurePolicy, Handler, HandlerKind, Http, Lifecycle, Log, LogFormat, LogLevel, Program,
-    ReadyzDuringStop, Settings, SignalScope, Socket, Tls, ValueSource,
+    App, CommandFrom, FailurePolicy, Handler, HandlerKind, Header, Http, HttpGet, Lifecycle, Log, LogFormat, LogLevel,
+    Probe, Probes, Program, ReadyzDuringStop, Scheme, Settings, SignalScope, Socket, TcpSocket, Tls, ValueSource,
 };
 use super::tree::Tree;
+use super::vocabulary::LOCALHOST;
 use crate::drain::{Drain, Until};
-use crate::lifecycle::Hurry;
+use crate::lifecycle::{Hurry, On};
+use crate::probe;
 use crate::signal::Signal;
 
 /// The settings of a tree without mistakes.
@@ -43,12 +45,19 @@ pub(super) fn settings(tree: &Tree) -> Settings {
                 .or_else(|| root.table("lifecycle").signal("stopSignal")),
             ..app(&root.table("app"))
         },
+        ports: root.pairs("ports").filter_map(|(name, value)| Some((name, as_integer(value)?))).collect(),
         http: http(&root.table("http")),
         lifecycle: Lifecycle {
             pre_start: lifecycle("preStart"),
             post_start: lifecycle("postStart"),
             pre_stop: lifecycle("preStop"),
             post_stop: lifecycle("postStop"),
+        },
+        probes: Probes {
+            startup: probe(&root, probe::Kind::Startup),
+            readiness: probe(&root, probe::Kind::Readiness),
+            liveness: probe(&root, probe::Kind::Liveness),
+            stop_on_liveness: root.table("livenessProbe").text("action") == Some("Stop"),
         },
         log: log(&root.table("log")),
     }
@@ -90,6 +99,7 @@ fn app(at: &At<'_>) -> App {
             .collect(),
         pdeath_signal: at.signal("pdeathSignal"),
         hurry: hurry(&at.table("hurry")),
+        notify: at.bool("notify").unwrap_or_default(),
         stop_is_success: at.bool("stopIsSuccess").unwrap_or_default(),
     }
 }
@@ -127,18 +137,31 @@ fn http(at: &At<'_>) -> Option<Http> {
 }
 
 fn handler(at: &At<'_>, position: String) -> Option<Handler> {
-    let exec = at.table("exec");
-    let kind = if exec.is_there() {
+    let there = |name| Some(at.table(name)).filter(At::is_there);
+    let kind = if let Some(exec) = there("exec") {
         HandlerKind::Exec(program(&exec))
     } else if at.table("drain").is_there() {
         HandlerKind::Drain(drain(&at.table("drain")))
+    } else if let Some(get) = there("httpGet") {
+        HandlerKind::HttpGet(http_get(&get)?)
+    } else if let Some(socket) = there("tcpSocket") {
+        HandlerKind::TcpSocket(tcp_socket(&socket)?)
+    } else if let Some(signal) = there("signal") {
+        HandlerKind::Signal(signal.signal("name")?)
     } else {
         HandlerKind::Sleep { duration: at.table("sleep").seconds("seconds")? }
     };
+    let on = at.list("on").map_or(On::EVERY, |words| {
+        let says = |word: &str| words.iter().any(|said| matches!(said, Value::Text(text) if text == word));
+        On { completed: says("Completed"), failed: says("Failed"), stopped: says("Stopped") }
+    });
     Some(Handler {
         name: at.text("name").map_or(position, str::to_owned),
         kind,
         timeout: at.seconds("timeoutSeconds"),
+        retries: at.integer("retries").unwrap_or(0),
+        backoff: at.seconds("backoffSeconds").unwrap_or(Duration::from_secs(1)),
+        on,
         failure_policy: match at.text("failurePolicy") {
             Some("Ignore") => FailurePolicy::Ignore,
             _ => FailurePolicy::Fail,
@@ -168,6 +191,52 @@ fn drain(at: &At<'_>) -> Drain {
     }
 }
 
+/// Zero means the default, as in a Pod, where a zero cannot be told from nothing.
+fn probe(root: &At<'_>, kind: probe::Kind) -> Option<Probe> {
+    let at = root.table(kind.name());
+    if !at.is_there() {
+        return None;
+    }
+    let seconds = |name, default| at.seconds(name).filter(|s| !s.is_zero()).unwrap_or(Duration::from_secs(default));
+    let threshold = |name, default| at.integer(name).filter(|n| *n != 0).unwrap_or(default);
+    let rule = probe::Rule {
+        initial_delay: at.seconds("initialDelaySeconds").unwrap_or_default(),
+        period: seconds("periodSeconds", 10),
+        failure_threshold: threshold("failureThreshold", 3),
+        success_threshold: threshold("successThreshold", 1),
+    };
+    let handler = handler(&at, kind.name().to_owned())?;
+    Some(Probe { handler: Handler { timeout: Some(seconds("timeoutSeconds", 1)), ..handler }, rule })
+}
+
+fn http_get(at: &At<'_>) -> Option<HttpGet> {
+    let status = at.list("successStatus").map(|list| {
+        list.iter().filter_map(|range| if let Value::Text(text) = range { read_status(text) } else { None }).collect()
+    });
+    Some(HttpGet {
+        host: at.text("host").unwrap_or(LOCALHOST).to_owned(),
+        port: at.port("port")?,
+        path: at.text("path").unwrap_or("/").to_owned(),
+        scheme: match at.text("scheme") {
+            Some("HTTPS") => Scheme::Https,
+            _ => Scheme::Http,
+        },
+        headers: at.tree.tables(&join(&at.path, "httpHeaders")).into_iter().filter_map(|p| header(&at.at(p))).collect(),
+        success_status: status.unwrap_or_else(|| vec![200..=399]),
+        ca_file: at.text("caFile").map(PathBuf::from),
+        insecure_skip_verify: at.bool("insecureSkipVerify").unwrap_or_default(),
+    })
+}
+
+fn header(at: &At<'_>) -> Option<Header> {
+    let from_file = || at.table("valueFrom").text("file").map(|path| ValueSource::File(path.into()));
+    Some(Header { name: at.text("name")?.to_owned(), value: at.value("value").and_then(as_source).or_else(from_file)? })
+}
+
+fn tcp_socket(at: &At<'_>) -> Option<TcpSocket> {
+    Some(TcpSocket { host: at.text("host").unwrap_or(LOCALHOST).to_owned(), port: at.port("port")? })
+}
+
 fn log(at: &At<'_>) -> Log {
     Log {
         format: match at.text("format") {
@@ -193,6 +262,18 @@ struct At<'a> {
 impl<'a> At<'a> {
     fn table(&self, name: &str) -> At<'a> {
         At { tree: self.tree, path: join(&self.path, name) }
+    }
+
+    fn at(&self, path: String) -> At<'a> {
+        At { tree: self.tree, path }
+    }
+
+    /// A port by its number, or by its name in the table `ports`.
+    fn port(&self, name: &str) -> Option<u16> {
+        match self.value(name)? {
+            Value::Text(name) => as_integer(&self.tree.get(&join("ports", name))?.value),
+            value => as_integer(value),
+        }
     }
 
     fn is_there(&self) -> bool {

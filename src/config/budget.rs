@@ -52,7 +52,9 @@ pub struct Deadlines {
 impl Deadlines {
     /// As the state machine will enforce them.
     pub fn of(grace: Duration, post_stop: &[Handler]) -> Deadlines {
-        let budget = shares::Budget::new(Some(grace), post_stop.iter().map(|handler| handler.timeout));
+        let at_most = |handler: &Handler| shares::longest(handler.timeout, handler.retries, handler.backoff);
+        let on_a_stop = post_stop.iter().filter(|handler| handler.on.stopped);
+        let budget = shares::Budget::new(Some(grace), on_a_stop.map(at_most));
         // There is a grace period, so each has its deadline.
         let at = |deadline: Option<Duration>| deadline.unwrap_or(grace);
         Deadlines {
@@ -70,12 +72,15 @@ fn limit(handler: &Handler) -> Option<Duration> {
     let own = match &handler.kind {
         HandlerKind::Sleep { duration } => Some(*duration),
         HandlerKind::Drain(drain) => Some(drain.longest()),
-        HandlerKind::Exec(_) => None,
+        // Sent, and done.
+        HandlerKind::Signal(_) => Some(Duration::ZERO),
+        HandlerKind::Exec(_) | HandlerKind::HttpGet(_) | HandlerKind::TcpSocket(_) => None,
     };
-    match (own, handler.timeout) {
+    let one = match (own, handler.timeout) {
         (Some(own), Some(timeout)) => Some(own.min(timeout)),
         (own, timeout) => own.or(timeout),
-    }
+    };
+    shares::longest(one, handler.retries, handler.backoff)
 }
 
 impl Budget {
@@ -115,7 +120,8 @@ impl Budget {
         deadline: Option<Duration>,
     ) -> Option<Duration> {
         let mut at = begin;
-        for handler in handlers {
+        // postStop handlers that are not there on a stop take none of its time.
+        for handler in handlers.iter().filter(|handler| stage != "postStop" || handler.on.stopped) {
             let at_most = limit(handler);
             let counted = if stage == "postStop" { at_most.or(Some(shares::POST_STOP_DEFAULT)) } else { at_most };
             let end = at.zip(counted).map(|(at, time)| at.saturating_add(time));

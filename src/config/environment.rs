@@ -17,6 +17,7 @@ use super::vocabulary::ROOT;
 /// `BOOKEND_...` variables that are no configuration: where things are, and what handlers are told.
 pub const RESERVED: &[&str] = &[
     "BOOKEND_APP_PID",
+    "BOOKEND_APP_SECONDS",
     "BOOKEND_BIN",
     "BOOKEND_CONFIG",
     "BOOKEND_EXIT_CODE",
@@ -26,6 +27,7 @@ pub const RESERVED: &[&str] = &[
     "BOOKEND_REASON",
     "BOOKEND_SECONDS_LEFT",
     "BOOKEND_SIGNAL",
+    "BOOKEND_STOP_SECONDS",
     "BOOKEND_TRIGGER",
 ];
 

@@ -199,6 +199,23 @@ const EXPLAINED: &[(&str, &[&str], &str)] = &[
     ("*", &["grpc"], "gRPC is not spoken; exec a client of your own"),
     ("*", &["http"], "as in a Pod spec: httpGet"),
     ("*", &["tcp"], "as in a Pod spec: tcpSocket"),
+    (
+        "livenessProbe",
+        &["terminationGracePeriodSeconds"],
+        "a stop has one budget, whatever begins it: terminationGracePeriodSeconds at the top level",
+    ),
+    (
+        "startupProbe",
+        &["terminationGracePeriodSeconds"],
+        "a startupProbe that fails stops nothing here: /startupz says so, and the kubelet's own probe decides",
+    ),
+    ("startupProbe", &["action"], "only a livenessProbe can stop the app"),
+    ("readinessProbe", &["action"], "only a livenessProbe can stop the app"),
+    ("preStart", &["signal"], "there is no app then that could get a signal"),
+    ("postStop", &["signal"], "there is no app then that could get a signal"),
+    ("preStart", &["on"], ONLY_POST_STOP),
+    ("postStart", &["on"], ONLY_POST_STOP),
+    ("preStop", &["on"], ONLY_POST_STOP),
     ("preStart", HANDLER_WORDS.0, HANDLER_WORDS.1),
     ("preStart", HOOK_HAS_NO_PERIOD.0, HOOK_HAS_NO_PERIOD.1),
     ("preStart", HOOK_HAS_NO_GRACE.0, HOOK_HAS_NO_GRACE.1),
@@ -233,6 +250,8 @@ const HOOK_HAS_NO_GRACE: (&[&str], &str) = (
     &["terminationGracePeriodSeconds"],
     "the budget of the whole stop stands at the top level; a handler's limit is timeoutSeconds",
 );
+
+const ONLY_POST_STOP: &str = "a postStop handler has ends to choose from";
 
 const HANDLER_WORDS: (&[&str], &str) =
     (&["command", "args"], "a program is exec.command, program and arguments in one list");

@@ -6,7 +6,7 @@
 use super::kind::Kind;
 
 /// One key of a table.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Key {
     /// As a Pod spec spells it: camelCase.
     pub(super) name: &'static str,

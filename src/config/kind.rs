@@ -3,6 +3,7 @@
 //! `70000 is not a port (1-65535)`. Pure; knows `crate::signal` and the TOML parser's values.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::de::{DeInteger, DeValue};
@@ -52,6 +53,14 @@ pub(super) enum Kind {
     SignalOrIgnore,
     /// An IP address with a port.
     Address,
+    /// A port's number, or its name in the table `ports`.
+    Port,
+    /// The name of a port: IANA_SVC_NAME, as in a Pod spec.
+    PortName,
+    /// The name of an HTTP header.
+    HeaderName,
+    /// An HTTP status, or a range of them.
+    Status,
     /// A string, or a table that says where it comes from: `{ valueFrom.file = "/run/secrets/x" }`.
     Source,
     /// The name of an environment variable.
@@ -127,6 +136,10 @@ impl Kind {
             Kind::Received | Kind::Stopping => "a signal by name or number".to_owned(),
             Kind::StoppingOrIgnore | Kind::SignalOrIgnore => "a signal by name or number, or \"ignore\"".to_owned(),
             Kind::Address => "an IP address and a port like \"0.0.0.0:9797\" or \"[::]:9797\"".to_owned(),
+            Kind::Port => "a port (1-65535), or a name of the table ports".to_owned(),
+            Kind::PortName => "a name of at most 15 of a-z, 0-9 and -, with a letter in it".to_owned(),
+            Kind::HeaderName => "the name of an HTTP header".to_owned(),
+            Kind::Status => "a status (100-599) or a range like \"200-399\"".to_owned(),
             Kind::Source => "a string or { valueFrom.file = \"/path\" }".to_owned(),
             Kind::Variable => "a name without \"=\"".to_owned(),
             Kind::Umask => "a file mode mask in octal like \"022\" or 0o022".to_owned(),
@@ -137,7 +150,10 @@ impl Kind {
 
     /// Whether the bare text of a variable is the value itself and not TOML.
     pub(super) fn is_text(self) -> bool {
-        !matches!(self, Kind::Limit | Kind::Bool | Kind::Seconds | Kind::Timeout | Kind::Integer { .. })
+        !matches!(
+            self,
+            Kind::Limit | Kind::Bool | Kind::Seconds | Kind::Timeout | Kind::Integer { .. } | Kind::Port | Kind::Status
+        )
     }
 
     /// The value, or why it is none.
@@ -200,6 +216,29 @@ impl Kind {
                 Ok(address) => Ok(Value::Text(address.to_string())),
                 Err(_) => Err(self.refuse(found)),
             },
+            Kind::Port => match found {
+                DeValue::Integer(_) => PORT.read(found),
+                DeValue::String(name) if is_port_name(name) => Ok(Value::Text(name.to_string())),
+                _ => Err(self.refuse(found)),
+            },
+            Kind::PortName => match text(self, found)? {
+                name if is_port_name(name) => Ok(Value::Text(name.to_owned())),
+                _ => Err(self.refuse(found)),
+            },
+            Kind::HeaderName => match text(self, found)? {
+                name if hyper::header::HeaderName::from_bytes(name.as_bytes()).is_ok() => {
+                    Ok(Value::Text(name.to_owned()))
+                }
+                _ => Err(self.refuse(found)),
+            },
+            Kind::Status => match found {
+                DeValue::Integer(number) => integer(number).map(|number| number.to_string()),
+                DeValue::String(range) => Some(range.to_string()),
+                _ => None,
+            }
+            .filter(|range| read_status(range).is_some())
+            .map(Value::Text)
+            .ok_or_else(|| self.refuse(found)),
             Kind::Source => source(found),
             Kind::Variable => match text(self, found)? {
                 name if name.is_empty() || name.contains('=') => Err(format!(
@@ -314,6 +353,28 @@ fn bound(found: &DeValue<'_>) -> Option<u64> {
         DeValue::Integer(number) => integer(number).and_then(|n| u64::try_from(n).ok()),
         _ => None,
     }
+}
+
+/// As a Pod spec has it (IANA_SVC_NAME).
+fn is_port_name(name: &str) -> bool {
+    let is_made_of = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    is_made_of
+        && (1..=15).contains(&name.len())
+        && name.bytes().any(|b| b.is_ascii_lowercase())
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+        && !name.contains("--")
+}
+
+/// `204`, `200-399`.
+pub(super) fn read_status(range: &str) -> Option<RangeInclusive<u16>> {
+    let (from, to) = range.split_once('-').unwrap_or((range, range));
+    let status = |text: &str| {
+        let is_number = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|status| is_number && (100..=599).contains(status))
+    };
+    let (from, to) = (status(from)?, status(to)?);
+    (from <= to).then_some(from..=to)
 }
 
 /// A user as text. A name has no colon in it (passwd(5)); a number is no name.

@@ -1,5 +1,5 @@
 //! What the user said, as what the program needs. Pure: texts and the environment are passed in, so
-//! every mistake can be shown in a unit test. Knows only `crate::signal`.
+//! every mistake can be shown in a unit test. Knows the words of `crate::signal` and `crate::lifecycle`.
 //!
 //! ```text
 //!   files ──► document ─┐

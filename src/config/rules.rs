@@ -1,11 +1,14 @@
 //! Rules about more than one value, checked when every layer is merged: what a table cannot do
 //! without, exactly one kind a handler, no name twice. Pure.
 
-use super::key::{Key, Role, Shape, join};
+use std::time::Duration;
+
+use super::key::{Key, Role, Shape, join, quote};
 use super::kind::Value;
 use super::mistake::Report;
-use super::tree::Tree;
+use super::tree::{Entry, Tree};
 use super::vocabulary::ROOT;
+use crate::probe::Kind;
 
 /// Checks one layer: its lists of tables stand or fall as a whole, and so do its commands. They are
 /// checked before the merge, because a mistake that a stronger layer hides is still one.
@@ -50,6 +53,15 @@ fn lists(layer: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]
 /// Checks the merged tree: its tables are put together from several layers.
 pub(super) fn check_merged(tree: &Tree, report: &mut Report<'_>) {
     table(tree, report, "", ROOT);
+    for kind in Kind::ALL {
+        probe_numbers(tree, report, kind);
+    }
+    for (path, entry) in tree.iter() {
+        if let Some(parent) = path.strip_suffix(".port") {
+            known_port(tree, report, path, entry);
+            needs_tls(tree, report, parent);
+        }
+    }
     features(tree, report);
 }
 
@@ -62,6 +74,48 @@ fn features(tree: &Tree, report: &mut Report<'_>) {
             let message = format!("this bookend was built without the feature {feature:?}");
             report.mistake(entry.place, path, message, Vec::new());
         }
+    }
+}
+
+/// Numbers of a probe that Kubernetes refuses, too, and a period that would do nothing but probe.
+fn probe_numbers(tree: &Tree, report: &mut Report<'_>, kind: Kind) {
+    let path = join(kind.name(), "successThreshold");
+    if let Some(Entry { value: Value::Integer(2..), place, .. }) = tree.get(&path)
+        && kind != Kind::Readiness
+    {
+        report.mistake(*place, &path, "must be 1, as in a Pod: the first success counts".to_owned(), Vec::new());
+    }
+    let path = join(kind.name(), "periodSeconds");
+    if let Some(Entry { value: Value::Seconds(period), place, .. }) = tree.get(&path)
+        && !period.is_zero()
+        && *period < SHORTEST_PERIOD
+    {
+        report.mistake(*place, &path, format!("{} is less than 0.1", period.as_secs_f64()), Vec::new());
+    }
+}
+
+const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
+
+/// A port said by name stands in the table `ports`.
+fn known_port(tree: &Tree, report: &mut Report<'_>, path: &str, entry: &Entry) {
+    let Value::Text(name) = &entry.value else { return };
+    if tree.get(&join("ports", name)).is_none() {
+        let known: Vec<String> = tree.names("ports").into_iter().map(|(name, _)| name).collect();
+        let help = match known.as_slice() {
+            [] => format!("say it in the table ports: ports = {{ {name} = 8080 }}"),
+            known => format!("names there: {}", known.join(", ")),
+        };
+        report.mistake(entry.place, path, format!("{} is not in the table ports", quote(name)), vec![help]);
+    }
+}
+
+/// A build without TLS cannot do what is asked.
+fn needs_tls(tree: &Tree, report: &mut Report<'_>, get: &str) {
+    let path = join(get, "scheme");
+    let Some(entry) = tree.get(&path).filter(|_| cfg!(not(feature = "tls"))) else { return };
+    if entry.value == Value::Text("HTTPS".to_owned()) {
+        let message = "this bookend was built without the feature \"tls\"".to_owned();
+        report.mistake(entry.place, &path, message, Vec::new());
     }
 }
 

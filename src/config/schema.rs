@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use toml::de::DeValue;
 
 use super::key::{Key, Role, Shape, join};
-use super::kind::{Kind, MAX_SECONDS};
+use super::kind::{Kind, MAX_SECONDS, PORT};
 use super::vocabulary::ROOT;
 
 /// The whole schema.
@@ -113,6 +113,13 @@ fn one(kind: Kind) -> Json {
         }
         Kind::Address => json!({"type": "string", "pattern": ":[0-9]+$"}),
         Kind::Network => json!({"type": "string", "pattern": "^[0-9A-Fa-f.:]+(/[0-9]+)?$"}),
+        Kind::Port => json!({"anyOf": [one(PORT), one(Kind::PortName)]}),
+        Kind::PortName => json!({"type": "string", "pattern": "^[a-z0-9-]{1,15}$"}),
+        Kind::HeaderName => json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"}),
+        Kind::Status => json!({"anyOf": [
+            {"type": "string", "pattern": "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"},
+            {"type": "integer", "minimum": 100, "maximum": 599},
+        ]}),
         Kind::Source => json!({"anyOf": [{"type": "string"}, {
             "type": "object",
             "properties": {"valueFrom": {

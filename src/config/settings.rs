@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::network::Network;
 use crate::drain::Drain;
-use crate::lifecycle::Hurry;
+use crate::lifecycle::{Hurry, On};
+use crate::probe::{Kind, Rule};
 use crate::signal::Signal;
 
 /// Everything bookend was told. `Settings::default()` is the zero config mode: a correct init.
@@ -27,10 +29,14 @@ pub struct Settings {
     pub pdeath_signal: Option<Signal>,
     /// The main process.
     pub app: App,
+    /// `ports`: their names.
+    pub ports: BTreeMap<String, u16>,
     /// The pod-facing listener; `None`: no listener, no cost.
     pub http: Option<Http>,
     /// The handlers before and after the app.
     pub lifecycle: Lifecycle,
+    /// The probes of the app.
+    pub probes: Probes,
     /// The log.
     pub log: Log,
 }
@@ -125,6 +131,8 @@ pub struct App {
     pub pdeath_signal: Option<Signal>,
     /// `hurry`: the second signal, for an app that only idle connections hold.
     pub hurry: Option<Hurry>,
+    /// `notify`: it says that it has started, with sd_notify(3).
+    pub notify: bool,
     /// `stopIsSuccess`: a death by the very signal we sent is exit code 0.
     pub stop_is_success: bool,
 }
@@ -248,8 +256,14 @@ pub struct Handler {
     pub kind: HandlerKind,
     /// `timeoutSeconds`; `None`: bounded by the stage's budget only.
     pub timeout: Option<Duration>,
+    /// `retries`: how often it is tried again.
+    pub retries: u32,
+    /// `backoffSeconds`: the pause before the first retry; doubles with each.
+    pub backoff: Duration,
     /// `failurePolicy`.
     pub failure_policy: FailurePolicy,
+    /// `on`: the ends a postStop handler is for.
+    pub on: On,
 }
 
 /// What a handler does.
@@ -257,6 +271,10 @@ pub struct Handler {
 pub enum HandlerKind {
     /// `exec`: a program, without a shell.
     Exec(Program),
+    /// `httpGet`: an HTTP request.
+    HttpGet(HttpGet),
+    /// `tcpSocket`: a connection, closed at once.
+    TcpSocket(TcpSocket),
     /// `sleep`: wait.
     Sleep {
         /// `seconds`.
@@ -264,6 +282,57 @@ pub enum HandlerKind {
     },
     /// `drain`: keep the app serving until no new connections come.
     Drain(Drain),
+    /// `signal`: one for the app.
+    Signal(Signal),
+}
+
+/// `httpGet`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpGet {
+    /// `host`.
+    pub host: String,
+    /// `port`.
+    pub port: u16,
+    /// `path`, query included.
+    pub path: String,
+    /// `scheme`.
+    pub scheme: Scheme,
+    /// `httpHeaders`, in the order they were said.
+    pub headers: Vec<Header>,
+    /// `successStatus`.
+    pub success_status: Vec<RangeInclusive<u16>>,
+    /// `caFile`; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// `insecureSkipVerify`.
+    pub insecure_skip_verify: bool,
+}
+
+/// `scheme`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheme {
+    /// In the clear.
+    #[default]
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// One of `httpHeaders`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// `name`.
+    pub name: String,
+    /// `value` or `valueFrom`.
+    pub value: ValueSource,
+}
+
+/// `tcpSocket`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TcpSocket {
+    /// `host`.
+    pub host: String,
+    /// `port`.
+    pub port: u16,
 }
 
 /// What a failed handler means for the rest.
@@ -274,6 +343,39 @@ pub enum FailurePolicy {
     Fail,
     /// It is logged; the list goes on.
     Ignore,
+}
+
+/// The three probes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Probes {
+    /// `startupProbe`.
+    pub startup: Option<Probe>,
+    /// `readinessProbe`.
+    pub readiness: Option<Probe>,
+    /// `livenessProbe`.
+    pub liveness: Option<Probe>,
+    /// `livenessProbe.action = "Stop"`.
+    pub stop_on_liveness: bool,
+}
+
+impl Probes {
+    /// One of them.
+    pub fn get(&self, kind: Kind) -> Option<&Probe> {
+        match kind {
+            Kind::Startup => self.startup.as_ref(),
+            Kind::Readiness => self.readiness.as_ref(),
+            Kind::Liveness => self.liveness.as_ref(),
+        }
+    }
+}
+
+/// One probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What a try does: exec, httpGet or tcpSocket, with its `timeoutSeconds`.
+    pub handler: Handler,
+    /// Its numbers.
+    pub rule: Rule,
 }
 
 /// `[log]`.

@@ -42,8 +42,17 @@ pub(super) static ROOT: &[Key] = &[
         "signal bookend gets from the kernel when the process that started it dies",
     ),
     Key::new("app", Shape::Table(APP), "", "the main process"),
+    Key::new(
+        "ports",
+        Shape::Map { names: Kind::PortName, values: PORT },
+        "{}",
+        "names for ports, as a Pod's container has them; httpGet and tcpSocket may say the name",
+    ),
     Key::new("http", Shape::Table(HTTP), "", "the pod-facing listener; without this table there is none"),
     Key::new("lifecycle", Shape::Table(LIFECYCLE), "", "the handlers before and after the app"),
+    Key::new("startupProbe", Shape::Table(&STARTUP_PROBE), "", "whether the app has started; the others wait for it"),
+    Key::new("readinessProbe", Shape::Table(&READINESS_PROBE), "", "whether the app can serve; /readyz says so"),
+    Key::new("livenessProbe", Shape::Table(&LIVENESS_PROBE), "", "whether the app is alive; /livez says so"),
     Key::new("log", Shape::Table(LOG), "", "the log on stderr"),
 ];
 
@@ -114,6 +123,12 @@ static APP: &[Key] = &[
         "signal the app gets from the kernel should bookend die before it",
     ),
     Key::new(
+        "notify",
+        Shape::One(Kind::Bool),
+        "false",
+        "whether the app says that it has started, with sd_notify(3): it gets NOTIFY_SOCKET, and READY=1 counts as startup",
+    ),
+    Key::new(
         "stopIsSuccess",
         Shape::One(Kind::Bool),
         "false",
@@ -180,10 +195,10 @@ static HURRY: &[Key] = &[
 ];
 
 static LIFECYCLE: &[Key] = &[
-    Key::new("preStart", Shape::Tables(HANDLER), "", "before the app is started; a failure means it never is"),
-    Key::new("postStart", Shape::Tables(HANDLER), "", "beside the app, as soon as it is started"),
-    Key::new("preStop", Shape::Tables(HANDLER), "", "before the stop signal, at most once a stop"),
-    Key::new("postStop", Shape::Tables(HANDLER), "", "after the app has ended, for whatever reason"),
+    Key::new("preStart", Shape::Tables(&PRE_START), "", "before the app is started; a failure means it never is"),
+    Key::new("postStart", Shape::Tables(&BESIDE_APP), "", "beside the app, as soon as it is started"),
+    Key::new("preStop", Shape::Tables(&BESIDE_APP), "", "before the stop signal, at most once a stop"),
+    Key::new("postStop", Shape::Tables(&POST_STOP), "", "after the app has ended, for whatever reason"),
     Key::new(
         "stopSignal",
         Shape::One(Kind::Stopping),
@@ -192,9 +207,16 @@ static LIFECYCLE: &[Key] = &[
     ),
 ];
 
-static HANDLER: &[Key] = &[
+/// Where there is an app, it can get a signal; where it has ended, that can have been so or so.
+static PRE_START: [Key; 10] = HANDLER;
+static BESIDE_APP: [Key; 11] = with(HANDLER, SIGNAL);
+static POST_STOP: [Key; 11] = with(HANDLER, ON);
+
+const HANDLER: [Key; 10] = [
     Key::new("name", Shape::One(Kind::Name), "", "name in logs and records; unset: list and position, preStop[0]"),
     Key::one_of("exec", EXEC, "run a program"),
+    Key::one_of("httpGet", HTTP_GET, "make an HTTP request"),
+    Key::one_of("tcpSocket", TCP_SOCKET, "open a connection and close it"),
     Key::one_of("sleep", SLEEP, "wait"),
     Key::one_of("drain", DRAIN, "keep the app serving until no new connections come"),
     Key::new(
@@ -204,12 +226,123 @@ static HANDLER: &[Key] = &[
         "limit in seconds; unset: what the budget of a stop leaves",
     ),
     Key::new(
+        "retries",
+        Shape::One(Kind::Integer { what: "a number of retries", min: 0, max: 1000 }),
+        "0",
+        "how often it is tried again when it has failed",
+    ),
+    Key::new(
+        "backoffSeconds",
+        Shape::One(Kind::Seconds),
+        "1",
+        "pause before the first retry; doubles with each, at most 60",
+    ),
+    Key::new(
         "failurePolicy",
         Shape::One(Kind::Choice(&["Fail", "Ignore"])),
         "\"Fail\"",
         "what a failure means: Fail (preStart: no app; postStart: stop; preStop: skip the rest) or Ignore (log)",
     ),
 ];
+
+/// The keys, and one more.
+#[expect(clippy::indexing_slicing, reason = "the compiler does it, and would say")]
+const fn with<const N: usize, const M: usize>(keys: [Key; N], more: Key) -> [Key; M] {
+    let mut all = [more; M];
+    let mut place = 0;
+    while place < N {
+        all[place] = keys[place];
+        place += 1;
+    }
+    all
+}
+
+const ON: Key = Key::new(
+    "on",
+    Shape::List(Kind::Choice(&["Completed", "Failed", "Stopped"])),
+    "[\"Completed\", \"Failed\", \"Stopped\"]",
+    "for which ends: Completed (by itself, exit code 0), Failed (by itself otherwise), Stopped",
+);
+
+/// The host where none is said: handlers share the app's network, whatever address it has there.
+pub(super) const LOCALHOST: &str = "localhost";
+const A_PORT: Key = Key::required("port", Shape::One(Kind::Port), "number, or a name of the table ports");
+const HOST: Key = Key::new(
+    "host",
+    Shape::One(Kind::Name),
+    "\"localhost\"",
+    "name or address; $(VAR) is expanded; unset: the app, whose network handlers share (a kubelet says the pod's IP)",
+);
+
+static HTTP_GET: &[Key] = &[
+    HOST,
+    A_PORT,
+    Key::new("path", Shape::One(Kind::Text), "\"/\"", "path and query; $(VAR) is expanded, percent-encoded"),
+    Key::new("scheme", Shape::One(Kind::Choice(&["HTTP", "HTTPS"])), "\"HTTP\"", "HTTPS verifies the certificate"),
+    Key::new("httpHeaders", Shape::Tables(HEADER), "", "headers to send; Host, User-Agent and Accept replace ours"),
+    Key::new(
+        "successStatus",
+        Shape::List(Kind::Status),
+        "[\"200-399\"]",
+        "statuses that are a success: a number or a range",
+    ),
+    Key::new(
+        "caFile",
+        Shape::One(Kind::Path),
+        "",
+        "PEM file with the authorities to trust; unset: SSL_CERT_FILE, else the image's bundle",
+    ),
+    Key::new(
+        "insecureSkipVerify",
+        Shape::One(Kind::Bool),
+        "false",
+        "whether any certificate will do, as it does for a kubelet",
+    ),
+];
+
+static HEADER: &[Key] = &[
+    Key::required("name", Shape::One(Kind::HeaderName), "name of the header"),
+    Key::either("value", "value", Shape::One(Kind::Source), "its value; $(VAR) is expanded"),
+    Key::either("value", "valueFrom", Shape::Table(VALUE_FROM), "where its value comes from"),
+];
+
+static VALUE_FROM: &[Key] =
+    &[Key::required("file", Shape::One(Kind::Path), "file that holds it, read anew for each request")];
+
+static TCP_SOCKET: &[Key] = &[HOST, A_PORT];
+
+const SIGNAL: Key = Key::one_of("signal", SIGNAL_KEYS, "send the app a signal, and go on");
+
+static SIGNAL_KEYS: &[Key] = &[Key::required("name", Shape::One(Kind::Stopping), "which, by name or number")];
+
+static STARTUP_PROBE: [Key; 8] = PROBE;
+static READINESS_PROBE: [Key; 8] = PROBE;
+static LIVENESS_PROBE: [Key; 9] = with(PROBE, ACTION);
+
+const PROBE: [Key; 8] = [
+    Key::either("probe", "exec", Shape::Table(EXEC), "success is exit code 0"),
+    Key::either("probe", "httpGet", Shape::Table(HTTP_GET), "success is status 200-399"),
+    Key::either("probe", "tcpSocket", Shape::Table(TCP_SOCKET), "success is a connection"),
+    Key::new("initialDelaySeconds", Shape::One(Kind::Seconds), "0", "from the app's start to the first try"),
+    Key::new("periodSeconds", Shape::One(Kind::Seconds), "10", "from one try to the next, at least 0.1; 0 is 10"),
+    Key::new("timeoutSeconds", Shape::One(Kind::Seconds), "1", "limit of one try; 0 is 1"),
+    Key::new("failureThreshold", Shape::One(THRESHOLD), "3", "failures in a row that make it failed; 0 is 3"),
+    Key::new(
+        "successThreshold",
+        Shape::One(THRESHOLD),
+        "1",
+        "successes in a row that make it succeeded; 0 is 1, and only a readinessProbe may say more",
+    ),
+];
+
+const THRESHOLD: Kind = Kind::Integer { what: "a threshold", min: 0, max: 1_000_000 };
+
+const ACTION: Key = Key::new(
+    "action",
+    Shape::One(Kind::Choice(&["Report", "Stop"])),
+    "\"Report\"",
+    "what a failure does: Report (/livez says so), or Stop (the whole stop sequence, too)",
+);
 
 static EXEC: &[Key] = &[
     Key::required("command", Shape::List(Kind::Text), "program and arguments, without a shell"),

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::descriptor3::Descriptor3;
 use super::output::Relay;
-use super::{Report, Surroundings, requested, time_over};
+use super::{Purpose, Report, Surroundings, requested, time_over};
 use crate::config::settings::Program;
 use crate::lifecycle::{HandlerResult, Hook};
 use crate::process::reaper::{Ended, Reaper};
@@ -46,7 +46,7 @@ impl Exec {
     /// Spawns the program. Called in the loop, so that its pid is watched before the reaper's next round.
     pub(super) fn start(
         name: &str,
-        hook: Hook,
+        purpose: Purpose,
         program: &Program,
         env: Environment,
         surroundings: &Surroundings,
@@ -54,7 +54,7 @@ impl Exec {
         let prepared = prepare_exec(program, env)?;
         let (read, write) = pipe()?;
         let stdin = empty_input()?;
-        let setting = (hook == Hook::PreStart).then(pipe).transpose()?;
+        let setting = (purpose == Purpose::Hook(Hook::PreStart)).then(pipe).transpose()?;
         let mut fds = vec![(stdin.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)];
         // Last: its number may be that of one of ours that the others still need.
         fds.extend(setting.as_ref().map(|(_, write)| (write.as_fd(), 3)));
@@ -69,7 +69,7 @@ impl Exec {
         };
         let pid = spawn.start(&surroundings.inherited).map_err(ProgramError::from)?;
         let ended = surroundings.reaper.watch(pid);
-        let relay = Relay::start(name, read).map_err(StartError::Pipe)?;
+        let relay = Relay::start(name, purpose, read).map_err(StartError::Pipe)?;
         // Our copy of its end is closed here: the pipe ends with the handler.
         let descriptor3 = setting.map(|(read, _)| Descriptor3::start(read)).transpose().map_err(StartError::Pipe)?;
         Ok(Exec { pid, ended, relay, descriptor3, reaper: surroundings.reaper.clone() })

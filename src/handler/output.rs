@@ -12,7 +12,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{debug, info};
+
+use super::Purpose;
 
 /// Reads one handler's output until the last process that holds its pipe has gone.
 pub(super) struct Relay {
@@ -21,10 +23,10 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn start(name: &str, pipe: OwnedFd) -> io::Result<Relay> {
+    pub(super) fn start(name: &str, purpose: Purpose, pipe: OwnedFd) -> io::Result<Relay> {
         let pipe = Receiver::from_owned_fd(pipe)?;
         let lines = Arc::default();
-        let task = tokio::spawn(relay(name.to_owned(), pipe, Arc::clone(&lines)));
+        let task = tokio::spawn(relay(name.to_owned(), purpose, pipe, Arc::clone(&lines)));
         Ok(Relay { lines, task })
     }
 
@@ -41,22 +43,25 @@ impl Relay {
     }
 }
 
-async fn relay(name: String, mut pipe: Receiver, lines: Arc<Mutex<VecDeque<String>>>) {
+async fn relay(name: String, purpose: Purpose, mut pipe: Receiver, lines: Arc<Mutex<VecDeque<String>>>) {
     let mut splitter = Splitter::default();
     let mut chunk = [0u8; 1024];
     loop {
         let read = pipe.read(&mut chunk).await.unwrap_or(0);
         let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-        splitter.push(bytes, |line| emit(&name, line, &lines));
+        splitter.push(bytes, |line| emit(&name, purpose, line, &lines));
         // A handler that prints without end must not keep a signal waiting.
         yield_now().await;
     }
-    splitter.finish(|line| emit(&name, line, &lines));
+    splitter.finish(|line| emit(&name, purpose, line, &lines));
 }
 
-fn emit(name: &str, line: &[u8], lines: &Mutex<VecDeque<String>>) {
+fn emit(name: &str, purpose: Purpose, line: &[u8], lines: &Mutex<VecDeque<String>>) {
     let text = printable(line);
-    info!(handler = name, "{text}");
+    match purpose {
+        Purpose::Hook(_) => info!(handler = name, "{text}"),
+        Purpose::Probe => debug!(probe = name, "{text}"),
+    }
     let mut lines = lock(lines);
     if lines.len() == LINES_KEPT {
         lines.pop_front();
@@ -65,7 +70,7 @@ fn emit(name: &str, line: &[u8], lines: &Mutex<VecDeque<String>>) {
 }
 
 /// Control characters could rewrite somebody's terminal or forge another line of the log.
-fn printable(line: &[u8]) -> String {
+pub(super) fn printable(line: &[u8]) -> String {
     let safe = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
     String::from_utf8_lossy(line).chars().map(safe).collect()
 }

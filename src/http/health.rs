@@ -1,7 +1,7 @@
 //! The answers of `/livez`, `/readyz`, `/startupz` and `/lbz`, in the format of Kubernetes' own: `ok`, or with
 //! `?verbose` and in every failure a line for each check. `?exclude=NAME` leaves a check out. Pure.
 
-use super::status::Status;
+use super::status::{ProbeView, Status};
 use crate::config::settings::ReadyzDuringStop;
 
 /// Which of the four was asked.
@@ -40,11 +40,25 @@ impl Health {
 
     fn checks(self, status: &Status, during_stop: ReadyzDuringStop) -> Vec<Check> {
         let mut checks = vec![Check::that("ping", true, "")];
-        if self != Health::Livez {
-            checks.push(Check::that("postStart", status.started, "postStart is not over"));
+        let mut probe = |name: &str| {
+            checks.extend(status.probes.iter().find(|probe| probe.name == name).map(probe_check));
+        };
+        if self == Health::Livez {
+            probe("livenessProbe");
+            return checks;
         }
+        probe("startupProbe");
         if matches!(self, Health::Readyz | Health::Lbz) {
-            checks.push(Check::that("app", status.serving || !status.started, "the app cannot serve"));
+            probe("readinessProbe");
+        }
+        if let Some(notify) = &status.notify {
+            checks.push(Check::that("notify", notify.ready, "the app has not said READY=1"));
+        }
+        checks.insert(1, Check::that("postStart", status.post_start_over, "postStart is not over"));
+        if matches!(self, Health::Readyz | Health::Lbz) {
+            // Where another check says why not, this one is not to say it again.
+            let is_told = checks.iter().any(|check| check.failed.is_some());
+            checks.push(Check::that("app", status.serving || is_told, "the app cannot serve"));
         }
         if self == Health::Lbz || self == Health::Readyz && during_stop == ReadyzDuringStop::Failing {
             checks.push(Check::that("stop", status.ready || !status.serving, "a stop has begun"));
@@ -82,6 +96,16 @@ impl Health {
     }
 }
 
+/// A liveness probe holds until it fails, the others from their first success.
+fn probe_check(probe: &ProbeView) -> Check {
+    let holds = if probe.name == "livenessProbe" { probe.state != "Failure" } else { probe.state == "Success" };
+    let why = match &probe.detail {
+        Some(last) => format!("the last try: {last}"),
+        None => "not tried yet".to_owned(),
+    };
+    Check::that(probe.name, holds, &why)
+}
+
 /// The values of a parameter in a query: `verbose`, `exclude=a&exclude=b`.
 fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -94,7 +118,7 @@ mod tests {
     use crate::config::settings::ReadyzDuringStop::{Failing, Serving};
 
     fn stopping() -> Status {
-        Status { started: true, serving: true, ready: false, ..Status::default() }
+        Status { post_start_over: true, started: true, serving: true, ready: false, ..Status::default() }
     }
 
     #[test]

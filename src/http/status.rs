@@ -17,6 +17,8 @@ pub(crate) struct Status {
     /// How long bookend has been there.
     pub(crate) uptime_seconds: Seconds,
     /// postStart is over and succeeded.
+    pub(crate) post_start_over: bool,
+    /// That, and the startupProbe has succeeded, and the app has said READY=1, where they are configured.
     pub(crate) started: bool,
     /// New clients may be sent here.
     pub(crate) ready: bool,
@@ -24,6 +26,12 @@ pub(crate) struct Status {
     pub(crate) serving: bool,
     /// The main process.
     pub(crate) app: AppStatusView,
+    /// The probes that are configured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) probes: Vec<ProbeView>,
+    /// What the app has said, with `app.notify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) notify: Option<NotifyView>,
     /// What began the stop that is going on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped_by: Option<String>,
@@ -44,6 +52,36 @@ pub(crate) struct Status {
     pub(crate) running: Vec<Unfinished>,
     /// The stop that is going on, row by row.
     pub(crate) timeline: Vec<Row>,
+}
+
+/// A probe in `/status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProbeView {
+    /// `startupProbe`, `readinessProbe`, `livenessProbe`.
+    pub(crate) name: &'static str,
+    /// `Unknown`, `Success`, `Failure`.
+    pub(crate) state: &'static str,
+    /// Tries that succeeded so far.
+    pub(crate) successes: u64,
+    /// Tries that failed so far.
+    pub(crate) failures: u64,
+    /// What the last try found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
+}
+
+/// What the app has said with sd_notify, in `/status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NotifyView {
+    /// READY=1.
+    pub(crate) ready: bool,
+    /// STOPPING=1.
+    pub(crate) stopping: bool,
+    /// STATUS=...
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<String>,
 }
 
 /// The main process in `/status`.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Time, Timer, Trigger};
+use super::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Reason, Time, Timer, Trigger};
 use super::{HookState, Lifecycle, Phase, Step, Stop};
 
 impl Lifecycle {
@@ -18,6 +18,12 @@ impl Lifecycle {
     /// Everything that comes when there is no app (any more).
     pub(super) fn finish(&mut self, now: Time, status: AppStatus, stop: Option<Stop>, others: bool) {
         self.others = others;
+        self.reason = Some(match (stop, status) {
+            (Some(_), _) => Reason::Stopped,
+            (None, AppStatus::NotStarted { .. }) => Reason::Failed,
+            (None, _) if self.exit_code(status, stop) == 0 => Reason::Completed,
+            (None, _) => Reason::Failed,
+        });
         self.phase = Phase::Finishing { status, stop, step: Step::Linger };
         self.out.push(Action::Tell(Note::AppEnded(status)));
         self.abort_list(Hook::PostStart, Outcome::Aborted);

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::{Hook, Outcome, Time};
+use super::{Hook, Outcome, Reason, Time};
+use crate::budget::{longest, pause};
 
 /// The name of one run of one handler; never used twice, so a late report cannot be mistaken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +23,46 @@ pub struct HandlerPlan {
     pub backoff: Duration,
     /// It only waits (sleep, drain): pointless as soon as the app has ended.
     pub waits_only: bool,
+    /// For which ends it is there (`on`); only postStop looks at it.
+    pub on: On,
+}
+
+impl HandlerPlan {
+    /// The longest it may take, if anything but the budget limits it.
+    pub(super) fn longest(&self) -> Option<Duration> {
+        longest(self.timeout, self.retries, self.backoff)
+    }
+}
+
+/// The ends a postStop handler is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct On {
+    /// `Completed`.
+    pub completed: bool,
+    /// `Failed`.
+    pub failed: bool,
+    /// `Stopped`.
+    pub stopped: bool,
+}
+
+impl On {
+    /// Where nothing else is said.
+    pub const EVERY: On = On { completed: true, failed: true, stopped: true };
+
+    /// Whether this end is among them.
+    pub fn includes(self, reason: Reason) -> bool {
+        match reason {
+            Reason::Completed => self.completed,
+            Reason::Failed => self.failed,
+            Reason::Stopped => self.stopped,
+        }
+    }
+}
+
+impl Default for On {
+    fn default() -> On {
+        On::EVERY
+    }
 }
 
 /// How a handler run went.
@@ -40,6 +81,7 @@ pub enum HandlerResult {
 pub(super) enum Progress {
     Start {
         index: usize,
+        attempt: u32,
         timeout: Option<Duration>,
     },
     RetryAt(Time),
@@ -55,6 +97,8 @@ pub(super) enum Progress {
 pub(super) struct List {
     hook: Hook,
     deadline: Option<Time>,
+    /// How the app ended: postStop's handlers choose by it.
+    reason: Option<Reason>,
     index: usize,
     attempt: u32,
     state: State,
@@ -69,8 +113,8 @@ enum State {
 }
 
 impl List {
-    pub(super) fn new(hook: Hook, deadline: Option<Time>) -> List {
-        List { hook, deadline, index: 0, attempt: 0, state: State::Between, failed: false }
+    pub(super) fn new(hook: Hook, deadline: Option<Time>, reason: Option<Reason>) -> List {
+        List { hook, deadline, reason, index: 0, attempt: 0, state: State::Between, failed: false }
     }
 
     /// The run that is in flight.
@@ -90,6 +134,8 @@ impl List {
     }
 
     pub(super) fn begin(&mut self, plans: &[HandlerPlan], now: Time) -> Progress {
+        let is_for_this = |plan: &HandlerPlan| self.reason.is_none_or(|reason| plan.on.includes(reason));
+        self.index += plans.get(self.index..).unwrap_or_default().iter().take_while(|plan| !is_for_this(plan)).count();
         let Some(plan) = plans.get(self.index) else {
             return Progress::Over(if self.failed { Outcome::Failed } else { Outcome::Succeeded });
         };
@@ -101,7 +147,7 @@ impl List {
             (Some(own), Some(left)) => Some(own.min(left)),
             (own, left) => own.or(left),
         };
-        Progress::Start { index: self.index, timeout }
+        Progress::Start { index: self.index, attempt: self.attempt + 1, timeout }
     }
 
     pub(super) fn started(&mut self, run: RunId) {
@@ -138,7 +184,7 @@ impl List {
     fn retry_or_fail(&mut self, plans: &[HandlerPlan], now: Time) -> Progress {
         let again = plans.get(self.index).filter(|plan| self.attempt < plan.retries);
         let Some(plan) = again else { return self.failed(plans, now) };
-        let pause = plan.backoff.saturating_mul(1 << self.attempt.min(16)).min(LONGEST_BACKOFF);
+        let pause = pause(plan.backoff, self.attempt);
         if self.deadline.is_some_and(|deadline| now + pause >= deadline) {
             // The retry would come when the time is over.
             return self.failed(plans, now);
@@ -166,6 +212,3 @@ impl List {
         self.begin(plans, now)
     }
 }
-
-/// No pause between two tries is longer.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);

@@ -116,10 +116,11 @@ impl Lifecycle {
         }
     }
 
-    pub(super) fn post_start_failed(&mut self, now: Time) {
+    /// A failed postStart, a failed liveness probe: the whole stop sequence, for an app that runs.
+    pub(super) fn stop_running(&mut self, now: Time, trigger: Trigger) {
         if self.phase == Phase::Running {
             let send = self.default_stop_signal();
-            self.begin_stop(now, Trigger::PostStartFailed, Then::Signal(send));
+            self.begin_stop(now, trigger, Then::Signal(send));
         }
         // Stopping or finishing already: the failure changes nothing any more.
     }

@@ -12,7 +12,7 @@ fn secs(n: u64) -> Duration {
 }
 
 fn handler(timeout: Option<u64>, required: bool, waits_only: bool) -> HandlerPlan {
-    HandlerPlan { timeout: timeout.map(secs), required, retries: 0, backoff: secs(1), waits_only }
+    HandlerPlan { timeout: timeout.map(secs), required, retries: 0, backoff: secs(1), waits_only, on: On::EVERY }
 }
 
 fn plan(hooks: &[(Hook, usize)]) -> Plan {
@@ -449,6 +449,51 @@ fn a_death_by_the_second_signal_was_asked_for() {
 }
 
 #[test]
+fn post_stop_handlers_choose_the_ends_they_are_for() {
+    let only = |completed, failed, stopped| HandlerPlan {
+        on: On { completed, failed, stopped },
+        ..handler(None, true, false)
+    };
+    let hooks = BTreeMap::from([(
+        Hook::PostStop,
+        vec![only(true, false, false), only(false, true, false), only(false, false, true), only(false, false, false)],
+    )]);
+    let plan = Plan { hooks, exit_codes: BTreeMap::from([(3, 0)]), ..plan(&[]) };
+    let ran = |story: &mut Story, event| {
+        let actions = story.then(event);
+        let index = |a: &Action| if let Action::StartHandler { index, .. } = a { Some(*index) } else { None };
+        let first = actions.iter().find_map(index);
+        let over = started(&actions).map(|run| story.then(ended(run, HandlerResult::Succeeded)));
+        assert!(over.is_none_or(|over| exit(&over).is_some()), "and no other one");
+        first
+    };
+    for (code, reason, index) in [(0, Reason::Completed, 0), (3, Reason::Completed, 0), (7, Reason::Failed, 1)] {
+        let mut story = Story::running(plan.clone());
+        assert_eq!(ran(&mut story, app_ended(code)), Some(index), "exit code {code}");
+        assert_eq!(story.machine.reason(), Some(reason));
+    }
+    let mut story = Story::running(plan.clone());
+    story.then(Event::Signal(Signal::TERM));
+    assert_eq!(ran(&mut story, app_ended(0)), Some(2));
+    assert_eq!(story.machine.reason(), Some(Reason::Stopped));
+
+    let mut story = Story::new(plan);
+    story.then(Event::Begin);
+    assert_eq!(ran(&mut story, Event::AppNotStarted { code: 127 }), Some(1));
+}
+
+#[test]
+fn a_failed_liveness_probe_is_a_whole_stop_and_the_exit_code_stays_the_apps() {
+    let mut story = Story::running(plan(&[(Hook::PreStop, 1)]));
+    let began = story.then(Event::LivenessFailed);
+    assert!(began.contains(&Action::Tell(Note::StopBegan(Trigger::LivenessFailed))));
+    assert_eq!(story.then(Event::LivenessFailed), [], "told again, it changes nothing");
+    let over = story.then(ended(started(&began).unwrap(), HandlerResult::Succeeded));
+    assert!(over.contains(&Action::SignalApp(Signal::TERM)));
+    assert_eq!(exit(&story.then(app_ended(7))), Some(7));
+}
+
+#[test]
 fn retries_wait_longer_each_time_and_end_with_the_policy() {
     let retried = HandlerPlan { retries: 2, ..handler(None, true, false) };
     let hooks = BTreeMap::from([(Hook::PreStop, vec![retried])]);
@@ -488,6 +533,7 @@ enum Move {
     Signal(u8),
     Stop,
     Idle(bool),
+    Liveness,
     Ring(usize),
     AppEnds(AppStatus, bool),
     OthersGone,
@@ -511,6 +557,7 @@ fn moves() -> impl Strategy<Value = Move> {
         4 => prop_oneof![Just(15u8), Just(2), Just(3), Just(1), Just(10)].prop_map(Move::Signal),
         1 => Just(Move::Stop),
         3 => any::<bool>().prop_map(Move::Idle),
+        1 => Just(Move::Liveness),
         4 => (0..4usize).prop_map(Move::Ring),
         1 => (status, any::<bool>()).prop_map(|(status, others)| Move::AppEnds(status, others)),
         2 => Just(Move::OthersGone),
@@ -519,8 +566,13 @@ fn moves() -> impl Strategy<Value = Move> {
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
-    let one = (proptest::option::of(1..5u64), any::<bool>(), any::<bool>(), 0..2u32).prop_map(
-        |(timeout, required, waits_only, retries)| HandlerPlan { retries, ..handler(timeout, required, waits_only) },
+    let on = any::<[bool; 3]>().prop_map(|[completed, failed, stopped]| On { completed, failed, stopped });
+    let one = (proptest::option::of(1..5u64), any::<bool>(), any::<bool>(), 0..2u32, on).prop_map(
+        |(timeout, required, waits_only, retries, on)| HandlerPlan {
+            retries,
+            on,
+            ..handler(timeout, required, waits_only)
+        },
     );
     let list = || proptest::collection::vec(one.clone(), 0..3);
     let hurry = proptest::option::of((0..3u64).prop_map(|n| Hurry { after: secs(n), signal: Signal::INT }));
@@ -626,7 +678,11 @@ impl World {
                 match hook {
                     Hook::PreStart => assert_eq!(self.app, App::NotYet),
                     Hook::PostStart | Hook::PreStop => assert_eq!(self.app, App::Alive),
-                    Hook::PostStop => assert_ne!(self.app, App::Alive, "promise 4: postStop after the app"),
+                    Hook::PostStop => {
+                        assert_ne!(self.app, App::Alive, "promise 4: postStop after the app");
+                        let reason = self.machine.reason().expect("the app is gone");
+                        assert!(self.plan.hooks[&hook][index].on.includes(reason), "`on` chooses");
+                    }
                 }
                 if hook == Hook::PreStop {
                     let starts = self.pre_stop_starts.entry(index).or_default();
@@ -720,6 +776,7 @@ impl World {
                     self.send(Event::ConnectionsBusyOrGone);
                 }
             }
+            Move::Liveness => self.send(Event::LivenessFailed),
             Move::Ring(n) => {
                 if let Some((&timer, &at)) = self.timers.iter().nth(n) {
                     self.timers.remove(&timer);

@@ -85,6 +85,28 @@ pub enum AppStatus {
     },
 }
 
+/// Why there is no app any more, as postStop handlers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It ended by itself, and its exit code was 0.
+    Completed,
+    /// It ended by itself otherwise, or was never started.
+    Failed,
+    /// A stop had begun before it ended.
+    Stopped,
+}
+
+impl Reason {
+    /// The word in the configuration and in the environment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Completed => "Completed",
+            Reason::Failed => "Failed",
+            Reason::Stopped => "Stopped",
+        }
+    }
+}
+
 /// Who waits for an answer to a hook: a number the edge hands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallerId(pub u64);
@@ -111,6 +133,8 @@ pub enum Trigger {
     Request,
     /// A postStart handler with `failurePolicy = "Fail"` failed.
     PostStartFailed,
+    /// The liveness probe failed, and its `action` is `Stop`.
+    LivenessFailed,
 }
 
 /// Alarms the machine asks for; each name has at most one time at which it rings.
@@ -179,6 +203,8 @@ pub enum Event {
     ConnectionsIdle,
     /// Somebody waits for something again, or no connection is left.
     ConnectionsBusyOrGone,
+    /// The liveness probe has failed, and that is to stop the app.
+    LivenessFailed,
     /// An alarm rang.
     Rang(Timer),
 }
@@ -196,6 +222,8 @@ pub enum Action {
         hook: Hook,
         /// Its place in the list.
         index: usize,
+        /// From 1; more than that for a retry.
+        attempt: u32,
         /// Its own timeout or what is left of the budget, whichever is less.
         timeout: Option<Duration>,
     },

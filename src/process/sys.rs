@@ -66,6 +66,14 @@ pub(super) fn set_mask(mask: SignalSet) -> SignalSet {
     SignalSet(old)
 }
 
+/// Does the work with every signal blocked: a thread that is made meanwhile has them blocked for its whole life.
+pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
+    let before = set_mask(SignalSet::ALL);
+    let done = work();
+    set_mask(before);
+    done
+}
+
 /// The signals that wait to be delivered: rt_sigpending(2).
 pub(super) fn pending() -> SignalSet {
     let mut set = 0u64;

@@ -5,14 +5,15 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::Supervisor;
+use super::probing::Probing;
 use super::surroundings::handler_list;
-use crate::config::settings::{FailurePolicy, HandlerKind, Settings};
+use crate::config::settings::{FailurePolicy, HandlerKind, Settings, SignalScope};
 use crate::handler::Surroundings;
 use crate::http::{self, Audience, Doors, Rules, Socket};
 use crate::journal::Journal;
@@ -20,7 +21,8 @@ use crate::lifecycle::{Action, Event, HandlerPlan, Hook, Lifecycle, Plan};
 use crate::policy::{Place, Policy};
 use crate::process::inherited::Inherited;
 use crate::process::last_resort;
-use crate::process::reaper::Reaper;
+use crate::process::notify_socket::NotifySocket;
+use crate::process::reaper::{Reaper, Target};
 use crate::process::signals::Signals;
 use crate::process::spawn::{Env, Home, Sockets, Spawn};
 use crate::process::terminal;
@@ -37,6 +39,9 @@ pub(crate) enum StartError {
         #[source]
         source: io::Error,
     },
+    /// No descriptors, no memory.
+    #[error("cannot make the socket that the app is to notify (app.notify)")]
+    Notify(#[source] io::Error),
     /// Neither the command line nor a file says what to run.
     #[error("there is no command to run: give one after `--`, or set app.command in the configuration")]
     NoCommand,
@@ -65,9 +70,15 @@ pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, 
         Some(signal) => lifecycle.apply(began.elapsed(), Event::Signal(signal)),
         None => lifecycle.apply(began.elapsed(), Event::Begin),
     };
+    let notify = match settings.app.notify {
+        true => Some(NotifySocket::open().map_err(StartError::Notify)?),
+        false => None,
+    };
+    let set: Variables = notify.iter().map(|socket| ("NOTIFY_SOCKET".into(), socket.address.clone().into())).collect();
     let mut variables = None;
+    let app_since = began.elapsed();
     if actions == [Action::StartApp] {
-        let started = start_app(&settings, policy, &[], &inherited, &reaper);
+        let started = start_app(&settings, policy, &set, &inherited, &reaper);
         inherited.let_go_of_working_dir();
         // Only now: the log costs more than the spawn does.
         crate::log::init(settings.log, quiet);
@@ -83,9 +94,18 @@ pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, 
     Ok(runtime.block_on(async {
         let signals = Signals::take(&meaningful_signals(&settings), &mut inherited);
         let signals = signals.unwrap_or_else(|error| go_on_without("receive signals", &error));
-        let surroundings = Surroundings { reaper, inherited: Arc::new(inherited) };
+        let target = match settings.app.signal_scope {
+            SignalScope::Process => Target::Process,
+            SignalScope::ProcessGroup => Target::Group,
+        };
+        let surroundings = Surroundings { reaper, inherited: Arc::new(inherited), target };
         let mut supervisor = Supervisor::new(settings, policy, lifecycle, began, surroundings);
+        supervisor.app_since = variables.as_ref().map(|_| app_since);
         supervisor.variables = variables;
+        supervisor.set = set;
+        if let Some(socket) = notify {
+            supervisor.listen_to_app(socket);
+        }
         if let Some(listener) = listener {
             supervisor.open_port(listener);
         }
@@ -176,6 +196,7 @@ impl Supervisor {
         let (to_inputs, inputs) = mpsc::channel(QUEUE);
         let (doors, asks) = Doors::new();
         Supervisor {
+            probing: Probing::new(&settings),
             settings,
             policy,
             lifecycle,
@@ -186,6 +207,8 @@ impl Supervisor {
             surroundings,
             set: Vec::new(),
             variables: None,
+            app_since: None,
+            app_until: None,
             app_ended: None,
             connections: None,
             runs: HashMap::new(),
@@ -272,8 +295,9 @@ fn handler_plan(handler: &crate::config::settings::Handler) -> HandlerPlan {
     HandlerPlan {
         timeout: handler.timeout,
         required: handler.failure_policy == FailurePolicy::Fail,
-        retries: 0,
-        backoff: Duration::ZERO,
+        retries: handler.retries,
+        backoff: handler.backoff,
+        on: handler.on,
         waits_only: matches!(handler.kind, HandlerKind::Sleep { .. } | HandlerKind::Drain(_)),
     }
 }

@@ -13,14 +13,12 @@ use super::boot::{start_app, tell_start};
 use super::connections::Connections;
 use super::surroundings::{find_handler, handler_env};
 use super::{Input, Run, Supervisor};
-use crate::config::settings::SignalScope;
-use crate::handler;
+use crate::handler::{self, Purpose};
 use crate::http::{Answer, AppStatusView, Happening, Seconds, Status, Unfinished};
 use crate::journal::{Record, describe_note, describe_status, describe_trigger, trigger_word};
 use crate::lifecycle::{Action, CallerId, Event, Hook, Note, Outcome, RunId};
 use crate::policy::Leftovers;
 use crate::process::leftovers;
-use crate::process::reaper::Target;
 use crate::process::terminal;
 use crate::signal::Signal;
 
@@ -36,10 +34,13 @@ impl Supervisor {
                 let started =
                     start_app(&self.settings, self.policy, &self.set, &self.surroundings.inherited, self.reaper());
                 let event = tell_start(&self.settings, self.policy, self.reaper(), &started);
+                self.app_since = started.is_ok().then(|| self.now());
                 self.variables = started.ok();
                 self.events.push_back(event);
             }
-            Action::StartHandler { run, hook, index, timeout } => self.start_handler(run, hook, index, timeout),
+            Action::StartHandler { run, hook, index, attempt, timeout } => {
+                self.start_handler(run, hook, index, attempt, timeout);
+            }
             Action::AbortHandler(id) => {
                 if let Some(run) = self.runs.remove(&id) {
                     self.record(&run, "Aborted", "aborted".to_owned(), Vec::new());
@@ -73,19 +74,19 @@ impl Supervisor {
         None
     }
 
-    fn start_handler(&mut self, id: RunId, hook: Hook, index: usize, timeout: Option<Duration>) {
+    fn start_handler(&mut self, id: RunId, hook: Hook, index: usize, attempt: u32, timeout: Option<Duration>) {
         let Some(handler) = find_handler(&self.settings.lifecycle, hook, index) else {
             // The plan was made from these very settings.
             self.events.push_back(Event::HandlerEnded { run: id, result: crate::lifecycle::HandlerResult::Failed });
             return;
         };
         debug!(hook = hook.name(), handler = handler.name, ?timeout, "handler started");
-        let (running, report) = match handler_env(self, hook, &handler.name) {
-            Ok(env) => handler::start(handler, hook, timeout, env, &self.surroundings),
+        let (running, report) = match handler_env(self, Some(hook), &handler.name) {
+            Ok(env) => handler::start(handler, Purpose::Hook(hook), timeout, env, &self.surroundings),
             Err(error) => handler::failed(&error),
         };
         self.audience.tell(self.began.elapsed(), &Happening::HandlerStarted { hook: hook.name(), name: &handler.name });
-        let run = Run { hook, name: handler.name.clone(), began: self.now(), running };
+        let run = Run { hook, name: handler.name.clone(), attempt, began: self.now(), running };
         self.runs.insert(id, run);
         let inputs = self.to_inputs.clone();
         tokio::spawn(async move {
@@ -97,11 +98,7 @@ impl Supervisor {
     }
 
     fn signal_app(&mut self, signal: Signal) {
-        let target = match self.settings.app.signal_scope {
-            SignalScope::Process => Target::Process,
-            SignalScope::ProcessGroup => Target::Group,
-        };
-        match self.reaper().signal_app(signal, target) {
+        match self.reaper().signal_app(signal, self.surroundings.target) {
             Ok(()) => debug!(%signal, "forwarded"),
             // It has just ended; its status is on the way.
             Err(error) => debug!(%signal, %error, "could not be forwarded"),
@@ -135,6 +132,7 @@ impl Supervisor {
         let record = Record {
             hook,
             name: run.name.clone(),
+            attempt: run.attempt,
             trigger: trigger_word(run.hook, self.lifecycle.stop_trigger().map(|(trigger, _)| trigger)),
             started_ms: millis(run.began),
             took_ms: millis(took),
@@ -152,6 +150,7 @@ impl Supervisor {
         if let Note::AppEnded(status) = note {
             self.app_ended = Some(status);
             self.count_resets();
+            self.app_until = Some(self.now());
         }
         match note {
             Note::StopBegan(trigger) => {
@@ -199,9 +198,12 @@ impl Supervisor {
             version: env!("CARGO_PKG_VERSION"),
             phase: machine.phase().name(),
             uptime_seconds: Seconds(self.now()),
-            started: machine.has_started(),
-            ready: machine.is_ready(),
-            serving: machine.is_serving(),
+            post_start_over: machine.has_started(),
+            started: machine.has_started() && self.probing.has_started(),
+            ready: machine.is_ready() && self.probing.is_serving() && !self.probing.is_stopping(),
+            serving: machine.is_serving() && self.probing.is_serving(),
+            probes: self.probing.views(),
+            notify: self.probing.notify_view(),
             app: AppStatusView {
                 pid: self.reaper().app().map(nix::unistd::Pid::as_raw),
                 ended: self.app_ended.map(describe_status),

@@ -96,6 +96,14 @@ impl Container {
         container
     }
 
+    /// In the network of another container, in the foreground, to its end.
+    pub(crate) fn run_beside(test: &str, other: &Container, tag: &str, options: &[&str], command: &[&str]) -> Finished {
+        let container = Self::named(&format!("{test}-beside"));
+        let (image, network) = (format!("{PREFIX}{tag}"), format!("container:{}", other.name));
+        let first = ["run", "--network", &network, "--name", &container.name];
+        docker(&[&first, options, &[image.as_str()], command].concat())
+    }
+
     /// The same in the foreground, to its end: what the engine made of the exit code.
     pub(crate) fn run(test: &str, tag: &str, command: &[&str]) -> Finished {
         let container = Self::named(test);

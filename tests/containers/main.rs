@@ -106,6 +106,63 @@ fn a_grace_period_kills_an_app_that_ignores_sigterm_and_post_stop_still_runs() {
     assert_eq!(written.as_deref(), Some("Hello from the postStop handler\n"), "{log}");
 }
 
+#[test]
+fn an_image_from_scratch_finds_hosts_by_their_names() {
+    let test = "an_image_from_scratch_finds_hosts_by_their_names";
+    if !ready(test) {
+        return;
+    }
+    let folder = Folder::new(test);
+    folder.write("resolv.conf", "nameserver 127.0.0.1\nsearch internal\noptions timeout:2\n");
+    // A name server that knows one name, and a web server; both on loopback, which the two containers share.
+    folder.write(
+        "servers.pl",
+        r#"
+        use Socket;
+        socket(my $dns, AF_INET, SOCK_DGRAM, 0) && bind($dns, sockaddr_in(53, INADDR_LOOPBACK)) or die "dns: $!";
+        if (fork == 0) {
+            while (my $peer = recv($dns, my $query, 512, 0)) {
+                my ($end) = (index($query, "\0", 12));
+                my ($name, $kind) = (substr($query, 12, $end - 11), unpack("n", substr($query, $end + 1, 2)));
+                my $known = $name eq "\3app\10internal\0";
+                my $address = $known && $kind == 1;
+                my $head = substr($query, 0, 2) . pack("nnnnn", $known ? 0x8180 : 0x8183, 1, $address ? 1 : 0, 0, 0);
+                my $answer = $address ? pack("nnnNn", 0xc00c, 1, 1, 60, 4) . INADDR_LOOPBACK : "";
+                send($dns, $head . substr($query, 12, $end - 7) . $answer, 0, $peer);
+            }
+        }
+        socket(my $web, AF_INET, SOCK_STREAM, 0) && bind($web, sockaddr_in(8080, INADDR_LOOPBACK)) && listen($web, 5)
+            or die "web: $!";
+        $| = 1;
+        print "both are up\n";
+        while (accept(my $client, $web)) {
+            sysread($client, my $request, 4096);
+            print $request;
+            syswrite($client, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            close($client);
+        }
+        "#,
+    );
+    folder.write(
+        "bookend.toml",
+        "app.command = [\"/bookend\", \"sleep\", \"0\"]\n\
+         [[lifecycle.preStart]]\nhttpGet = { host = \"app\", port = 8080, path = \"/by-name\" }\ntimeoutSeconds = 20\n\
+         [[lifecycle.preStart]]\nhttpGet = { host = \"nobody\", port = 8080 }\ntimeoutSeconds = 20\nfailurePolicy = \"Ignore\"\n",
+    );
+    let names = folder.mount("resolv.conf", "/etc/resolv.conf");
+    let servers =
+        Container::start(test, DEBIAN, &[&folder.mount("", "/shared"), &names], &["perl", "/shared/servers.pl"]);
+    servers.wait_until("both servers are up", || servers.log().contains("both are up"));
+
+    let options = [folder.mount("", "/shared"), names, "--entrypoint=/bookend".to_owned()];
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let finished = Container::run_beside(test, &servers, SCRATCH, &options, &["-c", "/shared/bookend.toml"]);
+
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert!(servers.log().contains("GET /by-name HTTP/1.1"), "{}", servers.log());
+    assert!(finished.stderr.contains("cannot resolve \"nobody\""), "{finished:#?}");
+}
+
 fn assert_no_zombie(container: &Container) {
     container.wait_until("no zombie is left", || !container.processes().iter().any(|process| process.starts_with('Z')));
 }

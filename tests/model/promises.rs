@@ -248,7 +248,7 @@ impl World {
                 self.must(ok, Promise::AppStartsAfterPreStart);
                 0
             }
-            Action::StartHandler { run, hook, index, timeout } => {
+            Action::StartHandler { run, hook, index, timeout, .. } => {
                 self.must(run.0 > self.memory.last_run, Promise::InOrder);
                 self.memory.last_run = run.0;
                 self.observe_start(setting, hook, index, timeout)
@@ -524,7 +524,7 @@ impl World {
         let default = match trigger {
             Trigger::Hook => return,
             Trigger::Signal(received) => received,
-            Trigger::Request | Trigger::PostStartFailed => Signal::TERM,
+            Trigger::Request | Trigger::PostStartFailed | Trigger::LivenessFailed => Signal::TERM,
         };
         if let Some(stop) = &mut self.memory.stop {
             stop.wanted.push(setting.plan.stop_signal.unwrap_or(default));

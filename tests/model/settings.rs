@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bookend::lifecycle::{HandlerPlan, Hook, Hurry, Plan};
+use bookend::lifecycle::{HandlerPlan, Hook, Hurry, On, Plan};
 use bookend::signal::Signal;
 
 /// One configuration in one kind of world.
@@ -52,7 +52,7 @@ pub(crate) enum Leftovers {
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 fn handler() -> HandlerPlan {
-    HandlerPlan { timeout: None, required: true, retries: 0, backoff: SECOND, waits_only: false }
+    HandlerPlan { timeout: None, required: true, retries: 0, backoff: SECOND, waits_only: false, on: On::EVERY }
 }
 
 fn plan(grace: Option<u64>, hooks: &[(Hook, &[HandlerPlan])]) -> Plan {

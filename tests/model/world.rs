@@ -248,7 +248,7 @@ impl World {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::StartHandler { run, hook, index, timeout } => {
+            Action::StartHandler { run, hook, index, timeout, .. } => {
                 let until = timeout.map(|timeout| self.now + timeout);
                 self.runs.push(Run { id: run, hook, index, until });
                 self.others = true;

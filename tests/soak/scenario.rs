@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use bookend::lifecycle::{HandlerPlan, Hook, Plan};
+use bookend::lifecycle::{HandlerPlan, Hook, On, Plan};
 use bookend::signal::Signal;
 
 #[derive(Debug)]
@@ -118,6 +118,7 @@ impl Scenario {
             retries: 0,
             backoff: Duration::ZERO,
             waits_only: matches!(handler.kind, Kind::Sleep { .. }),
+            on: On::EVERY,
         };
         Plan {
             grace: self.grace.map(Duration::from_secs),

@@ -25,17 +25,23 @@ command = [\"nginx\"]  # bookend.toml:3
 stopSignals = [\"SIGTERM\", \"SIGINT\", \"SIGQUIT\"]  # default
 signals.SIGHUP = \"ignore\"  # bookend.toml:4
 signalScope = \"Process\"  # default
+notify = false  # default
 stopIsSuccess = false  # default
 
 [[lifecycle.preStop]]  # bookend.toml:5
 name = \"pause\"  # bookend.toml:6
 sleep.seconds = 3.5  # bookend.toml:7
+retries = 0  # default
+backoffSeconds = 1  # default
 failurePolicy = \"Fail\"  # default
 
 [[lifecycle.postStop]]  # bookend.toml:8
 exec.command = [\"a\\\"b\"]  # bookend.toml:9
 timeoutSeconds = 2  # bookend.toml:10
+retries = 0  # default
+backoffSeconds = 1  # default
 failurePolicy = \"Fail\"  # default
+on = [\"Completed\", \"Failed\", \"Stopped\"]  # default
 
 [log]
 format = \"Text\"  # default

@@ -44,7 +44,7 @@ fn a_mistake_shows_file_line_column_snippet_and_help() {
  6 | timeoutSecond = 5
    | ^^^^^^^^^^^^^
   = did you mean \"timeoutSeconds\"?
-  = accepted here: name, exec, sleep, drain, timeoutSeconds, failurePolicy
+  = accepted here: name, exec, httpGet, tcpSocket, sleep, drain, timeoutSeconds, retries, backoffSeconds, failurePolicy, signal
 
 1 mistake"
     );
@@ -102,11 +102,11 @@ fn a_timeout_of_zero_is_refused_and_a_grace_period_of_zero_is_not() {
 fn exactly_one_kind_of_handler_stands_in_an_entry() {
     one(
         "[[lifecycle.preStop]]\nname = \"a\"",
-        "lifecycle.preStop[0]: no handler; exactly one of exec, sleep, drain is needed",
+        "lifecycle.preStop[0]: no handler; exactly one of exec, httpGet, tcpSocket, sleep, drain, signal is needed",
     );
     one(
         "[lifecycle.preStop]\nexec.command = [\"a\"]\nsleep.seconds = 1",
-        "lifecycle.preStop: 2 handlers in one entry (exec and sleep); exactly one of exec, sleep, drain is accepted",
+        "lifecycle.preStop: 2 handlers in one entry (exec and sleep); exactly one of exec, httpGet, tcpSocket, sleep, drain, signal is accepted",
     );
 }
 
@@ -274,7 +274,10 @@ fn a_file_far_too_large_is_refused_unread() {
 fn a_mistake_hidden_by_a_stronger_layer_is_still_told() {
     let mut sources = file("[lifecycle.preStop]\nname = \"a\"");
     sources.overrides = vec![option("lifecycle.preStop", "[]")];
-    assert_eq!(sentences(&sources), ["lifecycle.preStop: no handler; exactly one of exec, sleep, drain is needed"]);
+    assert_eq!(
+        sentences(&sources),
+        ["lifecycle.preStop: no handler; exactly one of exec, httpGet, tcpSocket, sleep, drain, signal is needed"]
+    );
 }
 
 #[test]
@@ -375,4 +378,83 @@ fn what_a_pod_spec_or_a_compose_file_says_otherwise_is_explained() {
         let said: Vec<&String> = mistakes.iter().flat_map(|mistake| &mistake.help).collect();
         assert!(said.iter().any(|said| *said == help), "{text}: {said:?}");
     }
+}
+
+#[test]
+fn a_port_is_a_number_or_a_name_of_the_table() {
+    one("lifecycle.preStop.tcpSocket.port = 0", "lifecycle.preStop.tcpSocket.port: 0 is not a port (1-65535)");
+    one(
+        "lifecycle.preStop.tcpSocket.port = \"8080\"",
+        "lifecycle.preStop.tcpSocket.port: \"8080\" is not a port (1-65535), or a name of the table ports",
+    );
+    assert_eq!(
+        helped(&file("ports = { web = 80 }\nlifecycle.preStop.tcpSocket.port = \"wbe\"")),
+        ["lifecycle.preStop.tcpSocket.port: \"wbe\" is not in the table ports | names there: web"]
+    );
+    one(
+        "ports = { Web_1 = 80 }",
+        "ports.Web_1: \"Web_1\" is not a name of at most 15 of a-z, 0-9 and -, with a letter in it",
+    );
+}
+
+#[test]
+fn a_status_is_one_or_a_range_of_them() {
+    for said in ["\"2xx\"", "99", "600", "\"399-200\"", "\"200-\"", "\"0200\"", "true"] {
+        let text = format!("lifecycle.preStop.httpGet = {{ port = 1, successStatus = [{said}] }}");
+        let sentence = format!(
+            "lifecycle.preStop.httpGet.successStatus[0]: {said} is not a status (100-599) or a range like \"200-399\""
+        );
+        one(&text, &sentence);
+    }
+}
+
+#[test]
+fn a_header_has_a_name_and_one_value_which_is_never_shown() {
+    let get = |header: &str| format!("lifecycle.preStop.httpGet = {{ port = 1, httpHeaders = [{{ {header} }}] }}");
+    let header = "lifecycle.preStop.httpGet.httpHeaders[0]";
+    one(&get("name = \"A\""), &format!("{header}: no value; exactly one of value, valueFrom is needed"));
+    one(
+        &get("name = \"A\", value = \"x\", valueFrom.file = \"/x\""),
+        &format!("{header}: 2 values in one entry (value and valueFrom); exactly one of value, valueFrom is accepted"),
+    );
+    one(&get("name = \"A b\", value = \"\""), &format!("{header}.name: \"A b\" is not the name of an HTTP header"));
+    let refused = refuse(&file(&get("name = \"A\", value = 12345"))).iter().next().unwrap().message.clone();
+    assert!(!refused.contains("12345"), "{refused}");
+}
+
+#[test]
+fn a_signal_needs_an_app_to_go_to() {
+    for hook in ["preStart", "postStop"] {
+        let helped = helped(&file(&format!("lifecycle.{hook} = {{ sleep.seconds = 1, signal.name = \"SIGHUP\" }}")));
+        assert!(helped[0].contains("signal: unknown key | there is no app then that could get a signal"), "{helped:?}");
+    }
+    accept(&file("lifecycle.postStart.signal.name = \"SIGHUP\""));
+}
+
+#[test]
+fn a_probes_numbers_are_those_a_pod_may_say() {
+    for probe in ["startupProbe", "livenessProbe"] {
+        one(
+            &format!("{probe} = {{ tcpSocket.port = 1, successThreshold = 2 }}"),
+            &format!("{probe}.successThreshold: must be 1, as in a Pod: the first success counts"),
+        );
+    }
+    accept(&file("readinessProbe = { tcpSocket.port = 1, successThreshold = 2 }"));
+    one(
+        "readinessProbe = { tcpSocket.port = 1, periodSeconds = 0.05 }",
+        "readinessProbe.periodSeconds: 0.05 is less than 0.1",
+    );
+    one(
+        "readinessProbe.periodSeconds = 1",
+        "readinessProbe: no probe; exactly one of exec, httpGet, tcpSocket is needed",
+    );
+}
+
+#[test]
+fn what_a_pods_probe_knows_and_ours_does_not_is_explained() {
+    let helped = |text: &str| helped(&file(text)).remove(0);
+    assert!(helped("livenessProbe = { tcpSocket.port = 1, grpc.port = 1 }").contains("gRPC is not spoken"));
+    let budget = helped("livenessProbe = { tcpSocket.port = 1, terminationGracePeriodSeconds = 5 }");
+    assert!(budget.contains("a stop has one budget"), "{budget}");
+    assert!(helped("startupProbe = { tcpSocket.port = 1, action = \"Stop\" }").contains("only a livenessProbe"));
 }

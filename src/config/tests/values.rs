@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::settings::{
-    CommandFrom, FailurePolicy, HandlerKind, Id, LogFormat, Program, SignalScope, User, ValueSource,
+    CommandFrom, FailurePolicy, HandlerKind, Header, HttpGet, Id, LogFormat, Program, Scheme, SignalScope, TcpSocket,
+    User, ValueSource,
 };
 use crate::drain::{Drain, Until};
-use crate::lifecycle::Hurry;
+use crate::lifecycle::{Hurry, On};
+use crate::probe::Rule;
 use crate::signal::Signal;
 
 #[test]
@@ -134,4 +136,68 @@ fn a_second_signal_has_a_default_time() {
         hurry("app.hurry = { signal = \"INT\", afterSeconds = 0.2 }"),
         Some(Hurry { after, signal: Signal::INT })
     );
+}
+
+#[test]
+fn a_pod_specs_http_get_is_read_field_by_field() {
+    let settings = accept(&file(
+        "ports = { web = 8443 }\n\
+         [[lifecycle.preStop]]\nretries = 2\nbackoffSeconds = 0.5\n\
+         httpGet = { host = \"h\", port = \"web\", path = \"/p?q\", scheme = \"HTTPS\", caFile = \"/ca\", \
+         insecureSkipVerify = true, successStatus = [204, \"300-399\"], httpHeaders = [\
+         { name = \"A\", value = \"x\" }, { name = \"B\", valueFrom.file = \"/b\" }] }\n\
+         [[lifecycle.preStop]]\ntcpSocket = { host = \"t\", port = 80 }\n\
+         [[lifecycle.preStop]]\nsignal.name = \"HUP\"\n\
+         [[lifecycle.postStop]]\non = [\"Failed\"]\nsleep.seconds = 1\n",
+    ))
+    .settings;
+    let hooks = &settings.lifecycle;
+    let get = HttpGet {
+        host: "h".to_owned(),
+        port: 8443,
+        path: "/p?q".to_owned(),
+        scheme: Scheme::Https,
+        headers: vec![
+            Header { name: "A".to_owned(), value: ValueSource::Plain("x".to_owned()) },
+            Header { name: "B".to_owned(), value: ValueSource::File("/b".into()) },
+        ],
+        success_status: vec![204..=204, 300..=399],
+        ca_file: Some("/ca".into()),
+        insecure_skip_verify: true,
+    };
+    assert_eq!(hooks.pre_stop[0].kind, HandlerKind::HttpGet(get));
+    assert_eq!((hooks.pre_stop[0].retries, hooks.pre_stop[0].backoff), (2, Duration::from_millis(500)));
+    assert_eq!(hooks.pre_stop[1].kind, HandlerKind::TcpSocket(TcpSocket { host: "t".to_owned(), port: 80 }));
+    assert_eq!((hooks.pre_stop[1].retries, hooks.pre_stop[1].backoff), (0, Duration::from_secs(1)));
+    assert_eq!(hooks.pre_stop[2].kind, HandlerKind::Signal(Signal::HUP));
+    assert_eq!(hooks.pre_stop[2].on, On::EVERY);
+    assert_eq!(hooks.post_stop[0].on, On { completed: false, failed: true, stopped: false });
+}
+
+#[test]
+fn a_pod_specs_probes_are_read_and_a_zero_is_the_default() {
+    let said = "{ tcpSocket.port = 80, initialDelaySeconds = 1, periodSeconds = 2, timeoutSeconds = 3, \
+                failureThreshold = 4, successThreshold = 1, action = \"Stop\" }";
+    let settings = accept(&file(&format!(
+        "livenessProbe = {said}\n\
+         readinessProbe = {{ tcpSocket.port = 80, periodSeconds = 0, timeoutSeconds = 0, failureThreshold = 0, successThreshold = 0 }}"
+    )))
+    .settings;
+    let secs = Duration::from_secs;
+    let rule = |initial_delay, period, failure_threshold, success_threshold| Rule {
+        initial_delay: secs(initial_delay),
+        period: secs(period),
+        failure_threshold,
+        success_threshold,
+    };
+    let liveness = settings.probes.liveness.clone().unwrap();
+    assert_eq!((liveness.rule, liveness.handler.timeout), (rule(1, 2, 4, 1), Some(secs(3))));
+    assert_eq!(liveness.handler.kind, HandlerKind::TcpSocket(TcpSocket { host: "localhost".to_owned(), port: 80 }));
+    assert!(settings.probes.stop_on_liveness);
+    // Kubernetes' defaults; it cannot tell a zero from nothing either.
+    let readiness = settings.probes.readiness.clone().unwrap();
+    assert_eq!((readiness.rule, readiness.handler.timeout), (rule(0, 10, 3, 1), Some(secs(1))));
+    let unsaid = accept(&file("readinessProbe.tcpSocket.port = 80")).settings.probes;
+    assert_eq!(unsaid.readiness, Some(readiness));
+    assert!(unsaid.startup.is_none() && unsaid.liveness.is_none() && !unsaid.stop_on_liveness);
 }

@@ -1,0 +1,124 @@
+//! What an app says with sd_notify(3), as words: one datagram, one assignment a line. Pure.
+//!
+//! | said                      | means here                                                                  |
+//! | ------------------------- | --------------------------------------------------------------------------- |
+//! | `READY=1`                 | started: `/startupz` and `/readyz` have waited for it                       |
+//! | `STOPPING=1`              | it ends by itself: no new clients (`/lbz`)                                   |
+//! | `STATUS=...`              | shown in `/status`                                                          |
+//! | `EXTEND_TIMEOUT_USEC=...` | until then a failing startupProbe is not counted                            |
+//! | anything else             | nothing: MAINPID (the app is who we started), WATCHDOG (a livenessProbe), ... |
+
+use std::time::Duration;
+
+/// One thing that was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// `READY=1`.
+    Ready,
+    /// `STOPPING=1`.
+    Stopping,
+    /// `STATUS=...`, printable and short.
+    Status(String),
+    /// `EXTEND_TIMEOUT_USEC=...`, at most an hour.
+    ExtendTimeout(Duration),
+}
+
+/// What a datagram says, in its order. Whatever the bytes are, this is all that comes of them.
+pub fn parse(datagram: &[u8]) -> Vec<Message> {
+    datagram.split(|byte| *byte == b'\n').filter_map(message).take(MOST_MESSAGES).collect()
+}
+
+fn message(line: &[u8]) -> Option<Message> {
+    let at = line.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = (line.get(..at)?, line.get(at + 1..)?);
+    match (name, value) {
+        (b"READY", b"1") => Some(Message::Ready),
+        (b"STOPPING", b"1") => Some(Message::Stopping),
+        (b"STATUS", text) => {
+            let text = String::from_utf8_lossy(text);
+            // Control characters could rewrite somebody's terminal.
+            let safe = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
+            Some(Message::Status(safe.take(LONGEST_STATUS).collect()))
+        }
+        (b"EXTEND_TIMEOUT_USEC", number) if !number.is_empty() && number.iter().all(u8::is_ascii_digit) => {
+            let micros = std::str::from_utf8(number).ok()?.parse().unwrap_or(u64::MAX);
+            Some(Message::ExtendTimeout(Duration::from_micros(micros).min(LONGEST_EXTENSION)))
+        }
+        _ => None,
+    }
+}
+
+/// No honest datagram says more.
+const MOST_MESSAGES: usize = 16;
+const LONGEST_STATUS: usize = 200;
+const LONGEST_EXTENSION: Duration = Duration::from_secs(60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_words_of_sd_notify_are_understood_and_others_left_alone() {
+        let said = b"READY=1\nSTATUS=Serving 12 clients\xff\x1b[2J\nMAINPID=4711\nWATCHDOG=1\nEXTEND_TIMEOUT_USEC=2500000\nSTOPPING=1\n";
+        assert_eq!(
+            parse(said),
+            [
+                Message::Ready,
+                Message::Status("Serving 12 clients\u{fffd}\u{fffd}[2J".to_owned()),
+                Message::ExtendTimeout(Duration::from_millis(2500)),
+                Message::Stopping,
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_only_like_a_word_is_none() {
+        for said in [
+            "",
+            "READY",
+            "READY=",
+            "READY=0",
+            "READY=11",
+            " READY=1",
+            "ready=1",
+            "READY=1 ",
+            "=1",
+            "EXTEND_TIMEOUT_USEC=-1",
+            "EXTEND_TIMEOUT_USEC=",
+            "EXTEND_TIMEOUT_USEC=1s",
+        ] {
+            assert_eq!(parse(said.as_bytes()), [], "{said:?}");
+        }
+    }
+
+    #[test]
+    fn no_extension_is_for_ever() {
+        let said = format!("EXTEND_TIMEOUT_USEC={}", "9".repeat(400));
+        assert_eq!(parse(said.as_bytes()), [Message::ExtendTimeout(LONGEST_EXTENSION)]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_few_and_short_messages(
+            pieces in prop::collection::vec(prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..300),
+                Just(b"READY=1\n".to_vec()), Just(b"STATUS=".to_vec()), Just(b"EXTEND_TIMEOUT_USEC=".to_vec()),
+                Just(b"99999999999999999999\n".to_vec()), Just(b"\n".to_vec()), Just(b"=".to_vec()),
+            ], 0..40),
+        ) {
+            let messages = parse(&pieces.concat());
+            prop_assert!(messages.len() <= MOST_MESSAGES);
+            for message in messages {
+                match message {
+                    Message::Status(text) => {
+                        prop_assert!(text.chars().count() <= LONGEST_STATUS && !text.chars().any(char::is_control));
+                    }
+                    Message::ExtendTimeout(time) => prop_assert!(time <= LONGEST_EXTENSION),
+                    Message::Ready | Message::Stopping => {}
+                }
+            }
+        }
+    }
+}

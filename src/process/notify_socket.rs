@@ -1,0 +1,148 @@
+//! The socket of sd_notify(3): where the app says that it is ready. An abstract one, whose name the kernel chooses:
+//! it needs no directory that can be written to, leaves nothing behind, and no two bookends fight for it. Such a name
+//! can be reached by every process of the network namespace, which the containers of a pod share; so the kernel is
+//! asked who has sent a datagram, and a process that is not of this container is not listened to.
+
+use std::fs;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+
+use nix::sys::socket::sockopt::PassCred;
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials, bind, getsockname,
+    recvmsg, setsockopt, socket,
+};
+use tokio::io::Interest;
+
+/// The socket, bound.
+#[derive(Debug)]
+pub(crate) struct NotifySocket {
+    socket: UnixDatagram,
+    /// What the app finds in NOTIFY_SOCKET.
+    pub(crate) address: String,
+}
+
+impl NotifySocket {
+    /// Makes it. Needs nothing of the image, and no runtime.
+    pub(crate) fn open() -> io::Result<NotifySocket> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd: OwnedFd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+        setsockopt(&fd, PassCred, &true)?;
+        // An empty address: the kernel finds a free abstract one (unix(7), autobind).
+        bind(fd.as_raw_fd(), &UnixAddr::new_unnamed())?;
+        let name: UnixAddr = getsockname(fd.as_raw_fd())?;
+        let name = name.as_abstract().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let address = format!("@{}", String::from_utf8_lossy(name));
+        Ok(NotifySocket { socket: fd.into(), address })
+    }
+
+    /// Begins to listen. Called inside the runtime.
+    pub(crate) fn listen(self) -> io::Result<Listening> {
+        Ok(Listening { socket: tokio::net::UnixDatagram::from_std(self.socket)?, datagram: [0; MOST_BYTES] })
+    }
+}
+
+/// The socket, being read.
+pub(crate) struct Listening {
+    socket: tokio::net::UnixDatagram,
+    datagram: [u8; MOST_BYTES],
+}
+
+impl Listening {
+    /// The next datagram that a process of this container has sent.
+    pub(crate) async fn next(&mut self) -> &[u8] {
+        let length = loop {
+            let Listening { socket, datagram } = self;
+            match socket.async_io(Interest::READABLE, || receive(socket, datagram)).await {
+                Ok((length, Some(sender))) if is_ours(&sender) => break length,
+                // Somebody else's, or with descriptors (BARRIER=1, FDSTORE=1), which the kernel has closed; or
+                // ENOMEM: the next one may be read.
+                Ok(_) | Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        self.datagram.get(..length).unwrap_or_default()
+    }
+}
+
+/// One datagram, and who the kernel says has sent it.
+fn receive(socket: &impl AsRawFd, datagram: &mut [u8]) -> io::Result<(usize, Option<UnixCredentials>)> {
+    // There is room for the credentials alone: descriptors that somebody sends along are closed by the kernel.
+    let mut control = nix::cmsg_space!(UnixCredentials);
+    let mut bytes = [IoSliceMut::new(datagram)];
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut bytes, Some(&mut control), flags)?;
+    let credentials = |control| match control {
+        ControlMessageOwned::ScmCredentials(sender) => Some(sender),
+        _ => None,
+    };
+    let sender = message.cmsgs().ok().and_then(|mut all| all.find_map(credentials));
+    Ok((message.bytes, sender))
+}
+
+/// Whether a sender is a process of this container. As PID 1 we see no others; elsewhere it has to descend from us.
+fn is_ours(sender: &UnixCredentials) -> bool {
+    // 0: a process of a PID namespace that we cannot see.
+    if sender.pid() <= 0 {
+        return false;
+    }
+    if super::is_first_process() {
+        return true;
+    }
+    let own = std::process::id();
+    let mut pid = u32::try_from(sender.pid()).unwrap_or(0);
+    for _ in 0..MOST_GENERATIONS {
+        match parent_of(pid) {
+            Some(parent) if parent == own => return true,
+            Some(0 | 1) => return false,
+            Some(parent) => pid = parent,
+            // It has ended meanwhile, as systemd-notify(1) does at once: a process of our user may have been ours.
+            None => return sender.uid() == nix::unistd::geteuid().as_raw(),
+        }
+    }
+    false
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in brackets, may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// systemd's own limit; what is longer is cut.
+const MOST_BYTES: usize = 4096;
+const MOST_GENERATIONS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::os::linux::net::SocketAddrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_datagram_of_a_descendant_is_ours_and_one_of_a_stranger_is_not() {
+        let creds = |pid: i32| {
+            let raw = libc::ucred { pid, uid: 12345, gid: 0 };
+            UnixCredentials::from(raw)
+        };
+        assert!(!is_ours(&creds(0)), "a process that we cannot see");
+        assert!(!is_ours(&creds(1)), "not a descendant of ours");
+        assert!(!is_ours(&creds(i32::MAX)), "gone, and of another user");
+        assert_eq!(parent_of(std::process::id()), Some(std::os::unix::process::parent_id()));
+    }
+
+    #[test]
+    fn the_kernel_chooses_an_abstract_name_and_says_who_sends() {
+        let socket = NotifySocket::open().unwrap();
+        let name = socket.address.strip_prefix('@').unwrap();
+        assert!(!name.is_empty());
+        let sender = UnixDatagram::unbound().unwrap();
+        let address = <std::os::unix::net::SocketAddr as SocketAddrExt>::from_abstract_name(name).unwrap();
+        sender.send_to_addr(b"READY=1", &address).unwrap();
+        let mut datagram = [0; 64];
+        let (length, from) = receive(&socket.socket, &mut datagram).unwrap();
+        assert_eq!(&datagram[..length], b"READY=1");
+        assert_eq!(u32::try_from(from.unwrap().pid()).unwrap(), std::process::id());
+    }
+}

@@ -1,0 +1,148 @@
+//! TLS, what its two sides have in common, and the client's side. One provider (ring), certificates from PEM files.
+//!
+//! Who is trusted: the system's bundle of certificate authorities, or those of one file (`caFile`), or everybody
+//! (`insecureSkipVerify`, what a kubelet does). There is no bundle in the binary: a container's image or its Pod
+//! says whom to trust, and an image without any is told so.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+/// Whom a client trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The image's bundle; the path is `SSL_CERT_FILE`, if that is set.
+    System(Option<PathBuf>),
+    /// The authorities in this file, and no others.
+    File(PathBuf),
+    /// Everybody.
+    Everybody,
+}
+
+/// Why nobody can be trusted, or this one cannot.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    /// The file is not there, or cannot be read.
+    #[error("cannot read the certificates in {path:?}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is no PEM, or has no certificate in it.
+    #[error("{0:?} holds no certificate (PEM, -----BEGIN CERTIFICATE-----)")]
+    NoCertificate(PathBuf),
+    /// FROM scratch.
+    #[error(
+        "this image has no certificate authorities to verify with (looked for SSL_CERT_FILE, {}): \
+         name them in caFile, or set insecureSkipVerify", BUNDLES.join(", ")
+    )]
+    NoBundle,
+    /// See there.
+    #[error("cannot set up TLS")]
+    Setup(#[source] rustls::Error),
+}
+
+/// The one provider of cryptography.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// How a client of ours speaks TLS. Reads files.
+pub(crate) fn client(trust: &Trust) -> Result<ClientConfig, TlsError> {
+    let provider = provider();
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Setup)?;
+    let roots = match trust {
+        Trust::System(Some(path)) => authorities(path)?,
+        Trust::System(None) => {
+            let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists()).ok_or(TlsError::NoBundle)?;
+            authorities(bundle)?
+        }
+        Trust::File(path) => authorities(path)?,
+        Trust::Everybody => {
+            let verifier = Arc::new(Unverified(provider));
+            return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+        }
+    };
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The certificates of a PEM file; never none.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read_bounded(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
+    // What cannot be read among many is left out: the others are still to be trusted.
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).collect();
+    if found.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(found) }
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates(path)?);
+    if added == 0 { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(roots) }
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut text = Vec::new();
+    std::fs::File::open(path)?.take(MOST_PEM).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// `insecureSkipVerify`: any certificate will do. That its holder has the key is verified all the same.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Where distributions keep their bundle: Debian and Alpine, Fedora and RHEL, openSUSE, old and new, BSD's place.
+const BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+/// A bundle of all authorities there are has 220 kB.
+const MOST_PEM: u64 = 4 * 1024 * 1024;

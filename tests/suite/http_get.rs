@@ -1,0 +1,490 @@
+//! httpGet and tcpSocket handlers, against real servers.
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking; the packets are those of this machine")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::support::{Finished, Folder, Init, free_port};
+
+/// What a server got, and what it says: one answer a connection, in order; the last one again and again.
+struct Server {
+    port: u16,
+    requests: Receiver<String>,
+}
+
+impl Server {
+    fn new(answers: &[&str]) -> Server {
+        Server::serving(answers, None)
+    }
+
+    /// With a certificate, over TLS.
+    fn serving(answers: &[&str], tls: Option<Arc<ServerConfig>>) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answers: Vec<String> = answers.iter().map(|answer| answer.replace("PORT", &port.to_string())).collect();
+        let (sender, requests) = channel();
+        std::thread::spawn(move || {
+            for (n, stream) in listener.incoming().enumerate() {
+                let answer = &answers[n.min(answers.len() - 1)];
+                let stream = stream.unwrap();
+                let head = match &tls {
+                    None => exchange(stream, answer),
+                    Some(config) => {
+                        let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+                        exchange(StreamOwned::new(connection, stream), answer)
+                    }
+                };
+                if sender.send(head).is_err() {
+                    return;
+                }
+            }
+        });
+        Server { port, requests }
+    }
+
+    fn request(&self) -> String {
+        self.requests.recv_timeout(crate::support::PATIENCE).expect("a request came")
+    }
+}
+
+/// One request and its answer; an empty answer closes the connection. What was read; nothing, if that failed.
+fn exchange(mut stream: impl Read + Write, answer: &str) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return String::new(),
+        }
+    }
+    let _ = stream.write_all(answer.as_bytes());
+    let _ = stream.flush();
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+fn answer(status: &str, more: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n{more}\r\n")
+}
+
+/// A life whose preStart is this handler: it runs before an app that ends at once; exit code 0, or 125.
+fn life(handler: &str) -> Finished {
+    Init::configured(&format!("[lifecycle]\npreStart = {{ {handler} }}"), &["--", "true"]).finish()
+}
+
+#[track_caller]
+fn succeeds(handler: &str) {
+    let finished = life(handler);
+    assert_eq!(finished.code(), 0, "{handler}\n{}", finished.log);
+}
+
+#[track_caller]
+fn fails(handler: &str, because: &str) {
+    let finished = life(handler);
+    assert_eq!(finished.code(), 125, "{handler}\n{}", finished.log);
+    assert!(finished.log.contains(because), "{because:?} is not in\n{}", finished.log);
+}
+
+#[test]
+fn a_request_looks_as_a_kubelets_with_the_headers_that_were_said() {
+    let server = Server::new(&[&answer("200 OK", "")]);
+    let folder = Folder::new();
+    folder.write("token", "s3cret\n");
+    let config = format!(
+        r#"
+        ports = {{ web = {} }}
+        app.env = {{ ZONE = "a b/ü" }}
+        [lifecycle.preStart]
+        httpGet = {{ port = "web", path = "v1/$(ZONE)/x?hook=$(BOOKEND_HOOK)", httpHeaders = [
+            {{ name = "Authorization", valueFrom.file = "{}/token" }},
+            {{ name = "X-Zone", value = "$(BOOKEND_HANDLER) $$(ZONE)" }},
+        ] }}
+        "#,
+        server.port,
+        folder.shown()
+    );
+    let finished = Init::configured_in(folder, &config, &["--", "true"]).finish();
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+    let request = server.request();
+    let mut lines = request.lines();
+    assert_eq!(lines.next(), Some("GET /v1/a%20b%2F%C3%BC/x?hook=preStart HTTP/1.1"));
+    let lines: Vec<String> = lines.map(|line| line.to_lowercase()).collect();
+    for line in [
+        format!("host: localhost:{}", server.port),
+        format!("user-agent: bookend/{}", env!("CARGO_PKG_VERSION")),
+        "accept: */*".into(),
+        "connection: close".into(),
+        "authorization: s3cret".into(),
+        "x-zone: prestart[0] $(zone)".into(),
+    ] {
+        assert!(lines.contains(&line), "{line}: {request}");
+    }
+    assert!(!finished.log.contains("s3cret"), "no secret is told: {}", finished.log);
+}
+
+#[test]
+fn a_header_of_ones_own_replaces_ours() {
+    let server = Server::new(&[&answer("200 OK", "")]);
+    succeeds(&format!(
+        r#"httpGet = {{ host = "127.0.0.1", port = {}, httpHeaders = [{{ name = "Host", value = "app.example" }}, {{ name = "User-Agent", value = "me" }}, {{ name = "Accept", value = "" }}] }}"#,
+        server.port
+    ));
+    let request = server.request().to_lowercase();
+    assert!(request.contains("host: app.example\r\n") && request.contains("user-agent: me\r\n"), "{request}");
+    assert!(request.matches("host:").count() == 1 && !request.contains("accept"), "{request}");
+}
+
+#[test]
+fn a_success_is_200_to_399_or_what_success_status_says() {
+    for (status, success_status, good) in [
+        ("204 No Content", "", true),
+        ("399 Odd", "", true),
+        ("404 Not Found", "", false),
+        ("500 Oops", "", false),
+        ("404 Not Found", ", successStatus = [404]", true),
+        ("204 No Content", ", successStatus = [404, \"200-203\"]", false),
+    ] {
+        let server = Server::new(&[&answer(status, "")]);
+        let handler = format!("httpGet = {{ port = {}{success_status} }}", server.port);
+        if good { succeeds(&handler) } else { fails(&handler, &format!("status {}", &status[..3])) }
+    }
+}
+
+#[test]
+fn what_a_refusal_says_is_in_the_record() {
+    let server = Server::new(&["HTTP/1.1 503 Busy\r\nContent-Length: 22\r\n\r\nno database\n\nat db:\x1b[1"]);
+    let port = free_port();
+    let config = format!(
+        "http.listen = \"127.0.0.1:{port}\"\nlifecycle.postStart = {{ httpGet.port = {}, failurePolicy = \"Ignore\" }}",
+        server.port
+    );
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    init.wait_for_log("status 503");
+    let status = crate::support::get(port, "/status").unwrap();
+    assert!(status.contains("no database") && status.contains("at db:\u{fffd}[1"), "{status}");
+}
+
+#[test]
+fn redirects_are_followed_within_the_host_and_success_to_another() {
+    let go = |to: &str| answer("302 Found", &format!("Location: {to}\r\n"));
+    let server = Server::new(&[&go("/next?a=1"), &go("http://localhost:PORT/last"), &answer("404 Not Found", "")]);
+    fails(&format!("httpGet = {{ port = {}, path = \"/first\" }}", server.port), "status 404");
+    let paths: Vec<String> = (0..3).map(|_| server.request().split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(paths, ["/first", "/next?a=1", "/last"]);
+
+    // Nobody is asked there: the redirect itself is the answer.
+    let server = Server::new(&[&go("http://127.0.0.2:1/")]);
+    succeeds(&format!("httpGet = {{ port = {} }}", server.port));
+    let server = Server::new(&[&go("http://127.0.0.2:1/")]);
+    fails(&format!("httpGet = {{ port = {}, successStatus = [200] }}", server.port), "status 302");
+
+    // Three answers without a place to go to.
+    let server = Server::new(&[&answer("302 Found", "")]);
+    succeeds(&format!("httpGet = {{ port = {} }}", server.port));
+    let server = Server::new(&[&go("ftp://localhost/")]);
+    fails(&format!("httpGet = {{ port = {} }}", server.port), "no URL");
+    let server = Server::new(&[&go("/again")]);
+    fails(&format!("httpGet = {{ port = {} }}", server.port), "redirected more than 10 times");
+    assert_eq!(server.requests.try_iter().count(), 10);
+}
+
+#[test]
+fn a_host_header_of_ones_own_is_kept_only_by_a_redirect_that_names_no_host() {
+    let go = |to: &str| answer("302 Found", &format!("Location: {to}\r\n"));
+    let server = Server::new(&[&go("/next"), &go("http://localhost:PORT/last"), &answer("200 OK", "")]);
+    let headers = r#"httpHeaders = [{ name = "Host", value = "app.example" }]"#;
+    succeeds(&format!("httpGet = {{ port = {}, {headers} }}", server.port));
+    let hosts: Vec<bool> = (0..3).map(|_| server.request().to_lowercase().contains("host: app.example")).collect();
+    assert_eq!(hosts, [true, true, false]);
+}
+
+#[test]
+fn a_server_that_answers_too_late_too_much_or_rubbish_is_a_failure_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    fails(&format!("httpGet.port = {port}, timeoutSeconds = 0.3"), "timed out after 0.300 s");
+    fails(&format!("httpGet.port = {}", free_port()), "cannot connect to");
+    for (rubbish, because) in [
+        ("", "no answer"),
+        ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "no answer"),
+        (&*format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(100_000)), "no answer"),
+    ] {
+        let server = Server::new(&[rubbish]);
+        fails(&format!("httpGet.port = {}", server.port), because);
+    }
+    // 10 KiB of it are enough: the rest is not waited for.
+    let server = Server::new(&[&format!("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n{}", "x".repeat(30_000))]);
+    succeeds(&format!("httpGet.port = {}, timeoutSeconds = 20", server.port));
+}
+
+#[test]
+fn a_tcp_socket_accepts_or_does_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    succeeds(&format!("tcpSocket.port = {port}"));
+    succeeds(&format!("tcpSocket = {{ host = \"127.0.0.1\", port = {port} }}"));
+    drop(listener);
+    fails(&format!("tcpSocket.port = {port}"), "Connection refused");
+}
+
+#[test]
+fn a_port_of_ipv6_loopback_alone_is_found_as_localhost() {
+    let Ok(listener) = TcpListener::bind("[::1]:0") else { return };
+    succeeds(&format!("tcpSocket.port = {}", listener.local_addr().unwrap().port()));
+}
+
+// ---- HTTPS --------------------------------------------------------------------------------------
+
+/// A private authority, and certificates of it.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: Folder,
+}
+
+impl Authority {
+    fn new() -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("authority {}", NEXT.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = Folder::new();
+        folder.write("ca.pem", &issuer.pem());
+        Authority { issuer, folder }
+    }
+
+    fn file(&self) -> String {
+        format!("{}/ca.pem", self.folder.shown())
+    }
+
+    /// A server with a certificate for this name.
+    fn server(&self, name: &str, expired: bool) -> Server {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if expired {
+            params.not_before = date_time_ymd(2000, 1, 1);
+            params.not_after = date_time_ymd(2001, 1, 1);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        Server::serving(&[&answer("200 OK", "")], Some(Arc::new(config)))
+    }
+}
+
+fn https(server: &Server, more: &str) -> String {
+    format!("httpGet = {{ scheme = \"HTTPS\", port = {}, {more} }}", server.port)
+}
+
+#[test]
+fn https_is_verified_against_the_authority_that_was_named() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let trusted = format!("caFile = \"{}\"", ours.file());
+    let server = ours.server("localhost", false);
+    succeeds(&https(&server, &trusted));
+    assert!(server.request().starts_with("GET / HTTP/1.1\r\n"));
+
+    fails(&https(&theirs.server("localhost", false), &trusted), "UnknownIssuer");
+    fails(&https(&ours.server("other.example", false), &trusted), "not valid for name");
+    fails(&https(&ours.server("localhost", true), &trusted), "expired");
+    // An address is verified as one.
+    succeeds(&https(&ours.server("127.0.0.1", false), &format!("host = \"127.0.0.1\", {trusted}")));
+}
+
+#[test]
+fn insecure_skip_verify_takes_any_certificate() {
+    let authority = Authority::new();
+    for (name, expired) in [("localhost", false), ("other.example", false), ("localhost", true)] {
+        succeeds(&https(&authority.server(name, expired), "insecureSkipVerify = true"));
+    }
+}
+
+#[test]
+fn without_ca_file_the_systems_bundle_counts() {
+    let authority = Authority::new();
+    let folder = Folder::new();
+    // SSL_CERT_FILE names it, as for other programs.
+    let life = |server: &Server| {
+        let config = format!(
+            "app.env.SSL_CERT_FILE = \"{}\"\nlifecycle.preStart = {{ {} }}",
+            authority.file(),
+            https(server, "path = \"/\"")
+        );
+        Init::configured(&config, &["--", "true"]).finish()
+    };
+    let finished = life(&authority.server("localhost", false));
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+    drop(folder);
+    // The bundle of this machine, or none at all: our authority is in neither.
+    let finished = Init::configured(
+        &format!("lifecycle.preStart = {{ {} }}", https(&authority.server("localhost", false), "path = \"/\"")),
+        &["--", "true"],
+    )
+    .finish();
+    assert_eq!(finished.code(), 125, "{}", finished.log);
+    assert!(finished.log.contains("caFile"), "it is said what to do: {}", finished.log);
+}
+
+#[test]
+fn what_is_wrong_with_a_ca_file_is_said() {
+    let folder = Folder::new();
+    folder.write("empty.pem", "nothing here\n");
+    let server = Server::new(&[&answer("200 OK", "")]);
+    let ca = |name: &str| https(&server, &format!("caFile = \"{}/{name}\"", folder.shown()));
+    fails(&ca("empty.pem"), "holds no certificate");
+    fails(&ca("none.pem"), "No such file");
+    // What speaks no TLS says so by its first bytes.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        listener.incoming().for_each(|s| s.unwrap().write_all(b"HTTP/1.0 400 No\r\n\r\n").unwrap())
+    });
+    let plain = format!("httpGet = {{ scheme = \"HTTPS\", port = {port}, insecureSkipVerify = true }}");
+    fails(&plain, "no TLS with localhost");
+}
+
+// ---- Names --------------------------------------------------------------------------------------
+
+/// A name server on 127.0.0.1:53 of a network namespace of the test's own: answers A for `app.internal.`, with a
+/// truncated answer over UDP for `big.internal.`, and nothing at all for `hung.internal.`.
+fn answer_name(query: &[u8], over_tcp: bool) -> Option<Vec<u8>> {
+    let mut name = String::new();
+    let mut at = 12;
+    while query[at] != 0 {
+        let length = usize::from(query[at]);
+        name.push_str(std::str::from_utf8(&query[at + 1..at + 1 + length]).unwrap());
+        name.push('.');
+        at += 1 + length;
+    }
+    let kind = u16::from_be_bytes([query[at + 1], query[at + 2]]);
+    let question = &query[12..at + 5];
+    let known = matches!(name.as_str(), "app.internal." | "big.internal.");
+    if name == "hung.internal." {
+        return None;
+    }
+    let truncated = name == "big.internal." && !over_tcp;
+    let address = known && kind == 1 && !truncated;
+    let flags: u16 = 0x8180 | if truncated { 0x0200 } else { 0 } | if known { 0 } else { 3 };
+    let mut answer = query[..2].to_vec();
+    answer.extend(flags.to_be_bytes());
+    answer.extend([0, 1, 0, u8::from(address), 0, 0, 0, 0]);
+    answer.extend(question);
+    if address {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+    }
+    Some(answer)
+}
+
+/// A network namespace of this thread's own, with that name server in it. `false`: it needs root.
+fn enter_a_network_with_a_name_server() -> bool {
+    if !nix::unistd::geteuid().is_root() {
+        let test = "names_are_found_in_hosts_and_by_the_name_server";
+        println!("NOT RUN (needs root): {test}");
+        assert!(std::env::var_os("CI").is_none(), "NOT RUN: {test}");
+        return false;
+    }
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    let up = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
+    assert!(up.success());
+    let udp = std::net::UdpSocket::bind("127.0.0.1:53").unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:53").unwrap();
+    std::thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((length, peer)) = udp.recv_from(&mut query) {
+            if let Some(answer) = answer_name(&query[..length], false) {
+                let _ = udp.send_to(&answer, peer);
+            }
+        }
+    });
+    std::thread::spawn(move || {
+        for stream in tcp.incoming() {
+            // Both questions, for A and for AAAA, may come on one connection.
+            let mut stream: TcpStream = stream.unwrap();
+            let mut length = [0; 2];
+            while stream.read_exact(&mut length).is_ok() {
+                let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
+                if stream.read_exact(&mut query).is_err() {
+                    break;
+                }
+                if let Some(answer) = answer_name(&query, true) {
+                    let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
+                    let _ = stream.write_all(&[&length[..], &answer].concat());
+                }
+            }
+        }
+    });
+    true
+}
+
+/// bookend, not as PID 1, with /etc/hosts and /etc/resolv.conf of its own, in this thread's network.
+fn with_own_names(config: &str, args: &[&str]) -> Init {
+    let folder = Folder::new();
+    folder.write("hosts", "127.0.0.1 listed.example\n");
+    folder.write("resolv.conf", "nameserver 127.0.0.1\nsearch internal\noptions timeout:2 attempts:1\n");
+    folder.write("bookend.toml", config);
+    let mount =
+        "mount --bind $D/hosts /etc/hosts && mount --bind $D/resolv.conf /etc/resolv.conf && shift && exec \"$@\"";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-c", mount, "sh", "-"]).arg(crate::support::bookend()).arg("-c");
+    command.arg(folder.path("bookend.toml")).args(args).env("D", folder.path(""));
+    Init::start(folder, command)
+}
+
+#[test]
+fn names_are_found_in_hosts_and_by_the_name_server() {
+    if !enter_a_network_with_a_name_server() {
+        return;
+    }
+    let server = Server::new(&[&answer("200 OK", "")]);
+    for (host, good) in [
+        ("listed.example", true),
+        ("app.internal", true),
+        ("app.internal.", true),
+        // By the search list; and over TCP.
+        ("app", true),
+        ("big.internal", true),
+        ("none.internal", false),
+    ] {
+        let config = format!("lifecycle.preStart.httpGet = {{ host = \"{host}\", port = {} }}", server.port);
+        let finished = with_own_names(&config, &["--", "true"]).finish();
+        assert_eq!(finished.code() == 0, good, "{host}: {}", finished.log);
+        if good {
+            assert!(server.request().contains(&format!("{host}:{}", server.port)));
+        } else {
+            assert!(finished.log.contains("cannot resolve \"none.internal\""), "{}", finished.log);
+        }
+    }
+}
+
+#[test]
+fn a_name_server_that_hangs_delays_no_signal_and_no_exit() {
+    if !enter_a_network_with_a_name_server() {
+        return;
+    }
+    // More lookups in flight than there are threads for them.
+    let one = "{ httpGet = { host = \"hung.internal\", port = 80 }, timeoutSeconds = 0.5, failurePolicy = \"Ignore\" }";
+    let config = format!("lifecycle.postStart = [{}]\nlifecycle.preStop.sleep.seconds = 0.1", [one; 12].join(","));
+    let app = "trap 'echo hup' HUP; trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done";
+    let init = with_own_names(&config, &["--", "sh", "-c", app]);
+    init.wait_for_out("up");
+    init.wait_for_log("timed out after 0.500 s");
+    init.signal(1);
+    init.wait_for_out("hup");
+    let began = std::time::Instant::now();
+    init.signal(15);
+    assert_eq!(init.finish().code(), 7);
+    // glibc and musl would wait for their name server for two seconds, and several times over.
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
