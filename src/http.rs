@@ -7,6 +7,7 @@
 //! | GET /livez, /readyz, /startupz, /lbz          | both  | at once: 200 or 503; `?verbose`, `?exclude=`     |
 //! | GET /status                                   | both  | at once: JSON                                   |
 //! | GET /                                         | port  | the page, with `http.page`                      |
+//! | GET /metrics                                  | both  | at once: numbers                                |
 //! | GET /events                                   | socket | what happens, as server-sent events            |
 //! | POST /stop, /signal/{name}                    | socket | 202                                            |
 //!
@@ -17,6 +18,7 @@ mod events;
 mod files;
 mod health;
 mod limits;
+mod metrics;
 #[cfg(feature = "page")]
 mod page;
 mod routes;
@@ -31,6 +33,6 @@ mod token;
 
 pub(crate) use events::{Audience, Happening};
 pub(crate) use rules::Rules;
-pub(crate) use server::{Answer, Ask, Doors, serve_port, serve_socket};
+pub(crate) use server::{Answer, Ask, Doors, Show, serve_port, serve_socket};
 pub(crate) use socket::Socket;
 pub(crate) use status::{AppStatusView, Lost, NotifyView, ProbeView, Seconds, Status, Unfinished};

@@ -17,6 +17,7 @@
 //! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides, alone            |
 //! | `journal`    | what happened: records, timeline, summary; pure         | `lifecycle`                  |
 //! | `program`    | command, environment and user of what is started        | `config` words, `process`    |
+//! | `tally`      | what happened, as numbers for the metrics; pure         | `lifecycle`                  |
 //! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
 //! | `tls`        | certificates and whom to trust                          | nothing                      |
@@ -47,6 +48,7 @@ mod process;
 mod program;
 pub mod signal;
 mod supervisor;
+mod tally;
 #[cfg(feature = "tls")]
 mod tls;
 

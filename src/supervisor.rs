@@ -36,6 +36,7 @@ use crate::process::reaper::{Ended, Reaper};
 use crate::process::signals::Signals;
 use crate::program::Variables;
 use crate::signal::Signal;
+use crate::tally::Tally;
 use probing::Probing;
 
 /// What tasks tell the loop.
@@ -66,6 +67,7 @@ struct Supervisor {
     policy: Policy,
     lifecycle: Lifecycle,
     journal: Journal,
+    tally: Tally,
     began: Instant,
     timers: BTreeMap<Timer, Time>,
     events: VecDeque<Event>,
@@ -138,7 +140,7 @@ impl Supervisor {
                         receipts.push(taken);
                     }
                 }
-                Ok(Some(Ask::Status(answer))) => drop(answer.send(Box::new(self.snapshot()))),
+                Ok(Some(Ask::Status(show, answer))) => drop(answer.send(Box::new(self.snapshot(show)))),
                 // It is too late for these: they are told so by the drop of their sender.
                 Ok(Some(Ask::Stop(_) | Ask::Signal(..) | Ask::Follow(_)) | None) | Err(_) => {}
             }
@@ -227,7 +229,7 @@ impl Supervisor {
         // Where nobody waits for the answer any more, nobody misses it.
         match ask {
             Ask::Hook(hook, answer) => self.on_call(hook, answer),
-            Ask::Status(answer) => drop(answer.send(Box::new(self.snapshot()))),
+            Ask::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
             Ask::Follow(answer) => {
                 let stream = self.audience.join(self.began.elapsed(), self.lifecycle.phase().name());
                 drop(answer.send(stream));

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT, WWW_AUTHENTICATE};
+use hyper::header::{
+    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT, WWW_AUTHENTICATE,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::events::Stream;
 use super::health::Health;
-use super::server::{Ask, Connection, Door};
+use super::metrics;
+use super::server::{Ask, Connection, Door, Show};
 use super::token::Refusal;
 use crate::lifecycle::{Hook, Outcome};
 use crate::signal::Signal;
@@ -30,6 +33,7 @@ enum Route<'a> {
     Status,
     #[cfg(feature = "page")]
     Page,
+    Metrics,
     Stop,
     Signal(&'a str),
     Events,
@@ -48,6 +52,7 @@ impl Route<'_> {
             "status" => Route::Status,
             #[cfg(feature = "page")]
             "" => Route::Page,
+            "metrics" => Route::Metrics,
             "stop" if door == Door::Socket => Route::Stop,
             "events" if door == Door::Socket => Route::Events,
             _ => Route::Signal(path.strip_prefix("signal/").filter(|_| door == Door::Socket)?),
@@ -61,7 +66,7 @@ impl Route<'_> {
             Route::Hook(_) | Route::Events => method == Method::GET,
             #[cfg(feature = "page")]
             Route::Page => method == Method::GET || method == Method::HEAD,
-            Route::Health(_) | Route::Status => method == Method::GET || method == Method::HEAD,
+            Route::Health(_) | Route::Status | Route::Metrics => method == Method::GET || method == Method::HEAD,
         }
     }
 }
@@ -86,7 +91,7 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
     match route {
         Route::Hook(hook) => return call(hook, &request, connection).await,
         Route::Health(health) => {
-            let Some(status) = doors.ask(Ask::Status).await else { return Ok(ending()) };
+            let Some(status) = doors.ask(|sender| Ask::Status(Show::Health, sender)).await else { return Ok(ending()) };
             let (good, said) = health.answer(
                 &status,
                 connection.rules().readyz_during_stop,
@@ -95,7 +100,9 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
             Ok(text(if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, said))
         }
         Route::Status => {
-            let Some(status) = doors.ask(Ask::Status).await else { return Ok(ending()) };
+            let Some(status) = doors.ask(|sender| Ask::Status(Show::Everything, sender)).await else {
+                return Ok(ending());
+            };
             Ok(match serde_json::to_string_pretty(&status) {
                 Ok(body) => with_type(StatusCode::OK, "application/json", body + "\n"),
                 Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot show the status: {error}\n")),
@@ -105,6 +112,14 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
         Route::Page if connection.rules().page => Ok(super::page::page()),
         #[cfg(feature = "page")]
         Route::Page => Ok(nothing()),
+        Route::Metrics => {
+            let Some(status) = doors.ask(|sender| Ask::Status(Show::Everything, sender)).await else {
+                return Ok(ending());
+            };
+            let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let (body, kind) = metrics::answer(status, accepts);
+            Ok(with_type(StatusCode::OK, kind, body))
+        }
         Route::Stop => Ok(match doors.ask(Ask::Stop).await {
             Some(()) => text(StatusCode::ACCEPTED, "stopping\n".to_owned()),
             None => ending(),

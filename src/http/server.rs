@@ -35,13 +35,22 @@ pub(crate) enum Ask {
     /// Somebody called a hook. Its sender is closed when the caller has gone.
     Hook(Hook, oneshot::Sender<Answer>),
     /// How things stand.
-    Status(oneshot::Sender<Box<Status>>),
+    Status(Show, oneshot::Sender<Box<Status>>),
     /// `POST /stop`.
     Stop(oneshot::Sender<()>),
     /// `POST /signal/{name}`: as if we had received it.
     Signal(Signal, oneshot::Sender<()>),
     /// `GET /events`. `None`: there are too many followers.
     Follow(oneshot::Sender<Option<Stream>>),
+}
+
+/// How much of the state is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// What a probe is answered from: no story is copied for it.
+    Health,
+    /// All of it.
+    Everything,
 }
 
 /// What a hook's caller is told.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::journal::{Record, Row};
+use crate::tally::Tally;
 
 /// What `/status` shows. Field names are part of the interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -41,6 +42,12 @@ pub(crate) struct Status {
     /// `terminationGracePeriodSeconds`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) termination_grace_period_seconds: Option<Seconds>,
+    /// What is left of it in the stop that is going on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grace_left_seconds: Option<Seconds>,
+    /// The numbers of `/metrics`.
+    #[serde(skip)]
+    pub(crate) tally: Tally,
     /// Children reaped that nobody waited for.
     pub(crate) orphans_reaped: u64,
     /// What a stop cost the app's clients, as far as it is known; from the stop signal on.

@@ -28,6 +28,7 @@ use crate::process::spawn::{Env, Home, Sockets, Spawn};
 use crate::process::terminal;
 use crate::program::{ProgramError, Variables, container_variables, prepare_app};
 use crate::signal::Signal;
+use crate::tally::Tally;
 
 /// What keeps the app from being started at all. After the app is spawned, nothing does.
 #[derive(Debug, thiserror::Error)]
@@ -193,6 +194,10 @@ impl Supervisor {
         began: Instant,
         surroundings: Surroundings,
     ) -> Supervisor {
+        let mut tally = Tally::default();
+        if surroundings.reaper.app().is_some() {
+            tally.app_started(began.elapsed());
+        }
         let (to_inputs, inputs) = mpsc::channel(QUEUE);
         let (doors, asks) = Doors::new();
         Supervisor {
@@ -201,6 +206,7 @@ impl Supervisor {
             policy,
             lifecycle,
             journal: Journal::default(),
+            tally,
             began,
             timers: BTreeMap::new(),
             events: VecDeque::new(),

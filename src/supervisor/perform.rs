@@ -14,7 +14,7 @@ use super::connections::Connections;
 use super::surroundings::{find_handler, handler_env};
 use super::{Input, Run, Supervisor};
 use crate::handler::{self, Purpose};
-use crate::http::{Answer, AppStatusView, Happening, Seconds, Status, Unfinished};
+use crate::http::{Answer, AppStatusView, Happening, Seconds, Show, Status, Unfinished};
 use crate::journal::{Record, describe_note, describe_status, describe_trigger, trigger_word};
 use crate::lifecycle::{Action, CallerId, Event, Hook, Note, Outcome, RunId};
 use crate::policy::Leftovers;
@@ -36,6 +36,9 @@ impl Supervisor {
                 let event = tell_start(&self.settings, self.policy, self.reaper(), &started);
                 self.app_since = started.is_ok().then(|| self.now());
                 self.variables = started.ok();
+                if event == Event::AppStarted {
+                    self.tally.app_started(self.now());
+                }
                 self.events.push_back(event);
             }
             Action::StartHandler { run, hook, index, attempt, timeout } => {
@@ -63,7 +66,10 @@ impl Supervisor {
                 self.on_signal(Signal::CHLD);
             }
             Action::KillLeftovers => leftovers::signal_all(Signal::KILL),
-            Action::Answer { caller, outcome, .. } => self.answer(caller, outcome),
+            Action::Answer { caller, hook, outcome } => {
+                self.tally.answered(hook, outcome);
+                self.answer(caller, outcome);
+            }
             Action::SetTimer { timer, at } => drop(self.timers.insert(timer, at)),
             Action::Tell(note) => self.tell(note),
             Action::Exit(code) => {
@@ -99,7 +105,10 @@ impl Supervisor {
 
     fn signal_app(&mut self, signal: Signal) {
         match self.reaper().signal_app(signal, self.surroundings.target) {
-            Ok(()) => debug!(%signal, "forwarded"),
+            Ok(()) => {
+                self.tally.signalled(signal);
+                debug!(%signal, "forwarded");
+            }
             // It has just ended; its status is on the way.
             Err(error) => debug!(%signal, %error, "could not be forwarded"),
         }
@@ -141,6 +150,7 @@ impl Supervisor {
             output,
         };
         self.tell_followers(&Happening::HandlerEnded(&record));
+        self.tally.ran(hook, &run.name, result, took);
         self.journal.record(self.now(), record);
     }
 
@@ -164,6 +174,7 @@ impl Supervisor {
             _ => debug!("{text}"),
         }
         self.journal.note(self.now(), note);
+        self.tally.note(self.now(), note);
     }
 
     /// The last act: the story told, once in the log and once in the termination message.
@@ -192,7 +203,7 @@ impl Supervisor {
     }
 
     /// The state as it is now, for whoever asks.
-    pub(super) fn snapshot(&self) -> Status {
+    pub(super) fn snapshot(&self, show: Show) -> Status {
         let machine = &self.lifecycle;
         Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -211,11 +222,21 @@ impl Supervisor {
             stopped_by: machine.stop_trigger().map(|(trigger, _)| describe_trigger(trigger)),
             stop_began_seconds: self.journal.origin().map(Seconds),
             termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
+            grace_left_seconds: machine.deadline().map(|end| Seconds(end.saturating_sub(self.now()))),
             orphans_reaped: self.reaper().orphans(),
             lost: self.connections.as_ref().map(Connections::lost),
+            ..if show == Show::Everything { self.story() } else { Status::default() }
+        }
+    }
+
+    /// What a status tells besides how things stand.
+    fn story(&self) -> Status {
+        Status {
+            tally: self.tally.clone(),
             handlers: self.journal.records().cloned().collect(),
             running: self.unfinished(),
             timeline: self.journal.timeline().collect(),
+            ..Status::default()
         }
     }
 

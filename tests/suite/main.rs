@@ -27,6 +27,7 @@ mod last_resort;
 mod layers;
 mod leftovers;
 mod log;
+mod metrics;
 mod nginx;
 mod no_trace;
 mod notify;

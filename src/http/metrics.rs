@@ -1,0 +1,120 @@
+//! `GET /metrics`: the snapshot as numbers, made when somebody asks. OpenMetrics where the client says that it takes
+//! it, Prometheus' own text otherwise.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, NoLabelSet, prometheus_text, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::status::Status;
+use crate::tally::BOUNDS_MS;
+
+/// The body and its content type.
+pub(super) fn answer(status: Box<Status>, accepts: &str) -> (String, &'static str) {
+    let mut registry = Registry::with_prefix("bookend");
+    registry.register_collector(status);
+    let mut body = String::new();
+    let is_open = accepts.contains("application/openmetrics-text");
+    // Writing to a string does not fail.
+    let _ = if is_open { text::encode(&mut body, &registry) } else { prometheus_text::encode(&mut body, &registry) };
+    let kind = if is_open {
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    } else {
+        "text/plain; version=0.0.4; charset=utf-8"
+    };
+    (body, kind)
+}
+
+const PHASES: [&str; 4] = ["Starting", "Running", "Stopping", "Finishing"];
+
+impl Collector for Status {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Out(&mut encoder);
+        out.info("build", "bookend's own version", &[("version", self.version)])?;
+        let phases = PHASES.map(|phase| ([("phase", phase)], u64::from(self.phase == phase)));
+        out.gauges("phase", "1 for the phase the container is in", None, phases)?;
+        out.gauge("app_up", "whether the main process is alive", None, u64::from(self.app.pid.is_some()))?;
+        out.gauge("started", "whether postStart is over and succeeded", None, u64::from(self.started))?;
+        out.gauge("ready", "whether new clients may be sent here", None, u64::from(self.ready))?;
+        out.gauge("serving", "whether the app can answer clients", None, u64::from(self.serving))?;
+        out.count("orphans_reaped", "children reaped that nobody waited for", self.orphans_reaped)?;
+        let tally = &self.tally;
+        let seconds = Some(&Unit::Seconds);
+        let stages = tally.start.iter().map(|(stage, took)| ([("stage", *stage)], took.as_secs_f64()));
+        out.gauges("start_duration", "how long the stages of the start took", seconds, stages)?;
+        let stages = tally.stop.iter().map(|(stage, took)| ([("stage", *stage)], took.as_secs_f64()));
+        out.gauges("stop_duration", "how long the stages of the last stop took", seconds, stages)?;
+        if let Some(grace) = self.termination_grace_period_seconds {
+            out.gauge("grace_period", "terminationGracePeriodSeconds", seconds, grace.0.as_secs_f64())?;
+        }
+        if let Some(left) = self.grace_left_seconds {
+            out.gauge("grace_left", "what is left of it in the stop that is going on", seconds, left.0.as_secs_f64())?;
+        }
+        let hooks = tally.hooks.iter().map(|((hook, result), count)| ([("hook", *hook), ("result", *result)], *count));
+        out.counter("hooks", "lifecycle hooks that were called, by what they were told", hooks)?;
+        let signals = tally.signals.iter().map(|(signal, count)| ([("signal", signal.to_string())], *count));
+        out.counter("signals_sent", "signals the app was sent", signals)?;
+        let runs = tally.runs.iter().map(|((hook, name, result), count)| {
+            ([("hook", *hook), ("name", name.as_str()), ("result", *result)], *count)
+        });
+        out.counter("handler_runs", "handler runs that are over", runs)?;
+        let help = "how long handler runs took";
+        let mut metric = out.0.encode_descriptor("handler_duration", help, seconds, MetricType::Histogram)?;
+        for ((hook, name), spread) in &tally.durations {
+            let buckets: Vec<(f64, u64)> =
+                BOUNDS_MS.iter().map(|ms| Duration::from_millis(*ms).as_secs_f64()).zip(spread.counts).collect();
+            let labels = [("hook", *hook), ("name", name.as_str())];
+            let mut one = metric.encode_family(&labels)?;
+            let rest = spread.count - spread.counts.iter().sum::<u64>();
+            let buckets = [buckets, vec![(f64::INFINITY, rest)]].concat();
+            one.encode_histogram::<NoLabelSet>(spread.sum.as_secs_f64(), spread.count, &buckets, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// The shapes that are needed here, each with a name, a line of help and its samples.
+struct Out<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+
+impl Out<'_, '_> {
+    fn info(&mut self, name: &str, help: &str, labels: &impl EncodeLabelSet) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(labels)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: impl EncodeGaugeValue) -> fmt::Result {
+        self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        samples: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        samples.into_iter().try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
+    }
+
+    fn count(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, u64, f64>(&value, None)
+    }
+
+    fn counter<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        samples.into_iter().try_for_each(|(labels, value)| {
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, f64>(&value, None)
+        })
+    }
+}
