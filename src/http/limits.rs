@@ -1,15 +1,18 @@
 //! Who may stay when there is no room for all. Pure: connections are numbers, peers are addresses.
 //!
-//! A connection that has not finished its request is cheap to lose, so there is always room for a new one: the
+//! A connection that has not finished its request is cheap to lose, so there is soon room for a new one: the
 //! address with the most of them loses its oldest. A flood evicts its own. A kubelet sends its request in the
-//! packet after the handshake, and is out of this table before a flood of thousands a second reaches its place,
-//! even where the flood comes from the same address (a node's, behind which others may stand).
+//! packet after the handshake, and is out of this table before its place can be taken, even where the flood comes
+//! from the same address (a node's, behind which others may stand): nobody is sent away in the first moments.
 //!
 //! A hook waits as long as its handlers run and is not lost for a newcomer of the same address; where another
 //! address holds more of them, that one loses its newest.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::lifecycle::Time;
 
 /// Connections that are there, each with what ends it when it is dropped.
 #[derive(Debug)]
@@ -40,6 +43,7 @@ impl Most {
 #[derive(Debug)]
 struct Place<T> {
     peer: IpAddr,
+    since: Time,
     waits: bool,
     end: T,
 }
@@ -49,12 +53,21 @@ impl<T> Places<T> {
         Places { most, connections: BTreeMap::new(), next: 0 }
     }
 
-    /// Lets a connection in. Its number, and the one that has to go for it.
-    pub(super) fn enter(&mut self, peer: IpAddr, end: T) -> (u64, Option<T>) {
-        let gone = if self.count(|place| !place.waits) < self.most.busy { None } else { self.oldest_of_the_most() };
+    /// Makes room for one more: who has to go, if anybody. `Err`: nobody may be sent away before that time.
+    pub(super) fn make_room(&mut self, now: Time) -> Result<Option<T>, Time> {
+        if self.count(|place| !place.waits) < self.most.busy {
+            return Ok(None);
+        }
+        let Some(oldest) = self.oldest_of_the_most() else { return Ok(None) };
+        let since = self.connections.get(&oldest).map_or(now, |place| place.since);
+        if now < since + YOUNG { Err(since + YOUNG) } else { Ok(self.leave(oldest)) }
+    }
+
+    /// Lets a connection in, and says its number.
+    pub(super) fn enter(&mut self, now: Time, peer: IpAddr, end: T) -> u64 {
         self.next += 1;
-        self.connections.insert(self.next, Place { peer: neighbourhood(peer), waits: false, end });
-        (self.next, gone)
+        self.connections.insert(self.next, Place { peer: neighbourhood(peer), since: now, waits: false, end });
+        self.next
     }
 
     /// Its request is a hook's: from now on it waits. `Err`: there is no room to wait in.
@@ -84,20 +97,19 @@ impl<T> Places<T> {
         self.connections.remove(&id).map(|place| place.end)
     }
 
-    /// One that has to go because descriptors have run out; `None`: nobody is there who could.
-    pub(super) fn make_room(&mut self) -> Option<T> {
-        self.oldest_of_the_most()
+    /// Descriptors have run out: somebody has to go, however young.
+    pub(super) fn give_up_one(&mut self) -> Option<T> {
+        let oldest = self.oldest_of_the_most()?;
+        self.leave(oldest)
     }
 
     fn count(&self, which: impl Fn(&Place<T>) -> bool) -> usize {
         self.connections.values().filter(|place| which(place)).count()
     }
 
-    fn oldest_of_the_most(&mut self) -> Option<T> {
+    fn oldest_of_the_most(&self) -> Option<u64> {
         let (peer, _) = self.peer_with_most(false)?;
-        let oldest = self.connections.iter().find(|(_, place)| !place.waits && place.peer == peer);
-        let oldest = oldest.map(|(id, _)| *id)?;
-        self.leave(oldest)
+        self.connections.iter().find(|(_, place)| !place.waits && place.peer == peer).map(|(id, _)| *id)
     }
 
     fn peer_with_most(&self, waits: bool) -> Option<(IpAddr, usize)> {
@@ -120,6 +132,8 @@ fn neighbourhood(peer: IpAddr) -> IpAddr {
 /// Signals, the log, handlers' pipes, timers: what must be had whoever calls.
 const RESERVED_DESCRIPTORS: u64 = 64;
 const LEAST: usize = 8;
+/// So long a connection may take to say what it wants, however many others want to be let in.
+const YOUNG: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
@@ -135,36 +149,50 @@ mod tests {
         Places::new(Most { busy, waiting })
     }
 
+    /// Enters as the accept loop does it; `None`: it has to wait.
+    fn enter(
+        places: &mut Places<&'static str>,
+        at: u64,
+        peer: IpAddr,
+        end: &'static str,
+    ) -> Option<(u64, Option<&'static str>)> {
+        let now = Time::from_millis(at);
+        let gone = places.make_room(now).ok()?;
+        Some((places.enter(now, peer, end), gone))
+    }
+
     #[test]
     fn a_flood_evicts_its_own_and_nobody_else() {
         let mut places = places(4, 4);
-        places.enter(peer(1), "kubelet");
-        for _ in 0..100 {
-            let (_, gone) = places.enter(peer(2), "flood");
-            assert_ne!(gone, Some("kubelet"));
+        enter(&mut places, 0, peer(1), "kubelet");
+        for n in 0..100 {
+            let entered = enter(&mut places, n * 1000, peer(2), "flood");
+            assert_ne!(entered.unwrap().1, Some("kubelet"));
         }
         assert_eq!(places.connections.len(), 4);
     }
 
     #[test]
-    fn of_one_address_the_oldest_goes() {
+    fn of_one_address_the_oldest_goes_but_not_in_its_first_moments() {
         let mut places = places(2, 2);
-        places.enter(peer(1), "first");
-        places.enter(peer(1), "second");
-        assert_eq!(places.enter(peer(1), "third").1, Some("first"));
+        enter(&mut places, 0, peer(1), "first");
+        enter(&mut places, 100, peer(1), "second");
+        assert_eq!(enter(&mut places, 199, peer(1), "third"), None);
+        assert_eq!(places.make_room(Time::from_millis(199)), Err(Time::from_millis(200)));
+        assert_eq!(enter(&mut places, 200, peer(1), "third").unwrap().1, Some("first"));
     }
 
     #[test]
     fn a_waiting_hook_is_not_evicted_by_requests_and_hooks_are_shared_out_by_address() {
         let mut places = places(1, 2);
         for end in ["a", "b"] {
-            let (id, _) = places.enter(peer(1), end);
+            let (id, _) = enter(&mut places, 0, peer(1), end).unwrap();
             assert_eq!(places.wait(id), Ok(None));
         }
-        let (same, gone) = places.enter(peer(1), "c");
+        let (same, gone) = enter(&mut places, 0, peer(1), "c").unwrap();
         assert_eq!(gone, None);
         assert_eq!(places.wait(same), Err(()));
-        let (other, gone) = places.enter(peer(2), "kubelet");
+        let (other, gone) = enter(&mut places, 1000, peer(2), "kubelet").unwrap();
         assert_eq!((gone, places.wait(other)), (Some("c"), Ok(Some("b"))));
     }
 
@@ -189,17 +217,19 @@ mod tests {
         fn there_is_always_room_and_never_more_than_said(steps in prop::collection::vec((0u8..4, 0u8..5), 0..200)) {
             let mut places = Places::new(Most { busy: 5, waiting: 3 });
             let mut ids = Vec::new();
-            for (step, who) in steps {
+            for (at, (step, who)) in steps.into_iter().enumerate() {
+                let now = Time::from_secs(at as u64);
                 match step {
-                    0 | 1 => ids.push(places.enter(peer(who), ()).0),
+                    0 | 1 => {
+                        prop_assert!(places.make_room(now).is_ok());
+                        ids.push(places.enter(now, peer(who), ()));
+                    }
                     2 => drop(ids.get(usize::from(who)).map(|id| places.wait(*id))),
                     _ => drop(ids.get(usize::from(who)).and_then(|id| places.leave(*id))),
                 }
                 prop_assert!(places.count(|place| !place.waits) <= 5);
                 prop_assert!(places.count(|place| place.waits) <= 3);
             }
-            let (id, _) = places.enter(peer(9), ());
-            prop_assert!(places.connections.contains_key(&id));
         }
     }
 }

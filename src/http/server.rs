@@ -7,15 +7,15 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{sleep, sleep_until, timeout};
 use tracing::warn;
 
 use super::events::Stream;
@@ -105,7 +105,7 @@ pub(crate) async fn serve_port(listener: TcpListener, doors: Doors, rules: Rules
             Ok((stream, peer)) => {
                 crate::net::accepted::count();
                 is_short = false;
-                let (connection, gone) = Endpoint::enter(&endpoint, peer.ip());
+                let (connection, gone) = Endpoint::enter(&endpoint, peer.ip()).await;
                 tokio::spawn(until(gone, async move { connection.serve_tcp(stream).await }));
             }
             Err(error) => endpoint.accept_failed(&error, &mut is_short).await,
@@ -121,7 +121,7 @@ pub(crate) async fn serve_socket(listener: UnixListener, doors: Doors, rules: Ru
         match listener.accept().await {
             Ok((stream, _)) => {
                 is_short = false;
-                let (connection, gone) = Endpoint::enter(&endpoint, IpAddr::V4(Ipv4Addr::LOCALHOST));
+                let (connection, gone) = Endpoint::enter(&endpoint, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
                 tokio::spawn(until(gone, async move { connection.serve_unix(stream).await }));
             }
             Err(error) => endpoint.accept_failed(&error, &mut is_short).await,
@@ -144,6 +144,9 @@ struct Endpoint {
     door: Door,
     doors: Doors,
     rules: Rules,
+    began: Instant,
+    /// Somebody has left.
+    left: Notify,
     places: Mutex<Places<oneshot::Sender<Infallible>>>,
     /// Refused callers are told of in the log.
     refusals: Mutex<Seldom>,
@@ -153,13 +156,30 @@ impl Endpoint {
     fn new(door: Door, doors: Doors, rules: Rules) -> Endpoint {
         let descriptors = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
         let most = Most::of_descriptors(descriptors.map_or(1024, |(soft, _)| soft));
-        Endpoint { door, doors, rules, places: Mutex::new(Places::new(most)), refusals: Mutex::default() }
+        Endpoint {
+            door,
+            doors,
+            rules,
+            began: Instant::now(),
+            left: Notify::new(),
+            places: Mutex::new(Places::new(most)),
+            refusals: Mutex::default(),
+        }
     }
 
-    fn enter(endpoint: &Arc<Endpoint>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
+    /// Lets a caller in, as soon as there is room: the others wait in the backlog meanwhile, for moments.
+    async fn enter(endpoint: &Arc<Endpoint>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
+        loop {
+            // Whoever had to go ends by the drop of its sender.
+            let room = lock(&endpoint.places).make_room(endpoint.began.elapsed()).map(drop);
+            let Err(at) = room else { break };
+            tokio::select! {
+                () = endpoint.left.notified() => {}
+                () = sleep_until((endpoint.began + at).into()) => {}
+            }
+        }
         let (end, gone) = oneshot::channel();
-        // Whoever had to go ends by the drop of its sender.
-        let (id, _) = lock(&endpoint.places).enter(peer, end);
+        let id = lock(&endpoint.places).enter(endpoint.began.elapsed(), peer, end);
         endpoint.doors.connections.fetch_add(1, Ordering::Relaxed);
         (Connection { endpoint: Arc::clone(endpoint), id, peer, held: Mutex::new(None) }, gone)
     }
@@ -176,7 +196,7 @@ impl Endpoint {
             *is_short = true;
         }
         // One of ours gives its descriptor; the newcomer waits in the backlog meanwhile, and is not refused.
-        let made_room = lock(&self.places).make_room().is_some();
+        let made_room = lock(&self.places).give_up_one().is_some();
         sleep(if made_room { ACCEPT_AGAIN_SOON } else { ACCEPT_AGAIN }).await;
     }
 }
@@ -279,6 +299,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         lock(&self.endpoint.places).leave(self.id);
+        self.endpoint.left.notify_one();
         self.endpoint.doors.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -54,3 +54,41 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         self.within(cx, done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test);
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_is_not_written_to_for_ever() {
+        run(async {
+            let (_deaf, ours) = duplex(10);
+            let error = Timed::new(ours, Duration::from_millis(20)).write_all(&[0; 100]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        });
+    }
+
+    #[test]
+    fn a_reader_that_takes_a_little_now_and_then_gets_it_all() {
+        run(async {
+            let (mut slow, ours) = duplex(10);
+            let mut ours = Timed::new(ours, Duration::from_secs(5));
+            let mut chunk = [0; 5];
+            let reader = async {
+                for _ in 0..20 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    slow.read_exact(&mut chunk).await.unwrap();
+                }
+            };
+            let (written, ()) = tokio::join!(ours.write_all(&[0; 100]), reader);
+            written.unwrap();
+            assert!(ours.stalled.is_none(), "no time runs while nothing is written");
+        });
+    }
+}

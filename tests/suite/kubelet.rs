@@ -326,8 +326,10 @@ fn a_post_start_without_end_is_answered_in_bounded_time() {
     );
     let mut init = Init::configured(&config, &["--", "sleep", "1000"]);
     wait_until("the endpoint answers", || code(port, "/livez") == 200);
+    let began = Instant::now();
     assert!(Kubelet::new(port, Scheme::Http).hook("/lifecycle/postStart").is_err());
     assert_eq!(code(port, "/lifecycle/postStart"), 504);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert!(init.is_running() && code(port, "/startupz") == 503, "the handlers go on");
     init.signal(15);
     assert_eq!(init.finish().code(), 143);
@@ -352,6 +354,8 @@ fn hooks_need_the_token_and_a_refused_kubelet_sees_a_broken_connection() {
     assert_eq!(code_of(&with("curl/8", "Bearer another").unwrap()), 401);
     assert!(Kubelet::new(port, Scheme::Http).hook("/lifecycle/preStop").is_err());
     assert!(!init.log().contains("prepared"));
+    (0..20).for_each(|_| assert_eq!(code(port, "/lifecycle/preStop"), 401));
+    assert_eq!(init.log().matches("a hook was refused").count(), 1, "whoever calls does not fill the log");
     assert_eq!(code(port, "/livez"), 200, "probes need no token");
     assert_eq!(code_of(&with("kube-lifecycle/1.36", "Bearer a-secret-of-ours").unwrap()), 200);
     wait_until("the handler's line is there", || init.log().contains("prepared"));

@@ -44,5 +44,6 @@ mod signals;
 mod socket;
 mod sources;
 mod stop;
+mod storm;
 mod terminal;
 mod termination_message;
