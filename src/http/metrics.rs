@@ -55,6 +55,12 @@ impl Collector for Status {
         if let Some(left) = self.grace_left_seconds {
             out.gauge("grace_left", "what is left of it in the stop that is going on", seconds, left.0.as_secs_f64())?;
         }
+        if let Some(lost) = self.lost {
+            out.count("requests_cut", "requests that SIGKILL or the second signal cut", lost.requests_cut.into())?;
+            let help = "connections nobody had accepted when the stop signal went out";
+            out.count("connections_not_accepted", help, lost.not_accepted.into())?;
+            out.count("resets_sent", "resets the network namespace has sent since the stop signal", lost.resets_sent)?;
+        }
         let hooks = tally.hooks.iter().map(|((hook, result), count)| ([("hook", *hook), ("result", *result)], *count));
         out.counter("hooks", "lifecycle hooks that were called, by what they were told", hooks)?;
         let signals = tally.signals.iter().map(|(signal, count)| ([("signal", signal.to_string())], *count));
@@ -116,5 +122,27 @@ impl Out<'_, '_> {
         samples.into_iter().try_for_each(|(labels, value)| {
             metric.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, f64>(&value, None)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Lost;
+
+    #[test]
+    fn what_a_stop_cost_is_told_once_there_was_one() {
+        let quiet = answer(Box::default(), "").0;
+        assert!(!quiet.contains("requests_cut"), "{quiet}");
+        let lost = Some(Lost { requests_cut: 1, not_accepted: 2, resets_sent: 3 });
+        let text = answer(Box::new(Status { lost, ..Status::default() }), "").0;
+        for line in [
+            "bookend_requests_cut_total 1",
+            "bookend_connections_not_accepted_total 2",
+            "bookend_resets_sent_total 3",
+            "bookend_app_up 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
     }
 }

@@ -241,7 +241,10 @@ impl Connection {
     /// A hook waits long, and must not keep others from being read: it moves to a place of its own kind.
     /// `false`: there are more of them than any kubelet sends.
     pub(super) fn wait(&self) -> bool {
-        lock(&self.endpoint.places).wait(self.id).is_ok()
+        let waits = lock(&self.endpoint.places).wait(self.id).is_ok();
+        // Its place among those that are read is free.
+        self.endpoint.left.notify_one();
+        waits
     }
 
     /// Keeps the receipt until the connection is over.
