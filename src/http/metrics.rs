@@ -61,6 +61,13 @@ impl Collector for Status {
             out.count("connections_not_accepted", help, lost.not_accepted.into())?;
             out.count("resets_sent", "resets the network namespace has sent since the stop signal", lost.resets_sent)?;
         }
+        let states = self.probes.iter().map(|probe| ([("probe", probe.name)], u64::from(probe.state == "Success")));
+        out.gauges("probe_success", "1 while the probe of the app holds", None, states)?;
+        let tries = self.probes.iter().flat_map(|probe| {
+            let of = |result, count| ([("probe", probe.name), ("result", result)], count);
+            [of("Succeeded", probe.successes), of("Failed", probe.failures)]
+        });
+        out.counter("probe_tries", "tries of the app's probes", tries)?;
         let hooks = tally.hooks.iter().map(|((hook, result), count)| ([("hook", *hook), ("result", *result)], *count));
         out.counter("hooks", "lifecycle hooks that were called, by what they were told", hooks)?;
         let signals = tally.signals.iter().map(|(signal, count)| ([("signal", signal.to_string())], *count));

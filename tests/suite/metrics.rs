@@ -11,6 +11,7 @@ use crate::support::{Init, code, free_port, get, get_as, wait_until};
 fn stopping(port: u16) -> Init {
     let config = format!(
         "terminationGracePeriodSeconds = 30\nhttp.listen = \"127.0.0.1:{port}\"\n\
+         readinessProbe = {{ exec.command = [\"true\"], periodSeconds = 1 }}\n\
          [[lifecycle.postStart]]\nname = \"greet\"\nexec.command = [\"echo\", \"hello\"]\n\
          [[lifecycle.preStop]]\nname = \"quo\\\"te\"\nexec.command = [\"false\"]\nfailurePolicy = \"Ignore\"\n\
          [[lifecycle.preStop]]\nname = \"drain\"\nsleep.seconds = 0.05\n\
@@ -19,7 +20,7 @@ fn stopping(port: u16) -> Init {
     let init =
         Init::configured(&config, &["--", "sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.02; done"]);
     init.wait_for_out("up");
-    wait_until("it has started", || code(port, "/startupz") == 200);
+    wait_until("it has started", || code(port, "/startupz") == 200 && code(port, "/readyz") == 200);
     init.signal(28);
     init.signal(15);
     wait_until("the long handler runs", || body(port, "/status").contains("\"name\": \"long\""));
@@ -39,6 +40,8 @@ fn promtool_accepts_the_metrics_and_they_say_what_has_happened() {
         "bookend_phase{phase=\"Stopping\"} 1",
         "bookend_phase{phase=\"Running\"} 0",
         "bookend_app_up 1",
+        "bookend_probe_success{probe=\"readinessProbe\"} 1",
+        "bookend_probe_tries_total{probe=\"readinessProbe\",result=\"Failed\"} 0",
         "bookend_grace_period_seconds 30",
         "bookend_signals_sent_total{signal=\"SIGWINCH\"} 1",
         "bookend_handler_runs_total{hook=\"postStart\",name=\"greet\",result=\"Succeeded\"} 1",
