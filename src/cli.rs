@@ -14,6 +14,7 @@ mod run;
 mod schema;
 mod sleep;
 mod status;
+mod wait;
 
 use std::ffi::OsString;
 
@@ -55,6 +56,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Stop(verb) => verb.run(),
         Command::Signal(verb) => verb.run(),
         Command::Sleep(verb) => verb.run(),
+        Command::Wait(verb) => verb.run(),
         Command::Copy(verb) => verb.run(),
         Command::Completions(verb) => verb.run(),
         Command::Man => generated::man(),
@@ -106,6 +108,8 @@ enum Command {
     Schema,
     /// Wait for so many seconds, in images that have no sleep(1)
     Sleep(sleep::Sleep),
+    /// Wait until a port, a URL or a file is there
+    Wait(wait::Wait),
     /// Put this very binary there, in images that have no cp(1)
     Copy(copy::Copy),
     /// Print the completions of a shell
@@ -148,6 +152,7 @@ const SUBCOMMANDS: &[&str] = &[
     "stop",
     "signal",
     "sleep",
+    "wait",
     "copy",
     "completions",
     "man",

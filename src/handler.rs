@@ -6,10 +6,10 @@ mod connect;
 mod descriptor3;
 mod drain;
 mod exec;
-mod http_get;
+pub(crate) mod http_get;
 mod output;
 mod signal;
-mod tcp_socket;
+pub(crate) mod tcp_socket;
 
 use std::sync::Arc;
 use std::time::Duration;

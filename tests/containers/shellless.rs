@@ -34,6 +34,7 @@ fn exec_hooks_and_probes_work_in_an_image_from_scratch() {
     }
     good(&ask(&["status"]), "Running");
 
+    good(&ask(&["wait", "file:/shared/bookend", "--timeoutSeconds", "5"]), "");
     good(&ask(&["copy", "/copied"]), "/copied: bookend");
     good(&container.exec(&["/copied", "--version"]), "bookend");
     good(&ask(&["hook", "preStop"]), "preStop done\npreStop pause took 0.5");

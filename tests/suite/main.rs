@@ -47,3 +47,4 @@ mod stop;
 mod storm;
 mod terminal;
 mod termination_message;
+mod wait;

@@ -64,6 +64,9 @@ _bookend() {
             bookend,stop)
                 cmd="bookend__subcmd__stop"
                 ;;
+            bookend,wait)
+                cmd="bookend__subcmd__wait"
+                ;;
             bookend__subcmd__help,check)
                 cmd="bookend__subcmd__help__subcmd__check"
                 ;;
@@ -112,6 +115,9 @@ _bookend() {
             bookend__subcmd__help,stop)
                 cmd="bookend__subcmd__help__subcmd__stop"
                 ;;
+            bookend__subcmd__help,wait)
+                cmd="bookend__subcmd__help__subcmd__wait"
+                ;;
             *)
                 ;;
         esac
@@ -119,7 +125,7 @@ _bookend() {
 
     case "${cmd}" in
         bookend)
-            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal doctor schema sleep copy completions man pause help"
+            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal doctor schema sleep wait copy completions man pause help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -247,7 +253,7 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__help)
-            opts="run check hook probe status events stop signal doctor schema sleep copy completions man pause help"
+            opts="run check hook probe status events stop signal doctor schema sleep wait copy completions man pause help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -484,6 +490,20 @@ _bookend() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        bookend__subcmd__help__subcmd__wait)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         bookend__subcmd__hook)
             opts="-h --timeoutSeconds --socket --help postStart preStop"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -650,6 +670,28 @@ _bookend() {
             fi
             case "${prev}" in
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bookend__subcmd__wait)
+            opts="-h --timeoutSeconds --caFile --insecureSkipVerify --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --timeoutSeconds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --caFile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

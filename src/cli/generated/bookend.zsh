@@ -128,6 +128,16 @@ _arguments "${_arguments_options[@]}" : \
 ':seconds -- Seconds; fractions are fine:_default' \
 && ret=0
 ;;
+(wait)
+_arguments "${_arguments_options[@]}" : \
+'--timeoutSeconds=[How long to wait; 0\: look once]:SECONDS:_default' \
+'--caFile=[A file with the authorities that https trusts, instead of the system'\''s]:FILE:_files' \
+'--insecureSkipVerify[Take any certificate, as a kubelet does]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::targets -- tcp\://HOST\:PORT, http\://HOST\[\:PORT\]\[/PATH\], https\://... or file\:PATH; all of them are waited for:_default' \
+&& ret=0
+;;
 (copy)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
@@ -210,6 +220,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(wait)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (copy)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -253,6 +267,7 @@ _bookend_commands() {
 'doctor:Say what in this image or pod would drop requests at a stop, and the fix' \
 'schema:Print the JSON Schema of the configuration' \
 'sleep:Wait for so many seconds, in images that have no sleep(1)' \
+'wait:Wait until a port, a URL or a file is there' \
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
 'man:Print the manual page, as man(1) reads it' \
@@ -300,6 +315,7 @@ _bookend__subcmd__help_commands() {
 'doctor:Say what in this image or pod would drop requests at a stop, and the fix' \
 'schema:Print the JSON Schema of the configuration' \
 'sleep:Wait for so many seconds, in images that have no sleep(1)' \
+'wait:Wait until a port, a URL or a file is there' \
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
 'man:Print the manual page, as man(1) reads it' \
@@ -388,6 +404,11 @@ _bookend__subcmd__help__subcmd__stop_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help stop commands' commands "$@"
 }
+(( $+functions[_bookend__subcmd__help__subcmd__wait_commands] )) ||
+_bookend__subcmd__help__subcmd__wait_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help wait commands' commands "$@"
+}
 (( $+functions[_bookend__subcmd__hook_commands] )) ||
 _bookend__subcmd__hook_commands() {
     local commands; commands=()
@@ -437,6 +458,11 @@ _bookend__subcmd__status_commands() {
 _bookend__subcmd__stop_commands() {
     local commands; commands=()
     _describe -t commands 'bookend stop commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__wait_commands] )) ||
+_bookend__subcmd__wait_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend wait commands' commands "$@"
 }
 
 if [ "$funcstack[1]" = "_bookend" ]; then
