@@ -48,3 +48,4 @@ mod storm;
 mod terminal;
 mod termination_message;
 mod wait;
+mod watching;
