@@ -119,7 +119,8 @@ fn an_image_from_scratch_finds_hosts_by_their_names() {
         "servers.pl",
         r#"
         use Socket;
-        socket(my $dns, AF_INET, SOCK_DGRAM, 0) && bind($dns, sockaddr_in(53, INADDR_LOOPBACK)) or die "dns: $!";
+        my ($dns, $web);
+        socket($dns, AF_INET, SOCK_DGRAM, 0) && bind($dns, sockaddr_in(53, INADDR_LOOPBACK)) or die "dns: $!";
         if (fork == 0) {
             while (my $peer = recv($dns, my $query, 512, 0)) {
                 my ($end) = (index($query, "\0", 12));
@@ -131,7 +132,7 @@ fn an_image_from_scratch_finds_hosts_by_their_names() {
                 send($dns, $head . substr($query, 12, $end - 7) . $answer, 0, $peer);
             }
         }
-        socket(my $web, AF_INET, SOCK_STREAM, 0) && bind($web, sockaddr_in(8080, INADDR_LOOPBACK)) && listen($web, 5)
+        socket($web, AF_INET, SOCK_STREAM, 0) && bind($web, sockaddr_in(8080, INADDR_LOOPBACK)) && listen($web, 5)
             or die "web: $!";
         $| = 1;
         print "both are up\n";
