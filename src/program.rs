@@ -132,6 +132,10 @@ impl Environment {
 
 /// What `app.env` and preStart handlers say; `set` is what the latter have set, which is stronger.
 pub(crate) fn container_variables(app: &App, set: &[(OsString, OsString)]) -> Result<Variables, ProgramError> {
+    if app.program.env.is_empty() {
+        // The usual case: our own environment is not copied.
+        return Ok(set.to_vec());
+    }
     let mut environment = Environment::with(set.to_vec());
     environment.say(&app.program.env, "app", set)?;
     Ok(environment.said)
