@@ -162,7 +162,7 @@ impl Walk<'_, '_> {
             (Shape::List(_) | Shape::Map { .. }, other) => {
                 self.insert(path.to_owned(), Value::Refused, key);
                 let message = format!("{} is not {}", self.found(path, other), hint::shape(shape));
-                self.mistake(value.span(), path, message, hint::instead_of_list(path, other));
+                self.mistake(value.span(), path, message, hint::instead_of_list(path, shape, other));
             }
         }
     }

@@ -4,7 +4,7 @@
 use toml::de::DeValue;
 
 use super::key::{Key, Shape, quote, walk};
-use super::kind::{Kind, Value};
+use super::kind::{Kind, Value, describe};
 use super::vocabulary::ROOT;
 
 /// Help for a key that its table does not have.
@@ -71,7 +71,7 @@ pub(super) fn instead_of_table(path: &str, keys: &'static [Key], found: &DeValue
 }
 
 /// Help where a list or a table of names is needed and something else stands.
-pub(super) fn instead_of_list(path: &str, found: &DeValue<'_>) -> Vec<String> {
+pub(super) fn instead_of_list(path: &str, shape: Shape, found: &DeValue<'_>) -> Vec<String> {
     match found {
         DeValue::Array(_) if last(path) == "env" => {
             vec!["a table of names, no list: env = { NAME = \"value\" }".to_owned()]
@@ -82,7 +82,12 @@ pub(super) fn instead_of_list(path: &str, found: &DeValue<'_>) -> Vec<String> {
         DeValue::String(_) if path.ends_with("command") => {
             vec!["there is no shell in between; with one: [\"/bin/sh\", \"-c\", \"...\"]".to_owned()]
         }
-        _ => Vec::new(),
+        found => match shape {
+            Shape::List(kind) if kind.read(found).is_ok() => {
+                vec![format!("a list of one: {} = [{}]", last(path), describe(found))]
+            }
+            _ => Vec::new(),
+        },
     }
 }
 
@@ -197,6 +202,7 @@ const EXPLAINED: &[(&str, &[&str], &str)] = &[
     ),
     ("http", &["port", "address", "host", "bind"], "address and port are one: http.listen = \"0.0.0.0:9797\""),
     ("*", &["grpc"], "gRPC is not spoken; exec a client of your own"),
+    ("httpGet", &["url", "uri"], "scheme, host, port and path are keys of their own"),
     ("*", &["http"], "as in a Pod spec: httpGet"),
     ("*", &["tcp"], "as in a Pod spec: tcpSocket"),
     (

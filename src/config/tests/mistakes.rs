@@ -351,6 +351,7 @@ fn what_a_pod_spec_or_a_compose_file_says_otherwise_is_explained() {
             "what the container has in its environment is inherited; a value in a file is { valueFrom.file = \"/path\" }",
         ),
         ("app.environment = {}", "as in a Pod spec: env"),
+        ("app.stopSignals = \"SIGTERM\"", "a list of one: stopSignals = [\"SIGTERM\"]"),
         ("app.cwd = \"/\"", "as in a Pod spec: workingDir"),
         ("app.umask = 22", "in octal: umask = \"22\""),
         ("app.ulimits.nofile = 1", "limits of the process are app.rlimits; CPU and memory are the container's"),
