@@ -120,7 +120,7 @@ pub(super) fn instead_of_scalar(path: &str, kind: Kind, found: &DeValue<'_>) -> 
         (Kind::Bool, DeValue::String(said)) if matches!(said.as_ref(), "true" | "false") => {
             vec![format!("without quotes: {} = {said}", last(path))]
         }
-        (Kind::Integer { .. }, DeValue::String(said)) if said.parse::<i64>().is_ok() => {
+        (Kind::Integer { .. } | Kind::Port, DeValue::String(said)) if said.parse::<i64>().is_ok() => {
             vec![format!("without quotes: {} = {said}", last(path))]
         }
         (Kind::Address, DeValue::String(said)) if said.starts_with(':') => {

@@ -92,6 +92,14 @@ const WRONG: &[&str] = &[
     "lifecycle.preStop = { sleep.seconds = 1, failurePolicy = \"Retry\" }",
     "lifecycle.postStart.exec = {}",
     "log.level = \"loud\"",
+    "ports.web = 70000",
+    "lifecycle.preStop.httpGet = {}",
+    "lifecycle.preStop.httpGet = { port = 80, scheme = \"FTP\" }",
+    "lifecycle.preStop.httpGet = { port = 80, httpHeaders = [{ name = \"A\" }] }",
+    "lifecycle.preStop.tcpSocket.port = 0",
+    "readinessProbe = { periodSeconds = 1 }",
+    "readinessProbe = { exec.command = [\"a\"], periodSeconds = -1 }",
+    "livenessProbe.grpc.port = 80",
 ];
 
 #[test]

@@ -12,6 +12,7 @@ mod files;
 mod fuzz;
 mod layers;
 mod mistakes;
+mod pod_spec;
 mod profiles;
 mod readme;
 mod values;
