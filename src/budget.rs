@@ -140,6 +140,15 @@ mod tests {
     }
 
     #[test]
+    fn a_post_stop_that_wants_everything_leaves_the_leftovers_and_the_exit_their_share() {
+        let budget = Budget::new(Some(secs(8)), [Some(secs(500))].into_iter());
+        assert_eq!(budget.reserve(), secs(4));
+        // 0.4 s for the leftovers after SIGKILL, 3.5 s for postStop, 0.1 s for the exit.
+        assert_eq!(budget.post_stop_begin(secs(0)), Some(Duration::from_millis(4400)));
+        assert_eq!(budget.post_stop_deadline(secs(0)), Some(Duration::from_millis(7900)));
+    }
+
+    #[test]
     fn without_a_grace_period_nothing_has_a_deadline() {
         let budget = Budget::new(None, [None].into_iter());
         assert_eq!(budget.kill_at(secs(0), secs(1)), None);

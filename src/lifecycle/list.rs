@@ -162,11 +162,7 @@ impl List {
             HandlerResult::Failed | HandlerResult::TimedOut if last => self.failed(plans, now),
             HandlerResult::Failed | HandlerResult::TimedOut => self.retry_or_fail(plans, now),
         };
-        match progress {
-            Progress::Over(_) => progress,
-            _ if last => Progress::Over(if self.failed { Outcome::Failed } else { Outcome::Succeeded }),
-            _ => progress,
-        }
+        if last { Progress::Over(if self.failed { Outcome::Failed } else { Outcome::Succeeded }) } else { progress }
     }
 
     /// The back-off is over.

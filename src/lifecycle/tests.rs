@@ -372,6 +372,61 @@ fn an_answer_that_nobody_takes_is_not_waited_for_beyond_the_grace_period() {
 }
 
 #[test]
+fn a_stop_that_comes_during_post_stop_brings_its_budget() {
+    let mut story = Story::running(graceful(10, &[(Hook::PostStop, 1)]));
+    let first = story.at(secs(100), app_ended(3));
+    let stopped = story.at(secs(100), Event::Signal(Signal::TERM));
+    let at = timer(&stopped, Timer::PostStop).unwrap();
+    assert_eq!(at, Duration::from_millis(109_900));
+    let cut = story.at(at, Event::Rang(Timer::PostStop));
+    assert!(cut.contains(&Action::AbortHandler(started(&first).unwrap())), "{cut:?}");
+    assert_eq!(exit(&cut), Some(3));
+}
+
+#[test]
+fn a_signal_held_for_the_app_is_held_once() {
+    let mut story = Story::new(plan(&[(Hook::PreStart, 1)]));
+    let begun = story.then(Event::Begin);
+    for _ in 0..3 {
+        story.then(Event::Signal(Signal::HUP));
+    }
+    story.then(ended(started(&begun).unwrap(), HandlerResult::Succeeded));
+    let delivered = story.then(Event::AppStarted);
+    assert_eq!(delivered.iter().filter(|action| **action == Action::SignalApp(Signal::HUP)).count(), 1);
+}
+
+#[test]
+fn who_calls_when_everything_is_over_is_told_how_it_went() {
+    let late = |result: Option<HandlerResult>| {
+        let mut story = Story::new(plan(&[(Hook::PostStart, 1)]));
+        story.then(Event::Begin);
+        let begun = story.then(Event::AppStarted);
+        if let Some(result) = result {
+            story.then(ended(started(&begun).unwrap(), result));
+        }
+        story.then(app_ended(0));
+        assert_eq!(story.machine.phase(), PhaseName::Exited);
+        assert_eq!(story.machine.late_outcome(Hook::PreStop), Outcome::Succeeded, "nothing is left to be prepared");
+        story.machine.late_outcome(Hook::PostStart)
+    };
+    assert_eq!(late(Some(HandlerResult::Succeeded)), Outcome::Succeeded);
+    assert_eq!(late(Some(HandlerResult::Failed)), Outcome::Failed);
+    assert_eq!(late(None), Outcome::Aborted);
+    let mut story = Story::new(plan(&[]));
+    story.then(Event::Signal(Signal::TERM));
+    assert_eq!(story.machine.late_outcome(Hook::PostStart), Outcome::Aborted, "it never came to it");
+}
+
+#[test]
+fn hooks_and_phases_have_kubernetes_names() {
+    let hooks = [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop].map(Hook::name);
+    assert_eq!(hooks, ["preStart", "postStart", "preStop", "postStop"]);
+    let phases =
+        [PhaseName::Starting, PhaseName::Running, PhaseName::Stopping, PhaseName::Finishing, PhaseName::Exited];
+    assert_eq!(phases.map(PhaseName::name), ["Starting", "Running", "Stopping", "Finishing", "Exited"]);
+}
+
+#[test]
 fn leftovers_that_survive_sigkill_are_not_waited_for_beyond_the_grace_period() {
     let mut story = Story::running(graceful(10, &[]));
     story.at(secs(100), Event::Signal(Signal::TERM));

@@ -128,6 +128,10 @@ pub(crate) fn all() -> Vec<Setting> {
                 ..plan(Some(8), &[(PreStop, &[one()])])
             },
         ),
+        Setting {
+            handlers: HandlerNature::Hang,
+            ..free("handlers that hang", plan(None, &[(PreStop, &[one()]), (PostStop, &[one()])]))
+        },
         hostile("everything hangs", once_started(8)),
         hostile("everything hangs, little time", once_started(1)),
         hostile("preStart hangs", plan(Some(8), &[(PreStart, &[one()]), (PostStop, &[one()])])),
