@@ -7,7 +7,7 @@ use std::thread::{scope, sleep};
 use std::time::Duration;
 
 use crate::scenario::{Deed, Scenario};
-use crate::support::{Folder, Init, PATIENCE, code_of};
+use crate::support::{Folder, Init, PATIENCE, code_of, wait_until};
 
 /// What is left of a life.
 pub(crate) struct Lived {
@@ -29,6 +29,9 @@ pub(crate) fn live(scenario: &Scenario) -> Lived {
     let app = ["--", actor, "actor", "app", trace, code, millis, on_term, leftover];
     let mut init = Init::configured_in(folder, &config, &app);
     let pid = nix::unistd::Pid::from_raw(init.pid());
+    // Between exec and our first instruction the kernel itself drops a signal to PID 1 (pid_namespaces(7)): nobody
+    // can keep it. From the first instruction on bookend does.
+    wait_until("bookend has its first instruction behind it", || keeps_signals(init.pid()) || init.has_ended());
     let answers = scope(|scope| {
         let mut callers = Vec::new();
         for (after, deed) in &scenario.deeds {
@@ -47,7 +50,11 @@ pub(crate) fn live(scenario: &Scenario) -> Lived {
                     let socket = socket.clone();
                     callers.push((*hook, scope.spawn(move || ask(&socket, &request))));
                 }
-                Deed::Request => _ = ask(&socket, "POST /stop HTTP/1.1\r\nHost: bookend\r\nContent-Length: 0\r\n\r\n"),
+                Deed::Request => {
+                    let request = "POST /stop HTTP/1.1\r\nHost: bookend\r\nContent-Length: 0\r\n\r\n";
+                    // The app comes before the socket: somebody who wants a stop asks until he is heard.
+                    wait_until("the stop is heard", || ask(&socket, request) != 0 || !init.is_running());
+                }
             }
         }
         callers.into_iter().map(|(hook, caller)| (hook, caller.join().unwrap())).collect()
@@ -55,6 +62,16 @@ pub(crate) fn live(scenario: &Scenario) -> Lived {
     let finished = init.end();
     let trace = init.folder.read("trace").lines().map(str::to_owned).collect();
     Lived { code: finished.code(), log: finished.log, trace, answers }
+}
+
+/// Whether SIGTERM is blocked or caught.
+fn keeps_signals(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mask = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
+        u64::from_str_radix(line.trim(), 16).unwrap_or(0)
+    };
+    (mask("SigBlk:") | mask("SigCgt:")) & (1 << (15 - 1)) != 0
 }
 
 /// One request; 0 where nobody answers (any more).
