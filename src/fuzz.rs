@@ -17,6 +17,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("configuration", configuration),
     ("environment", environment),
+    ("assignments", assignments),
     ("expansion", expansion),
     ("signal_name", signal_name),
     ("wait_status", wait_status),
@@ -52,6 +53,14 @@ pub fn environment(bytes: &[u8]) {
     match config::load(&Sources { env, ..Sources::default() }) {
         Ok(effective) => drop(effective.to_string()),
         Err(mistakes) => assert!(!mistakes.to_string().is_empty(), "a mistake says something"),
+    }
+}
+
+/// What a preStart handler writes to descriptor 3.
+pub fn assignments(bytes: &[u8]) {
+    match config::assignments::read(bytes) {
+        Ok(read) => drop(read),
+        Err(mistakes) => assert!(!mistakes.is_empty(), "a mistake says something"),
     }
 }
 
