@@ -12,10 +12,10 @@ export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/rele
 scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all test lint check images demo bench bench-drain model mutants fuzz soak fmt clean
+.PHONY: help setup build build-all test lint check images demo bench bench-drain model mutants fuzz soak supply-chain reproducible fmt clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: Debian packages (as root), the musl targets
 	@scripts/setup
@@ -65,6 +65,12 @@ fuzz: ## what strangers write, read without a panic: a minute for each reader, f
 
 soak: build ## ten thousand random lives, each judged by the state machine; SOAK_LIVES, SOAK_SEED, SOAK_JOBS
 	SOAK_LIVES=$${SOAK_LIVES:-10000} cargo test --test soak
+
+supply-chain: ## licences, sources, bans, advisories and a bill of materials, as far as this machine can
+	scripts/supply-chain
+
+reproducible: setup ## HEAD built twice in different folders: the same bits
+	scripts/reproducible
 
 fmt: ## format the source
 	cargo fmt
