@@ -18,6 +18,7 @@ pub const TARGETS: &[Target] = &[
     ("configuration", configuration),
     ("environment", environment),
     ("assignments", assignments),
+    ("sd_notify", sd_notify),
     ("expansion", expansion),
     ("signal_name", signal_name),
     ("wait_status", wait_status),
@@ -62,6 +63,12 @@ pub fn assignments(bytes: &[u8]) {
         Ok(read) => drop(read),
         Err(mistakes) => assert!(!mistakes.is_empty(), "a mistake says something"),
     }
+}
+
+/// A datagram of the app on NOTIFY_SOCKET.
+pub fn sd_notify(bytes: &[u8]) {
+    let messages = crate::notify::parse(bytes);
+    assert!(messages.len() <= bytes.split(|byte| *byte == b'\n').count(), "a message is a line");
 }
 
 /// `$(VAR)` in a text, where a variable's value has references in it, too.
