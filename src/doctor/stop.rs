@@ -12,7 +12,7 @@ pub(super) fn no_drain(facts: &Facts) -> Vec<Finding> {
     vec![Finding::new(
         format!("no preStop handler keeps {} serving while its endpoint is removed", facts.command.program()),
         "clients still arrive for seconds after a stop has begun, and are refused",
-        "[[lifecycle.preStop]] drain = { minSeconds = 3, quietSeconds = 2, maxSeconds = 15 }",
+        "app.profile for this server (docs/profiles.md), or lifecycle.preStop.drain = {}",
     )]
 }
 

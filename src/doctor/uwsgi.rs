@@ -2,6 +2,7 @@
 
 use super::config_text::{File, Separator, duration, last_value};
 use super::{Facts, Finding, Place, command, seconds};
+use crate::signal::Signal;
 
 /// uWSGI as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,7 +42,9 @@ impl Uwsgi {
 
 pub(super) fn die_on_term(facts: &Facts) -> Vec<Finding> {
     let Some(uwsgi) = &facts.uwsgi else { return Vec::new() };
-    if uwsgi.has_hook() {
+    // Another signal, as the profile's: then a drain has to wait for the requests, and does.
+    let gets_sigterm = facts.settings.app.stop_signal.is_none_or(|signal| signal == Signal::TERM);
+    if uwsgi.has_hook() || !gets_sigterm {
         return Vec::new();
     }
     let fix = "hook-master-start = unix_signal:15 gracefully_kill_them_all";
@@ -50,7 +53,7 @@ pub(super) fn die_on_term(facts: &Facts) -> Vec<Finding> {
             Finding::new(
                 "uWSGI dies on SIGTERM",
                 "it ends its workers in the middle of their requests",
-                format!("instead of die-on-term: {fix}"),
+                format!("instead of die-on-term: {fix}; or app.profile = \"uwsgi\""),
             )
             .at(at),
         ],
@@ -58,7 +61,7 @@ pub(super) fn die_on_term(facts: &Facts) -> Vec<Finding> {
             Finding::new(
                 "SIGTERM makes uWSGI reload",
                 "it starts again instead of ending, and SIGKILL cuts the requests off",
-                format!("in [uwsgi]: {fix}"),
+                format!("in [uwsgi]: {fix}; or app.profile = \"uwsgi\""),
             )
             .at(uwsgi.first_line()),
         ],
