@@ -10,12 +10,15 @@
 //! | `terminal`    | the foreground, and job control                                    |
 //! | `reaper`      | waitpid, the only one, and the table of pids that are still ours   |
 //! | `signals`     | signals in: one module, whatever carries them                      |
+//! | `family`      | who there is below us, as /proc tells it                           |
 //! | `leftovers`   | what is still there when the app has ended                         |
 //! | `notify_socket` | what the app says with sd_notify(3)                             |
+//! | `zombies`     | those that only their own, living parent can reap                  |
 //! | `pause`       | the init of a pod's pause container: waits and reaps               |
 //! | `last_resort` | the init that remains when everything else has failed              |
 
 mod activation;
+mod family;
 pub(crate) mod inherited;
 pub(crate) mod last_resort;
 pub(crate) mod leftovers;
@@ -27,6 +30,7 @@ pub(crate) mod spawn;
 mod sys;
 pub(crate) mod terminal;
 pub(crate) mod user;
+pub(crate) mod zombies;
 
 pub(crate) use sys::{
     become_subreaper, duplicate_above, executed_path, gets_orphans, is_first_process, terminal_width,

@@ -34,6 +34,7 @@ use crate::probe;
 use crate::process::last_resort;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::signals::Signals;
+use crate::process::zombies::Watch;
 use crate::program::Variables;
 use crate::signal::Signal;
 use crate::tally::Tally;
@@ -65,6 +66,9 @@ struct Run {
 struct Supervisor {
     settings: Settings,
     policy: Policy,
+    zombies: Watch,
+    /// The names of those who got SIGKILL because they had not gone.
+    leftovers: String,
     lifecycle: Lifecycle,
     journal: Journal,
     tally: Tally,
@@ -187,6 +191,9 @@ impl Supervisor {
         }
         let round = self.reaper().reap();
         last_resort::stay_for(self.surroundings.reaper.app());
+        if round.orphans > 0 && self.zombies.is_due(self.now()) {
+            self.look_for_zombies();
+        }
         if let Some(by) = round.app_stopped {
             self.on_app_stopped(by);
         }

@@ -43,6 +43,8 @@ impl Collector for Status {
         out.gauge("ready", "whether new clients may be sent here", None, u64::from(self.ready))?;
         out.gauge("serving", "whether the app can answer clients", None, u64::from(self.serving))?;
         out.count("orphans_reaped", "children reaped that nobody waited for", self.orphans_reaped)?;
+        let zombies = u64::try_from(self.zombies).unwrap_or(u64::MAX);
+        out.gauge("zombies", "zombies whose living parent does not wait for them", None, zombies)?;
         let tally = &self.tally;
         let seconds = Some(&Unit::Seconds);
         let stages = tally.start.iter().map(|(stage, took)| ([("stage", *stage)], took.as_secs_f64()));

@@ -53,6 +53,11 @@ pub(crate) struct Status {
     /// What a stop cost the app's clients, as far as it is known; from the stop signal on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lost: Option<Lost>,
+    /// Zombies that we cannot reap: their parents live, and do not wait for them.
+    pub(crate) zombies: usize,
+    /// Those parents, the worst first; at most ten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) zombie_parents: Vec<ZombieParent>,
     /// The handler runs so far, the oldest first; the last fifty are kept.
     pub(crate) handlers: Vec<Record>,
     /// Those that run now.
@@ -89,6 +94,17 @@ pub(crate) struct NotifyView {
     /// STATUS=...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<String>,
+}
+
+/// A process that does not wait for its children.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ZombieParent {
+    /// Its pid.
+    pub(crate) pid: i32,
+    /// The name of its program.
+    pub(crate) name: String,
+    /// How many of its children are zombies.
+    pub(crate) zombies: usize,
 }
 
 /// The main process in `/status`.

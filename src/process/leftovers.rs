@@ -2,10 +2,10 @@
 //! kill(-1) reaches them all. Anywhere else (`shareProcessNamespace`, hostPID, a shell) kill(-1) would kill
 //! strangers: there only our own descendants are touched, each held by a pidfd while it is looked at.
 
-use std::collections::HashMap;
 use std::os::fd::AsFd;
 
 use super::Pid;
+use super::family;
 use super::sys;
 use crate::signal::Signal;
 
@@ -16,8 +16,19 @@ pub(crate) fn signal_all(signal: Signal) {
         let _ = sys::send(Pid::from_raw(-1), signal);
         return;
     }
-    for pid in descendants(own_pid()) {
-        signal_descendant(pid, signal);
+    for member in family::below_us() {
+        signal_descendant(member.pid, signal);
+    }
+}
+
+/// Who they are: `12 (sleep), 13 (sh)`; so many, and then how many more. Empty: nobody, or no /proc.
+pub(crate) fn names() -> String {
+    let alive: Vec<_> = family::below_us().into_iter().filter(|member| !member.is_zombie).collect();
+    let shown: Vec<_> =
+        alive.iter().take(MOST_NAMES).map(|member| format!("{} ({})", member.pid, member.name)).collect();
+    match alive.len().saturating_sub(MOST_NAMES) {
+        0 => shown.join(", "),
+        more => format!("{}, and {more} more", shown.join(", ")),
     }
 }
 
@@ -32,56 +43,12 @@ fn signal_descendant(pid: i32, signal: Signal) {
 
 /// Whether this process is below us, by climbing from it.
 fn is_descendant(pid: i32) -> bool {
-    std::iter::successors(Some(pid), |&pid| parent_of(pid)).take(MOST_GENERATIONS).skip(1).any(|pid| pid == own_pid())
-}
-
-fn parent_of(pid: i32) -> Option<i32> {
-    std::fs::read(format!("/proc/{pid}/stat")).ok().as_deref().and_then(parent)
-}
-
-fn own_pid() -> i32 {
-    nix::unistd::getpid().as_raw()
-}
-
-/// The pids below this one, by the parents that /proc names. Empty where there is no /proc.
-fn descendants(root: i32) -> Vec<i32> {
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    for pid in entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        if let Some(parent) = parent_of(pid) {
-            children.entry(parent).or_default().push(pid);
-        }
-    }
-    let mut found = Vec::new();
-    let mut next = vec![root];
-    while let Some(pid) = next.pop() {
-        if let Some(below) = children.remove(&pid) {
-            found.extend(&below);
-            next.extend(below);
-        }
-    }
-    found
-}
-
-/// The fourth field of proc_pid_stat(5); the second may hold spaces and brackets, so count from its end.
-fn parent(stat: &[u8]) -> Option<i32> {
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
+    let own = nix::unistd::getpid().as_raw();
+    let above = |pid: &i32| family::member(*pid).map(|member| member.parent);
+    std::iter::successors(Some(pid), above).take(MOST_GENERATIONS).skip(1).any(|pid| pid == own)
 }
 
 /// A chain of parents is not longer than this; one that changes while it is climbed must end, too.
 const MOST_GENERATIONS: usize = 10_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_parent_is_found_behind_any_name() {
-        assert_eq!(parent(b"42 (a) S 7 42 42 0"), Some(7));
-        assert_eq!(parent(b"42 (x) R (9 1) S 7 42"), Some(7));
-        assert_eq!(parent(b"42 (cut"), None);
-        assert_eq!(parent(b""), None);
-    }
-}
+/// A line of the log names so many.
+const MOST_NAMES: usize = 10;

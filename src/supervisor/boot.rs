@@ -26,6 +26,7 @@ use crate::process::reaper::{Reaper, Target};
 use crate::process::signals::Signals;
 use crate::process::spawn::{Env, Home, Sockets, Spawn};
 use crate::process::terminal;
+use crate::process::zombies::Watch;
 use crate::program::{ProgramError, Variables, container_variables, prepare_app};
 use crate::signal::Signal;
 use crate::tally::Tally;
@@ -204,6 +205,8 @@ impl Supervisor {
             probing: Probing::new(&settings),
             settings,
             policy,
+            zombies: Watch::default(),
+            leftovers: String::new(),
             lifecycle,
             journal: Journal::default(),
             tally,

@@ -14,12 +14,13 @@ use super::connections::Connections;
 use super::surroundings::{find_handler, handler_env};
 use super::{Input, Run, Supervisor};
 use crate::handler::{self, Purpose};
-use crate::http::{Answer, AppStatusView, Happening, Seconds, Show, Status, Unfinished};
+use crate::http::{Answer, AppStatusView, Happening, Seconds, Show, Status, Unfinished, ZombieParent};
 use crate::journal::{Record, describe_note, describe_status, describe_trigger, trigger_word};
 use crate::lifecycle::{Action, CallerId, Event, Hook, Note, Outcome, RunId};
 use crate::policy::Leftovers;
 use crate::process::leftovers;
 use crate::process::terminal;
+use crate::process::zombies::{self, Guilty};
 use crate::signal::Signal;
 
 impl Supervisor {
@@ -62,10 +63,16 @@ impl Supervisor {
             }
             Action::TerminateLeftovers => {
                 leftovers::signal_all(Signal::TERM);
+                // One that is stopped would take SIGTERM only when somebody continues it.
+                leftovers::signal_all(Signal::CONT);
                 // They may all have gone before: then there is nobody to wait for.
                 self.on_signal(Signal::CHLD);
             }
-            Action::KillLeftovers => leftovers::signal_all(Signal::KILL),
+            Action::KillLeftovers => {
+                // Now: afterwards they have no names.
+                self.leftovers = leftovers::names();
+                leftovers::signal_all(Signal::KILL);
+            }
             Action::Answer { caller, hook, outcome } => {
                 self.tally.answered(hook, outcome);
                 self.answer(caller, outcome);
@@ -169,7 +176,11 @@ impl Supervisor {
             }
             Note::Started => info!("{text}"),
             Note::HookOver(_, Outcome::Failed) | Note::NoTimeLeft(..) | Note::Rearmed | Note::Killed => warn!("{text}"),
-            Note::LeftoversKilled | Note::LeftoversRemain | Note::AnswerNotTaken => warn!("{text}"),
+            Note::LeftoversKilled | Note::LeftoversRemain => match std::mem::take(&mut self.leftovers) {
+                names if names.is_empty() => warn!("{text}"),
+                names => warn!("{text}: {names}"),
+            },
+            Note::AnswerNotTaken => warn!("{text}"),
             // Told in the timeline, when the stop is over.
             _ => debug!("{text}"),
         }
@@ -203,7 +214,8 @@ impl Supervisor {
     }
 
     /// The state as it is now, for whoever asks.
-    pub(super) fn snapshot(&self, show: Show) -> Status {
+    pub(super) fn snapshot(&mut self, show: Show) -> Status {
+        let story = if show == Show::Everything { self.story() } else { Status::default() };
         let machine = &self.lifecycle;
         Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -225,19 +237,33 @@ impl Supervisor {
             grace_left_seconds: machine.deadline().map(|end| Seconds(end.saturating_sub(self.now()))),
             orphans_reaped: self.reaper().orphans(),
             lost: self.connections.as_ref().map(Connections::lost),
-            ..if show == Show::Everything { self.story() } else { Status::default() }
+            ..story
         }
     }
 
     /// What a status tells besides how things stand.
-    fn story(&self) -> Status {
+    fn story(&mut self) -> Status {
+        let guilty = self.look_for_zombies();
+        let shown = guilty.iter().take(MOST_PARENTS);
+        let shown = shown.map(|one| ZombieParent { pid: one.pid, name: one.name.clone(), zombies: one.zombies });
         Status {
+            zombies: guilty.iter().map(|one| one.zombies).sum(),
+            zombie_parents: shown.collect(),
             tally: self.tally.clone(),
             handlers: self.journal.records().cloned().collect(),
             running: self.unfinished(),
             timeline: self.journal.timeline().collect(),
             ..Status::default()
         }
+    }
+
+    /// Those that only their own parents can reap; a parent that does not is told of once.
+    pub(super) fn look_for_zombies(&mut self) -> Vec<Guilty> {
+        let guilty = zombies::guilty_parents();
+        for Guilty { pid, name, zombies } in self.zombies.look(self.began.elapsed(), &guilty) {
+            warn!(pid, name, zombies, "a process does not wait for its children: only it can reap these zombies");
+        }
+        guilty
     }
 
     /// The handlers that run, the oldest first.
@@ -265,6 +291,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// `/status` names so many parents of zombies.
+const MOST_PARENTS: usize = 10;
 /// Kubernetes' default `terminationMessagePath`.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Kubernetes keeps this much of it.

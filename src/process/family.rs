@@ -1,0 +1,95 @@
+//! Who there is below us, as /proc tells it: read when somebody asks, and held for no longer.
+
+use std::collections::HashMap;
+
+/// A process of /proc.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) pid: i32,
+    pub(super) parent: i32,
+    pub(super) is_zombie: bool,
+    /// The name of its program, 15 bytes at most.
+    pub(super) name: String,
+}
+
+/// The processes below us; as PID 1, all of them but us. Empty where there is no /proc.
+pub(super) fn below_us() -> Vec<Member> {
+    let own = nix::unistd::getpid().as_raw();
+    let all = read();
+    if super::is_first_process() {
+        // Those who were joined to the namespace have no parent in it, and are ours all the same.
+        return all.into_iter().filter(|member| member.pid != own).collect();
+    }
+    descendants(own, all)
+}
+
+fn read() -> Vec<Member> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(member).collect()
+}
+
+/// One of them, if it is still there.
+pub(super) fn member(pid: i32) -> Option<Member> {
+    std::fs::read(format!("/proc/{pid}/stat")).ok().as_deref().and_then(|stat| parse(pid, stat))
+}
+
+/// proc_pid_stat(5): the name in brackets may hold spaces and brackets itself, so its end is the last one.
+fn parse(pid: i32, stat: &[u8]) -> Option<Member> {
+    let begin = stat.iter().position(|byte| *byte == b'(')?;
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let is_zombie = matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
+    // It goes into logs: what a process calls itself is not to write lines of its own there.
+    let name = String::from_utf8_lossy(stat.get(begin + 1..end)?).replace(char::is_control, "?");
+    Some(Member { pid, parent, is_zombie, name })
+}
+
+fn descendants(root: i32, all: Vec<Member>) -> Vec<Member> {
+    let mut children: HashMap<i32, Vec<Member>> = HashMap::new();
+    for member in all {
+        children.entry(member.parent).or_default().push(member);
+    }
+    let mut found = Vec::new();
+    let mut next = vec![root];
+    while let Some(pid) = next.pop() {
+        for member in children.remove(&pid).unwrap_or_default() {
+            next.push(member.pid);
+            found.push(member);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(parents: &[(i32, i32)]) -> Vec<Member> {
+        let member = |&(pid, parent): &(i32, i32)| Member { pid, parent, is_zombie: false, name: String::new() };
+        parents.iter().map(member).collect()
+    }
+
+    #[test]
+    fn the_parent_is_found_behind_any_name() {
+        let parse = |stat: &[u8]| parse(42, stat).map(|found| (found.name, found.parent, found.is_zombie));
+        assert_eq!(parse(b"42 (a) S 7 42 42 0"), Some(("a".to_owned(), 7, false)));
+        assert_eq!(parse(b"42 (x) R (9 1) Z 7 42"), Some(("x) R (9 1".to_owned(), 7, true)));
+        assert_eq!(parse(b"42 (a\nb) S 7"), Some(("a?b".to_owned(), 7, false)));
+        assert_eq!(parse(b"42 (cut"), None);
+        assert_eq!(parse(b")42("), None);
+        assert_eq!(parse(b""), None);
+    }
+
+    #[test]
+    fn strangers_are_not_ours_and_a_ring_ends() {
+        let mut found: Vec<_> =
+            descendants(5, all(&[(5, 1), (6, 5), (7, 6), (8, 1), (9, 8)])).iter().map(|m| m.pid).collect();
+        found.sort_unstable();
+        assert_eq!(found, [6, 7]);
+        // Two looks at a tree that changes in between.
+        assert_eq!(descendants(5, all(&[(6, 7), (7, 6), (5, 5)])).len(), 1);
+    }
+}

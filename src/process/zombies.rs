@@ -1,0 +1,123 @@
+//! Zombies with a guilty parent: those that we cannot reap, because a living process other than us is their parent
+//! and does not wait for them. They are looked for only when somebody asks or a child of ours has ended, never by
+//! the clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::family::{self, Member};
+
+/// A living process that does not wait for its children.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Guilty {
+    /// Its pid.
+    pub(crate) pid: i32,
+    /// The name of its program.
+    pub(crate) name: String,
+    /// How many of its children are zombies.
+    pub(crate) zombies: usize,
+}
+
+/// Those there are, the worst first.
+pub(crate) fn guilty_parents() -> Vec<Guilty> {
+    let own = nix::unistd::getpid().as_raw();
+    guilty_among(own, &family::below_us())
+}
+
+fn guilty_among(own: i32, members: &[Member]) -> Vec<Guilty> {
+    let alive: BTreeMap<i32, &str> =
+        members.iter().filter(|m| !m.is_zombie).map(|m| (m.pid, m.name.as_str())).collect();
+    let mut counts: BTreeMap<i32, usize> = BTreeMap::new();
+    // Our own are about to be reaped.
+    for zombie in members.iter().filter(|m| m.is_zombie && m.parent != own) {
+        *counts.entry(zombie.parent).or_default() += 1;
+    }
+    let named = counts.into_iter().filter_map(|(pid, zombies)| {
+        let name = (*alive.get(&pid)?).to_owned();
+        Some(Guilty { pid, name, zombies })
+    });
+    let mut found: Vec<_> = named.collect();
+    found.sort_by_key(|guilty| std::cmp::Reverse(guilty.zombies));
+    found
+}
+
+/// Who has been found guilty before, and who has been told of. Pure: it is given the time and what there is.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    since: BTreeMap<i32, Duration>,
+    told: BTreeSet<i32>,
+    last_look: Option<Duration>,
+}
+
+impl Watch {
+    /// Whether it is time for a look that nobody has asked for.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        self.last_look.is_none_or(|last| now.saturating_sub(last) >= BETWEEN_LOOKS)
+    }
+
+    /// Takes down a look; returns those who are to be told of, each once. Every parent has a zombie for a moment: one
+    /// that has some at two looks, a while apart, does not wait for them.
+    pub(crate) fn look<'a>(&mut self, now: Duration, guilty: &'a [Guilty]) -> Vec<&'a Guilty> {
+        self.last_look = Some(now);
+        let is_there = |pid: &i32| guilty.iter().any(|found| found.pid == *pid);
+        self.since.retain(|pid, _| is_there(pid));
+        self.told.retain(is_there);
+        let mut news = Vec::new();
+        for found in guilty {
+            let since = *self.since.entry(found.pid).or_insert(now);
+            if now.saturating_sub(since) >= BETWEEN_LOOKS && self.told.insert(found.pid) {
+                news.push(found);
+            }
+        }
+        news
+    }
+}
+
+/// Between two looks that nobody asked for; and how long a zombie must be seen to be worth a warning.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(pid: i32, parent: i32, is_zombie: bool) -> Member {
+        Member { pid, parent, is_zombie, name: format!("p{pid}") }
+    }
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn only_the_living_and_only_others_are_guilty() {
+        let members = [
+            member(2, 1, false),
+            member(3, 2, true),
+            member(4, 2, true),
+            // Ours: about to be reaped; and its own child, which is about to become ours.
+            member(5, 1, true),
+            member(6, 5, true),
+            member(7, 4, true),
+            member(8, 1, false),
+            member(9, 8, true),
+        ];
+        let found: Vec<_> = guilty_among(1, &members).into_iter().map(|g| (g.pid, g.name, g.zombies)).collect();
+        assert_eq!(found, [(2, "p2".to_owned(), 2), (8, "p8".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_parent_is_told_of_once_and_not_at_first_sight() {
+        let guilty = [Guilty { pid: 2, name: "app".to_owned(), zombies: 1 }];
+        let mut watch = Watch::default();
+        assert!(watch.is_due(secs(0)));
+        assert!(watch.look(secs(0), &guilty).is_empty());
+        assert!(!watch.is_due(secs(1)));
+        assert!(watch.look(secs(1), &guilty).is_empty());
+        assert_eq!(watch.look(secs(6), &guilty).len(), 1);
+        assert!(watch.look(secs(100), &guilty).is_empty());
+        // It has mended its ways, and fallen back.
+        assert!(watch.look(secs(101), &[]).is_empty());
+        assert!(watch.look(secs(102), &guilty).is_empty());
+        assert_eq!(watch.look(secs(110), &guilty).len(), 1);
+    }
+}
