@@ -36,3 +36,24 @@ fn not_as_pid_1_only_our_own_descendants_are_touched() {
     stranger.kill().unwrap();
     stranger.wait().unwrap();
 }
+
+#[test]
+fn those_who_had_not_gone_when_sigkill_was_sent_are_named() {
+    let script = "(trap '' TERM; exec sleep 1000) & sleep 0.3; exit 5";
+    for init in
+        [Init::first_process(&["--", "sh", "-c", script]), Init::ordinary(Folder::new(), &["--", "sh", "-c", script])]
+    {
+        let finished = init.finish();
+        let line = finished.log.lines().find(|line| line.contains("SIGKILL")).unwrap_or_default();
+        assert!(line.contains("(sleep)"), "{}", finished.log);
+        assert_eq!(finished.code(), 5);
+    }
+}
+
+#[test]
+fn a_leftover_that_is_stopped_is_continued_and_obeys() {
+    let script =
+        "(trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.05; done) & sleep 0.5; kill -STOP $!; exit 4";
+    let finished = Init::first_process(&["--", "sh", "-c", script]).finish();
+    assert!(finished.out.contains("bye") && !finished.log.contains("SIGKILL"), "{finished:?}");
+}

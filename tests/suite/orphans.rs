@@ -1,6 +1,6 @@
 //! Every orphan is reaped.
 
-use crate::support::{Init, code, free_port, get};
+use crate::support::{Init, code, free_port, get, wait_until};
 
 #[test]
 fn ten_thousand_orphans_are_reaped_with_none_left() {
@@ -18,4 +18,64 @@ fn ten_thousand_orphans_are_reaped_with_none_left() {
     assert_eq!(init.out(), "left: 0\n");
     assert_eq!(code(port, "/livez"), 200);
     assert!(get(port, "/status").unwrap().contains("\"orphansReaped\": 10000"));
+}
+
+/// Forks children that end, and does not wait for them until it is told to.
+const NEGLIGENT: &str = r#"
+    $SIG{USR1} = sub { 1 while waitpid(-1, 0) > 0; syswrite STDOUT, "mended" };
+    for (1..3) { my $p = fork; exit 0 unless $p }
+    syswrite STDOUT, "up"; select undef, undef, undef, 0.02 while 1;
+"#;
+
+#[test]
+fn zombies_with_a_guilty_parent_are_counted_and_the_parent_is_named_once() {
+    let port = free_port();
+    let init = Init::configured(&format!("http.listen = \"127.0.0.1:{port}\""), &["--", "perl", "-e", NEGLIGENT]);
+    init.wait_for_out("up");
+    let status = || get(port, "/status").unwrap();
+    wait_until("they are counted", || status().contains("\"zombies\": 3"));
+    assert!(status().contains("\"name\": \"perl\""), "{}", status());
+    wait_until("it is told", || status().contains("\"zombies\": 3") && init.log().contains("does not wait for its"));
+    status();
+    assert_eq!(init.log().matches("does not wait for its children").count(), 1, "{}", init.log());
+    init.signal(10);
+    init.wait_for_out("mended");
+    assert!(status().contains("\"zombies\": 0"), "{}", status());
+}
+
+#[test]
+fn daemons_vforked_children_and_clones_are_reaped() {
+    // A daemon's two forks; a child that does not tell its parent by SIGCHLD (clone(2), exit signal 0).
+    let script = r#"
+        for (1..20) { my $p = fork; if (!$p) { use POSIX; setsid; exit 0 if fork; select undef, undef, undef, 0.05; exit 0 } waitpid $p, 0 }
+        for (1..20) { my $p = fork; if (!$p) { my $q = syscall($ARGV[0], 0, 0, 0, 0, 0); select undef, undef, undef, 0.05 unless $q; POSIX::_exit(0) } waitpid $p, 0 }
+        system("sleep 0.05 & true") for 1..20;
+        sub left { my $n = 0; for (glob "/proc/[0-9]*/stat") { open my $f, "<", $_ or next; my @s = split ' ', <$f>; $n++ if $s[3] == 1 && $s[0] != $$ } $n }
+        for (1..1000) { last unless left(); select undef, undef, undef, 0.02 }
+        syswrite STDOUT, "left: " . left() . "\n";
+    "#;
+    let clone = nix::libc::SYS_clone.to_string();
+    let finished = Init::first_process(&["--", "perl", "-MPOSIX", "-e", script, &clone]).finish();
+    assert_eq!((finished.out.as_str(), finished.code()), ("left: 0\n", 0));
+}
+
+#[test]
+fn a_hundred_thousand_orphans_delay_no_handler() {
+    // A storm in the app, while a handler runs every time it is asked; pids are used again and again.
+    let script = r#"
+        for (1..200) { my $p = fork; next unless defined $p; if (!$p) { for (1..500) { my $q = fork; exit 0 if defined $q && !$q } exit 0 } waitpid $p, 0 }
+        syswrite STDOUT, "done"; exit 9
+    "#;
+    let hook = r#"lifecycle.postStart = [ { exec.command = ["sh", "-c", "exit 0"] }, { exec.command = ["sh", "-c", "echo handled"] } ]"#;
+    let began = std::time::Instant::now();
+    let mut init = Init::configured(hook, &["--", "perl", "-e", script]);
+    init.wait_for_log("handled");
+    let handled = began.elapsed();
+    let end = began + 10 * crate::support::PATIENCE;
+    while !init.has_ended() {
+        assert!(std::time::Instant::now() < end, "the storm does not end: {}", init.log());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(init.end().code(), 9);
+    assert!(handled < began.elapsed(), "it did not wait for the storm's end");
 }
