@@ -56,19 +56,36 @@ pub(crate) enum AppStopped {
     Continue,
 }
 
-/// Decides it. `has_terminal`: our stdin is our session's terminal.
-pub(crate) fn app_stopped(by: Signal, has_terminal: bool, first_process: bool) -> AppStopped {
-    match (by, has_terminal, first_process) {
-        (_, true, false) => AppStopped::Suspend,
-        (Signal::TSTP, true, true) => AppStopped::Continue,
+/// Who has the foreground of the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Foreground {
+    /// There is no terminal, or it is not our session's.
+    NoTerminal,
+    /// Our own process group, which is not the app's.
+    Us,
+    /// The app, or a shell's other job.
+    Another,
+}
+
+/// Decides it.
+pub(crate) fn app_stopped(by: Signal, foreground: Foreground, first_process: bool) -> AppStopped {
+    match (by, foreground, first_process) {
+        // `fg` for a job that was running: the shell gave the terminal to us, who hand it on.
+        (Signal::TTIN | Signal::TTOU, Foreground::Us, _) => AppStopped::Continue,
+        (_, Foreground::Us | Foreground::Another, false) => AppStopped::Suspend,
+        (Signal::TSTP, Foreground::Us | Foreground::Another, true) => AppStopped::Continue,
         // SIGSTOP comes from a debugger or a person, never from a key.
         _ => AppStopped::Leave,
     }
 }
 
-/// Whether our stdin is the terminal of our session.
-pub(crate) fn is_ours() -> bool {
-    tcgetpgrp(std::io::stdin().as_fd()).is_ok()
+/// Looks who has it.
+pub(crate) fn foreground() -> Foreground {
+    match tcgetpgrp(std::io::stdin().as_fd()) {
+        Ok(group) if group == getpgrp() => Foreground::Us,
+        Ok(_) => Foreground::Another,
+        Err(_) => Foreground::NoTerminal,
+    }
 }
 
 /// Stops our process group as Ctrl-Z would have stopped it, had it been the foreground one, and us with it. `true`: we
@@ -95,15 +112,21 @@ mod tests {
 
     #[test]
     fn a_key_suspends_the_job_and_a_container_has_no_job() {
-        assert_eq!(app_stopped(Signal::TSTP, true, false), AppStopped::Suspend);
-        assert_eq!(app_stopped(Signal::TSTP, true, true), AppStopped::Continue);
+        assert_eq!(app_stopped(Signal::TSTP, Foreground::Another, false), AppStopped::Suspend);
+        assert_eq!(app_stopped(Signal::TSTP, Foreground::Another, true), AppStopped::Continue);
+    }
+
+    #[test]
+    fn a_job_that_reads_in_the_background_is_suspended_and_one_that_was_brought_back_gets_the_terminal() {
+        assert_eq!(app_stopped(Signal::TTIN, Foreground::Another, false), AppStopped::Suspend);
+        assert_eq!(app_stopped(Signal::TTIN, Foreground::Us, false), AppStopped::Continue);
     }
 
     #[test]
     fn who_stops_the_app_on_purpose_is_left_alone() {
-        assert_eq!(app_stopped(Signal::STOP, true, true), AppStopped::Leave);
+        assert_eq!(app_stopped(Signal::STOP, Foreground::Another, true), AppStopped::Leave);
         for first_process in [false, true] {
-            assert_eq!(app_stopped(Signal::TSTP, false, first_process), AppStopped::Leave);
+            assert_eq!(app_stopped(Signal::TSTP, Foreground::NoTerminal, first_process), AppStopped::Leave);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Job control, as a shell user expects it: Ctrl-Z, `fg` and `bg` mean the app, and bookend goes along.
 
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::Supervisor;
 use crate::policy::Suspend;
@@ -11,20 +11,17 @@ use crate::signal::Signal;
 
 impl Supervisor {
     /// The app was stopped.
-    pub(super) fn on_app_stopped(&mut self, by: Signal) {
+    pub(super) fn on_app_stopped(&self, by: Signal) {
         debug!(%by, "the app was stopped");
         if self.policy.suspend == Suspend::OnSignal {
             return;
         }
-        match terminal::app_stopped(by, terminal::is_ours(), is_first_process()) {
+        match terminal::app_stopped(by, terminal::foreground(), is_first_process()) {
             AppStopped::Leave => {}
             AppStopped::Suspend if terminal::suspend_group() => self.continue_app(),
             // No shell waits for us, as for PID 1; but SIGSTOP comes from a person, who will continue it.
             AppStopped::Suspend if by == Signal::STOP => {}
-            AppStopped::Suspend | AppStopped::Continue => {
-                info!("the app was suspended from the terminal, where no shell could continue it: continued");
-                self.continue_app();
-            }
+            AppStopped::Suspend | AppStopped::Continue => self.continue_app(),
         }
     }
 
@@ -44,7 +41,8 @@ impl Supervisor {
     }
 
     /// The whole job goes on, in the foreground if that is where we are.
-    fn continue_app(&mut self) {
+    fn continue_app(&self) {
+        debug!("the app goes on");
         self.hand_terminal_over();
         // It may have ended in between.
         let _ = self.reaper().signal_app(Signal::CONT, Target::Group);

@@ -52,3 +52,87 @@ fn handlers_too_find_the_mask_and_the_dispositions_that_we_found() {
         init.wait_for_log(&format!("{line} handler"));
     }
 }
+
+#[test]
+fn socket_activation_finds_the_apps_own_pid_in_listen_pid() {
+    // As systemd starts a service: the variable names whom it has exec'ed, which is bookend.
+    let folder = Folder::new();
+    let mut command = Command::new("sh");
+    let tell = "echo $$ $LISTEN_PID ${LISTEN_PIDFDID-none} $LISTEN_FDS $LISTEN_FDNAMES; cat <&3";
+    folder.write("passed", "the socket");
+    let line =
+        "export LISTEN_PID=$$ LISTEN_PIDFDID=7 LISTEN_FDS=1 LISTEN_FDNAMES=web; exec \"$0\" -- sh -c \"$1\" 3<\"$2\"";
+    command.args(["-c", line]).arg(bookend()).arg(tell).arg(folder.path("passed"));
+    let finished = Init::start(folder, command).finish();
+    let words: Vec<_> = finished.out.split_whitespace().collect();
+    assert_eq!(words[0], words[1], "{finished:?}");
+    assert_eq!(words[2..], ["none", "1", "web", "the", "socket"], "{finished:?}");
+    // One that names somebody else is not ours to touch.
+    let mut command = Command::new(bookend());
+    command
+        .args(["--", "sh", "-c", "echo $LISTEN_PID $LISTEN_PIDFDID"])
+        .env("LISTEN_PID", "1")
+        .env("LISTEN_PIDFDID", "7");
+    assert_eq!(Init::start(Folder::new(), command).finish().out, "1 7\n");
+}
+
+#[test]
+fn we_hold_no_descriptor_and_no_directory_that_is_the_apps() {
+    // A FIFO that was passed to the app comes to its end when the app closes it, not when we exit.
+    let folder = Folder::new();
+    let (here, fifo) = (std::path::PathBuf::from(folder.shown()), folder.path("fifo"));
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let reader = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || std::fs::read_to_string(fifo).unwrap()
+    });
+    let mut command = Command::new("sh");
+    let app = "echo said >&7; exec 7>&-; pwd; trap 'exit 0' TERM; while :; do sleep 0.05; done";
+    command.args(["-c", "cd \"$0\"; exec \"$1\" -- sh -c \"$2\" 7>fifo"]).arg(&here).arg(bookend()).arg(app);
+    let mut init = Init::start(folder, command);
+    assert_eq!(reader.join().unwrap(), "said\n");
+    init.wait_for_out(here.to_str().unwrap());
+    let proc = std::path::PathBuf::from(format!("/proc/{}", init.pid()));
+    assert_eq!(std::fs::read_link(proc.join("cwd")).unwrap(), std::path::Path::new("/"));
+    let links = std::fs::read_dir(proc.join("fd")).unwrap().flatten();
+    let held: Vec<_> = links.filter_map(|fd| std::fs::read_link(fd.path()).ok()).filter(|link| *link == here).collect();
+    assert!(held.is_empty(), "the working directory is pinned");
+    init.signal(15);
+    assert_eq!(init.end().code(), 0);
+}
+
+#[test]
+fn the_app_leads_its_own_group_in_our_session_and_its_oom_score_is_the_one_we_found() {
+    let tell = "cut -d' ' -f1,5,6 /proc/self/stat; cat /proc/self/oom_score_adj; cut -d' ' -f6 /proc/$PPID/stat";
+    let mut command = Command::new("sh");
+    command.args(["-c", "echo 100 >/proc/self/oom_score_adj; exec \"$0\" -- sh -c \"exec sh -c \\\"\\$0\\\"\" \"$1\""]);
+    command.arg(bookend()).arg(format!("echo $$; {tell}"));
+    let finished = Init::start(Folder::new(), command).finish();
+    let words: Vec<_> = finished.out.split_whitespace().collect();
+    let [app, _, group, session, score, ours] = words[..] else { panic!("{finished:?}") };
+    assert_eq!((group, score, session), (app, "100", ours), "{finished:?}");
+}
+
+#[test]
+fn the_app_gets_its_signal_when_bookend_dies() {
+    let app = "trap 'echo told; exit' USR1; echo up; while :; do sleep 0.05; done";
+    let folder = Folder::new();
+    let config = folder.write("bookend.toml", "app.pdeathSignal = \"SIGUSR1\"");
+    let init = Init::ordinary(folder, &["-c", config.to_str().unwrap(), "--", "sh", "-c", app]);
+    init.wait_for_out("up");
+    init.signal(9);
+    init.wait_for_out("told");
+}
+
+#[test]
+fn bookend_gets_its_signal_when_its_parent_dies() {
+    let folder = Folder::new();
+    let config = folder.write("bookend.toml", "pdeathSignal = \"SIGTERM\"");
+    let app = "trap 'echo told; exit' TERM; echo up; while :; do sleep 0.05; done";
+    let mut command = Command::new("sh");
+    command.args(["-c", "\"$0\" -c \"$1\" -- sh -c \"$2\" & wait"]).arg(bookend()).arg(config).arg(app);
+    let init = Init::start(folder, command);
+    init.wait_for_out("up");
+    init.signal(9);
+    init.wait_for_out("told");
+}

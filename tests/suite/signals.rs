@@ -104,9 +104,8 @@ fn the_whole_group_gets_the_signal_where_so_configured() {
     init.wait_for_out("parent");
 }
 
-#[test]
-fn idle_means_no_wake_up() {
-    let init = Init::first_process(&["--", "sleep", "1000"]);
+/// Whether it is scheduled while nothing happens.
+fn assert_idle(init: &Init) {
     let switches = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", init.pid())).unwrap();
         status.lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect::<Vec<_>>()
@@ -120,6 +119,65 @@ fn idle_means_no_wake_up() {
     });
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert_eq!(switches(), last, "an idle bookend was scheduled");
+}
+
+#[test]
+fn idle_means_no_wake_up() {
+    assert_idle(&Init::first_process(&["--", "sleep", "1000"]));
+}
+
+#[test]
+fn idle_with_an_endpoint_a_socket_and_a_pause_means_no_wake_up_either() {
+    let folder = Folder::new();
+    let config = format!(
+        "terminationGracePeriodSeconds = 30\nhttp.listen = \"127.0.0.1:0\"\nsocket = \"{}\"\nlifecycle.preStop.sleep.seconds = 1",
+        folder.path("socket").display()
+    );
+    assert_idle(&Init::configured_in(folder, &config, &["--", "sleep", "1000"]));
+    assert_idle(&Init::first_process(&["pause"]));
+}
+
+#[test]
+fn signals_that_a_c_library_keeps_to_itself_are_forwarded_too() {
+    // Nobody can register 32 and 33 through the C library, and posix_spawn(3) leaves them ignored. Blocked by the kernel's
+    // own call, from which the app inherits it, they wait in the app where everybody can see them.
+    let block =
+        format!("my $all = pack('Q', ~0); syscall({}, 0, $all, 0, 8); exec @ARGV", nix::libc::SYS_rt_sigprocmask);
+    let mut command = Command::new("perl");
+    command.args(["-e", &block]).arg(bookend()).args(["--", "sh", "-c", "echo up; exec sleep 1000"]);
+    let init = Init::start(Folder::new(), command);
+    init.wait_for_out("up");
+    let app = crate::support::child_of(u32::try_from(init.pid()).unwrap()).unwrap();
+    [32, 33].into_iter().for_each(|number| init.signal(number));
+    wait_until("both wait in the app", || {
+        let status = std::fs::read_to_string(format!("/proc/{app}/status")).unwrap();
+        status.contains("ShdPnd:\t0000000180000000")
+    });
+    crate::support::signal(app, 9);
+    assert_eq!(init.finish().code(), 137);
+}
+
+#[test]
+fn a_fault_of_our_own_kills_us_loudly_and_one_that_is_sent_does_not() {
+    use std::os::unix::fs::FileExt;
+
+    let mut init = Init::ordinary(Folder::new(), &["--", "sh", "-c", "trap '' SEGV ILL; echo up; sleep 5"]);
+    init.wait_for_out("up");
+    let pid = init.pid();
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
+    wait_until("it waits", || read("syscall").split_whitespace().count() > 2);
+    [11, 4].into_iter().for_each(|number| init.signal(number));
+    wait_until("it has forwarded them and waits again", || {
+        read("status").contains("SigPnd:\t0000000000000000") && read("syscall").split_whitespace().count() > 2
+    });
+    assert!(init.is_running());
+    // An instruction that there is not, where it will go on: the last word of /proc/PID/syscall.
+    let counter = read("syscall").split_whitespace().last().unwrap().trim_start_matches("0x").to_owned();
+    let memory = std::fs::File::options().write(true).open(format!("/proc/{pid}/mem")).unwrap();
+    let illegal: &[u8] = if cfg!(target_arch = "x86_64") { &[0x0f, 0x0b] } else { &[0; 4] };
+    memory.write_all_at(illegal, u64::from_str_radix(&counter, 16).unwrap()).unwrap();
+    init.signal(28);
+    assert_eq!(init.end().code(), 128 + 4, "SIGILL");
 }
 
 #[test]

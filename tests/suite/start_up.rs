@@ -125,9 +125,15 @@ fn send(pid: Pid, signals: &[i32]) {
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
 }
 
+/// An app that blocks everything, or ends of nothing, is not to outlive its test.
+const DIES_WITH_US: &str = "app.pdeathSignal = \"SIGKILL\"\n";
+
 /// A stop has a signal of its own here, so that all others are the app's; there is a listener to be bound.
 fn config() -> String {
-    format!("app.stopSignals = [\"SIGPWR\"]\nsocket = \"None\"\nhttp.listen = \"127.0.0.1:{}\"\n", free_port())
+    format!(
+        "{DIES_WITH_US}app.stopSignals = [\"SIGPWR\"]\nsocket = \"None\"\nhttp.listen = \"127.0.0.1:{}\"\n",
+        free_port()
+    )
 }
 
 /// How many system calls there are until it waits for something to happen.
@@ -186,7 +192,7 @@ fn between_the_fork_and_the_exec_of_the_app_every_signal_arrives_once() {
 fn at_each_system_call_of_the_start_a_stop_ends_the_container() {
     let count = calls_until_it_waits();
     for point in 0..count {
-        let mut traced = Traced::start("socket = \"None\"", &["sleep", "1000"]);
+        let mut traced = Traced::start(&format!("{DIES_WITH_US}socket = \"None\""), &["sleep", "1000"]);
         for _ in 0..=point {
             if traced.next_call(|_| {}).is_none() {
                 break;

@@ -176,6 +176,13 @@ impl Init {
         Init { child, pid, folder }
     }
 
+    /// On a terminal: stdin, stdout and stderr as they are given.
+    pub(crate) fn start_on(folder: Folder, mut command: Command, [stdin, stdout, stderr]: [Stdio; 3]) -> Init {
+        let child = command.stdin(stdin).stdout(stdout).stderr(stderr).spawn().expect("the program starts");
+        let pid = i32::try_from(child.id()).expect("a pid");
+        Init { child, pid, folder }
+    }
+
     pub(crate) fn pid(&self) -> i32 {
         self.pid
     }

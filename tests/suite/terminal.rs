@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend};
+use crate::support::{Folder, Init, bookend, wait_until};
 
 /// Runs a script under bookend on a pseudo-terminal of its own.
 fn on_a_terminal(script: &str) -> String {
@@ -33,4 +33,148 @@ fn ctrl_c_reaches_the_app_once() {
     let finished = init.end();
     assert_eq!(finished.code(), 5, "{finished:?}");
     assert_eq!(finished.out.matches("caught").count(), 1, "{finished:?}");
+}
+
+/// A terminal of our own, and an interactive shell on it that leads its session.
+struct Session {
+    terminal: std::fs::File,
+    shell: Init,
+}
+
+impl Session {
+    /// `first`: what the shell is; `setsid --ctty` makes the terminal its own.
+    fn start(first: &[&str]) -> Session {
+        let folder = Folder::new();
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let slave = |fd: &std::os::fd::OwnedFd| std::process::Stdio::from(fd.try_clone().unwrap());
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait"]).args(first).env("PS1", "$ ").env("BOOKEND", bookend());
+        let shell = Init::start_on(folder, command, [slave(&pty.slave), slave(&pty.slave), slave(&pty.slave)]);
+        let session = Session { terminal: pty.master.into(), shell };
+        session.read_in_background();
+        session
+    }
+
+    /// What is printed goes to the folder's `out`, where the helpers look.
+    fn read_in_background(&self) {
+        let mut terminal = self.terminal.try_clone().unwrap();
+        let mut out = std::fs::File::create(self.shell.folder.path("out")).unwrap();
+        // It ends with EIO when nobody has the terminal any more.
+        std::thread::spawn(move || std::io::copy(&mut terminal, &mut out));
+    }
+
+    fn keys(&self, text: &str) {
+        use std::io::Write;
+        (&self.terminal).write_all(text.as_bytes()).unwrap();
+    }
+}
+
+/// Says what happens to it, and never what was typed: an echo is no answer.
+const APP: &str = r#"$| = 1; $SIG{INT} = sub { print "caught-", "int\n" }; $SIG{WINCH} = sub { print "size-", `stty size` };
+    $SIG{CONT} = sub { print "contin", "ued\n" }; $SIG{TERM} = sub { print "by", "e\n"; exit 5 };
+    print "app-", "up\n"; while (1) { my $r = ''; vec($r, 0, 1) = 1; if (select($r, undef, undef, 0.02) > 0) { my $l = <STDIN>; print "read-", $l if defined $l } }"#;
+
+#[test]
+fn an_interactive_shell_has_job_control_over_the_app() {
+    let session = Session::start(&["bash", "--norc", "--noprofile", "-i"]);
+    let shell = &session.shell;
+    let app = shell.folder.write("app.pl", APP).display().to_string();
+    session.keys(&format!("\"$BOOKEND\" -- perl {app}\n"));
+    shell.wait_for_out("app-up");
+    session.keys("\u{3}");
+    shell.wait_for_out("caught-int");
+    // Ctrl-Z: the job is stopped, and the shell has its prompt back.
+    session.keys("\u{1a}");
+    shell.wait_for_out("Stopped");
+    session.keys("echo prompt-$((40+2))\n");
+    shell.wait_for_out("prompt-42");
+    // In the background it goes on, and in the foreground it reads from the terminal again.
+    session.keys("bg\n");
+    shell.wait_for_out("continued");
+    session.keys("echo back-$((40+3))\n");
+    shell.wait_for_out("back-43");
+    session.keys("fg\n");
+    wait_until("it has the terminal", || {
+        session.keys("line\n");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        shell.out().contains("read-line")
+    });
+    // Once more, from stopped to the foreground at once.
+    session.keys("\u{1a}");
+    wait_until("it is stopped again", || shell.out().matches("Stopped").count() > 1);
+    session.keys("fg\n");
+    wait_until("it goes on again", || shell.out().matches("continued").count() > 1);
+    // A terminal's new size is told by the kernel, whoever sets it.
+    let mut stty = Command::new("stty");
+    stty.args(["rows", "33", "cols", "77"]).stdin(session.terminal.try_clone().unwrap());
+    assert!(stty.status().unwrap().success());
+    shell.wait_for_out("size-33 77");
+    // Its end gives the terminal back, and the code to the shell.
+    session.keys("\u{1a}");
+    wait_until("it is stopped a third time", || shell.out().matches("Stopped").count() > 2);
+    session.keys("kill %1; fg; echo code-$?\n");
+    shell.wait_for_out("bye");
+    shell.wait_for_out("code-5");
+    assert_eq!(shell.out().matches("caught-int").count(), 1, "Ctrl-C came once");
+    session.keys("exit 7\n");
+    let Session { mut shell, .. } = session;
+    assert_eq!(shell.end().code(), 7);
+}
+
+#[test]
+fn a_background_job_steals_no_terminal() {
+    let session = Session::start(&["bash", "--norc", "--noprofile", "-i"]);
+    session.keys("\"$BOOKEND\" -- sh -c 'echo in-\"the\"-back; exec sleep 1000' &\n");
+    session.shell.wait_for_out("in-the-back");
+    session.keys("echo prompt-$((40+2))\n");
+    session.shell.wait_for_out("prompt-42");
+    session.keys("kill %1; wait; exit 7\n");
+    let Session { mut shell, .. } = session;
+    assert_eq!(shell.end().code(), 7);
+}
+
+#[test]
+fn a_shell_under_bookend_has_job_control_itself() {
+    let first = bookend().display().to_string();
+    let session = Session::start(&[&first, "--", "bash", "--norc", "--noprofile", "-i"]);
+    let shell = &session.shell;
+    // A key throws away what was typed before anybody has read it.
+    shell.wait_for_out("$ ");
+    session.keys("echo prom\"\"pt; sleep 1000\n");
+    shell.wait_for_out("prompt");
+    wait_until("the job is stopped", || {
+        // A key that comes before the job has the terminal is the shell's own, and means nothing to it.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        session.keys("\u{1a}");
+        shell.out().contains("Stopped")
+    });
+    session.keys("kill -9 %1; echo flags-$-\n");
+    shell.wait_for_out("flags-h");
+    assert!(!shell.out().contains("no job control"), "{}", shell.out());
+    session.keys("exit 7\n");
+    let Session { mut shell, .. } = session;
+    assert_eq!(shell.end().code(), 7);
+}
+
+#[test]
+fn where_no_shell_waits_ctrl_z_does_not_hang_the_terminal() {
+    let first = bookend().display().to_string();
+    let session = Session::start(&[&first, "--", "perl", "-e", APP]);
+    let shell = &session.shell;
+    shell.wait_for_out("app-up");
+    session.keys("\u{1a}");
+    shell.wait_for_out("continued");
+    session.keys("\u{3}");
+    shell.wait_for_out("caught-int");
+}
+
+#[test]
+fn a_script_that_goes_on_after_bookend_has_its_terminal_back() {
+    let script = "\"$BOOKEND\" -- true; stty sane && read line && echo got-$line";
+    let session = Session::start(&["sh", "-c", script]);
+    wait_until("the script reads", || {
+        session.keys("word\n");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        session.shell.out().contains("got-word")
+    });
 }
