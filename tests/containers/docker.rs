@@ -106,10 +106,15 @@ impl Container {
 
     /// The same in the foreground, to its end: what the engine made of the exit code.
     pub(crate) fn run(test: &str, tag: &str, command: &[&str]) -> Finished {
+        Self::run_with(test, tag, &[], command)
+    }
+
+    /// With options of `docker run`.
+    pub(crate) fn run_with(test: &str, tag: &str, options: &[&str], command: &[&str]) -> Finished {
         let container = Self::named(test);
         let image = format!("{PREFIX}{tag}");
-        let first = ["run", "--network", "none", "--name", &container.name, &image];
-        docker(&[&first, command].concat())
+        let first = ["run", "--network", "none", "--name", &container.name];
+        docker(&[&first, options, &[image.as_str()], command].concat())
     }
 
     /// Builds an image from a Dockerfile of the documentation, its images being those of the tests.

@@ -8,6 +8,7 @@
 
 mod docker;
 mod images;
+mod init;
 mod nginx;
 mod shellless;
 
