@@ -82,9 +82,10 @@ fn listen_at(path: &Path) -> Result<UnixListener, Errno> {
     // to others, and no umask of the whole process to be changed. A kernel without that (gVisor) has the credentials.
     let _ = fchmod(&fd, OWNER_ONLY);
     bind(fd.as_raw_fd(), &address)?;
+    // At once: whoever finds the file is to find somebody behind it.
+    listen(&fd, Backlog::new(BACKLOG)?)?;
     // A umask that takes from the owner took too much.
     let _ = fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(OWNER_ONLY.bits()));
-    listen(&fd, Backlog::new(BACKLOG)?)?;
     Ok(fd.into())
 }
 

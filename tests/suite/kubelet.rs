@@ -308,8 +308,8 @@ fn pre_stop_before_post_start_is_over_is_normal() {
          lifecycle.preStop.exec.command = [\"echo\", \"prepared\"]"
     );
     let init = Init::configured(&config, &["--", "sleep", "1000"]);
-    let post_start = std::thread::spawn(move || Kubelet::new(port, Scheme::Http).hook("/lifecycle/postStart"));
     wait_until("the endpoint answers", || code(port, "/livez") == 200);
+    let post_start = std::thread::spawn(move || Kubelet::new(port, Scheme::Http).hook("/lifecycle/postStart"));
     assert!(Kubelet::new(port, Scheme::Http).hook("/lifecycle/preStop").is_ok());
     assert!(init.log().contains("prepared"), "{}", init.log());
     assert!(post_start.join().unwrap().is_ok());

@@ -26,7 +26,7 @@ fn ask(path: &Path, request: &str) -> String {
 fn zero_config() -> Init {
     let init = Init::first_process(&[&["--"], APP].concat());
     init.wait_for_out("up");
-    wait_until("the socket is there", || init.folder.path("bookend.sock").exists());
+    wait_until("the socket answers", || UnixStream::connect(init.folder.path("bookend.sock")).is_ok());
     init
 }
 
@@ -100,7 +100,7 @@ fn followers_are_told_what_happens_to_the_last_event() {
     let mut init = Init::configured(config, &[&["--"], APP].concat());
     init.wait_for_out("up");
     let path = init.folder.path("bookend.sock");
-    wait_until("the socket is there", || path.exists());
+    wait_until("the socket answers", || UnixStream::connect(&path).is_ok());
     let mut lines = BufReader::new(send(&path, "GET /events")).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "event: phase"), "it begins with where things stand");
     init.signal(15);
