@@ -96,6 +96,17 @@ pub(crate) enum Step {
     Over(End),
 }
 
+/// What a drain has seen so far, for whoever asks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// New connections since it began.
+    pub(crate) arrived: u64,
+    /// The counter or the sockets could not be seen: it waits for a fixed time.
+    pub(crate) blind: bool,
+    /// The last look at the sockets. There is none while connections keep coming.
+    pub(crate) last: Option<Look>,
+}
+
 /// A drain that is going on.
 #[derive(Debug, Clone)]
 pub(crate) struct Watch {
@@ -107,13 +118,16 @@ pub(crate) struct Watch {
     recent: VecDeque<(Time, u64)>,
     arrived: u64,
     last: Option<Look>,
+    /// The last look at the sockets saw nothing.
+    in_vain: bool,
 }
 
 impl Watch {
     /// `limit`: what the budget of the stop leaves.
     pub(crate) fn new(mut drain: Drain, began: Time, limit: Option<Duration>) -> Watch {
         drain.max = drain.longest().min(limit.unwrap_or(Duration::MAX));
-        Watch { drain, began, counter: None, blind: false, recent: VecDeque::new(), arrived: 0, last: None }
+        let recent = VecDeque::new();
+        Watch { drain, began, counter: None, blind: false, recent, arrived: 0, last: None, in_vain: false }
     }
 
     /// Takes the namespace's counter of connections that were not ours. `None`: there is none here.
@@ -145,6 +159,7 @@ impl Watch {
     /// Takes a look at the sockets. `None`: they cannot be seen here.
     pub(crate) fn sockets(&mut self, now: Time, look: Option<Look>) -> Step {
         self.last = look;
+        self.in_vain = look.is_none();
         let Some(look) = look else { return self.without_sight(now) };
         let left = match self.drain.until {
             Until::Quiet => 0,
@@ -155,14 +170,9 @@ impl Watch {
         if look.queue == 0 && left == 0 { Step::Over(End::Quiet) } else { Step::Wait }
     }
 
-    /// How many connections have come so far.
-    pub(crate) fn arrived(&self) -> u64 {
-        self.arrived
-    }
-
-    /// The last look at the sockets.
-    pub(crate) fn last_look(&self) -> Option<Look> {
-        self.last
+    /// What it has seen so far.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen { arrived: self.arrived, blind: self.blind || self.in_vain, last: self.last }
     }
 
     fn without_sight(&self, now: Time) -> Step {
@@ -296,7 +306,7 @@ mod tests {
         for (now, counter) in [(0, 10), (100, 11), (200, 10), (300, 11)] {
             watch.arrivals(millis(now), Some(counter));
         }
-        assert_eq!(watch.arrived(), 2);
+        assert_eq!(watch.seen().arrived, 2);
     }
 
     proptest! {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+pub(crate) use self::drain::Board;
 use crate::config::settings::{Handler, HandlerKind};
 use crate::lifecycle::{HandlerResult, Hook};
 use crate::process::Pid;
@@ -31,6 +32,8 @@ pub(crate) struct Surroundings {
     pub(crate) inherited: Arc<Inherited>,
     /// `app.signalScope`.
     pub(crate) target: Target,
+    /// What the last drain has seen.
+    pub(crate) drain: Board,
 }
 
 /// How a run went, for the machine and for people.
@@ -116,7 +119,7 @@ pub(crate) fn start(
         }
         HandlerKind::Drain(drain) => {
             // It knows its time, and at its end says what it saw.
-            let work = drain::run(drain.clone(), timeout, surroundings.reaper.clone());
+            let work = drain::run(drain.clone(), timeout, surroundings.reaper.clone(), Arc::clone(&surroundings.drain));
             drop(tokio::spawn(bounded(work, None, aborted, sender)));
         }
     }

@@ -35,4 +35,6 @@ pub(crate) use events::{Audience, Happening};
 pub(crate) use rules::Rules;
 pub(crate) use server::{Answer, Ask, Doors, Show, serve_port, serve_socket};
 pub(crate) use socket::Socket;
-pub(crate) use status::{AppStatusView, Lost, NotifyView, ProbeView, Seconds, Status, Unfinished, ZombieParent};
+pub(crate) use status::{
+    AppStatusView, DrainView, Lost, NotifyView, ProbeView, Seconds, Status, Unfinished, ZombieParent,
+};

@@ -86,6 +86,8 @@ struct Supervisor {
     app_ended: Option<AppStatus>,
     /// The app's connections, from the stop signal on.
     connections: Option<Connections>,
+    /// The namespace's counter of new connections when the stop began; `None` where it cannot be had or counts others.
+    arrivals_before: Option<u64>,
     probing: Probing,
     runs: HashMap<RunId, Run>,
     callers: HashMap<CallerId, oneshot::Sender<Answer>>,

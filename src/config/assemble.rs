@@ -66,6 +66,7 @@ pub(super) fn settings(tree: &Tree) -> Settings {
 fn app(at: &At<'_>) -> App {
     let exit_code = |text: &str| text.parse::<u8>().ok();
     App {
+        profile: at.text("profile").map(str::to_owned),
         program: program(at),
         command_from: match at.value("command") {
             Some(_) => CommandFrom::Configuration,

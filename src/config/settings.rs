@@ -107,6 +107,8 @@ impl Socket {
 /// `[app]`: the main process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct App {
+    /// `profile`: the name, to be shown; what it brings is in the other settings.
+    pub profile: Option<String>,
     /// What is run; its command is never empty once `run` starts.
     pub program: Program,
     /// Where the command stands, and so whether `$(VAR)` is expanded in it.

@@ -245,7 +245,7 @@ fn surroundings(settings: &Settings) -> Surroundings {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().filter_map(read).collect::<Vec<_>>();
     let listens = tables.iter().flat_map(|text| listeners(text)).filter(|(_, port)| Some(*port) != own_port);
     let mut eye = Eye::open();
-    let blind = match (eye.counters(), eye.sockets(&[])) {
+    let blind = match (Eye::counters(), eye.sockets(&[])) {
         (None, _) => Some("/proc/net/snmp cannot be read"),
         (_, None) => Some("neither netlink nor /proc/net/tcp shows sockets"),
         _ => None,

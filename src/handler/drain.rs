@@ -1,21 +1,26 @@
 //! `drain`: the app serves on until nobody comes any more. What that means is decided in `crate::drain`; here it is
 //! looked, ten times a second and only while a drain is going on.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::Report;
-use crate::drain::{Drain, End, Step, Watch};
+use crate::drain::{Drain, End, Seen, Step, Watch};
 use crate::lifecycle::HandlerResult;
 use crate::net::eye::{Eye, is_host_network};
 use crate::net::tcp_info::Tie;
 use crate::net::{Look, ports};
 use crate::process::reaper::Reaper;
 
+/// Where a drain writes what it sees: only the newest counts. `None`: there was none yet.
+pub(crate) type Board = Arc<watch::Sender<Option<Seen>>>;
+
 /// Runs to its end, within the limit. Never fails: a stop goes on, however unquiet it is.
-pub(super) async fn run(drain: Drain, limit: Option<Duration>, reaper: Reaper) -> Report {
+pub(super) async fn run(drain: Drain, limit: Option<Duration>, reaper: Reaper, board: Board) -> Report {
     let began = Instant::now();
     let mut eye = Eye::open();
     let host = is_host_network();
@@ -28,12 +33,13 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, reaper: Reaper) -
         );
     }
     let end = loop {
-        let counter = if host { None } else { eye.arrivals() };
+        let counter = if host { None } else { Eye::arrivals() };
         let mut step = watch.arrivals(began.elapsed(), counter);
         if step == Step::LookAtSockets {
             let look = look_at(&mut eye, &ports);
             step = watch.sockets(began.elapsed(), look);
         }
+        board.send_replace(Some(watch.seen()));
         match step {
             Step::Over(end) => break end,
             Step::Wait | Step::LookAtSockets => sleep(INTERVAL).await,
@@ -41,7 +47,7 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, reaper: Reaper) -
     };
     let seconds = began.elapsed().as_secs_f64();
     let detail = match end {
-        End::Quiet => format!("quiet after {seconds:.3} s and {} new connections", watch.arrived()),
+        End::Quiet => format!("quiet after {seconds:.3} s and {} new connections", watch.seen().arrived),
         End::Blind if host => format!("waited {seconds:.3} s: no counting in the node's own network"),
         End::Blind => {
             let why =
@@ -51,9 +57,12 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, reaper: Reaper) -
         }
         End::TimeOver => {
             // What is still there now is what the stop signal meets.
-            let look = look_at(&mut eye, &ports).or(watch.last_look());
-            let detail =
-                format!("not quiet after {seconds:.3} s and {} new connections{}", watch.arrived(), describe(look));
+            let look = look_at(&mut eye, &ports).or(watch.seen().last);
+            let detail = format!(
+                "not quiet after {seconds:.3} s and {} new connections{}",
+                watch.seen().arrived,
+                describe(look)
+            );
             warn!("drain: {detail}");
             detail
         }

@@ -57,6 +57,26 @@ impl Collector for Status {
         if let Some(left) = self.grace_left_seconds {
             out.gauge("grace_left", "what is left of it in the stop that is going on", seconds, left.0.as_secs_f64())?;
         }
+        if let Some(profile) = &self.profile {
+            out.info("profile", "app.profile", &[("profile", profile.as_str())])?;
+        }
+        if let Some(count) = self.new_connections {
+            out.count("new_connections", "connections to the app that have come since the stop began", count)?;
+        }
+        if let Some(drain) = self.drain {
+            out.count("drain_new_connections", "connections that the last drain has seen come", drain.new_connections)?;
+            let help = "1 where the last drain could not see connections and waited for a fixed time";
+            out.gauge("drain_blind", help, None, u64::from(drain.blind))?;
+            for (name, help, number) in [
+                ("drain_waiting", "connections nobody had accepted at the drain's last look", drain.waiting),
+                ("drain_connections", "connections at the drain's last look", drain.connections),
+                ("drain_busy", "connections somebody waited on at the drain's last look", drain.busy),
+            ] {
+                if let Some(number) = number {
+                    out.gauge(name, help, None, u64::from(number))?;
+                }
+            }
+        }
         if let Some(lost) = self.lost {
             out.count("requests_cut", "requests that SIGKILL or the second signal cut", lost.requests_cut.into())?;
             let help = "connections nobody had accepted when the stop signal went out";
@@ -137,7 +157,20 @@ impl Out<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Lost;
+    use crate::http::{DrainView, Lost};
+
+    #[test]
+    fn a_drain_tells_what_it_sees_and_nothing_it_does_not() {
+        let drain = DrainView { new_connections: 7, blind: true, ..DrainView::default() };
+        let status = Status { drain: Some(drain), new_connections: Some(9), ..Status::default() };
+        let text = answer(Box::new(status), "").0;
+        for line in
+            ["bookend_drain_new_connections_total 7", "bookend_drain_blind 1", "bookend_new_connections_total 9"]
+        {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+        assert!(!text.contains("drain_busy"), "{text}");
+    }
 
     #[test]
     fn what_a_stop_cost_is_told_once_there_was_one() {

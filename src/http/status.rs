@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::drain::Seen;
 use crate::journal::{Record, Row};
 use crate::tally::Tally;
 
@@ -33,6 +34,9 @@ pub(crate) struct Status {
     /// What the app has said, with `app.notify`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) notify: Option<NotifyView>,
+    /// `app.profile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) profile: Option<String>,
     /// What began the stop that is going on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped_by: Option<String>,
@@ -58,6 +62,12 @@ pub(crate) struct Status {
     /// Those parents, the worst first; at most ten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) zombie_parents: Vec<ZombieParent>,
+    /// Connections that came into the network namespace since the stop began, those to bookend not among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) new_connections: Option<u64>,
+    /// The drain that is going on, or the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) drain: Option<DrainView>,
     /// The handler runs so far, the oldest first; the last fifty are kept.
     pub(crate) handlers: Vec<Record>,
     /// Those that run now.
@@ -141,6 +151,36 @@ pub(crate) struct Lost {
     pub(crate) not_accepted: u32,
     /// Resets the network namespace has sent since the stop signal, until the app's end.
     pub(crate) resets_sent: u64,
+}
+
+/// A drain in `/status`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DrainView {
+    /// New connections it has seen.
+    pub(crate) new_connections: u64,
+    /// Connections cannot be seen here: it waits for a fixed time.
+    pub(crate) blind: bool,
+    /// At the last look: those that wait to be accepted, all, and the busy ones. No look: nothing to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connections: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) busy: Option<u32>,
+}
+
+impl DrainView {
+    /// From what the drain has seen.
+    pub(crate) fn of(seen: Seen) -> DrainView {
+        DrainView {
+            new_connections: seen.arrived,
+            blind: seen.blind,
+            waiting: seen.last.map(|look| look.queue),
+            connections: seen.last.map(|look| look.connections),
+            busy: seen.last.and_then(|look| look.busy),
+        }
+    }
 }
 
 /// A duration, shown as a number of seconds.

@@ -14,7 +14,7 @@ use super::Supervisor;
 use super::probing::Probing;
 use super::surroundings::handler_list;
 use crate::config::settings::{FailurePolicy, HandlerKind, Settings, SignalScope};
-use crate::handler::Surroundings;
+use crate::handler::{Board, Surroundings};
 use crate::http::{self, Audience, Doors, Rules, Socket};
 use crate::journal::Journal;
 use crate::lifecycle::{Action, Event, HandlerPlan, Hook, Lifecycle, Plan};
@@ -100,7 +100,7 @@ pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, 
             SignalScope::Process => Target::Process,
             SignalScope::ProcessGroup => Target::Group,
         };
-        let surroundings = Surroundings { reaper, inherited: Arc::new(inherited), target };
+        let surroundings = Surroundings { reaper, inherited: Arc::new(inherited), target, drain: Board::default() };
         let mut supervisor = Supervisor::new(settings, policy, lifecycle, began, surroundings);
         supervisor.app_since = variables.as_ref().map(|_| app_since);
         supervisor.variables = variables;
@@ -220,6 +220,7 @@ impl Supervisor {
             app_until: None,
             app_ended: None,
             connections: None,
+            arrivals_before: None,
             runs: HashMap::new(),
             callers: HashMap::new(),
             next_caller: 0,

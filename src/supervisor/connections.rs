@@ -54,7 +54,7 @@ impl Supervisor {
             let app = self.reaper().app().map(nix::unistd::Pid::as_raw);
             ports = ports::of_app(app, &eye.sockets(&[]).unwrap_or_default());
         }
-        let resets_before = if is_host_network() { None } else { eye.counters().map(|counters| counters.resets_sent) };
+        let resets_before = if is_host_network() { None } else { Eye::counters().map(|counters| counters.resets_sent) };
         let watcher = self.settings.app.hurry.is_some().then(|| {
             let (to_inputs, ports) = (self.to_inputs.clone(), ports.clone());
             tokio::spawn(watch(to_inputs, ports))
@@ -89,7 +89,7 @@ impl Supervisor {
         if let Some(watcher) = connections.watcher.take() {
             watcher.abort();
         }
-        let now = connections.eye.counters().map(|counters| counters.resets_sent);
+        let now = Eye::counters().map(|counters| counters.resets_sent);
         let sent = now.zip(connections.resets_before).map_or(0, |(now, before)| now.saturating_sub(before));
         connections.lost.resets_sent = sent;
         if sent > 0 {

@@ -14,9 +14,10 @@ use super::connections::Connections;
 use super::surroundings::{find_handler, handler_env};
 use super::{Input, Run, Supervisor};
 use crate::handler::{self, Purpose};
-use crate::http::{Answer, AppStatusView, Happening, Seconds, Show, Status, Unfinished, ZombieParent};
+use crate::http::{Answer, AppStatusView, DrainView, Happening, Seconds, Show, Status, Unfinished, ZombieParent};
 use crate::journal::{Record, describe_note, describe_status, describe_trigger, trigger_word};
 use crate::lifecycle::{Action, CallerId, Event, Hook, Note, Outcome, RunId};
+use crate::net::eye::{Eye, is_host_network};
 use crate::policy::Leftovers;
 use crate::process::leftovers;
 use crate::process::terminal;
@@ -172,6 +173,7 @@ impl Supervisor {
         match note {
             Note::StopBegan(trigger) => {
                 let grace = self.settings.termination_grace_period.map(|grace| grace.as_secs_f64());
+                self.arrivals_before = if is_host_network() { None } else { Eye::arrivals() };
                 info!(trigger = describe_trigger(trigger), grace_seconds = grace, "stopping");
             }
             Note::Started => info!("{text}"),
@@ -253,6 +255,9 @@ impl Supervisor {
             handlers: self.journal.records().cloned().collect(),
             running: self.unfinished(),
             timeline: self.journal.timeline().collect(),
+            profile: self.settings.app.profile.clone(),
+            new_connections: self.new_connections(),
+            drain: self.surroundings.drain.borrow().map(DrainView::of),
             ..Status::default()
         }
     }
@@ -264,6 +269,12 @@ impl Supervisor {
             warn!(pid, name, zombies, "a process does not wait for its children: only it can reap these zombies");
         }
         guilty
+    }
+
+    /// Connections that have come since the stop began.
+    fn new_connections(&self) -> Option<u64> {
+        self.lifecycle.stop_trigger()?;
+        Some(Eye::arrivals()?.saturating_sub(self.arrivals_before?))
     }
 
     /// The handlers that run, the oldest first.

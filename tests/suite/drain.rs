@@ -4,7 +4,9 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Finished, Folder, Init, code, in_network_of, wait_until};
+use serde_json::Value;
+
+use crate::support::{Finished, Folder, Init, code, get, in_network_of, wait_until};
 
 /// An app that listens on port 80 of its own network and accepts everybody.
 const APP: &[&str] = &["--", "python3", "-c", SERVER];
@@ -14,6 +16,16 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 server = socket.create_server(('', 80), backlog=100)
 while True:
     server.accept()[0].close()
+";
+
+/// One that keeps every connection, and says nothing.
+const KEEPER: &str = "
+import socket, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+server = socket.create_server(('', 80), backlog=100)
+clients = []
+while True:
+    clients.append(server.accept()[0])
 ";
 
 fn start(drain: &str, prelude: &str) -> Init {
@@ -61,6 +73,53 @@ fn the_stop_signal_waits_until_nobody_comes_any_more() {
     assert_eq!(refused, 0, "{}", finished.log);
     assert!(finished.log.contains("quiet after"), "{}", finished.log);
     assert!(drained(&finished) >= 2.0, "{}", finished.log);
+}
+
+/// What the endpoint answers, inside.
+fn body(init: &Init, path: &str) -> String {
+    let answer = in_network_of(init.pid(), || get(9797, path)).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+fn status(init: &Init) -> Value {
+    serde_json::from_str(&body(init, "/status")).unwrap()
+}
+
+#[test]
+fn the_status_and_the_metrics_tell_what_a_drain_sees_while_it_goes_on() {
+    let config = "http.listen = \"127.0.0.1:9797\"\napp.profile = \"node\"\n[[lifecycle.preStop]]\nsleep.seconds = 0.5\n\
+                  [[lifecycle.preStop]]\ndrain = { quietSeconds = 0.3, minSeconds = 0.3, maxSeconds = 25, until = \"NoConnections\" }";
+    let init = Init::in_a_pod(Folder::new(), config, "", &["--", "python3", "-c", KEEPER]);
+    let connect = || in_network_of(init.pid(), || TcpStream::connect("127.0.0.1:80"));
+    let mut early = None;
+    wait_until("the app listens", || {
+        early = connect().ok();
+        early.is_some()
+    });
+    assert_eq!(status(&init)["profile"], "node");
+    assert!(status(&init)["drain"].is_null() && status(&init)["newConnections"].is_null(), "before a stop");
+    init.signal(15);
+    // Not asked for at the endpoint: a connection to it that is not accepted yet would be counted at the beginning.
+    init.wait_for_log("stopping");
+    // Before the drain, and so not seen by it.
+    let _first = connect().unwrap();
+    wait_until("the drain goes on", || status(&init)["drain"].is_object());
+    let _second = connect().unwrap();
+    wait_until("it has looked at the sockets", || status(&init)["drain"]["connections"].as_u64() >= Some(3));
+    let seen = status(&init);
+    // The endpoint's own connections are not among them.
+    assert_eq!((&seen["newConnections"], &seen["drain"]["newConnections"]), (&2.into(), &1.into()), "{seen:#}");
+    assert_eq!((&seen["drain"]["blind"], &seen["drain"]["busy"]), (&false.into(), &0.into()), "{seen:#}");
+    let text = body(&init, "/metrics");
+    for line in [
+        "bookend_profile_info{profile=\"node\"} 1",
+        "bookend_new_connections_total 2",
+        "bookend_drain_new_connections_total 1",
+        "bookend_drain_blind 0",
+        "bookend_drain_busy 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing:\n{text}");
+    }
 }
 
 #[test]

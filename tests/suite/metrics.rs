@@ -10,11 +10,12 @@ use crate::support::{Init, code, free_port, get, get_as, wait_until};
 /// A container in the middle of a stop, with something to show of everything.
 fn stopping(port: u16) -> Init {
     let config = format!(
-        "terminationGracePeriodSeconds = 30\nhttp.listen = \"127.0.0.1:{port}\"\n\
+        "terminationGracePeriodSeconds = 30\nhttp.listen = \"127.0.0.1:{port}\"\napp.profile = \"java\"\n\
          readinessProbe = {{ exec.command = [\"true\"], periodSeconds = 1 }}\n\
          [[lifecycle.postStart]]\nname = \"greet\"\nexec.command = [\"echo\", \"hello\"]\n\
          [[lifecycle.preStop]]\nname = \"quo\\\"te\"\nexec.command = [\"false\"]\nfailurePolicy = \"Ignore\"\n\
          [[lifecycle.preStop]]\nname = \"drain\"\nsleep.seconds = 0.05\n\
+         [[lifecycle.preStop]]\nname = \"look\"\ndrain = {{ minSeconds = 0, quietSeconds = 0, maxSeconds = 0.1 }}\n\
          [[lifecycle.preStop]]\nname = \"long\"\nexec.command = [\"sleep\", \"1000\"]\ntimeoutSeconds = 20\n"
     );
     let init =
@@ -127,6 +128,8 @@ fn the_status_is_what_its_schema_says() {
     assert_eq!(status["handlers"][0]["output"][0], "hello");
     assert_eq!(status["handlers"][1]["detail"], "exit code 1");
     assert_eq!(status["stoppedBy"], "SIGTERM");
+    assert_eq!(status["profile"], "java");
+    assert!(status["drain"]["newConnections"].is_u64(), "{text}");
     drop(init);
     let port = free_port();
     let init = Init::configured(&format!("http.listen = \"127.0.0.1:{port}\""), &["--", "sleep", "1000"]);
