@@ -16,6 +16,8 @@ pub(crate) struct TcpInfo {
     pub(crate) bytes_received: Option<u64>,
     /// Bytes in the send queue that were never sent; `None` on kernels before 4.6.
     pub(crate) not_sent: Option<u32>,
+    /// Segments with data sent in all; `None` on kernels before 4.6.
+    pub(crate) segments_sent: Option<u32>,
 }
 
 /// What it means when the last byte in and the last byte out came within one tick of the kernel's clock (1 to 10 ms):
@@ -39,6 +41,7 @@ impl TcpInfo {
             since_received: Duration::from_millis(word(LAST_DATA_RECV)?.into()),
             bytes_received: long(BYTES_RECEIVED),
             not_sent: word(NOTSENT_BYTES),
+            segments_sent: word(DATA_SEGS_OUT),
         })
     }
 
@@ -50,6 +53,8 @@ impl TcpInfo {
             return false;
         }
         let owes = match tie {
+            // A request that came with the handshake, and no answer yet: no tie at all.
+            _ if self.segments_sent == Some(0) => true,
             Tie::Answered => self.since_received < self.since_sent,
             Tie::Owed => self.since_received <= self.since_sent,
         };
@@ -65,6 +70,7 @@ const LAST_DATA_SENT: usize = 44;
 const LAST_DATA_RECV: usize = 52;
 const BYTES_RECEIVED: usize = 128;
 const NOTSENT_BYTES: usize = 144;
+const DATA_SEGS_OUT: usize = 156;
 
 #[cfg(test)]
 mod tests {
@@ -79,6 +85,7 @@ mod tests {
             since_received: Duration::from_millis(since_received),
             bytes_received: Some(100),
             not_sent: Some(0),
+            segments_sent: Some(1),
         }
     }
 
@@ -97,6 +104,12 @@ mod tests {
     fn within_one_tick_the_caller_says_which_mistake_is_the_cheaper_one() {
         assert!(!info(5_000, 5_000).is_busy(Tie::Answered));
         assert!(info(5_000, 5_000).is_busy(Tie::Owed));
+    }
+
+    #[test]
+    fn a_request_that_came_with_the_handshake_waits_for_its_answer() {
+        assert!(TcpInfo { segments_sent: Some(0), ..info(5_000, 5_000) }.is_busy(Tie::Answered));
+        assert!(!TcpInfo { segments_sent: None, ..info(5_000, 5_000) }.is_busy(Tie::Answered));
     }
 
     #[test]
