@@ -24,7 +24,9 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, reaper: Reaper, b
     let began = Instant::now();
     let mut eye = Eye::open();
     let host = is_host_network();
-    let ports = if drain.ports.is_empty() { app_ports(&mut eye, &reaper) } else { drain.ports.clone() };
+    let known = if drain.ports.is_empty() { app_ports(&mut eye, &reaper) } else { Some(drain.ports.clone()) };
+    let listens_nowhere = known.as_ref().is_some_and(Vec::is_empty);
+    let ports = known.unwrap_or_default();
     let mut watch = Watch::new(drain, Duration::ZERO, limit);
     if host {
         warn!(
@@ -51,7 +53,7 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, reaper: Reaper, b
         End::Blind if host => format!("waited {seconds:.3} s: no counting in the node's own network"),
         End::Blind => {
             let why =
-                if ports.is_empty() { "the app listens on no TCP port" } else { "connections cannot be seen here" };
+                if listens_nowhere { "the app listens on no TCP port" } else { "connections cannot be seen here" };
             warn!("drain: {why}: waited for a fixed time (fallbackSeconds)");
             format!("waited {seconds:.3} s: {why}")
         }
@@ -76,10 +78,10 @@ fn look_at(eye: &mut Eye, ports: &[u16]) -> Option<Look> {
     Some(Look::of(&sockets?, Tie::Answered))
 }
 
-/// The ports the app listens on now.
-fn app_ports(eye: &mut Eye, reaper: &Reaper) -> Vec<u16> {
-    let sockets = eye.sockets(&[]).unwrap_or_default();
-    ports::of_app(reaper.app().map(nix::unistd::Pid::as_raw), &sockets)
+/// The ports the app listens on now. `None`: sockets cannot be seen here.
+fn app_ports(eye: &mut Eye, reaper: &Reaper) -> Option<Vec<u16>> {
+    let sockets = eye.sockets(&[])?;
+    Some(ports::of_app(reaper.app().map(nix::unistd::Pid::as_raw), &sockets))
 }
 
 /// `: 3 wait to be accepted, 7 connections, 2 of them busy`

@@ -1,6 +1,9 @@
 //! The drain: the app serves on until nobody comes any more, and only then gets its stop signal.
 
+use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,14 +21,20 @@ while True:
     server.accept()[0].close()
 ";
 
-/// One that keeps every connection, and says nothing.
+/// One that keeps every connection as long as its client does. A request is answered once a file is there. SIGTERM
+/// ends it at once.
 const KEEPER: &str = "
-import socket, signal, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+import os, signal, socket, sys, threading, time
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+def serve(client):
+    if client.recv(100):
+        while not os.path.exists(sys.argv[1]):
+            time.sleep(0.02)
+        client.sendall(b'the whole answer')
+    client.close()
 server = socket.create_server(('', 80), backlog=100)
-clients = []
 while True:
-    clients.append(server.accept()[0])
+    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
 ";
 
 fn start(drain: &str, prelude: &str) -> Init {
@@ -199,4 +208,94 @@ fn an_app_that_ends_during_its_drain_is_not_waited_out() {
     init.signal(15);
     init.finish();
     assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+/// `KEEPER` with this drain, and a connection that says nothing.
+fn keeper(drain: &str, prelude: &str) -> (Init, TcpStream) {
+    let folder = Folder::new();
+    let answer = folder.path("answer");
+    let config =
+        format!("http.listen = \"127.0.0.1:9797\"\nlifecycle.preStop = {{ name = \"drain\", drain = {drain} }}");
+    let init = Init::in_a_pod(folder, &config, prelude, &["--", "python3", "-c", KEEPER, answer.to_str().unwrap()]);
+    let mut silent = None;
+    in_network_of(init.pid(), || {
+        wait_until("the app listens", || {
+            silent = TcpStream::connect("127.0.0.1:80").ok();
+            silent.is_some()
+        });
+    });
+    (init, silent.unwrap())
+}
+
+/// From now on bookend gets no new socket, as where a seccomp profile forbids netlink.
+fn deny_sockets(init: &Init) -> Child {
+    let said = init.folder.path("strace.said");
+    let mut strace = Command::new("strace");
+    strace.args(["-e", "signal=none", "-e", "trace=socket", "-e", "inject=socket:error=EPERM", "-o"]);
+    strace.arg(init.folder.path("strace")).args(["-p", &init.pid().to_string()]);
+    let strace = strace.stderr(File::create(&said).unwrap()).spawn().expect("scripts/setup installs strace");
+    wait_until("strace is attached", || fs::read_to_string(&said).unwrap().contains("attached"));
+    strace
+}
+
+/// How it ended, and that the kernel did say no.
+fn finish_denied(mut init: Init, mut strace: Child) -> Finished {
+    let finished = init.end();
+    strace.wait().unwrap();
+    let trace = init.folder.read("strace");
+    assert!(trace.contains("AF_NETLINK") && trace.contains("INJECTED"), "{trace}");
+    finished
+}
+
+#[test]
+fn where_netlink_is_denied_the_drain_reads_proc_net_tcp() {
+    let (init, silent) =
+        keeper("{ minSeconds = 0.1, quietSeconds = 0.1, maxSeconds = 25, until = \"NoConnections\" }", "");
+    let strace = deny_sockets(&init);
+    init.signal(15);
+    wait_until("the connection is seen", || status(&init)["drain"]["connections"] == 1);
+    let seen = &status(&init)["drain"];
+    // Only netlink tells which ones are busy.
+    assert!(seen["blind"] == false && seen["busy"].is_null(), "{seen}");
+    drop(silent);
+    let finished = finish_denied(init, strace);
+    assert!(finished.log.contains("quiet after"), "{}", finished.log);
+}
+
+#[test]
+fn without_netlink_and_proc_net_tcp_the_drain_says_so_and_waits_for_a_fixed_time() {
+    // The counters are left, as they are now.
+    let prelude = "snmp=$(cat /proc/net/snmp); mount -t tmpfs none /proc/1/net; echo \"$snmp\" >/proc/1/net/snmp";
+    let (init, _silent) = keeper("{ minSeconds = 0.1, quietSeconds = 0.8, maxSeconds = 25 }", prelude);
+    let strace = deny_sockets(&init);
+    init.signal(15);
+    let finished = finish_denied(init, strace);
+    assert!(
+        finished.log.contains("drain: connections cannot be seen here: waited for a fixed time"),
+        "{}",
+        finished.log
+    );
+    let took = drained(&finished);
+    assert!((0.9..20.0).contains(&took), "{}", finished.log);
+}
+
+#[test]
+fn a_request_in_flight_is_waited_for_and_a_silent_connection_is_not() {
+    let drain = "{ minSeconds = 0.1, quietSeconds = 0.1, maxSeconds = 25, until = \"NoBusyConnections\" }";
+    let (init, _silent) = keeper(drain, "");
+    let mut client = in_network_of(init.pid(), || TcpStream::connect("127.0.0.1:80")).unwrap();
+    client.write_all(b"GET").unwrap();
+    let asked = Instant::now();
+    init.signal(15);
+    // So long that not even the request itself is fresh any more: an answer is owed, and nothing else is the matter.
+    wait_until("it is only owed", || asked.elapsed() > Duration::from_millis(2500));
+    let seen = status(&init);
+    assert!(seen["drain"]["busy"] == 1 && seen["drain"]["connections"] == 2, "{seen:#}");
+    init.folder.write("answer", "");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "the whole answer", "{}", init.log());
+    drop(client);
+    let finished = init.finish();
+    assert!(finished.log.contains("quiet after"), "{}", finished.log);
 }

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::support::{Folder, Init, in_network_of, wait_until};
+use crate::support::{Folder, Init, get, in_network_of, wait_until};
 
 /// Like nginx: SIGQUIT closes the listener and waits for every connection, silent ones too; SIGTERM exits at once.
 /// A request is answered after four seconds.
@@ -70,6 +70,30 @@ fn a_request_in_flight_is_never_hurried() {
     assert_eq!(answer, "the whole answer", "{}", init.log());
     let finished = init.finish();
     assert!(finished.log.contains("only idle connections held it"), "{}", finished.log);
+}
+
+#[test]
+fn a_cut_is_told_by_the_status_the_metrics_and_the_termination_message() {
+    let folder = Folder::new();
+    let (message, seen) = (folder.write("message", ""), folder.path("seen"));
+    let config = format!(
+        "terminationGracePeriodSeconds = 5\nterminationMessagePath = {message:?}\nhttp.listen = \"127.0.0.1:9797\"\n\
+         app.stopSignal = \"SIGURG\"\n[lifecycle.postStop]\ntimeoutSeconds = 10\n\
+         exec.command = [\"sh\", \"-c\", \"until [ -e {} ]; do sleep 0.02; done\"]",
+        seen.display()
+    );
+    let mut init = Init::in_a_pod(folder, &config, "", &["--", "python3", "-c", SERVER]);
+    in_network_of(init.pid(), || wait_until("the app listens", || TcpStream::connect("127.0.0.1:80").is_ok()));
+    let mut clients = [connect(&init), connect(&init)];
+    clients.iter_mut().for_each(|client| client.write_all(b"GET").unwrap());
+    init.signal(15);
+    let body = |path| in_network_of(init.pid(), || get(9797, path)).unwrap_or_default();
+    wait_until("the cut is told", || body("/status").contains("\"requestsCut\": 2"));
+    assert!(body("/metrics").contains("\nbookend_requests_cut_total 2\n"), "{}", body("/metrics"));
+    init.folder.write("seen", "");
+    let finished = init.end();
+    let message = init.folder.read("message");
+    assert!(message.contains("2 requests cut: app was killed by SIGKILL"), "{message}\n{}", finished.log);
 }
 
 #[test]
