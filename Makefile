@@ -30,15 +30,16 @@ build-all: setup ## the static release binaries for x86_64 and aarch64
 
 test: lint build-all ## everything: format, lints, docs, unit, property, model, suite and container tests
 	MODEL_DISTURBANCES=2 scripts/machine model
-	scripts/with-engine cargo test
+	scripts/with-engine cargo test --features import
 
 check: lint build ## the same without container tests
-	CI= cargo test
+	CI= cargo test --features import
 
 lint: setup ## format, clippy, rustdoc and shellcheck, without warnings
 	shellcheck $(scripts)
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features import -- -D warnings
+	cargo clippy --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
 images: build-all ## the container images, as tarballs for docker load

@@ -6,6 +6,7 @@ mod doctor;
 mod events;
 mod generated;
 mod hook;
+mod import;
 mod orders;
 mod outcome;
 mod peer;
@@ -59,6 +60,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Command::Wait(verb) => verb.run(),
         Command::Copy(verb) => verb.run(),
         Command::Completions(verb) => verb.run(),
+        Command::Import(verb) => verb.run(),
         Command::Man => generated::man(),
     };
     match done {
@@ -114,6 +116,8 @@ enum Command {
     Copy(copy::Copy),
     /// Print the completions of a shell
     Completions(generated::Completions),
+    /// Carry a Kubernetes manifest's lifecycle and probes over (in builds with the feature `import`)
+    Import(import::Import),
     /// Print the manual page, as man(1) reads it
     Man,
     /// Do nothing but reap until SIGTERM or SIGINT: a pod's pause container
@@ -155,6 +159,7 @@ const SUBCOMMANDS: &[&str] = &[
     "wait",
     "copy",
     "completions",
+    "import",
     "man",
     "pause",
     "help",

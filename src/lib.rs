@@ -6,6 +6,7 @@
 //! | ------------ | ------------------------------------------------------- | ---------------------------- |
 //! | `cli`        | the door: what was said on the command line             | everything below             |
 //! | `config`     | what the user said -> what the program needs; pure      | words of all that are pure   |
+//! | `import`     | a manifest -> a configuration; pure, a feature          | `config`                     |
 //! | `signal`     | signals as words and numbers; pure                      | nothing                      |
 //! | `budget`     | how a stop's time is shared out; pure                   | nothing                      |
 //! | `drain`      | when it is quiet enough for the stop signal; pure       | `net`'s words                |
@@ -37,6 +38,8 @@ mod exit;
 pub mod fuzz;
 mod handler;
 mod http;
+#[cfg(feature = "import")]
+pub mod import;
 mod journal;
 pub mod lifecycle;
 mod log;

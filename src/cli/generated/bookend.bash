@@ -37,6 +37,9 @@ _bookend() {
             bookend,hook)
                 cmd="bookend__subcmd__hook"
                 ;;
+            bookend,import)
+                cmd="bookend__subcmd__import"
+                ;;
             bookend,man)
                 cmd="bookend__subcmd__man"
                 ;;
@@ -88,6 +91,9 @@ _bookend() {
             bookend__subcmd__help,hook)
                 cmd="bookend__subcmd__help__subcmd__hook"
                 ;;
+            bookend__subcmd__help,import)
+                cmd="bookend__subcmd__help__subcmd__import"
+                ;;
             bookend__subcmd__help,man)
                 cmd="bookend__subcmd__help__subcmd__man"
                 ;;
@@ -125,7 +131,7 @@ _bookend() {
 
     case "${cmd}" in
         bookend)
-            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal doctor schema sleep wait copy completions man pause help"
+            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -253,7 +259,7 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__help)
-            opts="run check hook probe status events stop signal doctor schema sleep wait copy completions man pause help"
+            opts="run check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -351,6 +357,20 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__help__subcmd__hook)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bookend__subcmd__help__subcmd__import)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -516,6 +536,28 @@ _bookend() {
                     return 0
                     ;;
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bookend__subcmd__import)
+            opts="-h --container --manifest --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --manifest)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -152,6 +152,15 @@ _arguments "${_arguments_options[@]}" : \
 ':shell -- The shell they are for:(bash zsh fish)' \
 && ret=0
 ;;
+(import)
+_arguments "${_arguments_options[@]}" : \
+'--container=[Which container; may be left out where there is only one]:NAME:_default' \
+'--manifest=[Write the manifest with the container under bookend there; the bookend.toml goes to stdout]:FILE:_files' \
+'-h[Print help]' \
+'--help[Print help]' \
+':file -- The manifest (YAML)\: a Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob among its documents:_files' \
+&& ret=0
+;;
 (man)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
@@ -232,6 +241,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(import)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (man)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -270,6 +283,7 @@ _bookend_commands() {
 'wait:Wait until a port, a URL or a file is there' \
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
+'import:Carry a Kubernetes manifest'\''s lifecycle and probes over (in builds with the feature \`import\`)' \
 'man:Print the manual page, as man(1) reads it' \
 'pause:Do nothing but reap until SIGTERM or SIGINT\: a pod'\''s pause container' \
 'help:Print this message or the help of the given subcommand(s)' \
@@ -318,6 +332,7 @@ _bookend__subcmd__help_commands() {
 'wait:Wait until a port, a URL or a file is there' \
 'copy:Put this very binary there, in images that have no cp(1)' \
 'completions:Print the completions of a shell' \
+'import:Carry a Kubernetes manifest'\''s lifecycle and probes over (in builds with the feature \`import\`)' \
 'man:Print the manual page, as man(1) reads it' \
 'pause:Do nothing but reap until SIGTERM or SIGINT\: a pod'\''s pause container' \
 'help:Print this message or the help of the given subcommand(s)' \
@@ -358,6 +373,11 @@ _bookend__subcmd__help__subcmd__help_commands() {
 _bookend__subcmd__help__subcmd__hook_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help hook commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__help__subcmd__import_commands] )) ||
+_bookend__subcmd__help__subcmd__import_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help import commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__help__subcmd__man_commands] )) ||
 _bookend__subcmd__help__subcmd__man_commands() {
@@ -413,6 +433,11 @@ _bookend__subcmd__help__subcmd__wait_commands() {
 _bookend__subcmd__hook_commands() {
     local commands; commands=()
     _describe -t commands 'bookend hook commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__import_commands] )) ||
+_bookend__subcmd__import_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend import commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__man_commands] )) ||
 _bookend__subcmd__man_commands() {
