@@ -1,0 +1,182 @@
+//! The manifests under `config/kubernetes/`: what the API server accepts, with configurations that bookend accepts and
+//! that live and stop as their pod's budget says. `scripts/kube-tools` brings the OpenAPI schema's validator and
+//! kubectl; no cluster is needed. Where they cannot be had a test says `NOT RUN`; with `CI` set that is a failure.
+#![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are nobody's PID 1")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking, in its helpers too")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn bookend() -> PathBuf {
+    std::env::var_os("BOOKEND_BIN").map_or_else(|| env!("CARGO_BIN_EXE_bookend").into(), PathBuf::from)
+}
+
+/// Whether validator and kubectl are there.
+fn ready(test: &str) -> bool {
+    static TOOLS: OnceLock<Result<(), String>> = OnceLock::new();
+    let tools = TOOLS.get_or_init(|| match Command::new(root().join("scripts/kube-tools")).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(shown(&output)),
+        Err(error) => Err(error.to_string()),
+    });
+    let Err(reason) = tools else { return true };
+    let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
+    assert!(!in_ci, "NOT RUN: {test}: scripts/kube-tools failed: {reason}");
+    // Past libtest, which would swallow what a passing test prints.
+    use std::io::Write;
+    writeln!(std::io::stderr(), "NOT RUN: {test}: scripts/kube-tools failed: {reason}").ok();
+    false
+}
+
+fn tool(name: &str, args: &[&Path]) -> Output {
+    Command::new(root().join("target/kube-tools").join(name)).args(args).output().unwrap()
+}
+
+fn shown(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Every manifest; kustomizations and patches are none.
+fn manifests() -> Vec<PathBuf> {
+    let folder = root().join("config/kubernetes");
+    let example = folder.join("no-rebuild/example/deployment.yaml");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+    files.push(example);
+    files.sort();
+    files
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(text).unwrap()
+}
+
+fn validate(text: &str) {
+    let file = std::env::temp_dir().join(format!("bookend-manifest-{}-{:p}.yaml", std::process::id(), text));
+    fs::write(&file, text).unwrap();
+    for version in ["1.29.0", "1.36.0"] {
+        let args = [Path::new("-k"), Path::new(version), Path::new("--strict"), &file];
+        let output = tool("kubernetes-validate", &args);
+        assert!(output.status.success(), "Kubernetes {version}: {}\n{text}", shown(&output));
+    }
+    fs::remove_file(&file).unwrap();
+}
+
+/// The specs of the pods in these documents.
+fn pods(documents: &[Value]) -> Vec<&Value> {
+    documents
+        .iter()
+        .filter_map(|document| match document["kind"].as_str() {
+            Some("Pod") => Some(&document["spec"]),
+            Some("Deployment" | "Job") => Some(&document["spec"]["template"]["spec"]),
+            _ => None,
+        })
+        .collect()
+}
+
+fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    ["initContainers", "containers"].into_iter().flat_map(|list| pod[list].as_array().into_iter().flatten())
+}
+
+fn rendered() -> String {
+    let example = root().join("config/kubernetes/no-rebuild/example");
+    let output = tool("kubectl", &[Path::new("kustomize"), &example]);
+    assert!(output.status.success(), "{}", shown(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_manifest_is_one_that_the_api_server_accepts() {
+    if !ready("every_manifest_is_one_that_the_api_server_accepts") {
+        return;
+    }
+    for path in manifests() {
+        validate(&fs::read_to_string(path).unwrap());
+    }
+}
+
+#[test]
+fn the_component_puts_a_deployment_under_bookend() {
+    if !ready("the_component_puts_a_deployment_under_bookend") {
+        return;
+    }
+    let text = rendered();
+    validate(&text);
+    let documents = documents(&text);
+    let [pod] = pods(&documents)[..] else { panic!("one pod: {text}") };
+    let app = &pod["containers"][0];
+    let command: Vec<&str> = app["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(command, ["/bookend/bookend", "--", "/opt/legacy/bin/server", "--listen", "8080"]);
+    assert_eq!(app["lifecycle"]["preStop"]["httpGet"]["path"], "/lifecycle/preStop");
+    assert_eq!(pod["initContainers"][0]["command"][1], "copy");
+    configuration_fits(&documents, &text);
+}
+
+#[test]
+fn every_configuration_in_a_manifest_is_accepted_and_has_the_pods_budget() {
+    for path in manifests() {
+        let text = fs::read_to_string(&path).unwrap();
+        configuration_fits(&documents(&text), &path.display().to_string());
+    }
+}
+
+/// `bookend check` accepts it without a warning, and the kubelet and bookend count the same seconds.
+fn configuration_fits(documents: &[Value], what: &str) {
+    let configs: Vec<&str> =
+        documents.iter().filter_map(|document| document["data"]["bookend.toml"].as_str()).collect();
+    for config in &configs {
+        let file = std::env::temp_dir().join(format!("bookend-config-{}-{:p}.toml", std::process::id(), *config));
+        fs::write(&file, config).unwrap();
+        let output = Command::new(bookend()).arg("check").arg(&file).env_remove("BOOKEND_BIN").output().unwrap();
+        fs::remove_file(&file).unwrap();
+        let said = shown(&output);
+        assert!(output.status.success(), "{what}: {said}");
+        assert!(!said.contains("warning:"), "{what}: {said}");
+        let table: toml::Table = toml::from_str(config).unwrap();
+        let grace = table["terminationGracePeriodSeconds"].as_integer();
+        for pod in pods(documents) {
+            assert_eq!(pod["terminationGracePeriodSeconds"].as_i64(), grace, "{what}");
+        }
+    }
+}
+
+#[test]
+fn no_container_needs_root_a_writable_root_or_a_capability() {
+    let mut texts: Vec<String> = manifests().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    if ready("no_container_needs_root_a_writable_root_or_a_capability (the component)") {
+        texts.push(rendered());
+    }
+    for text in texts {
+        let documents = documents(&text);
+        for pod in pods(&documents) {
+            assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{text}");
+            for container in containers(pod) {
+                let context = &container["securityContext"];
+                let name = &container["name"];
+                assert_eq!(context["readOnlyRootFilesystem"], true, "{name}: {text}");
+                assert_eq!(context["allowPrivilegeEscalation"], false, "{name}: {text}");
+                assert_eq!(context["capabilities"]["drop"][0], "ALL", "{name}: {text}");
+            }
+        }
+    }
+}
+
+#[cfg(feature = "import")]
+#[test]
+fn an_imported_manifest_is_one_that_the_api_server_accepts() {
+    if !ready("an_imported_manifest_is_one_that_the_api_server_accepts") {
+        return;
+    }
+    let text = fs::read_to_string(root().join("config/kubernetes/no-rebuild/example/deployment.yaml")).unwrap();
+    let imported = bookend::import::import(&text, None).unwrap();
+    validate(&imported.manifest);
+    configuration_fits(&documents(&imported.manifest), "imported");
+}
