@@ -113,21 +113,27 @@ fn the_status_and_the_metrics_tell_what_a_drain_sees_while_it_goes_on() {
     // Before the drain, and so not seen by it.
     let _first = connect().unwrap();
     wait_until("the drain goes on", || status(&init)["drain"].is_object());
-    let _second = connect().unwrap();
-    wait_until("it has looked at the sockets", || status(&init)["drain"]["connections"].as_u64() >= Some(3));
+    // One may hide behind a connection of ours that was on its way at the drain's first look.
+    let mut later = Vec::new();
+    wait_until("the drain has seen one", || {
+        later.push(connect().unwrap());
+        status(&init)["drain"]["newConnections"].as_u64() >= Some(1)
+    });
+    let all = 1 + later.len() as u64;
+    wait_until("it has looked at the sockets", || status(&init)["drain"]["connections"].as_u64() > Some(all));
     let seen = status(&init);
     // The endpoint's own connections are not among them.
-    assert_eq!((&seen["newConnections"], &seen["drain"]["newConnections"]), (&2.into(), &1.into()), "{seen:#}");
+    assert_eq!(seen["newConnections"], all, "{seen:#}");
     assert_eq!((&seen["drain"]["blind"], &seen["drain"]["busy"]), (&false.into(), &0.into()), "{seen:#}");
     let text = body(&init, "/metrics");
     for line in [
         "bookend_profile_info{profile=\"node\"} 1",
-        "bookend_new_connections_total 2",
-        "bookend_drain_new_connections_total 1",
+        &format!("bookend_new_connections_total {all}"),
+        "bookend_drain_new_connections_total ",
         "bookend_drain_blind 0",
         "bookend_drain_busy 0",
     ] {
-        assert!(text.lines().any(|found| found == line), "{line} is missing:\n{text}");
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line} is missing:\n{text}");
     }
 }
 
