@@ -13,7 +13,7 @@ use crate::support::{Finished, Folder, Init, get_as, in_network_of, wait_until};
 
 /// Who begins the stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(crate) enum By {
     /// The stop signal alone.
     Signal,
     /// The kubelet's preStop hook, and the signal after its answer.

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::load::{Load, nginx_conf, wait_for_port};
-use crate::support::{Folder, Init, in_network_of, wait_until};
+use crate::rollout::By;
+use crate::support::{Folder, Init, get_as, in_network_of, wait_until};
 
 /// Says so; in CI, where everything is to be had, it is a failure.
 pub(crate) fn not_run(test: &str, why: &str) {
@@ -47,11 +48,44 @@ fn folder() -> Folder {
     folder
 }
 
-/// Starts the server under its profile, stops it under load, and counts.
-fn stop_under_load(profile: &str, folder: Folder, command: &[&str], prelude: &str, load: Load) -> String {
+/// Starts the server under its profile, stops it by signal under load, and counts.
+fn stop_under_load(profile: &str, folder: Folder, command: &[&str], prelude: &str, load: Load) {
+    stop_by(By::Signal, profile, folder, command, prelude, load);
+}
+
+/// The same for removals after one, three and six seconds, by signal and by hook: one configuration, and a stop
+/// takes no longer than it must. Side by side, each in a network of its own.
+fn stop_in_every_way(profile: &str, load: Load, server: impl Fn() -> (Folder, Vec<String>, String) + Sync) {
+    std::thread::scope(|scope| {
+        for (late, by) in [1, 3, 6].into_iter().flat_map(|late| [By::Signal, By::Hook].map(|by| (late, by))) {
+            let server = &server;
+            scope.spawn(move || {
+                let load = Load { late: Duration::from_secs(late), ..load };
+                let (folder, command, prelude) = server();
+                let command: Vec<&str> = command.iter().map(String::as_str).collect();
+                let stop = stop_by(by, profile, folder, &command, &prelude, load);
+                // minSeconds, quietSeconds, `/slow` and a second; a machine that stalled the load stalled the stop, too.
+                let [min, quiet, longest, second] = [3, 2, 1, 1].map(Duration::from_secs);
+                let most = min.max(load.late + quiet) + longest + second + 2 * stop.stall;
+                assert!(stop.took <= most, "{profile} {late} s {by:?}: {:?} of {most:?}\n{}", stop.took, stop.log);
+            });
+        }
+    });
+}
+
+/// A stop that has lost nothing.
+struct Stop {
+    took: Duration,
+    /// The longest the load was late.
+    stall: Duration,
+    log: String,
+}
+
+fn stop_by(by: By, profile: &str, folder: Folder, command: &[&str], prelude: &str, load: Load) -> Stop {
     let command: Vec<String> = command.iter().map(|word| format!("{word:?}")).collect();
     let config = format!(
-        "terminationGracePeriodSeconds = 28\n[app]\nprofile = \"{profile}\"\ncommand = [{}]",
+        "terminationGracePeriodSeconds = 28\nhttp.listen = \"127.0.0.1:9797\"\n\
+         [app]\nprofile = \"{profile}\"\ncommand = [{}]",
         command.join(", ")
     );
     let mut init = Init::in_a_pod(folder, &config, prelude, &[]);
@@ -60,16 +94,22 @@ fn stop_under_load(profile: &str, folder: Folder, command: &[&str], prelude: &st
     let load = load.start(pid);
     wait_until("the load is on", || load.so_far().ok >= 20);
     let before = load.so_far();
+    let began = Instant::now();
     load.stop_begins();
+    if by == By::Hook {
+        let answer = in_network_of(pid, || get_as("kube-lifecycle/1.36", 9797, "/lifecycle/preStop"));
+        assert!(answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")), "{}", init.log());
+    }
     init.signal(15);
     let finished = init.end();
-    let counts = load.finish().counts;
-    let log = finished.log;
+    let took = began.elapsed();
+    let outcome = load.finish();
+    let (counts, log) = (outcome.counts, finished.log);
     assert_eq!(counts.lost() - before.lost(), 0, "{profile}: {counts:?}, {before:?} before the stop\n{log}");
     assert!(counts.ok_after_stop > 0, "{profile}: no load after the stop began: {counts:?}\n{log}");
     assert!(log.contains("quiet after"), "{profile}\n{log}");
     assert!(!log.contains("SIGKILL") && !log.contains(" cut"), "{profile}\n{log}");
-    log
+    Stop { took, stall: outcome.stall, log }
 }
 
 const WSGI: &str = "
@@ -82,8 +122,15 @@ def app(environ, start_response):
 ";
 
 #[test]
-fn php_fpm_behind_nginx_loses_nothing() {
-    let Some(php) = program("php-fpm") else { return not_run("php_fpm_behind_nginx_loses_nothing", "no php-fpm") };
+fn php_fpm_behind_nginx_loses_nothing_however_late_its_endpoint_is_removed() {
+    let test = "php_fpm_behind_nginx_loses_nothing_however_late_its_endpoint_is_removed";
+    let Some(php) = program("php-fpm") else { return not_run(test, "no php-fpm") };
+    let load = Load { kept_end: true, silent: 0, ..LOAD };
+    stop_in_every_way("php-fpm", load, || php_fpm_behind_nginx(&php));
+}
+
+/// Its folder, its command, and the shell that starts nginx.
+fn php_fpm_behind_nginx(php: &Path) -> (Folder, Vec<String>, String) {
     let folder = folder();
     let dir = folder.shown().to_owned();
     let page = "<?php if ($_SERVER['REQUEST_URI'] == '/slow') { sleep(1); } header('Content-Length: 5'); echo 'hello';";
@@ -101,20 +148,22 @@ fn php_fpm_behind_nginx_loses_nothing() {
     folder.write("nginx.conf", &nginx);
     // nginx is the client here, and a proxy that stays: it stops asking when the endpoint is removed.
     let prelude = format!("nginx -c {dir}/nginx.conf");
-    let load = Load { kept_end: true, silent: 0, ..LOAD };
-    let fpm = format!("{dir}/fpm.conf");
-    stop_under_load("php-fpm", folder, &[php.to_str().unwrap(), "-F", "-y", &fpm], &prelude, load);
+    let command = [php.to_str().unwrap(), "-F", "-y", &format!("{dir}/fpm.conf")].map(str::to_owned);
+    (folder, command.to_vec(), prelude)
 }
 
 #[test]
-fn gunicorn_loses_nothing() {
-    let Some(gunicorn) = program("gunicorn") else { return not_run("gunicorn_loses_nothing", "no gunicorn") };
-    let folder = folder();
-    folder.write("wsgi.py", WSGI);
-    let dir = folder.shown().to_owned();
-    let command = [gunicorn.to_str().unwrap(), "-w", "6", "-b", ":80", "--chdir", &dir, "wsgi:app"];
+fn gunicorn_loses_nothing_however_late_its_endpoint_is_removed() {
+    let test = "gunicorn_loses_nothing_however_late_its_endpoint_is_removed";
+    let Some(gunicorn) = program("gunicorn") else { return not_run(test, "no gunicorn") };
     // A silent connection blocks a worker of this kind, stop or not; gunicorn wants a proxy in front of it.
-    stop_under_load("gunicorn", folder, &command, "", Load { silent: 0, ..LOAD });
+    stop_in_every_way("gunicorn", Load { silent: 0, ..LOAD }, || {
+        let folder = folder();
+        folder.write("wsgi.py", WSGI);
+        let dir = folder.shown().to_owned();
+        let command = [gunicorn.to_str().unwrap(), "-w", "6", "-b", ":80", "--chdir", &dir, "wsgi:app"];
+        (folder, command.map(str::to_owned).to_vec(), String::new())
+    });
 }
 
 #[test]
