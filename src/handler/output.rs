@@ -4,14 +4,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
-use tokio::task::{JoinHandle, yield_now};
-use tokio::time::timeout;
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tracing::{debug, info};
 
 use super::Purpose;
@@ -19,15 +18,19 @@ use super::Purpose;
 /// Reads one handler's output until the last process that holds its pipe has gone.
 pub(super) struct Relay {
     lines: Arc<Mutex<VecDeque<String>>>,
-    task: JoinHandle<()>,
+    /// Asks for what is in the pipe now; the answer comes when it has been read.
+    rest: oneshot::Sender<oneshot::Sender<()>>,
 }
 
 impl Relay {
     pub(super) fn start(name: &str, purpose: Purpose, pipe: OwnedFd) -> io::Result<Relay> {
         let pipe = Receiver::from_owned_fd(pipe)?;
         let lines = Arc::default();
-        let task = tokio::spawn(relay(name.to_owned(), purpose, pipe, Arc::clone(&lines)));
-        Ok(Relay { lines, task })
+        let (rest, asked) = oneshot::channel();
+        let reader =
+            Reader { pipe, splitter: Splitter::default(), name: name.to_owned(), purpose, lines: Arc::clone(&lines) };
+        tokio::spawn(reader.run(asked));
+        Ok(Relay { lines, rest })
     }
 
     /// What there is by now.
@@ -37,23 +40,69 @@ impl Relay {
 
     /// The handler has ended: what it wrote is in the pipe already. A grandchild that keeps the pipe open goes
     /// on being read, but is not waited for.
-    pub(super) async fn finish(mut self) -> Vec<String> {
-        let _ = timeout(REST, &mut self.task).await;
-        self.last_lines()
+    pub(super) async fn finish(self) -> Vec<String> {
+        let Relay { lines, rest } = self;
+        let (answer, read) = oneshot::channel();
+        if rest.send(answer).is_ok() {
+            // Answered when the pipe is empty; dropped when it has ended.
+            let _ = read.await;
+        }
+        lock(&lines).iter().cloned().collect()
     }
 }
 
-async fn relay(name: String, purpose: Purpose, mut pipe: Receiver, lines: Arc<Mutex<VecDeque<String>>>) {
-    let mut splitter = Splitter::default();
-    let mut chunk = [0u8; 1024];
-    loop {
-        let read = pipe.read(&mut chunk).await.unwrap_or(0);
-        let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-        splitter.push(bytes, |line| emit(&name, purpose, line, &lines));
-        // A handler that prints without end must not keep a signal waiting.
-        yield_now().await;
+/// The task of a relay.
+struct Reader {
+    pipe: Receiver,
+    splitter: Splitter,
+    name: String,
+    purpose: Purpose,
+    lines: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl Reader {
+    async fn run(mut self, mut asked: oneshot::Receiver<oneshot::Sender<()>>) {
+        let mut chunk = [0u8; 1024];
+        let mut is_over = false;
+        loop {
+            let read = tokio::select! {
+                answer = &mut asked, if !is_over => {
+                    is_over = true;
+                    if let Ok(answer) = answer {
+                        self.rest(&mut chunk).await;
+                        let _ = answer.send(());
+                    }
+                    continue;
+                }
+                read = self.pipe.read(&mut chunk) => read.unwrap_or(0),
+            };
+            let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            self.take(bytes);
+            // A handler that prints without end must not keep a signal waiting.
+            yield_now().await;
+        }
+        let Reader { mut splitter, name, purpose, lines, .. } = self;
+        splitter.finish(|line| emit(&name, purpose, line, &lines));
     }
-    splitter.finish(|line| emit(&name, purpose, line, &lines));
+
+    /// Reads until the pipe is empty, asking the kernel itself: what the runtime knows of it may be older. No more
+    /// than a pipe can hold, which a grandchild may go on filling.
+    async fn rest(&mut self, chunk: &mut [u8]) {
+        let mut left = LARGEST_PIPE;
+        while let Ok(read @ 1..) = nix::unistd::read(self.pipe.as_fd(), chunk) {
+            self.take(chunk.get(..read).unwrap_or_default());
+            left = left.saturating_sub(read);
+            if left == 0 {
+                return;
+            }
+            yield_now().await;
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let Reader { splitter, name, purpose, lines, .. } = self;
+        splitter.push(bytes, |line| emit(name, *purpose, line, lines));
+    }
 }
 
 fn emit(name: &str, purpose: Purpose, line: &[u8], lines: &Mutex<VecDeque<String>>) {
@@ -108,8 +157,8 @@ impl Splitter {
     }
 }
 
-/// How long the rest of a pipe may take to be read once the handler has ended.
-const REST: Duration = Duration::from_millis(100);
+/// What an unprivileged process may make of a pipe (pipe(7), pipe-max-size).
+const LARGEST_PIPE: usize = 1024 * 1024;
 const LONGEST_LINE: usize = 4096;
 const LINES_KEPT: usize = 10;
 const KEPT_LENGTH: usize = 200;
