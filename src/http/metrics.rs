@@ -45,6 +45,11 @@ impl Collector for Status {
         out.count("orphans_reaped", "children reaped that nobody waited for", self.orphans_reaped)?;
         let zombies = u64::try_from(self.zombies).unwrap_or(u64::MAX);
         out.gauge("zombies", "zombies whose living parent does not wait for them", None, zombies)?;
+        let parents = self.zombie_parents.iter().map(|guilty| {
+            let zombies = u64::try_from(guilty.zombies).unwrap_or(u64::MAX);
+            ([("name", guilty.name.clone()), ("pid", guilty.pid.to_string())], zombies)
+        });
+        out.gauges("zombie_parent", "zombies of each living parent, of the ten worst", None, parents)?;
         let tally = &self.tally;
         let seconds = Some(&Unit::Seconds);
         let stages = tally.start.iter().map(|(stage, took)| ([("stage", *stage)], took.as_secs_f64()));

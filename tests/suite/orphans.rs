@@ -35,6 +35,9 @@ fn zombies_with_a_guilty_parent_are_counted_and_the_parent_is_named_once() {
     let status = || get(port, "/status").unwrap();
     wait_until("they are counted", || status().contains("\"zombies\": 3"));
     assert!(status().contains("\"name\": \"perl\""), "{}", status());
+    let metrics = get(port, "/metrics").unwrap();
+    let of_perl = |line: &str| line.starts_with("bookend_zombie_parent{name=\"perl\",pid=") && line.ends_with("} 3");
+    assert!(metrics.lines().any(of_perl), "{metrics}");
     wait_until("it is told", || status().contains("\"zombies\": 3") && init.log().contains("does not wait for its"));
     status();
     assert_eq!(init.log().matches("does not wait for its children").count(), 1, "{}", init.log());
