@@ -270,7 +270,8 @@ fn postgres_finishes_its_queries_and_does_not_wait_for_idle_clients() {
     let init = Init::in_a_pod(folder, &config, "", &[]);
     let pid = init.pid();
     let psql = |query: &str| {
-        let args = ["-h", "127.0.0.1", "-U", "postgres", "-Atc", query];
+        // A query within the same tick of the kernel's clock as the greeting would look answered (docs/drain.md).
+        let args = ["-h", "127.0.0.1", "-U", "postgres", "-At", "-c", "\\! sleep 0.1", "-c", query];
         let child =
             Command::new(Path::new(bin).join("psql")).args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         child.unwrap()
