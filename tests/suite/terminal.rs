@@ -63,6 +63,26 @@ impl Session {
         std::thread::spawn(move || std::io::copy(&mut terminal, &mut out));
     }
 
+    /// Types, and waits until this is printed once more than before.
+    fn keys_until(&self, text: &str, printed: &str) {
+        let count = || self.shell.out().matches(printed).count();
+        let before = count();
+        self.keys(text);
+        wait_until(printed, || count() > before);
+    }
+
+    /// Leaves the shell; one that speaks of a stopped job first is told again.
+    fn exit(mut self, text: &str) -> i32 {
+        wait_until("the shell ends", || {
+            use std::io::Write;
+            // It may have ended already, and its terminal with it.
+            let _ = (&self.terminal).write_all(text.as_bytes());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            self.shell.has_ended()
+        });
+        self.shell.end().code()
+    }
+
     fn keys(&self, text: &str) {
         use std::io::Write;
         (&self.terminal).write_all(text.as_bytes()).unwrap();
@@ -81,18 +101,13 @@ fn an_interactive_shell_has_job_control_over_the_app() {
     let app = shell.folder.write("app.pl", APP).display().to_string();
     session.keys(&format!("\"$BOOKEND\" -- perl {app}\n"));
     shell.wait_for_out("app-up");
-    session.keys("\u{3}");
-    shell.wait_for_out("caught-int");
+    session.keys_until("\u{3}", "caught-int");
     // Ctrl-Z: the job is stopped, and the shell has its prompt back.
-    session.keys("\u{1a}");
-    shell.wait_for_out("Stopped");
-    session.keys("echo prompt-$((40+2))\n");
-    shell.wait_for_out("prompt-42");
+    session.keys_until("\u{1a}", "Stopped");
+    session.keys_until("echo prompt-$((40+2))\n", "prompt-42");
     // In the background it goes on, and in the foreground it reads from the terminal again.
-    session.keys("bg\n");
-    shell.wait_for_out("continued");
-    session.keys("echo back-$((40+3))\n");
-    shell.wait_for_out("back-43");
+    session.keys_until("bg\n", "continued");
+    session.keys_until("echo back-$((40+3))\n", "back-43");
     session.keys("fg\n");
     wait_until("it has the terminal", || {
         session.keys("line\n");
@@ -100,26 +115,20 @@ fn an_interactive_shell_has_job_control_over_the_app() {
         shell.out().contains("read-line")
     });
     // Once more, from stopped to the foreground at once.
-    session.keys("\u{1a}");
-    wait_until("it is stopped again", || shell.out().matches("Stopped").count() > 1);
-    let before = shell.out().matches("continued").count();
-    session.keys("fg\n");
-    wait_until("it goes on again", || shell.out().matches("continued").count() > before);
+    session.keys_until("\u{1a}", "Stopped");
+    session.keys_until("fg\n", "continued");
     // A terminal's new size is told by the kernel, whoever sets it.
     let mut stty = Command::new("stty");
     stty.args(["rows", "33", "cols", "77"]).stdin(session.terminal.try_clone().unwrap());
     assert!(stty.status().unwrap().success());
     shell.wait_for_out("size-33 77");
     // Its end gives the terminal back, and the code to the shell.
-    session.keys("\u{1a}");
-    wait_until("it is stopped a third time", || shell.out().matches("Stopped").count() > 2);
+    session.keys_until("\u{1a}", "Stopped");
     session.keys("kill %1; fg; echo code-$?\n");
     shell.wait_for_out("bye");
     shell.wait_for_out("code-5");
     assert_eq!(shell.out().matches("caught-int").count(), 1, "Ctrl-C came once");
-    session.keys("exit 7\n");
-    let Session { mut shell, .. } = session;
-    assert_eq!(shell.end().code(), 7);
+    assert_eq!(session.exit("exit 7\n"), 7);
 }
 
 #[test]
@@ -129,9 +138,8 @@ fn a_background_job_steals_no_terminal() {
     session.shell.wait_for_out("in-the-back");
     session.keys("echo prompt-$((40+2))\n");
     session.shell.wait_for_out("prompt-42");
-    session.keys("kill %1; wait; exit 7\n");
-    let Session { mut shell, .. } = session;
-    assert_eq!(shell.end().code(), 7);
+    session.keys_until("kill %1; wait; echo gone-$((40+4))\n", "gone-44");
+    assert_eq!(session.exit("exit 7\n"), 7);
 }
 
 #[test]
@@ -141,20 +149,12 @@ fn a_shell_under_bookend_has_job_control_itself() {
     let shell = &session.shell;
     // A key throws away what was typed before anybody has read it.
     shell.wait_for_out("$ ");
-    session.keys("echo prom\"\"pt; sleep 1000\n");
-    shell.wait_for_out("prompt");
-    wait_until("the job is stopped", || {
-        // A key that comes before the job has the terminal is the shell's own, and means nothing to it.
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        session.keys("\u{1a}");
-        shell.out().contains("Stopped")
-    });
-    session.keys("kill -9 %1; echo flags-$-\n");
-    shell.wait_for_out("flags-h");
+    session.keys_until("sh -c 'echo jo\"\"b; exec sleep 1000'\n", "job\r\n");
+    session.keys_until("\u{1a}", "Stopped");
+    // A shell does not leave a stopped job behind.
+    session.keys_until("kill -9 %1; wait; echo flags-$-\n", "flags-h");
     assert!(!shell.out().contains("no job control"), "{}", shell.out());
-    session.keys("exit 7\n");
-    let Session { mut shell, .. } = session;
-    assert_eq!(shell.end().code(), 7);
+    assert_eq!(session.exit("exit 7\n"), 7);
 }
 
 #[test]
