@@ -1,7 +1,10 @@
-//! The init that remains when everything else has failed: no runtime could be built, or a bug made us
-//! panic. PID 1 may not die as long as the app lives, so this forwards, reaps and exits with the app's
+//! The init that remains when everything else has failed: no runtime could be built, there is no memory left, or
+//! a bug made us panic. PID 1 may not die as long as the app lives, so this forwards, reaps and exits with the app's
 //! code, on nothing but system calls: no handlers, no hooks, no log beyond one line.
 
+#![expect(unsafe_code, reason = "the allocator, which has to say that there is no memory left")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::Pid;
@@ -26,6 +29,44 @@ pub(crate) fn catch_panics() {
             run();
         }
     }));
+}
+
+/// The system's allocator. Where it has no memory left Rust would abort, and the app with us.
+struct Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+// SAFETY: each call goes to the system's allocator as it came, and its answer comes back as it is.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        or_last_resort(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        or_last_resort(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        or_last_resort(unsafe { System.realloc(memory, layout, size) })
+    }
+}
+
+/// Stays as a bare init, which allocates nothing, if the app runs and there is no memory left.
+fn or_last_resort(memory: *mut u8) -> *mut u8 {
+    if memory.is_null() && APP.load(Ordering::SeqCst) != 0 {
+        crate::log::last_words("bookend: out of memory: staying as a bare init, forwarding signals and reaping\n");
+        run();
+    }
+    memory
 }
 
 /// Forwards signals to the app, reaps, and exits with its code when it ends.

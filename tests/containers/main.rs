@@ -76,6 +76,30 @@ fn orphans_are_reaped() {
 }
 
 #[test]
+fn a_fork_storm_at_the_pids_limit_delays_no_signal_and_loses_no_status() {
+    let test = "a_fork_storm_at_the_pids_limit_delays_no_signal_and_loses_no_status";
+    if !ready(test) {
+        return;
+    }
+    // Two forks each, so that the grandchildren are PID 1's; what the limit refuses is tried again.
+    let storm = r#"
+        $SIG{TERM} = sub { exit 7 };
+        syswrite STDOUT, "up\n";
+        while (1) {
+            my $p = fork;
+            if (!defined $p) { syswrite STDOUT, "refused\n" unless $refused++; select undef, undef, undef, 0.001; next }
+            if (!$p) { fork and exit; select undef, undef, undef, 0.05; exit }
+            1 while waitpid(-1, 1) > 0;
+        }
+    "#;
+    let container = Container::start(test, DEBIAN, &["--pids-limit", "30"], &["perl", "-e", storm]);
+    container.wait_until("the limit is reached", || container.log().contains("refused"));
+    let took = container.stop(&[]);
+    assert_eq!(container.exit_code(), 7, "{}", container.log());
+    assert!(took < Duration::from_secs(8), "docker's own 10 s were not needed: {took:?}");
+}
+
+#[test]
 fn a_grace_period_kills_an_app_that_ignores_sigterm_and_post_stop_still_runs() {
     let test = "a_grace_period_kills_an_app_that_ignores_sigterm_and_post_stop_still_runs";
     if !ready(test) {
