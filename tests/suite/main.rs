@@ -43,7 +43,6 @@ mod servers;
 mod signals;
 mod socket;
 mod sources;
-mod start_up;
 mod stop;
 mod storm;
 mod terminal;
