@@ -29,6 +29,7 @@ build-all: setup ## the static release binaries for x86_64 and aarch64
 	cargo build --release --target aarch64-unknown-linux-musl
 
 test: lint build-all ## everything: format, lints, docs, unit, property, model, suite and container tests
+	scripts/supply-chain
 	MODEL_DISTURBANCES=2 scripts/machine model
 	scripts/with-engine cargo test --features import
 
@@ -67,7 +68,7 @@ fuzz: ## what strangers write, read without a panic: a minute for each reader, f
 soak: build ## ten thousand random lives, each judged by the state machine; SOAK_LIVES, SOAK_SEED, SOAK_JOBS
 	SOAK_LIVES=$${SOAK_LIVES:-10000} cargo test --test soak
 
-supply-chain: ## licences, sources, bans, advisories and a bill of materials, as far as this machine can
+supply-chain: build ## the bill of materials, licences, sources, bans and advisories (docs/security.md)
 	scripts/supply-chain
 
 reproducible: setup ## HEAD built twice in different folders: the same bits
