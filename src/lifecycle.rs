@@ -336,8 +336,11 @@ impl Lifecycle {
 
     /// Lets the list decide its next move with what has just happened to it, and carries it out.
     fn advance(&mut self, now: Time, hook: Hook, step: impl FnOnce(&mut List, &[HandlerPlan], Time) -> Progress) {
-        let HookState::InFlight(mut list) = std::mem::replace(self.hook_state(hook), HookState::Idle) else {
-            return;
+        let state = self.hook_state(hook);
+        let mut list = match std::mem::replace(state, HookState::Idle) {
+            HookState::InFlight(list) => list,
+            // The alarm of a retry that an abort has overtaken: what is over stays as it is.
+            other => return *state = other,
         };
         let mut progress = step(&mut list, self.plan.handlers(hook), now);
         loop {

@@ -565,6 +565,19 @@ fn retries_wait_longer_each_time_and_end_with_the_policy() {
 }
 
 #[test]
+fn the_alarm_of_a_retry_that_a_signal_has_overtaken_changes_nothing() {
+    let hooks = BTreeMap::from([(Hook::PreStop, vec![HandlerPlan { retries: 1, ..handler(None, true, false) }])]);
+    let mut story = Story::running(Plan { hooks, ..plan(&[]) });
+    let begun = story.at(secs(10), call(Hook::PreStop, 1));
+    story.at(secs(10), ended(started(&begun).unwrap(), HandlerResult::Failed));
+    let aborted = story.at(secs(10), Event::Signal(Signal::TERM));
+    assert_eq!(answer(&aborted, 1), Some(Outcome::Aborted));
+    assert_eq!(story.at(secs(11), Event::Rang(Timer::Retry(Hook::PreStop))), []);
+    let late = story.at(secs(11), call(Hook::PreStop, 2));
+    assert_eq!(answer(&late, 2), Some(Outcome::Aborted), "told as the first one was");
+}
+
+#[test]
 fn handlers_get_their_own_timeout_or_what_is_left_whichever_is_less() {
     let hooks = BTreeMap::from([(Hook::PreStop, vec![handler(Some(60), true, false), handler(Some(1), true, false)])]);
     let mut story = Story::running(Plan { hooks, ..graceful(30, &[]) });
