@@ -6,6 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::config::{self, Document, Sources, expand};
+use crate::http::stranger::{self, Circumstances};
+use crate::lifecycle::Outcome;
 use crate::net::{proc_tcp, snmp, sock_diag, tcp_info};
 use crate::process::reaper::Ended;
 use crate::signal::Signal;
@@ -24,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("wait_status", wait_status),
     ("netlink", netlink),
     ("proc_net", proc_net),
+    ("http_request", http_request),
 ];
 
 /// A configuration file: mistakes or settings, never a panic; what `bookend check` prints is a configuration again.
@@ -112,6 +115,37 @@ pub fn proc_net(bytes: &[u8]) {
     let _ = snmp::parse(bytes);
 }
 
+/// What a stranger writes to the port, or a user to the socket. The first two bytes say which of them, what hooks are
+/// told and in what portions the rest comes. One answer at the most, or a close; one hook at the most; and no verb
+/// of the socket through the port.
+pub fn http_request(bytes: &[u8]) {
+    let [which, portion, request @ ..] = bytes else { return };
+    let told = [Some(Outcome::Succeeded), Some(Outcome::Failed), Some(Outcome::Aborted), None];
+    let circumstances = Circumstances {
+        is_socket: which & 1 != 0,
+        is_refused: which & 2 != 0,
+        told: told.get(usize::from(which >> 2 & 3)).copied().flatten(),
+        chunk: usize::from(*portion) * 16,
+    };
+    let seen = stranger::converse(request, circumstances);
+    let Some(seen) = seen else { unreachable!("it does not end: {:?}", String::from_utf8_lossy(request)) };
+    let shown = String::from_utf8_lossy(&seen.answer);
+    assert!(seen.hooks <= 1 && seen.hooks + seen.verbs <= 1, "one connection, one request");
+    assert!(seen.verbs == 0 || circumstances.is_socket, "a verb of the socket came through the port");
+    assert!(seen.hooks == 0 || circumstances.is_socket || !circumstances.is_refused, "nobody was to be let in");
+    assert!(seen.answer.len() < 256 * 1024, "an answer of {} bytes", seen.answer.len());
+    // Whoever expects one is told to go on first (RFC 9110, 10.1.1).
+    let answer = shown.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&shown);
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        assert!(answer.is_empty(), "half an answer: {answer:?}");
+        return;
+    };
+    assert!(head.starts_with("HTTP/1.1 ") || head.starts_with("HTTP/1.0 "), "{head:?}");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    // Less is no fault: to hyper a caller that says no more has gone, and what has not been written by then stays unsaid.
+    assert!(length.is_none_or(|length| body.len() <= length), "more than one answer: {answer:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -182,6 +216,15 @@ mod tests {
         b"01 00000000:0050",
         b"TcpExt: ",
         b"Tcp: ",
+        b"GET /lifecycle/preStop HTTP/1.1\r\n",
+        b"POST /stop HTTP/1.0\r\n",
+        b"HEAD /livez?verbose HTTP/1.1\r\n",
+        b"\r\n\r\n",
+        b"Content-Length: 3\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Expect: 100-continue\r\n",
+        b"User-Agent: kube-lifecycle/1.36\r\n",
+        b"Upgrade: h2c\r\n",
         b"\t",
         b" ",
     ];

@@ -26,6 +26,8 @@ mod rules;
 mod server;
 mod socket;
 mod status;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod stranger;
 mod timed;
 #[cfg(feature = "tls")]
 mod tls;

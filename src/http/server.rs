@@ -129,6 +129,14 @@ pub(crate) async fn serve_socket(listener: UnixListener, doors: Doors, rules: Ru
     }
 }
 
+/// One connection that is no socket (stranger.rs).
+#[cfg(any(test, fuzzing))]
+pub(super) async fn serve_stream(stream: impl AsyncRead + AsyncWrite + Unpin, door: Door, doors: Doors, rules: Rules) {
+    let endpoint = Arc::new(Endpoint::new(door, doors, rules));
+    let (connection, gone) = Endpoint::enter(&endpoint, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
+    until(gone, async move { connection.serve(stream).await }).await;
+}
+
 /// Runs the connection to its end, or until its place is another's.
 async fn until(gone: oneshot::Receiver<Infallible>, connection: impl Future<Output = ()>) {
     tokio::select! {
