@@ -10,6 +10,7 @@
 //! | `terminal`    | the foreground, and job control                                    |
 //! | `reaper`      | waitpid, the only one, and the table of pids that are still ours   |
 //! | `signals`     | signals in: one module, whatever carries them                      |
+//! | `musl`        | the two signals that musl unblocks behind our back                 |
 //! | `family`      | who there is below us, as /proc tells it                           |
 //! | `leftovers`   | what is still there when the app has ended                         |
 //! | `notify_socket` | what the app says with sd_notify(3)                             |
@@ -22,6 +23,7 @@ mod family;
 pub(crate) mod inherited;
 pub(crate) mod last_resort;
 pub(crate) mod leftovers;
+mod musl;
 pub(crate) mod notify_socket;
 pub(crate) mod pause;
 pub(crate) mod reaper;

@@ -18,6 +18,7 @@ use signal_hook_tokio::Signals as Registered;
 use tokio::io::unix::AsyncFd;
 
 use super::inherited::Inherited;
+use super::musl;
 use super::sys::{self, SignalSet};
 use crate::signal::Signal;
 
@@ -38,7 +39,10 @@ impl Signals {
             .collect();
         wanted.sort_unstable();
         wanted.dedup();
-        inherited.remember(&wanted);
+        let handled: Vec<Signal> = wanted.iter().copied().chain(musl::taken_signals()).collect();
+        inherited.remember(&handled);
+        // Before the first registration, in which musl unblocks its own.
+        musl::keep_from_default_effect();
         let registered = Registered::new(wanted.iter().map(|signal| signal.number())).ok();
         let carried = if registered.is_some() { wanted } else { Vec::new() };
         let rest = carried.iter().fold(SignalSet::ALL, |set, signal| set.without(*signal));

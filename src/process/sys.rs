@@ -82,19 +82,78 @@ pub(super) fn pending() -> SignalSet {
     SignalSet(set)
 }
 
-/// Whether the disposition of this signal is SIG_IGN: sigaction(2).
+/// What a signal does to us, as the kernel keeps it: the C libraries refuse to speak of their own signals.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Action {
+    handler: libc::sighandler_t,
+    flags: libc::c_ulong,
+    restorer: usize,
+    mask: u64,
+}
+
+/// Sets an action, if there is one to set, and returns the one before: rt_sigaction(2). Async-signal-safe.
+fn set_action(signal: Signal, new: Option<&Action>) -> Action {
+    let mut old = Action::default();
+    let new = new.map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: null or live, both of the kernel's layout; whoever sets a handler answers for it. It fails for SIGKILL and
+    // SIGSTOP alone, and then does nothing.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal.number(), new, &raw mut old, SIGSET_BYTES) };
+    old
+}
+
+/// Whether the disposition of this signal is SIG_IGN.
 pub(super) fn is_ignored(signal: Signal) -> bool {
-    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: no new action is given; the old one is written into memory of its type.
-    let result = unsafe { libc::sigaction(signal.number(), std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: zeroed is a valid sigaction, and so is what the kernel wrote over it.
-    result == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+    set_action(signal, None).handler == libc::SIG_IGN
 }
 
 /// Sets a disposition to SIG_DFL or SIG_IGN. Async-signal-safe: it is called between clone and exec.
 pub(super) fn set_disposition(signal: Signal, ignore: bool) {
-    // SAFETY: no handler is installed, only one of the two constants; signal(2) is async-signal-safe.
-    unsafe { libc::signal(signal.number(), if ignore { libc::SIG_IGN } else { libc::SIG_DFL }) };
+    let handler = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
+    set_action(signal, Some(&Action { handler, ..Action::default() }));
+}
+
+/// Gives a signal a handler, past the C library. It runs with all signals blocked, and does async-signal-safe things alone.
+pub(super) fn set_raw_handler(
+    signal: Signal,
+    handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void),
+) {
+    let flags = libc::SA_SIGINFO | libc::SA_RESTART | restorer::FLAG;
+    set_action(
+        signal,
+        Some(&Action {
+            handler: handler as libc::sighandler_t,
+            flags: libc::c_ulong::from(flags.cast_unsigned()),
+            restorer: restorer::address(),
+            mask: SignalSet::ALL.0,
+        }),
+    );
+}
+
+/// How a handler returns: x86-64 has no such code in its vDSO, the program brings it (sigreturn(2)).
+#[cfg(target_arch = "x86_64")]
+mod restorer {
+    /// SA_RESTORER.
+    pub(super) const FLAG: libc::c_int = 0x0400_0000;
+
+    pub(super) fn address() -> usize {
+        rt_sigreturn as *const () as usize
+    }
+
+    #[unsafe(naked)]
+    extern "C" fn rt_sigreturn() {
+        core::arch::naked_asm!("mov eax, {number}", "syscall", number = const libc::SYS_rt_sigreturn)
+    }
+}
+
+/// How a handler returns: through the vDSO.
+#[cfg(not(target_arch = "x86_64"))]
+mod restorer {
+    pub(super) const FLAG: libc::c_int = 0;
+
+    pub(super) fn address() -> usize {
+        0
+    }
 }
 
 /// A non-blocking, close-on-exec signalfd(2) for these signals.

@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::support::{Finished, Folder, Init, free_port};
+use crate::support::{Finished, Folder, Init, PRINTS_SIGNALS, free_port, wait_until};
 
 /// What a server got, and what it says: one answer a connection, in order; the last one again and again.
 struct Server {
@@ -487,4 +487,21 @@ fn a_name_server_that_hangs_delays_no_signal_and_no_exit() {
     assert_eq!(init.finish().code(), 7);
     // glibc and musl would wait for their name server for two seconds, and several times over.
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn the_thread_that_waits_for_a_name_server_takes_no_signal_from_the_app() {
+    if !enter_a_network_with_a_name_server() {
+        return;
+    }
+    let config = "lifecycle.postStart = { httpGet = { host = \"hung.internal\", port = 80 } }\napp.stopSignals = []";
+    let init = with_own_names(config, &[&["--"], &PRINTS_SIGNALS[..]].concat());
+    init.wait_for_out("up");
+    let tasks = format!("/proc/{}/task", init.pid());
+    wait_until("there is a thread", || std::fs::read_dir(&tasks).is_ok_and(|tasks| tasks.count() > 1));
+    // SIGRTMIN is one that musl leaves unblocked in its threads.
+    for signal in (1..=8).chain(10..=16).chain(20..=31).chain(34..=64) {
+        init.signal(signal);
+        init.wait_for_out(&format!("<{signal}>"));
+    }
 }

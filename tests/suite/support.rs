@@ -18,6 +18,21 @@ pub(crate) fn bookend() -> PathBuf {
     std::env::var_os("BOOKEND_BIN").map_or_else(|| env!("CARGO_BIN_EXE_bookend").into(), PathBuf::from)
 }
 
+/// An app that prints the number of each signal, as often as it comes. It blocks them all, as it may have been started,
+/// and takes them one by one, the lowest number first (signal(7)): Perl's handlers are not safe when many come at once.
+pub(crate) const PRINTS_SIGNALS: [&str; 4] = [
+    "python3",
+    "-IS",
+    "-c",
+    r#"
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+os.write(1, b"up")
+while True:
+    os.write(1, b"<%d>" % signal.sigwaitinfo(signal.valid_signals()).si_signo)
+"#,
+];
+
 /// A folder of this test's own, removed with it.
 pub(crate) struct Folder(PathBuf);
 
