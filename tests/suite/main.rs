@@ -43,6 +43,7 @@ mod servers;
 mod signals;
 mod socket;
 mod sources;
+mod start_up;
 mod stop;
 mod storm;
 mod terminal;

@@ -1,0 +1,207 @@
+//! A signal at any point of the start is neither lost nor delivered twice: bookend is stopped at each of its system
+//! calls, and between the fork and the exec of the app, gets every signal there is, and goes on.
+
+use std::process::Command;
+
+use nix::libc;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::support::{Folder, Init, PRINTS_SIGNALS, bookend, child_of, free_port, wait_until};
+
+/// Blocks everything, waits to be traced, and becomes what it was told.
+const WAITER: &str =
+    "use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(1..31, 34..64)); kill STOP => $$; exec @ARGV";
+
+/// All that can be caught but those that are ours (SIGCHLD, and SIGPWR for a stop). SIGCONT throws away what stops, and
+/// the other way round (signal(7)), so they are not sent together.
+fn all_but_cont() -> Vec<i32> {
+    (1..=8).chain(10..=16).chain(20..=29).chain([31]).chain(34..=64).collect()
+}
+
+/// bookend, stopped at a system call.
+struct Traced {
+    init: Init,
+    pid: Pid,
+    /// Between the beginning of a system call and its end.
+    inside: bool,
+}
+
+impl Traced {
+    /// At its exec.
+    fn start(config: &str, app: &[&str]) -> Traced {
+        let folder = Folder::new();
+        let path = folder.write("bookend.toml", config);
+        let mut command = Command::new("perl");
+        command.args(["-e", WAITER]).arg(bookend()).arg("-c").arg(path).arg("--").args(app);
+        let init = Init::start(folder, command);
+        let pid = Pid::from_raw(init.pid());
+        let stat = format!("/proc/{pid}/stat");
+        wait_until("it waits", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+        let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACEVFORK;
+        let options = options | Options::PTRACE_O_EXITKILL;
+        ptrace::seize(pid, options).unwrap();
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+        while !matches!(wait(pid), WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXEC)) {
+            ptrace::cont(pid, None).unwrap();
+        }
+        Traced { init, pid, inside: true }
+    }
+
+    /// Goes on to the beginning of the next system call, and says which. `None`: it has ended. A child goes its own
+    /// way, stopped before its exec while `before_exec` looks around.
+    fn next_call(&mut self, mut before_exec: impl FnMut(Pid)) -> Option<libc::c_long> {
+        loop {
+            ptrace::syscall(self.pid, None).unwrap();
+            match wait(self.pid) {
+                WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_VFORK) => {
+                    let child = Pid::from_raw(i32::try_from(ptrace::getevent(self.pid).unwrap()).unwrap());
+                    wait(child);
+                    while call_of(child) != Some(libc::SYS_execve) {
+                        ptrace::syscall(child, None).unwrap();
+                        wait(child);
+                    }
+                    before_exec(self.pid);
+                    ptrace::detach(child, None).unwrap();
+                }
+                WaitStatus::PtraceSyscall(_) => {
+                    self.inside = !self.inside;
+                    // From the end of one to the beginning of the next nothing happens that a signal could see.
+                    if self.inside {
+                        return call_of(self.pid);
+                    }
+                }
+                WaitStatus::Exited(..) | WaitStatus::Signaled(..) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Lets it go, but not before its app is up, so that whatever comes twice is seen twice. Looks what has come.
+    fn go_on_and_count(mut self, signals: &[i32]) {
+        while child_of(u32::try_from(self.pid.as_raw()).unwrap()).is_none() {
+            self.next_call(|_| {}).unwrap();
+        }
+        self.init.wait_for_out("up");
+        ptrace::detach(self.pid, None).unwrap();
+        for signal in signals {
+            self.init.wait_for_out(&format!("<{signal}>"));
+        }
+        // What comes twice has come before this.
+        self.init.signal(64);
+        let sent_before = usize::from(signals.contains(&64));
+        wait_until("the last one has come", || self.init.out().matches("<64>").count() > sent_before);
+        for signal in signals.iter().filter(|signal| **signal != 64) {
+            assert_eq!(self.init.out().matches(&format!("<{signal}>")).count(), 1, "signal {signal}");
+        }
+    }
+}
+
+fn wait(pid: Pid) -> WaitStatus {
+    waitpid(pid, Some(WaitPidFlag::__WALL)).unwrap()
+}
+
+/// The system call it is stopped at.
+fn call_of(pid: Pid) -> Option<libc::c_long> {
+    std::fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?.split(' ').next()?.parse().ok()
+}
+
+/// Each of them, in one go.
+fn send(pid: Pid, signals: &[i32]) {
+    let script = format!(
+        "for n in {}; do kill -$n {pid} || exit; done",
+        signals.iter().map(i32::to_string).collect::<Vec<_>>().join(" ")
+    );
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+}
+
+/// An app that blocks everything, or ends of nothing, is not to outlive its test.
+const DIES_WITH_US: &str = "app.pdeathSignal = \"SIGKILL\"\n";
+
+/// A stop has a signal of its own here, so that all others are the app's; there is a listener to be bound.
+fn config() -> String {
+    format!(
+        "{DIES_WITH_US}app.stopSignals = [\"SIGPWR\"]\nsocket = \"None\"\nhttp.listen = \"127.0.0.1:{}\"\n",
+        free_port()
+    )
+}
+
+/// How many system calls there are until it waits for something to happen.
+fn calls_until_it_waits() -> usize {
+    let mut traced = Traced::start(&config(), &PRINTS_SIGNALS);
+    let mut count = 0;
+    while let Some(call) = traced.next_call(|_| {}) {
+        // Its number on x86-64, and the only one there is on aarch64.
+        if call == libc::SYS_epoll_pwait || call == EPOLL_WAIT {
+            break;
+        }
+        count += 1;
+    }
+    ptrace::detach(traced.pid, None).unwrap();
+    count
+}
+
+#[cfg(target_arch = "x86_64")]
+const EPOLL_WAIT: libc::c_long = libc::SYS_epoll_wait;
+#[cfg(not(target_arch = "x86_64"))]
+const EPOLL_WAIT: libc::c_long = libc::SYS_epoll_pwait;
+
+#[test]
+fn at_each_system_call_of_the_start_every_signal_arrives_once() {
+    let count = calls_until_it_waits();
+    assert!(count > 20, "{count}");
+    for point in 0..count {
+        let mut traced = Traced::start(&config(), &PRINTS_SIGNALS);
+        for _ in 0..=point {
+            traced.next_call(|_| {}).unwrap();
+        }
+        let signals = if point % 4 == 0 { vec![18] } else { all_but_cont() };
+        send(traced.pid, &signals);
+        traced.go_on_and_count(&signals);
+    }
+}
+
+#[test]
+fn between_the_fork_and_the_exec_of_the_app_every_signal_arrives_once() {
+    for signals in [all_but_cont(), vec![18]] {
+        let mut traced = Traced::start(&config(), &PRINTS_SIGNALS);
+        let mut sent = false;
+        while !sent {
+            traced
+                .next_call(|pid| {
+                    send(pid, &signals);
+                    sent = true;
+                })
+                .unwrap();
+        }
+        traced.go_on_and_count(&signals);
+    }
+}
+
+#[test]
+fn at_each_system_call_of_the_start_a_stop_ends_the_container() {
+    let count = calls_until_it_waits();
+    for point in 0..count {
+        let mut traced = Traced::start(&format!("{DIES_WITH_US}socket = \"None\""), &["sleep", "1000"]);
+        for _ in 0..=point {
+            if traced.next_call(|_| {}).is_none() {
+                break;
+            }
+        }
+        send(traced.pid, &[15]);
+        ptrace::detach(traced.pid, None).unwrap();
+        // The app is started with everything blocked, and never unblocks: only where it was not started is it 143.
+        wait_until("the stop has come to the app, or there is none", || {
+            traced.init.has_ended() || app_has_pending(traced.pid, 15)
+        });
+    }
+}
+
+/// Whether the app has got it, which it blocks as bookend was told to.
+fn app_has_pending(pid: Pid, signal: u32) -> bool {
+    let app = child_of(u32::try_from(pid.as_raw()).unwrap());
+    let status = app.and_then(|app| std::fs::read_to_string(format!("/proc/{app}/status")).ok()).unwrap_or_default();
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:\t"));
+    pending.and_then(|set| u64::from_str_radix(set, 16).ok()).is_some_and(|set| set >> (signal - 1) & 1 == 1)
+}
