@@ -12,7 +12,7 @@ export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/rele
 scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all test lint check images demo bench bench-drain model mutants fuzz soak supply-chain reproducible fmt clean
+.PHONY: help setup build build-all test lint check images demo bench bench-drain model broken mutants fuzz soak supply-chain reproducible fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,7 @@ build-all: setup ## the static release binaries for x86_64 and aarch64
 test: lint build-all ## everything: format, lints, docs, unit, property, model, suite and container tests
 	scripts/supply-chain
 	MODEL_DISTURBANCES=2 scripts/machine model
+	scripts/machine broken
 	scripts/with-engine cargo test --features import
 
 check: lint build ## the same without container tests
@@ -58,6 +59,9 @@ bench-drain: build ## what a stop costs nginx' clients, nine strategies side by 
 
 model: ## the state machine against every history of a larger world than `make test` has (docs/proof.md)
 	scripts/machine model
+
+broken: ## a few guards of the state machine taken out, one after the other: the model must find it
+	scripts/machine broken
 
 mutants: ## every guard of the state machine broken once: the tests must notice (needs cargo-mutants)
 	scripts/machine mutants

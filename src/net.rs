@@ -8,14 +8,18 @@
 //! | `proc_tcp`  | /proc/net/tcp, /proc/net/tcp6   | the same without `tcp_info`, where netlink is forbidden   |
 //! | `tcp_info`  | part of a sock_diag message     | whether a connection is busy                              |
 //! | `ports`     | /proc/PID/fd                    | the ports a process and its descendants listen on         |
+//! | `look`      | the sockets of some ports       | what a drain decides by                                   |
 
 pub(crate) mod accepted;
 pub(crate) mod eye;
+mod look;
 pub(crate) mod ports;
 pub(crate) mod proc_tcp;
 pub(crate) mod snmp;
 pub(crate) mod sock_diag;
 pub(crate) mod tcp_info;
+
+pub(crate) use look::Look;
 
 /// State of a TCP socket as the kernel numbers it (include/net/tcp_states.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,17 +81,6 @@ impl Socket {
         }
         self.info.map(|info| info.is_busy(tie))
     }
-}
-
-/// What the sockets of some ports look like at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Look {
-    /// Connections that wait to be accepted.
-    pub(crate) queue: u32,
-    /// Connections that both sides may use.
-    pub(crate) connections: u32,
-    /// Those on which somebody waits for something; `None`: the source does not tell.
-    pub(crate) busy: Option<u32>,
 }
 
 impl Look {

@@ -1,22 +1,30 @@
 //! The shipped state machine (`src/lifecycle.rs` itself, through its public words) against every history of a
 //! bounded world: stateright walks through all of them, and looks for one that breaks a promise.
 //!
-//! | room       | for                                                                        |
-//! | ---------- | -------------------------------------------------------------------------- |
-//! | `settings` | the configurations and the natures of app and handlers that are looked at   |
-//! | `world`    | the kubelet, the app, the handlers, the clock: what can happen next         |
-//! | `promises` | the observer: what must hold of every action and every state                |
+//! | room        | for                                                                       |
+//! | ----------- | ------------------------------------------------------------------------- |
+//! | `settings`  | the configurations and the natures of app and handlers that are looked at |
+//! | `world`     | the kubelet, the app, the handlers, the clock: what can happen next       |
+//! | `memory`    | the observer: what it has seen                                            |
+//! | `promises`  | what must hold of every action                                            |
+//! | `states`    | what must hold in every state                                             |
+//! | `landmarks` | what the histories must have reached                                      |
+//! | `probes`    | the app's probes (`src/probe.rs`), in a world of their own                |
 //!
 //! docs/proof.md lists the promises and says what is covered. `make model` goes deeper than `cargo test`.
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod landmarks;
+mod memory;
+mod probes;
 mod promises;
 mod settings;
+mod states;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use promises::Landmark;
+use landmarks::Landmark;
 use settings::Setting;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use world::{Move, World};
@@ -98,6 +106,6 @@ fn every_promise_holds_in_every_history_of_the_bounded_world() {
     let bounds = Bounds { disturbances: number("MODEL_DISTURBANCES", 1), ticks: number("MODEL_TICKS", 1) };
     let reached = settings::all().into_iter().fold(0, |reached, setting| reached | check(setting, bounds));
     // A model that never gets anywhere keeps every promise.
-    let missed: Vec<_> = Landmark::ALL.into_iter().filter(|mark| reached & mark.bit() == 0).collect();
+    let missed: Vec<_> = Landmark::ALL.iter().filter(|mark| reached & mark.bit() == 0).collect();
     assert!(missed.is_empty(), "no history reaches {missed:?}: the model is too small to mean anything");
 }

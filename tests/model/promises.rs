@@ -1,15 +1,13 @@
 //! The observer. It knows the configuration, what has happened and what the machine has answered, and nothing of
 //! the machine's inside; what it expects is said here a second time, in its own words.
 
-use std::collections::BTreeMap;
-
-use bookend::lifecycle::{
-    Action, AppStatus, Event, HandlerResult, Hook, Note, Outcome, PhaseName, Time, Timer, Trigger,
-};
+use bookend::lifecycle::{Action, AppStatus, Event, Hook, Note, Outcome, PhaseName, Reason, Time, Timer, Trigger};
 use bookend::signal::Signal;
 
+use crate::landmarks::Landmark;
+use crate::memory::{Progress, Stop};
 use crate::settings::{SECOND, Setting};
-use crate::world::{App, Run, World};
+use crate::world::{App, World};
 
 /// What must hold; docs/proof.md has the same list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +18,8 @@ pub(crate) enum Promise {
     SignalAfterPreStop,
     /// The second signal goes out at most once, after the stop signal, when connections were idle for long enough.
     HurryOnlyIdle,
+    /// A liveness probe that fails begins a stop, and changes nothing in one.
+    LivenessStops,
     /// SIGKILL goes to the app at the deadline, neither before nor after, and never without a grace period.
     KillAtDeadline,
     /// postStop runs when the app is gone, for whatever reason; nothing happens after Exit.
@@ -32,7 +32,7 @@ pub(crate) enum Promise {
     ShownAsItIs,
     /// No signal goes to an app that is not there, and none that is meant for it is lost.
     SignalsArrive,
-    /// The handlers of a list run one by one, in order, with their retries and policies.
+    /// The handlers of a list run one by one, in order, with their retries and policies; postStop's for their ends alone.
     InOrder,
     /// The app starts once, when preStart has succeeded and nobody has asked for a stop.
     AppStartsAfterPreStart,
@@ -44,151 +44,14 @@ pub(crate) enum Promise {
     InTime,
 }
 
-/// Parts of the machine that the histories must reach, or they prove nothing.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Landmark {
-    Started,
-    SteppedOn,
-    NoTimeLeft,
-    Rearmed,
-    StopSignalSent,
-    Hurried,
-    Killed,
-    LeftoversTerminated,
-    LeftoversKilled,
-    LeftoversRemain,
-    AnswerNotTaken,
-    Aborted,
-    Retried,
-    Lingered,
-    PostStartFailed,
-    Exited,
-}
-
-impl Landmark {
-    pub(crate) const ALL: [Landmark; 16] = {
-        use Landmark::*;
-        [
-            Started,
-            SteppedOn,
-            NoTimeLeft,
-            Rearmed,
-            StopSignalSent,
-            Hurried,
-            Killed,
-            LeftoversTerminated,
-            LeftoversKilled,
-            LeftoversRemain,
-            AnswerNotTaken,
-            Aborted,
-            Retried,
-            Lingered,
-            PostStartFailed,
-            Exited,
-        ]
-    };
-
-    pub(crate) fn bit(self) -> u64 {
-        1 << self as u32
-    }
-}
-
-/// How far a list of handlers is, by the rules of the documentation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-struct Progress {
-    /// Whose turn it is, and how often it has been started.
-    index: usize,
-    starts: u32,
-    /// It has failed, and may be tried again.
-    retry_open: bool,
-    /// A required handler has failed for good.
-    failed: bool,
-    /// How the machine said it ended.
-    over: Option<Outcome>,
-}
-
-/// A stop that is going on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Stop {
-    pub(crate) trigger: Trigger,
-    pub(crate) began: Time,
-    /// Somebody wants the app gone, not only its handlers run: what it is to get.
-    wanted: Vec<Signal>,
-    /// When the signal went out, the first and the last time.
-    signalled: Option<(Time, Time)>,
-    /// When the preStop handlers were over.
-    pre_stop_over: Option<Time>,
-}
-
-/// What has been seen.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Memory {
-    pub(crate) stop: Option<Stop>,
-    /// The stop signal that went out last.
-    pub(crate) sent: Option<Signal>,
-    /// The connections are watched; how often they became idle or busy again, and idle since when.
-    pub(crate) watched: bool,
-    pub(crate) turns: u8,
-    pub(crate) idle_since: Option<Time>,
-    pub(crate) hurried: Option<Signal>,
-    pub(crate) killed: bool,
-    lists: BTreeMap<Hook, Progress>,
-    app_starts: u8,
-    /// Signals that are owed to the app.
-    owed: Vec<Signal>,
-    /// How the app ended, and when.
-    ended: Option<(AppStatus, Time)>,
-    expected_status: Option<AppStatus>,
-    leftovers_terminated: bool,
-    last_run: u64,
-}
-
-impl Memory {
-    fn list(&mut self, hook: Hook) -> &mut Progress {
-        self.lists.entry(hook).or_default()
-    }
-
-    fn outcome(&self, hook: Hook) -> Option<Outcome> {
-        self.lists.get(&hook).and_then(|list| list.over)
-    }
-
-    fn has_begun(&self, hook: Hook) -> bool {
-        self.lists.contains_key(&hook)
-    }
-
-    /// A handler has ended: whose turn is it?
-    pub(crate) fn handler_ended(&mut self, setting: &Setting, run: &Run, result: HandlerResult) {
-        let plan = &setting.plan.hooks[&run.hook][run.index];
-        let list = self.list(run.hook);
-        match result {
-            HandlerResult::Succeeded => {
-                list.index += 1;
-                list.starts = 0;
-            }
-            HandlerResult::Failed | HandlerResult::TimedOut if list.starts <= plan.retries => list.retry_open = true,
-            HandlerResult::Failed | HandlerResult::TimedOut => self.give_up(setting, run.hook),
-        }
-    }
-
-    /// The handler whose turn it is has failed for good.
-    fn give_up(&mut self, setting: &Setting, hook: Hook) {
-        let plans = &setting.plan.hooks[&hook];
-        let list = self.list(hook);
-        list.failed |= plans[list.index].required;
-        list.retry_open = false;
-        list.index += 1;
-        list.starts = 0;
-    }
-}
-
 impl World {
-    fn must(&mut self, holds: bool, promise: Promise) {
+    pub(crate) fn must(&mut self, holds: bool, promise: Promise) {
         if !holds && self.broken.is_none() {
             self.broken = Some(promise);
         }
     }
 
-    fn end_of_grace(&self, setting: &Setting) -> Option<Time> {
+    pub(crate) fn end_of_grace(&self, setting: &Setting) -> Option<Time> {
         Some(self.memory.stop.as_ref()?.began + setting.plan.grace?)
     }
 
@@ -326,12 +189,12 @@ impl World {
         }
     }
 
-    fn is_empty(&self, setting: &Setting, hook: Hook) -> bool {
+    pub(crate) fn is_empty(&self, setting: &Setting, hook: Hook) -> bool {
         setting.plan.hooks.get(&hook).is_none_or(Vec::is_empty)
     }
 
     /// Whether every handler of the hook has had its turn and none that counts has failed.
-    fn succeeded(&self, setting: &Setting, hook: Hook) -> bool {
+    pub(crate) fn succeeded(&self, setting: &Setting, hook: Hook) -> bool {
         let all = setting.plan.hooks.get(&hook).map_or(0, Vec::len);
         all == 0 || self.memory.lists.get(&hook).is_some_and(|list| list.index == all && !list.failed)
     }
@@ -343,9 +206,10 @@ impl World {
         index: usize,
         timeout: Option<std::time::Duration>,
     ) -> u64 {
-        if self.memory.list(hook).index != index {
+        if self.memory.list(hook).retry_open && self.memory.list(hook).index != index {
             self.settle_retry(setting, hook);
         }
+        let passed_over = self.memory.pass_over(setting, hook);
         let plan = &setting.plan.hooks[&hook][index];
         let alone = !self.runs.iter().any(|run| run.hook == hook);
         let list = self.memory.list(hook);
@@ -375,7 +239,8 @@ impl World {
         let within_budget = end.is_none_or(|end| timeout.is_some_and(|timeout| self.now + timeout <= end.max(late)));
         let bounded = hook != Hook::PostStop || timeout.is_some();
         self.must(within_own && within_budget && bounded, Promise::InTime);
-        if retried { Landmark::Retried.bit() } else { 0 }
+        let landmark = |passed: bool, landmark: Landmark| if passed { landmark.bit() } else { 0 };
+        landmark(retried, Landmark::Retried) | landmark(passed_over, Landmark::PassedOver)
     }
 
     fn observe_signal(&mut self, signal: Signal) {
@@ -436,6 +301,7 @@ impl World {
                 self.must(self.memory.stop.is_none(), Promise::PreStopOnce);
                 let failed = self.memory.list(Hook::PostStart).failed;
                 self.must(trigger != Trigger::PostStartFailed || failed, Promise::ExitCode);
+                self.must(trigger != Trigger::LivenessFailed || setting.liveness, Promise::LivenessStops);
                 let pre_stop_over = self.is_empty(setting, Hook::PreStop).then_some(self.now);
                 self.memory.stop =
                     Some(Stop { trigger, began: self.now, wanted: Vec::new(), signalled: None, pre_stop_over });
@@ -444,12 +310,17 @@ impl World {
                     self.memory.lists.insert(Hook::PreStop, Progress::default());
                 }
                 self.want(setting, trigger);
-                if trigger == Trigger::PostStartFailed { Landmark::PostStartFailed.bit() } else { 0 }
+                match trigger {
+                    Trigger::PostStartFailed => Landmark::PostStartFailed.bit(),
+                    Trigger::LivenessFailed => Landmark::LivenessFailed.bit(),
+                    Trigger::Hook | Trigger::Signal(_) | Trigger::Request => 0,
+                }
             }
             Note::HookOver(hook, outcome) => {
                 if outcome != Outcome::Aborted {
                     self.settle_retry(setting, hook);
                 }
+                self.memory.pass_over(setting, hook);
                 let succeeded = self.succeeded(setting, hook);
                 let list = self.memory.list(hook);
                 let ok = match outcome {
@@ -470,6 +341,7 @@ impl World {
                 // At most half of the grace period is kept for what follows the app, a quarter for the app.
                 let kept = setting.plan.grace.unwrap_or_default() * 3 / 4;
                 self.must(end.is_none_or(|end| self.now + kept >= end), Promise::InTime);
+                self.memory.pass_over(setting, hook);
                 let its_turn = self.memory.list(hook).index == index;
                 self.must(its_turn, Promise::InOrder);
                 self.memory.give_up(setting, hook);
@@ -500,6 +372,7 @@ impl World {
             }
             Note::AppEnded(status) => {
                 self.memory.ended = Some((status, self.now));
+                self.memory.reason = Some(self.reason(setting, status));
                 self.memory.owed.clear();
                 0
             }
@@ -507,6 +380,20 @@ impl World {
             Note::LeftoversKilled => Landmark::LeftoversKilled.bit(),
             Note::LeftoversRemain => Landmark::LeftoversRemain.bit(),
             Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
+        }
+    }
+
+    /// Why the app is gone, by the rules of the documentation.
+    fn reason(&self, setting: &Setting, status: AppStatus) -> Reason {
+        let code = match status {
+            _ if self.memory.stop.is_some() => return Reason::Stopped,
+            AppStatus::NotStarted { .. } => return Reason::Failed,
+            AppStatus::Exited(code) => code,
+            AppStatus::Signalled(signal) => signal.exit_code(),
+        };
+        match setting.plan.exit_codes.get(&code).copied().unwrap_or(code) {
+            0 => Reason::Completed,
+            _ => Reason::Failed,
         }
     }
 
@@ -591,82 +478,16 @@ impl World {
                 self.must(self.memory.stop.is_some(), Promise::ReachesExit);
             }
             Event::StopRequested => self.must(self.memory.stop.is_some() || !alive, Promise::ReachesExit),
+            // It begins a stop where none goes on, and changes nothing in one.
+            Event::LivenessFailed => {
+                let began = actions.contains(&Action::Tell(Note::StopBegan(Trigger::LivenessFailed)));
+                let ok = if began { alive } else { actions.is_empty() && (self.memory.stop.is_some() || !alive) };
+                self.must(ok, Promise::LivenessStops);
+            }
             _ => {}
         }
         if alive {
             self.must(self.memory.owed.is_empty(), Promise::SignalsArrive);
         }
-    }
-
-    /// What holds in every state.
-    pub(crate) fn rest(&mut self, setting: &Setting) -> u64 {
-        self.observe_view(setting);
-        self.observe_stop(setting);
-        if self.exited {
-            let mut machine = self.machine.clone();
-            let late = [Event::Signal(Signal::TERM), Event::StopRequested, Event::NoOthers, Event::Rang(Timer::Kill)];
-            let silent = late.into_iter().all(|event| machine.apply(self.now, event).is_empty());
-            self.must(silent && machine == self.machine, Promise::PostStopLast);
-        }
-        let mut moves = Vec::new();
-        self.moves(setting, &mut moves);
-        // What may or may not come (hooks, signals, ticks) is nothing that an end may depend on.
-        moves.retain(|next| next.is_bound_to_come());
-        self.must(!moves.is_empty() || self.may_rest(setting) || self.broken.is_some(), Promise::ReachesExit);
-        0
-    }
-
-    fn observe_stop(&mut self, setting: &Setting) {
-        let Some(stop) = self.memory.stop.clone().filter(|_| self.app == App::Alive) else { return };
-        let idle = !self.runs.iter().any(|run| run.hook == Hook::PreStop)
-            && !self.timers.contains_key(&Timer::Retry(Hook::PreStop));
-        // Nobody waits for a stop signal that nothing holds back.
-        let held = stop.wanted.is_empty() || stop.signalled.is_some() || self.memory.killed || !idle;
-        self.must(held, Promise::SignalAfterPreStop);
-        // The handlers have begun with the stop, unless there was no time for them.
-        let begun = self
-            .memory
-            .lists
-            .get(&Hook::PreStop)
-            .is_some_and(|list| list.starts > 0 || list.index > 0 || list.over.is_some());
-        self.must(begun || self.is_empty(setting, Hook::PreStop), Promise::PreStopOnce);
-        if let (Some(grace), false) = (setting.plan.grace, stop.wanted.is_empty()) {
-            let signalled = stop.signalled.map_or(stop.began, |(_, last)| last);
-            let not_after = (stop.began + grace).max(signalled + SECOND);
-            self.must(self.memory.killed || self.now <= not_after, Promise::KillAtDeadline);
-        }
-    }
-
-    /// What `/readyz`, `/status` and the others show.
-    fn observe_view(&mut self, setting: &Setting) {
-        let (machine, memory) = (&self.machine, &self.memory);
-        let started = memory.app_starts > 0
-            && (memory.outcome(Hook::PostStart) == Some(Outcome::Succeeded) || self.is_empty(setting, Hook::PostStart));
-        let alive = self.app == App::Alive;
-        let told = memory.sent.is_some() || memory.killed;
-        let phase = match (self.app, &memory.stop) {
-            _ if self.exited => PhaseName::Exited,
-            (App::Alive, Some(_)) => PhaseName::Stopping,
-            (App::Alive, None) => PhaseName::Running,
-            (App::Gone, _) => PhaseName::Finishing,
-            (App::NotYet, _) if memory.ended.is_some() => PhaseName::Finishing,
-            (App::NotYet, _) => PhaseName::Starting,
-        };
-        let shown_stop = memory.stop.as_ref().filter(|_| !self.exited);
-        let deadline = shown_stop.and_then(|stop| setting.plan.grace.map(|grace| stop.began + grace));
-        let holds = machine.is_ready() == (alive && memory.stop.is_none() && started)
-            && machine.is_serving() == (alive && !told && started)
-            && machine.has_started() == started
-            && machine.phase() == phase
-            && machine.stop_trigger() == shown_stop.map(|stop| (stop.trigger, stop.began))
-            && machine.deadline() == deadline;
-        self.must(holds, Promise::ShownAsItIs);
-    }
-}
-
-impl crate::world::Move {
-    fn is_bound_to_come(&self) -> bool {
-        use crate::world::Move;
-        !matches!(self, Move::Call(_) | Move::HangsUp(_) | Move::Request | Move::Receive(_) | Move::Tick)
     }
 }

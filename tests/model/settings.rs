@@ -13,6 +13,8 @@ pub(crate) struct Setting {
     pub(crate) plan: Plan,
     pub(crate) app: AppNature,
     pub(crate) handlers: HandlerNature,
+    /// Whether the app has a liveness probe, which may fail for good.
+    pub(crate) liveness: bool,
     /// Whether processes are left when the app has ended, and whether they survive even SIGKILL.
     pub(crate) leftovers: Leftovers,
     /// The signals somebody sends, and the codes the app ends with.
@@ -51,6 +53,10 @@ pub(crate) enum Leftovers {
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
+const COMPLETED: On = On { completed: true, failed: false, stopped: false };
+const FAILED: On = On { completed: false, failed: true, stopped: false };
+const STOPPED: On = On { completed: false, failed: false, stopped: true };
+
 fn handler() -> HandlerPlan {
     HandlerPlan { timeout: None, required: true, retries: 0, backoff: SECOND, waits_only: false, on: On::EVERY }
 }
@@ -72,11 +78,13 @@ pub(crate) fn all() -> Vec<Setting> {
     let optional = || HandlerPlan { required: false, ..handler() };
     let pause = || HandlerPlan { waits_only: true, ..handler() };
     let retried = || HandlerPlan { retries: 1, ..handler() };
+    let only = |on| HandlerPlan { on, required: false, ..handler() };
     let free = |name, plan| Setting {
         name,
         plan,
         app: AppNature::Free,
         handlers: HandlerNature::Free,
+        liveness: false,
         leftovers: Leftovers::Free,
         signals: &[Signal::TERM, Signal::HUP],
         codes: &[3],
@@ -132,6 +140,15 @@ pub(crate) fn all() -> Vec<Setting> {
             handlers: HandlerNature::Hang,
             ..free("handlers that hang", plan(None, &[(PreStop, &[one()]), (PostStop, &[one()])]))
         },
+        Setting {
+            liveness: true,
+            codes: &[0, 3],
+            ..free(
+                "a liveness probe, and handlers for some ends",
+                plan(Some(8), &[(PreStop, &[one()]), (PostStop, &[only(COMPLETED), only(FAILED), only(STOPPED)])]),
+            )
+        },
+        Setting { liveness: true, ..hostile("a liveness probe, and everything hangs", once_started(8)) },
         hostile("everything hangs", once_started(8)),
         hostile("everything hangs, little time", once_started(1)),
         hostile("preStart hangs", plan(Some(8), &[(PreStart, &[one()]), (PostStop, &[one()])])),

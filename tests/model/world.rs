@@ -12,7 +12,8 @@ use bookend::lifecycle::{
 use bookend::signal::Signal;
 
 use crate::Bounds;
-use crate::promises::{Memory, Promise};
+use crate::memory::Memory;
+use crate::promises::Promise;
 use crate::settings::{AppNature, HandlerNature, Leftovers, SECOND, Setting};
 
 /// One thing that happens.
@@ -28,6 +29,7 @@ pub(crate) enum Move {
     HangsUp(CallerId),
     Receive(Signal),
     Request,
+    LivenessFails,
     /// Connections are left and all of them idle; or no longer.
     Connections {
         idle: bool,
@@ -36,6 +38,18 @@ pub(crate) enum Move {
     AppEnds(AppStatus, OthersThen),
     OthersEnd,
     Tick,
+}
+
+impl Move {
+    /// Somebody does it or does not; the world is no worse without.
+    fn is_a_disturbance(self) -> bool {
+        matches!(self, Move::Call(_) | Move::HangsUp(_) | Move::Request | Move::Receive(_) | Move::LivenessFails)
+    }
+
+    /// What an end may depend on.
+    pub(crate) fn is_bound_to_come(self) -> bool {
+        !self.is_a_disturbance() && self != Move::Tick
+    }
 }
 
 /// What is there besides when the app ends.
@@ -120,6 +134,8 @@ impl World {
             moves.extend(self.waiting.keys().copied().map(Move::HangsUp));
             moves.extend([Move::Call(Hook::PostStart), Move::Call(Hook::PreStop), Move::Request]);
             moves.extend(setting.signals.iter().copied().map(Move::Receive));
+            // Told at any time: the run that failed may have begun before the stop, or before the app's end.
+            moves.extend(setting.liveness.then_some(Move::LivenessFails));
         }
     }
 
@@ -167,7 +183,7 @@ impl World {
 
     /// Lets it happen, and watches. Returns the landmarks that were passed.
     pub(crate) fn go(&mut self, setting: &Setting, next: Move) -> u64 {
-        let disturbs = matches!(next, Move::Call(_) | Move::HangsUp(_) | Move::Request | Move::Receive(_));
+        let disturbs = next.is_a_disturbance();
         self.disturbances -= u8::from(disturbs);
         let event = match next {
             Move::Begin => Event::Begin,
@@ -194,6 +210,7 @@ impl World {
             }
             Move::Receive(signal) => Event::Signal(signal),
             Move::Request => Event::StopRequested,
+            Move::LivenessFails => Event::LivenessFailed,
             Move::Connections { idle } => {
                 self.memory.turns += 1;
                 self.memory.idle_since = idle.then_some(self.now);
