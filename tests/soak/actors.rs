@@ -4,7 +4,8 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Plays a part and returns its exit code: `app TRACE CODE MILLIS ON_TERM LEFTOVER` or `handler TRACE NAME RESULT MILLIS`.
+/// Plays a part and returns its exit code: `app TRACE CODE MILLIS ON_TERM LEFTOVER`, `handler TRACE NAME RESULT MILLIS`
+/// or `probe FILE MILLIS`.
 pub(crate) fn play(words: &[String]) -> i32 {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
@@ -14,6 +15,12 @@ pub(crate) fn play(words: &[String]) -> i32 {
             std::thread::sleep(Duration::from_millis(number(millis)));
             say(trace, &format!("{name} ends"));
             i32::from(result != "ok")
+        }
+        // It fails when so much time has passed since the first of its kind.
+        ["probe", file, fails_after] => {
+            let first = std::fs::File::options().append(true).create(true).open(file).unwrap();
+            let age = first.metadata().unwrap().modified().unwrap().elapsed().unwrap_or_default();
+            i32::from(age > Duration::from_millis(number(fails_after)))
         }
         ["leftover"] => {
             // It ignores what it is asked, until SIGKILL.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use bookend::lifecycle::{HandlerPlan, Hook, On, Plan};
+use bookend::lifecycle::{HandlerPlan, Hook, On, Plan, Reason};
 use bookend::signal::Signal;
 
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct Scenario {
     pub(crate) grace: Option<u64>,
     pub(crate) stop_is_success: bool,
     pub(crate) handlers: BTreeMap<Hook, Vec<Handler>>,
+    /// A liveness probe that stops the app, and after how many milliseconds it begins to fail.
+    pub(crate) liveness: Option<u64>,
     /// The app's arguments after `app TRACE`.
     pub(crate) app: [String; 4],
     /// What is done, each after so many milliseconds.
@@ -23,12 +25,23 @@ pub(crate) struct Handler {
     kind: Kind,
     required: bool,
     timeout: Option<u64>,
+    retries: u32,
+    on: On,
 }
 
 #[derive(Debug)]
 enum Kind {
-    Exec { succeeds: bool, millis: u64 },
-    Sleep { millis: u64 },
+    Exec {
+        succeeds: bool,
+        millis: u64,
+    },
+    Sleep {
+        millis: u64,
+    },
+    /// At least so long; it looks at the connections of the whole machine, and ends when they allow it.
+    Drain {
+        millis: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +68,8 @@ impl Random {
     }
 }
 
+/// Milliseconds before the first retry.
+const BACKOFF: u64 = 20;
 const HOOKS: [Hook; 4] = [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop];
 
 impl Scenario {
@@ -69,8 +84,12 @@ impl Scenario {
         let mut choose = |all: &[&str]| all[usize::try_from(random.below(all.len() as u64)).unwrap()].to_owned();
         let (code, on_term) = (choose(&codes), choose(&codes));
         let deeds: Vec<_> = (0..random.below(5)).map(|_| (random.below(120), Deed::random(random))).collect();
+        let liveness = random.one_in(5).then(|| random.below(300));
         // Where somebody ends it, half of the apps wait for that: a lost signal is a life that hangs.
         let is_ended = deeds.iter().any(|(_, deed)| matches!(deed, Deed::Signal(2 | 15) | Deed::Request));
+        // A probe does not run in the stop of a hook that no signal follows, which may last for half a minute.
+        let calls = deeds.iter().any(|(_, deed)| matches!(deed, Deed::Call("preStop")));
+        let is_ended = is_ended || liveness.is_some() && !calls;
         let millis = if is_ended && random.one_in(2) { 600_000 } else { random.below(400) };
         let app = [
             code,
@@ -78,7 +97,7 @@ impl Scenario {
             if deaf { "ignore".to_owned() } else { on_term },
             if random.one_in(5) { "yes" } else { "no" }.to_owned(),
         ];
-        Scenario { grace, stop_is_success: random.one_in(4), handlers: handlers.into(), app, deeds }
+        Scenario { grace, stop_is_success: random.one_in(4), handlers: handlers.into(), liveness, app, deeds }
     }
 
     pub(crate) fn toml(&self, actor: &str, trace: &str) -> String {
@@ -87,6 +106,11 @@ impl Scenario {
             writeln!(out, "terminationGracePeriodSeconds = {grace}").unwrap();
         }
         writeln!(out, "app.stopIsSuccess = {}", self.stop_is_success).unwrap();
+        if let Some(fails_after) = self.liveness {
+            let words = [actor, "actor", "probe", &format!("{trace}.probe"), &fails_after.to_string()];
+            out.push_str("[livenessProbe]\naction = \"Stop\"\nperiodSeconds = 0.1\nfailureThreshold = 1\n");
+            writeln!(out, "exec.command = {words:?}").unwrap();
+        }
         for (hook, handlers) in &self.handlers {
             for (index, handler) in handlers.iter().enumerate() {
                 writeln!(out, "[[lifecycle.{}]]", hook.name()).unwrap();
@@ -98,6 +122,19 @@ impl Scenario {
                         writeln!(out, "exec.command = {words:?}").unwrap();
                     }
                     Kind::Sleep { millis } => writeln!(out, "sleep.seconds = {}", seconds(millis)).unwrap(),
+                    Kind::Drain { millis } => {
+                        let (min, max) = (seconds(millis), seconds(millis + 100));
+                        let quiet = "quietSeconds = 0.01, fallbackSeconds = 0.05";
+                        writeln!(out, "drain = {{ minSeconds = {min}, {quiet}, maxSeconds = {max} }}").unwrap();
+                    }
+                }
+                if handler.retries > 0 {
+                    writeln!(out, "retries = {}\nbackoffSeconds = {}", handler.retries, seconds(BACKOFF)).unwrap();
+                }
+                if *hook == Hook::PostStop {
+                    let ends = [Reason::Completed, Reason::Failed, Reason::Stopped];
+                    let ends: Vec<_> = ends.into_iter().filter(|end| handler.on.includes(*end)).collect();
+                    writeln!(out, "on = {:?}", ends.into_iter().map(Reason::name).collect::<Vec<_>>()).unwrap();
                 }
                 if let Some(timeout) = handler.timeout {
                     writeln!(out, "timeoutSeconds = {}", seconds(timeout)).unwrap();
@@ -115,10 +152,10 @@ impl Scenario {
         let plan_of = |handler: &Handler| HandlerPlan {
             timeout: handler.timeout.map(Duration::from_millis),
             required: handler.required,
-            retries: 0,
-            backoff: Duration::ZERO,
-            waits_only: matches!(handler.kind, Kind::Sleep { .. }),
-            on: On::EVERY,
+            retries: handler.retries,
+            backoff: Duration::from_millis(BACKOFF),
+            waits_only: !matches!(handler.kind, Kind::Exec { .. }),
+            on: handler.on,
         };
         Plan {
             grace: self.grace.map(Duration::from_secs),
@@ -132,6 +169,11 @@ impl Scenario {
     /// Whether this handler leaves traces.
     pub(crate) fn is_exec(&self, hook: Hook, index: usize) -> bool {
         matches!(self.handlers[&hook][index].kind, Kind::Exec { .. })
+    }
+
+    /// Whether a handler of the hook may run more than once.
+    pub(crate) fn has_retries(&self, hook: Hook) -> bool {
+        self.handlers[&hook].iter().any(|handler| handler.retries > 0)
     }
 }
 
@@ -148,12 +190,20 @@ impl Handler {
         let millis = random.below(80);
         let hangs = random.one_in(8);
         let succeeds = !random.one_in(if hook == Hook::PreStart { 12 } else { 4 });
-        let kind = match random.below(3) {
+        let kind = match random.below(6) {
             0 => Kind::Sleep { millis },
+            1 if hook == Hook::PreStop => Kind::Drain { millis },
             _ => Kind::Exec { succeeds, millis: if hangs { 60_000 } else { millis } },
         };
         let timeout = (hangs || random.one_in(3)).then(|| 50 + random.below(200));
-        Handler { kind, required: !random.one_in(3), timeout }
+        let retries = if random.one_in(4) { 1 + u32::from(random.one_in(2)) } else { 0 };
+        let on = match random.below(6) {
+            0 => On { completed: false, ..On::EVERY },
+            1 => On { failed: false, ..On::EVERY },
+            2 => On { stopped: false, ..On::EVERY },
+            _ => On::EVERY,
+        };
+        Handler { kind, required: !random.one_in(3), timeout, retries, on }
     }
 }
 

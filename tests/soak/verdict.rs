@@ -52,7 +52,10 @@ fn landmarks(orders: &[Action]) -> Vec<&'static str> {
             Action::Tell(Note::StopBegan(Trigger::Hook)) => Some("a hook began the stop"),
             Action::Tell(Note::StopBegan(Trigger::Request)) => Some("a request began the stop"),
             Action::Tell(Note::StopBegan(Trigger::Signal(_))) => Some("a signal began the stop"),
+            Action::Tell(Note::StopBegan(Trigger::LivenessFailed)) => Some("a liveness probe began the stop"),
             Action::Tell(Note::Rearmed) => Some("the latch was armed again"),
+            Action::SetTimer { timer: Timer::Retry(_), .. } => Some("a handler was to be tried again"),
+            Action::Tell(Note::NoTimeLeft(..)) => Some("no time was left for a handler"),
             _ => None,
         })
         .collect();
@@ -124,10 +127,10 @@ fn handlers_ran_as_ordered(scenario: &Scenario, lived: &Lived, orders: &[Action]
                 return Err(format!("{seen} ran, and was not ordered (or not then)"));
             }
         }
-        // At most once a stop, said without the machine.
+        // At most once a stop, said without the machine; but for those that are tried again.
         let rearmed = orders.contains(&Action::Tell(Note::Rearmed));
         let twice = seen.iter().enumerate().any(|(at, name)| seen[..at].contains(name));
-        if twice && !(hook == Hook::PreStop && rearmed) {
+        if twice && !scenario.has_retries(hook) && !(hook == Hook::PreStop && rearmed) {
             return Err(format!("a handler of {} ran twice", hook.name()));
         }
     }
@@ -210,6 +213,9 @@ fn event(text: &str) -> Option<Event> {
         "AppStarted" => Event::AppStarted,
         "NoOthers" => Event::NoOthers,
         "StopRequested" => Event::StopRequested,
+        "LivenessFailed" => Event::LivenessFailed,
+        "ConnectionsIdle" => Event::ConnectionsIdle,
+        "ConnectionsBusyOrGone" => Event::ConnectionsBusyOrGone,
         _ if text.starts_with("AppNotStarted") => {
             Event::AppNotStarted { code: u8::try_from(number(&field("code")?)?).ok()? }
         }
