@@ -66,8 +66,8 @@ broken: ## a few guards of the state machine taken out, one after the other: the
 mutants: ## every guard of the state machine broken once: the tests must notice (needs cargo-mutants)
 	scripts/machine mutants
 
-fuzz: ## what strangers write, read without a panic: a minute for each reader, from a new seed
-	FUZZ_SECONDS=60 FUZZ_SEED=$$(date +%s) cargo test --lib fuzz -- --nocapture
+fuzz: ## what strangers write, with coverage (cargo-fuzz): a minute for each reader; FUZZ_SECONDS, SANITIZER=address
+	scripts/fuzz
 
 soak: build ## ten thousand random lives, each judged by the state machine; SOAK_LIVES, SOAK_SEED, SOAK_JOBS
 	SOAK_LIVES=$${SOAK_LIVES:-10000} cargo test --test soak

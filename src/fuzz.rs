@@ -1,5 +1,5 @@
 //! What strangers can write, as functions of bytes: each must return, whatever it is given. Two drivers call
-//! them: cargo-fuzz, with coverage (`fuzz/`, `make fuzz`), and the test below, on a stable toolchain in seconds, with the
+//! them: cargo-fuzz, with coverage (`fuzz/`, `make fuzz`), and the test below, in seconds and without any tool, with the
 //! corpus in `fuzz/corpus` and mutations of it.
 
 use std::ffi::{OsStr, OsString};
