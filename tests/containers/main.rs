@@ -7,6 +7,7 @@
 #![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
 mod docker;
+mod faults;
 mod images;
 mod init;
 mod nginx;

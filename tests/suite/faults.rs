@@ -268,7 +268,8 @@ fn an_app_that_ends_while_we_are_stopped_is_reported_afterwards() {
 #[test]
 fn an_older_kernel_or_a_strict_seccomp_profile_costs_comfort_and_nothing_else() {
     // What came late to Linux, and what profiles forbid: it says no, always, and it is asked.
-    for rule in ["pwritev2:error=ENOSYS", "pidfd_open:error=ENOSYS", "prctl:error=EPERM"] {
+    let calls = ["pwritev2:error=ENOSYS", "pwritev2:error=EPERM", "pidfd_open:error=ENOSYS", "pidfd_open:error=EPERM"];
+    for rule in calls.into_iter().chain(["prctl:error=EPERM"]) {
         let folder = Folder::new();
         let path = config(&folder, ALL_HOOKS);
         // It leaves something behind, which is found and ended without being PID 1.
