@@ -1,0 +1,73 @@
+//! Descriptors that run out at one moment or other (EMFILE, ENFILE): whichever call is refused, the app's status is
+//! kept or it is said why there is no app, and no handler and no hook is waited for in vain.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::{Folder, Init, bookend, child_of, code, free_port, signal, wait_until};
+
+/// A life with an endpoint, hooks and handlers, in which the `nth` call of this kind is refused. Whether there was one.
+fn lives_without(call: &str, error: &str, nth: u32) -> bool {
+    let folder = Folder::new();
+    let port = free_port();
+    let config = format!(
+        "terminationGracePeriodSeconds = 20\nhttp.listen = \"127.0.0.1:{port}\"\n\
+         [lifecycle]\npreStart.exec.command = [\"true\"]\npostStart = {{ exec.command = [\"true\"], failurePolicy = \"Ignore\" }}\n\
+         preStop.exec.command = [\"true\"]\npostStop.exec.command = [\"true\"]\n"
+    );
+    let path = folder.write("bookend.toml", &config);
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-e", "signal=none", "-o"]).arg(folder.path("strace"));
+    strace.args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error={error}:when={nth}")]);
+    strace.arg(bookend()).arg("-c").arg(&path);
+    strace.args(["--", "sh", "-c", "trap 'exit 6' TERM; echo up; while :; do sleep 0.02; done"]);
+    let mut init = Init::start(folder, strace);
+    wait_until("it runs or has given up", || init.out().contains("up") || !init.is_running());
+    let what = format!("{call} number {nth} says {error}");
+    if init.out().contains("up") {
+        // Answered or broken off, and never left waiting; nobody listens where the socket was refused.
+        let asked = Instant::now();
+        code(port, "/lifecycle/preStop");
+        assert!(asked.elapsed() < Duration::from_secs(15), "{what}: {}", init.log());
+        signal(child_of(init.pid().unsigned_abs()).expect("strace's child"), 15);
+        let code = init.end().code();
+        assert_eq!(code, 6, "{what}: {}", init.log());
+    } else {
+        let code = init.end().code();
+        assert!(code == 125 || code == 127 || code == 126, "{what}: {code}: {}", init.log());
+        assert!(!init.log().is_empty(), "{what}: it is said why");
+    }
+    init.folder.read("strace").contains("(INJECTED)")
+}
+
+fn lives_without_any_of(call: &str) {
+    for (nth, error) in (1..=MOST).zip(["EMFILE", "ENFILE"].into_iter().cycle()) {
+        if !lives_without(call, error, nth) {
+            assert!(nth > 1, "{call} is never asked for");
+            return;
+        }
+    }
+}
+
+/// What comes later is more of the same: looks at /proc.
+const MOST: u32 = 50;
+
+#[test]
+fn whichever_pipe_is_refused_the_status_is_kept_or_it_is_said_why_not() {
+    lives_without_any_of("pipe2");
+}
+
+#[test]
+fn whichever_socket_is_refused_the_status_is_kept_or_it_is_said_why_not() {
+    lives_without_any_of("socket");
+}
+
+#[test]
+fn whichever_accept_is_refused_the_hook_is_answered_and_the_status_kept() {
+    lives_without_any_of("accept4");
+}
+
+#[test]
+fn whichever_file_is_not_opened_the_status_is_kept_or_it_is_said_why_not() {
+    lives_without_any_of("open,openat");
+}
