@@ -19,6 +19,7 @@ mod drain;
 mod drop_in;
 mod exit_codes;
 mod faults;
+mod foreign_roots;
 mod handler_keys;
 mod handlers;
 mod hooks;

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Finished, Folder, Init, bookend, is_root, wait_until};
+use crate::support::{Finished, Folder, Init, bookend, has, is_root, wait_until};
 
 struct Container {
     init: Init,
@@ -54,19 +54,6 @@ fn stopped_well(finished: &Finished, told: &[&str]) {
     for text in told {
         assert!(finished.log.contains(text), "{text}: {}", finished.log);
     }
-}
-
-/// Whether the program is there; where it is not, the test says so.
-fn has(test: &str, program: &str) -> bool {
-    if !is_root(test) {
-        return false;
-    }
-    let there = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", program]).output().unwrap().status.success();
-    if !there {
-        eprintln!("NOT RUN: {test}: there is no {program}");
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "NOT RUN: {test}");
-    }
-    there
 }
 
 #[test]

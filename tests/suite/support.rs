@@ -354,3 +354,16 @@ pub(crate) fn is_root(test: &str) -> bool {
     }
     root
 }
+
+/// Whether we are root and the program is there; where not, the test says so, and fails under CI.
+pub(crate) fn has(test: &str, program: &str) -> bool {
+    if !is_root(test) {
+        return false;
+    }
+    let there = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", program]).output().unwrap().status.success();
+    if !there {
+        eprintln!("NOT RUN: {test}: there is no {program}");
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "NOT RUN: {test}");
+    }
+    there
+}
