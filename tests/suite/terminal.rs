@@ -89,10 +89,11 @@ impl Session {
     }
 }
 
-/// Says what happens to it, and never what was typed: an echo is no answer.
+/// Says what happens to it, and never what was typed: an echo is no answer. It reads only when it is told to, by a file:
+/// a job that reads in the background is stopped, and a shell that has not noticed it yet brings back a stopped job.
 const APP: &str = r#"$| = 1; $SIG{INT} = sub { print "caught-", "int\n" }; $SIG{WINCH} = sub { print "size-", `stty size` };
     $SIG{CONT} = sub { print "contin", "ued\n" }; $SIG{TERM} = sub { print "by", "e\n"; exit 5 };
-    print "app-", "up\n"; while (1) { my $r = ''; vec($r, 0, 1) = 1; if (select($r, undef, undef, 0.02) > 0) { my $l = <STDIN>; print "read-", $l if defined $l } }"#;
+    print "app-", "up\n"; while (1) { select undef, undef, undef, 0.02; if (unlink "$0.read") { my $l = <STDIN>; print "read-", $l if defined $l } }"#;
 
 #[test]
 fn an_interactive_shell_has_job_control_over_the_app() {
@@ -109,11 +110,13 @@ fn an_interactive_shell_has_job_control_over_the_app() {
     session.keys_until("bg\n", "continued");
     session.keys_until("echo back-$((40+3))\n", "back-43");
     session.keys("fg\n");
-    wait_until("it has the terminal", || {
-        session.keys("line\n");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        shell.out().contains("read-line")
+    // The shell gives the terminal to the job, and no signal: it runs already. The app gets it when it reads.
+    wait_until("the shell has given the terminal away", || {
+        nix::unistd::tcgetpgrp(&session.terminal).is_ok_and(|group| group.as_raw() != shell.pid())
     });
+    shell.folder.write("app.pl.read", "");
+    session.keys("line\n");
+    shell.wait_for_out("read-line");
     // Once more, from stopped to the foreground at once.
     session.keys_until("\u{1a}", "Stopped");
     session.keys_until("fg\n", "continued");
