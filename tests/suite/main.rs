@@ -28,6 +28,7 @@ mod hurry;
 mod kubelet;
 mod last_resort;
 mod layers;
+mod left_behind;
 mod leftovers;
 mod log;
 mod metrics;

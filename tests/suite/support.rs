@@ -10,6 +10,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use clean_up::{folder_prefix, kill_all_of, mark};
+
+#[path = "clean_up.rs"]
+mod clean_up;
+
 /// Long enough for a busy machine; a test that comes near it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,8 +44,9 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     pub(crate) fn new() -> Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("bookend-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
+        let mut path = folder_prefix().into_os_string();
+        path.push(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
+        let path = PathBuf::from(path);
         fs::create_dir(&path).expect("the folder is new");
         Folder(path)
     }
@@ -185,6 +191,7 @@ impl Init {
             // The default is one path for all of this machine.
             command.env("BOOKEND_SOCKET", folder.path("bookend.sock"));
         }
+        mark(&mut command, &folder.0);
         command.env_remove("BOOKEND_BIN").stdin(Stdio::null()).stdout(out).stderr(log);
         let child = command.spawn().expect("the program starts");
         let pid = i32::try_from(child.id()).expect("a pid");
@@ -193,6 +200,7 @@ impl Init {
 
     /// On a terminal: stdin, stdout and stderr as they are given.
     pub(crate) fn start_on(folder: Folder, mut command: Command, [stdin, stdout, stderr]: [Stdio; 3]) -> Init {
+        mark(&mut command, &folder.0);
         let child = command.stdin(stdin).stdout(stdout).stderr(stderr).spawn().expect("the program starts");
         let pid = i32::try_from(child.id()).expect("a pid");
         Init { child, pid, folder }
@@ -272,6 +280,7 @@ impl Drop for Init {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
+        kill_all_of(&self.folder.0);
     }
 }
 
