@@ -76,9 +76,18 @@ impl Drop for Folder {
     }
 }
 
-/// A port of loopback that was free a moment ago.
+/// A port of loopback that is free, and given to nobody else: below those that the kernel takes for connections and
+/// for whoever asks for any (ip_local_port_range), each of this run once, and not where another run looks first.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(101);
+    loop {
+        let offset = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let port = 12_000 + u16::try_from(offset).expect("it is below 20,000");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until the condition holds; the test fails where it does not in time.
