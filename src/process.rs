@@ -5,6 +5,7 @@
 //! | `sys`         | the raw system calls nix cannot make; all of its `unsafe`          |
 //! | `inherited`   | what we were started with: mask, dispositions, working directory   |
 //! | `spawn`       | clone and exec, with nothing of ours left in the child             |
+//! | `setup`       | what a child changes of itself: user, directory, limits            |
 //! | `user`        | who a name of /etc/passwd is                                        |
 //! | `activation`  | the one variable that must name the child: `LISTEN_PID`            |
 //! | `terminal`    | the foreground, and job control                                    |
@@ -27,6 +28,7 @@ mod musl;
 pub(crate) mod notify_socket;
 pub(crate) mod pause;
 pub(crate) mod reaper;
+pub(crate) mod setup;
 pub(crate) mod signals;
 pub(crate) mod spawn;
 mod sys;

@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::expand::expand;
 use crate::config::settings::{App, CommandFrom, Program, ValueSource};
-use crate::process::spawn::{Setup, SpawnError, resource};
+use crate::process::setup::{Setup, resource};
+use crate::process::spawn::SpawnError;
 use crate::process::user::{self, Identity, UnknownId};
 
 /// Variables, in no order.
