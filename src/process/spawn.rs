@@ -17,6 +17,7 @@ use super::activation::{self, ListenPid};
 use super::inherited::{Inherited, WorkingDir};
 use super::setup::{Setup, Step, errno};
 use super::sys::{self, SIGSET_BYTES, SignalSet};
+use crate::exit;
 use crate::signal::Signal;
 
 /// What to run, and how.
@@ -138,7 +139,7 @@ impl Spawn<'_> {
             let (step, error) = exec_in_child(self, inherited, &candidates, &argv_pointers, &envp, &listen_pid);
             failed_at.store(step, Ordering::SeqCst);
             failure.store(error, Ordering::SeqCst);
-            127
+            isize::from(exit_code(step, error))
         });
         let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
         // SAFETY: the child runs on its own stack while we are suspended (CLONE_VFORK); until it execs or
@@ -187,6 +188,16 @@ impl Spawn<'_> {
                 c_string(OsStr::from_bytes(&[dir, b"/", program.as_bytes()].concat()))
             })
             .collect()
+    }
+}
+
+/// The child's own exit code where it could not be executed. Nobody sees it where we know the reason; under qemu-user,
+/// which makes a fork(2) of the clone, the reason stays in the child's memory, and this is all there is.
+fn exit_code(step: i32, error: i32) -> u8 {
+    match error {
+        _ if step != Step::Exec as i32 => exit::FAILED,
+        libc::ENOENT | libc::ENOTDIR => exit::NOT_FOUND,
+        _ => exit::NOT_EXECUTABLE,
     }
 }
 

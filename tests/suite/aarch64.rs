@@ -40,8 +40,9 @@ fn aarch64_exit_codes_are_the_apps() {
     assert_eq!(run(&binary, &["--", "sh", "-c", "exit 7"]).code(), 7);
     assert_eq!(run(&binary, &["--", "sh", "-c", "kill -KILL $$"]).code(), 137);
     // qemu-user makes of clone(CLONE_VM|CLONE_VFORK) a fork(2): the child's memory is not ours, and so the
-    // reason why a program cannot be executed stays in it. Its exit code comes through; 126 does not.
+    // reason why a program cannot be executed stays in it. Its exit code comes through.
     assert_eq!(run(&binary, &["--", "no-such-command"]).code(), 127);
+    assert_eq!(run(&binary, &["--", "/etc/passwd"]).code(), 126);
 }
 
 #[test]
