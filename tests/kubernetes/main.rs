@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+mod life;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -130,10 +132,8 @@ fn every_configuration_in_a_manifest_is_accepted_and_has_the_pods_budget() {
 
 /// `bookend check` accepts it without a warning, and the kubelet and bookend count the same seconds.
 fn configuration_fits(documents: &[Value], what: &str) {
-    let configs: Vec<&str> =
-        documents.iter().filter_map(|document| document["data"]["bookend.toml"].as_str()).collect();
-    for config in &configs {
-        let file = std::env::temp_dir().join(format!("bookend-config-{}-{:p}.toml", std::process::id(), *config));
+    for config in configurations(documents) {
+        let file = std::env::temp_dir().join(format!("bookend-config-{}-{:p}.toml", std::process::id(), config));
         fs::write(&file, config).unwrap();
         let output = Command::new(bookend()).arg("check").arg(&file).env_remove("BOOKEND_BIN").output().unwrap();
         fs::remove_file(&file).unwrap();
@@ -146,6 +146,38 @@ fn configuration_fits(documents: &[Value], what: &str) {
             assert_eq!(pod["terminationGracePeriodSeconds"].as_i64(), grace, "{what}");
         }
     }
+}
+
+/// The bookend.toml of its ConfigMaps.
+fn configurations(documents: &[Value]) -> Vec<&str> {
+    documents.iter().filter_map(|document| document["data"]["bookend.toml"].as_str()).collect()
+}
+
+/// A kubelet's side of a pod's life at one bookend: the hooks of all containers, then the stop signal.
+#[test]
+fn every_configuration_in_a_manifest_lives_and_stops_as_its_pod_does() {
+    let test = "every_configuration_in_a_manifest_lives_and_stops_as_its_pod_does";
+    if !life::is_possible(test) {
+        return;
+    }
+    let mut texts: Vec<(String, String)> =
+        manifests().iter().map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect();
+    if ready(&format!("{test} (the component)")) {
+        texts.push(("the component".to_owned(), rendered()));
+    }
+    let mut lived = 0;
+    // Each waits for its drain: beside each other that is the time of one.
+    std::thread::scope(|scope| {
+        for (what, text) in &texts {
+            let documents = documents(text);
+            for config in configurations(&documents) {
+                lived += 1;
+                let life = life::Life::of(what, config, &pods(&documents));
+                scope.spawn(move || life.live());
+            }
+        }
+    });
+    assert!(lived >= 4, "{lived}");
 }
 
 #[test]
