@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What `scripts/images` builds: `bookend-test`, `bookend-test:debian`, `bookend-test:nginx`.
-const PREFIX: &str = "bookend-test";
+pub(crate) const PREFIX: &str = "bookend-test";
 
 /// Whether the images are there. Where not, says so by the test's name; in CI that is a failure.
 pub(crate) fn ready(test: &str) -> bool {
@@ -22,6 +22,11 @@ pub(crate) fn ready(test: &str) -> bool {
     let Err(reason) = IMAGES.get_or_init(build_images) else {
         return true;
     };
+    is_not_run(test, reason)
+}
+
+/// Says so, where everybody sees it; in CI it is a failure.
+pub(crate) fn is_not_run(test: &str, reason: &str) -> bool {
     assert!(
         env::var_os("CI").is_none_or(|ci| ci.is_empty()),
         "NOT RUN: {test}: {reason}: in CI nothing may be skipped"
@@ -57,7 +62,7 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
-fn run(command: &mut Command) -> Finished {
+pub(crate) fn run(command: &mut Command) -> Finished {
     match command.output() {
         Ok(output) => Finished {
             code: output.status.code(),
@@ -147,6 +152,11 @@ impl Container {
         fs::read(copy).expect("docker cp has written it")
     }
 
+    /// One that somebody else has started; it is removed all the same.
+    pub(crate) fn of_id(id: String) -> Self {
+        Self { name: id }
+    }
+
     fn named(test: &str) -> Self {
         Self { name: format!("bookend-{}-{test}", process::id()) }
     }
@@ -226,7 +236,7 @@ impl Drop for Container {
 }
 
 /// Asks again and again until there is an answer; None when `PATIENCE` has passed.
-fn wait_for<T>(what: &str, answer: impl Fn() -> Option<T>) -> Option<T> {
+pub(crate) fn wait_for<T>(what: &str, answer: impl Fn() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         let found = answer();
@@ -242,7 +252,7 @@ fn wait_for<T>(what: &str, answer: impl Fn() -> Option<T>) -> Option<T> {
 /// A directory of one test that a container can mount; dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl Folder {

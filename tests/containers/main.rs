@@ -6,11 +6,13 @@
 #![expect(clippy::disallowed_methods, reason = "tests wait for the tools they start")]
 #![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
+mod compose;
 mod docker;
 mod faults;
 mod images;
 mod init;
 mod nginx;
+mod podman;
 mod shellless;
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The manifests under `config/kubernetes/`: what the API server accepts, with configurations that bookend accepts and
+//! The manifests under `config/kubernetes/` and their kin for Compose and Podman: what the API server accepts, with configurations that bookend accepts and
 //! that live and stop as their pod's budget says. `scripts/kube-tools` brings the OpenAPI schema's validator and
 //! kubectl; no cluster is needed. Where they cannot be had a test says `NOT RUN`; with `CI` set that is a failure.
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are nobody's PID 1")]
@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+mod compose;
 mod life;
 
 fn root() -> &'static Path {
@@ -48,9 +49,9 @@ fn shown(output: &Output) -> String {
 
 /// Every manifest; kustomizations and patches are none.
 fn manifests() -> Vec<PathBuf> {
-    let folder = root().join("config/kubernetes");
-    let example = folder.join("no-rebuild/example/deployment.yaml");
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let folders = [root().join("config/kubernetes"), root().join("config/podman")];
+    let example = root().join("config/kubernetes/no-rebuild/example/deployment.yaml");
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
     files.push(example);
     files.sort();

@@ -1,0 +1,103 @@
+//! The files under `config/compose/`, run with the machine's Compose. What a test's engine has not is said otherwise:
+//! other images, no network, no published port; and a pre_stop hook, which Compose knows since 2.30, is run by the
+//! test, in its place.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::docker::{Container, Finished, Folder, PREFIX, is_not_run, ready, run};
+
+/// A project of one test; dropping it takes everything down.
+struct Project {
+    folder: Folder,
+    name: String,
+}
+
+impl Project {
+    fn new(test: &str, file: &str, change: impl Fn(&mut Value)) -> Project {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/compose").join(file);
+        let text = fs::read_to_string(source.with_extension("yaml")).expect("it is there");
+        let mut document: Value = serde_saphyr::from_str(&text).expect("YAML");
+        change(&mut document);
+        for (_, service) in document.get_mut("services").and_then(Value::as_object_mut).expect("services") {
+            let image = service["image"].as_str().expect("an image").replace("bookend:0.1.0", PREFIX);
+            service["image"] = image.into();
+            if let Some(service) = service.as_object_mut().filter(|service| !service.contains_key("network_mode")) {
+                service.insert("network_mode".to_owned(), "none".into());
+            }
+        }
+        let folder = Folder::new(test);
+        // YAML is what JSON is, too.
+        folder.write("compose.yaml", &document.to_string());
+        let config = fs::read_to_string(source.with_extension("toml")).expect("it is there");
+        folder.write(&format!("{file}.toml"), &config);
+        let name = format!("bookend{}{}", std::process::id(), test.replace('_', ""));
+        Project { folder, name }
+    }
+
+    fn compose(&self, args: &[&str]) -> Finished {
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", "120", "docker-compose", "--project-name", &self.name, "--file"]);
+        run(command.arg(self.folder.path.join("compose.yaml")).args(args))
+    }
+
+    fn up(&self) {
+        let finished = self.compose(&["up", "--detach"]);
+        assert_eq!(finished.code, Some(0), "{finished:#?}\n{}", self.log());
+    }
+
+    fn container(&self, service: &str) -> Container {
+        let id = self.compose(&["ps", "--all", "--quiet", service]).stdout.trim().to_owned();
+        assert!(!id.is_empty(), "{service}");
+        Container::of_id(id)
+    }
+
+    fn log(&self) -> String {
+        self.compose(&["logs", "--no-color"]).stdout
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        self.compose(&["down", "--volumes", "--timeout", "0"]);
+    }
+}
+
+/// Whether there is an engine, and Compose.
+fn has_compose(test: &str) -> bool {
+    ready(test)
+        && (run(Command::new("docker-compose").arg("version")).code == Some(0)
+            || is_not_run(test, "there is no docker-compose (scripts/setup installs it)"))
+}
+
+#[test]
+fn compose_puts_an_image_under_bookend_that_nobody_builds_again() {
+    let test = "compose_puts_an_image_under_bookend_that_nobody_builds_again";
+    if !has_compose(test) {
+        return;
+    }
+    let project = Project::new(test, "no-rebuild", |document| {
+        let app = &mut document["services"]["app"];
+        app["image"] = "bookend-base".into();
+        let script = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+        app["command"] = json!(["sh", "-c", script]);
+    });
+    project.up();
+    let app = project.container("app");
+    app.wait_until("the app is up", || app.log().contains("up"));
+    let user = app.exec(&["id", "-u"]);
+    assert_eq!(user.stdout.trim(), "65532", "{user:#?}");
+    let status = app.exec(&["/bookend/bookend", "status"]);
+    assert!(status.stdout.contains("Running"), "{status:#?}");
+    let finished = project.compose(&["stop"]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert_eq!(app.exit_code(), 0, "{}", app.log());
+    let log = app.log();
+    for told in ["preStop drain", "SIGTERM sent to the app", "bye"] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    assert_eq!(project.container("bookend").exit_code(), 0);
+}

@@ -1,0 +1,131 @@
+//! The pods under `config/podman/`, played by a real Podman: rootful, with a storage of the test's own, which is gone
+//! afterwards. Other images and no network are said instead of the files' own, nothing else.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::docker::{Finished, Folder, is_not_run, run, wait_for};
+
+/// Stand for the images of the files: bookend, and a server that is a copy of it and sleeps.
+const IMAGE: &str = "localhost/bookend-test";
+const APP: &str = "localhost/bookend-test-app";
+
+struct Podman {
+    folder: Folder,
+    pod: &'static str,
+}
+
+impl Podman {
+    /// None where it cannot run here, which is said.
+    fn new(test: &str, pod: &'static str) -> Option<Podman> {
+        let binary = env::var_os("BOOKEND_BIN").filter(|binary| Path::new(binary).is_file());
+        let reason = match binary {
+            None => Some("BOOKEND_BIN is not set (make test sets it)"),
+            _ if !nix::unistd::geteuid().is_root() => Some("it needs root"),
+            _ if run(Command::new("podman").arg("--version")).code != Some(0) => {
+                Some("there is no podman (scripts/setup installs it)")
+            }
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            is_not_run(test, reason);
+            return None;
+        }
+        let podman = Podman { folder: Folder::new(test), pod };
+        let path = |name: &str| podman.folder.path.join(name).display().to_string();
+        podman.folder.write(
+            "storage.conf",
+            &format!("[storage]\ndriver = \"vfs\"\ngraphroot = {:?}\nrunroot = {:?}\n", path("graph"), path("run")),
+        );
+        // Cgroups without systemd, which need not run; limits that a machine need not allow are not asked for.
+        podman.folder.write(
+            "containers.conf",
+            &format!(
+                "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
+                 [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\ntmp_dir = {:?}\n",
+                path("tmp")
+            ),
+        );
+        // Each image is one file.
+        for (name, image) in [("bookend", IMAGE), ("server", APP)] {
+            let (copy, archive) = (podman.folder.path.join(name), path("image.tar"));
+            fs::copy(binary.as_ref()?, &copy).expect("the folder is ours");
+            fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+            let folder = podman.folder.path.display().to_string();
+            let tar = run(Command::new("tar").args(["-C", &folder, "-cf", &archive, name]));
+            assert_eq!(tar.code, Some(0), "{tar:#?}");
+            podman.good(&["import", "--change", &format!("ENTRYPOINT [\"/{name}\"]"), &archive, image]);
+        }
+        Some(podman)
+    }
+
+    /// `podman ARGS` in the test's own storage, ended by timeout(1) where it hangs.
+    fn podman(&self, args: &[&str]) -> Finished {
+        let mut command = Command::new("timeout");
+        command.env("CONTAINERS_STORAGE_CONF", self.folder.path.join("storage.conf"));
+        command.env("CONTAINERS_CONF", self.folder.path.join("containers.conf"));
+        run(command.args(["--kill-after=5", "120", "podman"]).args(args))
+    }
+
+    fn good(&self, args: &[&str]) -> Finished {
+        let finished = self.podman(args);
+        assert_eq!(finished.code, Some(0), "podman {args:?}: {finished:#?}");
+        finished
+    }
+
+    /// Plays the file, with the images that are there.
+    fn play(&self, file: &str, image: &str) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/podman").join(file);
+        let text = fs::read_to_string(source).expect("it is there");
+        let ports = "      ports:\n        - name: http\n          containerPort: 8080\n          hostPort: 8080\n";
+        assert!(text.contains(ports), "{text}");
+        let ours = text
+            .replace(ports, "")
+            .replace("image: bookend:0.1.0", &format!("image: {IMAGE}"))
+            .replace(&format!("image: {image}"), &format!("image: {APP}"))
+            .replace("\"/opt/legacy/bin/server\", \"--listen\", \"8080\"", "\"/server\", \"sleep\", \"1000\"");
+        let path = self.folder.write(file, &ours).display().to_string();
+        self.good(&["play", "kube", "--network", "none", &path]);
+    }
+
+    fn log(&self, container: &str) -> String {
+        let finished = self.podman(&["logs", &format!("{}-{container}", self.pod)]);
+        finished.stdout + &finished.stderr
+    }
+
+    fn wait_for_log(&self, container: &str, text: &str) {
+        let found = wait_for(text, || self.log(container).contains(text).then_some(()));
+        assert!(found.is_some(), "{text:?} never came: {}", self.log(container));
+    }
+
+    fn exit_code(&self, container: &str) -> String {
+        let container = format!("{}-{container}", self.pod);
+        self.good(&["inspect", "--format", "{{.State.ExitCode}}", &container]).stdout.trim().to_owned()
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        self.podman(&["pod", "rm", "--force", "--all", "--time", "0"]);
+        self.podman(&["volume", "rm", "--force", "--all"]);
+    }
+}
+
+#[test]
+fn podman_puts_an_image_under_bookend_that_nobody_builds_again() {
+    let test = "podman_puts_an_image_under_bookend_that_nobody_builds_again";
+    let Some(podman) = Podman::new(test, "legacy") else { return };
+    podman.play("no-rebuild.yaml", "registry.example/legacy:3.2");
+    podman.wait_for_log("app", "started");
+    let status = podman.good(&["exec", "legacy-app", "/bookend/bookend", "status"]);
+    assert!(status.stdout.contains("Running"), "{status:#?}");
+    podman.good(&["pod", "stop", "legacy"]);
+    assert_eq!(podman.exit_code("app"), "143", "{}", podman.log("app"));
+    let log = podman.log("app");
+    for told in ["preStop drain took", "SIGTERM sent to the app"] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+}

@@ -1,0 +1,58 @@
+//! The files under `config/compose/`: the Compose specification accepts them, and what they mount is a configuration whose
+//! budget is the service's. tests/containers runs them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::{bookend, documents, ready, root, shown, tool};
+
+fn files() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("config/compose")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+#[test]
+fn every_compose_file_is_one_that_the_specification_accepts() {
+    if !ready("every_compose_file_is_one_that_the_specification_accepts") {
+        return;
+    }
+    for file in files() {
+        let output = tool("compose-validate", &[&file]);
+        assert!(output.status.success(), "{}: {}", file.display(), shown(&output));
+    }
+    let wrong = std::env::temp_dir().join(format!("bookend-compose-{}.yaml", std::process::id()));
+    fs::write(&wrong, "services: { app: { image: x, pre_stopp: [] } }").unwrap();
+    assert!(!tool("compose-validate", &[&wrong]).status.success(), "it looks at the keys");
+    fs::remove_file(wrong).unwrap();
+}
+
+#[test]
+fn every_configuration_of_a_compose_file_is_accepted_and_has_the_services_budget() {
+    for file in files() {
+        let config = file.with_extension("toml");
+        let output = Command::new(bookend()).arg("check").arg(&config).env_remove("BOOKEND_BIN").output().unwrap();
+        let said = shown(&output);
+        assert!(output.status.success() && !said.contains("warning:"), "{}: {said}", config.display());
+        let table: toml::Table = toml::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+        let grace = table["terminationGracePeriodSeconds"].as_integer().unwrap();
+        let documents = documents(&fs::read_to_string(&file).unwrap());
+        let app = &documents[0]["services"]["app"];
+        assert_eq!(app["stop_grace_period"], format!("{grace}s"), "{}", file.display());
+        is_confined(&documents[0], &file);
+    }
+}
+
+/// As the pods are: nothing writable but volumes, and no capability.
+fn is_confined(document: &Value, file: &Path) {
+    for (name, service) in document["services"].as_object().unwrap() {
+        assert_eq!(service["read_only"], true, "{}: {name}", file.display());
+        assert_eq!(service["cap_drop"][0], "ALL", "{}: {name}", file.display());
+        assert_eq!(service["security_opt"][0], "no-new-privileges:true", "{}: {name}", file.display());
+    }
+}
