@@ -1,6 +1,6 @@
 //! bookend exits with the app's code; 128+n for a signal; 125, 126, 127 where there was no app.
 
-use crate::support::{Init, run};
+use crate::support::{Folder, Init, run};
 
 #[test]
 fn every_exit_code_of_the_app_is_ours() {
@@ -16,6 +16,17 @@ fn an_app_killed_by_signal_n_is_128_plus_n() {
         let finished = run(&["--", "sh", "-c", &format!("kill -{signal} $$; sleep 9")]);
         assert_eq!(finished.code(), 128 + signal, "{finished:?}");
     }
+}
+
+#[test]
+fn a_core_dump_changes_no_code() {
+    let folder = Folder::new();
+    let script = format!("cd {}; ulimit -c unlimited; kill -QUIT $$; sleep 9", folder.shown());
+    assert_eq!(run(&["--", "sh", "-c", &script]).code(), 128 + 3);
+    // Where the kernel puts it, or whom it pipes it to, is the machine's.
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    let mut files = std::fs::read_dir(folder.path("")).unwrap();
+    assert!(pattern.starts_with(['/', '|']) || files.next().is_some(), "there is no core: {pattern}");
 }
 
 #[test]

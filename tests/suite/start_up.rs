@@ -205,3 +205,26 @@ fn app_has_pending(pid: Pid, signal: u32) -> bool {
     let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:\t"));
     pending.and_then(|set| u64::from_str_radix(set, 16).ok()).is_some_and(|set| set >> (signal - 1) & 1 == 1)
 }
+
+#[test]
+fn a_parent_that_dies_before_its_death_signal_is_asked_for_is_noticed() {
+    let folder = Folder::new();
+    let (config, marker) =
+        (folder.write("bookend.toml", "pdeathSignal = \"SIGTERM\"\nsocket = \"None\""), folder.path("marker"));
+    // strace is the parent, and holds bookend where it asks; its end lets go of it.
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-o", "/dev/null", "-e", "trace=prctl", "-e", "inject=prctl:delay_enter=600000000:when=1"]);
+    strace.arg(bookend()).arg("-c").arg(config).args(["--", "touch"]).arg(&marker);
+    let mut init = Init::start(folder, strace);
+    let strace = init.pid().unsigned_abs();
+    let mut held = None;
+    wait_until("it is about to ask", || {
+        held = child_of(strace).map(Pid::from_raw).filter(|pid| call_of(*pid) == Some(libc::SYS_prctl));
+        held.is_some()
+    });
+    let bookend = format!("/proc/{}/exe", held.unwrap());
+    init.signal(9);
+    init.end();
+    wait_until("it has ended", || std::fs::read_link(&bookend).is_err());
+    assert!(!marker.exists(), "the app was started");
+}

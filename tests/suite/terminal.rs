@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend, wait_until};
+use crate::support::{Folder, Init, bookend, child_of, signal, wait_until};
 
 /// Runs a script under bookend on a pseudo-terminal of its own.
 fn on_a_terminal(script: &str) -> String {
@@ -181,4 +181,35 @@ fn a_script_that_goes_on_after_bookend_has_its_terminal_back() {
         std::thread::sleep(std::time::Duration::from_millis(50));
         session.shell.out().contains("got-word")
     });
+}
+
+#[test]
+fn a_terminal_that_refuses_is_no_error() {
+    // Somebody else's, gone, hung up, none at all.
+    for error in ["EPERM", "EIO", "ENXIO", "ENOTTY"] {
+        let inject = format!("inject=ioctl:error={error}");
+        let first = bookend().display().to_string();
+        let strace =
+            ["strace", "-f", "-qqq", "-e", "signal=none", "-e", "trace=ioctl", "-e", &inject, "-o", "/dev/null"];
+        // It says so by echo, which asks no terminal; a stop and a continue look at the terminal, too.
+        let app = "trap 'echo by\"\"e; exit 7' TERM; echo u\"\"p; while :; do sleep 0.02; done";
+        let session = Session::start(&[&strace[..], &[&first, "--", "sh", "-c", app]].concat());
+        session.shell.wait_for_out("up");
+        let first = child_of(session.shell.pid().unsigned_abs()).unwrap();
+        let app = child_of(first.unsigned_abs()).unwrap();
+        let state = |letter: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{app}/stat")).unwrap();
+            stat.contains(&format!(") {letter} "))
+        };
+        signal(app, 19);
+        wait_until("it is stopped", || state("T") || state("t"));
+        signal(first, 18);
+        wait_until("it goes on", || !state("T") && !state("t"));
+        signal(first, 15);
+        session.shell.wait_for_out("bye");
+        let mut shell = session.shell;
+        let finished = shell.end();
+        assert_eq!(finished.code(), 7, "{error}");
+        assert!(!shell.out().contains("error") && !shell.out().contains("WARN"), "{error}: {}", shell.out());
+    }
 }
