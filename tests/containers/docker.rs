@@ -122,6 +122,21 @@ impl Container {
         docker(&[&first, options, &[image.as_str()], command].concat())
     }
 
+    /// The same as a command that somebody else starts, with a terminal of its own; and the container that it will be.
+    pub(crate) fn command(test: &str, tag: &str, options: &[&str], command: &[&str]) -> (Command, Self) {
+        let container = Self::named(test);
+        let image = format!("{PREFIX}{tag}");
+        let mut docker = Command::new("setsid");
+        docker.args(["--ctty", "--wait", "docker", "run", "--network", "none", "--name", &container.name]);
+        docker.args(options).arg(image).args(command);
+        (docker, container)
+    }
+
+    /// What the engine knows it by.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Builds an image from a Dockerfile of the documentation, its images being those of the tests.
     pub(crate) fn build(tag: &str, dockerfile: &str, folder: &Folder) {
         let ours = dockerfile

@@ -53,3 +53,26 @@ fn docker_run_init_is_bookend_in_full_where_the_environment_asks_for_it() {
     let finished = run(test, &options, &["sh", "-c", "exit 7"]);
     assert_eq!(finished.code, Some(3), "{finished:#?}");
 }
+
+#[test]
+fn under_another_init_orphans_are_bookends_and_a_stop_runs_its_handlers() {
+    let test = "under_another_init_orphans_are_bookends_and_a_stop_runs_its_handlers";
+    if !ready(test) {
+        return;
+    }
+    // The app's orphan comes to bookend, which is not PID 1, and not to the init above it.
+    let app = "sh -c 'sleep 1000 & echo orphan-$!'; trap 'exit 6' TERM; echo up; while :; do sleep 0.05; done";
+    let options = ["--init", "--entrypoint", "/bookend"];
+    let set = "lifecycle.preStop={ exec.command = [\"echo\", \"draining\"] }";
+    let container = Container::start(test, ":debian", &options, &["--set", set, "--", "sh", "-c", app]);
+    container.wait_until("the app is up", || container.log().contains("up"));
+    let orphan =
+        container.log().lines().find_map(|line| Some(line.split_once("orphan-")?.1.to_owned())).unwrap_or_default();
+    let parent =
+        |pid: &str| container.exec(&["sh", "-c", &format!("cut -d' ' -f4 /proc/{pid}/stat")]).stdout.trim().to_owned();
+    let bookend = parent(&orphan);
+    assert_eq!((bookend.as_str() == "1", parent(&bookend).as_str()), (false, "1"), "{orphan}: {}", container.log());
+    container.stop(&[]);
+    assert_eq!(container.exit_code(), 6, "{}", container.log());
+    assert!(container.log().contains("draining"), "{}", container.log());
+}

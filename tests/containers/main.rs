@@ -11,9 +11,11 @@ mod docker;
 mod faults;
 mod images;
 mod init;
+mod namespaces;
 mod nginx;
 mod podman;
 mod shellless;
+mod terminal;
 
 use std::time::Duration;
 

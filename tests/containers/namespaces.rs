@@ -1,0 +1,50 @@
+//! In a PID namespace that is not ours alone, the machine's or another container's: only our own descendants are touched.
+
+use crate::docker::{Container, ready};
+
+/// Ends and leaves somebody behind, in a session of his own, who says so when he is asked to go.
+const LEAVES: &str = r#"
+    setsid sh -c '(trap "echo bye; exit" TERM; echo stays; while :; do sleep 0.05; done) &'
+    until [ -e /tmp/go ]; do sleep 0.05; done
+    exit 6
+"#;
+
+fn only_descendants_are_ended(test: &str, namespace: &str, stranger: &Container) {
+    let options = ["--pid", namespace];
+    let container = Container::start(test, ":debian", &options, &["sh", "-c", LEAVES]);
+    container.wait_until("somebody is to be left behind", || container.log().contains("stays"));
+    let seen = container.exec(&["sh", "-c", "ls -l /proc/[0-9]*/exe 2>/dev/null | grep -c bookend"]);
+    assert!(seen.stdout.trim() != "0", "bookend is in that namespace: {seen:#?}");
+    container.exec(&["touch", "/tmp/go"]);
+    assert_eq!(container.exit_code(), 6, "{}", container.log());
+    assert!(container.log().contains("bye"), "whom it left was asked to go: {}", container.log());
+    // The engine answers, and the stranger lives: nobody has signalled everybody.
+    assert_eq!(stranger.exec(&["true"]).code, Some(0));
+    assert!(!stranger.log().contains("signalled"), "{}", stranger.log());
+}
+
+/// Says so when it gets a signal.
+const STRANGER: &str = "trap 'echo signalled' TERM CONT HUP INT; while :; do sleep 0.05; done";
+
+#[test]
+fn with_the_machines_pids_strangers_are_left_alone() {
+    let test = "with_the_machines_pids_strangers_are_left_alone";
+    if !ready(test) {
+        return;
+    }
+    let options = ["--entrypoint", "/bin/sh"];
+    let stranger = Container::start(&format!("{test}-stranger"), ":debian", &options, &["-c", STRANGER]);
+    only_descendants_are_ended(test, "host", &stranger);
+}
+
+#[test]
+fn with_another_containers_pids_its_processes_are_left_alone() {
+    let test = "with_another_containers_pids_its_processes_are_left_alone";
+    if !ready(test) {
+        return;
+    }
+    let options = ["--entrypoint", "/bin/sh"];
+    let stranger = Container::start(&format!("{test}-stranger"), ":debian", &options, &["-c", STRANGER]);
+    let namespace = format!("container:{}", stranger.name());
+    only_descendants_are_ended(test, &namespace, &stranger);
+}
