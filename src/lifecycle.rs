@@ -26,14 +26,15 @@
 //!    `hurry.after` without a break.
 
 mod finishing;
+mod hooks;
 mod list;
 mod stopping;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
 
+use hooks::{HookState, Hooks, Turn};
 pub use list::{HandlerPlan, HandlerResult, On, RunId};
-use list::{List, Progress};
 pub use vocabulary::{
     Action, AppStatus, CallerId, Event, Hook, Hurry, Note, Outcome, PhaseName, Plan, Reason, Time, Timer, Trigger,
 };
@@ -99,27 +100,13 @@ enum Step {
     Answers,
 }
 
-/// postStart and preStop, each on its own: the two may overlap.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum HookState {
-    Idle,
-    InFlight(List),
-    Over(Outcome),
-}
-
 /// The container's life. See the module's picture.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
     plan: Plan,
     budget: Budget,
     phase: Phase,
-    pre_start: HookState,
-    post_start: HookState,
-    pre_stop: HookState,
-    post_stop: HookState,
-    /// Callers whose hook is not over, and callers on the way to their answer.
-    waiting: Vec<(CallerId, Hook)>,
-    answering: Vec<CallerId>,
+    hooks: Hooks,
     /// Signals that came before there was an app; bounded, each once, as the kernel keeps them.
     held: Vec<Signal>,
     /// Whether the reaper still has children to wait for.
@@ -128,31 +115,24 @@ pub struct Lifecycle {
     sent: Vec<Signal>,
     /// Why the app is gone; once it is.
     reason: Option<Reason>,
-    runs: u64,
     out: Vec<Action>,
 }
 
 impl Lifecycle {
     /// A life that has not begun.
-    pub fn new(plan: Plan) -> Lifecycle {
+    pub fn new(mut plan: Plan) -> Lifecycle {
         Lifecycle {
             budget: Budget::new(
                 plan.grace,
                 plan.handlers(Hook::PostStop).iter().filter(|h| h.on.stopped).map(HandlerPlan::longest),
             ),
+            hooks: Hooks::new(std::mem::take(&mut plan.hooks), 0),
             plan,
             phase: Phase::Starting,
-            pre_start: HookState::Idle,
-            post_start: HookState::Idle,
-            pre_stop: HookState::Idle,
-            post_stop: HookState::Idle,
-            waiting: Vec::new(),
-            answering: Vec::new(),
             held: Vec::new(),
             others: false,
             sent: Vec::new(),
             reason: None,
-            runs: 0,
             out: Vec::new(),
         }
     }
@@ -184,7 +164,7 @@ impl Lifecycle {
 
     /// Whether new clients may be sent here: the app runs, has started, and nothing has begun to stop it.
     pub fn is_ready(&self) -> bool {
-        self.phase == Phase::Running && self.post_start == HookState::Over(Outcome::Succeeded)
+        self.phase == Phase::Running && self.hooks.post_start == HookState::Over(Outcome::Succeeded)
     }
 
     /// Whether the app can answer clients: ready, or on its way out but not yet told to stop. Endpoints
@@ -199,12 +179,12 @@ impl Lifecycle {
 
     /// Whether postStart was over in time (the app may have ended since).
     pub fn has_started(&self) -> bool {
-        self.post_start == HookState::Over(Outcome::Succeeded)
+        self.hooks.post_start == HookState::Over(Outcome::Succeeded)
     }
 
     /// What a hook is told that arrives when everything is over.
     pub fn late_outcome(&self, hook: Hook) -> Outcome {
-        match (hook, &self.post_start, &self.pre_stop) {
+        match (hook, &self.hooks.post_start, &self.hooks.pre_stop) {
             (Hook::PostStart, HookState::Over(outcome), _) | (Hook::PreStop, _, HookState::Over(outcome)) => *outcome,
             (Hook::PostStart, ..) => Outcome::Aborted,
             // Nothing is left to be prepared for a stop.
@@ -268,17 +248,17 @@ impl Lifecycle {
 
     fn hook_called(&mut self, now: Time, hook: Hook, caller: CallerId) {
         let outcome = match hook {
-            Hook::PostStart => match &self.post_start {
+            Hook::PostStart => match &self.hooks.post_start {
                 HookState::Over(outcome) => Some(*outcome),
                 // The app ended before postStart could begin: it will not run any more.
                 HookState::Idle if !matches!(self.phase, Phase::Starting) => Some(Outcome::Aborted),
                 HookState::Idle | HookState::InFlight(_) => None,
             },
-            Hook::PreStop => match (&self.pre_stop, self.phase) {
+            Hook::PreStop => match (&self.hooks.pre_stop, self.phase) {
                 (HookState::Over(outcome), _) => Some(*outcome),
                 (HookState::InFlight(_), _) => None,
                 (HookState::Idle, Phase::Running) => {
-                    self.waiting.push((caller, hook));
+                    self.hooks.wait(caller, hook);
                     self.begin_stop(now, Trigger::Hook, Then::AwaitSignal);
                     return;
                 }
@@ -290,121 +270,53 @@ impl Lifecycle {
             Hook::PreStart | Hook::PostStop => Some(Outcome::Aborted),
         };
         match outcome {
-            Some(outcome) => self.answer(caller, hook, outcome),
-            None => self.waiting.push((caller, hook)),
-        }
-    }
-
-    fn answer(&mut self, caller: CallerId, hook: Hook, outcome: Outcome) {
-        self.answering.push(caller);
-        self.out.push(Action::Answer { caller, hook, outcome });
-    }
-
-    fn answer_all(&mut self, hook: Hook, outcome: Outcome) {
-        let waiting = std::mem::take(&mut self.waiting);
-        let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(_, waits_for)| *waits_for == hook);
-        self.waiting = later;
-        for (caller, _) in now {
-            self.answer(caller, hook, outcome);
+            Some(outcome) => self.hooks.answer(&mut self.out, caller, hook, outcome),
+            None => self.hooks.wait(caller, hook),
         }
     }
 
     fn caller_done(&mut self, caller: CallerId) {
-        self.waiting.retain(|(waiting, _)| *waiting != caller);
-        self.answering.retain(|answering| *answering != caller);
-        if self.answering.is_empty() && matches!(self.phase, Phase::Finishing { step: Step::Answers, .. }) {
+        self.hooks.caller_done(caller);
+        if !self.hooks.is_answering() && matches!(self.phase, Phase::Finishing { step: Step::Answers, .. }) {
             self.exit();
         }
     }
 
     // ---- Lists of handlers ----------------------------------------------------------------------
 
-    fn hook_state(&mut self, hook: Hook) -> &mut HookState {
-        match hook {
-            Hook::PreStart => &mut self.pre_start,
-            Hook::PostStart => &mut self.post_start,
-            Hook::PreStop => &mut self.pre_stop,
-            Hook::PostStop => &mut self.post_stop,
-        }
-    }
-
     /// Begins the list of a hook; an empty list is over at once.
     fn run_list(&mut self, now: Time, hook: Hook, deadline: Option<Time>) {
-        *self.hook_state(hook) = HookState::InFlight(List::new(hook, deadline, self.reason));
-        self.advance(now, hook, List::begin);
-    }
-
-    /// Lets the list decide its next move with what has just happened to it, and carries it out.
-    fn advance(&mut self, now: Time, hook: Hook, step: impl FnOnce(&mut List, &[HandlerPlan], Time) -> Progress) {
-        let state = self.hook_state(hook);
-        let mut list = match std::mem::replace(state, HookState::Idle) {
-            HookState::InFlight(list) => list,
-            // The alarm of a retry that an abort has overtaken: what is over stays as it is.
-            other => return *state = other,
-        };
-        let mut progress = step(&mut list, self.plan.handlers(hook), now);
-        loop {
-            match progress {
-                Progress::Start { index, attempt, timeout } => {
-                    self.runs += 1;
-                    // Its process, or one that it leaves; the reaper says when nobody is there any more.
-                    self.others = true;
-                    let run = RunId(self.runs);
-                    list.started(run);
-                    self.out.push(Action::StartHandler { run, hook, index, attempt, timeout });
-                    *self.hook_state(hook) = HookState::InFlight(list);
-                    return;
-                }
-                Progress::RetryAt(at) => {
-                    self.out.push(Action::SetTimer { timer: Timer::Retry(hook), at });
-                    *self.hook_state(hook) = HookState::InFlight(list);
-                    return;
-                }
-                Progress::Wait => {
-                    *self.hook_state(hook) = HookState::InFlight(list);
-                    return;
-                }
-                Progress::NoTimeLeft { index } => {
-                    self.out.push(Action::Tell(Note::NoTimeLeft(hook, index)));
-                    progress = list.failed(self.plan.handlers(hook), now);
-                }
-                Progress::Over(outcome) => {
-                    self.list_over(now, hook, outcome);
-                    return;
-                }
-            }
-        }
+        let turn = self.hooks.run(&mut self.out, now, hook, deadline, self.reason);
+        self.turned(now, hook, turn);
     }
 
     fn handler_ended(&mut self, now: Time, run: RunId, result: HandlerResult) {
-        for hook in [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop] {
-            if matches!(self.hook_state(hook), HookState::InFlight(list) if list.current() == Some(run)) {
-                // The app is gone: what would have come after this handler has nobody to prepare.
-                let last = hook == Hook::PreStop && matches!(self.phase, Phase::Finishing { .. });
-                self.advance(now, hook, |list, plans, now| list.ended(plans, now, result, last));
-                return;
-            }
+        let Some(hook) = self.hooks.hook_of(run) else { return };
+        // The app is gone: what would have come after this handler has nobody to prepare.
+        let last = hook == Hook::PreStop && matches!(self.phase, Phase::Finishing { .. });
+        let turn = self.hooks.ended(&mut self.out, now, hook, result, last);
+        self.turned(now, hook, turn);
+    }
+
+    fn turned(&mut self, now: Time, hook: Hook, turn: Turn) {
+        match turn {
+            // Its process, or one that it leaves; the reaper says when nobody is there any more.
+            Turn::Started => self.others = true,
+            Turn::Waits => {}
+            Turn::Over(outcome) => self.list_over(now, hook, outcome),
         }
-        // The end of a run that was aborted or overtaken: it has been reported already.
     }
 
     /// Ends what runs of a hook, and says so to those who wait for it.
     fn abort_list(&mut self, hook: Hook, outcome: Outcome) {
-        let HookState::InFlight(list) = self.hook_state(hook) else { return };
-        let run = list.current();
-        *self.hook_state(hook) = HookState::Over(outcome);
-        if let Some(run) = run {
-            self.out.push(Action::AbortHandler(run));
-        }
-        self.out.push(Action::Tell(Note::HookOver(hook, outcome)));
-        self.answer_all(hook, outcome);
+        self.hooks.abort(&mut self.out, hook, outcome);
+    }
+
+    fn answer_all(&mut self, hook: Hook, outcome: Outcome) {
+        self.hooks.answer_all(&mut self.out, hook, outcome);
     }
 
     fn list_over(&mut self, now: Time, hook: Hook, outcome: Outcome) {
-        *self.hook_state(hook) = HookState::Over(outcome);
-        if !self.plan.handlers(hook).is_empty() {
-            self.out.push(Action::Tell(Note::HookOver(hook, outcome)));
-        }
         self.answer_all(hook, outcome);
         match (hook, outcome) {
             (Hook::PreStart, Outcome::Succeeded) => self.out.push(Action::StartApp),
@@ -434,9 +346,9 @@ impl Lifecycle {
             }
             (Timer::Rearm, Phase::Stopping { stage: Stage::AwaitSignal, .. }) => {
                 self.phase = Phase::Running;
-                self.pre_stop = HookState::Idle;
+                self.hooks.pre_stop = HookState::Idle;
                 self.out.push(Action::Tell(Note::Rearmed));
-                if self.post_start == HookState::Over(Outcome::Failed) {
+                if self.hooks.post_start == HookState::Over(Outcome::Failed) {
                     // It failed while the hook's stop seemed to make that pointless.
                     self.stop_running(now, Trigger::PostStartFailed);
                 }
@@ -457,7 +369,10 @@ impl Lifecycle {
                 self.out.push(Action::Tell(Note::AnswerNotTaken));
                 self.exit();
             }
-            (Timer::Retry(hook), _) => self.advance(now, hook, List::retry),
+            (Timer::Retry(hook), _) => {
+                let turn = self.hooks.retry(&mut self.out, now, hook);
+                self.turned(now, hook, turn);
+            }
             // An alarm of a step that is over.
             _ => {}
         }

@@ -28,8 +28,8 @@ impl Lifecycle {
         self.out.push(Action::Tell(Note::AppEnded(status)));
         self.abort_list(Hook::PostStart, Outcome::Aborted);
         self.answer_all(Hook::PostStart, Outcome::Aborted);
-        match &self.pre_stop {
-            HookState::InFlight(list) if list.waits_only(self.plan.handlers(Hook::PreStop)) => {
+        match &self.hooks.pre_stop {
+            HookState::InFlight(_) if self.hooks.pre_stop_only_waits() => {
                 // A pause or a drain before a stop that has just happened: nothing done is waited out.
                 self.abort_list(Hook::PreStop, Outcome::Succeeded);
                 self.enter_leftovers(now);
@@ -95,7 +95,7 @@ impl Lifecycle {
 
     pub(super) fn enter_answers(&mut self, now: Time) {
         self.set_step(Step::Answers);
-        if self.answering.is_empty() {
+        if !self.hooks.is_answering() {
             return self.exit();
         }
         // A caller that does not take its answer is no reason to meet the runtime's own SIGKILL.
