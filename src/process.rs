@@ -13,6 +13,7 @@
 //! | `signals`     | signals in: one module, whatever carries them                      |
 //! | `musl`        | the two signals that musl unblocks behind our back                 |
 //! | `family`      | who there is below us, as /proc tells it                           |
+//! | `held`        | a process that is not our child, held by its pidfd                 |
 //! | `leftovers`   | what is still there when the app has ended                         |
 //! | `notify_socket` | what the app says with sd_notify(3)                             |
 //! | `zombies`     | those that only their own, living parent can reap                  |
@@ -20,7 +21,8 @@
 //! | `last_resort` | the init that remains when everything else has failed              |
 
 mod activation;
-mod family;
+pub(crate) mod family;
+pub(crate) mod held;
 pub(crate) mod inherited;
 pub(crate) mod last_resort;
 pub(crate) mod leftovers;
@@ -37,7 +39,7 @@ pub(crate) mod user;
 pub(crate) mod zombies;
 
 pub(crate) use sys::{
-    become_subreaper, duplicate_above, executed_path, gets_orphans, is_first_process, terminal_width,
+    become_subreaper, duplicate_above, executed_path, gets_orphans, is_first_process, since_boot, terminal_width,
     with_signals_blocked, write_without_waiting,
 };
 

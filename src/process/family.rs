@@ -3,19 +3,23 @@
 use std::collections::HashMap;
 
 /// A process of /proc.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
-    pub(super) pid: i32,
-    pub(super) parent: i32,
-    pub(super) is_zombie: bool,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) pid: i32,
+    /// 0: it was put into the PID namespace from outside, as a container runtime does it.
+    pub(crate) parent: i32,
+    pub(crate) is_zombie: bool,
+    pub(crate) is_kernel_thread: bool,
     /// The name of its program, 15 bytes at most.
-    pub(super) name: String,
+    pub(crate) name: String,
+    /// When it was started, in hundredths of a second since the boot: with the pid this is one process and no other.
+    pub(crate) started: u64,
 }
 
 /// The processes below us; as PID 1, all of them but us. Empty where there is no /proc.
 pub(super) fn below_us() -> Vec<Member> {
     let own = nix::unistd::getpid().as_raw();
-    let all = read();
+    let all = everybody().unwrap_or_default();
     if super::is_first_process() {
         // Those who were joined to the namespace have no parent in it, and are ours all the same.
         return all.into_iter().filter(|member| member.pid != own).collect();
@@ -23,14 +27,15 @@ pub(super) fn below_us() -> Vec<Member> {
     descendants(own, all)
 }
 
-fn read() -> Vec<Member> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+/// All that /proc shows us.
+pub(crate) fn everybody() -> std::io::Result<Vec<Member>> {
+    let entries = std::fs::read_dir("/proc")?;
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(member).collect()
+    Ok(pids.filter_map(member).collect())
 }
 
 /// One of them, if it is still there.
-pub(super) fn member(pid: i32) -> Option<Member> {
+pub(crate) fn member(pid: i32) -> Option<Member> {
     std::fs::read(format!("/proc/{pid}/stat")).ok().as_deref().and_then(|stat| parse(pid, stat))
 }
 
@@ -42,10 +47,18 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Member> {
     let mut fields = rest.split_ascii_whitespace();
     let is_zombie = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
+    let flags: u32 = fields.nth(FLAGS_AFTER_PARENT)?.parse().ok()?;
+    let started = fields.nth(STARTED_AFTER_FLAGS)?.parse().ok()?;
     // It goes into logs: what a process calls itself is not to write lines of its own there.
     let name = String::from_utf8_lossy(stat.get(begin + 1..end)?).replace(char::is_control, "?");
-    Some(Member { pid, parent, is_zombie, name })
+    Some(Member { pid, parent, is_zombie, is_kernel_thread: flags & KERNEL_THREAD != 0, name, started })
 }
+
+/// How many fields stand between (proc_pid_stat(5)): the parent is the fourth, the flags the ninth, the start the 22nd.
+const FLAGS_AFTER_PARENT: usize = 4;
+const STARTED_AFTER_FLAGS: usize = 12;
+/// PF_KTHREAD of linux/sched.h.
+const KERNEL_THREAD: u32 = 0x0020_0000;
 
 fn descendants(root: i32, all: Vec<Member>) -> Vec<Member> {
     let mut children: HashMap<i32, Vec<Member>> = HashMap::new();
@@ -68,16 +81,19 @@ mod tests {
     use super::*;
 
     fn all(parents: &[(i32, i32)]) -> Vec<Member> {
-        let member = |&(pid, parent): &(i32, i32)| Member { pid, parent, is_zombie: false, name: String::new() };
-        parents.iter().map(member).collect()
+        parents.iter().map(|&(pid, parent)| Member { pid, parent, ..Member::default() }).collect()
     }
 
     #[test]
     fn the_parent_is_found_behind_any_name() {
-        let parse = |stat: &[u8]| parse(42, stat).map(|found| (found.name, found.parent, found.is_zombie));
-        assert_eq!(parse(b"42 (a) S 7 42 42 0"), Some(("a".to_owned(), 7, false)));
-        assert_eq!(parse(b"42 (x) R (9 1) Z 7 42"), Some(("x) R (9 1".to_owned(), 7, true)));
-        assert_eq!(parse(b"42 (a\nb) S 7"), Some(("a?b".to_owned(), 7, false)));
+        let rest = "42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 999";
+        let parse = |stat: &[u8]| {
+            let stat = [stat, b" ", rest.as_bytes()].concat();
+            parse(42, &stat).map(|found| (found.name, found.parent, found.is_zombie, found.started))
+        };
+        assert_eq!(parse(b"42 (a) S 7"), Some(("a".to_owned(), 7, false, 123_456)));
+        assert_eq!(parse(b"42 (x) R (9 1) Z 7"), Some(("x) R (9 1".to_owned(), 7, true, 123_456)));
+        assert_eq!(parse(b"42 (a\nb) S 7"), Some(("a?b".to_owned(), 7, false, 123_456)));
         assert_eq!(parse(b"42 (cut"), None);
         assert_eq!(parse(b")42("), None);
         assert_eq!(parse(b""), None);

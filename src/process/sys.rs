@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use libc::c_int;
 use tokio::io::Interest;
@@ -271,6 +272,14 @@ pub(super) fn pidfd_send(fd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
     let none = std::ptr::null::<libc::c_void>();
     // SAFETY: a live descriptor and plain numbers; no siginfo is given.
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal.number(), none, 0) }).map(drop)
+}
+
+/// The time since the boot, which is what /proc counts the start of a process from: clock_gettime(2), CLOCK_BOOTTIME.
+pub(crate) fn since_boot() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes a timespec, and the memory is of that type.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// The environment we were started with, as execve(2) takes it. Nobody changes it: setenv(3) is never called.

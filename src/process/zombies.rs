@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     fn member(pid: i32, parent: i32, is_zombie: bool) -> Member {
-        Member { pid, parent, is_zombie, name: format!("p{pid}") }
+        Member { pid, parent, is_zombie, name: format!("p{pid}"), ..Member::default() }
     }
 
     fn secs(seconds: u64) -> Duration {
