@@ -80,6 +80,21 @@ impl Budget {
         self.end(began).map(|end| end - self.exit())
     }
 
+    /// `now + wish`, but early enough for postStop to have its share of a stop that began then.
+    pub fn before_post_stop(&self, began: Option<Time>, now: Time, wish: Duration) -> Time {
+        let latest = began.and_then(|began| self.post_stop_begin(began));
+        latest.map_or(now + wish, |latest| (now + wish).min(latest).max(now + SHORTEST))
+    }
+
+    /// When the postStop handlers that begin now must be over, in a stop that began then or without one.
+    pub fn post_stop_end(&self, began: Option<Time>, now: Time) -> Time {
+        match began.and_then(|began| self.post_stop_deadline(began)) {
+            // What is already late still gets a moment: a report that is cut is worse than a late one.
+            Some(at) => at.max(now + SHORTEST),
+            None => now + self.grace.unwrap_or(POST_STOP_WITHOUT_GRACE),
+        }
+    }
+
     fn exit(&self) -> Duration {
         EXIT.min(self.reserve() / 4)
     }
@@ -89,6 +104,10 @@ impl Budget {
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// Counted for a postStop handler without `timeoutSeconds`.
 pub(crate) const POST_STOP_DEFAULT: Duration = Duration::from_secs(1);
+/// How long all postStop handlers together have where no grace period bounds them.
+const POST_STOP_WITHOUT_GRACE: Duration = Duration::from_secs(30);
+/// No step is shorter, however late it is.
+pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 /// SIGKILL, leftovers, the report and the exit.
 const FINISH: Duration = Duration::from_millis(500);
 /// The report and the exit alone.

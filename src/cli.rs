@@ -13,6 +13,7 @@ mod peer;
 mod probe;
 mod run;
 mod schema;
+mod sidecar;
 mod sleep;
 mod status;
 mod wait;
@@ -38,11 +39,12 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Ok(command) => command,
         Err(said) => return said.print_and_code(),
     };
-    if !matches!(command, Command::Run(_) | Command::Pause) {
+    if !matches!(command, Command::Run(_) | Command::Sidecar(_) | Command::Pause) {
         inherited.restore_mask();
     }
     let done = match command {
         Command::Run(run) => return run::run_container(run, inherited),
+        Command::Sidecar(sidecar) => return sidecar.run(inherited),
         Command::Pause => {
             pause::run(inherited);
             Ok(())
@@ -90,6 +92,8 @@ struct Cli {
 enum Command {
     /// Run the container's application (the default)
     Run(run::Run),
+    /// Answer the hooks of apps in other containers, and start none
+    Sidecar(sidecar::Sidecar),
     /// Validate the configuration and show what is in effect
     Check(check::Check),
     /// Run the handlers of a hook, as an exec hook in an image without a shell
@@ -146,6 +150,7 @@ fn parse_all(args: Vec<OsString>) -> Result<Command, Said> {
 /// Words that are ours when they come first; a test holds them to what clap knows.
 const SUBCOMMANDS: &[&str] = &[
     "run",
+    "sidecar",
     "check",
     "doctor",
     "schema",

@@ -11,6 +11,7 @@ mod output;
 mod signal;
 pub(crate) mod tcp_socket;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,19 +22,46 @@ pub(crate) use self::drain::Board;
 use crate::config::settings::{Handler, HandlerKind};
 use crate::lifecycle::{HandlerResult, Hook};
 use crate::process::Pid;
+use crate::process::held::Held;
 use crate::process::inherited::Inherited;
 use crate::process::reaper::{Reaper, Target};
 use crate::program::{Environment, Variables};
+use crate::signal::Signal;
 
 /// What the handlers of this container share.
 #[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
     pub(crate) reaper: Reaper,
     pub(crate) inherited: Arc<Inherited>,
-    /// `app.signalScope`.
-    pub(crate) target: Target,
+    pub(crate) app: App,
     /// What the last drain has seen.
     pub(crate) drain: Board,
+}
+
+/// The app, as handlers reach it.
+#[derive(Debug, Clone)]
+pub(crate) enum App {
+    /// A child of ours; who of it gets signals (`app.signalScope`).
+    Child(Target),
+    /// Another container's, while its process is known.
+    Elsewhere(Option<Arc<Held>>),
+}
+
+impl Surroundings {
+    pub(crate) fn app_pid(&self) -> Option<Pid> {
+        match &self.app {
+            App::Child(_) => self.reaper.app(),
+            App::Elsewhere(held) => held.as_ref().map(|held| held.pid()),
+        }
+    }
+
+    /// Sends the app a signal. `NotFound`: it has ended, or nobody knows where it is.
+    pub(crate) fn signal_app(&self, signal: Signal) -> io::Result<()> {
+        match &self.app {
+            App::Child(target) => self.reaper.signal_app(signal, *target),
+            App::Elsewhere(held) => held.as_ref().ok_or(io::ErrorKind::NotFound)?.signal(signal),
+        }
+    }
 }
 
 /// How a run went, for the machine and for people.
@@ -119,7 +147,7 @@ pub(crate) fn start(
         }
         HandlerKind::Drain(drain) => {
             // It knows its time, and at its end says what it saw.
-            let work = drain::run(drain.clone(), timeout, surroundings.reaper.clone(), Arc::clone(&surroundings.drain));
+            let work = drain::run(drain.clone(), timeout, surroundings.app_pid(), Arc::clone(&surroundings.drain));
             drop(tokio::spawn(bounded(work, None, aborted, sender)));
         }
     }

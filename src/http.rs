@@ -4,6 +4,7 @@
 //! | path                                          | door  | answer                                          |
 //! | --------------------------------------------- | ----- | ----------------------------------------------- |
 //! | GET /lifecycle/postStart, /lifecycle/preStop  | both  | when the handlers are done: 200, or 500 (a kubelet: a broken connection) |
+//! | GET /lifecycle/NAME/...                       | both  | the same for a container of a sidecar's `containers` |
 //! | GET /livez, /readyz, /startupz, /lbz          | both  | at once: 200 or 503; `?verbose`, `?exclude=`     |
 //! | GET /status                                   | both  | at once: JSON                                   |
 //! | GET /                                         | port  | the page, with `http.page`                      |
@@ -35,8 +36,8 @@ mod token;
 
 pub(crate) use events::{Audience, Happening};
 pub(crate) use rules::Rules;
-pub(crate) use server::{Answer, Ask, Doors, Show, serve_port, serve_socket};
+pub(crate) use server::{Answer, Ask, Called, Doors, Show, serve_port, serve_socket};
 pub(crate) use socket::Socket;
 pub(crate) use status::{
-    AppStatusView, DrainView, Lost, NotifyView, ProbeView, Seconds, Status, Unfinished, ZombieParent,
+    AppStatusView, ContainerView, DrainView, Lost, NotifyView, ProbeView, Seconds, Status, Unfinished, ZombieParent,
 };

@@ -13,6 +13,9 @@ use crate::lifecycle::{AppStatus, HandlerResult, Hook, Note, Outcome, Time, Trig
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record {
+    /// Whose app it was for, in a sidecar; the one without a name has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) container: Option<String>,
     /// Its list: `preStart`, `postStart`, `preStop`, `postStop`.
     pub(crate) hook: &'static str,
     /// The handler's name.
@@ -65,9 +68,12 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Takes down something that happened.
-    pub(crate) fn note(&mut self, now: Time, note: Note) {
-        if let Note::StopBegan(trigger) = note {
+    /// Takes down something that happened, as it was told.
+    pub(crate) fn note(&mut self, now: Time, note: Note, text: String) {
+        // Stops of a sidecar's containers overlap, and its own comes last: they are one story.
+        if let Note::StopBegan(trigger) = note
+            && self.stop_began.is_none()
+        {
             self.stop_began = Some((now, trigger));
             // A stop is told on its own: an earlier one that nobody followed is another story.
             self.timeline.clear();
@@ -76,7 +82,7 @@ impl Journal {
             self.ended = Some(status);
         }
         if self.stop_began.is_some() || self.ended.is_some() {
-            self.row(now, describe_note(note));
+            self.row(now, text);
         }
         if note == Note::Rearmed {
             self.stop_began = None;
@@ -94,6 +100,11 @@ impl Journal {
             self.records.pop_front();
         }
         self.records.push_back(record);
+    }
+
+    /// The stop is over, and life goes on.
+    pub(crate) fn stop_over(&mut self) {
+        (self.stop_began, self.ended) = (None, None);
     }
 
     /// Takes down requests that our own signal cut.
@@ -176,9 +187,13 @@ pub(crate) fn describe_cut(count: u32) -> String {
     format!("{count} request{} cut", if count == 1 { "" } else { "s" })
 }
 
-/// `preStop drain`; the list alone where the name begins with it: `preStop[0]`.
+/// `preStop drain`; the list alone where the name begins with it: `preStop[0]`; `web: preStop drain` in a sidecar.
 fn label(record: &Record) -> String {
-    if record.name.starts_with(record.hook) { record.name.clone() } else { format!("{} {}", record.hook, record.name) }
+    let of = record.container.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+    match record.name.starts_with(record.hook) {
+        true => format!("{of}{}", record.name),
+        false => format!("{of}{} {}", record.hook, record.name),
+    }
 }
 
 /// The word for a result.
@@ -206,6 +221,7 @@ pub(crate) fn describe_status(status: AppStatus) -> String {
     match status {
         AppStatus::Exited(code) => format!("app exited with {code}"),
         AppStatus::Signalled(signal) => format!("app was killed by {signal}"),
+        AppStatus::Unknown => "app has ended".to_owned(),
         AppStatus::NotStarted { .. } => "app was not started".to_owned(),
     }
 }
@@ -228,6 +244,7 @@ pub(crate) fn describe_note(note: Note) -> String {
         Note::Hurried(signal) => format!("{signal} sent to the app: only idle connections held it"),
         Note::Killed => "SIGKILL sent to the app: its time was over".to_owned(),
         Note::AppEnded(status) => describe_status(status),
+        Note::AppStays => "the app did not end on its stop signal in time: the kubelet goes on".to_owned(),
         Note::LeftoversTerminated => "SIGTERM sent to the processes that were left".to_owned(),
         Note::LeftoversKilled => "SIGKILL sent to the processes that were left".to_owned(),
         Note::LeftoversRemain => "processes survived SIGKILL (uninterruptible): not waited for".to_owned(),

@@ -16,6 +16,9 @@
 //! | `probe`      | what the app's probes add up to; pure                   | nothing                      |
 //! | `notify`     | what the app says with sd_notify; pure                  | nothing                      |
 //! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides, alone            |
+//! | `desk`       | what both loops have: runs, callers, doors, the story   | `handler`, `http`, `journal` |
+//! | `sidecar`    | the loop of a sidecar: many machines in place of one    | both sides                   |
+//! | `plan`       | settings -> what a machine needs to know of them; pure  | `config`, `lifecycle` words  |
 //! | `journal`    | what happened: records, timeline, summary; pure         | `lifecycle`                  |
 //! | `program`    | command, environment and user of what is started        | `config` words, `process`    |
 //! | `tally`      | what happened, as numbers for the metrics; pure         | `lifecycle`                  |
@@ -31,6 +34,7 @@ pub mod budget;
 mod cli;
 mod compat;
 pub mod config;
+mod desk;
 mod doctor;
 pub mod drain;
 mod exit;
@@ -45,10 +49,12 @@ pub mod lifecycle;
 mod log;
 mod net;
 pub mod notify;
+mod plan;
 mod policy;
 pub mod probe;
 mod process;
 mod program;
+mod sidecar;
 pub mod signal;
 mod supervisor;
 mod tally;

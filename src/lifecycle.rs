@@ -25,6 +25,7 @@
 //! 9. The second signal goes out at most once, after the stop signal, and only when connections have been idle for
 //!    `hurry.after` without a break.
 
+mod elsewhere;
 mod finishing;
 mod hooks;
 mod list;
@@ -33,6 +34,7 @@ mod stopping;
 mod tests;
 mod vocabulary;
 
+pub use elsewhere::Elsewhere;
 use hooks::{HookState, Hooks, Turn};
 pub use list::{HandlerPlan, HandlerResult, On, RunId};
 pub use vocabulary::{
@@ -154,6 +156,8 @@ impl Lifecycle {
             Event::CallerDone(caller) => self.caller_done(caller),
             Event::Signal(signal) => self.signal(now, signal),
             Event::StopRequested => self.stop_requested(now),
+            // Our own child is always seen, and within reach.
+            Event::AppUnseen | Event::NotSignalled => {}
             Event::ConnectionsIdle => self.connections_idle(now),
             Event::ConnectionsBusyOrGone => self.connections_busy_or_gone(),
             Event::LivenessFailed => self.stop_running(now, Trigger::LivenessFailed),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::outcome::{Done, print};
 use super::run;
-use crate::config::Override;
+use crate::config::{Mode, Override};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
@@ -16,11 +16,16 @@ pub(super) struct Check {
     /// Set one key, stronger than files and environment; a list or a table is said in TOML
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = run::read_override)]
     set: Vec<Override>,
+    /// As `bookend sidecar` reads it; without, what it says tells
+    #[arg(long)]
+    sidecar: bool,
 }
 
 impl Check {
     pub(super) fn run(&self) -> Done {
-        let (effective, _) = run::load(&[&*self.config, &*self.files].concat(), self.set.clone(), Vec::new())?;
+        let mode = if self.sidecar { Mode::Sidecar } else { Mode::Either };
+        let files = [&*self.config, &*self.files].concat();
+        let (effective, _) = run::load(&files, self.set.clone(), Vec::new(), mode)?;
         print(&effective.to_string());
         Ok(())
     }

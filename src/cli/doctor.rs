@@ -25,7 +25,7 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) fn run(mut self) -> Done {
         self.ask_first_process();
-        let (effective, _) = run::load(&self.run.config, self.run.set, self.run.command)?;
+        let (effective, _) = run::load(&self.run.config, self.run.set, self.run.command, crate::config::Mode::Either)?;
         let from_env = || std::env::var("STOPSIGNAL").ok()?.parse().ok();
         let report = examine(&gather::facts(&effective, self.stop_signal.or_else(from_env)));
         print(&if self.json { format!("{}\n", report.to_json()) } else { report.to_string() });

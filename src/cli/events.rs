@@ -86,12 +86,16 @@ fn as_json(kind: &str, mut data: Value) -> String {
 
 fn in_words(kind: &str, data: &Value) -> String {
     let word = |name: &str| clean(data.get(name).and_then(Value::as_str).unwrap_or_default());
+    let of = match word("container") {
+        name if name.is_empty() => name,
+        name => format!("{name}: "),
+    };
     let what = match kind {
         "phase" => format!("phase {}", word("phase")),
         "note" => word("text"),
         "signal" => format!("received {}", word("signal")),
-        "hookCalled" => format!("the {} hook was called", word("hook")),
-        "handlerStarted" => format!("{} {} began", word("hook"), word("name")),
+        "hookCalled" => format!("{of}the {} hook was called", word("hook")),
+        "handlerStarted" => format!("{of}{} {} began", word("hook"), word("name")),
         "handlerEnded" => match serde_json::from_value::<super::status::HandlerRun>(data.clone()) {
             Ok(run) => run.story().trim_end().to_owned(),
             Err(_) => String::new(),

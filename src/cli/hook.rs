@@ -1,7 +1,11 @@
 //! `bookend hook postStart|preStop`: a Pod's exec hook in an image without a shell or curl. The kubelet keeps what
 //! a hook prints for its event alone, so the handlers' last lines are printed again.
 
+use std::ffi::OsStr;
 use std::time::{Duration, Instant};
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, Command};
 
 use super::outcome::{Done, Failure, print};
 use super::peer::Peer;
@@ -10,9 +14,9 @@ use super::status::{HandlerRun, View};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Hook {
-    /// Which handlers are to run; the answer comes when they are done
-    #[arg(value_name = "HOOK")]
-    hook: Name,
+    /// Which handlers are to run, of a sidecar's container NAME/...; the answer comes when they are done
+    #[arg(value_name = "[NAME/]HOOK", value_parser = Names)]
+    hook: Called,
     /// How long to wait for the answer [default: as long as the handlers take]
     #[arg(long = "timeoutSeconds", value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
@@ -20,23 +24,48 @@ pub(super) struct Hook {
     peer: Peer,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Name {
-    #[value(name = "postStart")]
-    PostStart,
-    #[value(name = "preStop")]
-    PreStop,
+/// `preStop`, `web/preStop`.
+#[derive(Debug, Clone)]
+struct Called {
+    container: Option<String>,
+    hook: String,
+}
+
+/// Reads it; completions offer the hooks themselves.
+#[derive(Debug, Clone)]
+struct Names;
+
+const HOOKS: [&str; 2] = ["postStart", "preStop"];
+
+impl TypedValueParser for Names {
+    type Value = Called;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, said: &OsStr) -> Result<Called, clap::Error> {
+        let text = said.to_str().unwrap_or_default();
+        let (container, hook) = text.rsplit_once('/').map_or((None, text), |(name, hook)| (Some(name), hook));
+        // What stands in a path of HTTP is not to end it.
+        let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !name.is_empty();
+        match HOOKS.contains(&hook) && container.is_none_or(is_name) {
+            true => Ok(Called { container: container.map(str::to_owned), hook: hook.to_owned() }),
+            false => PossibleValuesParser::new(HOOKS)
+                .parse_ref(command, arg, said)
+                .map(|hook| Called { container: None, hook }),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(HOOKS.into_iter().map(PossibleValue::new)))
+    }
 }
 
 impl Hook {
     pub(super) fn run(&self) -> Done {
-        let name = match self.hook {
-            Name::PostStart => "postStart",
-            Name::PreStop => "preStop",
-        };
+        let Called { container, hook } = &self.hook;
+        let path = container.as_ref().map(|name| format!("{name}/{hook}"));
+        let path = path.as_ref().unwrap_or(hook);
         let until = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let answer = self.peer.ask_patiently(&format!("GET /lifecycle/{name}"), until)?;
-        let text = format!("{}\n{}", answer.body.trim_end(), self.told(name));
+        let answer = self.peer.ask_patiently(&format!("GET /lifecycle/{path}"), until)?;
+        let text = format!("{}\n{}", answer.body.trim_end(), self.told());
         match answer.code {
             200 => {
                 print(&text);
@@ -47,18 +76,18 @@ impl Hook {
     }
 
     /// What the handlers of this hook did, as far as bookend still answers.
-    fn told(&self, hook: &str) -> String {
+    fn told(&self) -> String {
         let until = Instant::now() + Duration::from_secs(1);
         let Ok(answer) = self.peer.ask("GET /status", Some(until)) else { return String::new() };
         let Ok(view) = View::read(&answer.body) else { return String::new() };
-        last_run(&view.handlers, hook).iter().map(|run| run.story()).collect()
+        last_run(&view.handlers, &self.hook).iter().map(|run| run.story()).collect()
     }
 }
 
 /// The runs of a hook's last round: a name that comes again, and was not tried again, is another round's.
-fn last_run<'a>(runs: &'a [HandlerRun], hook: &str) -> Vec<&'a HandlerRun> {
+fn last_run<'a>(runs: &'a [HandlerRun], called: &Called) -> Vec<&'a HandlerRun> {
     let mut round: Vec<&HandlerRun> = Vec::new();
-    for run in runs.iter().rev().filter(|run| run.hook == hook) {
+    for run in runs.iter().rev().filter(|run| run.hook == called.hook && run.container == called.container) {
         if round.iter().any(|later| later.name == run.name && later.attempt <= run.attempt) {
             break;
         }
@@ -84,7 +113,8 @@ mod tests {
             [run("postStart", "greet", 1), run("preStop", "a", 1), run("preStop", "b", 1), run("preStop", "b", 2)];
         let second = [run("preStop", "a", 1), run("preStop", "b", 1), run("preStop", "b", 2), run("preStop", "b", 3)];
         let all = [first.to_vec(), second.to_vec()].concat();
-        let told: Vec<_> = last_run(&all, "preStop").iter().map(|run| (run.name.clone(), run.attempt)).collect();
+        let called = Called { container: None, hook: "preStop".to_owned() };
+        let told: Vec<_> = last_run(&all, &called).iter().map(|run| (run.name.clone(), run.attempt)).collect();
         let expected: Vec<_> = second.iter().map(|run| (run.name.clone(), run.attempt)).collect();
         assert_eq!(told, expected);
     }

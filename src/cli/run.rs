@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::outcome;
 use crate::compat::{self, Meaning, Personality, Stream};
 use crate::config::settings::Settings;
-use crate::config::{self, Document, Effective, Override, Sources};
+use crate::config::{self, Document, Effective, Mode, Override, Sources};
 use crate::exit;
 use crate::handler::describe;
 use crate::log::last_words;
@@ -55,7 +55,7 @@ pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inh
 }
 
 fn run_configured(run: Run, inherited: Inherited) -> u8 {
-    match load(&run.config, run.set, run.command) {
+    match load(&run.config, run.set, run.command, Mode::App) {
         Ok((effective, quiet)) => live(effective.settings, Policy::default(), inherited, quiet, exit::FAILED),
         Err(text) => {
             last_words(&text);
@@ -80,16 +80,17 @@ pub(super) fn load(
     files: &[PathBuf],
     overrides: Vec<Override>,
     command: Vec<OsString>,
+    mode: Mode,
 ) -> Result<(Effective, bool), String> {
     let files = read_files(files)?;
     let env: Vec<_> = std::env::vars_os().filter(|(key, _)| key.as_encoded_bytes().starts_with(b"BOOKEND_")).collect();
     // Where the socket is does not make an init talkative.
     let quiet = files.is_empty() && overrides.is_empty() && env.iter().all(|(key, _)| key == "BOOKEND_SOCKET");
-    if quiet && env.is_empty() {
+    if quiet && env.is_empty() && mode == Mode::App {
         // Zero config: there is nothing to read, and reading nothing costs more than starting the application.
         return Ok((Effective::of_command(command), quiet));
     }
-    let sources = Sources { files, env, command, overrides };
+    let sources = Sources { files, env, command, overrides, mode };
     let effective = config::load(&sources).map_err(|mistakes| format!("{mistakes}\n"))?;
     Ok((effective, quiet))
 }

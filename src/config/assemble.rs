@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::key::join;
 use super::kind::{Value, read_status, read_user};
 use super::settings::{
-    App, CommandFrom, FailurePolicy, Handler, HandlerKind, Header, Http, HttpGet, Lifecycle, Log, LogFormat, LogLevel,
-    Probe, Probes, Program, ReadyzDuringStop, Scheme, Settings, SignalScope, Socket, TcpSocket, Tls, ValueSource,
+    App, CommandFrom, Container, FailurePolicy, Handler, HandlerKind, Header, Http, HttpGet, Lifecycle, Log, LogFormat,
+    LogLevel, Probe, Probes, Process, Program, ReadyzDuringStop, Scheme, Settings, SignalScope, Socket, TcpSocket, Tls,
+    ValueSource,
 };
 use super::tree::Tree;
 use super::vocabulary::LOCALHOST;
@@ -22,11 +23,6 @@ use crate::signal::Signal;
 /// The settings of a tree without mistakes.
 pub(super) fn settings(tree: &Tree) -> Settings {
     let root = At { tree, path: String::new() };
-    let lifecycle = |hook: &str| -> Vec<Handler> {
-        let handlers = tree.tables(&format!("lifecycle.{hook}"));
-        let named = handlers.into_iter().enumerate();
-        named.filter_map(|(index, path)| handler(&At { tree, path }, format!("{hook}[{index}]"))).collect()
-    };
     Settings {
         termination_grace_period: root.seconds("terminationGracePeriodSeconds"),
         termination_message_path: root.text("terminationMessagePath").map(PathBuf::from),
@@ -37,22 +33,15 @@ pub(super) fn settings(tree: &Tree) -> Settings {
             Some(path) => Socket::At(path.into()),
         },
         pdeath_signal: root.signal("pdeathSignal"),
-        app: App {
-            // A Pod spec says it in its lifecycle.
-            stop_signal: root
-                .table("app")
-                .signal("stopSignal")
-                .or_else(|| root.table("lifecycle").signal("stopSignal")),
-            ..app(&root.table("app"))
-        },
+        app: App { stop_signal: stop_signal(&root.table("app"), &root.table("lifecycle")), ..app(&root.table("app")) },
         ports: root.pairs("ports").filter_map(|(name, value)| Some((name, as_integer(value)?))).collect(),
         http: http(&root.table("http")),
-        lifecycle: Lifecycle {
-            pre_start: lifecycle("preStart"),
-            post_start: lifecycle("postStart"),
-            pre_stop: lifecycle("preStop"),
-            post_stop: lifecycle("postStop"),
-        },
+        lifecycle: lifecycle(&root.table("lifecycle")),
+        containers: tree
+            .names("containers")
+            .into_iter()
+            .map(|(name, path)| (name, container(&root.at(path))))
+            .collect(),
         probes: Probes {
             startup: probe(&root, probe::Kind::Startup),
             readiness: probe(&root, probe::Kind::Readiness),
@@ -61,6 +50,42 @@ pub(super) fn settings(tree: &Tree) -> Settings {
         },
         log: log(&root.table("log")),
     }
+}
+
+/// A Pod spec says it in its lifecycle.
+fn stop_signal(app: &At<'_>, lifecycle: &At<'_>) -> Option<Signal> {
+    app.signal("stopSignal").or_else(|| lifecycle.signal("stopSignal"))
+}
+
+fn lifecycle(at: &At<'_>) -> Lifecycle {
+    let list = |hook: &str| -> Vec<Handler> {
+        let named = at.tree.tables(&join(&at.path, hook)).into_iter().enumerate();
+        named.filter_map(|(index, path)| handler(&at.at(path), format!("{hook}[{index}]"))).collect()
+    };
+    Lifecycle {
+        pre_start: list("preStart"),
+        post_start: list("postStart"),
+        pre_stop: list("preStop"),
+        post_stop: list("postStop"),
+    }
+}
+
+fn container(at: &At<'_>) -> Container {
+    let hooks = at.table("lifecycle");
+    Container {
+        lifecycle: lifecycle(&hooks),
+        stop_signal: stop_signal(at, &hooks),
+        process: process(&at.table("process")),
+    }
+}
+
+fn process(at: &At<'_>) -> Option<Process> {
+    at.is_there().then(|| Process {
+        executable: at.text("executable").map(PathBuf::from),
+        command_line: at.text("commandLine").map(str::to_owned),
+        pid_file: at.text("pidFile").map(PathBuf::from),
+        container: at.text("container").map(str::to_owned),
+    })
 }
 
 fn app(at: &At<'_>) -> App {
@@ -102,6 +127,7 @@ fn app(at: &At<'_>) -> App {
         hurry: hurry(&at.table("hurry")),
         notify: at.bool("notify").unwrap_or_default(),
         stop_is_success: at.bool("stopIsSuccess").unwrap_or_default(),
+        process: process(&at.table("process")),
     }
 }
 

@@ -90,7 +90,7 @@ impl Budget {
         let deadlines = settings.termination_grace_period.map(|grace| Deadlines::of(grace, &hooks.post_stop));
         let mut budget = Budget { deadlines, stages: Vec::new(), warnings: Vec::new() };
         let signal_by =
-            budget.handlers("preStop", &hooks.pre_stop, Some(Duration::ZERO), deadlines.map(|d| d.pre_stop));
+            budget.handlers("preStop", "", &hooks.pre_stop, Some(Duration::ZERO), deadlines.map(|d| d.pre_stop));
         let what = match settings.app.stop_signal {
             Some(signal) => format!("{signal} to the app"),
             None => "stop signal to the app".to_owned(),
@@ -101,9 +101,40 @@ impl Budget {
         }
         budget.stage("stop", "SIGKILL if it is still there", Some(Duration::ZERO), deadlines.map(|d| d.kill));
         let begin = deadlines.map(|d| d.post_stop_begin);
-        budget.handlers("postStop", &hooks.post_stop, begin, deadlines.map(|d| d.post_stop));
+        budget.handlers("postStop", "", &hooks.post_stop, begin, deadlines.map(|d| d.post_stop));
         let exit = deadlines.map(|d| d.grace.saturating_sub(d.post_stop));
         budget.stage("finish", "report and exit", exit, deadlines.map(|d| d.post_stop));
+        budget
+    }
+
+    /// The same for a sidecar: the apps' hooks and its own stop share the pod's grace period. SIGKILL is the kubelet's.
+    pub fn of_sidecar(settings: &Settings) -> Budget {
+        let mut budget = Budget { deadlines: None, stages: Vec::new(), warnings: Vec::new() };
+        for (name, container) in settings.of_sidecar() {
+            let hooks = &container.lifecycle;
+            let deadlines = settings.termination_grace_period.map(|grace| Deadlines::of(grace, &hooks.post_stop));
+            budget.deadlines = budget.deadlines.or(deadlines);
+            if hooks.pre_stop.is_empty() && hooks.post_stop.is_empty() && container.stop_signal.is_none() {
+                continue;
+            }
+            let of = name.map(|name| format!("{name}: ")).unwrap_or_default();
+            let pre_stop = deadlines.map(|d| d.pre_stop);
+            let signal_by = budget.handlers("preStop", &of, &hooks.pre_stop, Some(Duration::ZERO), pre_stop);
+            let what = match container.stop_signal {
+                Some(signal) => format!("{of}{signal} to the app, whose end is waited for"),
+                None => format!("{of}the kubelet's stop signal to the app"),
+            };
+            budget.stage("stop", &what, None, signal_by);
+            let begin = deadlines.map(|d| d.kill);
+            budget.handlers("postStop", &of, &hooks.post_stop, begin, deadlines.map(|d| d.post_stop));
+        }
+        let end = budget.deadlines;
+        budget.stage(
+            "finish",
+            "report and exit",
+            end.map(|d| d.grace.saturating_sub(d.post_stop)),
+            end.map(|d| d.post_stop),
+        );
         budget
     }
 
@@ -115,6 +146,7 @@ impl Budget {
     fn handlers(
         &mut self,
         stage: &'static str,
+        of: &str,
         handlers: &[Handler],
         begin: Option<Duration>,
         deadline: Option<Duration>,
@@ -128,13 +160,14 @@ impl Budget {
             let late = end.zip(deadline).filter(|(end, deadline)| end > deadline);
             if let Some((end, deadline)) = late {
                 self.warnings.push(format!(
-                    "{stage} {} may need until {} and is ended at {}",
+                    "{of}{stage} {} may need until {} and is ended at {}",
                     handler.name,
                     seconds(end),
                     seconds(deadline)
                 ));
             }
-            self.stages.push(Stage { stage, what: handler.name.clone(), at_most, begins_by: at, fits: late.is_none() });
+            let what = format!("{of}{}", handler.name);
+            self.stages.push(Stage { stage, what, at_most, begins_by: at, fits: late.is_none() });
             // What does not fit is ended at the deadline.
             at = match (end, deadline) {
                 (Some(end), Some(deadline)) => Some(end.min(deadline)),

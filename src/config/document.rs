@@ -129,6 +129,17 @@ impl Walk<'_, '_> {
                     self.pair(path, names, values, name, value);
                 }
             }
+            (Shape::Named { names, keys }, DeValue::Table(table)) => {
+                self.insert(path.to_owned(), Value::Table, key);
+                for (name, value) in table.iter() {
+                    match read_name(names, name.get_ref()) {
+                        Ok(known) => {
+                            self.value(&join(path, &known), Shape::Table(keys), Role::Optional, name.span(), value);
+                        }
+                        Err(why) => self.mistake(name.span(), &join(path, name.get_ref()), why, Vec::new()),
+                    }
+                }
+            }
             (Shape::Table(keys), DeValue::Table(table)) => {
                 let opened = if matches!(role, Role::OneOf(_)) { Value::Kind } else { Value::Table };
                 self.insert(path.to_owned(), opened, key);
@@ -159,7 +170,7 @@ impl Walk<'_, '_> {
                 let message = format!("{} is not {}", self.found(path, other), hint::shape(shape));
                 self.mistake(value.span(), path, message, hint::instead_of_table(path, keys, other));
             }
-            (Shape::List(_) | Shape::Map { .. }, other) => {
+            (Shape::List(_) | Shape::Map { .. } | Shape::Named { .. }, other) => {
                 self.insert(path.to_owned(), Value::Refused, key);
                 let message = format!("{} is not {}", self.found(path, other), hint::shape(shape));
                 self.mistake(value.span(), path, message, hint::instead_of_list(path, shape, other));

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use super::Override;
 use super::document::{read_name, read_one};
 use super::hint;
-use super::key::{Key, Role, Shape, env_name, find, join, walk};
+use super::key::{ANY_NAME, Key, Role, Shape, env_name, find, join, walk};
 use super::kind::{Kind, Value};
 use super::mistake::{Medium, Place, Report};
 use super::tree::{Entry, Origin, Tree};
@@ -20,6 +20,7 @@ pub const RESERVED: &[&str] = &[
     "BOOKEND_APP_SECONDS",
     "BOOKEND_BIN",
     "BOOKEND_CONFIG",
+    "BOOKEND_CONTAINER",
     "BOOKEND_EXIT_CODE",
     "BOOKEND_HANDLER",
     "BOOKEND_HOOK",
@@ -50,7 +51,8 @@ pub(super) fn read<'a>(report: &mut Report<'a>, environment: &'a [(OsString, OsS
         };
         let mut path = None;
         walk(ROOT, &mut |candidate, _| {
-            if path.is_none() && env_name(candidate) == name {
+            let is_by_name = candidate.split('.').any(|part| part == ANY_NAME);
+            if path.is_none() && !is_by_name && env_name(candidate) == name {
                 path = Some(candidate.to_owned());
             }
         });
@@ -130,6 +132,23 @@ fn say(report: &mut Report<'_>, source: usize, path: &str, mut layer: Tree) -> T
                     Err(why) => report.mistake(whole, path, why, Vec::new()),
                 }
                 return layer;
+            }
+            (Shape::Named { names, keys: inner }, Some(named)) => {
+                insert_once(&mut layer, &here, Value::Table, &origin, place);
+                let (name, below) = named.split_once('.').map_or((named, None), |(name, below)| (name, Some(below)));
+                let here = match read_name(names, name) {
+                    Ok(name) => join(&here, &name),
+                    Err(why) => {
+                        report.mistake(whole, path, why, Vec::new());
+                        return layer;
+                    }
+                };
+                let Some(below) = below else {
+                    return read_one(report, source, &here, Shape::Table(inner), Role::Optional, layer);
+                };
+                insert_once(&mut layer, &here, Value::Table, &origin, place);
+                (keys, above, rest) = (inner, here, below);
+                continue;
             }
             (Shape::Tables(_), Some(_)) => {
                 let help = vec![format!("in TOML: {} = '[{{ ... }}]'", env_name(&here))];

@@ -50,6 +50,7 @@ pub(super) fn shape(shape: Shape) -> String {
         Shape::List(Kind::Text) => "a list of strings like [\"program\", \"argument\"]".to_owned(),
         Shape::List(kind) => format!("a list, each {}", kind.accepts()),
         Shape::Map { .. } => "a table like { name = value }".to_owned(),
+        Shape::Named { .. } => "a table of tables like { name = { ... } }".to_owned(),
         Shape::Table(_) => "a table".to_owned(),
         Shape::Tables(_) => "a table or a list of tables".to_owned(),
     }
@@ -78,6 +79,11 @@ pub(super) fn instead_of_list(path: &str, shape: Shape, found: &DeValue<'_>) -> 
         }
         DeValue::Array(_) if last(path) == "ports" => {
             vec!["a table of names, no list: ports = { web = 8080 }".to_owned()]
+        }
+        DeValue::Array(_) if path == "containers" => {
+            vec![
+                "this is no manifest: a container of a sidecar's is a table with its name, [containers.web]".to_owned(),
+            ]
         }
         DeValue::String(_) if path.ends_with("command") => {
             vec!["there is no shell in between; with one: [\"/bin/sh\", \"-c\", \"...\"]".to_owned()]
@@ -156,7 +162,7 @@ const EXPLAINED: &[(&str, &[&str], &str)] = &[
     ("", &["command", "args", "cmd", "entrypoint"], "the app's program and arguments are one list: app.command"),
     (
         "",
-        &["apiVersion", "kind", "metadata", "spec", "containers", "initContainers", "template"],
+        &["apiVersion", "kind", "metadata", "spec", "initContainers", "template"],
         "this is no manifest: lifecycle, the probes and terminationGracePeriodSeconds of one container stand at the top level",
     ),
     ("", &["preStart", "postStart", "preStop", "postStop"], "handlers stand in the table lifecycle: lifecycle.preStop"),
@@ -167,6 +173,11 @@ const EXPLAINED: &[(&str, &[&str], &str)] = &[
         "that is the container's: the runtime does it, not bookend",
     ),
     ("", &["user", "workingDir", "umask", "rlimits", "oomScoreAdj", "profile"], "it stands in the table app"),
+    (
+        "lifecycle",
+        &["preStart"],
+        "the kubelet starts the app, and waits for nobody: what must come before is an init container's",
+    ),
     ("lifecycle", &["terminationGracePeriodSeconds"], "the budget of a stop stands at the top level"),
     ("app", &["environment"], "as in a Pod spec: env"),
     ("exec", &["environment"], "as in a Pod spec: env"),

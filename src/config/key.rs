@@ -36,6 +36,13 @@ pub(super) enum Shape {
     },
     /// A table with known keys; layers merge by key.
     Table(&'static [Key]),
+    /// A table with names of the user's choice, each a table with known keys; layers merge by name and key.
+    Named {
+        /// What the names are.
+        names: Kind,
+        /// What each of them has.
+        keys: &'static [Key],
+    },
     /// One table or a list of tables; a later layer replaces it as a whole.
     Tables(&'static [Key]),
 }
@@ -79,19 +86,25 @@ pub(super) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
 }
 
 /// Calls `visit` with the path of every key, tables before what they hold. Keys inside a list of
-/// tables have the list's path as their parent: `lifecycle.preStop.exec.command`.
+/// tables have the list's path as their parent: `lifecycle.preStop.exec.command`; those of a table with a name of the
+/// user's choice have [`ANY_NAME`] in theirs.
 pub(super) fn walk(keys: &'static [Key], visit: &mut dyn FnMut(&str, &'static Key)) {
     fn descend(prefix: &str, keys: &'static [Key], visit: &mut dyn FnMut(&str, &'static Key)) {
         for key in keys {
             let path = join(prefix, key.name);
             visit(&path, key);
-            if let Shape::Table(inner) | Shape::Tables(inner) = key.shape {
-                descend(&path, inner, visit);
+            match key.shape {
+                Shape::Table(inner) | Shape::Tables(inner) => descend(&path, inner, visit),
+                Shape::Named { keys, .. } => descend(&join(&path, ANY_NAME), keys, visit),
+                Shape::One(_) | Shape::List(_) | Shape::Map { .. } => {}
             }
         }
     }
     descend("", keys, visit);
 }
+
+/// Stands for the user's name in the path of a key.
+pub(super) const ANY_NAME: &str = "NAME";
 
 /// `prefix.name`, with the name quoted where TOML demands it.
 pub(super) fn join(prefix: &str, name: &str) -> String {

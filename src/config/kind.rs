@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use read::{integer, is_port_name, limit, receivable, signal, source, text, umask, user};
+use read::{integer, is_label, is_port_name, limit, receivable, signal, source, text, umask, user};
 pub(super) use read::{read_status, read_user};
 
 use super::key::quote;
@@ -61,6 +61,10 @@ pub(super) enum Kind {
     Port,
     /// The name of a port: IANA_SVC_NAME, as in a Pod spec.
     PortName,
+    /// The name of a container: an RFC 1123 label, as in a Pod spec.
+    ContainerName,
+    /// A program: an absolute path, or a file's name alone.
+    Program,
     /// The name of an HTTP header.
     HeaderName,
     /// An HTTP status, or a range of them.
@@ -142,6 +146,8 @@ impl Kind {
             Kind::Address => "an IP address and a port like \"0.0.0.0:9797\" or \"[::]:9797\"".to_owned(),
             Kind::Port => "a port (1-65535), or a name of the table ports".to_owned(),
             Kind::PortName => "a name of at most 15 of a-z, 0-9 and -, with a letter in it".to_owned(),
+            Kind::ContainerName => "a container's name of at most 63 of a-z, 0-9 and -".to_owned(),
+            Kind::Program => "an absolute path, or the name of a file without a slash".to_owned(),
             Kind::HeaderName => "the name of an HTTP header".to_owned(),
             Kind::Status => "a status (100-599) or a range like \"200-399\"".to_owned(),
             Kind::Source => "a string or { valueFrom.file = \"/path\" }".to_owned(),
@@ -227,6 +233,16 @@ impl Kind {
             },
             Kind::PortName => match text(self, found)? {
                 name if is_port_name(name) => Ok(Value::Text(name.to_owned())),
+                _ => Err(self.refuse(found)),
+            },
+            Kind::ContainerName => match text(self, found)? {
+                name if is_label(name) => Ok(Value::Text(name.to_owned())),
+                _ => Err(self.refuse(found)),
+            },
+            Kind::Program => match text(self, found)? {
+                program if program.starts_with('/') || !(program.is_empty() || program.contains('/')) => {
+                    Ok(Value::Text(program.to_owned()))
+                }
                 _ => Err(self.refuse(found)),
             },
             Kind::HeaderName => match text(self, found)? {

@@ -25,6 +25,7 @@ mod hint;
 mod key;
 mod kind;
 mod mistake;
+mod modes;
 pub mod network;
 mod print;
 mod profiles;
@@ -67,6 +68,18 @@ pub struct Override {
     pub flag: String,
 }
 
+/// What the configuration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// What it says tells: `bookend check`.
+    #[default]
+    Either,
+    /// `bookend run`: an app of our own.
+    App,
+    /// `bookend sidecar`: apps of other containers.
+    Sidecar,
+}
+
 /// Everything that was said, weakest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sources {
@@ -78,6 +91,8 @@ pub struct Sources {
     pub overrides: Vec<Override>,
     /// What stood after `--`; empty: nothing.
     pub command: Vec<OsString>,
+    /// What it is for.
+    pub mode: Mode,
 }
 
 /// The settings and where each of them comes from.
@@ -85,6 +100,7 @@ pub struct Sources {
 pub struct Effective {
     /// What the program needs.
     pub settings: Settings,
+    mode: Mode,
     tree: Tree,
 }
 
@@ -115,7 +131,14 @@ pub fn load(sources: &Sources) -> Result<Effective, Mistakes> {
         profile.overlay(tree);
         tree = profile;
     }
-    rules::check_merged(&tree, &mut report);
+    let mode = match sources.mode {
+        Mode::Either if modes::is_sidecar(&tree) => Mode::Sidecar,
+        mode => mode,
+    };
+    if mode == Mode::Sidecar && !sources.command.is_empty() {
+        report.unseen("app.command", modes::NO_APP.to_owned());
+    }
+    rules::check_merged(&tree, mode, &mut report);
     report.finish()?;
     let mut settings = assemble::settings(&tree);
     if !sources.command.is_empty() {
@@ -123,7 +146,7 @@ pub fn load(sources: &Sources) -> Result<Effective, Mistakes> {
         settings.app.program.command.clone_from(&sources.command);
         settings.app.command_from = CommandFrom::CommandLine;
     }
-    Ok(Effective { settings, tree })
+    Ok(Effective { settings, mode, tree })
 }
 
 /// The JSON Schema (draft 2020-12) of a configuration, as text.
@@ -157,7 +180,7 @@ impl Effective {
     pub fn of_command(command: Vec<OsString>) -> Effective {
         let program = settings::Program { command, ..settings::Program::default() };
         let app = settings::App { program, ..settings::App::default() };
-        Effective { settings: Settings { app, ..Settings::default() }, tree: Tree::default() }
+        Effective { settings: Settings { app, ..Settings::default() }, mode: Mode::App, tree: Tree::default() }
     }
 
     /// Where the value of a key path comes from.
@@ -172,11 +195,14 @@ impl Effective {
 
     /// The effective configuration as TOML, each value with a comment where it comes from.
     pub fn to_toml(&self) -> String {
-        print::toml(&self.tree)
+        print::toml(&self.tree, self.mode)
     }
 
     /// Whether the stages of a stop fit into the grace period.
     pub fn budget(&self) -> budget::Budget {
-        budget::Budget::of(&self.settings)
+        match self.mode {
+            Mode::Sidecar => budget::Budget::of_sidecar(&self.settings),
+            Mode::Either | Mode::App => budget::Budget::of(&self.settings),
+        }
     }
 }

@@ -2,23 +2,46 @@
 //! the first half of `bookend check`. Walks the vocabulary, so the order is always the same and what
 //! nobody said is shown with its default. Pure.
 
+use super::Mode;
 use super::key::{Key, Role, Shape, join, quote};
 use super::kind::{Kind, Value};
 use super::settings::Limit;
 use super::snippet::SECRET_WORDS;
 use super::tree::Tree;
-use super::vocabulary::ROOT;
+use super::vocabulary::{ROOT, SIDECAR_APP};
 
 /// The whole tree.
-pub(super) fn toml(tree: &Tree) -> String {
+pub(super) fn toml(tree: &Tree, mode: Mode) -> String {
     let mut out = String::new();
     lines(tree, &mut out, "", "", ROOT);
     for key in ROOT {
-        if let Shape::Table(keys) = key.shape {
-            section(tree, &mut out, key.name, keys);
+        match key.shape {
+            Shape::Table(_) if key.name == "app" && mode == Mode::Sidecar => {
+                section(tree, &mut out, key.name, SIDECAR_APP);
+            }
+            Shape::Table(keys) => section(tree, &mut out, key.name, keys),
+            Shape::Named { keys, .. } => {
+                for (_, path) in tree.names(key.name) {
+                    let origin = tree.get(&path).map(|entry| entry.origin.to_string()).unwrap_or_default();
+                    out.push_str(&format!("\n[{path}]  # {}\n", printable(&origin)));
+                    lines(tree, &mut out, &path, "", keys);
+                    for (below, inner) in with_header(&path, keys) {
+                        section(tree, &mut out, &below, inner);
+                    }
+                }
+            }
+            _ => {}
         }
     }
     out
+}
+
+/// The tables of a named table that have a header of their own: those of handlers.
+fn with_header(path: &str, keys: &'static [Key]) -> impl Iterator<Item = (String, &'static [Key])> {
+    keys.iter().filter_map(move |key| match key.shape {
+        Shape::Table(inner) if key.name == LIFECYCLE => Some((join(path, key.name), inner)),
+        _ => None,
+    })
 }
 
 /// A table with a header, if there is anything to say below it.
@@ -68,14 +91,16 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
             }
             Shape::Table(inner) => {
                 // At the top level a table has its own header.
-                if !path.is_empty() && entry.is_some() {
+                if !path.is_empty() && key.name != LIFECYCLE && entry.is_some() {
                     lines(tree, out, &below, &name, inner);
                 }
             }
+            // It has headers of its own, and stands at the top level alone.
+            Shape::Named { .. } => {}
             Shape::Tables(inner) => {
                 let Some(entry) = entry else { continue };
                 // A list below a list of handlers has no header of its own.
-                if entry.value == Value::Tables(0) || path.contains('.') {
+                if entry.value == Value::Tables(0) || !(path == LIFECYCLE || path.ends_with(".lifecycle")) {
                     let tables: Vec<String> = tree.tables(&below).iter().map(|t| inline(tree, t, inner)).collect();
                     line(out, &name, &format!("[{}]", tables.join(", ")), &entry.origin.to_string());
                 }
@@ -110,10 +135,16 @@ fn inline(tree: &Tree, path: &str, keys: &'static [Key]) -> String {
 }
 
 fn line(out: &mut String, name: &str, value: &str, origin: &str) {
-    // A file's name may hold anything, a line break too.
-    let origin: String = origin.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    out.push_str(&format!("{name} = {value}  # {origin}\n"));
+    out.push_str(&format!("{name} = {value}  # {}\n", printable(origin)));
 }
+
+/// A file's name may hold anything, a line break too.
+fn printable(origin: &str) -> String {
+    origin.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// The table of handlers.
+const LIFECYCLE: &str = "lifecycle";
 
 /// A value of the user's own names. What is called a secret is not printed: `check` is run where logs are kept.
 fn shown(name: &str, said: &Value) -> String {

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use super::Mode;
 use super::key::{Key, Role, Shape, join, quote};
 use super::kind::Value;
 use super::mistake::Report;
+use super::modes;
 use super::tree::{Entry, Tree};
 use super::vocabulary::ROOT;
 use crate::probe::Kind;
@@ -35,13 +37,16 @@ fn lists(layer: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]
         let below = join(path, key.name);
         match key.shape {
             Shape::Table(inner) => lists(layer, report, &below, inner),
+            Shape::Named { keys, .. } => {
+                layer.names(&below).into_iter().for_each(|(_, path)| lists(layer, report, &path, keys));
+            }
             Shape::Tables(inner) => {
                 for entry in layer.tables(&below) {
                     table(layer, report, &entry, inner);
                     lists(layer, report, &entry, inner);
                     drain_times(layer, report, &join(&entry, "drain"));
                 }
-                if path == "lifecycle" {
+                if path == "lifecycle" || path.ends_with(".lifecycle") {
                     unique_names(layer, report, &below);
                 }
             }
@@ -51,7 +56,8 @@ fn lists(layer: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]
 }
 
 /// Checks the merged tree: its tables are put together from several layers.
-pub(super) fn check_merged(tree: &Tree, report: &mut Report<'_>) {
+pub(super) fn check_merged(tree: &Tree, mode: Mode, report: &mut Report<'_>) {
+    modes::check(tree, mode, report);
     table(tree, report, "", ROOT);
     for kind in Kind::ALL {
         probe_numbers(tree, report, kind);
@@ -132,6 +138,9 @@ fn table(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key])
         match key.shape {
             Shape::Table(inner) if tree.get(&below).is_some_and(|entry| entry.value != Value::Refused) => {
                 table(tree, report, &below, inner);
+            }
+            Shape::Named { keys, .. } => {
+                tree.names(&below).into_iter().for_each(|(_, path)| table(tree, report, &path, keys));
             }
             _ => {}
         }

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value as Json, json};
 use toml::de::DeValue;
 
-use super::key::{Key, Role, Shape, join};
+use super::key::{ANY_NAME, Key, Role, Shape, join};
 use super::kind::{Kind, MAX_SECONDS, PORT};
 use super::vocabulary::ROOT;
 
@@ -79,6 +79,10 @@ fn shape(path: &str, shape: Shape, shared: &mut Shared) -> Json {
         Shape::Map { names, values } => {
             json!({"type": "object", "propertyNames": name(names), "additionalProperties": one(values)})
         }
+        Shape::Named { names, keys } => {
+            let each = reference(&join(path, ANY_NAME), keys, shared);
+            json!({"type": "object", "propertyNames": name(names), "additionalProperties": each})
+        }
         Shape::Table(keys) => reference(path, keys, shared),
         Shape::Tables(keys) => {
             let entry = reference(path, keys, shared);
@@ -115,6 +119,8 @@ fn one(kind: Kind) -> Json {
         Kind::Network => json!({"type": "string", "pattern": "^[0-9A-Fa-f.:]+(/[0-9]+)?$"}),
         Kind::Port => json!({"anyOf": [one(PORT), one(Kind::PortName)]}),
         Kind::PortName => json!({"type": "string", "pattern": "^[a-z0-9-]{1,15}$"}),
+        Kind::ContainerName => json!({"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"}),
+        Kind::Program => json!({"type": "string", "pattern": "^(/.*|[^/]+)$"}),
         Kind::HeaderName => json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"}),
         Kind::Status => json!({"anyOf": [
             {"type": "string", "pattern": "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"},

@@ -35,10 +35,25 @@ pub struct Settings {
     pub http: Option<Http>,
     /// The handlers before and after the app.
     pub lifecycle: Lifecycle,
+    /// `containers`: the hook sets of a sidecar that have a name.
+    pub containers: BTreeMap<String, Container>,
     /// The probes of the app.
     pub probes: Probes,
     /// The log.
     pub log: Log,
+}
+
+impl Settings {
+    /// The apps of a sidecar: the one of the top level, which has no name, and those of `containers`.
+    pub fn of_sidecar(&self) -> Vec<(Option<String>, Container)> {
+        let first = Container {
+            lifecycle: self.lifecycle.clone(),
+            stop_signal: self.app.stop_signal,
+            process: self.app.process.clone(),
+        };
+        let named = self.containers.iter().map(|(name, container)| (Some(name.clone()), container.clone()));
+        std::iter::once((None, first)).chain(named).collect()
+    }
 }
 
 /// What the app, exec handlers and exec probes have in common.
@@ -137,6 +152,8 @@ pub struct App {
     pub notify: bool,
     /// `stopIsSuccess`: a death by the very signal we sent is exit code 0.
     pub stop_is_success: bool,
+    /// `process`: the app of another container, for a sidecar.
+    pub process: Option<Process>,
 }
 
 /// A resource limit (setrlimit(2)); `u64::MAX`: unlimited. What is `None` stays, as far as the other allows it.
@@ -247,6 +264,30 @@ pub struct Lifecycle {
     pub pre_stop: Vec<Handler>,
     /// After the app has ended, for whatever reason.
     pub post_stop: Vec<Handler>,
+}
+
+/// `[containers.NAME]`: an app in another container, for a sidecar.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Container {
+    /// Its handlers; no preStart.
+    pub lifecycle: Lifecycle,
+    /// `stopSignal`: what its process gets after the preStop handlers; `None`: nothing.
+    pub stop_signal: Option<Signal>,
+    /// `process`: which one it is; `None`: nobody looks for it.
+    pub process: Option<Process>,
+}
+
+/// `process`: how the app's process is known in a shared PID namespace; all that is said must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Process {
+    /// `executable`.
+    pub executable: Option<PathBuf>,
+    /// `commandLine`.
+    pub command_line: Option<String>,
+    /// `pidFile`.
+    pub pid_file: Option<PathBuf>,
+    /// `container`.
+    pub container: Option<String>,
 }
 
 /// One handler of a list.

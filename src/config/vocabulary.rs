@@ -50,6 +50,12 @@ pub(super) static ROOT: &[Key] = &[
     ),
     Key::new("http", Shape::Table(HTTP), "", "the pod-facing listener; without this table there is none"),
     Key::new("lifecycle", Shape::Table(LIFECYCLE), "", "the handlers before and after the app"),
+    Key::new(
+        "containers",
+        Shape::Named { names: Kind::ContainerName, keys: CONTAINER },
+        "{}",
+        "for `bookend sidecar`: the apps of other containers by name, each with hooks at /lifecycle/NAME/... (docs/sidecar.md)",
+    ),
     Key::new("startupProbe", Shape::Table(&STARTUP_PROBE), "", "whether the app has started; the others wait for it"),
     Key::new("readinessProbe", Shape::Table(&READINESS_PROBE), "", "whether the app can serve; /readyz says so"),
     Key::new("livenessProbe", Shape::Table(&LIVENESS_PROBE), "", "whether the app is alive; /livez says so"),
@@ -85,18 +91,8 @@ static APP: &[Key] = &[
         "",
         "whom the kernel kills first when memory runs out, -1000 (never) to 1000; unset: as bookend",
     ),
-    Key::new(
-        "stopSignal",
-        Shape::One(Kind::Stopping),
-        "",
-        "signal the app gets for a stop; unset: the stop signal that was received, else SIGTERM",
-    ),
-    Key::new(
-        "stopSignals",
-        Shape::List(Kind::Received),
-        "[\"SIGTERM\", \"SIGINT\", \"SIGQUIT\"]",
-        "signals that begin a stop",
-    ),
+    STOP_SIGNAL,
+    STOP_SIGNALS,
     Key::new("hurry", Shape::Table(HURRY), "", "a second signal for an app that only idle connections hold"),
     Key::new(
         "signals",
@@ -134,7 +130,24 @@ static APP: &[Key] = &[
         "false",
         "whether a death by the very signal bookend sent for a stop is exit code 0",
     ),
+    PROCESS,
 ];
+
+/// What of it means something in a sidecar, which has no app of its own.
+pub(super) static SIDECAR_APP: &[Key] = &[ENV, STOP_SIGNAL, STOP_SIGNALS, PROCESS];
+
+const STOP_SIGNAL: Key = Key::new(
+    "stopSignal",
+    Shape::One(Kind::Stopping),
+    "",
+    "signal the app gets for a stop; unset: the stop signal that was received, else SIGTERM",
+);
+const STOP_SIGNALS: Key = Key::new(
+    "stopSignals",
+    Shape::List(Kind::Received),
+    "[\"SIGTERM\", \"SIGINT\", \"SIGQUIT\"]",
+    "signals that begin a stop",
+);
 
 static HTTP: &[Key] = &[
     Key::required(
@@ -196,14 +209,60 @@ static HURRY: &[Key] = &[
 
 static LIFECYCLE: &[Key] = &[
     Key::new("preStart", Shape::Tables(&PRE_START), "", "before the app is started; a failure means it never is"),
-    Key::new("postStart", Shape::Tables(&BESIDE_APP), "", "beside the app, as soon as it is started"),
-    Key::new("preStop", Shape::Tables(&BESIDE_APP), "", "before the stop signal, at most once a stop"),
-    Key::new("postStop", Shape::Tables(&POST_STOP), "", "after the app has ended, for whatever reason"),
+    POST_START_LIST,
+    PRE_STOP_LIST,
+    POST_STOP_LIST,
+    LIFECYCLE_STOP_SIGNAL,
+];
+
+const POST_START_LIST: Key =
+    Key::new("postStart", Shape::Tables(&BESIDE_APP), "", "beside the app, as soon as it is started");
+const PRE_STOP_LIST: Key =
+    Key::new("preStop", Shape::Tables(&BESIDE_APP), "", "before the stop signal, at most once a stop");
+const POST_STOP_LIST: Key =
+    Key::new("postStop", Shape::Tables(&POST_STOP), "", "after the app has ended, for whatever reason");
+const LIFECYCLE_STOP_SIGNAL: Key = Key::new(
+    "stopSignal",
+    Shape::One(Kind::Stopping),
+    "",
+    "as a Pod spec's lifecycle has it: the same as app.stopSignal, which is stronger",
+);
+
+/// Another container starts its app by itself: there is no preStart.
+static CONTAINER_LIFECYCLE: &[Key] = &[POST_START_LIST, PRE_STOP_LIST, POST_STOP_LIST, LIFECYCLE_STOP_SIGNAL];
+
+static CONTAINER: &[Key] = &[
+    Key::new("lifecycle", Shape::Table(CONTAINER_LIFECYCLE), "", "the handlers before and after its app"),
     Key::new(
         "stopSignal",
         Shape::One(Kind::Stopping),
         "",
-        "as a Pod spec's lifecycle has it: the same as app.stopSignal, which is stronger",
+        "signal its app gets from the sidecar after the preStop handlers, where its process is known; unset: none",
+    ),
+    PROCESS,
+];
+
+const PROCESS: Key = Key::new(
+    "process",
+    Shape::Table(PROCESS_KEYS),
+    "",
+    "for `bookend sidecar` in a shared PID namespace: which process the app is; all that is said must hold",
+);
+
+static PROCESS_KEYS: &[Key] = &[
+    Key::new(
+        "executable",
+        Shape::One(Kind::Program),
+        "",
+        "its program: the absolute path in the app's own image, links resolved, or the file's name alone",
+    ),
+    Key::new("commandLine", Shape::One(Kind::Name), "", "a part of its program and arguments, joined by blanks"),
+    Key::new("pidFile", Shape::One(Kind::Path), "", "file that holds its pid, on a volume that the sidecar sees"),
+    Key::new(
+        "container",
+        Shape::One(Kind::Name),
+        "",
+        "the container it runs in: the name in the Pod, or the runtime's id (at least 12 digits)",
     ),
 ];
 

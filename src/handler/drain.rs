@@ -14,17 +14,17 @@ use crate::lifecycle::HandlerResult;
 use crate::net::eye::{Eye, is_host_network};
 use crate::net::tcp_info::Tie;
 use crate::net::{Look, ports};
-use crate::process::reaper::Reaper;
+use crate::process::Pid;
 
 /// Where a drain writes what it sees: only the newest counts. `None`: there was none yet.
 pub(crate) type Board = Arc<watch::Sender<Option<Seen>>>;
 
 /// Runs to its end, within the limit. Never fails: a stop goes on, however unquiet it is.
-pub(super) async fn run(drain: Drain, limit: Option<Duration>, reaper: Reaper, board: Board) -> Report {
+pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>, board: Board) -> Report {
     let began = Instant::now();
     let mut eye = Eye::open();
     let host = is_host_network();
-    let known = if drain.ports.is_empty() { app_ports(&mut eye, &reaper) } else { Some(drain.ports.clone()) };
+    let known = if drain.ports.is_empty() { app_ports(&mut eye, app) } else { Some(drain.ports.clone()) };
     let listens_nowhere = known.as_ref().is_some_and(Vec::is_empty);
     let ports = known.unwrap_or_default();
     let mut watch = Watch::new(drain, Duration::ZERO, limit);
@@ -79,9 +79,9 @@ fn look_at(eye: &mut Eye, ports: &[u16]) -> Option<Look> {
 }
 
 /// The ports the app listens on now. `None`: sockets cannot be seen here.
-fn app_ports(eye: &mut Eye, reaper: &Reaper) -> Option<Vec<u16>> {
+fn app_ports(eye: &mut Eye, app: Option<Pid>) -> Option<Vec<u16>> {
     let sockets = eye.sockets(&[])?;
-    Some(ports::of_app(reaper.app().map(nix::unistd::Pid::as_raw), &sockets))
+    Some(ports::of_app(app.map(Pid::as_raw), &sockets))
 }
 
 /// `: 3 wait to be accepted, 7 connections, 2 of them busy`

@@ -6,7 +6,7 @@ use crate::signal::Signal;
 
 /// Sends it, to whom `app.signalScope` says.
 pub(super) fn send(signal: Signal, surroundings: &Surroundings) -> Report {
-    match surroundings.reaper.signal_app(signal, surroundings.target) {
+    match surroundings.signal_app(signal) {
         Ok(()) => Report::new(HandlerResult::Succeeded, format!("{signal} sent to the app")),
         Err(error) => Report::new(HandlerResult::Failed, format!("cannot send {signal} to the app: {error}")),
     }

@@ -26,9 +26,18 @@ pub(crate) enum Happening<'a> {
     /// A signal has come.
     Signal { signal: String },
     /// Somebody called a hook.
-    HookCalled { hook: &'a str },
+    HookCalled {
+        hook: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        container: Option<&'a str>,
+    },
     /// A handler has begun.
-    HandlerStarted { hook: &'a str, name: &'a str },
+    HandlerStarted {
+        hook: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        container: Option<&'a str>,
+        name: &'a str,
+    },
     /// A handler is over.
     HandlerEnded(&'a Record),
     /// The last one.

@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::status::Status;
-use crate::tally::BOUNDS_MS;
+use crate::tally::{BOUNDS_MS, Tally};
 
 /// The body and its content type.
 pub(super) fn answer(status: Box<Status>, accepts: &str) -> (String, &'static str) {
@@ -50,11 +50,25 @@ impl Collector for Status {
             ([("name", guilty.name.clone()), ("pid", guilty.pid.to_string())], zombies)
         });
         out.gauges("zombie_parent", "zombies of each living parent, of the ten worst", None, parents)?;
-        let tally = &self.tally;
         let seconds = Some(&Unit::Seconds);
-        let stages = tally.start.iter().map(|(stage, took)| ([("stage", *stage)], took.as_secs_f64()));
+        if let Some(containers) = &self.containers {
+            let phases = containers.iter().flat_map(|(name, container)| {
+                PHASES.map(|phase| (labels(Some(name), &[("phase", phase)]), u64::from(container.phase == phase)))
+            });
+            out.gauges("container_phase", "1 for the phase a sidecar's container is in", None, phases)?;
+            let seen = containers.iter().filter(|(_, container)| container.sees_app);
+            let up = seen.map(|(name, container)| (labels(Some(name), &[]), u64::from(container.pid.is_some())));
+            out.gauges("container_app_up", "whether the process that is looked for is there", None, up)?;
+        }
+        let named = self.containers.iter().flatten().map(|(name, container)| (Some(name.as_str()), &container.tally));
+        let tallies: Vec<(Option<&str>, &Tally)> = std::iter::once((None, &self.tally)).chain(named).collect();
+        let stages = tallies.iter().flat_map(|(of, tally)| {
+            tally.start.iter().map(|(stage, took)| (labels(*of, &[("stage", stage)]), took.as_secs_f64()))
+        });
         out.gauges("start_duration", "how long the stages of the start took", seconds, stages)?;
-        let stages = tally.stop.iter().map(|(stage, took)| ([("stage", *stage)], took.as_secs_f64()));
+        let stages = tallies.iter().flat_map(|(of, tally)| {
+            tally.stop.iter().map(|(stage, took)| (labels(*of, &[("stage", stage)]), took.as_secs_f64()))
+        });
         out.gauges("stop_duration", "how long the stages of the last stop took", seconds, stages)?;
         if let Some(grace) = self.termination_grace_period_seconds {
             out.gauge("grace_period", "terminationGracePeriodSeconds", seconds, grace.0.as_secs_f64())?;
@@ -95,20 +109,28 @@ impl Collector for Status {
             [of("Succeeded", probe.successes), of("Failed", probe.failures)]
         });
         out.counter("probe_tries", "tries of the app's probes", tries)?;
-        let hooks = tally.hooks.iter().map(|((hook, result), count)| ([("hook", *hook), ("result", *result)], *count));
+        let hooks = tallies.iter().flat_map(|(of, tally)| {
+            let told = tally.hooks.iter();
+            told.map(|((hook, result), count)| (labels(*of, &[("hook", hook), ("result", result)]), *count))
+        });
         out.counter("hooks", "lifecycle hooks that were called, by what they were told", hooks)?;
-        let signals = tally.signals.iter().map(|(signal, count)| ([("signal", signal.to_string())], *count));
+        let signals = tallies.iter().flat_map(|(of, tally)| {
+            tally.signals.iter().map(|(signal, count)| (labels(*of, &[("signal", &signal.to_string())]), *count))
+        });
         out.counter("signals_sent", "signals the app was sent", signals)?;
-        let runs = tally.runs.iter().map(|((hook, name, result), count)| {
-            ([("hook", *hook), ("name", name.as_str()), ("result", *result)], *count)
+        let runs = tallies.iter().flat_map(|(of, tally)| {
+            tally.runs.iter().map(|((hook, name, result), count)| {
+                (labels(*of, &[("hook", hook), ("name", name), ("result", result)]), *count)
+            })
         });
         out.counter("handler_runs", "handler runs that are over", runs)?;
         let help = "how long handler runs took";
         let mut metric = out.0.encode_descriptor("handler_duration", help, seconds, MetricType::Histogram)?;
-        for ((hook, name), spread) in &tally.durations {
+        let spreads = tallies.iter().flat_map(|(of, tally)| tally.durations.iter().map(move |spread| (of, spread)));
+        for (of, ((hook, name), spread)) in spreads {
             let buckets: Vec<(f64, u64)> =
                 BOUNDS_MS.iter().map(|ms| Duration::from_millis(*ms).as_secs_f64()).zip(spread.counts).collect();
-            let labels = [("hook", *hook), ("name", name.as_str())];
+            let labels = labels(*of, &[("hook", hook), ("name", name)]);
             let mut one = metric.encode_family(&labels)?;
             let rest = spread.count - spread.counts.iter().sum::<u64>();
             let buckets = [buckets, vec![(f64::INFINITY, rest)]].concat();
@@ -116,6 +138,12 @@ impl Collector for Status {
         }
         Ok(())
     }
+}
+
+/// In a sidecar the app of a container that has a name is told by it.
+fn labels<'a>(container: Option<&'a str>, rest: &[(&'a str, &str)]) -> Vec<(&'a str, String)> {
+    let container = container.map(|name| ("container", name.to_owned()));
+    container.into_iter().chain(rest.iter().map(|(key, value)| (*key, (*value).to_owned()))).collect()
 }
 
 /// The shapes that are needed here, each with a name, a line of help and its samples.

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::events::Stream;
 use super::health::Health;
 use super::metrics;
-use super::server::{Ask, Connection, Door, Show};
+use super::server::{Ask, Called, Connection, Door, Show};
 use super::token::Refusal;
 use crate::lifecycle::{Hook, Outcome};
 use crate::signal::Signal;
@@ -28,7 +28,7 @@ pub(super) struct Break;
 /// What is meant by a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route<'a> {
-    Hook(Hook),
+    Hook(Option<&'a str>, Hook),
     Health(Health),
     Status,
     #[cfg(feature = "page")]
@@ -41,10 +41,14 @@ enum Route<'a> {
 
 impl Route<'_> {
     /// The route of a path. Verbs of the socket do not exist for the port.
-    fn find(path: &str, door: Door) -> Option<Route<'_>> {
+    fn find<'a>(path: &'a str, door: Door, containers: &[String]) -> Option<Route<'a>> {
+        if let Some(path) = path.strip_prefix("lifecycle/") {
+            let (container, hook) = path.split_once('/').map_or((None, path), |(name, hook)| (Some(name), hook));
+            let is_known = container.is_none_or(|name| containers.iter().any(|known| known == name));
+            let hook = [Hook::PostStart, Hook::PreStop].into_iter().find(|known| known.name() == hook);
+            return hook.filter(|_| is_known).map(|hook| Route::Hook(container, hook));
+        }
         Some(match path {
-            "lifecycle/postStart" => Route::Hook(Hook::PostStart),
-            "lifecycle/preStop" => Route::Hook(Hook::PreStop),
             "livez" => Route::Health(Health::Livez),
             "readyz" => Route::Health(Health::Readyz),
             "startupz" => Route::Health(Health::Startupz),
@@ -63,7 +67,7 @@ impl Route<'_> {
     fn allows(self, method: &Method) -> bool {
         match self {
             Route::Stop | Route::Signal(_) => method == Method::POST,
-            Route::Hook(_) | Route::Events => method == Method::GET,
+            Route::Hook(..) | Route::Events => method == Method::GET,
             #[cfg(feature = "page")]
             Route::Page => method == Method::GET || method == Method::HEAD,
             Route::Health(_) | Route::Status | Route::Metrics => method == Method::GET || method == Method::HEAD,
@@ -78,8 +82,9 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
     }
     // Kubelets before 1.26 send `GET //path`.
     let path = request.uri().path().trim_start_matches('/');
-    let Some(route) = Route::find(path, connection.door()) else {
-        return Ok(nothing());
+    let Some(route) = Route::find(path, connection.door(), &connection.rules().containers) else {
+        // A status would tell a kubelet that the hook has run: a name that is misspelt is found when that is too late.
+        return if is_kubelet(&request) { Err(connection.knows_no_hook(path)) } else { Ok(nothing(path)) };
     };
     if !route.allows(request.method()) {
         let allowed = if route.allows(&Method::POST) { "POST" } else { "GET" };
@@ -89,7 +94,10 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
     }
     let doors = connection.doors();
     match route {
-        Route::Hook(hook) => return call(hook, &request, connection).await,
+        Route::Hook(container, hook) => {
+            let called = Called { container: container.map(str::to_owned), hook };
+            return call(called, &request, connection).await;
+        }
         Route::Health(health) => {
             let Some(status) = doors.ask(|sender| Ask::Status(Show::Health, sender)).await else { return Ok(ending()) };
             let (good, said) = health.answer(
@@ -111,7 +119,7 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
         #[cfg(feature = "page")]
         Route::Page if connection.rules().page => Ok(super::page::page()),
         #[cfg(feature = "page")]
-        Route::Page => Ok(nothing()),
+        Route::Page => Ok(nothing(path)),
         Route::Metrics => {
             let Some(status) = doors.ask(|sender| Ask::Status(Show::Everything, sender)).await else {
                 return Ok(ending());
@@ -126,7 +134,8 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
         }),
         Route::Signal(name) => Ok(match receivable(name) {
             Ok(signal) => match doors.ask(|sender| Ask::Signal(signal, sender)).await {
-                Some(()) => text(StatusCode::ACCEPTED, format!("{signal}, as if it had been received\n")),
+                Some(Ok(())) => text(StatusCode::ACCEPTED, format!("{signal}, as if it had been received\n")),
+                Some(Err(why)) => text(StatusCode::CONFLICT, format!("{signal}: {why}\n")),
                 None => ending(),
             },
             Err((code, why)) => text(code, why + "\n"),
@@ -144,7 +153,7 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
     }
 }
 
-async fn call(hook: Hook, request: &Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
+async fn call(called: Called, request: &Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     if let Err(refusal) = connection.lets_in(authorization) {
         // A refused hook is a hook that has not run; told by a status, a kubelet would take it for done.
@@ -153,7 +162,8 @@ async fn call(hook: Hook, request: &Request<Incoming>, connection: &Connection) 
     if !connection.wait() {
         return if is_kubelet(request) { Err(Break) } else { Ok(too_many()) };
     }
-    let asked = connection.doors().ask(|sender| Ask::Hook(hook, sender));
+    let hook = called.hook;
+    let asked = connection.doors().ask(|sender| Ask::Hook(called, sender));
     let answer = match hook {
         Hook::PostStart => match timeout(connection.rules().post_start_max, asked).await {
             Ok(answer) => answer,
@@ -222,8 +232,9 @@ fn refused(refusal: Refusal) -> Answered {
     }
 }
 
-fn nothing() -> Answered {
-    text(StatusCode::NOT_FOUND, "nothing is here; see /status\n".to_owned())
+fn nothing(path: &str) -> Answered {
+    let what = if path.starts_with("lifecycle/") { "no hook of that name" } else { "nothing" };
+    text(StatusCode::NOT_FOUND, format!("{what} is here; see /status\n"))
 }
 
 fn ending() -> Answered {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::token::Gate;
-use crate::config::settings::{Http, ReadyzDuringStop};
+use crate::config::settings::{Http, ReadyzDuringStop, Settings};
 
 /// The rules of one door.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Rules {
     pub(super) gate: Gate,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<super::tls::Tls>,
+    /// Whose hooks there are beside those of the app that has no name.
+    pub(super) containers: Vec<String>,
     pub(super) post_start_max: Duration,
     pub(super) readyz_during_stop: ReadyzDuringStop,
     /// Whether there is a page at `/`.
@@ -20,23 +22,25 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// The port's.
-    pub(crate) fn of_port(http: &Http) -> Rules {
+    pub(crate) fn of_port(http: &Http, settings: &Settings) -> Rules {
         Rules {
             gate: Gate { token_file: http.token_file.clone(), allow_from: http.allow_from.clone() },
             #[cfg(feature = "tls")]
             tls: http.tls.clone().map(super::tls::Tls::new),
             #[cfg(feature = "page")]
             page: http.page,
-            ..Rules::of_socket(Some(http))
+            ..Rules::of_socket(settings)
         }
     }
 
     /// The socket's: its peers are known.
-    pub(crate) fn of_socket(http: Option<&Http>) -> Rules {
+    pub(crate) fn of_socket(settings: &Settings) -> Rules {
+        let http = settings.http.as_ref();
         Rules {
             gate: Gate::default(),
             #[cfg(feature = "tls")]
             tls: None,
+            containers: settings.containers.keys().cloned().collect(),
             post_start_max: http.map_or(Http::POST_START_MAX, |http| http.post_start_max),
             readyz_during_stop: http.map(|http| http.readyz_during_stop).unwrap_or_default(),
             #[cfg(feature = "page")]

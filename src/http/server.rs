@@ -33,15 +33,23 @@ use crate::signal::Signal;
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// Somebody called a hook. Its sender is closed when the caller has gone.
-    Hook(Hook, oneshot::Sender<Answer>),
+    Hook(Called, oneshot::Sender<Answer>),
     /// How things stand.
     Status(Show, oneshot::Sender<Box<Status>>),
     /// `POST /stop`.
     Stop(oneshot::Sender<()>),
-    /// `POST /signal/{name}`: as if we had received it.
-    Signal(Signal, oneshot::Sender<()>),
+    /// `POST /signal/{name}`: as if we had received it; or why that means nothing here.
+    Signal(Signal, oneshot::Sender<Result<(), &'static str>>),
     /// `GET /events`. `None`: there are too many followers.
     Follow(oneshot::Sender<Option<Stream>>),
+}
+
+/// A hook that was called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Called {
+    /// Whose, in a sidecar; `None`: of the app that has no name.
+    pub(crate) container: Option<String>,
+    pub(crate) hook: Hook,
 }
 
 /// How much of the state is wanted.
@@ -244,6 +252,14 @@ impl Connection {
             }
         }
         verdict
+    }
+
+    /// A kubelet's hook that there is not: its connection breaks, and the log says why.
+    pub(super) fn knows_no_hook(&self, path: &str) -> routes::Break {
+        if lock(&self.endpoint.refusals).may() {
+            warn!(path, "a kubelet called a hook that there is not: it is told that the hook has failed");
+        }
+        routes::Break
     }
 
     /// A hook waits long, and must not keep others from being read: it moves to a place of its own kind.

@@ -1,5 +1,6 @@
 //! The snapshot of the state that the endpoint answers from.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -49,6 +50,9 @@ pub(crate) struct Status {
     /// What is left of it in the stop that is going on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grace_left_seconds: Option<Seconds>,
+    /// The apps of other containers that have a name: of a sidecar, and only there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) containers: Option<BTreeMap<String, ContainerView>>,
     /// The numbers of `/metrics`.
     #[serde(skip)]
     pub(crate) tally: Tally,
@@ -74,6 +78,31 @@ pub(crate) struct Status {
     pub(crate) running: Vec<Unfinished>,
     /// The stop that is going on, row by row.
     pub(crate) timeline: Vec<Row>,
+}
+
+/// The app of another container in `/status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ContainerView {
+    /// As far as it is known here: `Starting`, `Running`, `Stopping`, `Finishing`, `Exited`.
+    pub(crate) phase: &'static str,
+    /// Its process is looked for.
+    pub(crate) sees_app: bool,
+    /// Its process, while it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pid: Option<i32>,
+    /// What began the stop that is going on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stopped_by: Option<String>,
+    /// What is left of the grace period in the stop that is going on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grace_left_seconds: Option<Seconds>,
+    /// Its drain that is going on, or the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) drain: Option<DrainView>,
+    /// The numbers of `/metrics`.
+    #[serde(skip)]
+    pub(crate) tally: Tally,
 }
 
 /// A probe in `/status`.
@@ -133,6 +162,9 @@ pub(crate) struct AppStatusView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Unfinished {
+    /// Whose app it is for, in a sidecar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) container: Option<String>,
     /// Its list.
     pub(crate) hook: &'static str,
     /// Its name.

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::server::{Answer, Ask, Door, Doors, serve_stream};
 use super::status::{ProbeView, Status};
 use super::{Audience, Rules};
-use crate::config::settings::{Http, ReadyzDuringStop};
+use crate::config::settings::{Http, ReadyzDuringStop, Settings};
 use crate::lifecycle::Outcome;
 
 /// Who writes, and what the loop is like.
@@ -56,9 +56,10 @@ async fn connection(request: &[u8], circumstances: Circumstances) -> Seen {
         readyz_during_stop: ReadyzDuringStop::default(),
         page: true,
     };
+    let settings = Settings { http: Some(http.clone()), ..Settings::default() };
     let (door, rules) = match circumstances.is_socket {
-        true => (Door::Socket, Rules::of_socket(Some(&http))),
-        false => (Door::Port, Rules::of_port(&http)),
+        true => (Door::Socket, Rules::of_socket(&settings)),
+        false => (Door::Port, Rules::of_port(&http, &settings)),
     };
     let (stranger, ours) = duplex(4096);
     let (mut reader, mut writer) = split(stranger);
@@ -96,9 +97,13 @@ async fn answer_all(mut asks: mpsc::Receiver<Ask>, told: Option<Outcome>) -> (us
                 let _ = sender.send(Answer { outcome, receipt: oneshot::channel().0 });
             }
             Ask::Status(_, sender) => drop(sender.send(Box::new(status()))),
-            Ask::Stop(sender) | Ask::Signal(_, sender) => {
+            Ask::Stop(sender) => {
                 verbs += 1;
                 let _ = sender.send(());
+            }
+            Ask::Signal(_, sender) => {
+                verbs += 1;
+                let _ = sender.send(Ok(()));
             }
             Ask::Follow(sender) => {
                 verbs += 1;

@@ -44,8 +44,7 @@ impl Lifecycle {
 
     /// `now + wish`, but early enough for postStop to have its share of the budget.
     pub(super) fn before_end(&self, now: Time, wish: Duration) -> Time {
-        let latest = self.stop().and_then(|stop| self.budget.post_stop_begin(stop.began));
-        latest.map_or(now + wish, |latest| (now + wish).min(latest).max(now + SHORTEST))
+        self.budget.before_post_stop(self.stop().map(|stop| stop.began), now, wish)
     }
 
     pub(super) fn enter_leftovers(&mut self, now: Time) {
@@ -80,11 +79,7 @@ impl Lifecycle {
 
     pub(super) fn enter_post_stop(&mut self, now: Time) {
         self.set_step(Step::PostStop);
-        let deadline = match self.stop().and_then(|stop| self.budget.post_stop_deadline(stop.began)) {
-            // What is already late still gets a moment: a report that is cut is worse than a late one.
-            Some(at) => at.max(now + SHORTEST),
-            None => now + self.plan.grace.unwrap_or(POST_STOP_WITHOUT_GRACE),
-        };
+        let deadline = self.budget.post_stop_end(self.stop().map(|stop| stop.began), now);
         self.run_list(now, Hook::PostStop, Some(deadline));
     }
 
@@ -99,7 +94,8 @@ impl Lifecycle {
             return self.exit();
         }
         // A caller that does not take its answer is no reason to meet the runtime's own SIGKILL.
-        let at = self.deadline().map_or(now + ANSWERS, |end| (now + ANSWERS).min(end).max(now + SHORTEST));
+        let at =
+            self.deadline().map_or(now + ANSWERS, |end| (now + ANSWERS).min(end).max(now + crate::budget::SHORTEST));
         self.out.push(Action::SetTimer { timer: Timer::Answers, at });
     }
 
@@ -125,6 +121,8 @@ impl Lifecycle {
             AppStatus::Exited(code) => code,
             AppStatus::Signalled(signal) if self.plan.stop_is_success && self.sent.contains(&signal) => return 0,
             AppStatus::Signalled(signal) => signal.exit_code(),
+            // Not a child of ours: there is no code to pass on.
+            AppStatus::Unknown => return 0,
             // Not the app's code: nothing of it is remapped.
             AppStatus::NotStarted { code } => return code,
         };
@@ -133,13 +131,9 @@ impl Lifecycle {
 }
 
 /// How long a preStop handler may outlive the app.
-const LINGER: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// How long leftover processes have after SIGTERM, and after SIGKILL.
 const LEFTOVERS_TERM: Duration = Duration::from_secs(2);
 const LEFTOVERS_KILL: Duration = Duration::from_millis(500);
-/// How long all postStop handlers together have where no grace period bounds them.
-const POST_STOP_WITHOUT_GRACE: Duration = Duration::from_secs(30);
 /// How long an answer may take to reach a caller before we exit.
-const ANSWERS: Duration = Duration::from_millis(500);
-/// No step is shorter, however late it is.
-const SHORTEST: Duration = Duration::from_millis(100);
+pub(super) const ANSWERS: Duration = Duration::from_millis(500);

@@ -173,6 +173,13 @@ impl Hooks {
         self.answer_all(out, hook, outcome);
     }
 
+    /// The life is over: the lists of the next one have not begun.
+    pub(super) fn forget(&mut self) {
+        for hook in [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop] {
+            *self.state(hook) = HookState::Idle;
+        }
+    }
+
     // ---- Callers --------------------------------------------------------------------------------
 
     /// The caller gets its answer when the hook is over.
@@ -192,6 +199,10 @@ impl Hooks {
         for (caller, _) in now {
             self.answer(out, caller, hook, outcome);
         }
+    }
+
+    pub(super) fn is_waited_for(&self, hook: Hook) -> bool {
+        self.waiting.iter().any(|(_, waits_for)| *waits_for == hook)
     }
 
     /// The caller has its answer, or has gone away.

@@ -55,6 +55,8 @@ impl On {
             Reason::Completed => self.completed,
             Reason::Failed => self.failed,
             Reason::Stopped => self.stopped,
+            // One of the two, whichever it was.
+            Reason::Unknown => self.completed || self.failed,
         }
     }
 }

@@ -207,4 +207,4 @@ impl Lifecycle {
 }
 
 /// How long a hook's caller may take to send the stop signal where no grace period is set: Kubernetes' default.
-const REARM_WITHOUT_GRACE: Duration = Duration::from_secs(30);
+pub(super) const REARM_WITHOUT_GRACE: Duration = Duration::from_secs(30);

@@ -78,6 +78,8 @@ pub enum AppStatus {
     Exited(u8),
     /// A signal killed it.
     Signalled(Signal),
+    /// It was not our child: nobody but its parent knows.
+    Unknown,
     /// It never ran: preStart failed, it could not be executed, or a stop came first.
     NotStarted {
         /// The exit code this means.
@@ -94,6 +96,8 @@ pub enum Reason {
     Failed,
     /// A stop had begun before it ended.
     Stopped,
+    /// It ended by itself in another container: nobody can say whether well.
+    Unknown,
 }
 
 impl Reason {
@@ -103,6 +107,7 @@ impl Reason {
             Reason::Completed => "Completed",
             Reason::Failed => "Failed",
             Reason::Stopped => "Stopped",
+            Reason::Unknown => "Unknown",
         }
     }
 }
@@ -154,6 +159,8 @@ pub enum Timer {
     PostStop,
     /// Answers that nobody takes are not waited for.
     Answers,
+    /// A preStop hook that may be on its way is not waited for any longer.
+    LateHook,
     /// A failed handler of this hook is tried again.
     Retry(Hook),
 }
@@ -163,7 +170,7 @@ pub enum Timer {
 pub enum Event {
     /// The program starts.
     Begin,
-    /// exec(2) succeeded.
+    /// exec(2) succeeded; or the process was found, where it is another container's.
     AppStarted,
     /// The app could not be executed; the code says how (125, 126, 127).
     AppNotStarted {
@@ -177,6 +184,10 @@ pub enum Event {
         /// Whether other processes of ours are still there.
         others: bool,
     },
+    /// Whether another container's process is there cannot be told any more.
+    AppUnseen,
+    /// Another container's process could not be sent its stop signal.
+    NotSignalled,
     /// No process is left that we could wait for.
     NoOthers,
     /// A handler run is over.
@@ -287,6 +298,8 @@ pub enum Note {
     Killed,
     /// The app has ended.
     AppEnded(AppStatus),
+    /// The process of another container did not end on its stop signal: the rest is the kubelet's.
+    AppStays,
     /// Other processes were still there and got SIGTERM.
     LeftoversTerminated,
     /// Other processes were still there and got SIGKILL.

@@ -1,23 +1,21 @@
 //! The start, in the order that supervisor.rs promises, and the translation of settings into a plan.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::Supervisor;
 use super::probing::Probing;
-use super::surroundings::handler_list;
-use crate::config::settings::{FailurePolicy, HandlerKind, Settings, SignalScope};
-use crate::handler::{Board, Surroundings};
-use crate::http::{self, Audience, Doors, Rules, Socket};
-use crate::journal::Journal;
-use crate::lifecycle::{Action, Event, HandlerPlan, Hook, Lifecycle, Plan};
+use crate::config::settings::{Settings, SignalScope};
+use crate::desk::{self, Desk, ListenError, QUEUE};
+use crate::handler::{App, Board, Surroundings};
+use crate::lifecycle::{Action, Event, Lifecycle};
+use crate::plan::{self, stop_signals};
 use crate::policy::{Place, Policy};
 use crate::process::inherited::Inherited;
 use crate::process::last_resort;
@@ -26,7 +24,6 @@ use crate::process::reaper::{Reaper, Target};
 use crate::process::signals::Signals;
 use crate::process::spawn::{Env, Home, Sockets, Spawn};
 use crate::process::terminal;
-use crate::process::zombies::Watch;
 use crate::program::{ProgramError, Variables, container_variables, prepare_app};
 use crate::signal::Signal;
 use crate::tally::Tally;
@@ -35,12 +32,8 @@ use crate::tally::Tally;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     /// The port is in use, or the address is not ours.
-    #[error("cannot listen on {address} (http.listen)")]
-    Listen {
-        address: SocketAddr,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// No descriptors, no memory.
     #[error("cannot make the socket that the app is to notify (app.notify)")]
     Notify(#[source] io::Error),
@@ -55,18 +48,11 @@ pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, 
     if settings.app.program.command.is_empty() {
         return Err(StartError::NoCommand);
     }
-    let listener = settings.http.as_ref().map(|http| bind(http.listen)).transpose()?;
-    let mut lifecycle = Lifecycle::new(plan(&settings));
+    let listener = desk::bind(&settings)?;
+    let mut lifecycle = Lifecycle::new(plan::of_app(&settings));
     inherited.leave_working_dir();
     let reaper = Reaper::new(policy.reaped);
-    if let Some(signal) = settings.pdeath_signal {
-        // A kernel that refuses it is older than every container.
-        let _ = inherited.ask_for_parent_death(signal);
-    }
-    if settings.subreaper.unwrap_or(!crate::process::is_first_process()) {
-        // Refused by nobody; a kernel without it leaves orphans to PID 1, as they always were.
-        let _ = crate::process::become_subreaper();
-    }
+    desk::take_place(&settings, &inherited);
     let mut actions = match inherited.take_pending_among(&stop_signals(&settings)) {
         // It came before there was an app: there is not going to be one.
         Some(signal) => lifecycle.apply(began.elapsed(), Event::Signal(signal)),
@@ -100,7 +86,8 @@ pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, 
             SignalScope::Process => Target::Process,
             SignalScope::ProcessGroup => Target::Group,
         };
-        let surroundings = Surroundings { reaper, inherited: Arc::new(inherited), target, drain: Board::default() };
+        let surroundings =
+            Surroundings { reaper, inherited: Arc::new(inherited), app: App::Child(target), drain: Board::default() };
         let mut supervisor = Supervisor::new(settings, policy, lifecycle, began, surroundings);
         supervisor.app_since = variables.as_ref().map(|_| app_since);
         supervisor.variables = variables;
@@ -109,9 +96,9 @@ pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, 
             supervisor.listen_to_app(socket);
         }
         if let Some(listener) = listener {
-            supervisor.open_port(listener);
+            supervisor.desk.open_port(listener, &supervisor.settings);
         }
-        supervisor.open_socket();
+        supervisor.desk.open_socket(&supervisor.settings);
         supervisor.live(signals, actions).await
     }))
 }
@@ -120,11 +107,6 @@ pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, 
 fn go_on_without(what: &str, error: &io::Error) -> ! {
     crate::log::last_words(&format!("bookend: cannot {what} ({error}): forwarding and reaping only\n"));
     last_resort::run()
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    // std sets SO_REUSEADDR and close-on-exec; the backlog holds what comes before the runtime does.
-    TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
 
 /// Spawns the app and lets the reaper watch it. `set` is what preStart handlers have set; what comes back is
@@ -200,17 +182,14 @@ impl Supervisor {
             tally.app_started(began.elapsed());
         }
         let (to_inputs, inputs) = mpsc::channel(QUEUE);
-        let (doors, asks) = Doors::new();
         Supervisor {
             probing: Probing::new(&settings),
             settings,
             policy,
-            zombies: Watch::default(),
             leftovers: String::new(),
             lifecycle,
-            journal: Journal::default(),
+            desk: Desk::new(began),
             tally,
-            began,
             timers: BTreeMap::new(),
             events: VecDeque::new(),
             surroundings,
@@ -221,96 +200,14 @@ impl Supervisor {
             app_ended: None,
             connections: None,
             arrivals_before: None,
-            runs: HashMap::new(),
-            callers: HashMap::new(),
-            next_caller: 0,
             inputs,
             to_inputs,
-            asks,
-            doors,
-            has_port: false,
-            socket: None,
-            audience: Audience::default(),
             log_is_late: false,
         }
     }
-
-    /// Begins to answer what has been waiting in the listener's backlog.
-    fn open_port(&mut self, listener: TcpListener) {
-        let Some(settings) = &self.settings.http else { return };
-        let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
-        match listener {
-            Ok(listener) => {
-                self.has_port = true;
-                let rules = Rules::of_port(settings);
-                tokio::spawn(http::serve_port(listener, self.doors.clone(), rules));
-            }
-            Err(error) => warn!(%error, "cannot serve HTTP: going on without"),
-        }
-    }
-
-    /// Opens the door of the command line. The app runs already, or preStart handlers are about to.
-    fn open_socket(&mut self) {
-        let Some((path, was_asked_for)) = self.settings.socket.path() else { return };
-        let opened = Socket::open(path).map_err(|error| crate::handler::describe(&error));
-        let served = opened.and_then(|(listener, socket)| {
-            let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
-            Ok((listener, socket))
-        });
-        match served {
-            Ok((listener, socket)) => {
-                self.socket = Some(socket);
-                let rules = Rules::of_socket(self.settings.http.as_ref());
-                tokio::spawn(http::serve_socket(listener, self.doors.clone(), rules));
-            }
-            Err(error) if was_asked_for => warn!("{error}: going on without a socket for the command line"),
-            // No root, a read-only /run: an init that nobody configured has nothing to say about that.
-            Err(error) => info!("{error}: going on without a socket for the command line"),
-        }
-    }
-}
-
-/// SIGTERM, SIGINT, SIGQUIT, unless the settings say otherwise.
-fn stop_signals(settings: &Settings) -> Vec<Signal> {
-    let mut signals =
-        settings.app.stop_signals.clone().unwrap_or_else(|| vec![Signal::TERM, Signal::INT, Signal::QUIT]);
-    // `signals = { SIGINT = "ignore" }`: what is dropped begins nothing.
-    signals.retain(|signal| settings.app.signals.get(signal) != Some(&None));
-    signals
 }
 
 /// The signals the configuration gives a meaning to.
 fn meaningful_signals(settings: &Settings) -> Vec<Signal> {
     stop_signals(settings).into_iter().chain(settings.app.signals.keys().copied()).collect()
 }
-
-fn plan(settings: &Settings) -> Plan {
-    let hooks = [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop];
-    Plan {
-        grace: settings.termination_grace_period,
-        hooks: hooks
-            .into_iter()
-            .map(|hook| (hook, handler_list(&settings.lifecycle, hook).iter().map(handler_plan).collect()))
-            .collect(),
-        stop_signals: stop_signals(settings),
-        stop_signal: settings.app.stop_signal,
-        signals: settings.app.signals.clone(),
-        exit_codes: settings.app.exit_codes.clone(),
-        stop_is_success: settings.app.stop_is_success,
-        hurry: settings.app.hurry,
-    }
-}
-
-fn handler_plan(handler: &crate::config::settings::Handler) -> HandlerPlan {
-    HandlerPlan {
-        timeout: handler.timeout,
-        required: handler.failure_policy == FailurePolicy::Fail,
-        retries: handler.retries,
-        backoff: handler.backoff,
-        on: handler.on,
-        waits_only: matches!(handler.kind, HandlerKind::Sleep { .. } | HandlerKind::Drain(_)),
-    }
-}
-
-/// Tasks that have something to say wait here; each has one thing to say.
-const QUEUE: usize = 64;

@@ -78,8 +78,8 @@ impl Supervisor {
             connections.lost.requests_cut = connections.lost.requests_cut.saturating_add(cut);
             let text = describe_cut(cut);
             warn!("{text}");
-            self.tell_followers(&Happening::Note { text: &text });
-            self.journal.note_cut(self.now(), cut);
+            self.desk.tell_followers(&Happening::Note { text: &text });
+            self.desk.journal.note_cut(self.now(), cut);
         }
     }
 
@@ -99,8 +99,8 @@ impl Supervisor {
 
     fn remark(&mut self, text: String) {
         warn!("{text}");
-        self.tell_followers(&Happening::Note { text: &text });
-        self.journal.remark(self.now(), text);
+        self.desk.tell_followers(&Happening::Note { text: &text });
+        self.desk.journal.remark(self.now(), text);
     }
 
     /// The ports a drain names, if one does.

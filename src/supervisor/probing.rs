@@ -159,7 +159,7 @@ impl Supervisor {
                 State::Failure => warn!("{text}"),
                 State::Success | State::Unknown => info!("{text}"),
             }
-            self.tell_followers(&Happening::Note { text: &text });
+            self.desk.tell_followers(&Happening::Note { text: &text });
         }
         self.probing.last.retain(|(of, _)| *of != kind);
         self.probing.last.push((kind, detail));
@@ -207,7 +207,7 @@ impl Supervisor {
                 }
             };
             info!("{text}");
-            self.tell_followers(&Happening::Note { text });
+            self.desk.tell_followers(&Happening::Note { text });
         }
     }
 }

@@ -105,6 +105,7 @@ impl Memory {
             Reason::Completed => plan.on.completed,
             Reason::Failed => plan.on.failed,
             Reason::Stopped => plan.on.stopped,
+            Reason::Unknown => unreachable!("only of an app in another container"),
         });
         self.list(hook).index += others.count();
         self.list(hook).index > before

@@ -288,6 +288,7 @@ impl World {
                 0
             }
             Timer::Kill | Timer::Hurry | Timer::Leftovers | Timer::PostStop | Timer::Answers => 0,
+            Timer::LateHook => unreachable!("only for an app in another container"),
         }
     }
 
@@ -366,6 +367,7 @@ impl World {
                 self.must(self.memory.hurried == Some(signal), Promise::HurryOnlyIdle);
                 0
             }
+            Note::AppStays => unreachable!("only of an app in another container"),
             Note::Killed => {
                 self.must(self.memory.killed, Promise::KillAtDeadline);
                 0
@@ -390,6 +392,7 @@ impl World {
             AppStatus::NotStarted { .. } => return Reason::Failed,
             AppStatus::Exited(code) => code,
             AppStatus::Signalled(signal) => signal.exit_code(),
+            AppStatus::Unknown => unreachable!("only of an app in another container"),
         };
         match setting.plan.exit_codes.get(&code).copied().unwrap_or(code) {
             0 => Reason::Completed,
@@ -444,6 +447,7 @@ impl World {
         }
         let remapped = |code: u8| Some(plan.exit_codes.get(&code).copied().unwrap_or(code));
         match self.memory.expected_status {
+            Some(AppStatus::Unknown) => unreachable!("only of an app in another container"),
             Some(AppStatus::Exited(code)) => remapped(code),
             Some(AppStatus::Signalled(signal))
                 if plan.stop_is_success && [self.memory.sent, self.memory.hurried].contains(&Some(signal)) =>

@@ -44,6 +44,7 @@ mod ready_made;
 mod rollout;
 mod schema;
 mod servers;
+mod sidecar;
 mod signals;
 mod socket;
 mod sources;

@@ -55,6 +55,9 @@ _bookend() {
             bookend,schema)
                 cmd="bookend__subcmd__schema"
                 ;;
+            bookend,sidecar)
+                cmd="bookend__subcmd__sidecar"
+                ;;
             bookend,signal)
                 cmd="bookend__subcmd__signal"
                 ;;
@@ -109,6 +112,9 @@ _bookend() {
             bookend__subcmd__help,schema)
                 cmd="bookend__subcmd__help__subcmd__schema"
                 ;;
+            bookend__subcmd__help,sidecar)
+                cmd="bookend__subcmd__help__subcmd__sidecar"
+                ;;
             bookend__subcmd__help,signal)
                 cmd="bookend__subcmd__help__subcmd__signal"
                 ;;
@@ -131,7 +137,7 @@ _bookend() {
 
     case "${cmd}" in
         bookend)
-            opts="-c -h -V --config --set --help --version run check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help"
+            opts="-c -h -V --config --set --help --version run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -157,7 +163,7 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__check)
-            opts="-c -h --config --set --help"
+            opts="-c -h --config --set --sidecar --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -259,7 +265,7 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__help)
-            opts="run check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help"
+            opts="run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -441,6 +447,20 @@ _bookend() {
             return 0
             ;;
         bookend__subcmd__help__subcmd__schema)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bookend__subcmd__help__subcmd__sidecar)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -647,6 +667,32 @@ _bookend() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        bookend__subcmd__sidecar)
+            opts="-c -h --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

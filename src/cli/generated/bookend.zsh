@@ -42,11 +42,22 @@ _arguments "${_arguments_options[@]}" : \
 '*::command -- The application and its arguments; replaces app.command:_default' \
 && ret=0
 ;;
+(sidecar)
+_arguments "${_arguments_options[@]}" : \
+'*-c+[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
+'*--config=[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
+'*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::command -- Taken in to be refused with a reason\: whoever says it means `bookend run`:_default' \
+&& ret=0
+;;
 (check)
 _arguments "${_arguments_options[@]}" : \
 '*-c+[A configuration file, as \`bookend run\` takes it; read before those above]:FILE:_files' \
 '*--config=[A configuration file, as \`bookend run\` takes it; read before those above]:FILE:_files' \
 '*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
+'--sidecar[As \`bookend sidecar\` reads it; without, what it says tells]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '*::files -- Configuration files; where several set the same key, the last one wins:_files' \
@@ -58,7 +69,7 @@ _arguments "${_arguments_options[@]}" : \
 '--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
 '-h[Print help]' \
 '--help[Print help]' \
-':hook -- Which handlers are to run; the answer comes when they are done:(postStart preStop)' \
+':hook -- Which handlers are to run, of a sidecar'\''s container NAME/...; the answer comes when they are done:(postStart preStop)' \
 && ret=0
 ;;
 (probe)
@@ -189,6 +200,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(sidecar)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (check)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -270,6 +285,7 @@ esac
 _bookend_commands() {
     local commands; commands=(
 'run:Run the container'\''s application (the default)' \
+'sidecar:Answer the hooks of apps in other containers, and start none' \
 'check:Validate the configuration and show what is in effect' \
 'hook:Run the handlers of a hook, as an exec hook in an image without a shell' \
 'probe:Say whether all is well, as an exec probe or a HEALTHCHECK' \
@@ -319,6 +335,7 @@ _bookend__subcmd__events_commands() {
 _bookend__subcmd__help_commands() {
     local commands; commands=(
 'run:Run the container'\''s application (the default)' \
+'sidecar:Answer the hooks of apps in other containers, and start none' \
 'check:Validate the configuration and show what is in effect' \
 'hook:Run the handlers of a hook, as an exec hook in an image without a shell' \
 'probe:Say whether all is well, as an exec probe or a HEALTHCHECK' \
@@ -404,6 +421,11 @@ _bookend__subcmd__help__subcmd__schema_commands() {
     local commands; commands=()
     _describe -t commands 'bookend help schema commands' commands "$@"
 }
+(( $+functions[_bookend__subcmd__help__subcmd__sidecar_commands] )) ||
+_bookend__subcmd__help__subcmd__sidecar_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend help sidecar commands' commands "$@"
+}
 (( $+functions[_bookend__subcmd__help__subcmd__signal_commands] )) ||
 _bookend__subcmd__help__subcmd__signal_commands() {
     local commands; commands=()
@@ -463,6 +485,11 @@ _bookend__subcmd__run_commands() {
 _bookend__subcmd__schema_commands() {
     local commands; commands=()
     _describe -t commands 'bookend schema commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__sidecar_commands] )) ||
+_bookend__subcmd__sidecar_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend sidecar commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__signal_commands] )) ||
 _bookend__subcmd__signal_commands() {

@@ -15,7 +15,7 @@
 //! ```
 
 use super::terminal::{Colour, Terminal};
-use super::view::{HandlerRun, Lost, View, clean};
+use super::view::{Container, HandlerRun, Lost, View, clean};
 
 /// Draws it.
 pub(super) fn draw(view: &View, terminal: Terminal) -> String {
@@ -48,8 +48,14 @@ fn head(view: &View, terminal: Terminal) -> String {
     rows.push(match (&view.app.pid, &view.app.ended) {
         (Some(pid), _) => ("app", Colour::Plain, format!("pid {pid}")),
         (None, Some(ended)) => ("app", Colour::Plain, clean(ended)),
+        (None, None) if view.containers.is_some() => {
+            ("app", Colour::Plain, "another container's, not seen from here".to_owned())
+        }
         (None, None) => ("app", Colour::Plain, "not started".to_owned()),
     });
+    for (name, container) in view.containers.iter().flatten() {
+        rows.push((name, container_colour(container), container_row(container)));
+    }
     for probe in &view.probes {
         let colour = match probe.state.as_str() {
             "Success" => Colour::Good,
@@ -76,6 +82,21 @@ fn head(view: &View, terminal: Terminal) -> String {
             format!("{}{what}\n", terminal.paint(Colour::Quiet, &format!("{name:<10}")))
         })
         .collect()
+}
+
+fn container_colour(container: &Container) -> Colour {
+    if container.phase == "Running" { Colour::Good } else { Colour::Busy }
+}
+
+/// `Stopping by the preStop hook, pid 7`
+fn container_row(container: &Container) -> String {
+    let by = container.stopped_by.as_ref().map(|by| format!(" by {}", clean(by))).unwrap_or_default();
+    let process = match container.pid {
+        Some(pid) => format!(", pid {pid}"),
+        None if container.sees_app => ", no process found".to_owned(),
+        None => String::new(),
+    };
+    format!("{}{by}{process}", clean(&container.phase))
 }
 
 /// The column has room for a word.

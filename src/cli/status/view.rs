@@ -1,5 +1,7 @@
 //! `/status` as a reader needs it. Every field may be missing: the bookend that answers may be older or newer.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cli::outcome::Failure;
@@ -15,6 +17,8 @@ pub(crate) struct View {
     pub(super) serving: bool,
     pub(super) uptime_seconds: Option<f64>,
     pub(super) app: App,
+    /// A sidecar's, and only there.
+    pub(super) containers: Option<BTreeMap<String, Container>>,
     pub(super) stopped_by: Option<String>,
     /// When the stop began, in seconds since bookend did.
     pub(super) stop_began_seconds: Option<f64>,
@@ -34,6 +38,16 @@ pub(crate) struct View {
 pub(super) struct App {
     pub(super) pid: Option<i32>,
     pub(super) ended: Option<String>,
+}
+
+/// The app of another container.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Container {
+    pub(super) phase: String,
+    pub(super) sees_app: bool,
+    pub(super) pid: Option<i32>,
+    pub(super) stopped_by: Option<String>,
 }
 
 /// One of the app's own probes.
@@ -59,6 +73,9 @@ pub(super) struct Lost {
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct HandlerRun {
+    /// Whose app it is for, in a sidecar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) container: Option<String>,
     pub(crate) hook: String,
     pub(crate) name: String,
     /// More than 1: a retry.
@@ -91,12 +108,14 @@ impl View {
 }
 
 impl HandlerRun {
-    /// `preStop drain`; the list alone where the name begins with it: `preStop[0]`; ` (try 2)` for a retry.
+    /// `preStop drain`; the list alone where the name begins with it: `preStop[0]`; ` (try 2)` for a retry;
+    /// `web: preStop drain` in a sidecar.
     pub(super) fn label(&self) -> String {
+        let of = self.container.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
         let again = if self.attempt > 1 { format!(" (try {})", self.attempt) } else { String::new() };
         clean(&match self.name.starts_with(&self.hook) {
-            true => format!("{}{again}", self.name),
-            false => format!("{} {}{again}", self.hook, self.name),
+            true => format!("{of}{}{again}", self.name),
+            false => format!("{of}{} {}{again}", self.hook, self.name),
         })
     }
 

@@ -88,6 +88,14 @@ fn bound(found: &DeValue<'_>) -> Option<u64> {
     }
 }
 
+/// As a Pod spec has it (RFC 1123).
+pub(super) fn is_label(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
 /// As a Pod spec has it (IANA_SVC_NAME).
 pub(super) fn is_port_name(name: &str) -> bool {
     let is_made_of = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');

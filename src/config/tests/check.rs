@@ -141,3 +141,28 @@ fn variables_are_printed_in_the_order_that_counts_and_secrets_not_at_all() {
         ]
     );
 }
+
+#[test]
+fn a_sidecars_stop_is_told_for_each_app_and_without_a_sigkill() {
+    let text = "terminationGracePeriodSeconds = 30\n\
+                [containers.web]\nstopSignal = \"SIGQUIT\"\nprocess.executable = \"nginx\"\n\
+                lifecycle.preStop = { name = \"drain\", drain = { maxSeconds = 15 } }\n\
+                [containers.queue.lifecycle]\npostStop = { sleep.seconds = 1, timeoutSeconds = 2 }\n";
+    let effective = accept(&file(text));
+    assert_eq!(effective.budget().warnings, Vec::<String>::new());
+    assert_eq!(
+        effective.budget().to_string(),
+        "a stop may take 30 s (terminationGracePeriodSeconds)
+stage     what                                                begins by  takes at most  fits
+stop      queue: the kubelet's stop signal to the app               0 s   what is left  yes
+postStop  queue: postStop[0]                                     27.5 s            1 s  yes
+preStop   web: drain                                                0 s           15 s  yes
+stop      web: SIGQUIT to the app, whose end is waited for         15 s   what is left  yes
+finish    report and exit                                        29.9 s          0.1 s  yes
+"
+    );
+    // As it is printed it is read back.
+    let printed = effective.to_string();
+    assert_eq!(accept(&file(&printed)).settings.containers, effective.settings.containers, "{printed}");
+    assert!(!printed.contains("notify"), "a sidecar has no app of its own to have defaults for: {printed}");
+}

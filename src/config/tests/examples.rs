@@ -22,6 +22,8 @@ pub(super) fn examples(kind: Kind) -> Vec<String> {
         Kind::Address => &["\"0.0.0.0:9797\"", "\"[::]:80\""],
         Kind::Port => &["8080", "81"],
         Kind::PortName => &["web", "metrics"],
+        Kind::ContainerName => &["web", "queue-2"],
+        Kind::Program => &["\"/usr/sbin/nginx\"", "\"nginx\""],
         Kind::HeaderName => &["\"X-Name\"", "\"Host\""],
         Kind::Status => &["\"200-299\"", "404"],
         Kind::Source => &["\"value\"", "{ valueFrom.file = \"/run/secrets/x\" }"],
@@ -44,6 +46,9 @@ pub(super) fn values(shape: Shape) -> Vec<String> {
             .zip(examples(values))
             .map(|(name, value)| format!("{{ {} = {value} }}", name.trim_matches('"')))
             .collect(),
+        Shape::Named { names, keys } => {
+            vec![format!("{{ {} = {{ {} }} }}", examples(names)[0], table(keys, &[], ""))]
+        }
         Shape::Table(keys) => vec![format!("{{ {} }}", table(keys, &[], ""))],
         Shape::Tables(keys) => vec![format!("[{{ {} }}]", table(keys, &[], ""))],
     }
@@ -82,6 +87,11 @@ pub(super) fn document(keys: &'static [Key], path: &str, value: &str) -> String 
     match key.shape {
         Shape::Table(inner) | Shape::Tables(inner) if !below.is_empty() => {
             format!("{first} = {{ {} }}\n", table(inner, below, value))
+        }
+        Shape::Named { keys, .. } if !below.is_empty() => {
+            // A signal needs to know whom it is for.
+            let process = if below.get(1) == Some(&"process") { "" } else { "process.executable = \"/app\", " };
+            format!("{first} = {{ web = {{ {process}{} }} }}\n", table(keys, &below[1..], value))
         }
         _ if value.is_empty() => String::new(),
         _ => format!("{first} = {value}\n"),

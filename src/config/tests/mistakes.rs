@@ -18,6 +18,7 @@ fn every_mistake_of_every_source_is_told_at_once() {
         env: variables(&[("BOOKEND_HTTP_LISTEN", "nowhere"), ("BOOKEND_SUBREAPR", "true")]),
         overrides: vec![option("app.stopSignal", "SIGSTOP")],
         command: Vec::new(),
+        ..Sources::default()
     };
     assert_eq!(
         sentences(&sources),

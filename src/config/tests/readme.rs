@@ -3,7 +3,7 @@
 
 use super::examples::values;
 use super::*;
-use crate::config::key::{Key, Role, Shape, env_name, find, walk};
+use crate::config::key::{ANY_NAME, Key, Role, Shape, env_name, find, join, walk};
 use crate::config::vocabulary::ROOT;
 
 #[test]
@@ -27,7 +27,7 @@ fn the_reference_file_has_every_key_and_says_nothing_but_defaults() {
     let text = reference_file();
     assert_eq!(accept(&file(&text)).settings, crate::config::settings::Settings::default());
     walk(ROOT, &mut |path, key| {
-        if !matches!(key.shape, Shape::Table(_) | Shape::Tables(_)) {
+        if !matches!(key.shape, Shape::Table(_) | Shape::Tables(_) | Shape::Named { .. }) {
             assert!(text.contains(&format!("{} = ", key.name)), "{path}");
         }
     });
@@ -59,23 +59,27 @@ fn walk_once(visit: &mut dyn FnMut(Row<'_>)) {
         visit: &mut dyn FnMut(Row<'_>),
     ) {
         for key in keys {
-            let path = crate::config::key::join(prefix, key.name);
+            let path = join(prefix, key.name);
             let (inner, below) = match key.shape {
                 Shape::Table(inner) => (inner, place),
-                Shape::Tables(inner) => (inner, Place::InAList),
+                Shape::Tables(inner) | Shape::Named { keys: inner, .. } => (inner, Place::InAList),
                 _ => (&[][..], place),
+            };
+            let path_below = match key.shape {
+                Shape::Named { .. } => join(&path, ANY_NAME),
+                _ => path.clone(),
             };
             let before = told.iter().find(|(known, _)| is_mostly(inner, known)).cloned();
             visit(Row { path: &path, key, place, same_as: before.as_ref().map(|(_, path)| path.as_str()) });
             match before {
                 Some((known, _)) => {
                     let mut new = inner.iter().filter(|key| !has(known, key));
-                    descend(&path, below, &mut new, told, visit);
+                    descend(&path_below, below, &mut new, told, visit);
                 }
                 None if inner.is_empty() => {}
                 None => {
                     told.push((inner, path.clone()));
-                    descend(&path, below, &mut inner.iter(), told, visit);
+                    descend(&path_below, below, &mut inner.iter(), told, visit);
                 }
             }
         }
@@ -137,6 +141,7 @@ fn reference_file() -> String {
         let about = format!("# {}{same}\n", key.about);
         let name = name_below_header(path);
         match key.shape {
+            Shape::Named { .. } => text.push_str(&format!("\n{about}#[{path}.{ANY_NAME}]\n")),
             Shape::Table(_) if !path.contains('.') => text.push_str(&format!("\n{about}#[{path}]\n")),
             Shape::Tables(_) if path.matches('.').count() == 1 => text.push_str(&format!("\n{about}#[[{path}]]\n")),
             Shape::Table(_) => {
@@ -161,6 +166,7 @@ fn reference_file() -> String {
 fn name_below_header(path: &str) -> &str {
     let (first, rest) = path.split_once('.').unwrap_or(("", path));
     match (first, find(ROOT, first).map(|key| key.shape)) {
+        (_, Some(Shape::Named { .. })) => rest.split_once('.').map_or(rest, |(_, name)| name),
         ("lifecycle", _) => rest.split_once('.').map_or(rest, |(_, name)| name),
         _ => rest,
     }

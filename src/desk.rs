@@ -1,0 +1,456 @@
+//! What every loop of ours has, whatever it supervises: the handlers that run, the callers who wait, the doors they
+//! come through, the story so far. Decides nothing; the loop asks its machine, and does here what that says.
+
+mod told;
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout_at;
+use tracing::{debug, info, warn};
+
+pub(crate) use told::Told;
+
+use crate::config::settings::{Handler, Settings};
+use crate::handler::{self, Purpose, Report, Running, Surroundings};
+use crate::http::{
+    self, Answer, Ask, Audience, Called, Doors, DrainView, Happening, Rules, Socket, Status, Unfinished, ZombieParent,
+};
+use crate::journal::{Journal, Record, describe_note, result_word, trigger_word};
+use crate::lifecycle::{CallerId, Hook, Note, Outcome, RunId, Time, Trigger};
+use crate::process::inherited::Inherited;
+use crate::process::leftovers;
+use crate::process::reaper::Reaper;
+use crate::process::zombies::{self, Guilty, Watch};
+use crate::program::{Environment, ProgramError};
+use crate::signal::Signal;
+use crate::tally::Tally;
+
+/// What tasks tell the loop.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Reported(RunId, Report),
+    CallerDone(CallerId),
+}
+
+/// A handler run that is going on.
+#[derive(Debug)]
+struct Run {
+    hook: Hook,
+    /// Whose app it is for; `None`: the one that has no name.
+    container: Option<String>,
+    name: String,
+    attempt: u32,
+    began: Time,
+    running: Running,
+}
+
+/// A handler run that is to begin.
+pub(crate) struct Start<'a> {
+    pub(crate) run: RunId,
+    pub(crate) hook: Hook,
+    pub(crate) container: Option<&'a str>,
+    pub(crate) attempt: u32,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// See the module.
+pub(crate) struct Desk {
+    pub(crate) began: Instant,
+    pub(crate) journal: Journal,
+    zombies: Watch,
+    runs: HashMap<RunId, Run>,
+    callers: HashMap<CallerId, oneshot::Sender<Answer>>,
+    next_caller: u64,
+    pub(crate) inputs: mpsc::Receiver<Input>,
+    to_inputs: mpsc::Sender<Input>,
+    pub(crate) asks: mpsc::Receiver<Ask>,
+    /// What the endpoint's tasks hold; it counts their connections.
+    doors: Doors,
+    /// A port was bound before everything else.
+    has_port: bool,
+    socket: Option<Socket>,
+    pub(crate) audience: Audience,
+}
+
+impl Desk {
+    pub(crate) fn new(began: Instant) -> Desk {
+        let (to_inputs, inputs) = mpsc::channel(QUEUE);
+        let (doors, asks) = Doors::new();
+        Desk {
+            began,
+            journal: Journal::default(),
+            zombies: Watch::default(),
+            runs: HashMap::new(),
+            callers: HashMap::new(),
+            next_caller: 0,
+            inputs,
+            to_inputs,
+            asks,
+            doors,
+            has_port: false,
+            socket: None,
+            audience: Audience::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.began.elapsed()
+    }
+
+    pub(crate) fn tell_followers(&mut self, happening: &Happening<'_>) {
+        self.audience.tell(self.began.elapsed(), happening);
+    }
+
+    // ---- The doors ------------------------------------------------------------------------------
+
+    /// Begins to answer what has been waiting in the listener's backlog. `containers`: the hook sets that have a name.
+    pub(crate) fn open_port(&mut self, listener: TcpListener, settings: &Settings) {
+        let Some(http) = &settings.http else { return };
+        let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
+        match listener {
+            Ok(listener) => {
+                self.has_port = true;
+                let rules = Rules::of_port(http, settings);
+                tokio::spawn(http::serve_port(listener, self.doors.clone(), rules));
+            }
+            Err(error) => warn!(%error, "cannot serve HTTP: going on without"),
+        }
+    }
+
+    /// Opens the door of the command line. The app runs already, or preStart handlers are about to.
+    pub(crate) fn open_socket(&mut self, settings: &Settings) {
+        let Some((path, was_asked_for)) = settings.socket.path() else { return };
+        let opened = Socket::open(path).map_err(|error| handler::describe(&error));
+        let served = opened.and_then(|(listener, socket)| {
+            let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
+            Ok((listener, socket))
+        });
+        match served {
+            Ok((listener, socket)) => {
+                self.socket = Some(socket);
+                let rules = Rules::of_socket(settings);
+                tokio::spawn(http::serve_socket(listener, self.doors.clone(), rules));
+            }
+            Err(error) if was_asked_for => warn!("{error}: going on without a socket for the command line"),
+            // No root, a read-only /run: an init that nobody configured has nothing to say about that.
+            Err(error) => info!("{error}: going on without a socket for the command line"),
+        }
+    }
+
+    /// Where the command line can reach us.
+    pub(crate) fn socket_path(&self) -> Option<&Path> {
+        self.socket.as_ref().map(Socket::path)
+    }
+
+    // ---- Callers --------------------------------------------------------------------------------
+
+    /// Takes in somebody who called a hook; and who has hung up meanwhile: there are never more of them than connections.
+    pub(crate) fn enter(&mut self, called: &Called, answer: oneshot::Sender<Answer>) -> (CallerId, Vec<CallerId>) {
+        let container = called.container.as_deref();
+        self.tell_followers(&Happening::HookCalled { hook: called.hook.name(), container });
+        let gone = self.callers.extract_if(|_, answer| answer.is_closed()).map(|(gone, _)| gone).collect();
+        self.next_caller += 1;
+        let caller = CallerId(self.next_caller);
+        self.callers.insert(caller, answer);
+        (caller, gone)
+    }
+
+    /// `CallerDone` follows when the answer is taken. False: the caller hung up.
+    pub(crate) fn answer(&mut self, caller: CallerId, outcome: Outcome) -> bool {
+        let (receipt, taken) = oneshot::channel();
+        let sent = self.callers.remove(&caller).map(|sender| sender.send(Answer { outcome, receipt }));
+        if !matches!(sent, Some(Ok(()))) {
+            return false;
+        }
+        let inputs = self.to_inputs.clone();
+        tokio::spawn(async move {
+            // The receipt is never sent, only dropped: with the last byte of the connection.
+            let _ = taken.await;
+            let _ = inputs.send(Input::CallerDone(caller)).await;
+        });
+        true
+    }
+
+    /// Who was on the way when everything ended: in the port's backlog, in the queue. The early bind invites them, so
+    /// they are not to find a reset. `None`: nobody comes any more, or it is too late.
+    pub(crate) async fn late_ask(&mut self, end: Instant) -> Option<Ask> {
+        // Where there is no port, everybody is known.
+        while (self.has_port || self.doors.connections() > 0) && Instant::now() < end {
+            if let Ok(Some(ask)) = timeout_at((Instant::now() + LATE_LOOK).min(end).into(), self.asks.recv()).await {
+                return Some(ask);
+            }
+        }
+        None
+    }
+
+    // ---- Handlers -------------------------------------------------------------------------------
+
+    /// Starts a handler; its report arrives among the inputs.
+    pub(crate) fn start(
+        &mut self,
+        start: Start<'_>,
+        handler: &Handler,
+        env: Result<Environment, ProgramError>,
+        surroundings: &Surroundings,
+    ) {
+        let Start { run: id, hook, container, attempt, timeout } = start;
+        debug!(hook = hook.name(), container, handler = handler.name, ?timeout, "handler started");
+        let (running, report) = match env {
+            Ok(env) => handler::start(handler, Purpose::Hook(hook), timeout, env, surroundings),
+            Err(error) => handler::failed(&error),
+        };
+        self.tell_followers(&Happening::HandlerStarted { hook: hook.name(), container, name: &handler.name });
+        let container = container.map(str::to_owned);
+        self.runs.insert(id, Run { hook, container, name: handler.name.clone(), attempt, began: self.now(), running });
+        let inputs = self.to_inputs.clone();
+        tokio::spawn(async move {
+            if let Ok(report) = report.await {
+                // The loop is gone only when the process is.
+                let _ = inputs.send(Input::Reported(id, report)).await;
+            }
+        });
+    }
+
+    /// Takes down a run that is over by itself. `trigger`: what began the stop that is going on.
+    pub(crate) fn reported(&mut self, id: RunId, report: Report, trigger: Option<Trigger>, tally: &mut Tally) {
+        if let Some(run) = self.runs.remove(&id) {
+            self.record(&run, result_word(report.result), report.detail, report.output, trigger, tally);
+        }
+    }
+
+    /// Ends a run; nothing more is heard of it.
+    pub(crate) fn abort(&mut self, id: RunId, trigger: Option<Trigger>, tally: &mut Tally) {
+        if let Some(run) = self.runs.remove(&id) {
+            self.record(&run, "Aborted", "aborted".to_owned(), Vec::new(), trigger, tally);
+            run.running.abort();
+        }
+    }
+
+    fn record(
+        &mut self,
+        run: &Run,
+        result: &'static str,
+        detail: String,
+        output: Vec<String>,
+        trigger: Option<Trigger>,
+        tally: &mut Tally,
+    ) {
+        let took = self.now().saturating_sub(run.began);
+        let hook = run.hook.name();
+        let container = run.container.as_deref();
+        match result {
+            "Succeeded" => debug!(hook, container, handler = run.name, took_ms = millis(took), "handler succeeded"),
+            "Aborted" => info!(hook, container, handler = run.name, took_ms = millis(took), "handler aborted"),
+            _ => warn!(hook, container, handler = run.name, took_ms = millis(took), "handler failed: {detail}"),
+        }
+        let record = Record {
+            container: run.container.clone(),
+            hook,
+            name: run.name.clone(),
+            attempt: run.attempt,
+            trigger: trigger_word(run.hook, trigger),
+            started_ms: millis(run.began),
+            took_ms: millis(took),
+            result,
+            detail,
+            output,
+        };
+        self.tell_followers(&Happening::HandlerEnded(&record));
+        tally.ran(hook, &run.name, result, took);
+        self.journal.record(self.began.elapsed(), record);
+    }
+
+    // ---- The story ------------------------------------------------------------------------------
+
+    /// Something an operator would retell, in the log, the timeline and for those who follow.
+    pub(crate) fn tell(&mut self, container: Option<&str>, note: Note) {
+        let text = match container {
+            Some(name) => format!("{name}: {}", describe_note(note)),
+            None => describe_note(note),
+        };
+        self.tell_followers(&Happening::Note { text: &text });
+        match note {
+            Note::StopBegan(_) | Note::LeftoversKilled | Note::LeftoversRemain => {
+                // Those who know more say it.
+            }
+            Note::Started => info!("{text}"),
+            Note::HookOver(_, Outcome::Failed)
+            | Note::NoTimeLeft(..)
+            | Note::Rearmed
+            | Note::Killed
+            | Note::AppStays
+            | Note::AnswerNotTaken => warn!("{text}"),
+            // Told in the timeline, when the stop is over.
+            _ => debug!("{text}"),
+        }
+        self.journal.note(self.began.elapsed(), note, text);
+    }
+
+    /// What a status tells besides how things stand.
+    pub(crate) fn story(&mut self, drain: Option<DrainView>) -> Status {
+        let guilty = self.look_for_zombies();
+        let shown = guilty.iter().take(MOST_PARENTS);
+        let shown = shown.map(|one| ZombieParent { pid: one.pid, name: one.name.clone(), zombies: one.zombies });
+        Status {
+            zombies: guilty.iter().map(|one| one.zombies).sum(),
+            zombie_parents: shown.collect(),
+            handlers: self.journal.records().cloned().collect(),
+            running: self.unfinished(),
+            timeline: self.journal.timeline().collect(),
+            drain,
+            ..Status::default()
+        }
+    }
+
+    /// The handlers that run, the oldest first.
+    fn unfinished(&self) -> Vec<Unfinished> {
+        let mut runs: Vec<_> = self.runs.values().collect();
+        runs.sort_by_key(|run| run.began);
+        let shown = |run: &Run| Unfinished {
+            container: run.container.clone(),
+            hook: run.hook.name(),
+            name: run.name.clone(),
+            started_ms: millis(run.began),
+        };
+        runs.into_iter().map(shown).collect()
+    }
+
+    /// After a round of reaping that found orphans.
+    pub(crate) fn found_orphans(&mut self) {
+        if self.zombies.is_due(self.now()) {
+            self.look_for_zombies();
+        }
+    }
+
+    /// Those that only their own parents can reap; a parent that does not is told of once.
+    fn look_for_zombies(&mut self) -> Vec<Guilty> {
+        let guilty = zombies::guilty_parents();
+        for Guilty { pid, name, zombies } in self.zombies.look(self.began.elapsed(), &guilty) {
+            warn!(pid, name, zombies, "a process does not wait for its children: only it can reap these zombies");
+        }
+        guilty
+    }
+
+    /// The last act: the story told, once in the log and once in the termination message.
+    pub(crate) fn finish(&mut self, code: u8, termination_message_path: Option<&Path>) {
+        let now = self.now();
+        self.tell_followers(&Happening::Exited { exit_code: code });
+        self.audience.dismiss();
+        if let Some(socket) = &self.socket {
+            socket.remove();
+        }
+        info!("{}", self.journal.headline(now, code));
+        if self.journal.was_a_stop() {
+            for row in self.journal.timeline() {
+                info!("  {row}");
+            }
+        }
+        let path = termination_message_path.unwrap_or(Path::new(TERMINATION_LOG));
+        write_termination_message(path, || self.journal.summary(now, code, TERMINATION_BYTES));
+        crate::log::flush();
+    }
+}
+
+/// Answers to those who came when everything was over; they are taken, or it is too late.
+#[derive(Debug, Default)]
+pub(crate) struct Receipts(Vec<oneshot::Receiver<std::convert::Infallible>>);
+
+impl Receipts {
+    pub(crate) fn answer(&mut self, answer: oneshot::Sender<Answer>, outcome: Outcome) {
+        let (receipt, taken) = oneshot::channel();
+        if answer.send(Answer { outcome, receipt }).is_ok() {
+            self.0.push(taken);
+        }
+    }
+
+    pub(crate) async fn taken(self, end: Instant) {
+        for taken in self.0 {
+            // The receipt is only ever dropped: with the last byte, or with the caller.
+            let _ = timeout_at(end.into(), taken).await;
+        }
+    }
+}
+
+/// The port is in use, or the address is not ours.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} (http.listen)")]
+pub(crate) struct ListenError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// The pod-facing port, if there is to be one; before everything else, so that a hook finds it.
+pub(crate) fn bind(settings: &Settings) -> Result<Option<TcpListener>, ListenError> {
+    let Some(http) = &settings.http else { return Ok(None) };
+    // std sets SO_REUSEADDR and close-on-exec; the backlog holds what comes before the runtime does.
+    let bound = TcpListener::bind(http.listen);
+    bound.map(Some).map_err(|source| ListenError { address: http.listen, source })
+}
+
+/// Who tells us of the end of whom, as the settings say.
+pub(crate) fn take_place(settings: &Settings, inherited: &Inherited) {
+    if let Some(signal) = settings.pdeath_signal {
+        // A kernel that refuses it is older than every container.
+        let _ = inherited.ask_for_parent_death(signal);
+    }
+    if settings.subreaper.unwrap_or(!crate::process::is_first_process()) {
+        // Refused by nobody; a kernel without it leaves orphans to PID 1, as they always were.
+        let _ = crate::process::become_subreaper();
+    }
+}
+
+/// Nobody else ends what we have begun; PID 1's namespace dies with it.
+pub(crate) fn end_what_is_left(reaper: &Reaper) {
+    if !crate::process::is_first_process() && reaper.reap().others {
+        leftovers::signal_all(Signal::KILL);
+    }
+}
+
+/// Waits for the next alarm; for ever, if none is set.
+pub(crate) async fn ring<T>(began: Instant, alarm: Option<(T, Time)>) -> T {
+    match alarm {
+        Some((timer, at)) => {
+            tokio::time::sleep_until((began + at).into()).await;
+            timer
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Kubernetes reads the file when the container has ended; an app that wrote its own message keeps it.
+/// Written in place: the file is a bind mount, which a rename would replace. Opened without waiting: a FIFO in
+/// its place would wait for a reader.
+fn write_termination_message(path: &Path, summary: impl FnOnce() -> String) {
+    let Ok(mut file) = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path) else { return };
+    let is_empty_file = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == 0);
+    if is_empty_file && let Err(error) = file.write_all(summary().as_bytes()) {
+        warn!(%error, path = %path.display(), "cannot write the termination message");
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long the exit waits for those who are on their way, and then for their answers to be taken.
+pub(crate) const LATE_ASKS: Duration = Duration::from_millis(20);
+/// How often it looks meanwhile whether anybody is left.
+const LATE_LOOK: Duration = Duration::from_millis(2);
+/// How often a log that nobody read is tried again; no wake-up happens while nothing is kept.
+pub(crate) const LOG_AGAIN: Duration = Duration::from_millis(50);
+/// Tasks that have something to say wait here; each has one thing to say.
+pub(crate) const QUEUE: usize = 64;
+/// `/status` names so many parents of zombies.
+const MOST_PARENTS: usize = 10;
+/// Kubernetes' default `terminationMessagePath`.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+/// Kubernetes keeps this much of it.
+const TERMINATION_BYTES: usize = 4096;

@@ -1,0 +1,609 @@
+//! The promises of elsewhere.rs: told one by one as examples, then held over random histories.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::list::{HandlerResult, On, RunId};
+use super::*;
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn handler(timeout: Option<u64>, waits_only: bool) -> HandlerPlan {
+    let timeout = timeout.map(secs);
+    HandlerPlan { timeout, required: true, retries: 0, backoff: secs(1), waits_only, on: On::EVERY }
+}
+
+/// One handler in each list, and thirty seconds.
+fn plan() -> Plan {
+    let hooks = [Hook::PostStart, Hook::PreStop, Hook::PostStop];
+    Plan {
+        grace: Some(secs(30)),
+        hooks: hooks.into_iter().map(|hook| (hook, vec![handler(None, false)])).collect(),
+        stop_signals: vec![Signal::TERM],
+        ..Plan::default()
+    }
+}
+
+struct Story {
+    machine: Elsewhere,
+    now: Time,
+    callers: u64,
+}
+
+impl Story {
+    fn new(plan: Plan) -> Story {
+        Story { machine: Elsewhere::new(plan, 0), now: Duration::ZERO, callers: 0 }
+    }
+
+    /// postStart has been called and is over.
+    fn started(plan: Plan) -> Story {
+        let mut story = Story::new(plan);
+        let begun = story.call(Hook::PostStart);
+        story.end_run(&begun, HandlerResult::Succeeded);
+        story
+    }
+
+    fn then(&mut self, event: Event) -> Vec<Action> {
+        self.now += Duration::from_millis(1);
+        self.machine.apply(self.now, event)
+    }
+
+    fn at(&mut self, now: Time, event: Event) -> Vec<Action> {
+        self.now = now;
+        self.machine.apply(now, event)
+    }
+
+    fn call(&mut self, hook: Hook) -> Vec<Action> {
+        self.callers += 1;
+        let caller = CallerId(self.callers);
+        self.then(Event::HookCalled { hook, caller })
+    }
+
+    /// Ends the run that these actions started.
+    fn end_run(&mut self, started: &[Action], result: HandlerResult) -> Vec<Action> {
+        let (run, _) = start_in(started).expect("a handler was started");
+        self.then(Event::HandlerEnded { run, result })
+    }
+
+    fn term(&mut self) -> Vec<Action> {
+        self.then(Event::Signal(Signal::TERM))
+    }
+}
+
+fn start_in(actions: &[Action]) -> Option<(RunId, Hook)> {
+    actions.iter().find_map(|action| match action {
+        Action::StartHandler { run, hook, .. } => Some((*run, *hook)),
+        _ => None,
+    })
+}
+
+fn hook_in(actions: &[Action]) -> Option<Hook> {
+    start_in(actions).map(|(_, hook)| hook)
+}
+
+fn answers(actions: &[Action]) -> Vec<(u64, Outcome)> {
+    let one = |action: &Action| match action {
+        Action::Answer { caller, outcome, .. } => Some((caller.0, *outcome)),
+        _ => None,
+    };
+    actions.iter().filter_map(one).collect()
+}
+
+fn timer(actions: &[Action], wanted: Timer) -> Option<Time> {
+    actions.iter().find_map(|action| match action {
+        Action::SetTimer { timer, at } if *timer == wanted => Some(*at),
+        _ => None,
+    })
+}
+
+fn gone() -> Event {
+    Event::AppEnded { status: AppStatus::Unknown, others: false }
+}
+
+const DONE: HandlerResult = HandlerResult::Succeeded;
+
+#[test]
+fn a_hook_runs_its_handlers_once_and_later_callers_join() {
+    for hook in [Hook::PostStart, Hook::PreStop] {
+        let mut story = Story::new(plan());
+        let begun = story.call(hook);
+        assert_eq!((hook_in(&begun), answers(&begun)), (Some(hook), vec![]));
+        assert_eq!(story.call(hook), []);
+        let over = story.end_run(&begun, DONE);
+        assert_eq!(answers(&over), [(1, Outcome::Succeeded), (2, Outcome::Succeeded)]);
+    }
+}
+
+#[test]
+fn a_failed_handler_fails_the_hook() {
+    let mut story = Story::new(plan());
+    let begun = story.call(Hook::PostStart);
+    assert_eq!(answers(&story.end_run(&begun, HandlerResult::Failed)), [(1, Outcome::Failed)]);
+    let begun = story.call(Hook::PreStop);
+    assert_eq!(answers(&story.end_run(&begun, HandlerResult::TimedOut)), [(2, Outcome::Failed)]);
+}
+
+#[test]
+fn pre_stop_handlers_run_at_most_once_a_stop() {
+    let mut story = Story::started(plan());
+    let begun = story.call(Hook::PreStop);
+    let over = story.end_run(&begun, DONE);
+    let again = story.call(Hook::PreStop);
+    assert_eq!((hook_in(&again), answers(&again)), (None, vec![(3, Outcome::Succeeded)]));
+    // A grace period later whoever was stopped is gone: a hook that comes then means another stop.
+    let rearm = timer(&over, Timer::Rearm).unwrap();
+    assert_eq!(rearm, story.now - Duration::from_millis(1) + secs(30));
+    assert_eq!(story.at(rearm, Event::Rang(Timer::Rearm)), []);
+    assert_eq!(hook_in(&story.call(Hook::PreStop)), Some(Hook::PreStop));
+}
+
+#[test]
+fn a_repeated_post_start_is_a_new_life_whose_stop_is_another_one() {
+    let mut story = Story::started(plan());
+    let begun = story.call(Hook::PreStop);
+    story.end_run(&begun, DONE);
+    // The life before is over: its postStop comes first.
+    let post_stop = story.call(Hook::PostStart);
+    assert_eq!((hook_in(&post_stop), answers(&post_stop)), (Some(Hook::PostStop), vec![]));
+    let post_start = story.end_run(&post_stop, DONE);
+    assert_eq!(hook_in(&post_start), Some(Hook::PostStart));
+    assert_eq!(answers(&story.end_run(&post_start, DONE)), [(3, Outcome::Succeeded)]);
+    assert_eq!(hook_in(&story.call(Hook::PreStop)), Some(Hook::PreStop));
+}
+
+#[test]
+fn a_repeated_post_start_of_a_process_that_is_there_is_the_same_life() {
+    let mut story = Story::started(plan());
+    story.then(Event::AppStarted);
+    let again = story.call(Hook::PostStart);
+    assert_eq!((hook_in(&again), answers(&again)), (None, vec![(2, Outcome::Succeeded)]));
+}
+
+#[test]
+fn a_new_life_during_the_handlers_of_a_stop_abandons_them() {
+    let mut story = Story::started(plan());
+    story.call(Hook::PreStop);
+    let restarted = story.call(Hook::PostStart);
+    assert_eq!(answers(&restarted), [(2, Outcome::Aborted)]);
+    assert_eq!(hook_in(&restarted), Some(Hook::PostStop));
+}
+
+#[test]
+fn the_stop_signal_follows_the_handlers_and_the_hook_is_answered_when_the_process_is_gone() {
+    let mut story = Story::started(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
+    story.then(Event::AppStarted);
+    let begun = story.call(Hook::PreStop);
+    let signalled = story.end_run(&begun, DONE);
+    assert_eq!(signalled.iter().filter(|a| **a == Action::SignalApp(Signal::QUIT)).count(), 1);
+    assert_eq!(answers(&signalled), []);
+    // One more caller waits for the same.
+    assert_eq!(story.call(Hook::PreStop), []);
+    let over = story.then(gone());
+    assert_eq!(answers(&over), [(2, Outcome::Succeeded), (3, Outcome::Succeeded)]);
+    assert_eq!(hook_in(&over), Some(Hook::PostStop));
+    assert_eq!(story.machine.reason(), Reason::Stopped);
+}
+
+#[test]
+fn a_process_that_ignores_the_stop_signal_holds_the_hook_no_longer_than_the_budget() {
+    let mut story = Story::new(Plan { stop_signal: Some(Signal::TERM), ..plan() });
+    story.then(Event::AppStarted);
+    let begun = story.call(Hook::PreStop);
+    let signalled = story.end_run(&begun, DONE);
+    let at = timer(&signalled, Timer::Kill).unwrap();
+    assert!(at < secs(30), "before the runtime's own SIGKILL");
+    let over = story.at(at, Event::Rang(Timer::Kill));
+    assert!(over.contains(&Action::Tell(Note::AppStays)));
+    assert_eq!(answers(&over), [(1, Outcome::Succeeded)]);
+    assert!(!over.iter().any(|action| matches!(action, Action::KillApp)), "SIGKILL is the kubelet's");
+}
+
+#[test]
+fn without_a_process_nobody_gets_a_signal() {
+    let mut story = Story::started(Plan { stop_signal: Some(Signal::TERM), ..plan() });
+    let begun = story.call(Hook::PreStop);
+    let over = story.end_run(&begun, DONE);
+    assert_eq!(answers(&over), [(2, Outcome::Succeeded)]);
+    assert!(!over.iter().any(|action| matches!(action, Action::SignalApp(_))));
+}
+
+#[test]
+fn a_process_that_ends_by_itself_gets_its_post_stop_and_the_next_one_another() {
+    let mut story = Story::new(plan());
+    for _ in 0..2 {
+        story.then(Event::AppStarted);
+        let over = story.then(gone());
+        assert_eq!(hook_in(&over), Some(Hook::PostStop));
+        assert_eq!(story.machine.reason(), Reason::Unknown);
+        story.end_run(&over, DONE);
+        // Nothing is to be prepared for the stop of what is gone.
+        assert_eq!(answers(&story.call(Hook::PreStop)).len(), 1);
+    }
+}
+
+#[test]
+fn a_post_start_that_comes_while_post_stop_runs_waits_for_it() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    let post_stop = story.then(gone());
+    assert_eq!(story.call(Hook::PostStart), []);
+    assert_eq!(hook_in(&story.end_run(&post_stop, DONE)), Some(Hook::PostStart));
+}
+
+#[test]
+fn a_signal_after_a_stop_means_that_the_app_is_gone_post_stop_and_exit() {
+    let mut story = Story::started(plan());
+    let begun = story.call(Hook::PreStop);
+    story.end_run(&begun, DONE);
+    story.then(Event::CallerDone(CallerId(1)));
+    story.then(Event::CallerDone(CallerId(2)));
+    let post_stop = story.term();
+    assert_eq!(hook_in(&post_stop), Some(Hook::PostStop));
+    assert!(story.end_run(&post_stop, DONE).contains(&Action::Exit(0)));
+}
+
+#[test]
+fn a_signal_that_comes_with_the_hook_lets_it_finish() {
+    let mut story = Story::started(plan());
+    story.then(Event::CallerDone(CallerId(1)));
+    assert_eq!(hook_in(&story.term()), None, "a hook may be on its way");
+    let begun = story.call(Hook::PreStop);
+    assert_eq!(hook_in(&begun), Some(Hook::PreStop));
+    let over = story.end_run(&begun, DONE);
+    assert_eq!(answers(&over), [(2, Outcome::Succeeded)]);
+    let exit = story.end_run(&over, DONE);
+    assert!(!exit.contains(&Action::Exit(0)), "the answer is on its way");
+    assert!(story.then(Event::CallerDone(CallerId(2))).contains(&Action::Exit(0)));
+}
+
+#[test]
+fn a_hook_that_does_not_come_is_waited_for_a_second() {
+    let mut story = Story::started(plan());
+    let at = timer(&story.term(), Timer::LateHook).unwrap();
+    assert!(at <= story.now + secs(1));
+    assert_eq!(hook_in(&story.at(at, Event::Rang(Timer::LateHook))), Some(Hook::PostStop));
+}
+
+#[test]
+fn without_pre_stop_handlers_there_is_no_hook_to_wait_for() {
+    let hooks = BTreeMap::from([(Hook::PostStop, vec![handler(None, false)])]);
+    let mut story = Story::new(Plan { hooks, ..plan() });
+    assert_eq!(hook_in(&story.term()), Some(Hook::PostStop));
+}
+
+#[test]
+fn a_process_that_is_there_is_waited_for_within_the_budget() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    let at = timer(&story.term(), Timer::Kill).unwrap();
+    assert!(at < secs(30));
+    let over = story.then(gone());
+    assert_eq!(hook_in(&over), Some(Hook::PostStop));
+    // And one that stays is left to the kubelet.
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    story.term();
+    assert_eq!(hook_in(&story.at(at, Event::Rang(Timer::Kill))), Some(Hook::PostStop));
+}
+
+#[test]
+fn where_no_hook_comes_the_signal_does_its_work_for_a_process_that_is_there() {
+    let mut story = Story::new(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
+    story.then(Event::AppStarted);
+    assert_eq!(hook_in(&story.term()), None, "a hook may be on its way");
+    let begun = story.then(Event::Rang(Timer::LateHook));
+    assert_eq!(hook_in(&begun), Some(Hook::PreStop));
+    assert!(begun.contains(&Action::Tell(Note::StopBegan(Trigger::Signal(Signal::TERM)))));
+    // A hook that comes all the same joins.
+    assert_eq!(story.call(Hook::PreStop), []);
+    assert!(story.end_run(&begun, DONE).contains(&Action::SignalApp(Signal::QUIT)));
+    let over = story.then(gone());
+    assert_eq!((answers(&over), hook_in(&over)), (vec![(1, Outcome::Succeeded)], Some(Hook::PostStop)));
+}
+
+#[test]
+fn a_second_signal_moves_the_stop_on_by_one_step() {
+    let mut story = Story::started(plan());
+    story.call(Hook::PreStop);
+    story.term();
+    let stepped = story.term();
+    assert_eq!(answers(&stepped), [(2, Outcome::Aborted)]);
+    assert_eq!(hook_in(&stepped), Some(Hook::PostStop));
+    let stepped = story.term();
+    assert!(stepped.iter().any(|action| matches!(action, Action::AbortHandler(_))));
+    story.then(Event::CallerDone(CallerId(1)));
+    assert!(story.then(Event::CallerDone(CallerId(2))).contains(&Action::Exit(0)));
+}
+
+#[test]
+fn a_hook_and_our_own_stop_share_one_grace_period() {
+    let mut story = Story::started(plan());
+    story.at(secs(100), Event::HookCalled { hook: Hook::PreStop, caller: CallerId(9) });
+    assert_eq!(story.machine.deadline(), Some(secs(130)));
+    story.at(secs(110), Event::Signal(Signal::TERM));
+    assert_eq!(story.machine.deadline(), Some(secs(130)));
+    let mut story = Story::started(plan());
+    story.at(secs(100), Event::Signal(Signal::TERM));
+    story.at(secs(101), Event::HookCalled { hook: Hook::PreStop, caller: CallerId(9) });
+    assert_eq!(story.machine.deadline(), Some(secs(130)));
+}
+
+#[test]
+fn post_stop_has_a_second_also_when_the_grace_period_is_over() {
+    let mut story = Story::started(plan());
+    let begun = story.call(Hook::PreStop);
+    story.end_run(&begun, DONE);
+    let late = story.at(secs(31), Event::Signal(Signal::TERM));
+    let timeout = late.iter().find_map(|a| if let Action::StartHandler { timeout, .. } = a { *timeout } else { None });
+    assert_eq!(timeout, Some(secs(1)));
+}
+
+#[test]
+fn a_hook_that_comes_after_everything_is_answered() {
+    let mut story = Story::new(Plan { hooks: BTreeMap::new(), ..plan() });
+    assert!(story.term().contains(&Action::Exit(0)));
+    assert_eq!(answers(&story.call(Hook::PreStop)), [(1, Outcome::Succeeded)]);
+    assert_eq!(answers(&story.call(Hook::PostStart)), [(2, Outcome::Aborted)]);
+    assert_eq!(story.term(), []);
+}
+
+#[test]
+fn a_process_that_cannot_be_told_any_more_is_not_known_to_be_gone() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    let over = story.then(gone());
+    story.end_run(&over, DONE);
+    story.then(Event::AppUnseen);
+    assert_eq!(hook_in(&story.call(Hook::PreStop)), Some(Hook::PreStop));
+}
+
+// ---- Random histories ---------------------------------------------------------------------------
+
+#[derive(Debug, Clone)]
+enum Move {
+    Handler(usize, HandlerResult),
+    Hook(bool),
+    CallerDone(usize),
+    Signal,
+    Stop,
+    Ring(usize),
+    AppStarts,
+    AppEnds,
+    AppUnseen,
+    Wait(u16),
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    let result = prop_oneof![3 => Just(DONE), 1 => Just(HandlerResult::Failed), 1 => Just(HandlerResult::TimedOut)];
+    prop_oneof![
+        6 => (0..4usize, result).prop_map(|(n, result)| Move::Handler(n, result)),
+        6 => any::<bool>().prop_map(Move::Hook),
+        3 => (0..4usize).prop_map(Move::CallerDone),
+        1 => Just(Move::Signal),
+        1 => Just(Move::Stop),
+        4 => (0..4usize).prop_map(Move::Ring),
+        3 => Just(Move::AppStarts),
+        3 => Just(Move::AppEnds),
+        1 => Just(Move::AppUnseen),
+        3 => any::<u16>().prop_map(Move::Wait),
+    ]
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let one = (proptest::option::of(1..5u64), any::<bool>(), any::<bool>(), 0..2u32).prop_map(
+        |(timeout, required, waits_only, retries)| HandlerPlan { required, retries, ..handler(timeout, waits_only) },
+    );
+    let list = || proptest::collection::vec(one.clone(), 0..3);
+    (proptest::option::of(0..20u64), list(), list(), list(), any::<bool>()).prop_map(
+        |(grace, post_start, pre_stop, post_stop, signals)| Plan {
+            grace: grace.map(secs),
+            hooks: BTreeMap::from([
+                (Hook::PostStart, post_start),
+                (Hook::PreStop, pre_stop),
+                (Hook::PostStop, post_stop),
+            ]),
+            stop_signal: signals.then_some(Signal::QUIT),
+            ..plan()
+        },
+    )
+}
+
+struct World {
+    machine: Elsewhere,
+    plan: Plan,
+    now: Time,
+    runs: Vec<(RunId, Hook)>,
+    unanswered: Vec<CallerId>,
+    answering: Vec<CallerId>,
+    timers: BTreeMap<Timer, Time>,
+    is_there: bool,
+    callers: u64,
+    starts: BTreeMap<(Hook, usize), u32>,
+    /// So many there may have been: one unseen, and one for each sign of another.
+    lives: u32,
+    /// Our own stop has begun; it was signalled only once.
+    ending: bool,
+    stepped: bool,
+    exited: bool,
+}
+
+impl World {
+    fn new(plan: Plan) -> World {
+        World {
+            machine: Elsewhere::new(plan.clone(), 0),
+            plan,
+            now: Duration::ZERO,
+            runs: Vec::new(),
+            unanswered: Vec::new(),
+            answering: Vec::new(),
+            timers: BTreeMap::new(),
+            is_there: false,
+            callers: 0,
+            starts: BTreeMap::new(),
+            lives: 1,
+            ending: false,
+            stepped: false,
+            exited: false,
+        }
+    }
+
+    fn send(&mut self, event: Event) {
+        let is_first_signal = matches!(event, Event::Signal(_) | Event::StopRequested) && !self.ending;
+        if matches!(event, Event::Signal(_) | Event::StopRequested) {
+            self.stepped |= self.ending && matches!(event, Event::Signal(_));
+            self.ending = true;
+        }
+        for action in self.machine.apply(self.now, event) {
+            assert!(!self.exited || matches!(action, Action::Answer { .. }), "nothing but answers after Exit");
+            let in_time = self.plan.grace.is_none_or(|grace| !grace.is_zero());
+            if is_first_signal && in_time && self.machine.phase() == PhaseName::Stopping {
+                assert!(!matches!(action, Action::AbortHandler(_)), "promise 6: our own stop cuts no hook short");
+            }
+            self.check_and_perform(action);
+        }
+    }
+
+    fn check_and_perform(&mut self, action: Action) {
+        match action {
+            Action::StartHandler { run, hook, index, .. } => {
+                assert!(!self.runs.iter().any(|(_, running)| *running == hook), "one handler of a list at a time");
+                if hook == Hook::PostStart {
+                    assert!(!self.runs.iter().any(|(_, running)| *running == Hook::PostStop), "promise 3: in order");
+                }
+                let starts = self.starts.entry((hook, index)).or_default();
+                *starts += 1;
+                let lives = if hook == Hook::PostStop { self.lives } else { 1 };
+                let most = lives * (1 + self.plan.hooks[&hook][index].retries);
+                assert!(*starts <= most, "promises 1 and 3: {hook:?} at most once");
+                self.runs.push((run, hook));
+            }
+            Action::AbortHandler(run) => self.runs.retain(|(running, _)| *running != run),
+            Action::SignalApp(_) => {
+                assert!(self.is_there, "promise 2: to a process that is there");
+                assert!(!self.runs.iter().any(|(_, hook)| *hook == Hook::PreStop), "promise 2: after preStop");
+            }
+            Action::Answer { caller, .. } => {
+                assert!(self.unanswered.contains(&caller), "an answer goes to somebody who waits");
+                self.unanswered.retain(|waiting| *waiting != caller);
+                self.answering.push(caller);
+            }
+            Action::SetTimer { timer, at } => drop(self.timers.insert(timer, at)),
+            Action::Exit(code) => {
+                assert_eq!((code, self.unanswered.as_slice()), (0, &[][..]), "promise 4: who waits is answered");
+                assert!(self.runs.is_empty(), "nothing runs on");
+                self.exited = true;
+            }
+            Action::Tell(_) => {}
+            other => panic!("a sidecar has no app of its own: {other:?}"),
+        }
+    }
+
+    /// Another life or another stop may begin: these lists may run again.
+    fn allow(&mut self, hooks: &[Hook]) {
+        self.starts.retain(|(hook, _), _| !hooks.contains(hook));
+    }
+
+    fn step(&mut self, what: Move) {
+        match what {
+            Move::Handler(n, result) if !self.runs.is_empty() => {
+                let (run, _) = self.runs.remove(n % self.runs.len());
+                self.send(Event::HandlerEnded { run, result });
+            }
+            Move::Hook(pre_stop) => {
+                self.callers += 1;
+                let caller = CallerId(self.callers);
+                self.unanswered.push(caller);
+                let hook = if pre_stop { Hook::PreStop } else { Hook::PostStart };
+                match hook {
+                    Hook::PreStop => self.lives += 1,
+                    // It joins.
+                    _ if self.runs.iter().any(|(_, running)| *running == hook) => {}
+                    _ => {
+                        self.lives += 1;
+                        self.allow(&[Hook::PostStart, Hook::PreStop]);
+                    }
+                }
+                self.send(Event::HookCalled { hook, caller });
+                assert!(!self.exited || !self.unanswered.contains(&caller), "promise 4: also after Exit");
+            }
+            Move::CallerDone(n) if !self.answering.is_empty() => {
+                let caller = self.answering.remove(n % self.answering.len());
+                self.send(Event::CallerDone(caller));
+            }
+            Move::Signal => self.send(Event::Signal(Signal::TERM)),
+            Move::Stop => self.send(Event::StopRequested),
+            Move::Ring(n) => {
+                if let Some((&timer, &at)) = self.timers.iter().nth(n) {
+                    self.timers.remove(&timer);
+                    if timer == Timer::Rearm {
+                        self.allow(&[Hook::PreStop]);
+                    }
+                    self.now = self.now.max(at);
+                    self.send(Event::Rang(timer));
+                }
+            }
+            Move::AppStarts if !self.is_there => {
+                self.is_there = true;
+                self.lives += 1;
+                self.send(Event::AppStarted);
+            }
+            Move::AppEnds if self.is_there => {
+                self.is_there = false;
+                self.allow(&[Hook::PostStart, Hook::PreStop]);
+                self.send(gone());
+            }
+            Move::AppUnseen if !self.is_there => self.send(Event::AppUnseen),
+            Move::Wait(ms) => self.now += Duration::from_millis(ms.into()),
+            Move::Handler(..) | Move::CallerDone(_) | Move::AppStarts | Move::AppEnds | Move::AppUnseen => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_promise_holds_in_every_history(plan in plans(), history in proptest::collection::vec(moves(), 0..60)) {
+        let mut world = World::new(plan);
+        for what in history {
+            world.step(what);
+        }
+        // From here on the world is kind: everything that was begun ends.
+        world.step(Move::Stop);
+        for _ in 0..200 {
+            if world.exited {
+                break;
+            }
+            world.step(Move::Handler(0, DONE));
+            world.step(Move::CallerDone(0));
+            world.step(Move::AppEnds);
+            world.step(Move::Ring(0));
+        }
+        prop_assert!(world.exited, "promise 5: a stop of our own reaches Exit");
+    }
+
+    #[test]
+    fn a_grace_period_ends_every_stop_of_our_own(
+        plan in plans().prop_filter("with a grace period", |plan| plan.grace.is_some()),
+        history in proptest::collection::vec(moves(), 0..40),
+    ) {
+        let mut world = World::new(plan);
+        for what in history {
+            world.step(what);
+        }
+        world.step(Move::Signal);
+        // Only time goes on: the app stays, no hook comes, each handler ends with its timeout.
+        for _ in 0..200 {
+            if world.exited {
+                break;
+            }
+            world.step(Move::Ring(0));
+            world.step(Move::Handler(0, HandlerResult::TimedOut));
+        }
+        prop_assert!(world.exited, "promise 5");
+    }
+}

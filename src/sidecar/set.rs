@@ -1,0 +1,137 @@
+//! One set of hooks with its machine, and what is known of its app.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::find::Wanted;
+use crate::config::settings::{Container, Handler, Process, Settings};
+use crate::desk::Told;
+use crate::handler::{App, Surroundings};
+use crate::lifecycle::{Elsewhere, Hook, Time, Timer, Trigger};
+use crate::plan;
+use crate::process::held::Held;
+use crate::program::{Environment, ProgramError, container_variables};
+use crate::tally::Tally;
+
+/// Its place among the sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SetId(pub(super) usize);
+
+pub(super) struct Set {
+    /// Its name in the path of its hooks; the one of the top level has none.
+    pub(super) name: Option<String>,
+    container: Container,
+    pub(super) machine: Elsewhere,
+    pub(super) surroundings: Surroundings,
+    pub(super) timers: BTreeMap<Timer, Time>,
+    pub(super) tally: Tally,
+    /// How its process is known; `None`: nobody looks for it.
+    pub(super) wanted: Option<Wanted>,
+    pub(super) held: Option<Arc<Held>>,
+    /// When it is looked for again.
+    pub(super) look_at: Option<Time>,
+    /// Why it could not be told the last time: said once.
+    pub(super) not_found: Option<String>,
+    pub(super) has_exited: bool,
+}
+
+impl Set {
+    /// The set of the top level, and those of `containers`.
+    pub(super) fn all(settings: &Settings, surroundings: &Surroundings) -> Vec<Set> {
+        let all = settings.of_sidecar().into_iter().zip(0..);
+        all.map(|((name, container), place)| Set::new(settings, name, container, place, surroundings)).collect()
+    }
+
+    fn new(
+        settings: &Settings,
+        name: Option<String>,
+        container: Container,
+        place: u64,
+        surroundings: &Surroundings,
+    ) -> Set {
+        Set {
+            name,
+            // Each machine counts its runs from a place of its own: none is like another's.
+            machine: Elsewhere::new(plan::of_container(settings, &container), place << 32),
+            surroundings: Surroundings { app: App::Elsewhere(None), ..surroundings.clone() },
+            timers: BTreeMap::new(),
+            tally: Tally::default(),
+            wanted: container.process.as_ref().map(wanted),
+            container,
+            held: None,
+            look_at: None,
+            not_found: None,
+            has_exited: false,
+        }
+    }
+
+    pub(super) fn handler(&self, hook: Hook, index: usize) -> Option<&Handler> {
+        plan::handler_list(&self.container.lifecycle, hook).get(index)
+    }
+
+    /// What a handler finds in its environment: ours, which `app.env` adds to, and what it may want to know besides.
+    pub(super) fn handler_env(
+        &self,
+        settings: &Settings,
+        hook: Hook,
+        name: &str,
+        socket: Option<&Path>,
+        now: Time,
+    ) -> Result<Environment, ProgramError> {
+        let told = Told {
+            hook: Some(hook),
+            name,
+            phase: self.machine.phase(),
+            trigger: self.trigger(),
+            app: self.held.as_ref().map(|held| held.pid()),
+            socket,
+            left: self.machine.deadline().map(|end| end.saturating_sub(now)),
+        };
+        let mut env = told.beside(container_variables(&settings.app, &[])?);
+        if let Some(container) = &self.name {
+            env.set("BOOKEND_CONTAINER", container);
+        }
+        if hook == Hook::PostStop {
+            env.set("BOOKEND_REASON", self.machine.reason().name());
+        }
+        Ok(env)
+    }
+
+    /// What began the stop that is going on.
+    pub(super) fn trigger(&self) -> Option<Trigger> {
+        self.machine.stop_trigger().map(|(trigger, _)| trigger)
+    }
+
+    pub(super) fn hold(&mut self, held: Arc<Held>) {
+        self.surroundings.app = App::Elsewhere(Some(Arc::clone(&held)));
+        self.held = Some(held);
+        self.look_at = None;
+        self.not_found = None;
+    }
+
+    /// It has ended; the next one is looked for.
+    pub(super) fn let_go(&mut self, now: Time) {
+        self.surroundings.app = App::Elsewhere(None);
+        self.held = None;
+        self.look_at = Some(now + LOOK_AGAIN);
+    }
+
+    /// It is not there, or it cannot be told.
+    pub(super) fn look_later(&mut self, now: Time) {
+        self.look_at = Some(now + LOOK_AGAIN);
+    }
+}
+
+fn wanted(process: &Process) -> Wanted {
+    Wanted {
+        executable: process.executable.clone(),
+        command_line: process.command_line.clone(),
+        pid_file: process.pid_file.clone(),
+        container: process.container.clone(),
+    }
+}
+
+/// A look takes milliseconds of CPU, and a hook that is called looks at once.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);

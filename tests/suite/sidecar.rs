@@ -1,0 +1,434 @@
+//! `bookend sidecar`: the kubelet calls the hooks of apps that are not bookend's, holds their stop signal until the
+//! hooks are answered, and stops the sidecar last, or together with them. A client plays the kubelet.
+
+use std::io;
+use std::process::Command;
+use std::thread::{JoinHandle, spawn};
+
+use crate::kubelet::{Kubelet, Scheme};
+use crate::support::{
+    Finished, Folder, Init, bookend, child_of, code, code_of, exists, free_port, get, is_root, wait_until,
+};
+
+/// A sidecar whose hooks are on this port; `{F}` in the configuration is the folder.
+fn sidecar(config: &str) -> (Init, u16) {
+    let port = free_port();
+    (sidecar_on(Folder::new(), port, config), port)
+}
+
+fn sidecar_on(folder: Folder, port: u16, config: &str) -> Init {
+    let config = format!("http.listen = \"127.0.0.1:{port}\"\n{}", config.replace("{F}", folder.shown()));
+    let path = folder.write("bookend.toml", &config);
+    let path = path.to_str().unwrap().to_owned();
+    let init = Init::in_folder(folder, &["sidecar", "-c", &path]);
+    init.wait_for_log("sidecar: answering hooks");
+    init
+}
+
+/// A kubelet's call of a hook, which lasts until it is answered.
+fn call(port: u16, path: &str) -> JoinHandle<io::Result<String>> {
+    let path = path.to_owned();
+    spawn(move || Kubelet::new(port, Scheme::Http).hook(&path))
+}
+
+fn hook(port: u16, path: &str) -> io::Result<String> {
+    Kubelet::new(port, Scheme::Http).hook(path)
+}
+
+/// A handler that says that it has begun, and ends when it may.
+const HELD: &str = "exec.command = ['sh', '-c', 'echo >> {F}/begun; until [ -e {F}/go ]; do sleep 0.01; done']";
+
+fn allow(init: &Init) {
+    init.folder.write("go", "");
+}
+
+fn wait_for(init: &Init, file: &str) {
+    let path = init.folder.path(file);
+    wait_until(file, || exists(&path));
+}
+
+fn ended_well(finished: &Finished) {
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+}
+
+#[test]
+fn the_apps_stop_signal_comes_after_the_sidecars_handlers() {
+    let (init, port) = sidecar(&format!("lifecycle.preStop.{HELD}"));
+    let mut app = Command::new("sleep").arg("1000").spawn().unwrap();
+    let kubelet = call(port, "/lifecycle/preStop");
+    wait_for(&init, "begun");
+    assert!(!kubelet.is_finished(), "the kubelet holds the app's stop signal until the hook is answered");
+    allow(&init);
+    assert_eq!(code_of(&kubelet.join().unwrap().unwrap()), 200);
+    app.kill().unwrap();
+    app.wait().unwrap();
+    // As a native sidecar: its own signal comes when the app is gone.
+    init.signal(15);
+    ended_well(&init.finish());
+}
+
+#[test]
+fn a_native_sidecar_runs_post_stop_when_its_signal_comes_and_exits_with_0() {
+    let (init, port) = sidecar(
+        "lifecycle.preStop.exec.command = ['true']\n\
+         lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_REASON $BOOKEND_TRIGGER > {F}/after']",
+    );
+    hook(port, "/lifecycle/preStop").unwrap();
+    assert!(!exists(&init.folder.path("after")), "nothing ends on a hook");
+    init.signal(15);
+    let mut init = init;
+    let finished = init.end();
+    ended_well(&finished);
+    assert_eq!(init.folder.read("after"), "Stopped the preStop hook\n");
+    assert!(finished.log.contains("stopped by the preStop hook"), "{}", finished.log);
+}
+
+#[test]
+fn the_sidecars_own_pre_stop_hook_drains_and_never_ends_it() {
+    let (mut init, port) = sidecar("lifecycle.preStop.exec.command = ['sh', '-c', 'echo >> {F}/drained']");
+    // The app's hook and the sidecar's own come at the same instant: one drain, two answers.
+    for _ in 0..2 {
+        assert_eq!(code_of(&hook(port, "/lifecycle/preStop").unwrap()), 200);
+    }
+    assert_eq!(init.folder.read("drained"), "\n");
+    assert!(init.is_running());
+    init.signal(15);
+    ended_well(&init.finish());
+}
+
+#[test]
+fn each_container_has_hooks_of_its_own_and_none_waits_for_another() {
+    // Each handler ends when the other one has begun.
+    let meet = |mine: &str, other: &str| {
+        format!(
+            "exec.command = ['sh', '-c', 'echo $BOOKEND_CONTAINER > {{F}}/{mine}; until [ -e {{F}}/{other} ]; do sleep 0.01; done']"
+        )
+    };
+    let (init, port) = sidecar(&format!(
+        "[containers.web]\nlifecycle.preStop.{}\n[containers.queue-2]\nlifecycle.preStop.{}",
+        meet("a", "b"),
+        meet("b", "a"),
+    ));
+    let calls = ["/lifecycle/web/preStop", "/lifecycle/queue-2/preStop"].map(|path| call(port, path));
+    for kubelet in calls {
+        assert_eq!(code_of(&kubelet.join().unwrap().unwrap()), 200);
+    }
+    assert_eq!(init.folder.read("a") + &init.folder.read("b"), "web\nqueue-2\n");
+    init.signal(15);
+    ended_well(&init.finish());
+}
+
+#[test]
+fn a_hook_that_is_in_flight_when_the_signal_comes_finishes() {
+    let (init, port) = sidecar(&format!("terminationGracePeriodSeconds = 30\nlifecycle.preStop.{HELD}"));
+    let kubelet = call(port, "/lifecycle/preStop");
+    wait_for(&init, "begun");
+    init.signal(15);
+    init.wait_for_log("trigger=\"SIGTERM\"");
+    allow(&init);
+    assert_eq!(code_of(&kubelet.join().unwrap().unwrap()), 200);
+    ended_well(&init.finish());
+}
+
+#[test]
+fn a_hook_that_comes_after_the_signal_runs_and_is_answered() {
+    // postStart in flight holds the sidecar for as long as the test needs.
+    let (init, port) = sidecar(&format!(
+        "lifecycle.postStart.{HELD}\nlifecycle.preStop.exec.command = ['sh', '-c', 'echo > {{F}}/drained']"
+    ));
+    let starting = call(port, "/lifecycle/postStart");
+    wait_for(&init, "begun");
+    init.signal(15);
+    init.wait_for_log("trigger=\"SIGTERM\"");
+    assert_eq!(code_of(&hook(port, "/lifecycle/preStop").unwrap()), 200);
+    assert!(exists(&init.folder.path("drained")));
+    allow(&init);
+    assert_eq!(code_of(&starting.join().unwrap().unwrap()), 200);
+    ended_well(&init.finish());
+}
+
+#[test]
+fn a_second_signal_steps_on() {
+    let (init, port) = sidecar(&format!("lifecycle.preStop.{HELD}\nlifecycle.postStop.exec.command = ['true']"));
+    let kubelet = call(port, "/lifecycle/preStop");
+    wait_for(&init, "begun");
+    init.signal(15);
+    init.wait_for_log("trigger=\"SIGTERM\"");
+    init.signal(15);
+    assert!(kubelet.join().unwrap().is_err(), "a hook that was cut short has failed");
+    ended_well(&init.finish());
+}
+
+#[test]
+fn handlers_that_hang_end_with_the_grace_period() {
+    let (init, port) = sidecar(&format!("terminationGracePeriodSeconds = 2\nlifecycle.preStop.{HELD}"));
+    let kubelet = call(port, "/lifecycle/preStop");
+    assert!(kubelet.join().unwrap().is_err());
+    let status = get(port, "/status").unwrap();
+    assert!(status.contains("TimedOut"), "{status}");
+    init.signal(15);
+    ended_well(&init.finish());
+}
+
+#[test]
+fn a_repeated_post_start_is_another_life_of_the_app() {
+    let (init, port) = sidecar(
+        "lifecycle.postStart.exec.command = ['sh', '-c', 'echo start >> {F}/story']\n\
+         lifecycle.preStop.exec.command = ['sh', '-c', 'echo stop >> {F}/story']\n\
+         lifecycle.postStop.exec.command = ['sh', '-c', 'echo over $BOOKEND_REASON >> {F}/story']",
+    );
+    for path in ["/lifecycle/postStart", "/lifecycle/preStop", "/lifecycle/postStart", "/lifecycle/preStop"] {
+        assert_eq!(code_of(&hook(port, path).unwrap()), 200);
+    }
+    init.signal(15);
+    let mut init = init;
+    ended_well(&init.end());
+    assert_eq!(init.folder.read("story"), "start\nstop\nover Stopped\nstart\nstop\nover Stopped\n");
+}
+
+#[test]
+fn a_sidecar_that_was_killed_and_restarted_answers_anew() {
+    let port = free_port();
+    let config = "lifecycle.preStop.exec.command = ['true']";
+    let mut first = sidecar_on(Folder::new(), port, config);
+    first.signal(9);
+    first.end();
+    let second = sidecar_on(Folder::new(), port, config);
+    assert_eq!(code_of(&hook(port, "/lifecycle/preStop").unwrap()), 200);
+    second.signal(15);
+    ended_well(&second.finish());
+}
+
+#[test]
+fn a_failed_handler_is_a_failed_hook_and_a_name_that_is_misspelt_is_one_too() {
+    let (init, port) = sidecar("containers.web.lifecycle.postStart.exec.command = ['false']");
+    assert!(hook(port, "/lifecycle/web/postStart").is_err());
+    assert_eq!(code(port, "/lifecycle/web/postStart"), 500);
+    // A kubelet takes every status for a success.
+    assert!(hook(port, "/lifecycle/wbe/postStart").is_err());
+    assert_eq!(code(port, "/lifecycle/wbe/postStart"), 404);
+    init.wait_for_log("a kubelet called a hook that there is not");
+    init.signal(15);
+    ended_well(&init.finish());
+}
+
+#[test]
+fn the_sidecar_is_started_and_ready_before_any_hook_comes() {
+    let (init, port) = sidecar(&format!("lifecycle.postStart.{HELD}\nlifecycle.preStop.exec.command = ['true']"));
+    for path in ["/startupz", "/readyz", "/livez", "/lbz"] {
+        assert_eq!(code(port, path), 200, "{path}");
+    }
+    let starting = call(port, "/lifecycle/postStart");
+    wait_for(&init, "begun");
+    assert_eq!(code(port, "/startupz"), 503, "a postStart that was called is not over");
+    allow(&init);
+    starting.join().unwrap().unwrap();
+    assert_eq!(code(port, "/startupz"), 200);
+    hook(port, "/lifecycle/preStop").unwrap();
+    // From the beginning of a stop no new clients, and the others are served on.
+    assert_eq!((code(port, "/lbz"), code(port, "/readyz")), (503, 200));
+    init.signal(15);
+    ended_well(&init.finish());
+}
+
+#[test]
+fn the_command_line_talks_to_a_sidecar() {
+    let (mut init, port) = sidecar("containers.web.lifecycle.preStop.exec.command = ['echo', 'drained']");
+    let socket = init.folder.path("bookend.sock");
+    let ask = |args: &[&str]| {
+        let output = Command::new(bookend()).args(args).env("BOOKEND_SOCKET", &socket).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    wait_until("the socket is there", || exists(&socket));
+    let (code, text) = ask(&["hook", "web/preStop"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("preStop done") && text.contains("| drained"), "{text}");
+    let (code, text) = ask(&["hook", "wbe/preStop"]);
+    assert!(code == Some(1) && text.contains("no hook"), "{code:?} {text}");
+    let (code, text) = ask(&["status"]);
+    assert!(code == Some(0) && text.contains("web       Stopping"), "{text}");
+    let (code, text) = ask(&["signal", "HUP"]);
+    assert!(code == Some(1) && text.contains("a sidecar passes no signal on"), "{text}");
+    let status = get(port, "/status").unwrap();
+    assert!(status.contains("\"container\": \"web\""), "{status}");
+    let metrics = get(port, "/metrics").unwrap();
+    for line in [
+        "bookend_container_phase{container=\"web\",phase=\"Stopping\"} 1",
+        "bookend_handler_runs_total{container=\"web\",hook=\"preStop\",name=\"preStop[0]\",result=\"Succeeded\"} 1",
+        "bookend_hooks_total{container=\"web\",hook=\"preStop\",result=\"Succeeded\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    let (code, text) = ask(&["stop", "--wait"]);
+    assert!(code == Some(0) && text.contains("stop begun by bookend stop"), "{text}");
+    ended_well(&init.end());
+}
+
+/// What `bookend` says to a configuration with these arguments; it must not start.
+fn refused(config: &str, args: &[&str]) -> String {
+    let folder = Folder::new();
+    let path = folder.write("bookend.toml", config);
+    let mut words = args.to_vec();
+    words.splice(1..1, ["-c", path.to_str().unwrap()]);
+    let finished = Init::ordinary(folder, &words).finish();
+    assert_eq!(finished.code(), 125, "{}", finished.log);
+    finished.log
+}
+
+#[test]
+fn what_means_nothing_in_a_sidecar_is_a_mistake_with_its_line_and_reason() {
+    let log = refused(
+        "[app]\ncommand = ['nginx']\nprofile = 'nginx'\n[lifecycle]\npreStart.exec.command = ['a']\n\
+         [readinessProbe]\ntcpSocket.port = 80\n[containers.web.lifecycle]\nstopSignal = 'SIGQUIT'\n\
+         preStop.signal.name = 'SIGHUP'\n[containers.queue]\nprocess = {}\nlifecycle.preStart.exec.command = ['a']\n",
+        &["sidecar"],
+    );
+    for said in [
+        "app.command: `bookend sidecar` starts no app\n  --> ",
+        "bookend.toml:2:11",
+        "app.profile: `bookend sidecar` starts no app",
+        "lifecycle.preStart: `bookend sidecar` starts no app",
+        "readinessProbe: `bookend sidecar` probes no app",
+        "containers.web.lifecycle.stopSignal: nobody knows whom this signal is for",
+        "containers.web.lifecycle.preStop.signal: nobody knows whom this signal is for",
+        "= say which process the app is: containers.web.process",
+        "containers.queue.process: it does not say which process",
+        "containers.queue.lifecycle.preStart: unknown key",
+        "what must come before is an init container's",
+        "8 mistakes",
+    ] {
+        assert!(log.contains(said), "{said}\n{log}");
+    }
+}
+
+#[test]
+fn a_sidecar_takes_no_command_and_an_app_of_our_own_no_containers() {
+    let log = refused("", &["sidecar", "--", "nginx"]);
+    assert!(log.contains("app.command: `bookend sidecar` starts no app"), "{log}");
+    let log = refused("[containers.web]\n[app.process]\nexecutable = 'nginx'\n", &["run", "--", "nginx"]);
+    assert!(log.contains("containers: only `bookend sidecar` knows it"), "{log}");
+    assert!(log.contains("app.process: only `bookend sidecar` knows it"), "{log}");
+    let log = refused("[containers.Web]\n", &["sidecar"]);
+    assert!(log.contains("containers.Web: \"Web\" is not a container's name"), "{log}");
+}
+
+// ---- The app's process, in a PID namespace that both share ---------------------------------------
+
+/// A pod whose containers share a PID namespace: its first process is the pause.
+struct Pod {
+    pause: Init,
+}
+
+impl Pod {
+    /// `None`: joining a namespace is root's.
+    fn new(test: &str) -> Option<Pod> {
+        is_root(test).then(|| Pod { pause: Init::first_process(&["pause"]) })
+    }
+
+    /// As a runtime starts it: its parent is outside.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        let pid = self.pause.pid();
+        command.args([format!("--pid=/proc/{pid}/ns/pid"), format!("--mount=/proc/{pid}/ns/mnt")]);
+        command.args(["--", program]);
+        command
+    }
+
+    /// An app that says what it is sent, and ends on SIGQUIT.
+    fn app(&self, folder: &Folder) -> std::process::Child {
+        let mut app = self.command("sh");
+        app.arg("-c").arg(APP).arg(folder.shown()).spawn().unwrap()
+    }
+
+    fn sidecar(&self, port: u16, config: &str) -> Init {
+        let folder = Folder::new();
+        let config = format!("http.listen = \"127.0.0.1:{port}\"\n{}", config.replace("{F}", folder.shown()));
+        let path = folder.write("bookend.toml", &config);
+        let mut command = self.command(bookend().to_str().unwrap());
+        command.args(["sidecar", "-c"]).arg(path);
+        let init = Init::start(folder, command);
+        init.wait_for_log("sidecar: answering hooks");
+        init
+    }
+}
+
+const APP: &str = "trap 'echo HUP >> $0/story' HUP; trap 'echo QUIT >> $0/story; exit 3' QUIT; echo > $0/up; \
+    while :; do sleep 0.01; done";
+
+#[test]
+fn the_apps_process_gets_its_signals_from_the_sidecar_and_the_hook_waits_for_its_end() {
+    let Some(pod) = Pod::new("the_apps_process_gets_its_signals_from_the_sidecar") else { return };
+    let (port, folder) = (free_port(), Folder::new());
+    let mut app = pod.app(&folder);
+    wait_until("the app is up", || exists(&folder.path("up")));
+    let init = pod.sidecar(
+        port,
+        &format!(
+            "app = {{ stopSignal = 'SIGQUIT', process.commandLine = '{}' }}\nlifecycle.preStop.signal.name = 'SIGHUP'\n\
+             lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_REASON > {{F}}/over']",
+            folder.shown()
+        ),
+    );
+    init.wait_for_log("the app's process is found");
+    assert_eq!(code_of(&hook(port, "/lifecycle/preStop").unwrap()), 200);
+    let status = app.try_wait().unwrap();
+    assert!(status.is_some() || !folder.read("story").is_empty());
+    assert_eq!(app.wait().unwrap().code(), Some(3), "it was the sidecar's signal that ended it");
+    assert_eq!(folder.read("story"), "HUP\nQUIT\n");
+    wait_for(&init, "over");
+    assert_eq!(init.folder.read("over"), "Stopped\n");
+    drop(init);
+}
+
+#[test]
+fn where_nobody_calls_hooks_the_stop_signal_does_their_work() {
+    let Some(pod) = Pod::new("where_nobody_calls_hooks_the_stop_signal_does_their_work") else { return };
+    let (port, folder) = (free_port(), Folder::new());
+    let mut app = pod.app(&folder);
+    wait_until("the app is up", || exists(&folder.path("up")));
+    let mut init = pod.sidecar(
+        port,
+        &format!(
+            "app = {{ stopSignal = 'SIGQUIT', process.commandLine = '{}' }}\nlifecycle.preStop.signal.name = 'SIGHUP'\n\
+             lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_TRIGGER > {{F}}/over']",
+            folder.shown()
+        ),
+    );
+    init.wait_for_log("the app's process is found");
+    // bookend is nsenter's child.
+    crate::support::signal(child_of(init.pid().unsigned_abs()).unwrap(), 15);
+    let finished = init.end();
+    ended_well(&finished);
+    assert_eq!(app.wait().unwrap().code(), Some(3), "{}", finished.log);
+    assert_eq!((folder.read("story"), init.folder.read("over")), ("HUP\nQUIT\n".to_owned(), "SIGTERM\n".to_owned()));
+    assert_eq!(finished.log.matches("stop begun by").count(), 1, "{}", finished.log);
+}
+
+#[test]
+fn an_app_that_ends_by_itself_gets_its_post_stop_and_the_next_one_is_found() {
+    let Some(pod) = Pod::new("an_app_that_ends_by_itself_gets_its_post_stop") else { return };
+    let (port, folder) = (free_port(), Folder::new());
+    let init = pod.sidecar(
+        port,
+        &format!(
+            "[containers.web]\nprocess.commandLine = '{}'\n\
+             lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_REASON >> {{F}}/over']",
+            folder.shown()
+        ),
+    );
+    for life in 1..=2 {
+        let mut app = pod.app(&folder);
+        wait_until("it is found", || init.log().matches("the app's process is found").count() == life);
+        app.kill().unwrap();
+        // nsenter is gone; what it has started is told itself.
+        let status = get(port, "/status").unwrap();
+        let pid = status.split("\"pid\": ").nth(1).and_then(|rest| rest.split([',', '\n']).next()).unwrap();
+        let killed = pod.command("kill").args(["-KILL", pid]).status().unwrap();
+        assert!(killed.success());
+        app.wait().unwrap();
+        wait_until("postStop has run", || init.folder.read("over").lines().count() == life);
+    }
+    assert_eq!(init.folder.read("over"), "Unknown\nUnknown\n");
+    drop(init);
+}
