@@ -88,7 +88,7 @@ impl Sidecar {
     /// Looks for the app's process, where one is wanted and none is held.
     pub(super) fn look(&mut self, id: SetId) {
         let Some(set) = self.sets.get_mut(id.0) else { return };
-        let Some(wanted) = set.wanted.as_ref().filter(|_| set.held.is_none()) else { return };
+        let Some(wanted) = set.looks_for(self.desk.now()) else { return };
         match find(wanted) {
             Ok(Some(held)) => {
                 info!(container = set.name, pid = held.pid().as_raw(), "the app's process is found");
@@ -102,7 +102,8 @@ impl Sidecar {
                 });
                 self.events.push_back((id, Event::AppStarted));
             }
-            Ok(None) => set.look_later(self.desk.now()),
+            // Not there, or not yet.
+            Ok(None) => {}
             Err(error) => {
                 let why = describe(&error);
                 if set.not_found.as_ref() != Some(&why) {
@@ -110,7 +111,6 @@ impl Sidecar {
                     set.not_found = Some(why);
                     self.events.push_back((id, Event::AppUnseen));
                 }
-                set.look_later(self.desk.now());
             }
         }
     }

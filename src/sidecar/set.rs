@@ -30,7 +30,8 @@ pub(super) struct Set {
     /// How its process is known; `None`: nobody looks for it.
     pub(super) wanted: Option<Wanted>,
     pub(super) held: Option<Arc<Held>>,
-    /// When it is looked for again.
+    /// When it was looked for the last time, and when it is again.
+    looked: Option<Time>,
     pub(super) look_at: Option<Time>,
     /// Why it could not be told the last time: said once.
     pub(super) not_found: Option<String>,
@@ -61,6 +62,7 @@ impl Set {
             wanted: container.process.as_ref().map(wanted),
             container,
             held: None,
+            looked: None,
             look_at: None,
             not_found: None,
             has_exited: false,
@@ -118,9 +120,13 @@ impl Set {
         self.look_at = Some(now + LOOK_AGAIN);
     }
 
-    /// It is not there, or it cannot be told.
-    pub(super) fn look_later(&mut self, now: Time) {
+    /// How it is known, where it is to be looked for now. Hooks come in any number: they do not make us look without end.
+    pub(super) fn looks_for(&mut self, now: Time) -> Option<&Wanted> {
+        let is_due = self.looked.is_none_or(|looked| now >= looked + LOOK_SELDOM);
+        let wanted = self.wanted.as_ref().filter(|_| self.held.is_none() && is_due)?;
+        self.looked = Some(now);
         self.look_at = Some(now + LOOK_AGAIN);
+        Some(wanted)
     }
 }
 
@@ -135,3 +141,5 @@ fn wanted(process: &Process) -> Wanted {
 
 /// A look takes milliseconds of CPU, and a hook that is called looks at once.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// As often as it may be looked for at most.
+const LOOK_SELDOM: Duration = Duration::from_millis(100);
