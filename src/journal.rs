@@ -148,9 +148,10 @@ impl Journal {
             }
             None => format!("ended after {:.3} s", now.as_secs_f64()),
         };
-        let app = self.ended.map_or_else(|| "no app".to_owned(), describe_status);
+        // Without one of our own there is nothing to tell of it.
+        let app = self.ended.map(|status| format!("{}; ", describe_status(status))).unwrap_or_default();
         let cut = if self.cut > 0 { format!(", {}", describe_cut(self.cut)) } else { String::new() };
-        format!("{how}{cut}: {app}; exit code {code}")
+        format!("{how}{cut}: {app}exit code {code}")
     }
 
     /// The headline, the timeline and what failed, within so many bytes.

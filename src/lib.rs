@@ -15,7 +15,7 @@
 //! | `lifecycle`  | the state machine; pure                                 | `signal`, `budget`           |
 //! | `probe`      | what the app's probes add up to; pure                   | nothing                      |
 //! | `notify`     | what the app says with sd_notify; pure                  | nothing                      |
-//! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides, alone            |
+//! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides                   |
 //! | `desk`       | what both loops have: runs, callers, doors, the story   | `handler`, `http`, `journal` |
 //! | `sidecar`    | the loop of a sidecar: many machines in place of one    | both sides                   |
 //! | `plan`       | settings -> what a machine needs to know of them; pure  | `config`, `lifecycle` words  |

@@ -1,4 +1,4 @@
-//! The loop, and the only room that knows both sides: it turns signals, ends of children, handler reports,
+//! The loop of a container; with a sidecar's, the only room that knows both sides: it turns signals, ends of children, handler reports,
 //! hooks and alarms into events, lets the lifecycle decide, and carries out what it says.
 //!
 //! The order at the start is the order of the promises: all signals blocked (nothing is lost) · listener bound

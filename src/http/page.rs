@@ -30,7 +30,7 @@ const PAGE: &str = include_str!("page.html");
 
 /// The hashes are those of the page's one script and one style; a test holds them to it.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-tyYoUXDsfrQb5ntfJjpkHHM1Fo4+vOzqloeL9HrYwWg='; \
+    script-src 'sha256-Cjh8gOoOaXdA/Is+ZPfkqdGOPVi4HRkQhfWQwTwb6Is='; \
     style-src 'sha256-2/cCQJ1KgyuVYupG1G4cmK+PdZIlMDEhZuZI27tW/DY='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

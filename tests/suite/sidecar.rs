@@ -335,6 +335,19 @@ impl Pod {
         command
     }
 
+    /// An app that is up, and a sidecar that has found it and signals it.
+    fn with_app_and_sidecar(&self) -> (Init, u16, std::process::Child, Folder) {
+        let (port, folder) = (free_port(), Folder::new());
+        let app = self.app(&folder);
+        wait_until("the app is up", || exists(&folder.path("up")));
+        let config = "app = { stopSignal = 'SIGQUIT', process.commandLine = '{APP}' }\n\
+            lifecycle.preStop.signal.name = 'SIGHUP'\n\
+            lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_REASON $BOOKEND_TRIGGER > {F}/over']";
+        let init = self.sidecar(port, &config.replace("{APP}", folder.shown()));
+        init.wait_for_log("the app's process is found");
+        (init, port, app, folder)
+    }
+
     /// An app that says what it is sent, and ends on SIGQUIT.
     fn app(&self, folder: &Folder) -> std::process::Child {
         let mut app = self.command("sh");
@@ -359,49 +372,27 @@ const APP: &str = "trap 'echo HUP >> $0/story' HUP; trap 'echo QUIT >> $0/story;
 #[test]
 fn the_apps_process_gets_its_signals_from_the_sidecar_and_the_hook_waits_for_its_end() {
     let Some(pod) = Pod::new("the_apps_process_gets_its_signals_from_the_sidecar") else { return };
-    let (port, folder) = (free_port(), Folder::new());
-    let mut app = pod.app(&folder);
-    wait_until("the app is up", || exists(&folder.path("up")));
-    let init = pod.sidecar(
-        port,
-        &format!(
-            "app = {{ stopSignal = 'SIGQUIT', process.commandLine = '{}' }}\nlifecycle.preStop.signal.name = 'SIGHUP'\n\
-             lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_REASON > {{F}}/over']",
-            folder.shown()
-        ),
-    );
-    init.wait_for_log("the app's process is found");
+    let (init, port, mut app, folder) = pod.with_app_and_sidecar();
     assert_eq!(code_of(&hook(port, "/lifecycle/preStop").unwrap()), 200);
-    let status = app.try_wait().unwrap();
-    assert!(status.is_some() || !folder.read("story").is_empty());
     assert_eq!(app.wait().unwrap().code(), Some(3), "it was the sidecar's signal that ended it");
     assert_eq!(folder.read("story"), "HUP\nQUIT\n");
     wait_for(&init, "over");
-    assert_eq!(init.folder.read("over"), "Stopped\n");
-    drop(init);
+    wait_until("postStop has written", || init.folder.read("over") == "Stopped the preStop hook\n");
 }
 
 #[test]
 fn where_nobody_calls_hooks_the_stop_signal_does_their_work() {
     let Some(pod) = Pod::new("where_nobody_calls_hooks_the_stop_signal_does_their_work") else { return };
-    let (port, folder) = (free_port(), Folder::new());
-    let mut app = pod.app(&folder);
-    wait_until("the app is up", || exists(&folder.path("up")));
-    let mut init = pod.sidecar(
-        port,
-        &format!(
-            "app = {{ stopSignal = 'SIGQUIT', process.commandLine = '{}' }}\nlifecycle.preStop.signal.name = 'SIGHUP'\n\
-             lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_TRIGGER > {{F}}/over']",
-            folder.shown()
-        ),
-    );
-    init.wait_for_log("the app's process is found");
+    let (mut init, _, mut app, folder) = pod.with_app_and_sidecar();
     // bookend is nsenter's child.
     crate::support::signal(child_of(init.pid().unsigned_abs()).unwrap(), 15);
     let finished = init.end();
     ended_well(&finished);
     assert_eq!(app.wait().unwrap().code(), Some(3), "{}", finished.log);
-    assert_eq!((folder.read("story"), init.folder.read("over")), ("HUP\nQUIT\n".to_owned(), "SIGTERM\n".to_owned()));
+    assert_eq!(
+        (folder.read("story"), init.folder.read("over")),
+        ("HUP\nQUIT\n".to_owned(), "Stopped SIGTERM\n".to_owned())
+    );
     assert_eq!(finished.log.matches("stop begun by").count(), 1, "{}", finished.log);
 }
 
