@@ -37,6 +37,7 @@ mod no_trace;
 mod notify;
 mod orphans;
 mod page;
+mod pods;
 mod probes;
 mod program;
 mod readme;
