@@ -47,7 +47,7 @@ pub(crate) enum FindError {
     )]
     Hidden,
     #[error(
-        "no process of another container is to be seen: the app's PID namespace is not shared (shareProcessNamespace: true; docker: --pid container:APP)"
+        "no process of another container is to be seen: the app's PID namespace is not shared (shareProcessNamespace: true; elsewhere both join that of a `bookend pause`)"
     )]
     NotShared,
     #[error(

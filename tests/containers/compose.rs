@@ -1,6 +1,5 @@
 //! The files under `config/compose/`, run with the machine's Compose. What a test's engine has not is said otherwise:
-//! other images, no network, no published port; and a pre_stop hook, which Compose knows since 2.30, is run by the
-//! test, in its place.
+//! other images, no network, no published port.
 
 use std::fs;
 use std::path::Path;
@@ -100,4 +99,39 @@ fn compose_puts_an_image_under_bookend_that_nobody_builds_again() {
         assert!(log.contains(told), "{told}: {log}");
     }
     assert_eq!(project.container("bookend").exit_code(), 0);
+}
+
+#[test]
+fn compose_stops_the_sidecar_first_and_that_the_app() {
+    let test = "compose_stops_the_sidecar_first_and_that_the_app";
+    if !has_compose(test) {
+        return;
+    }
+    // The base of the test's images has an nginx, and none without root.
+    let nginx = "pid /tmp/nginx.pid; error_log stderr notice; daemon off; events {} http { access_log off; \
+        client_body_temp_path /tmp/a; proxy_temp_path /tmp/b; fastcgi_temp_path /tmp/c; uwsgi_temp_path /tmp/d; \
+        scgi_temp_path /tmp/e; server { listen 8080; } }";
+    let project = Project::new(test, "sidecar", |document| {
+        let app = &mut document["services"]["app"];
+        app["image"] = "bookend-base".into();
+        app["command"] = json!(["nginx", "-c", "/etc/app.conf"]);
+        app["volumes"] = json!(["./nginx.conf:/etc/app.conf:ro"]);
+        if let Some(pause) = document["services"]["pause"].as_object_mut() {
+            pause.remove("ports");
+        }
+    });
+    project.folder.write("nginx.conf", nginx);
+    project.up();
+    let (app, sidecar) = (project.container("app"), project.container("bookend"));
+    sidecar.wait_until("the app's process is found", || sidecar.log().contains("the app's process is found"));
+    let finished = project.compose(&["stop"]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    let log = sidecar.log();
+    assert_eq!(sidecar.exit_code(), 0, "{log}");
+    // nginx ends with 0 of SIGQUIT, its graceful stop.
+    assert_eq!(app.exit_code(), 0, "{log}\n{}", app.log());
+    assert!(app.log().contains("signal 3"), "{}", app.log());
+    for told in ["preStop drain took", "postStop tell"] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
 }

@@ -76,18 +76,16 @@ impl Podman {
         finished
     }
 
-    /// Plays the file, with the images that are there.
-    fn play(&self, file: &str, image: &str) {
+    /// Plays the file, with the images that are there, without a network, and with what else is not here replaced.
+    fn play(&self, file: &str, instead: &[(&str, &str)]) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/podman").join(file);
-        let text = fs::read_to_string(source).expect("it is there");
+        let mut text = fs::read_to_string(source).expect("it is there");
         let ports = "      ports:\n        - name: http\n          containerPort: 8080\n          hostPort: 8080\n";
-        assert!(text.contains(ports), "{text}");
-        let ours = text
-            .replace(ports, "")
-            .replace("image: bookend:0.1.0", &format!("image: {IMAGE}"))
-            .replace(&format!("image: {image}"), &format!("image: {APP}"))
-            .replace("\"/opt/legacy/bin/server\", \"--listen\", \"8080\"", "\"/server\", \"sleep\", \"1000\"");
-        let path = self.folder.write(file, &ours).display().to_string();
+        for (theirs, ours) in [(ports, ""), ("bookend:0.1.0", IMAGE)].iter().chain(instead) {
+            assert!(text.contains(theirs), "{theirs:?} is not in {text}");
+            text = text.replace(theirs, ours);
+        }
+        let path = self.folder.write(file, &text).display().to_string();
         self.good(&["play", "kube", "--network", "none", &path]);
     }
 
@@ -118,7 +116,8 @@ impl Drop for Podman {
 fn podman_puts_an_image_under_bookend_that_nobody_builds_again() {
     let test = "podman_puts_an_image_under_bookend_that_nobody_builds_again";
     let Some(podman) = Podman::new(test, "legacy") else { return };
-    podman.play("no-rebuild.yaml", "registry.example/legacy:3.2");
+    let command = ("\"/opt/legacy/bin/server\", \"--listen\", \"8080\"", "\"/server\", \"sleep\", \"1000\"");
+    podman.play("no-rebuild.yaml", &[("registry.example/legacy:3.2", APP), command]);
     podman.wait_for_log("app", "started");
     let status = podman.good(&["exec", "legacy-app", "/bookend/bookend", "status"]);
     assert!(status.stdout.contains("Running"), "{status:#?}");
@@ -126,6 +125,23 @@ fn podman_puts_an_image_under_bookend_that_nobody_builds_again() {
     assert_eq!(podman.exit_code("app"), "143", "{}", podman.log("app"));
     let log = podman.log("app");
     for told in ["preStop drain took", "SIGTERM sent to the app"] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+}
+
+#[test]
+fn in_a_podman_pod_the_sidecar_stops_the_app_that_it_sees() {
+    let test = "in_a_podman_pod_the_sidecar_stops_the_app_that_it_sees";
+    let Some(podman) = Podman::new(test, "proxy") else { return };
+    let app = format!("{APP}\n      args: [sleep, \"1000\"]");
+    podman.play("sidecar.yaml", &[("nginxinc/nginx-unprivileged:1.29", &app), ("\"/usr/sbin/nginx\"", "\"/server\"")]);
+    podman.wait_for_log("bookend", "the app's process is found");
+    podman.good(&["stop", "proxy-bookend"]);
+    let log = podman.log("bookend");
+    assert_eq!(podman.exit_code("bookend"), "0", "{log}");
+    // 128 and SIGQUIT: the server is one that has no handler for it.
+    assert_eq!(podman.exit_code("nginx"), "131", "{log}");
+    for told in ["preStop drain took", "postStop tell"] {
         assert!(log.contains(told), "{told}: {log}");
     }
 }

@@ -42,8 +42,10 @@ fn every_configuration_of_a_compose_file_is_accepted_and_has_the_services_budget
         let table: toml::Table = toml::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
         let grace = table["terminationGracePeriodSeconds"].as_integer().unwrap();
         let documents = documents(&fs::read_to_string(&file).unwrap());
-        let app = &documents[0]["services"]["app"];
-        assert_eq!(app["stop_grace_period"], format!("{grace}s"), "{}", file.display());
+        let mounted = config.file_name().unwrap().to_str().unwrap();
+        let mut services = documents[0]["services"].as_object().unwrap().values();
+        let bookends = services.find(|service| service["volumes"].to_string().contains(mounted)).unwrap();
+        assert_eq!(bookends["stop_grace_period"], format!("{grace}s"), "{}", file.display());
         is_confined(&documents[0], &file);
     }
 }
