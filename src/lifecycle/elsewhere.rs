@@ -343,9 +343,7 @@ impl Elsewhere {
 
     fn app_found(&mut self) {
         self.app = App::There;
-        if self.phase == Phase::Living {
-            self.owes_post_stop = true;
-        }
+        self.owes_post_stop = true;
     }
 
     fn app_ended(&mut self, now: Time) {

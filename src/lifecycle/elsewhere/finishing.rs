@@ -96,8 +96,7 @@ impl Elsewhere {
         let Some(end) = self.end.filter(|_| self.phase == Phase::Living) else { return };
         let in_flight = [&self.hooks.post_start, &self.hooks.pre_stop]
             .into_iter()
-            .any(|state| matches!(state, HookState::InFlight(_)))
-            || self.stop.is_some_and(|stop| stop.stage == Stage::AppEnds);
+            .any(|state| matches!(state, HookState::InFlight(_)));
         let owes_pre_stop = self.hooks.pre_stop == HookState::Idle && !self.hooks.handlers(Hook::PreStop).is_empty();
         let waits = match self.app {
             App::There => end.awaits_app,
@@ -120,10 +119,6 @@ impl Elsewhere {
         let (starting, stage) = (self.is_starting(), self.stop.map(|stop| stop.stage));
         match self.phase {
             Phase::Living if starting || stage == Some(Stage::PreStop) => self.abandon_hooks(now),
-            Phase::Living if stage == Some(Stage::AppEnds) => {
-                self.wait_no_longer();
-                self.stop_answered(now);
-            }
             Phase::Living => self.wait_no_longer(),
             Phase::Finishing(Step::Linger) => {
                 self.out.push(Action::Tell(Note::SteppedOn(Hook::PreStop)));

@@ -358,7 +358,163 @@ fn a_process_that_cannot_be_told_any_more_is_not_known_to_be_gone() {
     let over = story.then(gone());
     story.end_run(&over, DONE);
     story.then(Event::AppUnseen);
+    let begun = story.call(Hook::PreStop);
+    assert_eq!(hook_in(&begun), Some(Hook::PreStop));
+    // A stop is of a life, which has a postStop of its own.
+    story.end_run(&begun, DONE);
+    assert_eq!(hook_in(&story.term()), Some(Hook::PostStop));
+}
+
+#[test]
+fn a_hook_that_no_stop_follows_is_told_of_where_the_process_is_seen_to_live_on() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    let begun = story.call(Hook::PreStop);
+    let over = story.end_run(&begun, DONE);
+    let at = timer(&over, Timer::Rearm).unwrap();
+    assert_eq!(story.at(at, Event::Rang(Timer::Rearm)), [Action::Tell(Note::Rearmed)]);
+    assert_eq!(story.machine.phase(), PhaseName::Running);
+}
+
+#[test]
+fn a_handler_that_outlives_the_app_finishes_and_none_follows_it() {
+    let hooks =
+        BTreeMap::from([(Hook::PreStop, vec![handler(None, false); 2]), (Hook::PostStop, vec![handler(None, false)])]);
+    let mut story = Story::new(Plan { hooks, ..plan() });
+    story.then(Event::AppStarted);
+    let begun = story.call(Hook::PreStop);
+    let over = story.then(gone());
+    assert!(!over.iter().any(|action| matches!(action, Action::AbortHandler(_))));
+    assert!(timer(&over, Timer::Linger).is_some());
+    let post_stop = story.end_run(&begun, DONE);
+    assert_eq!((hook_in(&post_stop), answers(&post_stop)), (Some(Hook::PostStop), vec![(1, Outcome::Succeeded)]));
+}
+
+#[test]
+fn a_handler_that_outlives_the_app_too_long_is_cut() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    story.call(Hook::PreStop);
+    let at = timer(&story.then(gone()), Timer::Linger).unwrap();
+    let cut = story.at(at, Event::Rang(Timer::Linger));
+    assert_eq!((answers(&cut), hook_in(&cut)), (vec![(1, Outcome::Aborted)], Some(Hook::PostStop)));
+}
+
+#[test]
+fn a_pause_before_an_end_that_has_happened_is_not_waited_out() {
+    let hooks = BTreeMap::from([(Hook::PreStop, vec![handler(None, true)])]);
+    let mut story = Story::new(Plan { hooks, ..plan() });
+    story.then(Event::AppStarted);
+    story.call(Hook::PreStop);
+    assert_eq!(answers(&story.then(gone())), [(1, Outcome::Succeeded)]);
+}
+
+#[test]
+fn a_process_that_is_held_is_seen_whatever_a_look_says() {
+    let mut story = Story::new(plan());
+    // The end of one that nobody had found.
+    assert_eq!(story.then(gone()), []);
+    story.then(Event::AppStarted);
+    story.then(Event::AppUnseen);
+    assert_eq!(hook_in(&story.then(gone())), Some(Hook::PostStop));
+}
+
+#[test]
+fn post_start_in_a_stop_of_the_same_process_begins_nothing() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    story.call(Hook::PreStop);
+    assert_eq!(answers(&story.call(Hook::PostStart)), [(2, Outcome::Aborted)]);
+}
+
+#[test]
+fn post_start_after_our_own_signal_is_told_what_was() {
+    let mut story = Story::started(plan());
+    story.term();
+    assert_eq!(answers(&story.call(Hook::PostStart)), [(2, Outcome::Succeeded)]);
+    let mut story = Story::new(plan());
+    story.term();
+    assert_eq!(answers(&story.call(Hook::PostStart)), [(1, Outcome::Aborted)]);
+}
+
+#[test]
+fn a_stop_of_a_life_whose_start_nobody_told_ends_with_the_next_one() {
+    let mut story = Story::new(plan());
+    story.call(Hook::PreStop);
+    let restarted = story.call(Hook::PostStart);
+    assert_eq!((answers(&restarted), hook_in(&restarted)), (vec![(1, Outcome::Aborted)], Some(Hook::PostStop)));
+    assert_eq!(hook_in(&story.end_run(&restarted, DONE)), Some(Hook::PostStart));
+}
+
+#[test]
+fn a_life_that_a_hook_begins_is_not_the_one_that_was_seen_to_end() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    let over = story.then(gone());
+    story.end_run(&over, DONE);
+    let begun = story.call(Hook::PostStart);
+    story.end_run(&begun, DONE);
     assert_eq!(hook_in(&story.call(Hook::PreStop)), Some(Hook::PreStop));
+}
+
+#[test]
+fn our_own_stop_is_no_time_to_arm_the_latch_again() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    let begun = story.call(Hook::PreStop);
+    story.end_run(&begun, DONE);
+    story.term();
+    assert_eq!(story.then(Event::Rang(Timer::Rearm)), []);
+    assert_eq!(answers(&story.call(Hook::PreStop)), [(2, Outcome::Succeeded)]);
+}
+
+#[test]
+fn a_stop_signal_that_cannot_be_sent_holds_nobody() {
+    let mut story = Story::new(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
+    story.then(Event::AppStarted);
+    let begun = story.call(Hook::PreStop);
+    assert_eq!(answers(&story.end_run(&begun, DONE)), []);
+    assert_eq!(answers(&story.then(Event::NotSignalled)), [(1, Outcome::Succeeded)]);
+}
+
+#[test]
+fn post_stop_runs_once_a_life_and_with_nothing_left_the_exit_is_at_once() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    let over = story.then(gone());
+    story.end_run(&over, DONE);
+    assert_eq!(story.term().last(), Some(&Action::Exit(0)));
+}
+
+#[test]
+fn a_process_that_is_found_while_post_stop_runs_is_the_next_life() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    let over = story.then(gone());
+    story.then(Event::AppStarted);
+    story.end_run(&over, DONE);
+    assert_eq!(hook_in(&story.then(gone())), Some(Hook::PostStop));
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_a_process_that_has_its_stop_signal() {
+    let mut story = Story::new(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
+    story.then(Event::AppStarted);
+    let begun = story.call(Hook::PreStop);
+    story.end_run(&begun, DONE);
+    assert_eq!(answers(&story.term()), []);
+    let stepped = story.term();
+    assert_eq!((answers(&stepped), hook_in(&stepped)), (vec![(1, Outcome::Succeeded)], Some(Hook::PostStop)));
+}
+
+#[test]
+fn our_own_signal_bounds_a_post_stop_that_is_going_on() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    story.then(gone());
+    let at = timer(&story.at(secs(100), Event::Signal(Signal::TERM)), Timer::PostStop).unwrap();
+    assert!(at < secs(130), "before the grace period is over");
+    assert!(story.at(at, Event::Rang(Timer::PostStop)).contains(&Action::Exit(0)));
 }
 
 // ---- Random histories ---------------------------------------------------------------------------
