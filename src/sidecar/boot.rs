@@ -66,7 +66,8 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
         };
         let version = env!("CARGO_PKG_VERSION");
         let names: Vec<&str> = sidecar.settings.containers.keys().map(String::as_str).collect();
-        info!(version, containers = names.join(", "), "sidecar: answering hooks");
+        let containers = (!names.is_empty()).then(|| names.join(", "));
+        info!(version, containers, "sidecar: answering hooks");
         match listener {
             Some(listener) => sidecar.desk.open_port(listener, &sidecar.settings),
             None => warn!("there is no http.listen: a kubelet cannot call any hook here"),
