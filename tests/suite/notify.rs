@@ -3,7 +3,7 @@
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use crate::support::{Folder, Init, code, free_port, get, wait_until};
+use crate::support::{Folder, Init, bookend, code, free_port, get, wait_until};
 
 /// A shell that notifies what stands in the folder's files, one after another, as `send N` asks for.
 const SEND: &str = r#"
@@ -110,6 +110,33 @@ fn without_notify_there_is_no_socket() {
     let finished =
         Init::configured("log.level = \"Warn\"", &["--", "sh", "-c", "echo ${NOTIFY_SOCKET:-none}"]).finish();
     assert_eq!(finished.out, "none\n");
+}
+
+#[test]
+fn a_service_managers_socket_is_the_apps_and_its_stop_signals_are_bookends() {
+    let folder = Folder::new();
+    let path = folder.path("manager");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
+    let app = r#"
+        use Socket;
+        $SIG{TERM} = sub { syswrite STDOUT, "bye"; exit 4 };
+        socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die $!;
+        send($s, "READY=1", 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET})) or die $!;
+        select undef, undef, undef, 0.02 while 1;
+    "#;
+    // As systemd starts a service: it leads a session.
+    let mut command = std::process::Command::new("setsid");
+    command.arg(bookend()).args(["--", "perl", "-e", app]).env("NOTIFY_SOCKET", &path);
+    let mut init = Init::start(folder, command);
+    let mut message = [0; 64];
+    let length = manager.recv(&mut message).expect("the app is heard");
+    assert_eq!(message.get(..length), Some(&b"READY=1"[..]));
+    // KillMode=mixed: SIGTERM, and SIGCONT should it have been stopped.
+    init.signal(15);
+    init.signal_if_running(18);
+    let finished = init.end();
+    assert_eq!((finished.code(), finished.out.as_str()), (4, "bye"), "{}", finished.log);
 }
 
 fn environment_of_app(init: &Init, name: &str) -> String {
