@@ -84,6 +84,13 @@ fn docker_ok(args: &[&str]) -> Finished {
     finished
 }
 
+/// What a container shares with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Namespaces {
+    Network,
+    NetworkAndPids,
+}
+
 /// A container of one test. Its name is unique on the machine; dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct Container {
@@ -98,6 +105,25 @@ impl Container {
         let first = ["run", "--detach", "--network", "none", "--name", &container.name];
         let args = [&first, options, &[image.as_str()], command].concat();
         docker_ok(&args);
+        container
+    }
+
+    /// In namespaces of another container.
+    pub(crate) fn start_beside(
+        test: &str,
+        other: &Container,
+        namespaces: Namespaces,
+        tag: &str,
+        options: &[&str],
+        command: &[&str],
+    ) -> Self {
+        let container = Self::named(test);
+        let (image, others) = (format!("{PREFIX}{tag}"), format!("container:{}", other.name));
+        let mut first = vec!["run", "--detach", "--name", &container.name, "--network", &others];
+        if namespaces == Namespaces::NetworkAndPids {
+            first.extend(["--pid", &others]);
+        }
+        docker_ok(&[&first, options, &[image.as_str()], command].concat());
         container
     }
 
@@ -198,6 +224,16 @@ impl Container {
     /// `docker kill --signal SIGNAL`: despite its name any signal, and it does not wait.
     pub(crate) fn kill(&self, signal: &str) {
         docker_ok(&["kill", "--signal", signal, &self.name]);
+    }
+
+    /// `docker start`: once more, after its end.
+    pub(crate) fn start_again(&self) {
+        docker_ok(&["start", &self.name]);
+    }
+
+    /// The engine's id of it.
+    pub(crate) fn id(&self) -> String {
+        docker_ok(&["inspect", "--format", "{{.Id}}", &self.name]).stdout.trim().to_owned()
     }
 
     /// Waits for the container's end; its exit code.

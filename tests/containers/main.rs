@@ -15,6 +15,7 @@ mod namespaces;
 mod nginx;
 mod podman;
 mod shellless;
+mod sidecar;
 mod terminal;
 
 use std::time::Duration;
