@@ -30,8 +30,8 @@ pub(super) struct Set {
     /// How its process is known; `None`: nobody looks for it.
     pub(super) wanted: Option<Wanted>,
     pub(super) held: Option<Arc<Held>>,
-    /// When it was looked for the last time, and when it is again.
-    looked: Option<Time>,
+    looks: Looks,
+    /// When it is looked for again.
     pub(super) look_at: Option<Time>,
     /// Why it could not be told the last time: said once.
     pub(super) not_found: Option<String>,
@@ -62,7 +62,7 @@ impl Set {
             wanted: container.process.as_ref().map(wanted),
             container,
             held: None,
-            looked: None,
+            looks: Looks::default(),
             look_at: None,
             not_found: None,
             has_exited: false,
@@ -120,13 +120,38 @@ impl Set {
         self.look_at = Some(now + LOOK_AGAIN);
     }
 
-    /// How it is known, where it is to be looked for now. Hooks come in any number: they do not make us look without end.
+    /// How it is known, where it is to be looked for now. What has to wait is made up for.
     pub(super) fn looks_for(&mut self, now: Time) -> Option<&Wanted> {
-        let is_due = self.looked.is_none_or(|looked| now >= looked + LOOK_SELDOM);
-        let wanted = self.wanted.as_ref().filter(|_| self.held.is_none() && is_due)?;
-        self.looked = Some(now);
-        self.look_at = Some(now + LOOK_AGAIN);
-        Some(wanted)
+        let wanted = self.wanted.as_ref().filter(|_| self.held.is_none())?;
+        match self.looks.take(now) {
+            Ok(()) => {
+                self.look_at = Some(now + LOOK_AGAIN);
+                Some(wanted)
+            }
+            Err(free) => {
+                self.look_at = Some(free);
+                None
+            }
+        }
+    }
+}
+
+/// Hooks come in any number: they do not make us look without end. Those of a pod's life never wait.
+#[derive(Debug, Default)]
+struct Looks {
+    /// Until when the looks so far would have taken, had they come at their pace.
+    paid: Time,
+}
+
+impl Looks {
+    /// Takes one; or when there is one to take.
+    fn take(&mut self, now: Time) -> Result<(), Time> {
+        let free = self.paid.saturating_sub(LOOKS_PACE * LOOKS_AT_ONCE);
+        if free > now {
+            return Err(free);
+        }
+        self.paid = self.paid.max(now) + LOOKS_PACE;
+        Ok(())
     }
 }
 
@@ -141,5 +166,24 @@ fn wanted(process: &Process) -> Wanted {
 
 /// A look takes milliseconds of CPU, and a hook that is called looks at once.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// As often as it may be looked for at most.
-const LOOK_SELDOM: Duration = Duration::from_millis(100);
+/// So many looks come as they are called for, and more of them ten times a second.
+const LOOKS_AT_ONCE: u32 = 10;
+const LOOKS_PACE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_in_any_number_make_us_look_ten_times_a_second_and_a_few_not_wait() {
+        let mut looks = Looks::default();
+        let at = Duration::from_millis;
+        assert_eq!((0..11).filter(|_| looks.take(at(5000)).is_ok()).count(), 11);
+        let free = looks.take(at(5000)).unwrap_err();
+        assert_eq!(free, at(5100), "what has to wait is told for how long");
+        assert!(looks.take(at(5099)).is_err() && looks.take(free).is_ok());
+        let stormed = (0..10_000).filter(|millis| looks.take(at(6000 + millis)).is_ok()).count();
+        assert!((100..=120).contains(&stormed), "{stormed} in ten seconds");
+        assert!(looks.take(at(60_000)).is_ok());
+    }
+}
