@@ -51,7 +51,7 @@ fn lives_a_whole_life(test: &str, options: &[&str], app: &[&str]) -> (String, St
 }
 
 /// A profile that allows everything but these.
-fn profile(folder: &Folder, denied: &str) -> String {
+pub(crate) fn profile(folder: &Folder, denied: &str) -> String {
     let path = folder.write("seccomp.json", &format!(r#"{{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{denied}]}}"#));
     format!("--security-opt=seccomp={}", path.display())
 }

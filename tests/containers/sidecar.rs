@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::docker::{Container, Folder, Namespaces, ready};
+use crate::faults::profile;
 use crate::{DEBIAN, SCRATCH};
 
 /// Says what it gets. Its mark is in its command line, and nowhere else.
@@ -161,4 +162,19 @@ fn in_shared_pids_another_users_app_is_seen_but_not_signalled() {
     sidecar.stop(&[]);
     assert_eq!(sidecar.exit_code(), 0, "{}", sidecar.log());
     assert!(!app.log().contains("got QUIT"), "{}", app.log());
+}
+
+#[test]
+fn where_pidfds_are_refused_the_app_is_not_signalled_by_its_number() {
+    let test = "where_pidfds_are_refused_the_app_is_not_signalled_by_its_number";
+    let Some(pod) = Pod::new(test, Namespaces::NetworkAndPids) else { return };
+    let app = pod.app("web", &[]);
+    let seccomp = profile(&pod.folder, r#"{"names":["pidfd_open"],"action":"SCMP_ACT_ERRNO"}"#);
+    let config = "app = { stopSignal = \"SIGQUIT\", process.container = \"web\" }";
+    let sidecar = pod.sidecar(config, &[&seccomp]);
+    sidecar.wait_until("it says why", || sidecar.log().contains("pidfd_open(2) was refused"));
+    assert_eq!(hook(&app, "preStop"), 200, "{}", sidecar.log());
+    sidecar.stop(&[]);
+    assert_eq!(sidecar.exit_code(), 0, "{}", sidecar.log());
+    assert!(!app.log().contains("got"), "{}", app.log());
 }

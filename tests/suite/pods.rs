@@ -3,6 +3,7 @@
 //! whose PID 1 is `bookend pause`. The test plays the kubelet: hooks and signals in its order, over the pod's network.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -389,4 +390,27 @@ fn two_processes_that_may_be_the_app_are_named_and_neither_is_signalled() {
     assert_eq!(sidecar.end().code(), 0);
     assert!(!app.has_ended() && !other.has_ended());
     assert!(pod.order().contains(&"prepared".to_owned()));
+}
+
+#[test]
+fn where_proc_hides_other_users_the_sidecar_says_so_and_answers_its_hooks() {
+    let test = "where_proc_hides_other_users_the_sidecar_says_so_and_answers_its_hooks";
+    let Some(pod) = Pod::new(test, Pids::Shared) else { return };
+    let app = pod.app();
+    let config = format!("http.listen = \"0.0.0.0:{PORT}\"\n{}", config(&pod, ""));
+    let config = pod.folder.write("bookend.toml", &config);
+    // Where another user may start it, and write.
+    let binary = pod.folder.path("bookend");
+    fs::copy(bookend(), &binary).unwrap();
+    fs::set_permissions(pod.folder.path("order"), fs::Permissions::from_mode(0o666)).unwrap();
+    let script = "mount -t proc -o hidepid=2 proc /proc && \
+                  exec setpriv --reuid 65532 --regid 65532 --clear-groups \"$0\" sidecar -c \"$1\"";
+    let command = ["sh", "-c", script, binary.to_str().unwrap(), config.to_str().unwrap()];
+    let mut sidecar = pod.container(&command);
+    sidecar.init.wait_for_log("other users' processes are hidden");
+    pod.hook("/lifecycle/preStop").unwrap();
+    assert!(!app.has_ended() && pod.order().contains(&"prepared".to_owned()));
+    sidecar.signal(15);
+    assert_eq!(sidecar.end().code(), 0);
+    assert!(!app.has_ended());
 }
