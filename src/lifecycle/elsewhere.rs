@@ -124,6 +124,12 @@ impl Elsewhere {
     pub fn apply(&mut self, now: Time, event: Event) -> Vec<Action> {
         match event {
             Event::HookCalled { hook, caller } => self.hook_called(now, hook, caller),
+            Event::CallerDone(caller) => {
+                self.hooks.caller_done(caller);
+                if self.phase == Phase::Finishing(Step::Answers) && !self.hooks.is_answering() {
+                    self.exit();
+                }
+            }
             // Whatever else comes now is too late to change anything.
             _ if self.phase == Phase::Exited => {}
             Event::HandlerEnded { run, result } => {
@@ -132,12 +138,6 @@ impl Elsewhere {
                     let last = hook == Hook::PreStop && self.phase != Phase::Living;
                     let turn = self.hooks.ended(&mut self.out, now, hook, result, last);
                     self.turned(now, hook, turn);
-                }
-            }
-            Event::CallerDone(caller) => {
-                self.hooks.caller_done(caller);
-                if self.phase == Phase::Finishing(Step::Answers) && !self.hooks.is_answering() {
-                    self.exit();
                 }
             }
             Event::AppStarted => self.app_found(),

@@ -117,7 +117,7 @@ impl Sidecar {
 
     /// Where every stop is over and life goes on, the next one is another story.
     pub(super) fn close_story(&mut self) {
-        if self.stop.is_none() && self.sets.iter().all(|set: &Set| set.trigger().is_none()) {
+        if self.stop.is_none() && self.sets.iter().all(Set::is_quiet) {
             self.desk.journal.stop_over();
         }
     }

@@ -9,7 +9,7 @@ use super::find::Wanted;
 use crate::config::settings::{Container, Handler, Process, Settings};
 use crate::desk::Told;
 use crate::handler::{App, Surroundings};
-use crate::lifecycle::{Elsewhere, Hook, Time, Timer, Trigger};
+use crate::lifecycle::{Elsewhere, Hook, PhaseName, Time, Timer, Trigger};
 use crate::plan;
 use crate::process::held::Held;
 use crate::program::{Environment, ProgramError, container_variables};
@@ -104,6 +104,11 @@ impl Set {
     /// What began the stop that is going on.
     pub(super) fn trigger(&self) -> Option<Trigger> {
         self.machine.stop_trigger().map(|(trigger, _)| trigger)
+    }
+
+    /// Whether no life of the app is ending.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self.machine.phase(), PhaseName::Starting | PhaseName::Running)
     }
 
     pub(super) fn hold(&mut self, held: Arc<Held>) {
