@@ -47,6 +47,7 @@ mod schema;
 mod servers;
 mod sidecar;
 mod signals;
+mod size;
 mod socket;
 mod sources;
 mod start_up;
