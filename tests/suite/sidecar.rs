@@ -6,6 +6,7 @@ use std::process::Command;
 use std::thread::{JoinHandle, spawn};
 
 use crate::kubelet::{Kubelet, Scheme};
+use crate::metrics::{documented_status, promtool_accepts};
 use crate::support::{
     Finished, Folder, Init, bookend, child_of, code, code_of, exists, free_port, get, is_root, wait_until,
 };
@@ -250,8 +251,11 @@ fn the_command_line_talks_to_a_sidecar() {
     assert!(code == Some(0) && text.contains("web       Stopping"), "{text}");
     let (code, text) = ask(&["signal", "HUP"]);
     assert!(code == Some(1) && text.contains("a sidecar passes no signal on"), "{text}");
-    let status = get(port, "/status").unwrap();
-    assert!(status.contains("\"container\": \"web\""), "{status}");
+    let status = documented_status(get(port, "/status").unwrap().split_once("\r\n\r\n").unwrap().1);
+    assert_eq!(
+        (&status["containers"]["web"]["phase"], &status["handlers"][0]["container"]),
+        (&"Stopping".into(), &"web".into())
+    );
     let metrics = get(port, "/metrics").unwrap();
     for line in [
         "bookend_container_phase{container=\"web\",phase=\"Stopping\"} 1",
@@ -260,6 +264,7 @@ fn the_command_line_talks_to_a_sidecar() {
     ] {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
+    promtool_accepts(metrics.split_once("\r\n\r\n").unwrap().1);
     let (code, text) = ask(&["stop", "--wait"]);
     assert!(code == Some(0) && text.contains("stop begun by bookend stop"), "{text}");
     ended_well(&init.end());
