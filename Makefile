@@ -50,9 +50,11 @@ images: build-all ## the container images, as tarballs for docker load
 demo: build ## nginx under bookend: hooks, a graceful stop under load, the stop's timeline
 	scripts/demo
 
-bench: build ## speed, as ratios to tini measured side by side in one run (as root)
-	cargo build --release --target $(target) --example probe
-	PROBE=$(dir $(BOOKEND_BIN))examples/probe cargo bench --bench startup
+bench: build ## speed, memory and size beside other inits, as ratios to tini of the same run (as root; docs/performance.md)
+	scripts/bench-inits
+	cargo build --release --target $(target) --no-default-features --features page --target-dir target/without-tls
+	BENCH_INITS=target/bench-inits/bin BOOKEND_WITHOUT_TLS=target/without-tls/$(target)/release/bookend \
+		cargo bench --profile dev --bench inits
 
 bench-drain: build ## what a stop costs nginx' clients, nine strategies side by side (as root, six minutes)
 	cargo bench --profile dev --bench drain

@@ -1,0 +1,127 @@
+//! bookend beside other inits: speed, memory and size, each init as the real PID 1 of a fresh PID namespace, all of them in
+//! turns. What counts is the ratio to tini of the same run. `make bench` runs it as root; docs/performance.md explains it.
+//!
+//! | room        | for                                                            |
+//! | ----------- | -------------------------------------------------------------- |
+//! | `subjects`  | who is measured, and how each of them is asked to run the app   |
+//! | `container` | one life                                                       |
+//! | `figures`   | what is measured                                               |
+//! | `report`    | the tables, the targets, and which are missed                  |
+//! | `app.c`     | the application: says when something happened to it            |
+//! | `floor.c`   | the least that is an init                                      |
+//!
+//! `cargo test` measures next to nothing, to see that the report has its rows.
+#![expect(unsafe_code, reason = "a container is a clone with flags; and pidfd_open")]
+#![expect(clippy::disallowed_methods, reason = "a bench starts programs and waits for them; it is nobody's PID 1")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
+
+mod container;
+mod figures;
+mod report;
+mod subjects;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use container::Container;
+use figures::Effort;
+use report::Of::{Median, Percentile99};
+use report::Target::{Most, None, OfTini};
+use report::{Figure, Report};
+use subjects::{Kind, Subject};
+
+const WHOLE: Effort = Effort { rounds: 300, signals: 1000, storms: 30, orphans: 1000, idle: Duration::from_secs(10) };
+const GLANCE: Effort = Effort { rounds: 1, signals: 3, storms: 1, orphans: 20, idle: Duration::from_millis(100) };
+
+fn main() {
+    let is_bench = std::env::args().any(|word| word == "--bench");
+    if !is_bench && !nix::unistd::geteuid().is_root() {
+        let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
+        assert!(!in_ci, "NOT RUN: inits: PID namespaces need root: in CI nothing may be skipped");
+        eprintln!("NOT RUN: inits: PID namespaces need root");
+        return;
+    }
+    let bookend = std::env::var("BOOKEND_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_bookend").to_owned());
+    let folder = std::env::temp_dir().join(format!("bookend-bench-{}", std::process::id()));
+    for folder in [&folder, &folder.join("socket"), &folder.join("said")] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    for program in ["app", "floor"] {
+        compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/inits"), program, &folder);
+    }
+    let (mut subjects, mut missing) = subjects::all(&bookend, &folder);
+    // A test is not to wait for those who take seconds.
+    subjects.retain(|subject| is_bench || subject.kind != Kind::Supervisor);
+    subjects.retain(|subject| {
+        let starts = Container::start(subject, &folder, 0).told("main").is_some();
+        if !starts {
+            let said = std::fs::read_to_string(folder.join("said").join(subject.name)).unwrap_or_default();
+            missing.push(format!("{}: it does not start the application: {}", subject.name, said.trim()));
+        }
+        starts
+    });
+    let report = if is_bench { measure(&subjects, &folder, &WHOLE) } else { measure(&subjects, &folder, &GLANCE) };
+    for missing in &missing {
+        println!("NOT RUN: {missing}");
+    }
+    println!("{report}");
+    std::fs::remove_dir_all(&folder).unwrap();
+    if !is_bench {
+        check(&report, &missing);
+    }
+}
+
+fn compile(sources: &Path, program: &str, folder: &Path) {
+    let mut compiler = Command::new("musl-gcc");
+    compiler.args(["-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror", "-o"]).arg(folder.join(program));
+    let status = compiler.arg(sources.join(program).with_extension("c")).status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "musl-gcc cannot compile {program}.c; scripts/setup brings it"
+    );
+}
+
+fn measure(subjects: &[Subject], folder: &Path, effort: &Effort) -> String {
+    let start_up = figures::start_up(subjects, folder, effort);
+    let listen = figures::listen(subjects, folder, effort);
+    let living = figures::living(subjects, folder, effort);
+    let shutdown = figures::shutdown(subjects, folder, effort);
+    let size = figures::sizes(subjects);
+    let size_without_tls = figures::size_without_tls();
+    let idle = format!("wake-ups in {:?} of idleness", effort.idle);
+    let storm = format!("orphan storm: {} end at once, all reaped", effort.orphans);
+    let mut report = Report::new(subjects);
+    let mut add =
+        |title: &str, unit, of, samples, targets, tini| report.add(&Figure { title, unit, of, samples, targets }, tini);
+    let tini =
+        add("start-up: exec to the app's main", "us", Median, &start_up, [OfTini(0.5), OfTini(0.7)], Option::None);
+    add("exec to LISTEN, as a ratio to tini's start-up", "us", Median, &listen, [None, OfTini(0.5)], tini);
+    add("idle memory: RSS", "kB", Median, &living.resident, [OfTini(0.6), OfTini(1.0)], Option::None);
+    add("idle memory: USS", "kB", Median, &living.unshared, [None; 2], Option::None);
+    add("idle memory: dirty", "kB", Median, &living.dirty, [None; 2], Option::None);
+    add(&idle, "wake-ups", Median, &living.wake_ups, [Most(0.0); 2], Option::None);
+    add("signal latency: p50", "us", Median, &living.latency, [OfTini(1.3); 2], Option::None);
+    add("signal latency: p99", "us", Percentile99, &living.latency, [OfTini(1.3); 2], Option::None);
+    add(&storm, "ms", Median, &living.storm, [OfTini(1.0); 2], Option::None);
+    add("orphan storm: processor time of PID 1", "ms", Median, &living.storm_cpu, [OfTini(1.7); 2], Option::None);
+    add("shutdown: stop signal to the container's end", "ms", Median, &shutdown, [OfTini(1.0); 2], Option::None);
+    add("size of the file", "kB", Median, &size, [Most(3200.0), None], Option::None);
+    add("size of the file, without TLS", "kB", Median, &size_without_tls, [Most(1600.0), None], Option::None);
+    report.finish()
+}
+
+/// That the report has what it is to have; what the figures are is no matter of a test.
+fn check(report: &str, missing: &[String]) {
+    for name in ["bookend", "bookend as tini", "bookend, http and handlers", "tini", "floor.c", "no init"] {
+        assert!(!missing.iter().any(|missing| missing.starts_with(&format!("{name}:"))), "{missing:?}");
+    }
+    let tables: Vec<&str> = report.split("\n### ").skip(1).collect();
+    assert!(tables.len() >= 11, "{report}");
+    for table in tables.iter().filter(|table| !table.contains("without TLS")) {
+        let of_bookend = table.lines().filter(|row| row.starts_with("| bookend")).count();
+        let wanted = if table.starts_with("exec to LISTEN") { 1 } else { 3 };
+        assert_eq!(of_bookend, wanted, "{table}");
+    }
+    assert!(report.contains("targets reached"), "{report}");
+}
