@@ -2,181 +2,14 @@
 //! mount namespace of its own, in one network namespace; with PID namespaces of their own, or in one that they share,
 //! whose PID 1 is `bookend pause`. The test plays the kubelet: hooks and signals in its order, over the pod's network.
 
+mod pod;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::kubelet::{Kubelet, Scheme};
-use crate::support::{
-    Finished, Folder, Init, bookend, child_of, code_of, get, in_network_of, is_root, signal, wait_until,
-};
-
-const PORT: u16 = 9797;
-
-/// Whether the containers of the pod see each other's processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pids {
-    Own,
-    /// `shareProcessNamespace: true`
-    Shared,
-}
-
-/// The sandbox: its pause holds the namespaces. Dropped last, it takes all that is in its PID namespace with it.
-struct Pod {
-    pause: Init,
-    pids: Pids,
-    /// What happened, a line each, in order.
-    folder: Folder,
-}
-
-/// A container's first process: the child of who has put it into the namespaces.
-struct Container {
-    init: Init,
-    pid: i32,
-}
-
-impl Pod {
-    /// None: it needs root, and says so.
-    fn new(test: &str, pids: Pids) -> Option<Pod> {
-        is_root(test).then(|| {
-            let mut command = Command::new("unshare");
-            command.args(["--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]);
-            command.args(["ip link set lo up && exec \"$0\" pause"]).arg(bookend());
-            let pause = Init::start(Folder::new(), command);
-            let pod = Pod { pause, pids, folder: Folder::new() };
-            wait_until("the pause is there", || pod.pause_pid().is_some_and(is_bookend));
-            pod
-        })
-    }
-
-    fn pause_pid(&self) -> Option<i32> {
-        child_of(u32::try_from(self.pause.pid()).unwrap())
-    }
-
-    /// Puts a command into the pod as a runtime does: from outside, its parent is not in the namespace.
-    fn container(&self, command: &[&str]) -> Container {
-        let pause = self.pause_pid().expect("the pod is there");
-        let mut enter = Command::new("nsenter");
-        enter.arg(format!("--net=/proc/{pause}/ns/net"));
-        match self.pids {
-            // `nsenter --pid` forks, so that its child is in it.
-            Pids::Shared => enter.arg(format!("--pid=/proc/{pause}/ns/pid")).args(["--", "unshare", "--mount"]),
-            Pids::Own => enter.args(["--", "unshare", "--mount", "--pid", "--fork", "--kill-child"]),
-        };
-        enter.args(["sh", "-c", "mount -t proc proc /proc && exec \"$@\"", "sh"]).args(command);
-        let init = Init::start(Folder::new(), enter);
-        let mut pid = None;
-        wait_until("the container has its process", || {
-            pid = child_of(u32::try_from(init.pid()).unwrap());
-            pid.is_some()
-        });
-        Container { pid: pid.unwrap(), init }
-    }
-
-    /// An app that says what it gets, and ends with `STOP`: 0 where nothing else is said.
-    fn app(&self) -> Container {
-        let order = self.folder.path("order");
-        let script = format!(
-            "say() {{ echo \"app $1\" >> {order:?}; }}\n\
-             trap 'say TERM; exit 0' TERM; trap 'say QUIT; exit 0' QUIT; trap 'say CRASH; exit 3' USR1\n\
-             say up; echo up; : {MARK}; while :; do sleep 0.02; done"
-        );
-        let app = self.container(&["sh", "-c", &script]);
-        app.init.wait_for_out("up");
-        app
-    }
-
-    fn sidecar(&self, config: &str) -> Container {
-        let path = self.folder.write("bookend.toml", &format!("http.listen = \"0.0.0.0:{PORT}\"\n{config}"));
-        let sidecar = self.container(&[bookend().to_str().unwrap(), "sidecar", "-c", path.to_str().unwrap()]);
-        let answers = || {
-            assert!(!sidecar.has_ended(), "{}", sidecar.init.log());
-            self.code("/livez") == 200
-        };
-        wait_until("the sidecar answers", answers);
-        sidecar
-    }
-
-    /// A handler that says its word; `more` is shell.
-    fn handler(&self, word: &str, more: &str) -> String {
-        let script = format!("{more} echo {word} >> {}", self.folder.path("order").display());
-        format!("exec.command = [\"sh\", \"-c\", {script:?}]\n")
-    }
-
-    fn order(&self) -> Vec<String> {
-        self.folder.read("order").lines().map(str::to_owned).collect()
-    }
-
-    fn wait_for_order(&self, line: &str) {
-        wait_until(line, || self.order().iter().any(|told| told == line));
-    }
-
-    /// A hook as the kubelet calls it.
-    fn hook(&self, path: &str) -> std::io::Result<String> {
-        self.inside(|| Kubelet::new(PORT, Scheme::Http).hook(path))
-    }
-
-    fn code(&self, path: &str) -> u16 {
-        self.inside(|| get(PORT, path).map_or(0, |answer| code_of(&answer)))
-    }
-
-    fn status(&self) -> String {
-        self.inside(|| get(PORT, "/status").unwrap_or_default())
-    }
-
-    fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        in_network_of(self.pause_pid().expect("the pod is there"), work)
-    }
-}
-
-impl Container {
-    fn signal(&self, number: i32) {
-        signal(self.pid, number);
-    }
-
-    fn has_ended(&self) -> bool {
-        self.init.has_ended()
-    }
-
-    /// Its end; who has put it there hands its code on.
-    fn end(&mut self) -> Finished {
-        self.init.end()
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        // Its parent is our child, and it is not reaped before that one has ended: the number is still its own.
-        if !self.has_ended() && child_of(u32::try_from(self.init.pid()).unwrap()) == Some(self.pid) {
-            let _ = Command::new("kill").arg("-KILL").arg(self.pid.to_string()).stderr(Stdio::null()).status();
-        }
-    }
-}
-
-fn is_bookend(pid: i32) -> bool {
-    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.file_name() == bookend().file_name())
-}
-
-/// In the app's command line, and in no other.
-const MARK: &str = "the-app-itself";
-
-/// How the sidecar knows it.
-const PROCESS: &str = "process.commandLine = \"the-app-itself\"\n";
-
-/// Hooks that say what they do.
-fn config(pod: &Pod, before_lists: &str) -> String {
-    let process = match pod.pids {
-        Pids::Shared => format!("[app]\n{PROCESS}{before_lists}"),
-        Pids::Own => String::new(),
-    };
-    format!(
-        "{process}[[lifecycle.postStart]]\n{}[[lifecycle.preStop]]\n{}[[lifecycle.postStop]]\n{}",
-        pod.handler("greeted", ""),
-        pod.handler("prepared", "sleep 0.3;"),
-        pod.handler("over", ""),
-    )
-}
+use crate::support::{bookend, wait_until};
+use pod::{MARK, PORT, Pids, Pod, STOP_SIGNAL, config};
 
 #[test]
 fn a_native_sidecar_holds_the_apps_stop_signal_until_its_handlers_are_over() {
@@ -202,7 +35,7 @@ fn a_native_sidecar_holds_the_apps_stop_signal_until_its_handlers_are_over() {
 fn in_a_shared_process_namespace_the_app_gets_its_own_stop_signal_and_the_hook_waits_for_its_end() {
     let test = "in_a_shared_process_namespace_the_app_gets_its_own_stop_signal_and_the_hook_waits_for_its_end";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
-    let config = format!("terminationGracePeriodSeconds = 20\n{}", config(&pod, "stopSignal = \"SIGQUIT\"\n"));
+    let config = format!("terminationGracePeriodSeconds = 20\n{}", config(&pod, STOP_SIGNAL));
     let mut sidecar = pod.sidecar(&config);
     let mut app = pod.app();
     // Another container, whose command line is not the app's; its end is the pod's.
@@ -336,7 +169,7 @@ fn an_app_that_is_killed_while_its_hook_is_in_flight_leaves_nothing_hanging() {
     for pids in [Pids::Own, Pids::Shared] {
         let test = "an_app_that_is_killed_while_its_hook_is_in_flight_leaves_nothing_hanging";
         let Some(pod) = Pod::new(test, pids) else { return };
-        let before = if pids == Pids::Shared { "stopSignal = \"SIGQUIT\"\n" } else { "" };
+        let before = if pids == Pids::Shared { STOP_SIGNAL } else { "" };
         let mut sidecar = pod.sidecar(&format!("terminationGracePeriodSeconds = 20\n{}", config(&pod, before)));
         let mut app = pod.app();
         pod.hook("/lifecycle/postStart").unwrap();
@@ -380,7 +213,7 @@ fn a_hung_handler_holds_the_app_no_longer_than_the_budget_says() {
 fn two_processes_that_may_be_the_app_are_named_and_neither_is_signalled() {
     let test = "two_processes_that_may_be_the_app_are_named_and_neither_is_signalled";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
-    let config = format!("terminationGracePeriodSeconds = 3\n{}", config(&pod, "stopSignal = \"SIGQUIT\"\n"));
+    let config = format!("terminationGracePeriodSeconds = 3\n{}", config(&pod, STOP_SIGNAL));
     let (app, other) = (pod.app(), pod.app());
     let mut sidecar = pod.sidecar(&config);
     sidecar.init.wait_for_log("2 processes may be the app's main process");
@@ -413,4 +246,56 @@ fn where_proc_hides_other_users_the_sidecar_says_so_and_answers_its_hooks() {
     sidecar.signal(15);
     assert_eq!(sidecar.end().code(), 0);
     assert!(!app.has_ended());
+}
+
+#[test]
+fn two_apps_in_one_pod_have_their_own_hooks_and_their_own_signals() {
+    let test = "two_apps_in_one_pod_have_their_own_hooks_and_their_own_signals";
+    let Some(pod) = Pod::new(test, Pids::Shared) else { return };
+    let set = |name: &str, signal: &str| {
+        let process = format!("process.commandLine = \"the-app-itself-{name}\"\nstopSignal = \"{signal}\"\n");
+        format!(
+            "[containers.{name}]\n{process}[[containers.{name}.lifecycle.preStop]]\n{}\
+             [[containers.{name}.lifecycle.postStop]]\n{}",
+            pod.handler(&format!("{name} prepared"), ""),
+            pod.handler(&format!("{name} over"), ""),
+        )
+    };
+    let config = format!("terminationGracePeriodSeconds = 20\n{}{}", set("web", "SIGQUIT"), set("queue", "SIGTERM"));
+    let mut sidecar = pod.sidecar(&config);
+    let (mut web, mut queue) = (pod.app_called("web"), pod.app_called("queue"));
+    pod.hook("/lifecycle/web/preStop").unwrap();
+    assert_eq!(web.end().code(), 0);
+    pod.wait_for_order("web over");
+    assert_eq!(pod.order()[2..], ["web prepared", "web QUIT", "web over"], "{}", sidecar.init.log());
+    assert!(!queue.has_ended());
+    pod.hook("/lifecycle/queue/preStop").unwrap();
+    assert_eq!(queue.end().code(), 0);
+    pod.wait_for_order("queue over");
+    assert_eq!(pod.order()[5..], ["queue prepared", "queue TERM", "queue over"], "{}", sidecar.init.log());
+    sidecar.signal(15);
+    assert_eq!(sidecar.end().code(), 0);
+}
+
+#[test]
+fn workers_that_outlive_their_killed_master_are_not_taken_for_the_app() {
+    let test = "workers_that_outlive_their_killed_master_are_not_taken_for_the_app";
+    let Some(pod) = Pod::new(test, Pids::Shared) else { return };
+    let mut sidecar = pod.sidecar(&format!("terminationGracePeriodSeconds = 3\n{}", config(&pod, STOP_SIGNAL)));
+    let order = pod.folder.path("order");
+    // The worker says so if it gets anything; its command line has the mark, as its master's has.
+    let worker = format!("trap 'echo worker got it >> {order:?}' TERM QUIT; : {MARK}; while :; do sleep 0.02; done");
+    let master = format!("sh -c \"$0\" & echo up; : {MARK}; while :; do sleep 0.02; done");
+    let mut app = pod.container(&["sh", "-c", &master, &worker]);
+    app.init.wait_for_out("up");
+    sidecar.init.wait_for_log("the app's process is found");
+    app.signal(9);
+    assert_ne!(app.end().code(), 0);
+    pod.wait_for_order("over");
+    pod.hook("/lifecycle/preStop").unwrap();
+    sidecar.signal(15);
+    let finished = sidecar.end();
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+    assert_eq!(finished.log.matches("the app's process is found").count(), 1, "{}", finished.log);
+    assert!(!pod.order().contains(&"worker got it".to_owned()), "{:?}", pod.order());
 }
