@@ -272,6 +272,13 @@ mod tests {
     }
 
     #[test]
+    fn as_many_as_are_tolerated_are_quiet_and_one_more_is_not() {
+        let tolerant = Drain { tolerated: 3, ..Drain::default() };
+        assert_eq!(play(&tolerant, &[2500, 2600, 2700], |_| Some(NOBODY)), (3000, End::Quiet));
+        assert_eq!(play(&tolerant, &[2500, 2600, 2700, 2800], |_| Some(NOBODY)), (4500, End::Quiet));
+    }
+
+    #[test]
     fn without_sight_the_fixed_time_is_waited_and_never_less_than_the_minimum() {
         assert_eq!(play(&Drain::default(), &[], |_| None), (5000, End::Blind));
         let short = Drain { fallback: Some(millis(1)), ..Drain::default() };

@@ -482,6 +482,25 @@ fn an_app_that_only_idle_connections_hold_gets_its_second_signal() {
 }
 
 #[test]
+fn connections_are_watched_where_something_may_cut_them() {
+    let watched =
+        |plan: Plan| Story::running(plan).then(Event::Signal(Signal::TERM)).contains(&Action::WatchConnections);
+    assert!(!watched(plan(&[])), "nothing of ours ever cuts one");
+    assert!(watched(graceful(30, &[])), "SIGKILL does");
+    assert!(watched(Plan { grace: None, ..hurried(1) }), "the second signal does");
+}
+
+#[test]
+fn sigkill_leaves_the_post_stop_handlers_the_time_they_may_take() {
+    let mut plan = graceful(30, &[(Hook::PostStop, 1)]);
+    plan.hooks.get_mut(&Hook::PostStop).unwrap()[0] = HandlerPlan { retries: 1, ..handler(Some(5), true, false) };
+    let begun = Story::running(plan).at(secs(10), Event::Signal(Signal::TERM));
+    // Two tries, the pause between them, and half a second for the rest.
+    let kill = Action::SetTimer { timer: Timer::Kill, at: secs(40) - Duration::from_millis(11_500) };
+    assert!(begun.contains(&kill), "{begun:?}");
+}
+
+#[test]
 fn a_request_in_between_begins_the_wait_anew() {
     let mut story = Story::running(hurried(2));
     story.at(secs(10), Event::Signal(Signal::QUIT));
