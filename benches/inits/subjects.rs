@@ -101,7 +101,8 @@ pub(crate) fn all(bookend: &str, folder: &Path) -> (Vec<Subject>, Vec<String>) {
     subjects.retain_mut(|subject| {
         // Copies: how a file once came into the page cache decides how many page faults its start costs.
         let copy = folder.join("program").join(subject.name);
-        let copied = fs::copy(&subject.program, &copy);
+        // Written out: pages that wait for the disk would count as dirty memory of whom they are mapped by.
+        let copied = fs::copy(&subject.program, &copy).and_then(|_| fs::File::open(&copy)?.sync_all());
         if let Err(error) = &copied {
             missing.push(format!("{}: {}: {error}", subject.name, subject.program));
         } else if subject.kind != Kind::None {
