@@ -188,12 +188,7 @@ impl Lifecycle {
 
     /// What a hook is told that arrives when everything is over.
     pub fn late_outcome(&self, hook: Hook) -> Outcome {
-        match (hook, &self.hooks.post_start, &self.hooks.pre_stop) {
-            (Hook::PostStart, HookState::Over(outcome), _) | (Hook::PreStop, _, HookState::Over(outcome)) => *outcome,
-            (Hook::PostStart, ..) => Outcome::Aborted,
-            // Nothing is left to be prepared for a stop.
-            _ => Outcome::Succeeded,
-        }
+        self.hooks.late_outcome(hook)
     }
 
     /// Why the app is gone; `None` while it is not.

@@ -26,7 +26,7 @@ use crate::config::settings::Settings;
 use crate::desk::{self, Desk, LATE_ASKS, LOG_AGAIN, Receipts, ring};
 use crate::http::{Answer, Ask, Called, Happening};
 use crate::journal::describe_trigger;
-use crate::lifecycle::{AppStatus, CallerId, Event, Hook, Note, Outcome, RunId, Time, Timer, Trigger};
+use crate::lifecycle::{AppStatus, CallerId, Event, Note, RunId, Time, Timer, Trigger};
 use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
 use crate::signal::Signal;
@@ -224,10 +224,10 @@ impl Sidecar {
         let mut receipts = Receipts::default();
         while let Some(ask) = self.desk.late_ask(end).await {
             match ask {
-                Ask::Hook(Called { hook, .. }, answer) => {
-                    // Nothing is left to be prepared for a stop, and nothing begins any more.
-                    let outcome = if hook == Hook::PreStop { Outcome::Succeeded } else { Outcome::Aborted };
-                    receipts.answer(answer, outcome);
+                Ask::Hook(called, answer) => {
+                    if let Some(set) = self.find_set(called.container.as_deref()).and_then(|id| self.set(id)) {
+                        receipts.answer(answer, set.machine.late_outcome(called.hook));
+                    }
                 }
                 Ask::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
                 // It is too late for these: they are told so by the drop of their sender.

@@ -123,6 +123,10 @@ impl Elsewhere {
     /// Takes one event at one time, and says what is to be done about it, in order.
     pub fn apply(&mut self, now: Time, event: Event) -> Vec<Action> {
         match event {
+            Event::HookCalled { hook, caller } if self.phase == Phase::Exited => {
+                let outcome = self.late_outcome(hook);
+                self.hooks.answer(&mut self.out, caller, hook, outcome);
+            }
             Event::HookCalled { hook, caller } => self.hook_called(now, hook, caller),
             Event::CallerDone(caller) => {
                 self.hooks.caller_done(caller);
@@ -170,6 +174,11 @@ impl Elsewhere {
             Phase::Living if self.hooks.post_start == HookState::Over(Outcome::Succeeded) => PhaseName::Running,
             Phase::Living => PhaseName::Starting,
         }
+    }
+
+    /// What a hook is told that arrives when everything is over.
+    pub fn late_outcome(&self, hook: Hook) -> Outcome {
+        self.hooks.late_outcome(hook)
     }
 
     /// Whether postStart handlers run.

@@ -180,6 +180,16 @@ impl Hooks {
         }
     }
 
+    /// What a hook is told that arrives when everything is over.
+    pub(super) fn late_outcome(&self, hook: Hook) -> Outcome {
+        match (hook, &self.post_start, &self.pre_stop) {
+            (Hook::PostStart, HookState::Over(outcome), _) | (Hook::PreStop, _, HookState::Over(outcome)) => *outcome,
+            (Hook::PostStart, ..) => Outcome::Aborted,
+            // Nothing is left to be prepared for a stop.
+            _ => Outcome::Succeeded,
+        }
+    }
+
     // ---- Callers --------------------------------------------------------------------------------
 
     /// The caller gets its answer when the hook is over.
