@@ -107,7 +107,7 @@ impl Desk {
 
     // ---- The doors ------------------------------------------------------------------------------
 
-    /// Begins to answer what has been waiting in the listener's backlog. `containers`: the hook sets that have a name.
+    /// Begins to answer what has been waiting in the listener's backlog.
     pub(crate) fn open_port(&mut self, listener: TcpListener, settings: &Settings) {
         let Some(http) = &settings.http else { return };
         let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));

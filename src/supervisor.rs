@@ -179,10 +179,11 @@ impl Supervisor {
     fn on_desk_input(&mut self, input: desk::Input) {
         match input {
             desk::Input::CallerDone(caller) => self.events.push_back(Event::CallerDone(caller)),
-            desk::Input::Reported(run, report) => {
-                let Report { result, ref set, .. } = report;
+            desk::Input::Reported(run, mut report) => {
+                let result = report.result;
+                let set = std::mem::take(&mut report.set);
                 if result == HandlerResult::Succeeded {
-                    for (name, value) in set.clone() {
+                    for (name, value) in set {
                         crate::program::set(&mut self.set, name, value);
                     }
                 }

@@ -2,10 +2,10 @@
 //! other those of other containers. A key that would do nothing is a mistake. Pure.
 
 use super::Mode;
-use super::key::join;
+use super::key::{Key, join};
 use super::mistake::Report;
 use super::tree::{Origin, Tree};
-use super::vocabulary::SIDECAR_APP;
+use super::vocabulary::{PROCESS_KEYS, SIDECAR_APP};
 
 /// Checks the merged tree.
 pub(super) fn check(tree: &Tree, mode: Mode, report: &mut Report<'_>) {
@@ -34,8 +34,8 @@ fn sidecar(tree: &Tree, report: &mut Report<'_>) {
     let of_app =
         tree.iter().map(|(path, _)| path).filter(|path| path.starts_with("app.") && path.matches('.').count() == 1);
     for path in of_app.filter(|path| !its_own.iter().any(|known| known == path)) {
-        let help = "accepted there: env (of its handlers), process, stopSignal, stopSignals";
-        mistake(tree, report, path, NO_APP, help);
+        let help = format!("accepted there: {}; env is its handlers'", names(SIDECAR_APP));
+        mistake(tree, report, path, NO_APP, &help);
     }
     for path in ["startupProbe", "readinessProbe", "livenessProbe"] {
         let help = "the app's container says it in the Pod spec, and the kubelet probes it";
@@ -68,12 +68,16 @@ fn needs_process(tree: &Tree, report: &mut Report<'_>, above: &str, owner: &str)
 fn processes(tree: &Tree, report: &mut Report<'_>) {
     let named = tree.names("containers").into_iter().map(|(_, path)| join(&path, "process"));
     for path in named.chain(["app.process".to_owned()]) {
-        let says = |key: &&str| tree.get(&join(&path, key)).is_some();
-        if !["executable", "commandLine", "pidFile", "container"].iter().any(says) && !tree.is_doubtful(&path) {
-            let help = "at least one of executable, commandLine, pidFile, container is needed";
-            mistake(tree, report, &path, "it does not say which process", help);
+        let says = |key: &Key| tree.get(&join(&path, key.name)).is_some();
+        if !PROCESS_KEYS.iter().any(says) && !tree.is_doubtful(&path) {
+            let help = format!("at least one of {} is needed", names(PROCESS_KEYS));
+            mistake(tree, report, &path, "it does not say which process", &help);
         }
     }
+}
+
+fn names(keys: &[Key]) -> String {
+    keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
 }
 
 /// A mistake where the key was said, if it was. What a profile says nobody has said.

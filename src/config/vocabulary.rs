@@ -202,7 +202,7 @@ const PROCESS: Key = Key::new(
     "for `bookend sidecar` in a shared PID namespace: which process the app is; all that is said must hold",
 );
 
-static PROCESS_KEYS: &[Key] = &[
+pub(super) static PROCESS_KEYS: &[Key] = &[
     Key::new(
         "executable",
         Shape::One(Kind::Program),

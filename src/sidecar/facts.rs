@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::container::{self, Container};
-use super::find::{FindError, Wanted};
+use super::find::FindError;
+use crate::config::settings::Process as Wanted;
 use crate::process::family::{self, Member};
 use crate::process::since_boot;
 

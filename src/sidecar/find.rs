@@ -17,21 +17,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::facts::{self, Around, Executable, Process};
+use crate::config::settings::Process as Wanted;
 use crate::process::Pid;
 use crate::process::held::Held;
-
-/// How the user names the app's process; all that are set must match.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    /// The path as the app's own root has it, symbolic links resolved; without a slash the file's name alone.
-    pub(crate) executable: Option<PathBuf>,
-    /// A part of the arguments, joined by single spaces.
-    pub(crate) command_line: Option<String>,
-    /// A file of ours, in a volume, whose first line is the pid.
-    pub(crate) pid_file: Option<PathBuf>,
-    /// Kubernetes' name of the container, or the runtime's id, of which twelve digits are enough.
-    pub(crate) container: Option<String>,
-}
 
 /// Why nobody is held, where that is not simply because nobody is there.
 #[derive(Debug, thiserror::Error)]
@@ -72,10 +60,8 @@ pub(crate) fn find(wanted: &Wanted) -> Result<Option<Held>, FindError> {
         let around = Around::look(wanted)?;
         let found = match choose(wanted, &around) {
             // Whoever is to choose among them wants to know all of them.
-            Err(FindError::Ambiguous(all)) => {
-                return Err(FindError::Ambiguous(all.iter().map(facts::in_full).collect()));
-            }
-            Err(FindError::Refused(all)) => return Err(FindError::Refused(all.iter().map(facts::in_full).collect())),
+            Err(FindError::Ambiguous(all)) => return Err(FindError::Ambiguous(in_full(&all))),
+            Err(FindError::Refused(all)) => return Err(FindError::Refused(in_full(&all))),
             found => found?,
         };
         let Some(found) = found else { return Ok(None) };
@@ -96,6 +82,10 @@ pub(crate) fn find(wanted: &Wanted) -> Result<Option<Held>, FindError> {
     }
     // It comes and goes faster than we can look.
     Ok(None)
+}
+
+fn in_full(processes: &[Process]) -> Vec<Process> {
+    processes.iter().map(facts::in_full).collect()
 }
 
 /// What becomes of one process.

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::find::Wanted;
 use crate::config::settings::{Container, Handler, Process, Settings};
 use crate::desk::Told;
 use crate::handler::{App, Surroundings};
@@ -27,8 +26,6 @@ pub(super) struct Set {
     pub(super) surroundings: Surroundings,
     pub(super) timers: BTreeMap<Timer, Time>,
     pub(super) tally: Tally,
-    /// How its process is known; `None`: nobody looks for it.
-    pub(super) wanted: Option<Wanted>,
     pub(super) held: Option<Arc<Held>>,
     looks: Looks,
     /// When it is looked for again.
@@ -59,7 +56,6 @@ impl Set {
             surroundings: Surroundings { app: App::Elsewhere(None), ..surroundings.clone() },
             timers: BTreeMap::new(),
             tally: Tally::default(),
-            wanted: container.process.as_ref().map(wanted),
             container,
             held: None,
             looks: Looks::default(),
@@ -101,6 +97,11 @@ impl Set {
         Ok(env)
     }
 
+    /// Whether its process is looked for.
+    pub(super) fn sees_app(&self) -> bool {
+        self.container.process.is_some()
+    }
+
     /// What began the stop that is going on.
     pub(super) fn trigger(&self) -> Option<Trigger> {
         self.machine.stop_trigger().map(|(trigger, _)| trigger)
@@ -126,8 +127,8 @@ impl Set {
     }
 
     /// How it is known, where it is to be looked for now. What has to wait is made up for.
-    pub(super) fn looks_for(&mut self, now: Time) -> Option<&Wanted> {
-        let wanted = self.wanted.as_ref().filter(|_| self.held.is_none())?;
+    pub(super) fn looks_for(&mut self, now: Time) -> Option<&Process> {
+        let wanted = self.container.process.as_ref().filter(|_| self.held.is_none())?;
         match self.looks.take(now) {
             Ok(()) => {
                 self.look_at = Some(now + LOOK_AGAIN);
@@ -157,15 +158,6 @@ impl Looks {
         }
         self.paid = self.paid.max(now) + LOOKS_PACE;
         Ok(())
-    }
-}
-
-fn wanted(process: &Process) -> Wanted {
-    Wanted {
-        executable: process.executable.clone(),
-        command_line: process.command_line.clone(),
-        pid_file: process.pid_file.clone(),
-        container: process.container.clone(),
     }
 }
 

@@ -48,7 +48,7 @@ impl Sidecar {
     fn view(&self, set: &Set) -> ContainerView {
         ContainerView {
             phase: set.machine.phase().name(),
-            sees_app: set.wanted.is_some(),
+            sees_app: set.sees_app(),
             pid: pid(set),
             stopped_by: set.trigger().map(describe_trigger),
             grace_left_seconds: set.machine.deadline().map(|end| Seconds(end.saturating_sub(self.desk.now()))),
