@@ -23,8 +23,9 @@ fn when_a_test_is_over_nothing_of_it_is_left() {
     assert!(stray.read_link().is_err(), "it lives");
 }
 
+/// Not a test by itself, as it never ends: the test below starts it in a process of its own and kills that.
 #[test]
-#[ignore = "run, and killed, by the test below"]
+#[ignore = "it waits to be killed: when_the_tests_are_killed_nothing_of_them_is_left runs it"]
 fn waits_to_be_killed() {
     let init = Init::ordinary(Folder::new(), &["--", "sh", "-c", STRAY]);
     wait_until("it is there", || stray_of(&init.out()).is_some());

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Init, code, free_port, get, get_as, wait_until};
+use crate::support::{Init, code, free_port, get, get_as, output_of, wait_until};
 
 /// A container in the middle of a stop, with something to show of everything.
 fn stopping(port: u16) -> Init {
@@ -78,7 +78,7 @@ pub(crate) fn promtool_accepts(text: &str) {
         }
     };
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let said = promtool.wait_with_output().unwrap();
+    let said = output_of(promtool);
     assert!(said.status.success() && said.stderr.is_empty() && said.stdout.is_empty(), "{said:?}\n{text}");
 }
 

@@ -8,8 +8,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use crate::signals::assert_idle;
 use crate::support::{bookend, wait_until};
-use pod::{MARK, PORT, Pids, Pod, STOP_SIGNAL, config};
+use pod::{MARK, PORT, PROCESS, Pids, Pod, STOP_SIGNAL, config};
 
 #[test]
 fn a_native_sidecar_holds_the_apps_stop_signal_until_its_handlers_are_over() {
@@ -298,4 +299,62 @@ fn workers_that_outlive_their_killed_master_are_not_taken_for_the_app() {
     assert_eq!(finished.code(), 0, "{}", finished.log);
     assert_eq!(finished.log.matches("the app's process is found").count(), 1, "{}", finished.log);
     assert!(!pod.order().contains(&"worker got it".to_owned()), "{:?}", pod.order());
+}
+
+/// A handler that signals the app, and one that says why the app is gone.
+fn signals_and_tells(pod: &Pod) -> String {
+    let told = pod.handler("$BOOKEND_REASON $BOOKEND_TRIGGER", "");
+    format!(
+        "[app]\n{PROCESS}{STOP_SIGNAL}[[lifecycle.preStop]]\nsignal.name = \"SIGHUP\"\n[[lifecycle.postStop]]\n{told}"
+    )
+}
+
+#[test]
+fn a_handlers_signal_reaches_the_app_and_post_stop_is_told_what_ended_it() {
+    let test = "a_handlers_signal_reaches_the_app_and_post_stop_is_told_what_ended_it";
+    let Some(pod) = Pod::new(test, Pids::Shared) else { return };
+    let sidecar = pod.sidecar(&signals_and_tells(&pod));
+    let mut app = pod.app();
+    pod.hook("/lifecycle/preStop").unwrap();
+    assert_eq!(app.end().code(), 0, "it was the sidecar's signal that ended it");
+    pod.wait_for_order("Stopped the preStop hook");
+    assert_eq!(pod.order(), ["app up", "app HUP", "app QUIT", "Stopped the preStop hook"], "{}", sidecar.init.log());
+}
+
+#[test]
+fn where_nobody_calls_hooks_the_stop_signal_does_their_work() {
+    let test = "where_nobody_calls_hooks_the_stop_signal_does_their_work";
+    let Some(pod) = Pod::new(test, Pids::Shared) else { return };
+    let mut app = pod.app();
+    let mut sidecar = pod.sidecar(&signals_and_tells(&pod));
+    sidecar.init.wait_for_log("the app's process is found");
+    sidecar.signal(15);
+    let finished = sidecar.end();
+    assert_eq!((finished.code(), app.end().code()), (0, 0), "{}", finished.log);
+    assert_eq!(pod.order(), ["app up", "app HUP", "app QUIT", "Stopped SIGTERM"], "{}", finished.log);
+    assert_eq!(finished.log.matches("stop begun by").count(), 1, "{}", finished.log);
+}
+
+#[test]
+fn nobody_knows_how_an_app_ended_that_ends_by_itself_and_the_next_one_is_found() {
+    let test = "nobody_knows_how_an_app_ended_that_ends_by_itself_and_the_next_one_is_found";
+    let Some(pod) = Pod::new(test, Pids::Shared) else { return };
+    let told = pod.handler("$BOOKEND_CONTAINER $BOOKEND_REASON", "");
+    let sidecar = pod.sidecar(&format!("[containers.web]\n{PROCESS}[[containers.web.lifecycle.postStop]]\n{told}"));
+    for life in 1..=2 {
+        let mut app = pod.app();
+        wait_until("it is found", || sidecar.init.log().matches("the app's process is found").count() == life);
+        app.signal(9);
+        app.end();
+        wait_until("postStop has run", || pod.order().iter().filter(|line| *line == "web Unknown").count() == life);
+    }
+}
+
+#[test]
+fn a_process_that_is_held_costs_no_wake_up() {
+    let Some(pod) = Pod::new("a_process_that_is_held_costs_no_wake_up", Pids::Shared) else { return };
+    let _app = pod.app();
+    let sidecar = pod.sidecar(&format!("[app]\n{PROCESS}"));
+    sidecar.init.wait_for_log("the app's process is found");
+    assert_idle(sidecar.pid());
 }

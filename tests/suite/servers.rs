@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::load::{Load, nginx_conf, wait_for_port};
 use crate::rollout::By;
-use crate::support::{Folder, Init, get_as, in_network_of, wait_until};
+use crate::support::{Folder, Init, get_as, in_network_of, output_of, wait_until};
 
 /// Says so; in CI, where everything is to be had, it is a failure.
 pub(crate) fn not_run(test: &str, why: &str) {
@@ -277,7 +277,7 @@ fn postgres_finishes_its_queries_and_does_not_wait_for_idle_clients() {
         child.unwrap()
     };
     in_network_of(pid, || {
-        wait_until("postgres answers", || psql("select 1").wait_with_output().unwrap().status.success());
+        wait_until("postgres answers", || output_of(psql("select 1")).status.success());
         // A pooled connection that says nothing for as long as it is let.
         let mut idle = Command::new(Path::new(bin).join("psql"));
         let idle = idle.args(["-h", "127.0.0.1", "-U", "postgres"]).stdin(Stdio::piped()).stdout(Stdio::null());
@@ -286,10 +286,10 @@ fn postgres_finishes_its_queries_and_does_not_wait_for_idle_clients() {
         let running = || {
             psql("select count(*) from pg_stat_activity where query like '%pg_sleep(3)%' and pid <> pg_backend_pid()")
         };
-        wait_until("the queries run", || running().wait_with_output().unwrap().stdout.starts_with(b"4"));
+        wait_until("the queries run", || output_of(running()).stdout.starts_with(b"4"));
         init.signal(15);
         for query in queries {
-            let output = query.wait_with_output().unwrap();
+            let output = output_of(query);
             assert!(String::from_utf8_lossy(&output.stdout).contains("whole"), "a query was cut\n{}", init.log());
         }
         wait_until("postgres ends", || init.has_ended());

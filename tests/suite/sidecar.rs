@@ -7,9 +7,8 @@ use std::thread::{JoinHandle, spawn};
 
 use crate::kubelet::{Kubelet, Scheme};
 use crate::metrics::{documented_status, promtool_accepts};
-use crate::support::{
-    Finished, Folder, Init, bookend, child_of, code, code_of, exists, free_port, get, is_root, wait_until,
-};
+use crate::signals::assert_idle;
+use crate::support::{Finished, Folder, Init, bookend, code, code_of, exists, free_port, get, wait_until};
 
 /// A sidecar whose hooks are on this port; `{F}` in the configuration is the folder.
 fn sidecar(config: &str) -> (Init, u16) {
@@ -233,6 +232,14 @@ fn the_sidecar_is_started_and_ready_before_any_hook_comes() {
 }
 
 #[test]
+fn an_idle_sidecar_is_never_woken_up() {
+    let (init, port) = sidecar("socket = \"{F}/socket\"\nlifecycle.preStop.sleep.seconds = 0");
+    assert_idle(init.pid());
+    hook(port, "/lifecycle/postStart").unwrap();
+    assert_idle(init.pid());
+}
+
+#[test]
 fn the_command_line_talks_to_a_sidecar() {
     let (mut init, port) = sidecar("containers.web.lifecycle.preStop.exec.command = ['echo', 'drained']");
     let socket = init.folder.path("bookend.sock");
@@ -316,115 +323,4 @@ fn a_sidecar_takes_no_command_and_an_app_of_our_own_no_containers() {
     assert!(log.contains("app.process: only `bookend sidecar` knows it"), "{log}");
     let log = refused("[containers.Web]\n", &["sidecar"]);
     assert!(log.contains("containers.Web: \"Web\" is not a container's name"), "{log}");
-}
-
-// ---- The app's process, in a PID namespace that both share ---------------------------------------
-
-/// A pod whose containers share a PID namespace: its first process is the pause.
-struct Pod {
-    pause: Init,
-}
-
-impl Pod {
-    /// `None`: joining a namespace is root's.
-    fn new(test: &str) -> Option<Pod> {
-        is_root(test).then(|| Pod { pause: Init::first_process(&["pause"]) })
-    }
-
-    /// As a runtime starts it: its parent is outside.
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        let pid = self.pause.pid();
-        command.args([format!("--pid=/proc/{pid}/ns/pid"), format!("--mount=/proc/{pid}/ns/mnt")]);
-        command.args(["--", program]);
-        command
-    }
-
-    /// An app that is up, and a sidecar that has found it and signals it.
-    fn with_app_and_sidecar(&self) -> (Init, u16, std::process::Child, Folder) {
-        let (port, folder) = (free_port(), Folder::new());
-        let app = self.app(&folder);
-        wait_until("the app is up", || exists(&folder.path("up")));
-        let config = "app = { stopSignal = 'SIGQUIT', process.commandLine = '{APP}' }\n\
-            lifecycle.preStop.signal.name = 'SIGHUP'\n\
-            lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_REASON $BOOKEND_TRIGGER > {F}/over']";
-        let init = self.sidecar(port, &config.replace("{APP}", folder.shown()));
-        init.wait_for_log("the app's process is found");
-        (init, port, app, folder)
-    }
-
-    /// An app that says what it is sent, and ends on SIGQUIT.
-    fn app(&self, folder: &Folder) -> std::process::Child {
-        let mut app = self.command("sh");
-        app.arg("-c").arg(APP).arg(folder.shown()).spawn().unwrap()
-    }
-
-    fn sidecar(&self, port: u16, config: &str) -> Init {
-        let folder = Folder::new();
-        let config = format!("http.listen = \"127.0.0.1:{port}\"\n{}", config.replace("{F}", folder.shown()));
-        let path = folder.write("bookend.toml", &config);
-        let mut command = self.command(bookend().to_str().unwrap());
-        command.args(["sidecar", "-c"]).arg(path);
-        let init = Init::start(folder, command);
-        init.wait_for_log("sidecar: answering hooks");
-        init
-    }
-}
-
-const APP: &str = "trap 'echo HUP >> $0/story' HUP; trap 'echo QUIT >> $0/story; exit 3' QUIT; echo > $0/up; \
-    while :; do sleep 0.01; done";
-
-#[test]
-fn the_apps_process_gets_its_signals_from_the_sidecar_and_the_hook_waits_for_its_end() {
-    let Some(pod) = Pod::new("the_apps_process_gets_its_signals_from_the_sidecar") else { return };
-    let (init, port, mut app, folder) = pod.with_app_and_sidecar();
-    assert_eq!(code_of(&hook(port, "/lifecycle/preStop").unwrap()), 200);
-    assert_eq!(app.wait().unwrap().code(), Some(3), "it was the sidecar's signal that ended it");
-    assert_eq!(folder.read("story"), "HUP\nQUIT\n");
-    wait_for(&init, "over");
-    wait_until("postStop has written", || init.folder.read("over") == "Stopped the preStop hook\n");
-}
-
-#[test]
-fn where_nobody_calls_hooks_the_stop_signal_does_their_work() {
-    let Some(pod) = Pod::new("where_nobody_calls_hooks_the_stop_signal_does_their_work") else { return };
-    let (mut init, _, mut app, folder) = pod.with_app_and_sidecar();
-    // bookend is nsenter's child.
-    crate::support::signal(child_of(init.pid().unsigned_abs()).unwrap(), 15);
-    let finished = init.end();
-    ended_well(&finished);
-    assert_eq!(app.wait().unwrap().code(), Some(3), "{}", finished.log);
-    assert_eq!(
-        (folder.read("story"), init.folder.read("over")),
-        ("HUP\nQUIT\n".to_owned(), "Stopped SIGTERM\n".to_owned())
-    );
-    assert_eq!(finished.log.matches("stop begun by").count(), 1, "{}", finished.log);
-}
-
-#[test]
-fn an_app_that_ends_by_itself_gets_its_post_stop_and_the_next_one_is_found() {
-    let Some(pod) = Pod::new("an_app_that_ends_by_itself_gets_its_post_stop") else { return };
-    let (port, folder) = (free_port(), Folder::new());
-    let init = pod.sidecar(
-        port,
-        &format!(
-            "[containers.web]\nprocess.commandLine = '{}'\n\
-             lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_REASON >> {{F}}/over']",
-            folder.shown()
-        ),
-    );
-    for life in 1..=2 {
-        let mut app = pod.app(&folder);
-        wait_until("it is found", || init.log().matches("the app's process is found").count() == life);
-        app.kill().unwrap();
-        // nsenter is gone; what it has started is told itself.
-        let status = get(port, "/status").unwrap();
-        let pid = status.split("\"pid\": ").nth(1).and_then(|rest| rest.split([',', '\n']).next()).unwrap();
-        let killed = pod.command("kill").args(["-KILL", pid]).status().unwrap();
-        assert!(killed.success());
-        app.wait().unwrap();
-        wait_until("postStop has run", || init.folder.read("over").lines().count() == life);
-    }
-    assert_eq!(init.folder.read("over"), "Unknown\nUnknown\n");
-    drop(init);
 }

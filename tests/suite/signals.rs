@@ -105,9 +105,9 @@ fn the_whole_group_gets_the_signal_where_so_configured() {
 }
 
 /// Whether it is scheduled while nothing happens.
-fn assert_idle(init: &Init) {
+pub(crate) fn assert_idle(pid: i32) {
     let switches = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", init.pid())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         status.lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect::<Vec<_>>()
     };
     // It has settled when it has not run between two looks.
@@ -123,7 +123,7 @@ fn assert_idle(init: &Init) {
 
 #[test]
 fn idle_means_no_wake_up() {
-    assert_idle(&Init::first_process(&["--", "sleep", "1000"]));
+    assert_idle(Init::first_process(&["--", "sleep", "1000"]).pid());
 }
 
 #[test]
@@ -133,8 +133,8 @@ fn idle_with_an_endpoint_a_socket_and_a_pause_means_no_wake_up_either() {
         "terminationGracePeriodSeconds = 30\nhttp.listen = \"127.0.0.1:0\"\nsocket = \"{}\"\nlifecycle.preStop.sleep.seconds = 1",
         folder.path("socket").display()
     );
-    assert_idle(&Init::configured_in(folder, &config, &["--", "sleep", "1000"]));
-    assert_idle(&Init::first_process(&["pause"]));
+    assert_idle(Init::configured_in(folder, &config, &["--", "sleep", "1000"]).pid());
+    assert_idle(Init::first_process(&["pause"]).pid());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -314,6 +314,12 @@ pub(crate) fn in_network_of<T: Send>(pid: i32, work: impl FnOnce() -> T + Send) 
         });
         inside.join().expect("the work inside does not panic")
     })
+}
+
+/// Waits for a program that is not bookend, and reads what it says meanwhile: more than a pipe holds would stop it.
+/// The only place where that is right: bookend itself has one reaper, tests are nobody's PID 1.
+pub(crate) fn output_of(program: Child) -> Output {
+    program.wait_with_output().expect("our child")
 }
 
 /// Runs bookend to its end, not as PID 1.

@@ -84,7 +84,7 @@ impl Pod {
         let order = self.folder.path("order");
         let script = format!(
             "say() {{ echo \"{name} $1\" >> {order:?}; }}\n\
-             trap 'say TERM; exit 0' TERM; trap 'say QUIT; exit 0' QUIT; trap 'say CRASH; exit 3' USR1\n\
+             trap 'say HUP' HUP; trap 'say TERM; exit 0' TERM; trap 'say QUIT; exit 0' QUIT; trap 'say CRASH; exit 3' USR1\n\
              say up; echo up; : {mark}; while :; do sleep 0.02; done"
         );
         let app = self.container(&["sh", "-c", &script]);
@@ -138,6 +138,10 @@ impl Pod {
 impl Container {
     pub(super) fn signal(&self, number: i32) {
         signal(self.pid, number);
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
     }
 
     pub(super) fn has_ended(&self) -> bool {
