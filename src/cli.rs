@@ -128,14 +128,16 @@ enum Command {
     Pause,
 }
 
-/// Says what was meant. The two forms a container's ENTRYPOINT has, `-- COMMAND` and `COMMAND`, are read
+/// Says what was meant. What a container's ENTRYPOINT says, `-- COMMAND` and `COMMAND`, with files or without, is read
 /// without clap, whose tables cost more time than starting the application does; so is a Pod spec's exec probe.
 fn parse(args: Vec<OsString>) -> Result<Command, Said> {
     if let Some(probe) = probe::Probe::of_plain(&args) {
         return Ok(Command::Probe(probe));
     }
+    if let Some(run) = run::Run::of_plain(&args) {
+        return Ok(Command::Run(run));
+    }
     match args.get(1).and_then(|first| first.to_str()) {
-        Some("--") => Ok(Command::Run(run::Run { command: args.into_iter().skip(2).collect(), ..run::Run::default() })),
         Some(first) if first.starts_with('-') || first.is_empty() || SUBCOMMANDS.contains(&first) => parse_all(args),
         Some(_) => Ok(Command::Run(run::Run { command: args.into_iter().skip(1).collect(), ..run::Run::default() })),
         None => parse_all(args),
@@ -214,6 +216,34 @@ mod tests {
         assert_eq!(command_of(&["--", "check", "-c", "x"]), ["check", "-c", "x"]);
         assert_eq!(command_of(&["-c", "f", "--", "run", "--", "-x"]), ["run", "--", "-x"]);
         assert_eq!(command_of(&["run", "--", "sleep", "1"]), ["sleep", "1"]);
+    }
+
+    #[test]
+    fn what_is_read_without_clap_means_what_clap_takes_it_for() {
+        let lines = [
+            "-- a b",
+            "--",
+            "-c f -- a -c g",
+            "--config f -c g -- a",
+            "--set log.level=Error -c f --set app.env.A=-b -- a -- b",
+            "run -- a",
+            "run -c f --set a=b=c -- run",
+        ];
+        for line in lines {
+            let words: Vec<&str> = line.split(' ').collect();
+            let by_hand = run::Run::of_plain(&args(&words)).unwrap_or_else(|| panic!("{line} is left to clap"));
+            let Ok(Command::Run(by_clap)) = parse_all(args(&words)) else { panic!("{line} is not a run") };
+            assert_eq!(format!("{by_hand:?}"), format!("{by_clap:?}"), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_mistake_is_left_to_clap() {
+        for line in
+            ["-c", "-c -- a", "-c  -- a", "--set a -- b", "--set -- a", "-x -- a", "-c f a", "-c=f -- a", "check -- a"]
+        {
+            assert!(run::Run::of_plain(&args(&line.split(' ').collect::<Vec<_>>())).is_none(), "{line}");
+        }
     }
 
     #[test]

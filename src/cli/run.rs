@@ -28,6 +28,28 @@ pub(super) struct Run {
     pub(super) command: Vec<OsString>,
 }
 
+impl Run {
+    /// `[run] [-c FILE]... [--set KEY=VALUE]... -- COMMAND`, and nothing that could be a mistake.
+    pub(super) fn of_plain(args: &[OsString]) -> Option<Run> {
+        let mut run = Run::default();
+        let mut words = args.get(1..)?.iter().peekable();
+        words.next_if(|word| *word == "run");
+        loop {
+            let option = words.next()?.to_str()?;
+            if option == "--" {
+                run.command = words.cloned().collect();
+                return Some(run);
+            }
+            let value = words.next()?.to_str().filter(|value| !value.is_empty() && !value.starts_with('-'))?;
+            match option {
+                "-c" | "--config" => run.config.push(value.into()),
+                "--set" => run.set.push(read_override(value).ok()?),
+                _ => return None,
+            }
+        }
+    }
+}
+
 pub(super) fn run_container(run: Run, inherited: Inherited) -> u8 {
     run_configured(run, inherited)
 }

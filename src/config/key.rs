@@ -47,6 +47,16 @@ pub(super) enum Shape {
     Tables(&'static [Key]),
 }
 
+impl Shape {
+    /// Whether it is a table with known keys, or several.
+    pub(super) fn has_keys(self) -> bool {
+        match self {
+            Shape::One(_) | Shape::List(_) | Shape::Map { .. } => false,
+            Shape::Table(_) | Shape::Named { .. } | Shape::Tables(_) => true,
+        }
+    }
+}
+
 /// How a key relates to the others of its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -106,11 +116,21 @@ pub(super) fn walk(keys: &'static [Key], visit: &mut dyn FnMut(&str, &'static Ke
 /// Stands for the user's name in the path of a key.
 pub(super) const ANY_NAME: &str = "NAME";
 
-/// `prefix.name`, with the name quoted where TOML demands it.
+/// `prefix.name`, with the name quoted where TOML demands it. Without `format!`: the keys of a configuration are joined
+/// while the app waits to be started.
 pub(super) fn join(prefix: &str, name: &str) -> String {
     let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    let dot = if prefix.is_empty() { "" } else { "." };
-    if bare { format!("{prefix}{dot}{name}") } else { format!("{prefix}{dot}{}", quote(name)) }
+    let mut path = String::with_capacity(prefix.len() + 1 + name.len());
+    path.push_str(prefix);
+    if !prefix.is_empty() {
+        path.push('.');
+    }
+    if bare {
+        path.push_str(name)
+    } else {
+        path.push_str(&quote(name))
+    }
+    path
 }
 
 /// A TOML basic string.

@@ -33,8 +33,11 @@ pub(super) fn check_layer(layer: &Tree, report: &mut Report<'_>) {
 
 /// Every list of tables at or below this table, and the lists inside its entries.
 fn lists(layer: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]) {
-    for key in keys {
+    for key in keys.iter().filter(|key| key.shape.has_keys()) {
         let below = join(path, key.name);
+        if !layer.says(&below) {
+            continue;
+        }
         match key.shape {
             Shape::Table(inner) => lists(layer, report, &below, inner),
             Shape::Named { keys, .. } => {
@@ -130,7 +133,7 @@ fn table(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key])
     if let Some(Role::OneOf(noun)) = keys.iter().map(|key| key.role).find(|role| matches!(role, Role::OneOf(_))) {
         one_kind(tree, report, path, keys, noun);
     }
-    for key in keys {
+    for key in keys.iter().filter(|key| key.role == Role::Required || key.shape.has_keys()) {
         let below = join(path, key.name);
         if key.role == Role::Required && tree.get(&below).is_none() {
             missing(tree, report, path, &below, key.about);

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::key::join;
@@ -65,6 +66,12 @@ impl Tree {
     /// The entry of a path.
     pub(super) fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path)
+    }
+
+    /// Whether there may be an entry of this path or below it: one that begins so.
+    pub(super) fn says(&self, path: &str) -> bool {
+        let from = (Bound::Included(path), Bound::Unbounded);
+        self.entries.range::<str, _>(from).next().is_some_and(|(first, _)| first.starts_with(path))
     }
 
     /// Puts an entry in and returns what stood there.
