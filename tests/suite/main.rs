@@ -15,6 +15,7 @@ mod copy;
 mod descriptor3;
 mod descriptors;
 mod doctor;
+mod documents;
 mod drain;
 mod drop_in;
 mod exit_codes;

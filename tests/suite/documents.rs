@@ -1,0 +1,114 @@
+//! What the documents point to is there: links and their anchors, files of the repository, targets of make.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// README and its neighbours, and all of docs/; paths below the root.
+fn documents() -> Vec<PathBuf> {
+    let below = |folder: &str| {
+        let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let pages = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+        pages.map(|path| path.strip_prefix(root()).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut all = below(".");
+    all.extend(below("docs"));
+    all.sort();
+    all
+}
+
+fn read(document: &Path) -> String {
+    fs::read_to_string(root().join(document)).unwrap()
+}
+
+/// The text without its fenced blocks.
+fn prose(text: &str) -> String {
+    text.split("\n```").step_by(2).collect()
+}
+
+/// The `code` in a text; what stands in a fenced block is not among it.
+fn spans(text: &str) -> Vec<String> {
+    prose(text).split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The targets of the links to our own files.
+fn links(text: &str) -> Vec<String> {
+    let prose = prose(text);
+    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
+}
+
+/// A heading as it is linked to: GitHub's rule for the texts we have.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
+    headings.map(|heading| heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")).collect()
+}
+
+#[test]
+fn every_link_leads_to_a_file_that_is_there_and_to_a_heading_in_it() {
+    let mut broken = Vec::new();
+    for document in documents() {
+        for link in links(&read(&document)) {
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match file {
+                "" => document.clone(),
+                _ => document.parent().unwrap().join(file),
+            };
+            let leads = root().join(&target).exists()
+                && (anchor.is_empty() || anchors(&prose(&read(&target))).contains(anchor));
+            if !leads {
+                broken.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_readme_leads_to_every_page() {
+    let linked: BTreeSet<_> = links(&read(Path::new("README.md"))).into_iter().collect();
+    let pages = documents().into_iter().map(|page| page.display().to_string()).filter(|page| page != "README.md");
+    let unreachable: Vec<_> = pages.filter(|page| !linked.contains(page)).collect();
+    assert!(unreachable.is_empty(), "{unreachable:?}");
+}
+
+#[test]
+fn every_file_that_a_document_names_is_there() {
+    let folders = ["src/", "tests/", "docs/", "config/", "images/", "scripts/", "benches/", "fuzz/", ".ci/", ".cargo/"];
+    let mut missing = Vec::new();
+    for document in documents() {
+        for span in spans(&read(&document)) {
+            let is_file = folders.iter().any(|folder| span.starts_with(folder)) && !span.contains([' ', '*']);
+            if is_file && !root().join(&span).exists() {
+                missing.push(format!("{}: {span}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_target_of_make_that_a_document_names_is_one() {
+    let makefile = read(Path::new("Makefile"));
+    let targets: BTreeSet<_> =
+        makefile.lines().filter_map(|line| line.split_once(": ").map(|(name, _)| name)).collect();
+    let mut unknown = Vec::new();
+    for document in documents() {
+        let text = read(&document);
+        let fenced = text.split("\n```").skip(1).step_by(2).flat_map(str::lines).map(str::to_owned);
+        let said = spans(&text).into_iter().chain(fenced);
+        // `MODEL_DISTURBANCES=3 make model`, and in a block `make demo    # nginx ...`.
+        let made = said.filter_map(|said| {
+            let rest = said.split_once("make ").filter(|(before, _)| before.chars().all(|c| !c.is_lowercase()))?.1;
+            Some(rest.split(' ').next()?.to_owned())
+        });
+        unknown
+            .extend(made.filter(|target| !targets.contains(&**target)).map(|t| format!("{}: {t}", document.display())));
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
+}
