@@ -178,13 +178,24 @@ impl Desk {
     /// Who was on the way when everything ended: in the port's backlog, in the queue. The early bind invites them, so
     /// they are not to find a reset. `None`: nobody comes any more, or it is too late.
     pub(crate) async fn late_ask(&mut self, end: Instant) -> Option<Ask> {
-        // Where there is no port, everybody is known.
-        while (self.has_port || self.doors.connections() > 0) && Instant::now() < end {
+        while self.somebody_may_come().await && Instant::now() < end {
             if let Ok(Some(ask)) = timeout_at((Instant::now() + LATE_LOOK).min(end).into(), self.asks.recv()).await {
                 return Some(ask);
             }
         }
         None
+    }
+
+    /// Whether somebody is there, or not to be seen yet: a kubelet's postStart hook, soon after the start.
+    async fn somebody_may_come(&self) -> bool {
+        if self.has_port && self.now() < FIRST_HOOK {
+            return true;
+        }
+        // Once round the loop for the kernel to say who waits in a backlog, and once for the listener to take them in.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        self.doors.connections() > 0
     }
 
     // ---- Handlers -------------------------------------------------------------------------------
@@ -338,9 +349,76 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 /// How long the exit waits for those who are on their way, and then for their answers to be taken.
 pub(crate) const LATE_ASKS: Duration = Duration::from_millis(20);
+/// By then a kubelet's postStart hook has come: 3 to 15 ms after the container's start, and 100 ms where many start at once.
+const FIRST_HOOK: Duration = Duration::from_millis(100);
 /// How often it looks meanwhile whether anybody is left.
 const LATE_LOOK: Duration = Duration::from_millis(2);
 /// How often a log that nobody read is tried again; no wake-up happens while nothing is kept.
 pub(crate) const LOG_AGAIN: Duration = Duration::from_millis(50);
 /// Tasks that have something to say wait here; each has one thing to say.
 pub(crate) const QUEUE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::config::{self, Document, Sources};
+
+    fn in_runtime<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+    }
+
+    /// A desk with a port, in a life that began then.
+    fn desk(began: Instant) -> (Desk, SocketAddr) {
+        let file = Document { name: "file".to_owned(), text: "http.listen = \"127.0.0.1:0\"".to_owned() };
+        let settings = config::load(&Sources { files: vec![file], ..Sources::default() }).unwrap().settings;
+        let listener = bind(&settings).unwrap().unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut desk = Desk::new(began);
+        desk.open_port(listener, &settings);
+        (desk, address)
+    }
+
+    fn long_ago() -> Instant {
+        Instant::now().checked_sub(FIRST_HOOK).unwrap()
+    }
+
+    #[test]
+    fn where_nobody_is_on_the_way_nobody_is_waited_for() {
+        in_runtime(async {
+            let (mut desk, _) = desk(long_ago());
+            let began = Instant::now();
+            assert!(desk.late_ask(began + Duration::from_secs(60)).await.is_none());
+            assert!(began.elapsed() < Duration::from_secs(30));
+        });
+    }
+
+    #[test]
+    fn who_waits_in_the_backlog_is_waited_for() {
+        in_runtime(async {
+            let (mut desk, address) = desk(long_ago());
+            let mut caller = TcpStream::connect(address).unwrap();
+            caller.write_all(b"GET /lifecycle/preStop HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            let ask = desk.late_ask(Instant::now() + Duration::from_secs(60)).await;
+            assert!(matches!(ask, Some(Ask::Hook(..))), "{ask:?}");
+        });
+    }
+
+    #[test]
+    fn soon_after_the_start_a_post_start_hook_is_waited_for_that_nobody_has_seen() {
+        in_runtime(async {
+            // A beginning in the future: this life stays young however slow the machine is.
+            let (mut desk, address) = desk(Instant::now() + Duration::from_secs(60));
+            let caller = std::thread::spawn(move || {
+                let mut caller = TcpStream::connect(address).unwrap();
+                caller.write_all(b"GET /lifecycle/postStart HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+                caller
+            });
+            let ask = desk.late_ask(Instant::now() + Duration::from_secs(60)).await;
+            assert!(matches!(ask, Some(Ask::Hook(..))), "{ask:?}");
+            drop(caller.join().unwrap());
+        });
+    }
+}
