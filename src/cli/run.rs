@@ -88,13 +88,9 @@ fn run_configured(run: Run, inherited: Inherited) -> u8 {
 
 fn live(settings: Settings, policy: Policy, inherited: Inherited, quiet: bool, failed: u8) -> u8 {
     last_resort::catch_panics();
-    match supervisor::run(settings, policy, inherited, quiet) {
-        Ok(code) => code,
-        Err(error) => {
-            last_words(&format!("bookend: {}\n", describe(&error)));
-            failed
-        }
-    }
+    let Err(error) = supervisor::run(settings, policy, inherited, quiet);
+    last_words(&format!("bookend: {}\n", describe(&error)));
+    failed
 }
 
 /// Reads and checks every layer. The flag: nothing was configured at all.

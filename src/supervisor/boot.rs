@@ -1,6 +1,7 @@
 //! The start, in the order that supervisor.rs promises, and the translation of settings into a plan.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
@@ -42,8 +43,14 @@ pub(crate) enum StartError {
     NoCommand,
 }
 
-/// Runs the container's life and returns its exit code. All signals are blocked already: `inherited` shows it.
-pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, quiet: bool) -> Result<u8, StartError> {
+/// Runs the container's life, and ends with its exit code. What comes back is why there was none. All signals are blocked
+/// already: `inherited` shows it.
+pub(crate) fn run(
+    settings: Settings,
+    policy: Policy,
+    mut inherited: Inherited,
+    quiet: bool,
+) -> Result<Infallible, StartError> {
     let began = Instant::now();
     if settings.app.program.command.is_empty() {
         return Err(StartError::NoCommand);
@@ -79,7 +86,7 @@ pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, 
     // From here on nothing is fatal: the app may be running.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| go_on_without("build the runtime", &error));
-    Ok(runtime.block_on(async {
+    runtime.block_on(async {
         let signals = Signals::take(&meaningful_signals(&settings), &mut inherited);
         let signals = signals.unwrap_or_else(|error| go_on_without("receive signals", &error));
         let target = match settings.app.signal_scope {
@@ -99,8 +106,10 @@ pub(crate) fn run(settings: Settings, policy: Policy, mut inherited: Inherited, 
             supervisor.desk.open_port(listener, &supervisor.settings);
         }
         supervisor.desk.open_socket(&supervisor.settings);
-        supervisor.live(signals, actions).await
-    }))
+        let code = supervisor.live(signals, actions).await;
+        // What we hold goes with the process: taking it apart piece by piece would be a sixth of a stop.
+        std::process::exit(i32::from(code))
+    })
 }
 
 /// What is left when not even the loop can be had.
