@@ -33,6 +33,7 @@ use crate::policy::{Leftovers, Policy};
 use crate::probe;
 use crate::process::last_resort;
 use crate::process::reaper::{Ended, Reaper};
+use crate::process::resident;
 use crate::process::signals::Signals;
 use crate::program::Variables;
 use crate::signal::Signal;
@@ -91,6 +92,9 @@ impl Supervisor {
             }
             if let Some(signal) = received {
                 self.after_forwarding(signal);
+            }
+            if self.lifecycle.has_started() {
+                resident::start_is_over();
             }
             let event = self.next_event(&mut signals).await;
             debug!(?event, "happened");

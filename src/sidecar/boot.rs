@@ -17,6 +17,7 @@ use crate::plan::stop_signals;
 use crate::policy::Policy;
 use crate::process::inherited::Inherited;
 use crate::process::reaper::Reaper;
+use crate::process::resident;
 use crate::process::signals::Signals;
 
 /// What keeps the sidecar from answering anybody.
@@ -42,7 +43,11 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
     desk::take_place(&settings, &inherited);
     let stop_signals = stop_signals(&settings);
     let early = inherited.take_pending_among(&stop_signals);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(resident::before_waiting)
+        .build()
+        .map_err(StartError::Runtime)?;
     runtime.block_on(async {
         let signals = Signals::take(&stop_signals, &mut inherited).map_err(StartError::Signals)?;
         let reaper = Reaper::new(Policy::default().reaped);
@@ -76,6 +81,7 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
         if let Some(signal) = early {
             sidecar.on_signal(signal);
         }
+        resident::start_is_over();
         Ok(sidecar.live(signals).await)
     })
 }

@@ -22,6 +22,7 @@ use crate::process::inherited::Inherited;
 use crate::process::last_resort;
 use crate::process::notify_socket::NotifySocket;
 use crate::process::reaper::{Reaper, Target};
+use crate::process::resident;
 use crate::process::signals::Signals;
 use crate::process::spawn::{Env, Home, Sockets, Spawn};
 use crate::process::terminal;
@@ -84,7 +85,8 @@ pub(crate) fn run(
         crate::log::init(settings.log, quiet);
     }
     // From here on nothing is fatal: the app may be running.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(resident::before_waiting).build();
     let runtime = runtime.unwrap_or_else(|error| go_on_without("build the runtime", &error));
     runtime.block_on(async {
         let signals = Signals::take(&meaningful_signals(&settings), &mut inherited);

@@ -1,16 +1,45 @@
-//! How large the shipped binary is. A debug build, which is what other runs of the tests start, promises nothing here.
+//! How large the shipped binary is, and how much of it stays in memory. A debug build, which is what other runs of the tests
+//! start, promises nothing of its size.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Init, wait_until};
+
+fn static_binary() -> Option<PathBuf> {
+    let binary = std::env::var_os("BOOKEND_BIN")?;
+    Path::new(&binary).ends_with("x86_64-unknown-linux-musl/release/bookend").then(|| binary.into())
+}
 
 #[test]
 fn the_static_binary_with_tls_has_at_most_3_megabytes() {
-    let Some(binary) = std::env::var_os("BOOKEND_BIN") else { return };
-    if !Path::new(&binary).ends_with("x86_64-unknown-linux-musl/release/bookend") {
-        return;
-    }
+    let Some(binary) = static_binary() else { return };
     let bytes = std::fs::metadata(&binary).unwrap().len();
     assert!(
         bytes <= 3_000_000,
         "{bytes} bytes: a new dependency, or the tables for unwinding or the backtraces are back?"
     );
+}
+
+#[test]
+fn what_only_the_start_has_needed_does_not_stay_in_memory() {
+    let config = "http.listen = \"127.0.0.1:0\"\nlifecycle.postStart.sleep.seconds = 0\n";
+    let init = Init::configured(config, &["--", "sh", "-c", "echo up; exec sleep 1000"]);
+    init.wait_for_out("up");
+    wait_until("little of its code is mapped", || mapped_code(init.pid()) < 1200);
+}
+
+/// So many kB of its own code a process has in memory: 2 MB and more at its start.
+fn mapped_code(pid: i32) -> u64 {
+    let mappings = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
+    let mut is_of_file = false;
+    let mut kilobytes = 0;
+    for line in mappings.lines() {
+        match line.strip_prefix("Rss:") {
+            Some(rss) if is_of_file => kilobytes += rss.trim().trim_end_matches(" kB").parse::<u64>().unwrap(),
+            Some(_) => {}
+            None if line.contains('-') => is_of_file = line.ends_with("/bookend") && line.contains(" r-xp "),
+            None => {}
+        }
+    }
+    kilobytes
 }
