@@ -12,7 +12,7 @@ export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/rele
 scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all test lint check images demo bench bench-drain model broken mutants fuzz soak supply-chain reproducible fmt clean
+.PHONY: help setup build build-all test lint check images demo bench bench-drain model broken mutants fuzz soak supply-chain reproducible order fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ supply-chain: build ## the bill of materials, licences, sources, bans and adviso
 
 reproducible: setup ## HEAD built twice in different folders: the same bits
 	scripts/reproducible
+
+order: setup ## which functions a life runs through, for the linker: .cargo/life.ld (as root; needs valgrind, curl)
+	@scripts/order
 
 fmt: ## format the source
 	cargo fmt

@@ -21,6 +21,16 @@ fn the_static_binary_with_tls_has_at_most_3_megabytes() {
 }
 
 #[test]
+fn the_functions_of_a_life_stand_side_by_side_in_the_static_binary() {
+    let Some(binary) = static_binary() else { return };
+    let output = std::process::Command::new("readelf").args(["-SW"]).arg(&binary).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let section = text.lines().find_map(|line| line.split_once(" .text.life ")).map(|(_, rest)| rest);
+    let size = section.and_then(|rest| u64::from_str_radix(rest.split_whitespace().nth(3)?, 16).ok());
+    assert!(size > Some(300_000), "{size:?} bytes: other names than in .cargo/life.ld? `make order` writes it anew");
+}
+
+#[test]
 fn what_only_the_start_has_needed_does_not_stay_in_memory() {
     let config = "http.listen = \"127.0.0.1:0\"\nlifecycle.postStart.sleep.seconds = 0\n";
     let init = Init::configured(config, &["--", "sh", "-c", "echo up; exec sleep 1000"]);
