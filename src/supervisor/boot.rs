@@ -108,6 +108,8 @@ pub(crate) fn run(
             supervisor.desk.open_port(listener, &supervisor.settings);
         }
         supervisor.desk.open_socket(&supervisor.settings);
+        // Once round the loop: what is ready from the beginning, as sockets are, is no work of the first wait.
+        tokio::task::yield_now().await;
         let code = supervisor.live(signals, actions).await;
         // What we hold goes with the process: taking it apart piece by piece would be a sixth of a stop.
         std::process::exit(i32::from(code))
