@@ -7,6 +7,8 @@ mod events;
 mod generated;
 mod hook;
 mod import;
+#[cfg(test)]
+mod manual;
 mod orders;
 mod outcome;
 mod peer;

@@ -10,13 +10,13 @@ use crate::config::{Mode, Override};
 pub(super) struct Check {
     /// Configuration files; where several set the same key, the last one wins
     files: Vec<PathBuf>,
-    /// A configuration file, as `bookend run` takes it; read before those above
+    /// A configuration file, as `bookend run` takes it; read before FILES
     #[arg(short, long, value_name = "FILE")]
     config: Vec<PathBuf>,
     /// Set one key, stronger than files and environment; a list or a table is said in TOML
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = run::read_override)]
     set: Vec<Override>,
-    /// As `bookend sidecar` reads it; without, what it says tells
+    /// Read as `bookend sidecar` reads it; else what it says tells whose it is
     #[arg(long)]
     sidecar: bool,
 }

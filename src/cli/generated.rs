@@ -35,12 +35,13 @@ pub(super) fn man() -> Done {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
-    use clap::{Command, CommandFactory};
+    use clap::{Command, CommandFactory, Parser};
     use clap_complete::shells;
 
     use crate::cli::Cli;
+    use crate::cli::manual::manual;
 
     #[test]
     fn completions_manual_and_docs_say_what_the_command_line_is() {
@@ -49,7 +50,7 @@ mod tests {
             ("src/cli/generated/bookend.bash", completions(shells::Bash)),
             ("src/cli/generated/bookend.zsh", completions(shells::Zsh)),
             ("src/cli/generated/bookend.fish", completions(shells::Fish)),
-            ("src/cli/generated/bookend.1", manual()),
+            ("src/cli/generated/bookend.1", manual(&built(), &verbs())),
             ("docs/cli.md", docs()),
         ] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -64,49 +65,69 @@ mod tests {
         assert!(stale.is_empty(), "no longer true: {stale:?}: BLESS=1 cargo test --lib generated");
     }
 
-    fn verbs() -> Vec<Command> {
+    #[test]
+    fn every_command_line_of_bookend_that_the_documents_show_is_one() {
+        use clap::error::ErrorKind::{
+            DisplayHelp, DisplayVersion, InvalidValue, MissingRequiredArgument, ValueValidation,
+        };
+        let is_said = |word: &str| word.starts_with('-') || super::super::SUBCOMMANDS.contains(&word);
+        let mut shown = 0;
+        for document in documents() {
+            let text = fs::read_to_string(&document).unwrap();
+            for line in command_lines(&text) {
+                shown += 1;
+                // `bookend signal NAME`, `bookend hook`: placeholders are no values, and a name is no whole command.
+                let fits = match Cli::try_parse_from(&line).map_err(|error| error.kind()) {
+                    Ok(_) | Err(DisplayHelp | DisplayVersion) => true,
+                    Err(InvalidValue | ValueValidation | MissingRequiredArgument) => true,
+                    Err(_) => false,
+                };
+                assert!(fits && line.get(1).is_none_or(|word| is_said(word)), "{}: {line:?}", document.display());
+            }
+        }
+        assert!(shown > 60, "{shown}");
+    }
+
+    fn documents() -> Vec<PathBuf> {
+        let below = |folder: &str| fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+        let paths = below(".").chain(below("docs")).map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+    }
+
+    /// In code: a command in `code` or on a line of a block, or a list as images and Pods have it.
+    fn command_lines(text: &str) -> Vec<Vec<String>> {
+        let blocks: Vec<_> = text.split("\n```").skip(1).step_by(2).collect();
+        let shell = blocks.iter().filter_map(|block| block.strip_prefix("sh\n")).flat_map(str::lines);
+        let prose: String = text.split("\n```").step_by(2).collect();
+        let spans = prose.split('`').skip(1).step_by(2).filter(|span| !span.contains(['[', '\u{b7}']));
+        let is_bookend = |word: &String| word == "bookend" || word.starts_with('/') && word.ends_with("/bookend");
+        let words = |said: &str| {
+            let words = said.split(' ').take_while(|word| !["|", ">", "#"].contains(word) && !word.starts_with("->"));
+            let words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_owned).collect();
+            let at = words.iter().position(is_bookend)?;
+            Some(words.get(at..)?.to_vec())
+        };
+        let typed = shell.chain(spans).filter_map(words);
+        let lists = blocks.iter().flat_map(|block| block.split('[').skip(1)).filter_map(|list| {
+            let (list, _) = list.split_once(']')?;
+            serde_json::from_str(&format!("[{list}]")).ok()
+        });
+        typed.chain(lists.filter(|list: &Vec<String>| list.first().is_some_and(is_bookend))).collect()
+    }
+
+    fn built() -> Command {
         let mut cli = Cli::command();
         cli.build();
-        cli.get_subcommands().filter(|verb| verb.get_name() != "help" && !verb.is_hide_set()).cloned().collect()
+        cli
+    }
+
+    fn verbs() -> Vec<Command> {
+        built().get_subcommands().filter(|verb| verb.get_name() != "help" && !verb.is_hide_set()).cloned().collect()
     }
 
     fn completions(shell: impl clap_complete::Generator) -> String {
         let mut text = Vec::new();
         clap_complete::generate(shell, &mut Cli::command(), "bookend", &mut text);
-        String::from_utf8(text).unwrap()
-    }
-
-    /// One page for all verbs: whoever has a problem in a container has one terminal.
-    fn manual() -> String {
-        let page = clap_mangen::Man::new(Cli::command()).section("1");
-        let mut text = Vec::new();
-        page.render_title(&mut text).unwrap();
-        page.render_name_section(&mut text).unwrap();
-        page.render_synopsis_section(&mut text).unwrap();
-        page.render_description_section(&mut text).unwrap();
-        page.render_options_section(&mut text).unwrap();
-        text.extend(b".SH VERBS\n");
-        for verb in verbs() {
-            let mut section = Vec::new();
-            let page = clap_mangen::Man::new(verb.clone().disable_help_flag(true));
-            page.render_synopsis_section(&mut section).unwrap();
-            page.render_description_section(&mut section).unwrap();
-            if verb.get_arguments().any(|argument| argument.get_id() != "help") {
-                page.render_options_section(&mut section).unwrap();
-            }
-            let lines = String::from_utf8(section).unwrap();
-            // Each is a part of this page, not a page.
-            let lines = lines.lines().filter(|line| *line != ".ie \\n(.g .ds Aq \\(aq" && *line != ".el .ds Aq '");
-            text.extend(format!(".SS {}\n", verb.get_name()).bytes());
-            for line in lines {
-                match line.strip_prefix(".SH ") {
-                    Some("SYNOPSIS") => {}
-                    Some(_) => text.extend(b".PP\n"),
-                    None => text.extend(format!("{line}\n").bytes()),
-                }
-            }
-        }
-        text.extend(include_str!("generated/exit.1").bytes());
         String::from_utf8(text).unwrap()
     }
 

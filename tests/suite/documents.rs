@@ -1,8 +1,12 @@
-//! What the documents point to is there: links and their anchors, files of the repository, targets of make.
+//! What the documents point to is there: links and their anchors, files of the repository, targets of make. The manual
+//! page is one that man(1) reads.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Folder, bookend, has, run};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -111,4 +115,31 @@ fn every_target_of_make_that_a_document_names_is_one() {
             .extend(made.filter(|target| !targets.contains(&**target)).map(|t| format!("{}: {t}", document.display())));
     }
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+#[test]
+fn the_manual_page_has_the_sections_of_one_and_no_mistake() {
+    let page = run(&["man"]).out;
+    let sections: Vec<_> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+    let usual =
+        "NAME SYNOPSIS DESCRIPTION OPTIONS SUBCOMMANDS EXIT_STATUS ENVIRONMENT FILES SIGNALS HTTP EXAMPLES SEE_ALSO";
+    assert_eq!(sections.join(" ").replace("EXIT STATUS", "EXIT_STATUS").replace("SEE ALSO", "SEE_ALSO"), usual);
+    if !has("the_manual_page_has_the_sections_of_one_and_no_mistake", "mandoc") {
+        return;
+    }
+    let file = Folder::new();
+    let file = file.write("bookend.1", &page);
+    let checked = Command::new("mandoc").args(["-Tlint", "-Wstyle"]).arg(file).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
+
+#[test]
+fn the_configuration_in_the_manual_page_is_accepted() {
+    let page = run(&["man"]).out;
+    let example = page.split(".nf\n.RS\n").find(|part| part.starts_with("terminationGracePeriodSeconds")).unwrap();
+    let folder = Folder::new();
+    let file = folder.write("web.toml", &example.split("\n.RE").next().unwrap().replace("\\-", "-"));
+    let checked =
+        Command::new(bookend()).arg("check").arg(file).args(["--set", "app.command=[\"nginx\"]"]).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }

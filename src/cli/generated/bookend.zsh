@@ -54,10 +54,10 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (check)
 _arguments "${_arguments_options[@]}" : \
-'*-c+[A configuration file, as \`bookend run\` takes it; read before those above]:FILE:_files' \
-'*--config=[A configuration file, as \`bookend run\` takes it; read before those above]:FILE:_files' \
+'*-c+[A configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
+'*--config=[A configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
 '*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
-'--sidecar[As \`bookend sidecar\` reads it; without, what it says tells]' \
+'--sidecar[Read as \`bookend sidecar\` reads it; else what it says tells whose it is]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '*::files -- Configuration files; where several set the same key, the last one wins:_files' \
