@@ -100,7 +100,9 @@ mod tests {
         let shell = blocks.iter().filter_map(|block| block.strip_prefix("sh\n")).flat_map(str::lines);
         let prose: String = text.split("\n```").step_by(2).collect();
         let spans = prose.split('`').skip(1).step_by(2).filter(|span| !span.contains(['[', '\u{b7}']));
-        let is_bookend = |word: &String| word == "bookend" || word.starts_with('/') && word.ends_with("/bookend");
+        let is_bookend = |word: &String| {
+            word == "bookend" || word == "target/release/bookend" || word.starts_with('/') && word.ends_with("/bookend")
+        };
         let words = |said: &str| {
             let words = said.split(' ').take_while(|word| !["|", ">", "#"].contains(word) && !word.starts_with("->"));
             let words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_owned).collect();

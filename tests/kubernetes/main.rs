@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 mod compose;
+mod documents;
 mod life;
 
 fn root() -> &'static Path {

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use crate::support::{Folder, Init};
+use crate::support::{Folder, Init, bookend, free_port, get, has, wait_until};
 
 const README: &str = include_str!("../../README.md");
 
@@ -48,6 +49,55 @@ fn every_toml_example_of_the_docs_is_accepted() {
             assert_eq!(finished.code(), 0, "{}:\n{example}\n{}", page.display(), finished.log);
         }
     }
+}
+
+/// A page of docs/ and its fenced blocks of one language.
+fn page(name: &str, language: &str) -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap();
+    blocks_of(&text, language).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_example_for_a_sidecar_is_one() {
+    let examples = page("sidecar.md", "toml");
+    for example in examples.iter().map(String::as_str).chain([blocks("toml")[1]]) {
+        let folder = Folder::new();
+        let path = folder.write("bookend.toml", example);
+        let finished = Init::ordinary(folder, &["check", "--sidecar", path.to_str().unwrap()]).finish();
+        assert_eq!(finished.code(), 0, "{example}\n{}", finished.log);
+    }
+}
+
+#[test]
+fn the_mistake_that_the_configuration_page_shows_is_told_like_that() {
+    let folder = Folder::new();
+    let before = "app.command = [\"x\"]\n\n[[lifecycle.preStop]]\nname = \"drain\"\ndrain.ports = [80]\n";
+    folder.write("bookend.toml", &format!("{before}timeoutSecond = 5\n"));
+    let check = Command::new(bookend()).args(["check", "bookend.toml"]).current_dir(folder.path(".")).output().unwrap();
+    assert_eq!(check.status.code(), Some(125));
+    assert_eq!(String::from_utf8_lossy(&check.stderr), page("configuration.md", "text")[0]);
+}
+
+#[test]
+fn the_checks_that_the_page_of_the_endpoint_shows_are_told_like_that() {
+    let port = free_port();
+    let config = format!("http.listen = \"127.0.0.1:{port}\"\nlifecycle.preStop.sleep.seconds = 1000");
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    init.wait_for_log("started");
+    init.signal(15);
+    wait_until("a stop is seen", || get(port, "/lbz?verbose").unwrap().ends_with(&page("http.md", "text")[0]));
+}
+
+#[test]
+fn the_finding_that_the_page_of_the_doctor_shows_is_told_like_that() {
+    if !has("the_finding_that_the_page_of_the_doctor_shows_is_told_like_that", "nginx") {
+        return;
+    }
+    let mut doctor = Command::new(bookend());
+    doctor.args(["doctor", "--set", "app.profile=nginx", "--set", "terminationGracePeriodSeconds=30"]);
+    let out = doctor.args(["--", "nginx", "-g", "daemon off;"]).output().unwrap().stdout;
+    let shown = page("doctor.md", "text").into_iter().find(|block| block.starts_with("nginx-worker")).unwrap();
+    assert!(String::from_utf8_lossy(&out).contains(&shown), "{}", String::from_utf8_lossy(&out));
 }
 
 #[test]

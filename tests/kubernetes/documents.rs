@@ -1,0 +1,78 @@
+//! The YAML that README and docs/ show: parts of a Pod, which the API server would accept, and whose hooks, probes and
+//! arguments bookend knows.
+
+use serde_json::{Map, json};
+
+use super::*;
+
+/// The blocks, each with the page it is on.
+fn examples() -> Vec<(String, Value)> {
+    let pages = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages
+        .chain([root().join("README.md")])
+        .flat_map(|page| {
+            let text = fs::read_to_string(&page).unwrap();
+            let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
+            blocks.map(|block| (page.display().to_string(), documents(&block).remove(0))).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The Pod around a part of one; a kustomization is none.
+fn pod(part: &Value) -> Option<Value> {
+    let spec = match part {
+        part if part.get("components").is_some() => return None,
+        part if part.get("spec").is_some() => part["spec"].clone(),
+        part if part.get("containers").is_some() => part.clone(),
+        part => {
+            let mut container: Map<String, Value> = part.as_object().unwrap().clone();
+            container.insert("name".to_owned(), json!("app"));
+            json!({ "containers": [container] })
+        }
+    };
+    Some(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "shown" }, "spec": spec }))
+}
+
+#[test]
+fn every_part_of_a_pod_in_the_documents_is_one_that_the_api_server_accepts() {
+    let pods: Vec<_> = examples().iter().filter_map(|(_, part)| pod(part)).collect();
+    assert!(pods.len() >= 7, "{}", pods.len());
+    if ready("every_part_of_a_pod_in_the_documents_is_one_that_the_api_server_accepts") {
+        validate(&pods.iter().map(|pod| format!("---\n{pod}\n")).collect::<String>());
+    }
+}
+
+#[test]
+fn what_the_documents_ask_of_bookend_in_a_pod_it_knows() {
+    let mut asked = 0;
+    for (page, part) in examples() {
+        let Some(pod) = pod(&part) else { continue };
+        for container in containers(&pod["spec"]) {
+            for handler in handlers(container) {
+                asked += 1;
+                let (path, program) = (&handler["httpGet"]["path"], &handler["exec"]["command"][0]);
+                let known = ["/lifecycle/postStart", "/lifecycle/preStop", "/startupz", "/readyz", "/livez"];
+                assert!(
+                    path.as_str().is_some_and(|path| known.contains(&path)) || program == "/bookend",
+                    "{page}: {handler}"
+                );
+            }
+            let runs_bookend = container["image"].as_str().is_some_and(|image| image.ends_with("bookend"));
+            let words = ["command", "args"].iter().flat_map(|key| container[key].as_array().into_iter().flatten());
+            let words: Vec<_> = words.map(|word| word.as_str().unwrap()).filter(|word| *word != "/bookend").collect();
+            if runs_bookend {
+                asked += 1;
+                let help = Command::new(bookend()).args(&words).arg("--help").output().unwrap();
+                assert!(help.status.success(), "{page}: {words:?}: {}", shown(&help));
+            }
+        }
+    }
+    assert!(asked >= 13, "{asked}");
+}
+
+fn handlers(container: &Value) -> impl Iterator<Item = &Value> {
+    let lifecycle = ["postStart", "preStop"].into_iter().map(|hook| &container["lifecycle"][hook]);
+    let probes = ["startupProbe", "readinessProbe", "livenessProbe"].into_iter().map(|probe| &container[probe]);
+    lifecycle.chain(probes).filter(|handler| !handler.is_null())
+}
