@@ -22,7 +22,10 @@ impl Project {
         let mut document: Value = serde_saphyr::from_str(&text).expect("YAML");
         change(&mut document);
         for (_, service) in document.get_mut("services").and_then(Value::as_object_mut).expect("services") {
-            let image = service["image"].as_str().expect("an image").replace("bookend:0.1.0", PREFIX);
+            let image = service["image"]
+                .as_str()
+                .expect("an image")
+                .replace(concat!("bookend:", env!("CARGO_PKG_VERSION")), PREFIX);
             service["image"] = image.into();
             if let Some(service) = service.as_object_mut().filter(|service| !service.contains_key("network_mode")) {
                 service.insert("network_mode".to_owned(), "none".into());

@@ -81,7 +81,9 @@ impl Podman {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/podman").join(file);
         let mut text = fs::read_to_string(source).expect("it is there");
         let ports = "      ports:\n        - name: http\n          containerPort: 8080\n          hostPort: 8080\n";
-        for (theirs, ours) in [(ports, ""), ("bookend:0.1.0", IMAGE)].iter().chain(instead) {
+        for (theirs, ours) in
+            [(ports, ""), (concat!("bookend:", env!("CARGO_PKG_VERSION")), IMAGE)].iter().chain(instead)
+        {
             assert!(text.contains(theirs), "{theirs:?} is not in {text}");
             text = text.replace(theirs, ours);
         }

@@ -117,6 +117,25 @@ fn every_target_of_make_that_a_document_names_is_one() {
     assert!(unknown.is_empty(), "{unknown:#?}");
 }
 
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn the_ready_made_files_name_the_images_of_this_version() {
+    let mut named = 0;
+    for file in files(&root().join("config")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for image in text.lines().filter_map(|line| line.trim_start().strip_prefix("image: bookend:")) {
+            named += 1;
+            assert!(["nginx", env!("CARGO_PKG_VERSION")].contains(&image), "{}: {image}", file.display());
+        }
+    }
+    assert!(named >= 9, "{named}");
+}
+
 #[test]
 fn the_manual_page_has_the_sections_of_one_and_no_mistake() {
     let page = run(&["man"]).out;
