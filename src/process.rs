@@ -5,6 +5,7 @@
 //! | `sys`         | the raw system calls nix cannot make; all of its `unsafe`          |
 //! | `inherited`   | what we were started with: mask, dispositions, working directory   |
 //! | `spawn`       | clone and exec, with nothing of ours left in the child             |
+//! | `not_executed` | why a program could not be executed, as a person would say it       |
 //! | `setup`       | what a child changes of itself: user, directory, limits            |
 //! | `user`        | who a name of /etc/passwd is                                        |
 //! | `activation`  | the one variable that must name the child: `LISTEN_PID`            |
@@ -28,6 +29,7 @@ pub(crate) mod inherited;
 pub(crate) mod last_resort;
 pub(crate) mod leftovers;
 mod musl;
+mod not_executed;
 pub(crate) mod notify_socket;
 pub(crate) mod pause;
 pub(crate) mod reaper;

@@ -15,6 +15,7 @@ use nix::sched::CloneFlags;
 use super::Pid;
 use super::activation::{self, ListenPid};
 use super::inherited::{Inherited, WorkingDir};
+use super::not_executed::look_at;
 use super::setup::{Setup, Step, errno};
 use super::sys::{self, SIGSET_BYTES, SignalSet};
 use crate::exit;
@@ -84,7 +85,7 @@ pub(crate) enum SpawnError {
         source: io::Error,
     },
     /// The program could not be executed.
-    #[error("cannot execute {program:?}")]
+    #[error("cannot execute {program:?}{}", look_at(program, source.raw_os_error()))]
     Exec {
         /// The program as it was named.
         program: OsString,

@@ -40,7 +40,8 @@ fn as_pid_1_it_is_the_same() {
 fn what_is_not_found_is_127_and_what_cannot_be_executed_is_126() {
     let missing = run(&["--", "no-such-program"]);
     assert_eq!(missing.code(), 127);
-    assert!(missing.log.contains(r#"cannot execute "no-such-program": No such file"#), "{}", missing.log);
+    let told = r#"cannot execute "no-such-program" (in no folder of PATH): No such file"#;
+    assert!(missing.log.contains(told), "{}", missing.log);
     let refused = run(&["--", "/etc/passwd"]);
     assert_eq!(refused.code(), 126);
     assert!(refused.log.contains(r#"cannot execute "/etc/passwd": Permission denied"#), "{}", refused.log);

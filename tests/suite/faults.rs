@@ -130,18 +130,18 @@ fn what_no_kernel_here_can_execute_is_126_and_a_missing_interpreter_is_127() {
     let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xff\xfe\x01\0\0\0".to_vec();
     elf.resize(120, 0);
     let programs = [
-        ("other-machine", elf, 0o755, 126),
-        ("empty", Vec::new(), 0o755, 126),
-        ("no-permission", b"#!/bin/sh\n".to_vec(), 0o644, 126),
-        ("no-interpreter", b"#!/no/such/interpreter\n".to_vec(), 0o755, 127),
+        ("other-machine", elf, 0o755, 126, "neither a program for this machine"),
+        ("empty", Vec::new(), 0o755, 126, "nor a script"),
+        ("no-permission", b"#!/bin/sh\n".to_vec(), 0o644, 126, "Permission denied"),
+        ("no-interpreter", b"#!/no/such/interpreter\n".to_vec(), 0o755, 127, "it is there; the interpreter"),
     ];
-    for (name, bytes, mode, code) in programs {
+    for (name, bytes, mode, code, why) in programs {
         let path = folder.path(name);
         std::fs::write(&path, bytes).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         let finished = crate::support::run(&["--", path.to_str().unwrap()]);
         assert_eq!(finished.code(), code, "{name}: {finished:?}");
-        assert!(finished.log.contains("cannot execute"), "{name}: {}", finished.log);
+        assert!(finished.log.contains("cannot execute") && finished.log.contains(why), "{name}: {}", finished.log);
     }
 }
 
