@@ -74,7 +74,10 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
         let entry = tree.get(&below);
         match key.shape {
             Shape::One(_) | Shape::List(_) => match entry {
-                Some(entry) => line(out, &name, &value(&entry.value), &entry.origin.to_string()),
+                Some(entry) => {
+                    let not = overruled_by(tree, &below).map(|by| format!("; not in effect: {by} is stronger"));
+                    line(out, &name, &value(&entry.value), &format!("{}{}", entry.origin, not.unwrap_or_default()));
+                }
                 None if key.default.is_empty() => {}
                 None => line(out, &name, key.default, "default"),
             },
@@ -107,6 +110,13 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
             }
         }
     }
+}
+
+/// The key that says the same, and has been said: `lifecycle.stopSignal` is a Pod spec's place for `app.stopSignal`.
+fn overruled_by(tree: &Tree, path: &str) -> Option<String> {
+    let owner = path.strip_suffix("lifecycle.stopSignal")?;
+    let stronger = join(owner.strip_suffix('.').unwrap_or("app"), "stopSignal");
+    tree.get(&stronger).map(|_| stronger)
 }
 
 /// A table on one line: `{ name = "X", value = "y" }`.

@@ -60,6 +60,19 @@ fn the_effective_configuration_reads_back_as_itself() {
 }
 
 #[test]
+fn of_two_stop_signals_the_weaker_one_is_told_not_to_be_in_effect() {
+    let told = "lifecycle.stopSignal = \"SIGINT\"\n[app]\ncommand = [\"a\"]\n";
+    assert!(!accept(&file(told)).to_toml().contains("not in effect"));
+    let both = accept(&file(&format!("{told}stopSignal = \"SIGTERM\"\n"))).to_toml();
+    let line = "\n[lifecycle]\nstopSignal = \"SIGINT\"  # bookend.toml:1; not in effect: app.stopSignal is stronger\n";
+    assert!(both.contains(line), "{both}");
+    let web = "http.listen = \"0.0.0.0:1\"\n[containers.web]\nstopSignal = \"SIGTERM\"\nprocess.executable = \"nginx\"\n\
+        lifecycle.stopSignal = \"SIGINT\"\n";
+    let both = accept(&file(web)).to_toml();
+    assert!(both.contains("# bookend.toml:5; not in effect: containers.web.stopSignal is stronger"), "{both}");
+}
+
+#[test]
 fn check_prints_toml_as_a_whole() {
     let effective = accept(&file(NGINX));
     accept(&file(&effective.to_string()));
