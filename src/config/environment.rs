@@ -32,6 +32,9 @@ pub const RESERVED: &[&str] = &[
     "BOOKEND_TRIGGER",
 ];
 
+/// What ours begin with.
+const PREFIX: &str = "BOOKEND_";
+
 /// Reads every variable that is ours into one layer.
 pub(super) fn read<'a>(report: &mut Report<'a>, environment: &'a [(OsString, OsString)]) -> Tree {
     let mut layer = Tree::default();
@@ -78,11 +81,11 @@ pub(super) fn read_overrides<'a>(report: &mut Report<'a>, overrides: &'a [Overri
 }
 
 fn unknown_variable<'a>(report: &mut Report<'a>, name: &'a str) {
-    let mut names = Vec::new();
-    walk(ROOT, &mut |path, _| names.push(env_name(path)));
-    let known = names.iter().map(String::as_str).chain(RESERVED.iter().copied());
-    let help = match hint::nearest(name, known) {
-        Some(near) => vec![format!("did you mean {near}?")],
+    // What a handler is told may stand there, but nobody says it; and what all have in common is no likeness.
+    let mut names = vec!["CONFIG".to_owned()];
+    walk(ROOT, &mut |path, _| names.push(env_name(path).replacen(PREFIX, "", 1)));
+    let help = match hint::nearest(&name.replacen(PREFIX, "", 1), names.iter().map(String::as_str)) {
+        Some(near) => vec![format!("did you mean {PREFIX}{near}?")],
         None => vec!["accepted: BOOKEND_ and a key path, http.listen is BOOKEND_HTTP_LISTEN".to_owned()],
     };
     // The value is not shown: nobody knows what it is.
@@ -187,7 +190,7 @@ fn insert_once(layer: &mut Tree, path: &str, value: Value, origin: &Origin, plac
 
 /// The name, if the variable is one of ours.
 fn ours(name: &OsStr) -> Option<&str> {
-    name.to_str().filter(|name| name.starts_with("BOOKEND_"))
+    name.to_str().filter(|name| name.starts_with(PREFIX))
 }
 
 /// Whether the kubelet set the variable for a Service called `bookend` or `bookend-...` in the

@@ -163,6 +163,16 @@ fn a_value_that_is_not_utf8_is_refused() {
 }
 
 #[test]
+fn a_variable_is_not_mistaken_for_one_that_only_handlers_find() {
+    for name in ["BOOKEND_FOO", "BOOKEND_HOOKS"] {
+        let told = refuse(&env(&[(name, "x")]));
+        assert!(told.to_string().contains("accepted: BOOKEND_ and a key path"), "{told}");
+    }
+    let told = refuse(&env(&[("BOOKEND_CONFG", "x")]));
+    assert!(told.to_string().contains("did you mean BOOKEND_CONFIG?"), "{told}");
+}
+
+#[test]
 fn an_empty_variable_is_not_set() {
     assert_eq!(accept(&env(&[("BOOKEND_LOG_LEVEL", "")])).settings, Settings::default());
 }
