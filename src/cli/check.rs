@@ -16,7 +16,7 @@ pub(super) struct Check {
     /// Set one key, stronger than files and environment; a list or a table is said in TOML
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = run::read_override)]
     set: Vec<Override>,
-    /// Read as `bookend sidecar` reads it; else what it says tells whose it is
+    /// Check it for `bookend sidecar`; without, it may be for either
     #[arg(long)]
     sidecar: bool,
 }

@@ -43,13 +43,13 @@ pub(super) static ROOT: &[Key] = &[
         "",
         "signal bookend gets from the kernel when the process that started it dies",
     ),
-    Key::new("app", Shape::Table(APP), "", "the main process"),
     Key::new(
         "ports",
         Shape::Map { names: Kind::PortName, values: PORT },
         "{}",
         "names for ports, as a Pod's container has them; httpGet and tcpSocket may say the name",
     ),
+    Key::new("app", Shape::Table(APP), "", "the main process"),
     Key::new("http", Shape::Table(http::HTTP), "", "the pod-facing listener; without this table there is none"),
     Key::new("lifecycle", Shape::Table(LIFECYCLE), "", "the handlers before and after the app"),
     Key::new(
@@ -161,11 +161,12 @@ static HURRY: &[Key] = &[
 ];
 
 static LIFECYCLE: &[Key] = &[
+    // Before the lists: below the header of one it would be a key of that.
+    LIFECYCLE_STOP_SIGNAL,
     Key::new("preStart", Shape::Tables(&PRE_START), "", "before the app is started; a failure means it never is"),
     POST_START_LIST,
     PRE_STOP_LIST,
     POST_STOP_LIST,
-    LIFECYCLE_STOP_SIGNAL,
 ];
 
 const POST_START_LIST: Key =
@@ -182,7 +183,7 @@ const LIFECYCLE_STOP_SIGNAL: Key = Key::new(
 );
 
 /// Another container starts its app by itself: there is no preStart.
-static CONTAINER_LIFECYCLE: &[Key] = &[POST_START_LIST, PRE_STOP_LIST, POST_STOP_LIST, LIFECYCLE_STOP_SIGNAL];
+static CONTAINER_LIFECYCLE: &[Key] = &[LIFECYCLE_STOP_SIGNAL, POST_START_LIST, PRE_STOP_LIST, POST_STOP_LIST];
 
 static CONTAINER: &[Key] = &[
     Key::new("lifecycle", Shape::Table(CONTAINER_LIFECYCLE), "", "the handlers before and after its app"),

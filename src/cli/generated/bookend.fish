@@ -55,7 +55,7 @@ complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -l set -d 'Set 
 complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand check" -s c -l config -d 'A configuration file, as `bookend run` takes it; read before FILES' -r -F
 complete -c bookend -n "__fish_bookend_using_subcommand check" -l set -d 'Set one key, stronger than files and environment; a list or a table is said in TOML' -r
-complete -c bookend -n "__fish_bookend_using_subcommand check" -l sidecar -d 'Read as `bookend sidecar` reads it; else what it says tells whose it is'
+complete -c bookend -n "__fish_bookend_using_subcommand check" -l sidecar -d 'Check it for `bookend sidecar`; without, it may be for either'
 complete -c bookend -n "__fish_bookend_using_subcommand check" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand hook" -l timeoutSeconds -d 'How long to wait for the answer [default: as long as the handlers take]' -r
 complete -c bookend -n "__fish_bookend_using_subcommand hook" -l socket -d 'The running bookend\'s socket [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F

@@ -57,7 +57,7 @@ _arguments "${_arguments_options[@]}" : \
 '*-c+[A configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
 '*--config=[A configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
 '*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
-'--sidecar[Read as \`bookend sidecar\` reads it; else what it says tells whose it is]' \
+'--sidecar[Check it for \`bookend sidecar\`; without, it may be for either]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '*::files -- Configuration files; where several set the same key, the last one wins:_files' \

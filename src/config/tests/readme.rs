@@ -34,6 +34,22 @@ fn the_reference_file_has_every_key_and_says_nothing_but_defaults() {
 }
 
 #[test]
+fn a_line_of_the_reference_and_the_header_above_it_are_keys_as_soon_as_the_hash_is_removed() {
+    let (mut header, mut lines) = (String::new(), 0);
+    for line in reference_file().lines().filter_map(|line| line.strip_prefix('#')) {
+        if line.starts_with('[') {
+            header = format!("{line}\n");
+        } else if !line.starts_with(' ') {
+            lines += 1;
+            let Err(mistakes) = load(&file(&format!("{header}{line}\n"))) else { continue };
+            let told = mistakes.to_string();
+            assert!(!told.contains("unknown key") && !told.contains("TOML"), "{header}{line}\n{told}");
+        }
+    }
+    assert!(lines > 70, "{lines}");
+}
+
+#[test]
 fn every_default_of_the_reference_is_one_that_is_accepted_and_changes_nothing() {
     walk(ROOT, &mut |path, key| {
         if !key.default.is_empty() {
@@ -135,8 +151,17 @@ fn reference_file() -> String {
         "# Every key with its default, or with an example where nothing is the default (\"unset\"). Remove the # before a\n\
          # line, and before the header of its table, to say it. Made from the table that the program reads the keys with.\n",
     );
+    // The keys of a list inside a table are told, not said: the line of the list shows them.
+    let mut list = None;
     walk_once(&mut |row| {
         let (path, key) = (row.path, row.key);
+        if matches!(key.shape, Shape::Tables(_)) && path.matches('.').count() > 1 {
+            list = Some(format!("{path}."));
+        }
+        if list.as_ref().is_some_and(|list| path.starts_with(list)) {
+            text.push_str(&format!("#   {}: {}\n", name_below_header(path), key.about));
+            return;
+        }
         let same = row.same_as.map(|path| format!("; keys as in {path}")).unwrap_or_default();
         let about = format!("# {}{same}\n", key.about);
         let name = name_below_header(path);
