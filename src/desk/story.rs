@@ -105,9 +105,10 @@ impl Desk {
 
 /// Kubernetes reads the file when the container has ended; an app that wrote its own message keeps it.
 /// Written in place: the file is a bind mount, which a rename would replace. Opened without waiting: a FIFO in
-/// its place would wait for a reader.
+/// its place would wait for a reader; and no link is followed, which an app of another user may have put there.
 fn write_termination_message(path: &Path, summary: impl FnOnce() -> String) {
-    let Ok(mut file) = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path) else { return };
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    let Ok(mut file) = OpenOptions::new().write(true).custom_flags(flags).open(path) else { return };
     let is_empty_file = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == 0);
     if is_empty_file && let Err(error) = file.write_all(summary().as_bytes()) {
         warn!(%error, path = %path.display(), "cannot write the termination message");

@@ -32,6 +32,18 @@ fn the_summary_is_written_in_place_within_4096_bytes() {
 }
 
 #[test]
+fn a_link_in_its_place_leads_nowhere() {
+    // As root bookend could be led to any empty file by an app of another user.
+    let folder = Folder::new();
+    let (elsewhere, link) = (folder.write("elsewhere", ""), folder.path("message"));
+    std::os::unix::fs::symlink(elsewhere, &link).unwrap();
+    let config = format!("terminationMessagePath = \"{}\"", link.display());
+    let mut init = Init::configured_in(folder, &config, &["--", "sh", "-c", "exit 7"]);
+    assert_eq!(init.end().code(), 7);
+    assert_eq!(init.folder.read("elsewhere"), "");
+}
+
+#[test]
 fn what_the_app_wrote_is_kept() {
     let (folder, _) = life(Some("the app's own words"), "exit 7");
     assert_eq!(folder.read("message"), "the app's own words");
