@@ -69,6 +69,21 @@ fn the_dockerfile_of_the_readme_makes_an_image_that_runs_its_command() {
 }
 
 #[test]
+fn the_dockerfile_of_the_images_page_makes_an_image_whose_command_is_the_server() {
+    let test = "the_dockerfile_of_the_images_page_makes_an_image_whose_command_is_the_server";
+    if !ready(test) {
+        return;
+    }
+    let page = include_str!("../../docs/images.md");
+    let shown = page.split("```dockerfile\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let folder = Folder::new(test);
+    folder.write_program("server", "#!/bin/sh\nreadlink /proc/1/exe; echo \"$@\"; exit 4\n");
+    Container::build(":own", shown, &folder);
+    let finished = Container::run(test, ":own", &[]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(4), "/bookend\n--port 8080\n"), "{finished:#?}");
+}
+
+#[test]
 fn bookend_copy_brings_the_binary_to_an_image_that_has_none() {
     // As an init container and the app's container do, with a shared volume.
     let test = "bookend_copy_brings_the_binary_to_an_image_that_has_none";
