@@ -16,6 +16,7 @@ signal.signal(signal.SIGQUIT, lambda *_: stop.set())
 server = socket.create_server(('', 80))
 def serve(client):
     if client.recv(100):
+        print('asked', flush=True)
         time.sleep(4)
         client.sendall(b'the whole answer')
     client.close()
@@ -64,6 +65,8 @@ fn a_request_in_flight_is_never_hurried() {
     let _silent = connect(&init);
     let mut client = connect(&init);
     client.write_all(b"GET").unwrap();
+    // Who waits in the app's accept queue is reset by the app itself, when it stops listening.
+    init.wait_for_out("asked");
     init.signal(15);
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
