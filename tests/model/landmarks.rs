@@ -1,36 +1,22 @@
 //! Parts of the machine that the histories must reach, or they prove nothing.
 
 macro_rules! landmarks {
-    ($($name:ident),* $(,)?) => {
-        /// A part of the machine.
+    ($($list:ident: $($name:ident),*;)*) => {
+        /// A part of a machine.
         #[derive(Debug, Clone, Copy)]
-        pub(crate) enum Landmark { $($name),* }
+        pub(crate) enum Landmark { $($($name),*),* }
 
         impl Landmark {
-            pub(crate) const ALL: &[Landmark] = &[$(Landmark::$name),*];
+            $(pub(crate) const $list: &[Landmark] = &[$(Landmark::$name),*];)*
         }
     };
 }
 
 landmarks! {
-    Started,
-    SteppedOn,
-    NoTimeLeft,
-    Rearmed,
-    StopSignalSent,
-    Hurried,
-    Killed,
-    LeftoversTerminated,
-    LeftoversKilled,
-    LeftoversRemain,
-    AnswerNotTaken,
-    Aborted,
-    Retried,
-    Lingered,
-    PostStartFailed,
-    LivenessFailed,
-    PassedOver,
-    Exited,
+    OF_BOTH:
+        SteppedOn, NoTimeLeft, Rearmed, StopSignalSent, AnswerNotTaken, Aborted, Retried, Lingered, PassedOver, Exited;
+    OF_LIFECYCLE:
+        Started, Hurried, Killed, LeftoversTerminated, LeftoversKilled, LeftoversRemain, PostStartFailed, LivenessFailed;
 }
 
 impl Landmark {
