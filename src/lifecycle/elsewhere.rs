@@ -16,7 +16,10 @@
 //! of the container, and retries none. So a call after the handlers are over means that the container was started
 //! again, unless the process is seen to be the same.
 //!
-//! Promises, each held by a property test over random histories (elsewhere/tests.rs):
+//! A process that is found while a life ends is the next one's: its stop waits until postStop of the life before is over, and
+//! if it ends meanwhile, postStop runs once more.
+//!
+//! Promises, each held by a property test over random histories (elsewhere/tests.rs) and by the model (docs/proof.md):
 //! 1. preStop handlers run at most once a stop; after a grace period, or in the next life, it is another stop.
 //! 2. The stop signal goes out only to a process that is there, and only when preStop is over or abandoned.
 //! 3. postStop handlers run once a life, when it is over, and before the next life's postStart.
@@ -100,6 +103,8 @@ pub struct Elsewhere {
     end: Option<End>,
     /// postStop has not run for this life. Before anything is known there may be one.
     owes_post_stop: bool,
+    /// A life that was found before the end of this one was over, and who called its preStop hook.
+    next: Option<Vec<CallerId>>,
     out: Vec<Action>,
 }
 
@@ -116,6 +121,7 @@ impl Elsewhere {
             stop: None,
             end: None,
             owes_post_stop: true,
+            next: None,
             out: Vec::new(),
         }
     }
@@ -130,6 +136,7 @@ impl Elsewhere {
             Event::HookCalled { hook, caller } => self.hook_called(now, hook, caller),
             Event::CallerDone(caller) => {
                 self.hooks.caller_done(caller);
+                self.next.iter_mut().for_each(|next| next.retain(|waiting| *waiting != caller));
                 if self.phase == Phase::Finishing(Step::Answers) && !self.hooks.is_answering() {
                     self.exit();
                 }
@@ -256,6 +263,10 @@ impl Elsewhere {
     }
 
     fn pre_stop_called(&mut self, now: Time, caller: CallerId) {
+        if let Some(next) = self.next.as_mut().filter(|_| self.app == App::There) {
+            // Its stop begins when the life before is over.
+            return next.push(caller);
+        }
         let waits = match (&self.hooks.pre_stop, self.phase, self.stop) {
             (HookState::InFlight(_), ..) => None,
             // The handlers are over, the process has the stop signal: the answer comes when it is gone.
@@ -352,7 +363,12 @@ impl Elsewhere {
 
     fn app_found(&mut self) {
         self.app = App::There;
-        self.owes_post_stop = true;
+        match self.phase {
+            Phase::Living => self.owes_post_stop = true,
+            Phase::Finishing(_) if self.end.is_none() => drop(self.next.get_or_insert_default()),
+            // With our own stop begun there is no next life but the one that has been found already.
+            Phase::Finishing(_) | Phase::Exited => {}
+        }
     }
 
     fn app_ended(&mut self, now: Time) {
@@ -362,6 +378,10 @@ impl Elsewhere {
         }
         self.app = App::Gone;
         self.out.push(Action::Tell(Note::AppEnded(AppStatus::Unknown)));
+        for caller in self.next.iter_mut().flat_map(std::mem::take) {
+            // Nothing is left to be prepared.
+            self.hooks.answer(&mut self.out, caller, Hook::PreStop, Outcome::Succeeded);
+        }
         if self.phase == Phase::Living {
             self.finish(now);
         }

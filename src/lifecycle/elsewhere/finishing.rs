@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::super::hooks::HookState;
-use super::super::vocabulary::{Action, Hook, Note, Outcome, Time, Timer, Trigger};
+use super::super::vocabulary::{Action, CallerId, Hook, Note, Outcome, Time, Timer, Trigger};
 use super::{App, Elsewhere, End, Phase, Stage, Step, Stop};
+use crate::budget::SHORTEST;
 
 impl Elsewhere {
     // ---- The end of a life ----------------------------------------------------------------------
@@ -33,8 +34,11 @@ impl Elsewhere {
         if !std::mem::take(&mut self.owes_post_stop) {
             return self.life_over(now);
         }
-        let deadline = self.post_stop_end(now);
-        let reason = self.reason();
+        let (deadline, reason) = (self.post_stop_end(now), self.reason());
+        if self.end.is_some() {
+            // In place of an alarm that was set for the life before.
+            self.out.push(Action::SetTimer { timer: Timer::PostStop, at: deadline });
+        }
         let turn = self.hooks.run(&mut self.out, now, Hook::PostStop, Some(deadline), Some(reason));
         self.turned(now, Hook::PostStop, turn);
     }
@@ -43,26 +47,53 @@ impl Elsewhere {
         // A kubelet whose grace period is over gives a container two seconds more; half of that is postStop's.
         let least =
             if self.end.is_some() { self.budget.app_share().min(Duration::from_secs(1)) } else { Duration::ZERO };
-        self.budget.post_stop_end(self.origin(), now).max(now + least)
+        let at = self.budget.post_stop_end(self.origin(), now).max(now + least);
+        // The next life's stop is still to come, and has the other half of the time for preStop handlers.
+        let next = self.end.filter(|_| self.next.is_some());
+        let half = next.and_then(|end| Some(end.began + (self.budget.pre_stop_deadline(end.began)? - end.began) / 2));
+        half.map_or(at, |half| at.min(half.max(now + SHORTEST)))
     }
 
     pub(super) fn life_over(&mut self, now: Time) {
         if self.end.is_some() {
+            // No hook begins a life any more.
             self.hooks.answer_all(&mut self.out, Hook::PostStart, Outcome::Aborted);
-            self.phase = Phase::Finishing(Step::Answers);
-            if !self.hooks.is_answering() {
-                return self.exit();
-            }
-            self.out.push(Action::SetTimer { timer: Timer::Answers, at: now + crate::lifecycle::finishing::ANSWERS });
-            return;
         }
+        match self.next.take() {
+            None if self.end.is_some() => self.enter_answers(now),
+            next => self.turn(now, next),
+        }
+    }
+
+    /// The life is over, and the next one may have been found meanwhile.
+    fn turn(&mut self, now: Time, next: Option<Vec<CallerId>>) {
         self.phase = Phase::Living;
         self.stop = None;
-        self.owes_post_stop = self.app == App::There;
+        self.owes_post_stop = next.is_some();
         self.hooks.forget();
+        if next.is_some() && self.app != App::There {
+            // It is over, too.
+            return self.finish(now);
+        }
         if self.hooks.is_waited_for(Hook::PostStart) {
             self.begin_life(now);
         }
+        if self.end.is_some() {
+            self.arm_end(now);
+        }
+        let callers = next.unwrap_or_default();
+        if !callers.is_empty() {
+            callers.into_iter().for_each(|caller| self.hooks.wait(caller, Hook::PreStop));
+            self.begin_stop(now, Trigger::Hook);
+        }
+    }
+
+    fn enter_answers(&mut self, now: Time) {
+        self.phase = Phase::Finishing(Step::Answers);
+        if !self.hooks.is_answering() {
+            return self.exit();
+        }
+        self.out.push(Action::SetTimer { timer: Timer::Answers, at: now + crate::lifecycle::finishing::ANSWERS });
     }
 
     pub(super) fn exit(&mut self) {
@@ -74,13 +105,8 @@ impl Elsewhere {
 
     pub(super) fn begin_end(&mut self, now: Time, trigger: Trigger) {
         self.end = Some(End { trigger, began: now, awaits_hook: true, awaits_app: true });
-        let began = self.origin().unwrap_or(now);
         match self.phase {
-            Phase::Living => {
-                let at = self.budget.kill_at(began, now);
-                self.out.extend(at.map(|at| Action::SetTimer { timer: Timer::Kill, at }));
-                self.out.push(Action::SetTimer { timer: Timer::LateHook, at: now + LATE_HOOK });
-            }
+            Phase::Living => self.arm_end(now),
             // From now on somebody counts the seconds.
             Phase::Finishing(Step::PostStop) => {
                 let at = self.post_stop_end(now);
@@ -89,6 +115,13 @@ impl Elsewhere {
             // Short by themselves.
             Phase::Finishing(_) | Phase::Exited => {}
         }
+    }
+
+    /// Nothing is waited for longer than this.
+    fn arm_end(&mut self, now: Time) {
+        let at = self.budget.kill_at(self.origin().unwrap_or(now), now);
+        self.out.extend(at.map(|at| Action::SetTimer { timer: Timer::Kill, at }));
+        self.out.push(Action::SetTimer { timer: Timer::LateHook, at: now + LATE_HOOK });
     }
 
     /// With our own stop begun, goes on as soon as nothing is waited for any more.

@@ -1,6 +1,7 @@
 //! The promises of elsewhere.rs, told one by one as examples.
 
 mod histories;
+mod next_life;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +19,11 @@ fn plan() -> Plan {
         stop_signals: vec![Signal::TERM],
         ..Plan::default()
     }
+}
+
+/// A plan that has nothing but postStop handlers.
+fn post_stop_alone() -> Plan {
+    Plan { hooks: BTreeMap::from([(Hook::PostStop, vec![handler(None, true, false)])]), ..plan() }
 }
 
 struct Story {
@@ -255,8 +261,7 @@ fn a_hook_that_does_not_come_is_waited_for_a_second() {
 
 #[test]
 fn without_pre_stop_handlers_there_is_no_hook_to_wait_for() {
-    let hooks = BTreeMap::from([(Hook::PostStop, vec![handler(None, true, false)])]);
-    let mut story = Story::new(Plan { hooks, ..plan() });
+    let mut story = Story::new(post_stop_alone());
     assert_eq!(hook_in(&story.term()), Some(Hook::PostStop));
 }
 
@@ -485,16 +490,6 @@ fn post_stop_runs_once_a_life_and_with_nothing_left_the_exit_is_at_once() {
     let over = story.then(gone());
     story.end_run(&over, DONE);
     assert_eq!(story.term().last(), Some(&Action::Exit(0)));
-}
-
-#[test]
-fn a_process_that_is_found_while_post_stop_runs_is_the_next_life() {
-    let mut story = Story::new(plan());
-    story.then(Event::AppStarted);
-    let over = story.then(gone());
-    story.then(Event::AppStarted);
-    story.end_run(&over, DONE);
-    assert_eq!(hook_in(&story.then(gone())), Some(Hook::PostStop));
 }
 
 #[test]
