@@ -95,6 +95,20 @@ impl Budget {
         }
     }
 
+    /// The same where we were told to stop then, however late. A kubelet whose grace period is over gives a container
+    /// two seconds more: half of them are the app's, half are postStop's, and the exit is within them.
+    pub fn late_post_stop_end(&self, told: Time, now: Time) -> Time {
+        let half = self.app_share().min(Duration::from_secs(1));
+        (now + half).min(told + 2 * half - self.exit())
+    }
+
+    /// How long answers are waited for that are on their way, in a stop that began then or without one: a caller that does
+    /// not take its answer is no reason to meet the runtime's own SIGKILL.
+    pub fn answers_end(&self, began: Option<Time>, now: Time) -> Time {
+        let end = began.and_then(|began| self.end(began));
+        end.map_or(now + ANSWERS, |end| (now + ANSWERS).min(end).max(now + SHORTEST))
+    }
+
     fn exit(&self) -> Duration {
         EXIT.min(self.reserve() / 4)
     }
@@ -108,6 +122,8 @@ pub(crate) const POST_STOP_DEFAULT: Duration = Duration::from_secs(1);
 const POST_STOP_WITHOUT_GRACE: Duration = Duration::from_secs(30);
 /// No step is shorter, however late it is.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
+/// How long an answer may take to reach a caller before we exit.
+const ANSWERS: Duration = Duration::from_millis(500);
 /// SIGKILL, leftovers, the report and the exit.
 const FINISH: Duration = Duration::from_millis(500);
 /// The report and the exit alone.

@@ -93,9 +93,7 @@ impl Lifecycle {
         if !self.hooks.is_answering() {
             return self.exit();
         }
-        // A caller that does not take its answer is no reason to meet the runtime's own SIGKILL.
-        let at =
-            self.deadline().map_or(now + ANSWERS, |end| (now + ANSWERS).min(end).max(now + crate::budget::SHORTEST));
+        let at = self.budget.answers_end(self.stop().map(|stop| stop.began), now);
         self.out.push(Action::SetTimer { timer: Timer::Answers, at });
     }
 
@@ -135,5 +133,3 @@ pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// How long leftover processes have after SIGTERM, and after SIGKILL.
 const LEFTOVERS_TERM: Duration = Duration::from_secs(2);
 const LEFTOVERS_KILL: Duration = Duration::from_millis(500);
-/// How long an answer may take to reach a caller before we exit.
-pub(super) const ANSWERS: Duration = Duration::from_millis(500);

@@ -44,10 +44,10 @@ impl Elsewhere {
     }
 
     pub(super) fn post_stop_end(&self, now: Time) -> Time {
-        // A kubelet whose grace period is over gives a container two seconds more; half of that is postStop's.
-        let least =
-            if self.end.is_some() { self.budget.app_share().min(Duration::from_secs(1)) } else { Duration::ZERO };
-        let at = self.budget.post_stop_end(self.origin(), now).max(now + least);
+        let mut at = self.budget.post_stop_end(self.origin(), now);
+        if let Some(end) = self.end {
+            at = at.max(self.budget.late_post_stop_end(end.began, now));
+        }
         // The next life's stop is still to come, and has the other half of the time for preStop handlers.
         let next = self.end.filter(|_| self.next.is_some());
         let half = next.and_then(|end| Some(end.began + (self.budget.pre_stop_deadline(end.began)? - end.began) / 2));
@@ -93,7 +93,8 @@ impl Elsewhere {
         if !self.hooks.is_answering() {
             return self.exit();
         }
-        self.out.push(Action::SetTimer { timer: Timer::Answers, at: now + crate::lifecycle::finishing::ANSWERS });
+        let at = self.budget.answers_end(self.origin(), now);
+        self.out.push(Action::SetTimer { timer: Timer::Answers, at });
     }
 
     pub(super) fn exit(&mut self) {
@@ -121,7 +122,8 @@ impl Elsewhere {
     fn arm_end(&mut self, now: Time) {
         let at = self.budget.kill_at(self.origin().unwrap_or(now), now);
         self.out.extend(at.map(|at| Action::SetTimer { timer: Timer::Kill, at }));
-        self.out.push(Action::SetTimer { timer: Timer::LateHook, at: now + LATE_HOOK });
+        let late_hook = self.plan.grace.map_or(LATE_HOOK, |grace| LATE_HOOK.min(grace / 4));
+        self.out.push(Action::SetTimer { timer: Timer::LateHook, at: now + late_hook });
     }
 
     /// With our own stop begun, goes on as soon as nothing is waited for any more.
@@ -185,5 +187,5 @@ impl Elsewhere {
 }
 
 /// A kubelet that stops all containers at once calls the hooks and signals those without one in the same moment: so
-/// long a hook may be on its way.
+/// long a hook may be on its way, or a quarter of a grace period that is shorter than four of these.
 const LATE_HOOK: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! The promises of elsewhere.rs, told one by one as examples.
 
 mod histories;
+mod in_time;
 mod next_life;
 
 use std::collections::BTreeMap;
