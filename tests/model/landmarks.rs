@@ -1,4 +1,4 @@
-//! Parts of the machine that the histories must reach, or they prove nothing.
+//! Parts of the machines that the histories must reach, or they prove nothing.
 
 macro_rules! landmarks {
     ($($list:ident: $($name:ident),*;)*) => {
@@ -17,6 +17,8 @@ landmarks! {
         SteppedOn, NoTimeLeft, Rearmed, StopSignalSent, AnswerNotTaken, Aborted, Retried, Lingered, PassedOver, Exited;
     OF_LIFECYCLE:
         Started, Hurried, Killed, LeftoversTerminated, LeftoversKilled, LeftoversRemain, PostStartFailed, LivenessFailed;
+    OF_ELSEWHERE:
+        NextLifeByHook, NextLifeFound, StoppedWithoutHook, AppStays, NotSignalled;
 }
 
 impl Landmark {

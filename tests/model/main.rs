@@ -1,5 +1,6 @@
-//! The shipped state machine (`src/lifecycle.rs` itself, through its public words) against every history of a
-//! bounded world: stateright walks through all of them, and looks for one that breaks a promise.
+//! The shipped state machines (`src/lifecycle.rs` and the sidecar's, `src/lifecycle/elsewhere.rs`, themselves, through
+//! their public words) against every history of a bounded world: stateright walks through all of them, and looks for one that
+//! breaks a promise.
 //!
 //! | room        | for                                                                       |
 //! | ----------- | ------------------------------------------------------------------------- |
@@ -9,8 +10,9 @@
 //! | `memory`    | the observer: what it has seen                                            |
 //! | `observer`  | what must hold of every action                                            |
 //! | `states`    | what must hold in every state                                             |
-//! | `edge`      | what is around any machine: clock, alarms, running handlers, callers      |
-//! | `lists`     | what any observer knows: how far each list of handlers is                 |
+//! | `elsewhere` | the sidecar's machine, with a world and an observer of its own            |
+//! | `edge`      | what both worlds have: clock, alarms, running handlers, callers           |
+//! | `lists`     | what both observers know: how far each list of handlers is                |
 //! | `promises`  | the promises by name                                                      |
 //! | `landmarks` | what the histories must have reached                                      |
 //! | `probes`    | the app's probes (`src/probe.rs`), in a world of their own                |
@@ -20,6 +22,7 @@
 
 mod check;
 mod edge;
+mod elsewhere;
 mod landmarks;
 mod lists;
 mod memory;
@@ -39,4 +42,12 @@ fn every_promise_holds_in_every_history_of_the_bounded_world() {
     let settings = settings::all().into_iter();
     let reached = settings.fold(0, |reached, setting| reached | check::<World>(setting.name, setting, bounds()));
     must_have_reached([Landmark::OF_BOTH, Landmark::OF_LIFECYCLE], reached);
+}
+
+#[test]
+fn every_promise_of_a_sidecar_holds_in_every_history_of_the_bounded_world() {
+    let settings = elsewhere::settings::all().into_iter();
+    let reached =
+        settings.fold(0, |reached, setting| reached | check::<elsewhere::World>(setting.name, setting, bounds()));
+    must_have_reached([Landmark::OF_BOTH, Landmark::OF_ELSEWHERE], reached);
 }

@@ -12,7 +12,7 @@ use crate::landmarks::Landmark;
 use crate::lists::is_empty;
 use crate::memory::Stop;
 use crate::promises::Promise;
-use crate::settings::{SECOND, Setting};
+use crate::settings::{SECOND, Setting, shortest};
 use crate::world::{App, World};
 
 impl World {
@@ -371,9 +371,7 @@ impl World {
             (self.end_of_grace(setting), self.memory.ended, setting.plan.grace)
             && ended <= end - grace / 2
         {
-            // Without any time every step still has its tenth of a second.
-            let shortest = if grace < SECOND { SECOND } else { Duration::ZERO };
-            self.must(self.edge.now <= end + shortest, Promise::InTime);
+            self.must(self.edge.now <= end + shortest(setting.plan.grace), Promise::InTime);
         }
     }
 

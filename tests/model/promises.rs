@@ -1,4 +1,4 @@
-//! The promises by name; docs/proof.md has the same list.
+//! The promises by name, those of both machines; docs/proof.md has the same list.
 
 /// What must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,4 +33,16 @@ pub(crate) enum Promise {
     ExitCode,
     /// Everything has its time: no handler gets more than is left, and the end comes within the grace period.
     InTime,
+    /// Of an app in another container: postStart handlers run once a life, and with every life that a hook tells of.
+    PostStartOnce,
+    /// postStop handlers run once a life, when it is over, and before the next life's postStart.
+    PostStopOnceALife,
+    /// Our own stop cuts nothing short: a hook in flight or on its way, a process that is seen, as long as there is time.
+    NotCutShort,
+    /// Where no hook comes, our own stop does its work for a process that is seen to live.
+    StopsWithoutHook,
+    /// A repeated stop signal ends what runs.
+    StepsOn,
+    /// Nothing is done that is the kubelet's: no start of an app, no SIGKILL.
+    AppIsAnothers,
 }

@@ -53,15 +53,35 @@ pub(crate) enum Leftovers {
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-const COMPLETED: On = On { completed: true, failed: false, stopped: false };
-const FAILED: On = On { completed: false, failed: true, stopped: false };
-const STOPPED: On = On { completed: false, failed: false, stopped: true };
+pub(crate) const COMPLETED: On = On { completed: true, failed: false, stopped: false };
+pub(crate) const FAILED: On = On { completed: false, failed: true, stopped: false };
+pub(crate) const STOPPED: On = On { completed: false, failed: false, stopped: true };
 
-fn handler() -> HandlerPlan {
+pub(crate) fn handler() -> HandlerPlan {
     HandlerPlan { timeout: None, required: true, retries: 0, backoff: SECOND, waits_only: false, on: On::EVERY }
 }
 
-fn plan(grace: Option<u64>, hooks: &[(Hook, &[HandlerPlan])]) -> Plan {
+pub(crate) fn timed(seconds: u64) -> HandlerPlan {
+    HandlerPlan { timeout: Some(Duration::from_secs(seconds)), ..handler() }
+}
+
+pub(crate) fn optional() -> HandlerPlan {
+    HandlerPlan { required: false, ..handler() }
+}
+
+pub(crate) fn pause() -> HandlerPlan {
+    HandlerPlan { waits_only: true, ..handler() }
+}
+
+pub(crate) fn retried() -> HandlerPlan {
+    HandlerPlan { retries: 1, ..handler() }
+}
+
+pub(crate) fn only(on: On) -> HandlerPlan {
+    HandlerPlan { on, required: false, ..handler() }
+}
+
+pub(crate) fn plan(grace: Option<u64>, hooks: &[(Hook, &[HandlerPlan])]) -> Plan {
     Plan {
         grace: grace.map(Duration::from_secs),
         hooks: hooks.iter().map(|(hook, handlers)| (*hook, handlers.to_vec())).collect(),
@@ -70,15 +90,15 @@ fn plan(grace: Option<u64>, hooks: &[(Hook, &[HandlerPlan])]) -> Plan {
     }
 }
 
+/// How much longer than its grace period a stop may last: without any time every step still has its tenth of a second.
+pub(crate) fn shortest(grace: Option<Duration>) -> Duration {
+    if grace.is_some_and(|grace| grace < SECOND) { SECOND } else { Duration::ZERO }
+}
+
 /// Every setting that is looked at.
 pub(crate) fn all() -> Vec<Setting> {
     use Hook::{PostStart, PostStop, PreStart, PreStop};
-    let one = || handler();
-    let timed = |seconds| HandlerPlan { timeout: Some(Duration::from_secs(seconds)), ..handler() };
-    let optional = || HandlerPlan { required: false, ..handler() };
-    let pause = || HandlerPlan { waits_only: true, ..handler() };
-    let retried = || HandlerPlan { retries: 1, ..handler() };
-    let only = |on| HandlerPlan { on, required: false, ..handler() };
+    let one = handler;
     let free = |name, plan| Setting {
         name,
         plan,
