@@ -2,9 +2,10 @@
 //! reads, a terminal stopped with Ctrl-S, a closed or full stderr: lines are kept up to a bound, then
 //! counted instead of kept, and no signal, reap or exit is later for it.
 
+mod lines;
+
 use std::collections::VecDeque;
-use std::fmt;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,13 +15,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::isatty;
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::Level;
 
-use crate::config::settings::{Log, LogFormat, LogLevel};
+use crate::config::settings::{Log, LogLevel};
 use crate::process::write_without_waiting;
 
 /// Begins to log. `quiet`: only warnings, where the settings name no level.
@@ -33,14 +30,9 @@ pub(crate) fn init(settings: Log, quiet: bool) {
         None if quiet => Level::WARN,
         None => Level::INFO,
     };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Line);
+    let lines = lines::Lines { level, format: settings.format, hand_on: |line| sink().line(line) };
     // A second init (tests) leaves the first in place.
-    let _ = match settings.format {
-        LogFormat::Text => tracing::subscriber::set_global_default(builder.event_format(Text).finish()),
-        LogFormat::Json => {
-            tracing::subscriber::set_global_default(builder.json().flatten_event(true).with_target(false).finish())
-        }
-    };
+    let _ = tracing::subscriber::set_global_default(lines);
 }
 
 /// One line, now or never, without allocation: for a panic and for errors before the log stands.
@@ -54,36 +46,6 @@ pub(crate) fn flush() -> bool {
     let mut sink = sink();
     sink.flush();
     !sink.kept.is_empty()
-}
-
-/// `2026-11-23T09:15:13.123456Z  INFO bookend: message key=value`
-struct Text;
-
-impl<S, N> FormatEvent<S, N> for Text
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        SystemTime.format_time(&mut writer)?;
-        write!(writer, " {:>5} bookend: ", event.metadata().level())?;
-        ctx.format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
-    }
-}
-
-/// tracing writes each event with one call; that call is one line.
-struct Line;
-
-impl Write for Line {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        sink().line(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 static SINK: Mutex<Sink> = Mutex::new(Sink { way: None, kept: VecDeque::new(), dropped: 0 });
