@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::key::join;
 use super::kind::{Value, read_status, read_user};
+use super::mistake::in_order;
 use super::settings::{
     App, CommandFrom, Container, FailurePolicy, Handler, HandlerKind, Header, Http, HttpGet, Lifecycle, Log, LogFormat,
     LogLevel, Probe, Probes, Process, Program, ReadyzDuringStop, Scheme, Settings, SignalScope, Socket, TcpSocket, Tls,
@@ -354,13 +355,13 @@ impl<'a> At<'a> {
 
     /// A table of sources, in the order in which they were said: weaker layers first.
     fn sources(&self, name: &str) -> Vec<(String, ValueSource)> {
-        let mut said: Vec<_> = self
+        let said: Vec<_> = self
             .tree
             .names(&join(&self.path, name))
             .into_iter()
             .filter_map(|(name, path)| Some((name, self.tree.get(&path)?)))
             .collect();
-        said.sort_by_key(|(_, entry)| entry.place);
+        let said = in_order(said, |(_, entry)| entry.place);
         said.into_iter().filter_map(|(name, entry)| Some((name, as_source(&entry.value)?))).collect()
     }
 

@@ -6,6 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::key::quote;
 use super::kind::Kind;
+use super::mistake::{Place, in_order};
 
 /// Reads all of it, in the order it was written; or says every mistake with its line and key.
 ///
@@ -43,10 +44,10 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Vec<String>> {
         }
     }
     if mistakes.is_empty() {
-        pairs.sort_by_key(|(at, ..)| *at);
+        let pairs = in_order(pairs, |(at, ..)| Place::at(*at));
         return Ok(pairs.into_iter().map(|(_, name, value)| (name, value)).collect());
     }
-    mistakes.sort();
+    let mistakes = in_order(mistakes, |(line, _)| Place::at(*line));
     Err(mistakes.into_iter().map(|(_, sentence)| sentence).collect())
 }
 

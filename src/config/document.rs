@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::hint;
 use super::key::{Key, Role, Shape, find, join, quote};
 use super::kind::{Kind, Value, describe};
-use super::mistake::{Medium, Place, Report};
+use super::mistake::{Medium, Place, Report, in_order};
 use super::tree::{Entry, Origin, Tree};
 
 /// A text larger than this is no configuration.
@@ -123,9 +123,7 @@ impl Walk<'_, '_> {
             }
             (Shape::Map { names, values }, DeValue::Table(table)) => {
                 self.insert(path.to_owned(), Value::Table, key);
-                let mut pairs: Vec<_> = table.iter().collect();
-                pairs.sort_by_key(|(name, _)| name.span().start);
-                for (name, value) in pairs {
+                for (name, value) in in_order(table.iter().collect(), |(name, _)| self.place(&name.span())) {
                     self.pair(path, names, values, name, value);
                 }
             }
@@ -220,8 +218,12 @@ impl Walk<'_, '_> {
         }
     }
 
+    fn place(&self, span: &Range<usize>) -> Place {
+        Place { source: self.source, start: span.start, end: span.end }
+    }
+
     fn insert(&mut self, path: String, value: Value, span: Range<usize>) -> bool {
-        let place = Place { source: self.source, start: span.start, end: span.end };
+        let place = self.place(&span);
         let origin = match &self.origin {
             Origin::File { name, .. } => {
                 let line = self.lines.partition_point(|end| *end < span.start) + 1;
@@ -233,7 +235,7 @@ impl Walk<'_, '_> {
     }
 
     fn mistake(&mut self, span: Range<usize>, path: &str, message: String, help: Vec<String>) {
-        let place = Place { source: self.source, start: span.start, end: span.end };
+        let place = self.place(&span);
         self.report.mistake(place, path, message, help);
     }
 }

@@ -37,6 +37,13 @@ pub(super) struct Place {
     pub(super) end: usize,
 }
 
+impl Place {
+    /// In the only source there is.
+    pub(super) fn at(start: usize) -> Place {
+        Place { start, ..Place::default() }
+    }
+}
+
 /// One text in which something was said.
 #[derive(Debug)]
 pub(super) struct Said<'a> {
@@ -150,12 +157,20 @@ impl<'a> Report<'a> {
     }
 
     /// All mistakes, or nothing wrong.
-    pub(super) fn finish(mut self) -> Result<(), Mistakes> {
+    pub(super) fn finish(self) -> Result<(), Mistakes> {
         if self.mistakes.is_empty() {
             return Ok(());
         }
-        self.mistakes.sort_by_key(|mistake| mistake.place);
-        self.mistakes.dedup();
-        Err(Mistakes(self.mistakes))
+        let mut mistakes = in_order(self.mistakes, |mistake| mistake.place);
+        mistakes.dedup();
+        Err(Mistakes(mistakes))
     }
+}
+
+/// In the order in which they were said. What is sorted is the places alone: code that sorts is 3 kB for each type.
+pub(super) fn in_order<T>(said: Vec<T>, place: impl Fn(&T) -> Place) -> Vec<T> {
+    let mut order: Vec<(Place, usize)> = said.iter().map(place).zip(0..).collect();
+    order.sort_unstable();
+    let mut said: Vec<Option<T>> = said.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|(_, at)| said.get_mut(at)?.take()).collect()
 }
