@@ -24,6 +24,7 @@
 //! | `tally`      | what happened, as numbers for the metrics; pure         | `lifecycle`                  |
 //! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
+//! | `small_map`  | a map of few entries                                    | nothing                      |
 //! | `tls`        | certificates and whom to trust                          | nothing                      |
 //! | `http`       | the endpoint; reads a snapshot, sends requests          | `journal`, `lifecycle` words |
 //! | `fuzz`       | what strangers write, as functions of bytes; tests only | every reader                 |
@@ -56,6 +57,7 @@ mod process;
 mod program;
 mod sidecar;
 pub mod signal;
+pub mod small_map;
 mod supervisor;
 mod tally;
 #[cfg(feature = "tls")]

@@ -12,7 +12,7 @@ mod perform;
 mod probing;
 mod surroundings;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +37,7 @@ use crate::process::resident;
 use crate::process::signals::Signals;
 use crate::program::Variables;
 use crate::signal::Signal;
+use crate::small_map::SmallMap;
 use crate::tally::Tally;
 use probing::Probing;
 
@@ -59,7 +60,7 @@ struct Supervisor {
     lifecycle: Lifecycle,
     desk: Desk,
     tally: Tally,
-    timers: BTreeMap<Timer, Time>,
+    timers: SmallMap<Timer, Time>,
     events: VecDeque<Event>,
     surroundings: Surroundings,
     /// What preStart handlers have set in the app's environment.

@@ -1,26 +1,26 @@
 //! Counting what happens, for the metrics. Pure: it is told everything, with its time. Bounded by the configuration:
 //! hooks, handlers' names, results, and the sixty-four signals.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::lifecycle::{Hook, Note, Outcome, Time};
 use crate::signal::Signal;
+use crate::small_map::SmallMap;
 
 /// The numbers so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Handler runs by hook, name and result.
-    pub(crate) runs: BTreeMap<(&'static str, String, &'static str), u64>,
+    pub(crate) runs: SmallMap<(&'static str, String, &'static str), u64>,
     /// How long they took, by hook and name.
-    pub(crate) durations: BTreeMap<(&'static str, String), Spread>,
+    pub(crate) durations: SmallMap<(&'static str, String), Spread>,
     /// Hooks that were called and answered, by hook and result.
-    pub(crate) hooks: BTreeMap<(&'static str, &'static str), u64>,
+    pub(crate) hooks: SmallMap<(&'static str, &'static str), u64>,
     /// Signals the app was sent, by number.
-    pub(crate) signals: BTreeMap<Signal, u64>,
+    pub(crate) signals: SmallMap<Signal, u64>,
     /// How long the stages of the start and of the last stop took.
-    pub(crate) start: BTreeMap<&'static str, Duration>,
-    pub(crate) stop: BTreeMap<&'static str, Duration>,
+    pub(crate) start: SmallMap<&'static str, Duration>,
+    pub(crate) stop: SmallMap<&'static str, Duration>,
     marks: Marks,
 }
 
@@ -51,8 +51,8 @@ impl Tally {
     }
 
     pub(crate) fn ran(&mut self, hook: &'static str, name: &str, result: &'static str, took: Duration) {
-        *self.runs.entry((hook, name.to_owned(), result)).or_default() += 1;
-        let spread = self.durations.entry((hook, name.to_owned())).or_default();
+        *self.runs.or_insert((hook, name.to_owned(), result), 0) += 1;
+        let spread = self.durations.or_insert((hook, name.to_owned()), Spread::default());
         spread.count += 1;
         spread.sum += took;
         // Each kept apart; the sum of those below a bound is what Prometheus calls a bucket.
@@ -69,11 +69,11 @@ impl Tally {
             Outcome::Failed => "Failed",
             Outcome::Aborted => "Aborted",
         };
-        *self.hooks.entry((hook.name(), result)).or_default() += 1;
+        *self.hooks.or_insert((hook.name(), result), 0) += 1;
     }
 
     pub(crate) fn signalled(&mut self, signal: Signal) {
-        *self.signals.entry(signal).or_default() += 1;
+        *self.signals.or_insert(signal, 0) += 1;
     }
 
     pub(crate) fn note(&mut self, now: Time, note: Note) {
@@ -134,7 +134,7 @@ mod tests {
         tally.note(at(22), Note::HookOver(Hook::PreStop, Outcome::Succeeded));
         tally.note(at(22), Note::StopSignalSent(Signal::TERM));
         tally.note(at(25), Note::AppEnded(AppStatus::Exited(0)));
-        assert_eq!(tally.start, BTreeMap::from([("preStart", at(1)), ("postStart", at(2))]));
-        assert_eq!(tally.stop, BTreeMap::from([("preStop", at(2)), ("app", at(3))]));
+        assert_eq!(tally.start, SmallMap::from([("preStart", at(1)), ("postStart", at(2))]));
+        assert_eq!(tally.stop, SmallMap::from([("preStop", at(2)), ("app", at(3))]));
     }
 }

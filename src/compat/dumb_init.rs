@@ -83,7 +83,7 @@ fn translate(options: Options, variable: &impl Fn(&str) -> Option<OsString>) -> 
         overrides.push(option("app.signalScope", "ProcessGroup", "DUMB_INIT_SETSID"));
         // Such a signal would do nothing in a session without a shell: its processes are stopped all the same.
         for signal in [Signal::TSTP, Signal::TTIN, Signal::TTOU] {
-            settings.app.signals.entry(signal).or_insert(Some(Signal::STOP));
+            settings.app.signals.or_insert(signal, Some(Signal::STOP));
         }
         // Rewritten, as everything that it sends.
         let farewell = settings.app.signals.get(&Signal::TERM).copied().unwrap_or(Some(Signal::TERM));

@@ -3,7 +3,6 @@
 
 mod hooks;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use super::network::Network;
 use crate::lifecycle::Hurry;
 use crate::probe::{Kind, Rule};
 use crate::signal::Signal;
+use crate::small_map::SmallMap;
 
 /// Everything bookend was told. `Settings::default()` is the zero config mode: a correct init.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,13 +32,13 @@ pub struct Settings {
     /// The main process.
     pub app: App,
     /// `ports`: their names.
-    pub ports: BTreeMap<String, u16>,
+    pub ports: SmallMap<String, u16>,
     /// The pod-facing listener; `None`: no listener, no cost.
     pub http: Option<Http>,
     /// The handlers before and after the app.
     pub lifecycle: Lifecycle,
     /// `containers`: the hook sets of a sidecar that have a name.
-    pub containers: BTreeMap<String, Container>,
+    pub containers: SmallMap<String, Container>,
     /// The probes of the app.
     pub probes: Probes,
     /// The log.
@@ -133,7 +133,7 @@ pub struct App {
     /// `umask`; `None`: bookend's own.
     pub umask: Option<u32>,
     /// `rlimits`: by their names in [`RLIMITS`].
-    pub rlimits: BTreeMap<String, Limit>,
+    pub rlimits: SmallMap<String, Limit>,
     /// `oomScoreAdj`; `None`: bookend's own.
     pub oom_score_adj: Option<i16>,
     /// `stopSignal`: what the app gets instead of the stop signal that was received.
@@ -141,11 +141,11 @@ pub struct App {
     /// `stopSignals`: what begins a stop; `None`: SIGTERM, SIGINT, SIGQUIT.
     pub stop_signals: Option<Vec<Signal>>,
     /// `signals`: rewrite (`Some`) or drop (`None`); signals not named here are forwarded as they are.
-    pub signals: BTreeMap<Signal, Option<Signal>>,
+    pub signals: SmallMap<Signal, Option<Signal>>,
     /// `signalScope`: who gets forwarded signals.
     pub signal_scope: SignalScope,
     /// `exitCodes`: the app's exit code (128+n for a signal) on the left becomes the one on the right.
-    pub exit_codes: BTreeMap<u8, u8>,
+    pub exit_codes: SmallMap<u8, u8>,
     /// `pdeathSignal`: what the kernel sends the app should bookend die before it.
     pub pdeath_signal: Option<Signal>,
     /// `hurry`: the second signal, for an app that only idle connections hold.

@@ -12,6 +12,7 @@ use crate::http::{DrainView, Happening, Status, Unfinished, ZombieParent};
 use crate::journal::describe_note;
 use crate::lifecycle::{Note, Outcome};
 use crate::process::zombies::{self, Guilty};
+use crate::small_map::SmallMap;
 
 impl Desk {
     /// Something an operator would retell, in the log, the timeline and for those who follow.
@@ -56,15 +57,14 @@ impl Desk {
 
     /// The handlers that run, the oldest first.
     fn unfinished(&self) -> Vec<Unfinished> {
-        let mut runs: Vec<_> = self.runs.values().collect();
-        runs.sort_by_key(|run| run.began);
+        let runs: SmallMap<_, _> = self.runs.iter().map(|(id, run)| ((run.began, *id), run)).collect();
         let shown = |run: &Run| Unfinished {
             container: run.container.clone(),
             hook: run.hook.name(),
             name: run.name.clone(),
             started_ms: millis(run.began),
         };
-        runs.into_iter().map(shown).collect()
+        runs.values().copied().map(shown).collect()
     }
 
     /// After a round of reaping that found orphans.

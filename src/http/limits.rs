@@ -8,17 +8,17 @@
 //! A hook waits as long as its handlers run and is not lost for a newcomer of the same address; where another
 //! address holds more of them, that one loses its newest.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::lifecycle::Time;
+use crate::small_map::SmallMap;
 
 /// Connections that are there, each with what ends it when it is dropped.
 #[derive(Debug)]
 pub(super) struct Places<T> {
     most: Most,
-    connections: BTreeMap<u64, Place<T>>,
+    connections: SmallMap<u64, Place<T>>,
     next: u64,
 }
 
@@ -50,7 +50,7 @@ struct Place<T> {
 
 impl<T> Places<T> {
     pub(super) fn new(most: Most) -> Places<T> {
-        Places { most, connections: BTreeMap::new(), next: 0 }
+        Places { most, connections: SmallMap::new(), next: 0 }
     }
 
     /// Makes room for one more: who has to go, if anybody. `Err`: nobody may be sent away before that time.
@@ -113,9 +113,9 @@ impl<T> Places<T> {
     }
 
     fn peer_with_most(&self, waits: bool) -> Option<(IpAddr, usize)> {
-        let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        let mut counts: SmallMap<IpAddr, usize> = SmallMap::new();
         for place in self.connections.values().filter(|place| place.waits == waits) {
-            *counts.entry(place.peer).or_default() += 1;
+            *counts.or_insert(place.peer, 0) += 1;
         }
         counts.into_iter().max_by_key(|(_, count)| *count)
     }

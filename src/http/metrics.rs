@@ -12,6 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::status::Status;
+use crate::small_map::SmallMap;
 use crate::tally::{BOUNDS_MS, Tally};
 
 /// The body and its content type.
@@ -60,7 +61,11 @@ impl Collector for Status {
             let up = seen.map(|(name, container)| (labels(Some(name), &[]), u64::from(container.pid.is_some())));
             out.gauges("container_app_up", "whether the process that is looked for is there", None, up)?;
         }
-        let named = self.containers.iter().flatten().map(|(name, container)| (Some(name.as_str()), &container.tally));
+        let named = self
+            .containers
+            .iter()
+            .flat_map(SmallMap::iter)
+            .map(|(name, container)| (Some(name.as_str()), &container.tally));
         let tallies: Vec<(Option<&str>, &Tally)> = std::iter::once((None, &self.tally)).chain(named).collect();
         let stages = tallies.iter().flat_map(|(of, tally)| {
             tally.start.iter().map(|(stage, took)| (labels(*of, &[("stage", stage)]), took.as_secs_f64()))

@@ -1,12 +1,12 @@
 //! The snapshot of the state that the endpoint answers from.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use crate::drain::Seen;
 use crate::journal::{Record, Row};
+use crate::small_map::SmallMap;
 use crate::tally::Tally;
 
 /// What `/status` shows. Field names are part of the interface.
@@ -52,7 +52,7 @@ pub(crate) struct Status {
     pub(crate) grace_left_seconds: Option<Seconds>,
     /// The apps of other containers that have a name: of a sidecar, and only there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) containers: Option<BTreeMap<String, ContainerView>>,
+    pub(crate) containers: Option<SmallMap<String, ContainerView>>,
     /// The numbers of `/metrics`.
     #[serde(skip)]
     pub(crate) tally: Tally,

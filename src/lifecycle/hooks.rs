@@ -1,10 +1,9 @@
 //! The lists of handlers of one life, and those who wait for them. postStart and preStop may overlap; each caller gets
 //! one answer. What the end of a list means is for the machine to say that has them.
 
-use std::collections::BTreeMap;
-
 use super::list::{HandlerPlan, HandlerResult, List, Progress, RunId};
 use super::vocabulary::{Action, CallerId, Hook, Note, Outcome, Reason, Time, Timer};
+use crate::small_map::SmallMap;
 
 /// postStart and preStop, each on its own: the two may overlap.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,7 +26,7 @@ pub(super) enum Turn {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Hooks {
-    plans: BTreeMap<Hook, Vec<HandlerPlan>>,
+    plans: SmallMap<Hook, Vec<HandlerPlan>>,
     pub(super) pre_start: HookState,
     pub(super) post_start: HookState,
     pub(super) pre_stop: HookState,
@@ -40,7 +39,7 @@ pub(super) struct Hooks {
 
 impl Hooks {
     /// Lists that have not begun; the first run is the one after `runs`.
-    pub(super) fn new(plans: BTreeMap<Hook, Vec<HandlerPlan>>, runs: u64) -> Hooks {
+    pub(super) fn new(plans: SmallMap<Hook, Vec<HandlerPlan>>, runs: u64) -> Hooks {
         Hooks {
             plans,
             pre_start: HookState::Idle,

@@ -2,10 +2,10 @@
 
 mod histories;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::small_map::SmallMap;
 
 pub(super) fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -310,7 +310,7 @@ fn the_documentations_own_handler_may_finish_after_the_app_it_waits_for() {
 
 #[test]
 fn a_pause_before_a_stop_that_has_happened_is_not_waited_out() {
-    let hooks = BTreeMap::from([(Hook::PreStop, vec![handler(None, true, true)])]);
+    let hooks = SmallMap::from([(Hook::PreStop, vec![handler(None, true, true)])]);
     let mut story = Story::running(Plan { hooks, ..plan(&[]) });
     story.then(call(Hook::PreStop, 1));
     let gone = story.then(app_ended(0));
@@ -440,7 +440,7 @@ fn leftovers_that_survive_sigkill_are_not_waited_for_beyond_the_grace_period() {
 #[test]
 fn signals_are_rewritten_and_dropped_as_told() {
     let usr1 = Signal::new(10).unwrap();
-    let signals = BTreeMap::from([(Signal::HUP, Some(usr1)), (Signal::INT, None)]);
+    let signals = SmallMap::from([(Signal::HUP, Some(usr1)), (Signal::INT, None)]);
     let mut story = Story::running(Plan { signals, ..plan(&[]) });
     assert_eq!(story.then(Event::Signal(Signal::HUP)), [Action::SignalApp(usr1)]);
     assert_eq!(story.then(Event::Signal(Signal::INT)), []);
@@ -449,7 +449,7 @@ fn signals_are_rewritten_and_dropped_as_told() {
 
 #[test]
 fn exit_codes_are_remapped_and_a_stop_can_be_a_success() {
-    let mut story = Story::running(Plan { exit_codes: BTreeMap::from([(143, 0)]), ..plan(&[]) });
+    let mut story = Story::running(Plan { exit_codes: SmallMap::from([(143, 0)]), ..plan(&[]) });
     let status = AppStatus::Signalled(Signal::TERM);
     assert_eq!(exit(&story.then(Event::AppEnded { status, others: false })), Some(0));
 
@@ -528,11 +528,11 @@ fn post_stop_handlers_choose_the_ends_they_are_for() {
         on: On { completed, failed, stopped },
         ..handler(None, true, false)
     };
-    let hooks = BTreeMap::from([(
+    let hooks = SmallMap::from([(
         Hook::PostStop,
         vec![only(true, false, false), only(false, true, false), only(false, false, true), only(false, false, false)],
     )]);
-    let plan = Plan { hooks, exit_codes: BTreeMap::from([(3, 0)]), ..plan(&[]) };
+    let plan = Plan { hooks, exit_codes: SmallMap::from([(3, 0)]), ..plan(&[]) };
     let ran = |story: &mut Story, event| {
         let actions = story.then(event);
         let index = |a: &Action| if let Action::StartHandler { index, .. } = a { Some(*index) } else { None };
@@ -570,7 +570,7 @@ fn a_failed_liveness_probe_is_a_whole_stop_and_the_exit_code_stays_the_apps() {
 #[test]
 fn retries_wait_longer_each_time_and_end_with_the_policy() {
     let retried = HandlerPlan { retries: 2, ..handler(None, true, false) };
-    let hooks = BTreeMap::from([(Hook::PreStop, vec![retried])]);
+    let hooks = SmallMap::from([(Hook::PreStop, vec![retried])]);
     let mut story = Story::running(Plan { hooks, ..plan(&[]) });
     let first = story.at(secs(10), Event::Signal(Signal::TERM));
     let failed = story.at(secs(10), ended(started(&first).unwrap(), HandlerResult::Failed));
@@ -585,7 +585,7 @@ fn retries_wait_longer_each_time_and_end_with_the_policy() {
 
 #[test]
 fn the_alarm_of_a_retry_that_a_signal_has_overtaken_changes_nothing() {
-    let hooks = BTreeMap::from([(Hook::PreStop, vec![HandlerPlan { retries: 1, ..handler(None, true, false) }])]);
+    let hooks = SmallMap::from([(Hook::PreStop, vec![HandlerPlan { retries: 1, ..handler(None, true, false) }])]);
     let mut story = Story::running(Plan { hooks, ..plan(&[]) });
     let begun = story.at(secs(10), call(Hook::PreStop, 1));
     story.at(secs(10), ended(started(&begun).unwrap(), HandlerResult::Failed));
@@ -598,7 +598,7 @@ fn the_alarm_of_a_retry_that_a_signal_has_overtaken_changes_nothing() {
 
 #[test]
 fn handlers_get_their_own_timeout_or_what_is_left_whichever_is_less() {
-    let hooks = BTreeMap::from([(Hook::PreStop, vec![handler(Some(60), true, false), handler(Some(1), true, false)])]);
+    let hooks = SmallMap::from([(Hook::PreStop, vec![handler(Some(60), true, false), handler(Some(1), true, false)])]);
     let mut story = Story::running(Plan { hooks, ..graceful(30, &[]) });
     let begun = story.at(secs(100), Event::Signal(Signal::TERM));
     let timeout = |actions: &[Action]| {

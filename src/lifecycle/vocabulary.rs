@@ -1,11 +1,11 @@
 //! The words of the state machine: what it is told, what it says, what it needs to know. Kubernetes' words
 //! where Kubernetes has one.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::list::{HandlerPlan, HandlerResult, RunId};
 use crate::signal::Signal;
+use crate::small_map::SmallMap;
 
 /// Time since bookend began. The machine never reads a clock.
 pub type Time = Duration;
@@ -41,15 +41,15 @@ pub struct Plan {
     /// `terminationGracePeriodSeconds`.
     pub grace: Option<Duration>,
     /// The handlers of each hook, in order.
-    pub hooks: BTreeMap<Hook, Vec<HandlerPlan>>,
+    pub hooks: SmallMap<Hook, Vec<HandlerPlan>>,
     /// The signals that begin a stop.
     pub stop_signals: Vec<Signal>,
     /// What the app gets for a stop; `None`: the signal that was received.
     pub stop_signal: Option<Signal>,
     /// Signals that are rewritten (`Some`) or dropped (`None`).
-    pub signals: BTreeMap<Signal, Option<Signal>>,
+    pub signals: SmallMap<Signal, Option<Signal>>,
     /// `exitCodes`.
-    pub exit_codes: BTreeMap<u8, u8>,
+    pub exit_codes: SmallMap<u8, u8>,
     /// `stopIsSuccess`.
     pub stop_is_success: bool,
     /// `hurry`: a second signal for an app that only idle connections hold.

@@ -2,28 +2,29 @@
 //! that cannot be read (another user's process, no CAP_SYS_PTRACE) it is every listening port of the namespace but
 //! our own. Looked at once, when a stop begins: an app closes its listeners in its own time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
 use super::{Socket, State};
+use crate::small_map::SmallMap;
 
 /// The ports of the process and its descendants, in order.
 pub(crate) fn of_app(app: Option<i32>, sockets: &[Socket]) -> Vec<u16> {
     let listening = || sockets.iter().filter(|socket| socket.state == State::Listen);
-    let held: BTreeSet<u64> = app.map(family_of).unwrap_or_default().iter().flat_map(|pid| held_by(*pid)).collect();
-    let mut ports: BTreeSet<u16> =
-        listening().filter(|socket| held.contains(&socket.inode)).map(|socket| socket.port).collect();
+    let held: HashSet<u64> = app.map(family_of).unwrap_or_default().into_iter().flat_map(held_by).collect();
+    let mut ports: SmallMap<u16, ()> =
+        listening().filter(|socket| held.contains(&socket.inode)).map(|socket| (socket.port, ())).collect();
     if ports.is_empty() {
-        let ours: BTreeSet<u64> = held_in(Path::new("/proc/self/fd")).collect();
-        ports = listening().filter(|socket| !ours.contains(&socket.inode)).map(|socket| socket.port).collect();
+        let ours: HashSet<u64> = held_in(Path::new("/proc/self/fd")).collect();
+        ports = listening().filter(|socket| !ours.contains(&socket.inode)).map(|socket| (socket.port, ())).collect();
     }
-    ports.into_iter().collect()
+    ports.keys().copied().collect()
 }
 
 /// The process and its descendants, as far as /proc shows them.
-fn family_of(app: i32) -> BTreeSet<i32> {
-    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+fn family_of(app: i32) -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     for pid in pids.take(MOST_PROCESSES) {
@@ -32,7 +33,7 @@ fn family_of(app: i32) -> BTreeSet<i32> {
             children.entry(parent).or_default().push(pid);
         }
     }
-    let mut family = BTreeSet::from([app]);
+    let mut family = vec![app];
     let mut unseen = vec![app];
     while let Some(pid) = unseen.pop() {
         let new = children.remove(&pid).unwrap_or_default();

@@ -10,7 +10,6 @@
 //!
 //! Several that are left are an error that lists them. Deciding is pure; `facts` reads /proc.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +19,7 @@ use super::facts::{self, Around, Executable, Process};
 use crate::config::settings::Process as Wanted;
 use crate::process::Pid;
 use crate::process::held::Held;
+use crate::small_map::SmallMap;
 
 /// Why nobody is held, where that is not simply because nobody is there.
 #[derive(Debug, thiserror::Error)]
@@ -124,20 +124,21 @@ fn is_executable(wanted: &Path, path: &Path) -> bool {
 fn choose<'a>(wanted: &Wanted, around: &'a Around) -> Result<Option<&'a Process>, FindError> {
     let family = Family::of(around);
     let others: Vec<&Process> = around.processes.iter().filter(|process| family.is_anothers(process)).collect();
-    let called = |verdict| -> BTreeSet<i32> {
-        let judged = others.iter().filter(|process| judge(wanted, around, process, family.home(process)) == verdict);
-        judged.map(|process| process.member.pid).collect()
-    };
-    let matching = called(Verdict::Matches);
+    let judged = |process: &&Process| (process.member.pid, judge(wanted, around, process, family.home(process)));
+    let verdicts: SmallMap<i32, Verdict> = others.iter().map(judged).collect();
+    let is = |process: &Process, verdict| verdicts.get(&process.member.pid) == Some(&verdict);
     let is_main = |process: &&&Process| {
-        matching.contains(&process.member.pid)
-            && !family.above(process).any(|parent| matching.contains(&parent.member.pid))
+        is(process, Verdict::Matches)
+            && !family.above(process).any(|parent| is(parent, Verdict::Matches))
             && (wanted.pid_file.is_some() || !family.is_orphan(process))
             && !family.is_guest(process)
     };
     let main: Vec<&Process> = others.iter().filter(is_main).copied().collect();
     match main[..] {
-        [] => nobody(around, &others, &called(Verdict::Refused)),
+        [] => {
+            let refused = others.iter().filter(|process| is(process, Verdict::Refused));
+            nobody(around, others.is_empty(), refused.copied().cloned().collect())
+        }
         [one] => match (around.pid_file, &wanted.pid_file) {
             (Some(file), Some(path)) if started(one) > file.written + SLACK => {
                 Err(FindError::Stale { path: path.clone(), pid: one.member.pid })
@@ -149,9 +150,7 @@ fn choose<'a>(wanted: &Wanted, around: &'a Around) -> Result<Option<&'a Process>
 }
 
 /// Why there is none, if that is more than that it has not been started.
-fn nobody<'a>(around: &Around, others: &[&Process], refused: &BTreeSet<i32>) -> Result<Option<&'a Process>, FindError> {
-    let refused: Vec<_> =
-        others.iter().filter(|one| refused.contains(&one.member.pid)).map(|one| (*one).clone()).collect();
+fn nobody<'a>(around: &Around, alone: bool, refused: Vec<Process>) -> Result<Option<&'a Process>, FindError> {
     if !refused.is_empty() {
         return Err(FindError::Refused(refused));
     }
@@ -159,7 +158,7 @@ fn nobody<'a>(around: &Around, others: &[&Process], refused: &BTreeSet<i32>) -> 
     if !around.processes.iter().any(|process| process.member.pid == 1) {
         return Err(FindError::Hidden);
     }
-    if around.own == 1 && others.is_empty() {
+    if around.own == 1 && alone {
         return Err(FindError::NotShared);
     }
     Ok(None)
@@ -172,17 +171,17 @@ fn started(process: &Process) -> Duration {
 /// Who started whom.
 struct Family<'a> {
     around: &'a Around,
-    by_pid: BTreeMap<i32, &'a Process>,
+    by_pid: SmallMap<i32, &'a Process>,
     own: Option<&'a Process>,
     /// Those who came from outside, the oldest first: into each container the first is its main process.
-    entered: Vec<&'a Process>,
+    entered: SmallMap<(u64, i32), &'a Process>,
 }
 
 impl<'a> Family<'a> {
     fn of(around: &'a Around) -> Family<'a> {
-        let by_pid: BTreeMap<i32, &Process> = around.processes.iter().map(|one| (one.member.pid, one)).collect();
-        let mut entered: Vec<&Process> = around.processes.iter().filter(|one| one.member.parent == 0).collect();
-        entered.sort_by_key(|one| (one.member.started, one.member.pid));
+        let by_pid: SmallMap<i32, &Process> = around.processes.iter().map(|one| (one.member.pid, one)).collect();
+        let entered = around.processes.iter().filter(|one| one.member.parent == 0);
+        let entered = entered.map(|one| ((one.member.started, one.member.pid), one)).collect();
         Family { own: by_pid.get(&around.own).copied(), around, by_pid, entered }
     }
 
@@ -223,7 +222,7 @@ impl<'a> Family<'a> {
     /// Whether another process came into its container before the one that it descends from.
     fn is_guest(&self, process: &'a Process) -> bool {
         let root = self.root(process);
-        let first = self.entered.iter().find(|one| one.container.is_same(&root.container));
+        let first = self.entered.values().find(|one| one.container.is_same(&root.container));
         root.member.parent == 0 && first.is_some_and(|first| first.member.pid != root.member.pid)
     }
 

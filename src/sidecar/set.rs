@@ -1,6 +1,5 @@
 //! One set of hooks with its machine, and what is known of its app.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use crate::lifecycle::{Elsewhere, Hook, PhaseName, Time, Timer, Trigger};
 use crate::plan;
 use crate::process::held::Held;
 use crate::program::{Environment, ProgramError, container_variables};
+use crate::small_map::SmallMap;
 use crate::tally::Tally;
 
 /// Its place among the sets.
@@ -24,7 +24,7 @@ pub(super) struct Set {
     container: Container,
     pub(super) machine: Elsewhere,
     pub(super) surroundings: Surroundings,
-    pub(super) timers: BTreeMap<Timer, Time>,
+    pub(super) timers: SmallMap<Timer, Time>,
     pub(super) tally: Tally,
     pub(super) held: Option<Arc<Held>>,
     looks: Looks,
@@ -54,7 +54,7 @@ impl Set {
             // Each machine counts its runs from a place of its own: none is like another's.
             machine: Elsewhere::new(plan::of_container(settings, &container), place << 32),
             surroundings: Surroundings { app: App::Elsewhere(None), ..surroundings.clone() },
-            timers: BTreeMap::new(),
+            timers: SmallMap::new(),
             tally: Tally::default(),
             container,
             held: None,

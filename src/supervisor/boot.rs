@@ -1,6 +1,6 @@
 //! The start, in the order that supervisor.rs promises, and the translation of settings into a plan.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
@@ -28,6 +28,7 @@ use crate::process::spawn::{Env, Home, Sockets, Spawn};
 use crate::process::terminal;
 use crate::program::{ProgramError, Variables, container_variables, prepare_app};
 use crate::signal::Signal;
+use crate::small_map::SmallMap;
 use crate::tally::Tally;
 
 /// What keeps the app from being started at all. After the app is spawned, nothing does.
@@ -203,7 +204,7 @@ impl Supervisor {
             lifecycle,
             desk: Desk::new(began),
             tally,
-            timers: BTreeMap::new(),
+            timers: SmallMap::new(),
             events: VecDeque::new(),
             surroundings,
             set: Vec::new(),

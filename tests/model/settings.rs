@@ -1,10 +1,10 @@
 //! What is configured, and of what nature the app and its handlers are.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bookend::lifecycle::{HandlerPlan, Hook, Hurry, On, Plan};
 use bookend::signal::Signal;
+use bookend::small_map::SmallMap;
 
 /// One configuration in one kind of world.
 #[derive(Debug, Clone)]
@@ -138,15 +138,15 @@ pub(crate) fn all() -> Vec<Setting> {
                 "signals and codes rewritten",
                 Plan {
                     stop_signal: Some(Signal::QUIT),
-                    signals: BTreeMap::from([(Signal::HUP, Signal::new(10))]),
-                    exit_codes: BTreeMap::from([(1, 0), (131, 7)]),
+                    signals: SmallMap::from([(Signal::HUP, Signal::new(10))]),
+                    exit_codes: SmallMap::from([(1, 0), (131, 7)]),
                     ..plan(Some(8), &[(PreStop, &[one()])])
                 },
             )
         },
         free(
             "a stop is a success",
-            Plan { stop_is_success: true, signals: BTreeMap::from([(Signal::HUP, None)]), ..plan(Some(8), &[]) },
+            Plan { stop_is_success: true, signals: SmallMap::from([(Signal::HUP, None)]), ..plan(Some(8), &[]) },
         ),
         free(
             "a second signal for idle connections",

@@ -4,12 +4,12 @@ mod histories;
 mod in_time;
 mod next_life;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::list::{HandlerResult, RunId};
 use super::*;
 use crate::lifecycle::tests::{handler, secs, timer};
+use crate::small_map::SmallMap;
 
 /// One handler in each list, and thirty seconds.
 fn plan() -> Plan {
@@ -24,7 +24,7 @@ fn plan() -> Plan {
 
 /// A plan that has nothing but postStop handlers.
 fn post_stop_alone() -> Plan {
-    Plan { hooks: BTreeMap::from([(Hook::PostStop, vec![handler(None, true, false)])]), ..plan() }
+    Plan { hooks: SmallMap::from([(Hook::PostStop, vec![handler(None, true, false)])]), ..plan() }
 }
 
 struct Story {
@@ -335,7 +335,7 @@ fn post_stop_has_a_second_also_when_the_grace_period_is_over() {
 
 #[test]
 fn a_hook_that_comes_after_everything_is_answered() {
-    let mut story = Story::new(Plan { hooks: BTreeMap::new(), ..plan() });
+    let mut story = Story::new(Plan { hooks: SmallMap::new(), ..plan() });
     assert!(story.term().contains(&Action::Exit(0)));
     assert_eq!(answers(&story.call(Hook::PreStop)), [(1, Outcome::Succeeded)]);
     assert_eq!(answers(&story.call(Hook::PostStart)), [(2, Outcome::Aborted)]);
@@ -383,7 +383,7 @@ fn a_hook_that_no_stop_follows_is_told_of_where_the_process_is_seen_to_live_on()
 
 #[test]
 fn a_handler_that_outlives_the_app_finishes_and_none_follows_it() {
-    let hooks = BTreeMap::from([
+    let hooks = SmallMap::from([
         (Hook::PreStop, vec![handler(None, true, false); 2]),
         (Hook::PostStop, vec![handler(None, true, false)]),
     ]);
@@ -409,7 +409,7 @@ fn a_handler_that_outlives_the_app_too_long_is_cut() {
 
 #[test]
 fn a_pause_before_an_end_that_has_happened_is_not_waited_out() {
-    let hooks = BTreeMap::from([(Hook::PreStop, vec![handler(None, true, true)])]);
+    let hooks = SmallMap::from([(Hook::PreStop, vec![handler(None, true, true)])]);
     let mut story = Story::new(Plan { hooks, ..plan() });
     story.then(Event::AppStarted);
     story.call(Hook::PreStop);

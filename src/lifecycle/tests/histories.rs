@@ -1,5 +1,7 @@
 //! The promises of lifecycle.rs, held over random histories.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -60,7 +62,7 @@ fn plans() -> impl Strategy<Value = Plan> {
         |(grace, pre_start, post_start, pre_stop, post_stop, rewrites, hurry)| Plan {
             hurry,
             grace: grace.map(secs),
-            hooks: BTreeMap::from([
+            hooks: SmallMap::from([
                 (Hook::PreStart, pre_start),
                 (Hook::PostStart, post_start),
                 (Hook::PreStop, pre_stop),

@@ -1,5 +1,7 @@
 //! The promises of elsewhere.rs, held over random histories.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -42,7 +44,7 @@ fn plans() -> impl Strategy<Value = Plan> {
     (proptest::option::of(0..20u64), list(), list(), list(), any::<bool>()).prop_map(
         |(grace, post_start, pre_stop, post_stop, signals)| Plan {
             grace: grace.map(secs),
-            hooks: BTreeMap::from([
+            hooks: SmallMap::from([
                 (Hook::PostStart, post_start),
                 (Hook::PreStop, pre_stop),
                 (Hook::PostStop, post_stop),
