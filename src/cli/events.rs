@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use super::outcome::{Done, Failure, print};
 use super::peer::{Peer, Stream};
-use super::status::View;
-use super::status::clean;
+use super::status::{HandlerRun, View, clean};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Events {
@@ -96,10 +95,7 @@ fn in_words(kind: &str, data: &Value) -> String {
         "signal" => format!("received {}", word("signal")),
         "hookCalled" => format!("{of}the {} hook was called", word("hook")),
         "handlerStarted" => format!("{of}{} {} began", word("hook"), word("name")),
-        "handlerEnded" => match serde_json::from_value::<super::status::HandlerRun>(data.clone()) {
-            Ok(run) => run.story().trim_end().to_owned(),
-            Err(_) => String::new(),
-        },
+        "handlerEnded" => HandlerRun::read(data).story().trim_end().to_owned(),
         "exited" => format!("exit code {}", data.get("exitCode").and_then(Value::as_u64).unwrap_or_default()),
         // A newer bookend's.
         other => format!("{} {}", clean(other), clean(&data.to_string())),

@@ -33,7 +33,8 @@ pub(super) fn draw(view: &View, terminal: Terminal) -> String {
 }
 
 fn head(view: &View, terminal: Terminal) -> String {
-    let names: Vec<String> = view.containers.iter().flatten().map(|(name, _)| clean(name)).collect();
+    let containers = view.containers.as_deref().unwrap_or_default();
+    let names: Vec<String> = containers.iter().map(|container| clean(&container.name)).collect();
     let mut rows: Vec<(&str, Colour, String)> = Vec::new();
     let ours = env!("CARGO_PKG_VERSION");
     let asked_by = if view.version == ours { String::new() } else { format!(" (asked by {ours})") };
@@ -54,7 +55,7 @@ fn head(view: &View, terminal: Terminal) -> String {
         }
         (None, None) => ("app", Colour::Plain, "not started".to_owned()),
     });
-    for (name, container) in names.iter().zip(view.containers.iter().flat_map(|all| all.values())) {
+    for (name, container) in names.iter().zip(containers) {
         rows.push((name, container_colour(container), container_row(container)));
     }
     for probe in &view.probes {
