@@ -2,11 +2,14 @@
 //! never PID 1's loop: no reaper is there that this could take a status from.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::process::Pid;
 
@@ -20,7 +23,7 @@ pub(super) struct Printed {
 /// Longer than a configuration test takes on a throttled machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Far more than anybody's configuration; what prints more is cut off.
-const MOST: u64 = 4 * 1024 * 1024;
+const MOST: usize = 4 * 1024 * 1024;
 
 /// Runs it to its end, or to ours.
 pub(super) fn run<A: AsRef<OsStr>>(program: &str, args: &[A]) -> Result<Printed, String> {
@@ -34,35 +37,49 @@ fn run_within<A: AsRef<OsStr>>(patience: Duration, program: &str, args: &[A]) ->
     command.process_group(0);
     #[expect(clippy::disallowed_methods, reason = "`bookend doctor` is a tool of its own, never PID 1's loop")]
     let mut child = command.spawn().map_err(|error| format!("cannot run {program}: {error}"))?;
-    let (out, err) = (read(child.stdout.take()), read(child.stderr.take()));
     let end = Instant::now() + patience;
-    let left = || end.saturating_duration_since(Instant::now());
-    let text = |pipe: &mpsc::Receiver<Vec<u8>>| {
-        pipe.recv_timeout(left()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).ok()
-    };
+    let pipes = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
     // A pipe that stays open is held by something it has left behind.
-    if let (Some(out), Some(err)) = (text(&out), text(&err))
+    if let Some([out, err]) = read(pipes, end)
         && let Some(success) = wait(&mut child, end)
     {
-        return Ok(Printed { out, err, success });
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        return Ok(Printed { out: text(out), err: text(err), success });
     }
     end_group(&mut child);
     Err(format!("{program} did not end within {} s", patience.as_secs_f64()))
 }
 
-/// Reads a pipe on a thread of its own; closing it early ends a program that prints without end.
-fn read(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(pipe) = pipe {
-            // What was read before an error is worth looking at, too.
-            let _ = pipe.take(MOST).read_to_end(&mut bytes);
+/// Reads both to their ends; `None`: it took too long.
+fn read(mut pipes: [Option<OwnedFd>; 2], end: Instant) -> Option<[Vec<u8>; 2]> {
+    for pipe in pipes.iter().flatten() {
+        fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok()?;
+    }
+    let mut texts = [Vec::new(), Vec::new()];
+    while pipes.iter().any(Option::is_some) {
+        let left = end.checked_duration_since(Instant::now())?;
+        let mut fds: Vec<_> = pipes.iter().flatten().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)).collect();
+        // Interrupted: then there is nothing to read yet.
+        let _ = poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+        for (pipe, text) in pipes.iter_mut().zip(&mut texts) {
+            pipe.take_if(|pipe| !read_on(pipe, text));
         }
-        // Nobody waits any more: it took too long.
-        let _ = sender.send(bytes);
-    });
-    receiver
+    }
+    Some(texts)
+}
+
+/// What there is now; `false`: that was all, or enough. A pipe that is closed ends a program that prints without end.
+fn read_on(pipe: &OwnedFd, text: &mut Vec<u8>) -> bool {
+    let mut buffer = [0; 16 * 1024];
+    match nix::unistd::read(pipe, &mut buffer) {
+        Ok(length) => {
+            text.extend_from_slice(buffer.get(..length).unwrap_or_default());
+            text.truncate(MOST);
+            length > 0 && text.len() < MOST
+        }
+        // What was read before an error is worth looking at, too.
+        Err(error) => matches!(error, Errno::EAGAIN | Errno::EINTR),
+    }
 }
 
 /// Whether it succeeded; `None`: it has not ended.
@@ -124,7 +141,7 @@ mod tests {
     #[test]
     fn a_program_that_prints_without_end_is_cut_off() {
         let printed = run("yes", &["line"]).expect("it ended");
-        assert_eq!(printed.out.len() as u64, MOST);
+        assert_eq!(printed.out.len(), MOST);
         assert!(!printed.success);
     }
 }
