@@ -24,6 +24,7 @@ mod uwsgi;
 use std::time::Duration;
 
 use crate::config::settings::Settings;
+use crate::seconds::Seconds;
 use crate::signal::Signal;
 
 use command::Command;
@@ -193,7 +194,7 @@ impl Facts {
 
 /// Seconds for people: `10 s`, `2.5 s`.
 fn seconds(time: Duration) -> String {
-    format!("{} s", time.as_secs_f64())
+    format!("{} s", Seconds(time))
 }
 
 #[cfg(test)]

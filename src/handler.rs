@@ -26,6 +26,7 @@ use crate::process::held::Held;
 use crate::process::inherited::Inherited;
 use crate::process::reaper::{Reaper, Target};
 use crate::program::{Environment, Variables};
+use crate::seconds::Seconds;
 use crate::signal::Signal;
 
 /// What the handlers of this container share.
@@ -165,7 +166,7 @@ pub(crate) fn failed(error: &dyn std::error::Error) -> (Running, oneshot::Receiv
 /// A pause ends by itself, or with the stop's budget: both are what was asked for, as far as it goes.
 async fn pause(duration: Duration) -> Report {
     sleep(duration).await;
-    Report::new(HandlerResult::Succeeded, format!("slept {:.3} s", duration.as_secs_f64()))
+    Report::new(HandlerResult::Succeeded, format!("slept {:.3} s", Seconds(duration)))
 }
 
 /// Runs what has no process to clean up: it ends with its result, its time or its abort.
@@ -189,7 +190,7 @@ async fn time_over(timeout: Option<Duration>) -> Report {
     match timeout {
         Some(timeout) => {
             sleep(timeout).await;
-            Report::new(HandlerResult::TimedOut, format!("timed out after {:.3} s", timeout.as_secs_f64()))
+            Report::new(HandlerResult::TimedOut, format!("timed out after {:.3} s", Seconds(timeout)))
         }
         None => std::future::pending().await,
     }

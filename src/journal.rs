@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::lifecycle::{AppStatus, HandlerResult, Hook, Note, Outcome, Time, Trigger};
+use crate::seconds::Seconds;
 
 /// A handler run that is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,7 +49,7 @@ pub(crate) struct Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "+{:.3} s  {}", self.at.as_secs_f64(), self.text)
+        write!(f, "+{:.3} s  {}", Seconds(self.at), self.text)
     }
 }
 
@@ -92,7 +93,7 @@ impl Journal {
     /// Takes down a handler run.
     pub(crate) fn record(&mut self, now: Time, record: Record) {
         if self.stop_began.is_some() || self.ended.is_some() {
-            let took = Duration::from_millis(record.took_ms).as_secs_f64();
+            let took = Seconds(Duration::from_millis(record.took_ms));
             let again = if record.attempt > 1 { format!(" (try {})", record.attempt) } else { String::new() };
             self.row(now, format!("{}{again} took {took:.3} s: {}", label(&record), record.detail));
         }
@@ -143,10 +144,10 @@ impl Journal {
     pub(crate) fn headline(&self, now: Time, code: u8) -> String {
         let how = match self.stop_began {
             Some((began, trigger)) => {
-                let took = now.saturating_sub(began).as_secs_f64();
+                let took = Seconds(now.saturating_sub(began));
                 format!("stopped by {} in {took:.3} s", describe_trigger(trigger))
             }
-            None => format!("ended after {:.3} s", now.as_secs_f64()),
+            None => format!("ended after {:.3} s", Seconds(now)),
         };
         // Without one of our own there is nothing to tell of it.
         let app = self.ended.map(|status| format!("{}; ", describe_status(status))).unwrap_or_default();

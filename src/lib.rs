@@ -24,6 +24,7 @@
 //! | `tally`      | what happened, as numbers for the metrics; pure         | `lifecycle`                  |
 //! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
+//! | `seconds`    | a time as text; pure                                     | nothing                      |
 //! | `small_map`  | a map of few entries                                    | nothing                      |
 //! | `tls`        | certificates and whom to trust                          | nothing                      |
 //! | `http`       | the endpoint; reads a snapshot, sends requests          | `journal`, `lifecycle` words |
@@ -55,6 +56,7 @@ mod policy;
 pub mod probe;
 mod process;
 mod program;
+mod seconds;
 mod sidecar;
 pub mod signal;
 pub mod small_map;

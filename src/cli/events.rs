@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::outcome::{Done, Failure, print};
 use super::peer::{Peer, Stream};
 use super::status::{HandlerRun, View, clean};
+use crate::seconds::Seconds;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Events {
@@ -41,7 +42,7 @@ impl Events {
         for run in &view.handlers {
             match self.json {
                 true => print(&format!("{}\n", run.as_event())),
-                false => print(&format!("{:>10.3} s  {}", run.ended_seconds(), run.story())),
+                false => print(&format!("{:>10.3} s  {}", Seconds::of(run.ended_seconds()), run.story())),
             }
         }
         match stream {
@@ -100,7 +101,8 @@ fn in_words(kind: &str, data: &Value) -> String {
         // A newer bookend's.
         other => format!("{} {}", clean(other), clean(&data.to_string())),
     };
-    format!("{:>10.3} s  {what}\n", data.get("atSeconds").and_then(Value::as_f64).unwrap_or_default())
+    let at = Seconds::of(data.get("atSeconds").and_then(Value::as_f64).unwrap_or_default());
+    format!("{at:>10.3} s  {what}\n")
 }
 
 #[cfg(test)]

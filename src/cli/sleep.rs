@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::outcome::Done;
+use crate::seconds::Seconds;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Sleep {
@@ -20,10 +21,7 @@ impl Sleep {
 
 /// A number of seconds on the command line.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("{text:?} is not a number of seconds (0 or more)"))
+    text.parse().map(|Seconds(time)| time).map_err(|()| format!("{text:?} is not a number of seconds (0 or more)"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the small tools are programs of their own, never PID 1's loop")]

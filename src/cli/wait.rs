@@ -15,6 +15,7 @@ use crate::config::settings::{HttpGet, Scheme, TcpSocket};
 use crate::handler::{Report, http_get, tcp_socket};
 use crate::lifecycle::HandlerResult;
 use crate::program::{Environment, Variables};
+use crate::seconds::Seconds;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Wait {
@@ -109,7 +110,7 @@ impl Wait {
             waiting.spawn(async move { until_there(what, until).await.map_err(|why| (said, why)) });
         }
         let results = waiting.join_all().await;
-        let waited = format!("{} s", self.timeout.as_secs_f64());
+        let waited = format!("{} s", Seconds(self.timeout));
         let line = |(said, why)| format!("bookend: {said} is not there after {waited}: {why}\n");
         results.into_iter().filter_map(|result| result.err().map(line)).collect()
     }

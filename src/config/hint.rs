@@ -6,6 +6,7 @@ use toml::de::DeValue;
 use super::key::{Key, Shape, quote, walk};
 use super::kind::{Kind, Value, describe};
 use super::vocabulary::ROOT;
+use crate::seconds::Seconds;
 
 /// Help for a key that its table does not have.
 pub(super) fn unknown_key(table: &str, keys: &'static [Key], name: &str) -> Vec<String> {
@@ -115,7 +116,7 @@ pub(super) fn instead_of_scalar(path: &str, kind: Kind, found: &DeValue<'_>) -> 
         }
         (Kind::Seconds | Kind::Timeout, DeValue::String(said)) => {
             let digits = said.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim();
-            match digits.parse::<f64>() {
+            match digits.parse::<Seconds>() {
                 Ok(number) if matches!(said.trim_start_matches(digits).trim(), "" | "s") => {
                     vec![format!("a number without quotes and unit: {} = {number}", last(path))]
                 }

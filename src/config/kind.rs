@@ -15,6 +15,7 @@ pub(super) use read::{read_status, read_user};
 use super::key::quote;
 use super::network::Network;
 use super::settings::Limit;
+use crate::seconds::Seconds;
 use crate::signal::Signal;
 
 /// What one scalar may be.
@@ -283,8 +284,7 @@ impl Kind {
     fn seconds(self, found: &DeValue<'_>) -> Result<Duration, String> {
         let seconds = match found {
             DeValue::Integer(number) => integer(number).and_then(|n| u64::try_from(n).ok()).map(Duration::from_secs),
-            // "nan" and "inf" parse, and `try_from_secs_f64` refuses them.
-            DeValue::Float(number) => number.as_str().parse().ok().and_then(|n| Duration::try_from_secs_f64(n).ok()),
+            DeValue::Float(number) => number.as_str().parse().ok().map(|Seconds(time)| time),
             _ => None,
         };
         let zero_is_fine = self == Kind::Seconds;

@@ -10,6 +10,7 @@ use super::settings::Limit;
 use super::snippet::SECRET_WORDS;
 use super::tree::Tree;
 use super::vocabulary::{ROOT, SIDECAR_APP};
+use crate::seconds::Seconds;
 
 /// The whole tree.
 pub(super) fn toml(tree: &Tree, mode: Mode) -> String {
@@ -175,8 +176,7 @@ fn value(value: &Value) -> String {
         Value::Text(text) => quote(text),
         Value::Integer(number) => number.to_string(),
         Value::Bool(yes) => yes.to_string(),
-        Value::Seconds(time) if time.subsec_nanos() == 0 => time.as_secs().to_string(),
-        Value::Seconds(time) => time.as_secs_f64().to_string(),
+        Value::Seconds(time) => Seconds(*time).to_string(),
         Value::Signal(signal) => quote(&signal.to_string()),
         Value::Ignore => quote("ignore"),
         Value::Umask(mask) => format!("0o{mask:03o}"),

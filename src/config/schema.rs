@@ -167,7 +167,7 @@ pub(super) fn json_of(value: &DeValue<'_>) -> Json {
     match value {
         DeValue::String(text) => json!(text),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).map_or(Json::Null, Json::from),
-        DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Json::Null, Json::from),
+        DeValue::Float(number) => serde_json::from_str(number.as_str()).unwrap_or_default(),
         DeValue::Boolean(yes) => json!(yes),
         DeValue::Datetime(date) => json!(date.to_string()),
         DeValue::Array(list) => list.iter().map(|item| json_of(item.get_ref())).collect(),

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::{AccessFlags, access};
 
 use super::apache::{self, Apache};
@@ -22,6 +23,7 @@ use super::{Facts, tool};
 use crate::config::Effective;
 use crate::config::settings::{Handler, HandlerKind, Settings, Tls, ValueSource};
 use crate::net::eye::{self, Eye};
+use crate::process::Pid;
 use crate::signal::Signal;
 
 /// Looks at everything the checks ask about.
@@ -260,7 +262,7 @@ fn surroundings(settings: &Settings) -> Surroundings {
         listens: listens.map(|(ip, port)| std::net::SocketAddr::new(ip, port).to_string()).collect(),
         port_is_given: env::var_os("PORT").is_some(),
         unreadable: unreadable(settings),
-        cpus: std::thread::available_parallelism().map_or(1.0, |cpus| u32::try_from(cpus.get()).map_or(1.0, f64::from)),
+        cpus: cpus(),
         cpu_quota: cpu_quota(),
         socket: folder.map(|folder| format!("the socket cannot be made in {}", folder.display())),
         termination_log: message.exists(),
@@ -287,8 +289,14 @@ fn unreadable(settings: &Settings) -> Vec<(String, String, String)> {
     named.into_iter().filter_map(|(key, path)| Some((key, path.display().to_string(), reason(path)?))).collect()
 }
 
+/// Those that the scheduler may choose from, as a program counts them that knows nothing of quotas.
+fn cpus() -> u64 {
+    let may = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    (0..CpuSet::count()).filter(|cpu| may.is_set(*cpu).unwrap_or_default()).map(|_| 1).sum()
+}
+
 /// cgroup v2's file, or the two of v1.
-fn cpu_quota() -> Option<f64> {
+fn cpu_quota() -> Option<u64> {
     let v1 = || {
         let part = |name: &str| read(format!("/sys/fs/cgroup/cpu/cpu.cfs_{name}_us"));
         Some(format!("{} {}", part("quota")?, part("period")?))

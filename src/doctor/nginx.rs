@@ -205,14 +205,14 @@ pub(super) fn master_process(facts: &Facts) -> Vec<Finding> {
 pub(super) fn worker_processes(facts: &Facts) -> Vec<Finding> {
     let Some(said) = facts.nginx.as_ref().and_then(|nginx| nginx.find("worker_processes")) else { return Vec::new() };
     let around = &facts.surroundings;
-    let Some(quota) = around.cpu_quota.filter(|quota| around.cpus > quota.ceil()) else { return Vec::new() };
+    let Some(quota) = around.cpu_quota.filter(|quota| around.cpus > quota.div_ceil(1000)) else { return Vec::new() };
     if said.args.first().is_none_or(|arg| arg != "auto") {
         return Vec::new();
     }
     let found = Finding::note(
-        format!("worker_processes auto starts {} workers, the cgroup allows {quota} CPUs", around.cpus),
+        format!("worker_processes auto starts {} workers, the cgroup allows {quota}m of CPU", around.cpus),
         "auto does not know of quotas: while one worker runs the others are throttled, and a stop waits for each",
-        format!("worker_processes {};", quota.ceil()),
+        format!("worker_processes {};", quota.div_ceil(1000)),
     );
     vec![found.at(Some(said.at.clone()))]
 }
@@ -302,9 +302,9 @@ mod tests {
     #[test]
     fn more_workers_than_the_quota_allows_are_a_note() {
         let mut facts = facts("# configuration file /n.conf:\nworker_processes auto;\n", "", "");
-        (facts.surroundings.cpus, facts.surroundings.cpu_quota) = (8.0, Some(1.5));
+        (facts.surroundings.cpus, facts.surroundings.cpu_quota) = (8, Some(1500));
         assert_eq!(worker_processes(&facts)[0].fix, "worker_processes 2;");
-        facts.surroundings.cpu_quota = Some(8.0);
+        facts.surroundings.cpu_quota = Some(8000);
         assert_eq!(worker_processes(&facts), []);
         facts.surroundings.cpu_quota = None;
         assert_eq!(worker_processes(&facts), []);

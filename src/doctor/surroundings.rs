@@ -25,9 +25,9 @@ pub(super) struct Surroundings {
     /// Files the configuration names: by which key, which, why it cannot be read.
     pub(super) unreadable: Vec<(String, String, String)>,
     /// How many CPUs we may run on.
-    pub(super) cpus: f64,
-    /// How much of them the cgroup allows.
-    pub(super) cpu_quota: Option<f64>,
+    pub(super) cpus: u64,
+    /// How much of them the cgroup allows, in thousandths.
+    pub(super) cpu_quota: Option<u64>,
     /// Why the socket cannot be made.
     pub(super) socket: Option<String>,
     /// Whether the termination message has somewhere to go.
@@ -46,11 +46,11 @@ pub(super) fn listeners(text: &str) -> impl Iterator<Item = (IpAddr, u16)> {
     })
 }
 
-/// CPUs of a quota and its period: `50000 100000`. `max` and -1: there is none.
-pub(super) fn cpus_of_quota(text: &str) -> Option<f64> {
-    let mut numbers = text.split_whitespace().map(|word| word.parse::<f64>().ok());
+/// Thousandths of a CPU in a quota and its period: `50000 100000`. `max` and -1: there is none.
+pub(super) fn cpus_of_quota(text: &str) -> Option<u64> {
+    let mut numbers = text.split_whitespace().map(|word| word.parse::<u64>().ok());
     let (quota, period) = (numbers.next()??, numbers.next()??);
-    (quota > 0.0 && period > 0.0).then(|| quota / period)
+    quota.saturating_mul(1000).checked_div(period).filter(|cpus| *cpus > 0)
 }
 
 fn ip(hex: &str) -> Option<IpAddr> {
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn quotas_are_read_in_both_ways() {
-        assert_eq!(cpus_of_quota("5000 100000\n"), Some(0.05));
+        assert_eq!(cpus_of_quota("5000 100000\n"), Some(50));
         assert_eq!(cpus_of_quota("max 100000\n"), None);
         assert_eq!(cpus_of_quota("-1\n100000\n"), None);
         assert_eq!(cpus_of_quota(""), None);

@@ -12,6 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::process::Pid;
+use crate::seconds::Seconds;
 
 /// What a program printed.
 pub(super) struct Printed {
@@ -47,7 +48,7 @@ fn run_within<A: AsRef<OsStr>>(patience: Duration, program: &str, args: &[A]) ->
         return Ok(Printed { out: text(out), err: text(err), success });
     }
     end_group(&mut child);
-    Err(format!("{program} did not end within {} s", patience.as_secs_f64()))
+    Err(format!("{program} did not end within {} s", Seconds(patience)))
 }
 
 /// Reads both to their ends; `None`: it took too long.

@@ -15,6 +15,7 @@ use crate::net::eye::{Eye, is_host_network};
 use crate::net::tcp_info::Tie;
 use crate::net::{Look, ports};
 use crate::process::Pid;
+use crate::seconds::Seconds;
 
 /// Where a drain writes what it sees: only the newest counts. `None`: there was none yet.
 pub(crate) type Board = Arc<watch::Sender<Option<Seen>>>;
@@ -47,7 +48,7 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
             Step::Wait | Step::LookAtSockets => sleep(INTERVAL).await,
         }
     };
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = Seconds(began.elapsed());
     let detail = match end {
         End::Quiet => format!("quiet after {seconds:.3} s and {} new connections", watch.seen().arrived),
         End::Blind if host => format!("waited {seconds:.3} s: no counting in the node's own network"),

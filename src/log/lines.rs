@@ -12,6 +12,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::config::settings::LogFormat;
+use crate::seconds::Seconds;
 
 /// Makes each event up to a level a line, and hands it on.
 pub(super) struct Lines {
@@ -63,6 +64,11 @@ fn text(now: Duration, event: &Event<'_>) -> String {
 struct Text(String);
 
 impl Visit for Text {
+    /// What has a fraction is a time.
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.record_debug(field, &format_args!("{}", Seconds::of(value)));
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             MESSAGE => self.record_debug(field, &format_args!("{value}")),

@@ -4,6 +4,7 @@ use super::Supervisor;
 use crate::desk::Told;
 use crate::lifecycle::{AppStatus, Hook, Time};
 use crate::program::{Environment, ProgramError, container_variables};
+use crate::seconds::Seconds;
 
 /// What a handler finds: the container's environment, which is the app's, and what it may want to know besides.
 /// `None`: a probe, which no hook has begun.
@@ -33,7 +34,7 @@ pub(super) fn handler_env(
             say("BOOKEND_REASON", reason.name().to_owned());
         }
         let until = supervisor.app_until.unwrap_or_else(|| supervisor.now());
-        let since = |began: Time| format!("{:.3}", until.saturating_sub(began).as_secs_f64());
+        let since = |began: Time| format!("{:.3}", Seconds(until.saturating_sub(began)));
         if let Some(began) = supervisor.app_since {
             say("BOOKEND_APP_SECONDS", since(began));
         }

@@ -16,6 +16,7 @@
 
 use super::terminal::{Colour, Terminal};
 use super::view::{Container, HandlerRun, Lost, View, clean};
+use crate::seconds::Seconds;
 
 /// Draws it.
 pub(super) fn draw(view: &View, terminal: Terminal) -> String {
@@ -115,9 +116,9 @@ fn phase(view: &View) -> String {
         text.push_str(&format!(" by {}", clean(by)));
     }
     if let (Some(now), Some(began)) = (view.uptime_seconds, view.stop_began_seconds) {
-        text.push_str(&format!(", {:.1} s", (now - began).max(0.0)));
+        text.push_str(&format!(", {:.1} s", Seconds::of(now - began)));
         if let Some(grace) = view.termination_grace_period_seconds {
-            text.push_str(&format!(" of {grace} s"));
+            text.push_str(&format!(" of {} s", Seconds::of(grace)));
         }
     }
     text
@@ -139,7 +140,7 @@ fn handlers(view: &View, terminal: Terminal) -> String {
     for run in &view.handlers {
         let colour = if run.result == "Succeeded" { Colour::Good } else { Colour::Bad };
         let result = terminal.paint(colour, &format!("{:<results$}", clean(&run.result)));
-        let took = run.ended_seconds() - run.started_seconds();
+        let took = Seconds::of(run.ended_seconds() - run.started_seconds());
         let detail = terminal.cut(&clean(&run.detail), names + results + 16);
         text.push_str(&format!("{:<names$}  {result}  {took:>8.3} s  {detail}\n", run.label()));
         if run.result != "Succeeded" {
@@ -151,7 +152,7 @@ fn handlers(view: &View, terminal: Terminal) -> String {
     }
     for run in &view.running {
         let result = terminal.paint(Colour::Busy, &format!("{:<results$}", "running"));
-        let since = view.uptime_seconds.unwrap_or_default() - run.started_seconds();
+        let since = Seconds::of(view.uptime_seconds.unwrap_or_default() - run.started_seconds());
         text.push_str(&format!("{:<names$}  {result}  {since:>8.3} s\n", run.label()));
     }
     text
@@ -178,10 +179,9 @@ fn timeline(view: &View, terminal: Terminal) -> String {
     let running = view.running.iter().map(|run| (run.label(), run.started_seconds() - began.unwrap_or(0.0), now, true));
     let rows: Vec<_> = rows.chain(running.filter(|(_, from, ..)| *from > -ROUNDING)).collect();
     let Some(width) = terminal.width else {
-        return rows
-            .iter()
-            .zip(&view.timeline)
-            .fold(text, |text, (_, row)| format!("{text}{:>+9.3} s  {}\n", row.at_seconds, clean(&row.text)));
+        return rows.iter().zip(&view.timeline).fold(text, |text, (_, row)| {
+            format!("{text}{:>+9.3} s  {}\n", Seconds::of(row.at_seconds), clean(&row.text))
+        });
     };
     let names = column("", rows.iter().map(|(name, ..)| name.clone())).min(width * 2 / 5);
     let room = width.saturating_sub(names + 2 + 13).clamp(8, 60);
@@ -193,8 +193,8 @@ fn timeline(view: &View, terminal: Terminal) -> String {
         };
         let bar: String = format!("{}{bar}", " ".repeat(left.min(room - 1)));
         let when = match is_run {
-            true => format!("{:>9.3} s", to - from),
-            false => format!("{:>+9.3} s", to),
+            true => format!("{:>9.3} s", Seconds::of(to - from)),
+            false => format!("{:>+9.3} s", Seconds::of(to)),
         };
         let name: String = Terminal { width: Some(names), ..terminal }.cut(&name, 0);
         let colour = if is_run { Colour::Busy } else { Colour::Plain };
@@ -220,7 +220,7 @@ fn column(header: &str, texts: impl Iterator<Item = String>) -> usize {
 fn span(seconds: f64) -> String {
     let whole = std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
     match whole {
-        0..60 => format!("{seconds:.1} s"),
+        0..60 => format!("{:.1} s", Seconds::of(seconds)),
         60..3600 => format!("{} min {} s", whole / 60, whole % 60),
         3600..86400 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
         _ => format!("{} d {} h", whole / 86400, whole % 86400 / 3600),

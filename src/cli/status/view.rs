@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::outcome::Failure;
+use crate::seconds::Seconds;
 
 /// What `/status` says.
 #[derive(Debug, Clone, Default)]
@@ -209,7 +210,7 @@ impl HandlerRun {
     /// The run in a line, and its last lines of output.
     pub(crate) fn story(&self) -> String {
         let failed = if self.result == "Succeeded" { String::new() } else { format!(" {}:", clean(&self.result)) };
-        let took = millis(self.took_ms);
+        let took = Seconds::of(millis(self.took_ms));
         let lines = self.output.iter().map(|line| format!("  | {}\n", clean(line))).collect::<String>();
         format!("{} took {took:.3} s:{failed} {}\n{lines}", self.label(), clean(&self.detail))
     }
