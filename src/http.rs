@@ -41,3 +41,4 @@ pub(crate) use socket::Socket;
 pub(crate) use status::{
     AppStatusView, ContainerView, DrainView, Lost, NotifyView, ProbeView, Seconds, Status, Unfinished, ZombieParent,
 };
+pub(crate) use timed::Duplex;

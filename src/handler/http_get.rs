@@ -24,7 +24,6 @@ use hyper::header::{
 };
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 use super::aside::{AsideError, aside};
@@ -32,6 +31,7 @@ use super::connect::{ConnectError, connect};
 use super::output::printable;
 use super::{Report, describe};
 use crate::config::settings::{Header, HttpGet, Scheme, ValueSource};
+use crate::http::Duplex;
 use crate::lifecycle::HandlerResult;
 use crate::program::{Environment, read_value};
 use url::Url;
@@ -212,7 +212,7 @@ impl Client {
     /// One request on a connection of its own.
     async fn exchange(&mut self, url: &Url, headers: &HeaderMap) -> Result<Answer, HttpError> {
         let stream = connect(&url.host, url.port).await?;
-        let stream: Box<dyn Stream> = match url.scheme {
+        let stream: Box<dyn Duplex> = match url.scheme {
             Scheme::Http => Box::new(stream),
             Scheme::Https => self.encrypt(&url.host, stream).await?,
         };
@@ -234,12 +234,12 @@ impl Client {
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn encrypt(&mut self, _: &str, _: tokio::net::TcpStream) -> Result<Box<dyn Stream>, HttpError> {
+    async fn encrypt(&mut self, _: &str, _: tokio::net::TcpStream) -> Result<Box<dyn Duplex>, HttpError> {
         Err(HttpError::NoTls)
     }
 
     #[cfg(feature = "tls")]
-    async fn encrypt(&mut self, host: &str, stream: tokio::net::TcpStream) -> Result<Box<dyn Stream>, HttpError> {
+    async fn encrypt(&mut self, host: &str, stream: tokio::net::TcpStream) -> Result<Box<dyn Duplex>, HttpError> {
         let config = match &self.config {
             Some(config) => config.clone(),
             None => {
@@ -286,10 +286,6 @@ fn advice(error: &std::io::Error) -> &'static str {
         _ => "",
     }
 }
-
-/// TCP, with or without TLS: hyper is compiled once for both.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 const AGENT: &str = concat!("bookend/", env!("CARGO_PKG_VERSION"));
 /// As many requests as Go's client makes before it gives up.

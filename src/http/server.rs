@@ -24,7 +24,7 @@ use super::routes;
 use super::rules::{Rules, Seldom};
 use super::socket::may_talk;
 use super::status::Status;
-use super::timed::Timed;
+use super::timed::{Duplex, Timed};
 use super::token::Refusal;
 use crate::lifecycle::{Hook, Outcome};
 use crate::signal::Signal;
@@ -139,7 +139,7 @@ pub(crate) async fn serve_socket(listener: UnixListener, doors: Doors, rules: Ru
 
 /// One connection that is no socket (stranger.rs).
 #[cfg(any(test, fuzzing))]
-pub(super) async fn serve_stream(stream: impl AsyncRead + AsyncWrite + Unpin, door: Door, doors: Doors, rules: Rules) {
+pub(super) async fn serve_stream(stream: Box<dyn Duplex>, door: Door, doors: Doors, rules: Rules) {
     let endpoint = Arc::new(Endpoint::new(door, doors, rules));
     let (connection, gone) = Endpoint::enter(&endpoint, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
     until(gone, async move { connection.serve(stream).await }).await;
@@ -281,7 +281,7 @@ impl Connection {
         let mut first = [0];
         match timeout(HEADER_TIME, stream.peek(&mut first)).await {
             Ok(Ok(1)) if first == [TLS_HANDSHAKE] => self.serve_tls(stream).await,
-            Ok(Ok(1)) => self.serve(stream).await,
+            Ok(Ok(1)) => self.serve(Box::new(stream)).await,
             // Nothing was said in time, or the caller hung up.
             _ => {}
         }
@@ -291,7 +291,7 @@ impl Connection {
         #[cfg(feature = "tls")]
         if let Some(acceptor) = self.rules().tls.as_ref().and_then(super::tls::Tls::acceptor) {
             if let Some(stream) = super::tls::handshake(acceptor, stream, HANDSHAKE_TIME).await {
-                self.serve(stream).await;
+                self.serve(Box::new(stream)).await;
             }
             return;
         }
@@ -302,13 +302,13 @@ impl Connection {
 
     async fn serve_unix(&self, mut stream: UnixStream) {
         if stream.peer_cred().is_ok_and(|peer| may_talk(peer.uid())) {
-            self.serve(stream).await;
+            self.serve(Box::new(stream)).await;
         } else {
             send_away(&mut stream, NOT_YOURS).await;
         }
     }
 
-    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) {
+    async fn serve(&self, stream: Box<dyn Duplex>) {
         let service = service_fn(|request| routes::answer(request, self));
         let served = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -75,7 +75,7 @@ async fn connection(request: &[u8], circumstances: Circumstances) -> Seen {
         let _ = writer.shutdown().await;
     };
     let mut answer = Vec::new();
-    let served = serve_stream(ours, door, doors, rules);
+    let served = serve_stream(Box::new(ours), door, doors, rules);
     let (_, read, (), (hooks, verbs)) =
         tokio::join!(served, reader.read_to_end(&mut answer), write, answer_all(asks, circumstances.told));
     read.expect("a pipe in memory");

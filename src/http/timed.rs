@@ -9,14 +9,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-pub(super) struct Timed<S> {
-    stream: S,
+/// A connection, whatever carries it: hyper is compiled once for all.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+pub(super) struct Timed {
+    stream: Box<dyn Duplex>,
     limit: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Timed<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Timed<S> {
+impl Timed {
+    pub(super) fn new(stream: Box<dyn Duplex>, limit: Duration) -> Timed {
         Timed { stream, limit, stalled: None }
     }
 
@@ -32,13 +36,13 @@ impl<S> Timed<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+impl AsyncRead for Timed {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+impl AsyncWrite for Timed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.within(cx, done)
@@ -69,7 +73,7 @@ mod tests {
     fn a_reader_that_takes_nothing_is_not_written_to_for_ever() {
         run(async {
             let (_deaf, ours) = duplex(10);
-            let error = Timed::new(ours, Duration::from_millis(20)).write_all(&[0; 100]).await.unwrap_err();
+            let error = Timed::new(Box::new(ours), Duration::from_millis(20)).write_all(&[0; 100]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         });
     }
@@ -78,7 +82,7 @@ mod tests {
     fn a_reader_that_takes_a_little_now_and_then_gets_it_all() {
         run(async {
             let (mut slow, ours) = duplex(10);
-            let mut ours = Timed::new(ours, Duration::from_secs(5));
+            let mut ours = Timed::new(Box::new(ours), Duration::from_secs(5));
             let mut chunk = [0; 5];
             let reader = async {
                 for _ in 0..20 {
