@@ -16,6 +16,7 @@
 //! not run twice for that.
 
 mod events;
+mod exposition;
 mod files;
 mod health;
 mod limits;
