@@ -171,8 +171,10 @@ pub(super) fn json_of(value: &DeValue<'_>) -> Json {
         DeValue::Boolean(yes) => json!(yes),
         DeValue::Datetime(date) => json!(date.to_string()),
         DeValue::Array(list) => list.iter().map(|item| json_of(item.get_ref())).collect(),
-        DeValue::Table(table) => Json::Object(
-            table.iter().map(|(name, value)| (name.get_ref().to_string(), json_of(value.get_ref()))).collect(),
-        ),
+        DeValue::Table(table) => {
+            let mut object = serde_json::Map::new();
+            object.extend(table.iter().map(|(name, value)| (name.get_ref().to_string(), json_of(value.get_ref()))));
+            Json::Object(object)
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! `lifecycle.preStop[1].exec.command` is one entry; tables and lists of tables have an entry of
 //! their own, so that an empty one is not lost. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use std::sync::Arc;
 use super::key::join;
 use super::kind::Value;
 use super::mistake::Place;
+use crate::small_map::SmallMap;
 
 /// Values by key path.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tree {
     entries: BTreeMap<String, Entry>,
     /// Tables with an unknown key: what seems missing there may be what was misspelt.
-    doubtful: BTreeSet<String>,
+    doubtful: SmallMap<String, ()>,
 }
 
 /// One value.
@@ -87,12 +88,12 @@ impl Tree {
 
     /// Notes that a table has an unknown key.
     pub(super) fn doubt(&mut self, table: &str) {
-        self.doubtful.insert(table.to_owned());
+        self.doubtful.insert(table.to_owned(), ());
     }
 
     /// Whether a table has an unknown key.
     pub(super) fn is_doubtful(&self, table: &str) -> bool {
-        self.doubtful.contains(table)
+        self.doubtful.contains_key(table)
     }
 
     /// Every entry in the order of the paths.

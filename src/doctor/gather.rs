@@ -25,6 +25,7 @@ use crate::config::settings::{Handler, HandlerKind, Settings, Tls, ValueSource};
 use crate::net::eye::{self, Eye};
 use crate::process::Pid;
 use crate::signal::Signal;
+use crate::small_map::SmallMap;
 
 /// Looks at everything the checks ask about.
 pub(crate) fn facts(effective: &Effective, image_stop_signal: Option<Signal>) -> Facts {
@@ -226,14 +227,14 @@ fn matching(pattern: &str) -> Vec<String> {
         return pattern.to_str().map(str::to_owned).into_iter().collect();
     };
     let entries = pattern.parent().and_then(|folder| fs::read_dir(folder).ok());
-    let mut found: Vec<String> = entries
+    let found: SmallMap<String, ()> = entries
         .into_iter()
         .flat_map(|entries| entries.flatten().take(MOST_FILES))
         .filter_map(|entry| entry.path().to_str().map(str::to_owned))
         .filter(|path| base_name(path).starts_with(before) && base_name(path).ends_with(after))
+        .map(|path| (path, ()))
         .collect();
-    found.sort();
-    found
+    found.into_iter().map(|(path, ())| path).collect()
 }
 
 fn surroundings(settings: &Settings) -> Surroundings {

@@ -1,6 +1,5 @@
 //! What /proc shows of the processes around us: read when somebody looks, and held for no longer.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,6 +11,7 @@ use super::find::FindError;
 use crate::config::settings::Process as Wanted;
 use crate::process::family::{self, Member};
 use crate::process::since_boot;
+use crate::small_map::SmallMap;
 
 /// A process, as far as it matters to whoever looks for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,14 +87,14 @@ struct Reader {
     /// Ours, where it is seen to be a namespace's root: without one, `/` is nobody's in particular.
     own_cgroup: Option<String>,
     /// The mounts of a container are read once.
-    names: HashMap<(String, Option<PathBuf>), Container>,
+    names: SmallMap<(String, Option<PathBuf>), Container>,
 }
 
 impl Reader {
     fn new() -> Reader {
         let is_namespace = container::is_outside(&limited("/proc/1/cgroup"));
         let own_cgroup = is_namespace.then(|| limited("/proc/self/cgroup"));
-        Reader { own_cgroup, names: HashMap::new() }
+        Reader { own_cgroup, names: SmallMap::new() }
     }
 
     fn process(&mut self, member: Member, wanted: &Wanted) -> Process {
