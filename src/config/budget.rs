@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::budget as shares;
 
-use super::settings::{Handler, HandlerKind, Settings};
+use super::settings::{Handler, HandlerKind, Lifecycle, Settings};
 
 /// The stages of a stop, added up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Budget {
     pub stages: Vec<Stage>,
     /// What cannot fit, or only just; empty: all is well.
     pub warnings: Vec<String>,
+    /// Drains that keep nobody serving.
+    pub misplaced: Vec<String>,
 }
 
 /// One line of the table.
@@ -88,7 +90,7 @@ impl Budget {
     pub fn of(settings: &Settings) -> Budget {
         let hooks = &settings.lifecycle;
         let deadlines = settings.termination_grace_period.map(|grace| Deadlines::of(grace, &hooks.post_stop));
-        let mut budget = Budget { deadlines, stages: Vec::new(), warnings: Vec::new() };
+        let mut budget = Budget { deadlines, stages: Vec::new(), warnings: Vec::new(), misplaced: Vec::new() };
         let signal_by =
             budget.handlers("preStop", "", &hooks.pre_stop, Some(Duration::ZERO), deadlines.map(|d| d.pre_stop));
         let what = match settings.app.stop_signal {
@@ -104,12 +106,13 @@ impl Budget {
         budget.handlers("postStop", "", &hooks.post_stop, begin, deadlines.map(|d| d.post_stop));
         let exit = deadlines.map(|d| d.grace.saturating_sub(d.post_stop));
         budget.stage("finish", "report and exit", exit, deadlines.map(|d| d.post_stop));
+        budget.misplaced_drains("", hooks);
         budget
     }
 
     /// The same for a sidecar: the apps' hooks and its own stop share the pod's grace period. SIGKILL is the kubelet's.
     pub fn of_sidecar(settings: &Settings) -> Budget {
-        let mut budget = Budget { deadlines: None, stages: Vec::new(), warnings: Vec::new() };
+        let mut budget = Budget { deadlines: None, stages: Vec::new(), warnings: Vec::new(), misplaced: Vec::new() };
         for (name, container) in settings.of_sidecar() {
             let hooks = &container.lifecycle;
             let deadlines = settings.termination_grace_period.map(|grace| Deadlines::of(grace, &hooks.post_stop));
@@ -127,6 +130,7 @@ impl Budget {
             budget.stage("stop", &what, None, signal_by);
             let begin = deadlines.map(|d| d.kill);
             budget.handlers("postStop", &of, &hooks.post_stop, begin, deadlines.map(|d| d.post_stop));
+            budget.misplaced_drains(&of, hooks);
         }
         let end = budget.deadlines;
         budget.stage(
@@ -136,6 +140,20 @@ impl Budget {
             end.map(|d| d.post_stop),
         );
         budget
+    }
+
+    /// A drain keeps an app serving that is about to be stopped. Elsewhere there is none, or nobody stops it.
+    fn misplaced_drains(&mut self, of: &str, hooks: &Lifecycle) {
+        let elsewhere =
+            [("preStart", &hooks.pre_start), ("postStart", &hooks.post_start), ("postStop", &hooks.post_stop)];
+        for (hook, handlers) in elsewhere {
+            for handler in handlers.iter().filter(|handler| matches!(handler.kind, HandlerKind::Drain(_))) {
+                self.misplaced.push(format!(
+                    "{of}{hook} {}: a drain does nothing but wait there; it belongs into preStop",
+                    handler.name
+                ));
+            }
+        }
     }
 
     fn stage(&mut self, stage: &'static str, what: &str, at_most: Option<Duration>, begins_by: Option<Duration>) {
@@ -198,7 +216,7 @@ impl fmt::Display for Budget {
             let fits = if stage.fits { "yes" } else { "NO" };
             writeln!(f, "{:<9} {:<width$} {from:>12} {takes:>14}  {fits}", stage.stage, stage.what)?;
         }
-        for warning in &self.warnings {
+        for warning in self.warnings.iter().chain(&self.misplaced) {
             writeln!(f, "warning: {warning}")?;
         }
         Ok(())

@@ -113,6 +113,17 @@ fn a_handler_that_cannot_fit_is_a_warning() {
 }
 
 #[test]
+fn a_drain_that_keeps_nobody_serving_is_a_warning() {
+    let text = "lifecycle.preStop.drain = {}\nlifecycle.postStop = { name = \"late\", drain = {} }";
+    let told = accept(&file(text)).budget().to_string();
+    assert!(
+        told.ends_with("warning: postStop late: a drain does nothing but wait there; it belongs into preStop\n"),
+        "{told}"
+    );
+    assert_eq!(told.matches("warning:").count(), 1);
+}
+
+#[test]
 fn a_handler_without_a_limit_takes_what_is_left() {
     let text = "terminationGracePeriodSeconds = 10\nlifecycle.preStop.exec.command = [\"a\"]";
     let budget = accept(&file(text)).budget();
