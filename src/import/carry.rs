@@ -12,7 +12,10 @@ pub(super) fn carry(pod: &Value, container: &Value, notes: &mut Vec<String>) -> 
     if let Some(path) = container.get("terminationMessagePath") {
         config.insert("terminationMessagePath".to_owned(), path.clone());
     }
-    config.insert("app".to_owned(), Value::Object(app(container, notes)));
+    let app = app(container, notes);
+    if !app.is_empty() {
+        config.insert("app".to_owned(), Value::Object(app));
+    }
     config.insert("http".to_owned(), json!({ "listen": format!("0.0.0.0:{PORT}") }));
     if let Some(ports) = ports(container) {
         config.insert("ports".to_owned(), ports);

@@ -37,7 +37,6 @@ fn lifecycle_probes_and_grace_period_are_carried_field_by_field() {
         terminationGracePeriodSeconds = 45
         ports.http = 8080
         http.listen = "0.0.0.0:9797"
-        app = {}
         lifecycle.postStart.exec.command = ["/bin/warm", "up"]
         [lifecycle.preStop.httpGet]
         path = "/drain"
