@@ -165,7 +165,10 @@ pub(crate) fn failed(error: &dyn std::error::Error) -> (Running, oneshot::Receiv
 
 /// A pause ends by itself, or with the stop's budget: both are what was asked for, as far as it goes.
 async fn pause(duration: Duration) -> Report {
-    sleep(duration).await;
+    // A timer rings at the next millisecond at the earliest.
+    if !duration.is_zero() {
+        sleep(duration).await;
+    }
     Report::new(HandlerResult::Succeeded, format!("slept {:.3} s", Seconds(duration)))
 }
 

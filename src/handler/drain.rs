@@ -81,8 +81,7 @@ fn look_at(eye: &mut Eye, ports: &[u16]) -> Option<Look> {
 
 /// The ports the app listens on now. `None`: sockets cannot be seen here.
 fn app_ports(eye: &mut Eye, app: Option<Pid>) -> Option<Vec<u16>> {
-    let sockets = eye.sockets(&[])?;
-    Some(ports::of_app(app.map(Pid::as_raw), &sockets))
+    Some(ports::of_app(app.map(Pid::as_raw), &eye.listeners()?))
 }
 
 /// `: 3 wait to be accepted, 7 connections, 2 of them busy`

@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 use super::snmp::{self, Counters};
-use super::sock_diag::{self, Family};
-use super::{Socket, accepted, proc_tcp};
+use super::sock_diag::{self, Family, Which};
+use super::{Socket, State, accepted, proc_tcp};
 
 /// Where sockets are seen.
 #[derive(Debug)]
@@ -48,8 +48,19 @@ impl Eye {
 
     /// The sockets of these ports; of all ports if there are none. `None`: there is no way to see them here.
     pub(crate) fn sockets(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
+        self.look(Which::All, ports)
+    }
+
+    /// Those that listen, on all ports; much cheaper than all sockets are.
+    pub(crate) fn listeners(&mut self) -> Option<Vec<Socket>> {
+        let mut sockets = self.look(Which::Listening, &[])?;
+        sockets.retain(|socket| socket.state == State::Listen);
+        Some(sockets)
+    }
+
+    fn look(&mut self, which: Which, ports: &[u16]) -> Option<Vec<Socket>> {
         if let Source::Netlink(netlink) = &self.source {
-            match by_netlink(netlink, ports) {
+            match by_netlink(netlink, which, ports) {
                 Ok(sockets) => return Some(only(sockets, ports)),
                 // gVisor, a kernel without tcp_diag, a seccomp profile: it will not change.
                 Err(_) => self.source = Source::Proc,
@@ -77,10 +88,10 @@ pub(crate) fn is_host_network() -> bool {
     Path::new("/proc/sys/net/core/netdev_budget").exists()
 }
 
-fn by_netlink(netlink: &OwnedFd, ports: &[u16]) -> Result<Vec<Socket>, Errno> {
+fn by_netlink(netlink: &OwnedFd, which: Which, ports: &[u16]) -> Result<Vec<Socket>, Errno> {
     let mut sockets = Vec::new();
     for family in [Family::V4, Family::V6] {
-        match dump(netlink, family, ports, &mut sockets) {
+        match dump(netlink, family, which, ports, &mut sockets) {
             // A kernel built without IPv6 has no such list.
             Err(Errno::ENOENT | Errno::EINVAL | Errno::EAFNOSUPPORT) if family == Family::V6 => {}
             other => other?,
@@ -89,9 +100,15 @@ fn by_netlink(netlink: &OwnedFd, ports: &[u16]) -> Result<Vec<Socket>, Errno> {
     Ok(sockets)
 }
 
-fn dump(netlink: &OwnedFd, family: Family, ports: &[u16], sockets: &mut Vec<Socket>) -> Result<(), Errno> {
+fn dump(
+    netlink: &OwnedFd,
+    family: Family,
+    which: Which,
+    ports: &[u16],
+    sockets: &mut Vec<Socket>,
+) -> Result<(), Errno> {
     let fd = netlink.as_raw_fd();
-    send(fd, &sock_diag::request(family, ports), MsgFlags::empty())?;
+    send(fd, &sock_diag::request(family, which, ports), MsgFlags::empty())?;
     let mut buffer = vec![0; NETLINK_BYTES];
     loop {
         // The kernel writes the next part of its answer while we read: it is there, or never will be.
@@ -130,8 +147,8 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::net::Look;
     use crate::net::tcp_info::Tie;
-    use crate::net::{Look, State};
 
     /// A listener with a connection in its accept queue, and the client's end.
     fn waiting(address: &str) -> Option<(TcpListener, TcpStream)> {
@@ -151,6 +168,18 @@ mod tests {
                 assert_eq!((look.queue, look.connections), (1, 1), "{address} {eye:?} {seen:?}");
                 assert!(seen.iter().any(|socket| socket.state == State::Listen && socket.inode != 0));
             }
+        }
+    }
+
+    #[test]
+    fn the_listeners_are_those_among_all_sockets_over_netlink_and_proc() {
+        let Some((listener, _client)) = waiting("127.0.0.1:0") else { return };
+        let port = listener.local_addr().unwrap().port();
+        for mut eye in [Eye::open(), Eye { source: Source::Proc }] {
+            let seen = eye.listeners().unwrap();
+            assert!(seen.iter().all(|socket| socket.state == State::Listen), "{eye:?}");
+            let of_port: Vec<u32> = seen.iter().filter(|s| s.port == port).map(|socket| socket.unread).collect();
+            assert_eq!(of_port, [1], "{eye:?}: the accept queue");
         }
     }
 

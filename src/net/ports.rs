@@ -6,18 +6,18 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
-use super::{Socket, State};
+use super::Socket;
 use crate::small_map::SmallMap;
 
-/// The ports of the process and its descendants, in order.
-pub(crate) fn of_app(app: Option<i32>, sockets: &[Socket]) -> Vec<u16> {
-    let listening = || sockets.iter().filter(|socket| socket.state == State::Listen);
+/// The ports of the process and its descendants, in order, from all sockets that listen here.
+pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket]) -> Vec<u16> {
     let held: HashSet<u64> = app.map(family_of).unwrap_or_default().into_iter().flat_map(held_by).collect();
     let mut ports: SmallMap<u16, ()> =
-        listening().filter(|socket| held.contains(&socket.inode)).map(|socket| (socket.port, ())).collect();
+        listeners.iter().filter(|socket| held.contains(&socket.inode)).map(|socket| (socket.port, ())).collect();
     if ports.is_empty() {
         let ours: HashSet<u64> = held_in(Path::new("/proc/self/fd")).collect();
-        ports = listening().filter(|socket| !ours.contains(&socket.inode)).map(|socket| (socket.port, ())).collect();
+        ports =
+            listeners.iter().filter(|socket| !ours.contains(&socket.inode)).map(|socket| (socket.port, ())).collect();
     }
     ports.keys().copied().collect()
 }
@@ -74,6 +74,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::net::State;
 
     #[test]
     fn a_name_may_hold_anything() {
@@ -86,8 +87,7 @@ mod tests {
     #[test]
     fn without_a_process_to_look_at_every_port_counts() {
         let listener = |port| Socket { state: State::Listen, port, unread: 0, unsent: 0, inode: u64::MAX, info: None };
-        let connection = Socket { state: State::Established, ..listener(9) };
-        assert_eq!(of_app(None, &[listener(443), listener(80), listener(80), connection]), [80, 443]);
+        assert_eq!(of_app(None, &[listener(443), listener(80), listener(80)]), [80, 443]);
     }
 
     proptest! {

@@ -23,8 +23,18 @@ pub(crate) struct Part {
     pub(crate) end: Option<Result<(), i32>>,
 }
 
+/// Which sockets are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Every state in which somebody may be owed something, and LISTEN. The kernel walks its table of all connections
+    /// of the node: a millisecond, where that has 262,144 places.
+    All,
+    /// Those that listen: they have a table of their own, which is small.
+    Listening,
+}
+
 /// A dump of the sockets whose local port is among these; of all ports if there are none or too many to filter.
-pub(crate) fn request(family: Family, ports: &[u16]) -> Vec<u8> {
+pub(crate) fn request(family: Family, which: Which, ports: &[u16]) -> Vec<u8> {
     let filter = if ports.len() <= MOST_FILTERED { filter(ports) } else { Vec::new() };
     let attribute = if filter.is_empty() { 0 } else { ATTRIBUTE_HEADER + filter.len() };
     let length = HEADER + REQUEST + attribute;
@@ -41,7 +51,11 @@ pub(crate) fn request(family: Family, ports: &[u16]) -> Vec<u8> {
     out.push(IPPROTO_TCP);
     out.push(1 << (INET_DIAG_INFO - 1));
     out.push(0);
-    out.extend(STATES.to_ne_bytes());
+    let states = match which {
+        Which::All => STATES,
+        Which::Listening => LISTEN,
+    };
+    out.extend(states.to_ne_bytes());
     // The socket's identity: unused in a dump.
     out.resize(HEADER + REQUEST, 0);
     if !filter.is_empty() {
@@ -143,8 +157,8 @@ fn push16(out: &mut Vec<u8>, number: u16) {
 
 /// More ports than an app has; beyond, everything is asked for, and filtered here.
 const MOST_FILTERED: usize = 64;
-/// Every state in which somebody may be owed something, and LISTEN.
-const STATES: u32 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11;
+const STATES: u32 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 8 | 1 << 9 | 1 << 11 | LISTEN;
+const LISTEN: u32 = 1 << TCP_LISTEN;
 /// Bytes of the filter for one port.
 const BLOCK: usize = 20;
 /// struct nlmsghdr, inet_diag_req_v2, inet_diag_msg, nlattr
@@ -253,7 +267,7 @@ mod tests {
 
         #[test]
         fn the_ports_of_a_request_never_break_its_length(ports in proptest::collection::vec(any::<u16>(), 0..200)) {
-            let bytes = request(Family::V6, &ports);
+            let bytes = request(Family::V6, Which::All, &ports);
             assert_eq!(usize::try_from(read32(&bytes, 0).unwrap()).unwrap(), bytes.len());
         }
     }

@@ -49,20 +49,20 @@ impl Supervisor {
     /// Called right before the stop signal.
     pub(super) fn watch_connections(&mut self) {
         let mut eye = Eye::open();
+        let listeners = eye.listeners().unwrap_or_default();
         let mut ports = self.drain_ports();
         if ports.is_empty() {
             let app = self.reaper().app().map(nix::unistd::Pid::as_raw);
-            ports = ports::of_app(app, &eye.sockets(&[]).unwrap_or_default());
+            ports = ports::of_app(app, &listeners);
         }
+        let waiting = Look::of(listeners.iter().filter(|socket| ports.contains(&socket.port)), Tie::Owed).queue;
         let resets_before = if is_host_network() { None } else { Eye::counters().map(|counters| counters.resets_sent) };
         let watcher = self.settings.app.hurry.is_some().then(|| {
             let (to_inputs, ports) = (self.to_inputs.clone(), ports.clone());
             tokio::spawn(watch(to_inputs, ports))
         });
-        let mut connections = Connections { eye, ports, lost: Lost::default(), resets_before, watcher };
-        let waiting = connections.look().map_or(0, |look| look.queue);
-        connections.lost.not_accepted = waiting;
-        self.connections = Some(connections);
+        let lost = Lost { not_accepted: waiting, ..Lost::default() };
+        self.connections = Some(Connections { eye, ports, lost, resets_before, watcher });
         if waiting > 0 {
             self.remark(format!("{waiting} connections waited to be accepted when the stop signal was sent"));
         }
