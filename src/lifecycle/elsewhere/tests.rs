@@ -134,34 +134,11 @@ fn pre_stop_handlers_run_at_most_once_a_stop() {
 }
 
 #[test]
-fn a_repeated_post_start_is_a_new_life_whose_stop_is_another_one() {
-    let mut story = Story::started(plan());
-    let begun = story.call(Hook::PreStop);
-    story.end_run(&begun, DONE);
-    // The life before is over: its postStop comes first.
-    let post_stop = story.call(Hook::PostStart);
-    assert_eq!((hook_in(&post_stop), answers(&post_stop)), (Some(Hook::PostStop), vec![]));
-    let post_start = story.end_run(&post_stop, DONE);
-    assert_eq!(hook_in(&post_start), Some(Hook::PostStart));
-    assert_eq!(answers(&story.end_run(&post_start, DONE)), [(3, Outcome::Succeeded)]);
-    assert_eq!(hook_in(&story.call(Hook::PreStop)), Some(Hook::PreStop));
-}
-
-#[test]
 fn a_repeated_post_start_of_a_process_that_is_there_is_the_same_life() {
     let mut story = Story::started(plan());
     story.then(Event::AppStarted);
     let again = story.call(Hook::PostStart);
     assert_eq!((hook_in(&again), answers(&again)), (None, vec![(2, Outcome::Succeeded)]));
-}
-
-#[test]
-fn a_new_life_during_the_handlers_of_a_stop_abandons_them() {
-    let mut story = Story::started(plan());
-    story.call(Hook::PreStop);
-    let restarted = story.call(Hook::PostStart);
-    assert_eq!(answers(&restarted), [(2, Outcome::Aborted)]);
-    assert_eq!(hook_in(&restarted), Some(Hook::PostStop));
 }
 
 #[test]
@@ -178,20 +155,6 @@ fn the_stop_signal_follows_the_handlers_and_the_hook_is_answered_when_the_proces
     assert_eq!(answers(&over), [(2, Outcome::Succeeded), (3, Outcome::Succeeded)]);
     assert_eq!(hook_in(&over), Some(Hook::PostStop));
     assert_eq!(story.machine.reason(), Reason::Stopped);
-}
-
-#[test]
-fn a_process_that_ignores_the_stop_signal_holds_the_hook_no_longer_than_the_budget() {
-    let mut story = Story::new(Plan { stop_signal: Some(Signal::TERM), ..plan() });
-    story.then(Event::AppStarted);
-    let begun = story.call(Hook::PreStop);
-    let signalled = story.end_run(&begun, DONE);
-    let at = timer(&signalled, Timer::Kill).unwrap();
-    assert!(at < secs(30), "before the runtime's own SIGKILL");
-    let over = story.at(at, Event::Rang(Timer::Kill));
-    assert!(over.contains(&Action::Tell(Note::AppStays)));
-    assert_eq!(answers(&over), [(1, Outcome::Succeeded)]);
-    assert!(!over.iter().any(|action| matches!(action, Action::KillApp)), "SIGKILL is the kubelet's");
 }
 
 #[test]
@@ -218,15 +181,6 @@ fn a_process_that_ends_by_itself_gets_its_post_stop_and_the_next_one_another() {
 }
 
 #[test]
-fn a_post_start_that_comes_while_post_stop_runs_waits_for_it() {
-    let mut story = Story::new(plan());
-    story.then(Event::AppStarted);
-    let post_stop = story.then(gone());
-    assert_eq!(story.call(Hook::PostStart), []);
-    assert_eq!(hook_in(&story.end_run(&post_stop, DONE)), Some(Hook::PostStart));
-}
-
-#[test]
 fn a_signal_after_a_stop_means_that_the_app_is_gone_post_stop_and_exit() {
     let mut story = Story::started(plan());
     let begun = story.call(Hook::PreStop);
@@ -236,6 +190,13 @@ fn a_signal_after_a_stop_means_that_the_app_is_gone_post_stop_and_exit() {
     let post_stop = story.term();
     assert_eq!(hook_in(&post_stop), Some(Hook::PostStop));
     assert!(story.end_run(&post_stop, DONE).contains(&Action::Exit(0)));
+}
+
+#[test]
+fn a_signal_that_is_no_stop_signal_is_for_nobody_here() {
+    let mut story = Story::started(plan());
+    assert_eq!(story.then(Event::Signal(Signal::HUP)), []);
+    assert_eq!(story.machine.stop_trigger(), None);
 }
 
 #[test]
@@ -311,29 +272,6 @@ fn a_second_signal_moves_the_stop_on_by_one_step() {
 }
 
 #[test]
-fn a_hook_and_our_own_stop_share_one_grace_period() {
-    let mut story = Story::started(plan());
-    story.at(secs(100), Event::HookCalled { hook: Hook::PreStop, caller: CallerId(9) });
-    assert_eq!(story.machine.deadline(), Some(secs(130)));
-    story.at(secs(110), Event::Signal(Signal::TERM));
-    assert_eq!(story.machine.deadline(), Some(secs(130)));
-    let mut story = Story::started(plan());
-    story.at(secs(100), Event::Signal(Signal::TERM));
-    story.at(secs(101), Event::HookCalled { hook: Hook::PreStop, caller: CallerId(9) });
-    assert_eq!(story.machine.deadline(), Some(secs(130)));
-}
-
-#[test]
-fn post_stop_has_a_second_also_when_the_grace_period_is_over() {
-    let mut story = Story::started(plan());
-    let begun = story.call(Hook::PreStop);
-    story.end_run(&begun, DONE);
-    let late = story.at(secs(31), Event::Signal(Signal::TERM));
-    let timeout = late.iter().find_map(|a| if let Action::StartHandler { timeout, .. } = a { *timeout } else { None });
-    assert_eq!(timeout, Some(secs(1)));
-}
-
-#[test]
 fn a_hook_that_comes_after_everything_is_answered() {
     let mut story = Story::new(Plan { hooks: SmallMap::new(), ..plan() });
     assert!(story.term().contains(&Action::Exit(0)));
@@ -354,6 +292,7 @@ fn who_calls_when_everything_is_over_is_told_how_it_went() {
     assert_eq!(story.machine.late_outcome(Hook::PreStop), Outcome::Failed);
     assert_eq!(story.machine.late_outcome(Hook::PostStart), Outcome::Succeeded);
     assert_eq!(answers(&story.call(Hook::PreStop)), [(3, Outcome::Failed)]);
+    assert_eq!(answers(&story.call(Hook::PostStart)), [(4, Outcome::Succeeded)]);
 }
 
 #[test]
@@ -435,6 +374,15 @@ fn post_start_in_a_stop_of_the_same_process_begins_nothing() {
 }
 
 #[test]
+fn post_start_joins_the_one_that_is_in_flight_in_our_own_stop_too() {
+    let mut story = Story::new(plan());
+    let begun = story.call(Hook::PostStart);
+    story.term();
+    assert_eq!(story.call(Hook::PostStart), []);
+    assert_eq!(answers(&story.end_run(&begun, DONE)), [(1, Outcome::Succeeded), (2, Outcome::Succeeded)]);
+}
+
+#[test]
 fn post_start_after_our_own_signal_is_told_what_was() {
     let mut story = Story::started(plan());
     story.term();
@@ -442,26 +390,6 @@ fn post_start_after_our_own_signal_is_told_what_was() {
     let mut story = Story::new(plan());
     story.term();
     assert_eq!(answers(&story.call(Hook::PostStart)), [(1, Outcome::Aborted)]);
-}
-
-#[test]
-fn a_stop_of_a_life_whose_start_nobody_told_ends_with_the_next_one() {
-    let mut story = Story::new(plan());
-    story.call(Hook::PreStop);
-    let restarted = story.call(Hook::PostStart);
-    assert_eq!((answers(&restarted), hook_in(&restarted)), (vec![(1, Outcome::Aborted)], Some(Hook::PostStop)));
-    assert_eq!(hook_in(&story.end_run(&restarted, DONE)), Some(Hook::PostStart));
-}
-
-#[test]
-fn a_life_that_a_hook_begins_is_not_the_one_that_was_seen_to_end() {
-    let mut story = Story::new(plan());
-    story.then(Event::AppStarted);
-    let over = story.then(gone());
-    story.end_run(&over, DONE);
-    let begun = story.call(Hook::PostStart);
-    story.end_run(&begun, DONE);
-    assert_eq!(hook_in(&story.call(Hook::PreStop)), Some(Hook::PreStop));
 }
 
 #[test]
@@ -482,6 +410,9 @@ fn a_stop_signal_that_cannot_be_sent_holds_nobody() {
     let begun = story.call(Hook::PreStop);
     assert_eq!(answers(&story.end_run(&begun, DONE)), []);
     assert_eq!(answers(&story.then(Event::NotSignalled)), [(1, Outcome::Succeeded)]);
+    // Who is gone cannot be signalled either, and that is nothing new.
+    story.then(gone());
+    assert_eq!(story.then(Event::NotSignalled), []);
 }
 
 #[test]
@@ -502,14 +433,4 @@ fn a_second_signal_does_not_wait_for_a_process_that_has_its_stop_signal() {
     assert_eq!(answers(&story.term()), []);
     let stepped = story.term();
     assert_eq!((answers(&stepped), hook_in(&stepped)), (vec![(1, Outcome::Succeeded)], Some(Hook::PostStop)));
-}
-
-#[test]
-fn our_own_signal_bounds_a_post_stop_that_is_going_on() {
-    let mut story = Story::new(plan());
-    story.then(Event::AppStarted);
-    story.then(gone());
-    let at = timer(&story.at(secs(100), Event::Signal(Signal::TERM)), Timer::PostStop).unwrap();
-    assert!(at < secs(130), "before the grace period is over");
-    assert!(story.at(at, Event::Rang(Timer::PostStop)).contains(&Action::Exit(0)));
 }

@@ -197,7 +197,8 @@ impl World {
             // No hook begins a life any more.
             (Hook::PostStart, _) if life.is_over && memory.end.is_some() && outcome == Outcome::Aborted => true,
             (Hook::PostStart, None) => {
-                outcome == Outcome::Aborted && (memory.end.is_some() || is_there && life.stop.is_some())
+                let begins_none = memory.end.is_some() || is_there && life.stop.is_some();
+                outcome == Outcome::Aborted && begins_none && !memory.in_flight(hook)
             }
             (Hook::PreStop, Some(told)) => {
                 // The kubelet's own signal follows the answer: the app is to have ended of ours.

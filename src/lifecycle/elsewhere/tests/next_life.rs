@@ -1,4 +1,5 @@
-//! A life that is found before the end of the one before it is over: a container that crashes is started again at once.
+//! One life after another: told by a hook, or found before the end of the one before it is over. A container that crashes
+//! is started again at once.
 
 use super::*;
 
@@ -88,4 +89,56 @@ fn the_alarm_of_the_life_before_does_not_cut_its_post_stop() {
     let second = story.end_run(&first, DONE);
     let at = timer(&second, Timer::PostStop).unwrap();
     assert!(secs(129) < at && at < secs(130), "{at:?}");
+}
+
+#[test]
+fn a_repeated_post_start_is_a_new_life_whose_stop_is_another_one() {
+    let mut story = Story::started(plan());
+    let begun = story.call(Hook::PreStop);
+    story.end_run(&begun, DONE);
+    // The life before is over: its postStop comes first.
+    let post_stop = story.call(Hook::PostStart);
+    assert_eq!((hook_in(&post_stop), answers(&post_stop)), (Some(Hook::PostStop), vec![]));
+    let post_start = story.end_run(&post_stop, DONE);
+    assert_eq!(hook_in(&post_start), Some(Hook::PostStart));
+    assert_eq!(answers(&story.end_run(&post_start, DONE)), [(3, Outcome::Succeeded)]);
+    assert_eq!(hook_in(&story.call(Hook::PreStop)), Some(Hook::PreStop));
+}
+
+#[test]
+fn a_new_life_during_the_handlers_of_a_stop_abandons_them() {
+    let mut story = Story::started(plan());
+    story.call(Hook::PreStop);
+    let restarted = story.call(Hook::PostStart);
+    assert_eq!(answers(&restarted), [(2, Outcome::Aborted)]);
+    assert_eq!(hook_in(&restarted), Some(Hook::PostStop));
+}
+
+#[test]
+fn a_post_start_that_comes_while_post_stop_runs_waits_for_it() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    let post_stop = story.then(gone());
+    assert_eq!(story.call(Hook::PostStart), []);
+    assert_eq!(hook_in(&story.end_run(&post_stop, DONE)), Some(Hook::PostStart));
+}
+
+#[test]
+fn a_stop_of_a_life_whose_start_nobody_told_ends_with_the_next_one() {
+    let mut story = Story::new(plan());
+    story.call(Hook::PreStop);
+    let restarted = story.call(Hook::PostStart);
+    assert_eq!((answers(&restarted), hook_in(&restarted)), (vec![(1, Outcome::Aborted)], Some(Hook::PostStop)));
+    assert_eq!(hook_in(&story.end_run(&restarted, DONE)), Some(Hook::PostStart));
+}
+
+#[test]
+fn a_life_that_a_hook_begins_is_not_the_one_that_was_seen_to_end() {
+    let mut story = Story::new(plan());
+    story.then(Event::AppStarted);
+    let over = story.then(gone());
+    story.end_run(&over, DONE);
+    let begun = story.call(Hook::PostStart);
+    story.end_run(&begun, DONE);
+    assert_eq!(hook_in(&story.call(Hook::PreStop)), Some(Hook::PreStop));
 }
