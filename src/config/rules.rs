@@ -11,6 +11,7 @@ use super::modes;
 use super::tree::{Entry, Tree};
 use super::vocabulary::ROOT;
 use crate::probe::Kind;
+use crate::seconds::Seconds;
 
 /// Checks one layer: its lists of tables stand or fall as a whole, and so do its commands. They are
 /// checked before the merge, because a mistake that a stronger layer hides is still one.
@@ -99,7 +100,7 @@ fn probe_numbers(tree: &Tree, report: &mut Report<'_>, kind: Kind) {
         && !period.is_zero()
         && *period < SHORTEST_PERIOD
     {
-        report.mistake(*place, &path, format!("{} is less than 0.1", period.as_secs_f64()), Vec::new());
+        report.mistake(*place, &path, format!("{} is less than 0.1", Seconds(*period)), Vec::new());
     }
 }
 
@@ -201,7 +202,7 @@ fn drain_times(layer: &Tree, report: &mut Report<'_>, drain: &str) {
     let (min, max) = (said("minSeconds"), said("maxSeconds"));
     if (min.is_some() || max.is_some()) && max.unwrap_or(default.max) < min.unwrap_or(default.min) {
         let place = layer.get(&path).or(layer.get(drain)).map(|entry| entry.place).unwrap_or_default();
-        let (min, max) = (min.unwrap_or(default.min).as_secs_f64(), max.unwrap_or(default.max).as_secs_f64());
+        let (min, max) = (Seconds(min.unwrap_or(default.min)), Seconds(max.unwrap_or(default.max)));
         report.mistake(place, &path, format!("{max} is less than minSeconds, which is {min}"), Vec::new());
     }
 }
