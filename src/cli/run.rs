@@ -13,6 +13,7 @@ use crate::log::last_words;
 use crate::policy::Policy;
 use crate::process::inherited::Inherited;
 use crate::process::{gets_orphans, is_first_process, last_resort};
+use crate::small_map::SmallMap;
 use crate::supervisor;
 
 #[derive(Debug, Default, clap::Args)]
@@ -146,10 +147,9 @@ fn default_files() -> Vec<PathBuf> {
         return vec![path.into()];
     }
     let main = PathBuf::from("/etc/bookend/bookend.toml");
-    let mut parts: Vec<PathBuf> = std::fs::read_dir("/etc/bookend/conf.d")
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+    let mut parts: SmallMap<PathBuf, ()> = std::fs::read_dir("/etc/bookend/conf.d")
+        .map(|entries| entries.flatten().map(|entry| (entry.path(), ())).collect())
         .unwrap_or_default();
     parts.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    parts.sort();
-    main.exists().then_some(main).into_iter().chain(parts).collect()
+    main.exists().then_some(main).into_iter().chain(parts.into_iter().map(|(part, ())| part)).collect()
 }

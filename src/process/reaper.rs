@@ -2,7 +2,6 @@
 //! for that pid. It is also the one place that knows which pids are still ours: a pid that has not been
 //! reaped cannot be given to another process, so signals go out through this table and nowhere else.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +11,7 @@ use super::Pid;
 use super::sys::{self, Waited};
 use crate::policy::Reaped;
 use crate::signal::Signal;
+use crate::small_map::SmallMap;
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,9 +63,9 @@ pub(crate) struct Reaper {
 #[derive(Debug, Default)]
 struct Table {
     app: Option<Pid>,
-    handlers: BTreeMap<Pid, oneshot::Sender<Ended>>,
+    handlers: SmallMap<Pid, oneshot::Sender<Ended>>,
     /// Groups whose remaining members get a signal the moment their leader has ended.
-    farewells: BTreeMap<Pid, Signal>,
+    farewells: SmallMap<Pid, Signal>,
     orphans: u64,
     reaped: Reaped,
 }

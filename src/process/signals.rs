@@ -33,12 +33,12 @@ impl Signals {
     ///
     /// Must be called inside the runtime, with all signals blocked.
     pub(crate) fn take(meaningful: &[Signal], inherited: &mut Inherited) -> io::Result<Signals> {
-        let mut wanted: Vec<Signal> = std::iter::once(Signal::CHLD)
-            .chain(meaningful.iter().copied())
-            .filter(|signal| may_be_registered(*signal))
-            .collect();
-        wanted.sort_unstable();
-        wanted.dedup();
+        let mut wanted = vec![Signal::CHLD];
+        for signal in meaningful.iter().filter(|signal| may_be_registered(**signal)) {
+            if !wanted.contains(signal) {
+                wanted.push(*signal);
+            }
+        }
         let handled: Vec<Signal> = wanted.iter().copied().chain(musl::taken_signals()).collect();
         inherited.remember(&handled);
         // Before the first registration, in which musl unblocks its own.

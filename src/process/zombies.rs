@@ -2,10 +2,11 @@
 //! and does not wait for them. They are looked for only when somebody asks or a child of ours has ended, never by
 //! the clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::family::{self, Member};
+use crate::small_map::SmallMap;
 
 /// A living process that does not wait for its children.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,27 +26,25 @@ pub(crate) fn guilty_parents() -> Vec<Guilty> {
 }
 
 fn guilty_among(own: i32, members: &[Member]) -> Vec<Guilty> {
-    let alive: BTreeMap<i32, &str> =
+    let alive: SmallMap<i32, &str> =
         members.iter().filter(|m| !m.is_zombie).map(|m| (m.pid, m.name.as_str())).collect();
-    let mut counts: BTreeMap<i32, usize> = BTreeMap::new();
+    let mut counts: SmallMap<i32, usize> = SmallMap::new();
     // Our own are about to be reaped.
     for zombie in members.iter().filter(|m| m.is_zombie && m.parent != own) {
-        *counts.entry(zombie.parent).or_default() += 1;
+        *counts.or_insert(zombie.parent, 0) += 1;
     }
     let named = counts.into_iter().filter_map(|(pid, zombies)| {
         let name = (*alive.get(&pid)?).to_owned();
-        Some(Guilty { pid, name, zombies })
+        Some(((Reverse(zombies), pid), Guilty { pid, name, zombies }))
     });
-    let mut found: Vec<_> = named.collect();
-    found.sort_by_key(|guilty| std::cmp::Reverse(guilty.zombies));
-    found
+    named.collect::<SmallMap<_, _>>().into_iter().map(|(_, guilty)| guilty).collect()
 }
 
 /// Who has been found guilty before, and who has been told of. Pure: it is given the time and what there is.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    since: BTreeMap<i32, Duration>,
-    told: BTreeSet<i32>,
+    since: SmallMap<i32, Duration>,
+    told: SmallMap<i32, ()>,
     last_look: Option<Duration>,
 }
 
@@ -60,12 +59,12 @@ impl Watch {
     pub(crate) fn look<'a>(&mut self, now: Duration, guilty: &'a [Guilty]) -> Vec<&'a Guilty> {
         self.last_look = Some(now);
         let is_there = |pid: &i32| guilty.iter().any(|found| found.pid == *pid);
-        self.since.retain(|pid, _| is_there(pid));
+        self.since.retain(is_there);
         self.told.retain(is_there);
         let mut news = Vec::new();
         for found in guilty {
-            let since = *self.since.entry(found.pid).or_insert(now);
-            if now.saturating_sub(since) >= BETWEEN_LOOKS && self.told.insert(found.pid) {
+            let since = *self.since.or_insert(found.pid, now);
+            if now.saturating_sub(since) >= BETWEEN_LOOKS && self.told.insert(found.pid, ()).is_none() {
                 news.push(found);
             }
         }
