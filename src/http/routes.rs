@@ -125,7 +125,7 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
                 return Ok(ending());
             };
             let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            let (body, kind) = metrics::answer(&status, accepts);
+            let (body, kind) = metrics::answer(status, accepts);
             Ok(with_type(StatusCode::OK, kind, body))
         }
         Route::Stop => Ok(match doors.ask(Ask::Stop).await {
