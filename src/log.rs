@@ -2,10 +2,9 @@
 //! reads, a terminal stopped with Ctrl-S, a closed or full stderr: lines are kept up to a bound, then
 //! counted instead of kept, and no signal, reap or exit is later for it.
 
-mod lines;
-
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::fmt;
+use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,9 +14,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::isatty;
-use tracing::Level;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::settings::{Log, LogLevel};
+use crate::config::settings::{Log, LogFormat, LogLevel};
 use crate::process::write_without_waiting;
 
 /// Begins to log. `quiet`: only warnings, where the settings name no level.
@@ -30,9 +33,14 @@ pub(crate) fn init(settings: Log, quiet: bool) {
         None if quiet => Level::WARN,
         None => Level::INFO,
     };
-    let lines = lines::Lines { level, format: settings.format, hand_on: |line| sink().line(line) };
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Line);
     // A second init (tests) leaves the first in place.
-    let _ = tracing::subscriber::set_global_default(lines);
+    let _ = match settings.format {
+        LogFormat::Text => tracing::subscriber::set_global_default(builder.event_format(Text).finish()),
+        LogFormat::Json => {
+            tracing::subscriber::set_global_default(builder.json().flatten_event(true).with_target(false).finish())
+        }
+    };
 }
 
 /// One line, now or never, without allocation: for a panic and for errors before the log stands.
@@ -46,6 +54,45 @@ pub(crate) fn flush() -> bool {
     let mut sink = sink();
     sink.flush();
     !sink.kept.is_empty()
+}
+
+/// `2026-11-23T09:15:13.123456Z  INFO bookend: message key=value`
+struct Text;
+
+impl<S, N> FormatEvent<S, N> for Text
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, " {:>5} bookend: ", event.metadata().level())?;
+        let mut fields = String::new();
+        ctx.format_fields(Writer::new(&mut fields), event)?;
+        for char in fields.chars() {
+            match char {
+                '\n' | '\t' => writer.write_char(char)?,
+                // What a stranger has said may be part of it, and must not move the cursor of the terminal it is read on.
+                char if char.is_control() => write!(writer, "{}", char.escape_default())?,
+                char => writer.write_char(char)?,
+            }
+        }
+        writeln!(writer)
+    }
+}
+
+/// tracing writes each event with one call; that call is one line.
+struct Line;
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        sink().line(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 static SINK: Mutex<Sink> = Mutex::new(Sink { way: None, kept: VecDeque::new(), dropped: 0 });
@@ -159,3 +206,53 @@ impl Way {
 const MOST_KEPT: usize = 64 * 1024;
 /// pipe(7): a write of this size is taken whole or not at all.
 const PIPE_BUF: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// What is logged in `tell`, without its time.
+    fn told(tell: impl FnOnce()) -> String {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let subscriber = tracing_subscriber::fmt().event_format(Text).with_writer(Memory(text.clone())).finish();
+        tracing::subscriber::with_default(subscriber, tell);
+        let line = String::from_utf8(text.lock().unwrap().clone()).unwrap();
+        line.split_once(' ').unwrap().1.to_owned()
+    }
+
+    #[derive(Clone)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl tracing_subscriber::fmt::MakeWriter<'_> for Memory {
+        type Writer = Memory;
+
+        fn make_writer(&self) -> Memory {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn text_names_each_value_but_the_message() {
+        let line = told(|| tracing::info!(pid = 7, name = "a b", why = %"no", late = true, "said {}", 1));
+        assert_eq!(line, " INFO bookend: said 1 pid=7 name=\"a b\" why=no late=true\n");
+    }
+
+    #[test]
+    fn a_stranger_cannot_move_the_terminals_cursor() {
+        let line = told(|| tracing::error!(path = %"\x1b[2J", also = "\u{9b}\r", "said"));
+        assert!(!line.trim_end_matches('\n').contains(char::is_control), "{line:?}");
+        assert!(line.contains("path=\\u{1b}[2J"), "{line:?}");
+    }
+}
