@@ -4,12 +4,16 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Plays a part and returns its exit code: `app TRACE CODE MILLIS ON_TERM LEFTOVER`, `handler TRACE NAME RESULT MILLIS`
-/// or `probe FILE MILLIS`.
+use crate::server::Server;
+
+/// Plays a part and returns its exit code: `app TRACE CODE MILLIS ON_TERM LEFTOVER ON_HURRY`,
+/// `handler TRACE NAME RESULT MILLIS` or `probe FILE MILLIS`.
 pub(crate) fn play(words: &[String]) -> i32 {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["app", trace, code, millis, on_term, leftover] => app(trace, code, number(millis), on_term, leftover),
+        ["app", trace, code, millis, on_term, leftover, on_hurry] => {
+            app(trace, code, number(millis), on_term, leftover, on_hurry)
+        }
         ["handler", trace, name, result, millis] => {
             say(trace, &format!("{name} begins"));
             std::thread::sleep(Duration::from_millis(number(millis)));
@@ -32,24 +36,33 @@ pub(crate) fn play(words: &[String]) -> i32 {
     }
 }
 
-/// `code`: a number it exits with, or `signal N`. `on_term`: the same for the moment a stop signal comes, or `ignore`.
+/// `code`: a number it exits with, or `signal N`. `on_term`: the same for the moment a stop signal comes, `ignore`, or
+/// `drain`: when its last connection is gone. `on_hurry`: the same for SIGUSR1, or `ignore`; `none`: it is no server.
 #[expect(clippy::zombie_processes, reason = "it leaves its child to the init: that is what is tried")]
-fn app(trace: &str, code: &str, millis: u64, on_term: &str, leftover: &str) -> i32 {
-    let known = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+fn app(trace: &str, code: &str, millis: u64, on_term: &str, leftover: &str, on_hurry: &str) -> i32 {
+    let known = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1];
     let mut signals = signal_hook::iterator::Signals::new(known).unwrap();
     if leftover == "yes" {
         Command::new(std::env::current_exe().unwrap()).args(["actor", "leftover"]).spawn().unwrap();
     }
+    let mut server = (on_hurry != "none").then(|| Server::listen(trace));
     say(trace, "app up");
     let end = Instant::now() + Duration::from_millis(millis);
+    let mut drains = false;
     loop {
         for signal in signals.pending() {
             say(trace, &format!("app {signal}"));
-            if signal != libc::SIGHUP && on_term != "ignore" {
-                return leave(on_term);
+            match (signal, on_term) {
+                (libc::SIGHUP, _) => {}
+                (libc::SIGUSR1, _) if on_hurry == "ignore" => {}
+                (libc::SIGUSR1, _) => return leave(on_hurry),
+                (_, "ignore") => {}
+                (_, "drain") => drains = true,
+                _ => return leave(on_term),
             }
         }
-        if Instant::now() > end {
+        let connections = server.as_mut().map_or(0, |server| server.serve(drains));
+        if Instant::now() > end || drains && connections == 0 {
             return leave(code);
         }
         std::thread::sleep(Duration::from_millis(2));

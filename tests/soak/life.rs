@@ -7,6 +7,7 @@ use std::thread::{scope, sleep};
 use std::time::Duration;
 
 use crate::scenario::{Deed, Scenario};
+use crate::server::{self, Asked};
 use crate::support::{Folder, Init, PATIENCE, code_of, wait_until};
 
 /// What is left of a life.
@@ -16,6 +17,8 @@ pub(crate) struct Lived {
     pub(crate) trace: Vec<String>,
     /// What each caller of a hook got; 0: a broken connection.
     pub(crate) answers: Vec<(&'static str, u16)>,
+    /// What the app's clients saw, those that asked for something.
+    pub(crate) asked: Vec<Asked>,
 }
 
 pub(crate) fn live(scenario: &Scenario) -> Lived {
@@ -25,14 +28,16 @@ pub(crate) fn live(scenario: &Scenario) -> Lived {
     let (trace, socket) = (folder.path("trace"), folder.path("bookend.sock"));
     let trace = trace.to_str().unwrap();
     let config = scenario.toml(actor, trace);
-    let [code, millis, on_term, leftover] = scenario.app.each_ref().map(String::as_str);
-    let app = ["--", actor, "actor", "app", trace, code, millis, on_term, leftover];
-    let mut init = Init::configured_in(folder, &config, &app);
+    let app = ["--", actor, "actor", "app", trace].into_iter().chain(scenario.app.iter().map(String::as_str));
+    let mut init = Init::configured_in(folder, &config, &app.collect::<Vec<_>>());
     let pid = nix::unistd::Pid::from_raw(init.pid());
     // Between exec and our first instruction the kernel itself drops a signal to PID 1 (pid_namespaces(7)): nobody
     // can keep it. From the first instruction on bookend does.
     wait_until("bookend has its first instruction behind it", || keeps_signals(init.pid()) || init.has_ended());
-    let answers = scope(|scope| {
+    let (answers, clients) = scope(|scope| {
+        let is_running = move || Path::new(&format!("/proc/{pid}")).exists();
+        let connect = |(after, client)| scope.spawn(move || server::connect(trace, after, client, &is_running));
+        let clients: Vec<_> = scenario.clients.iter().copied().map(connect).collect();
         let mut callers = Vec::new();
         for (after, deed) in &scenario.deeds {
             sleep(Duration::from_millis(*after));
@@ -57,11 +62,13 @@ pub(crate) fn live(scenario: &Scenario) -> Lived {
                 }
             }
         }
-        callers.into_iter().map(|(hook, caller)| (hook, caller.join().unwrap())).collect()
+        let answers = callers.into_iter().map(|(hook, caller)| (hook, caller.join().unwrap())).collect();
+        (answers, clients.into_iter().filter_map(|client| client.join().unwrap()).collect::<Vec<_>>())
     });
     let finished = init.end();
+    let asked = clients.into_iter().filter_map(|client| client.asked).collect();
     let trace = init.folder.read("trace").lines().map(str::to_owned).collect();
-    Lived { code: finished.code(), log: finished.log, trace, answers }
+    Lived { code: finished.code(), log: finished.log, trace, answers, asked }
 }
 
 /// Whether SIGTERM is blocked or caught.

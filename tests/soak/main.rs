@@ -8,6 +8,7 @@
 //! | `life`     | living it                                                    |
 //! | `verdict`  | the machine's opinion, and whether the world agrees           |
 //! | `actors`   | the app and the handlers: this very program, called otherwise |
+//! | `server`   | an app that is a server, and its clients                      |
 //!
 //! `cargo test` lives a few lives. `SOAK_LIVES`, `SOAK_SEED` (a life alone: `SOAK_LIVES=1` and the seed it printed), `SOAK_JOBS`.
 #![expect(clippy::disallowed_methods, reason = "a test starts programs and waits for them; it is nobody's PID 1")]
@@ -21,6 +22,7 @@
 mod actors;
 mod life;
 mod scenario;
+mod server;
 #[path = "../suite/support.rs"]
 #[allow(dead_code, unused_imports, reason = "the suite's helpers; a life needs a few of them")]
 mod support;

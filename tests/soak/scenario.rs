@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use bookend::lifecycle::{HandlerPlan, Hook, On, Plan, Reason};
+use bookend::lifecycle::{HandlerPlan, Hook, Hurry, On, Plan, Reason};
 use bookend::signal::Signal;
+
+use crate::server::Client;
 
 #[derive(Debug)]
 pub(crate) struct Scenario {
@@ -15,7 +17,11 @@ pub(crate) struct Scenario {
     /// A liveness probe that stops the app, and after how many milliseconds it begins to fail.
     pub(crate) liveness: Option<u64>,
     /// The app's arguments after `app TRACE`.
-    pub(crate) app: [String; 4],
+    pub(crate) app: [String; 5],
+    /// `app.hurry`, after so many milliseconds; the app is a server then.
+    hurry: Option<u64>,
+    /// Its clients, each connected so many milliseconds after it listens.
+    pub(crate) clients: Vec<(u64, Client)>,
     /// What is done, each after so many milliseconds.
     pub(crate) deeds: Vec<(u64, Deed)>,
 }
@@ -96,8 +102,37 @@ impl Scenario {
             millis.to_string(),
             if deaf { "ignore".to_owned() } else { on_term },
             if random.one_in(5) { "yes" } else { "no" }.to_owned(),
+            "none".to_owned(),
         ];
-        Scenario { grace, stop_is_success: random.one_in(4), handlers: handlers.into(), liveness, app, deeds }
+        let stop_is_success = random.one_in(4);
+        let (hurry, clients) = (None, Vec::new());
+        let mut life =
+            Scenario { grace, stop_is_success, handlers: handlers.into(), liveness, app, hurry, clients, deeds };
+        if random.one_in(6) {
+            life.becomes_a_server(random);
+        }
+        life
+    }
+
+    /// The app drains its connections at a stop signal, and most of the time something holds it.
+    fn becomes_a_server(&mut self, random: &mut Random) {
+        let [_, millis, on_term, _, on_hurry] = &mut self.app;
+        if on_term != "ignore" && !random.one_in(4) {
+            "drain".clone_into(on_term);
+        }
+        let ways = ["0", "1", "signal 10", "signal 9", "ignore"];
+        ways[usize::try_from(random.below(5)).unwrap()].clone_into(on_hurry);
+        self.hurry = Some(50 + random.below(200));
+        self.clients = (0..random.below(4)).map(|_| (50 + random.below(100), Client::random(random))).collect();
+        // They are there when something happens, and a stop comes.
+        self.handlers.insert(Hook::PreStart, Vec::new());
+        self.deeds.push((random.below(200), Deed::Signal(15)));
+        self.deeds[0].0 += 200;
+        "600000".clone_into(millis);
+        if on_hurry == "ignore" || self.grace.is_some() {
+            // A connection counts as busy for two seconds after its answer.
+            self.grace = Some(if random.one_in(3) { 6 } else { 3 });
+        }
     }
 
     pub(crate) fn toml(&self, actor: &str, trace: &str) -> String {
@@ -106,6 +141,9 @@ impl Scenario {
             writeln!(out, "terminationGracePeriodSeconds = {grace}").unwrap();
         }
         writeln!(out, "app.stopIsSuccess = {}", self.stop_is_success).unwrap();
+        if let Some(after) = self.hurry {
+            writeln!(out, "app.hurry = {{ signal = \"SIGUSR1\", afterSeconds = {} }}", seconds(after)).unwrap();
+        }
         if let Some(fails_after) = self.liveness {
             let words = [actor, "actor", "probe", &format!("{trace}.probe"), &fails_after.to_string()];
             out.push_str("[livenessProbe]\naction = \"Stop\"\nperiodSeconds = 0.1\nfailureThreshold = 1\n");
@@ -162,6 +200,9 @@ impl Scenario {
             hooks: self.handlers.iter().map(|(hook, all)| (*hook, all.iter().map(plan_of).collect())).collect(),
             stop_signals: [2, 3, 15].into_iter().filter_map(Signal::new).collect(),
             stop_is_success: self.stop_is_success,
+            hurry: self
+                .hurry
+                .map(|after| Hurry { after: Duration::from_millis(after), signal: Signal::new(10).unwrap() }),
             ..Plan::default()
         }
     }
@@ -169,6 +210,13 @@ impl Scenario {
     /// Whether this handler leaves traces.
     pub(crate) fn is_exec(&self, hook: Hook, index: usize) -> bool {
         matches!(self.handlers[&hook][index].kind, Kind::Exec { .. })
+    }
+
+    /// Whether the app waits for silent connections alone, and the second signal ends it.
+    pub(crate) fn waits_in_vain(&self) -> bool {
+        let [_, _, on_term, _, on_hurry] = &self.app;
+        let asks = |(_, client): &(u64, Client)| matches!(client, Client::Asks { .. });
+        on_term == "drain" && on_hurry != "ignore" && !self.clients.iter().any(asks)
     }
 
     /// Whether a handler of the hook may run more than once.
@@ -204,6 +252,16 @@ impl Handler {
             _ => On::EVERY,
         };
         Handler { kind, required: !random.one_in(3), timeout, retries, on }
+    }
+}
+
+impl Client {
+    fn random(random: &mut Random) -> Client {
+        match random.below(3) {
+            0 => Client::Asks { millis: u16::try_from(random.below(1500)).unwrap() },
+            1 => Client::Silent { millis: Some(100 + random.below(600)) },
+            _ => Client::Silent { millis: None },
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn judge(scenario: &Scenario, lived: &Lived) -> Result<Vec<&'static s
 }
 
 fn judge_as_of(late: Duration, scenario: &Scenario, lived: &Lived) -> Result<Vec<&'static str>, String> {
-    let orders = replay(scenario, lived, late)?;
+    let (orders, watched) = replay(scenario, lived, late)?;
     let exit = |order: &Action| if let Action::Exit(code) = order { Some(*code) } else { None };
     let exits: Vec<_> = orders.iter().filter_map(exit).collect();
     let code = u8::try_from(lived.code).map_err(|_| format!("exit code {}", lived.code))?;
@@ -31,10 +31,11 @@ fn judge_as_of(late: Duration, scenario: &Scenario, lived: &Lived) -> Result<Vec
     handlers_ran_as_ordered(scenario, lived, &orders)?;
     signals_arrived_as_ordered(lived, &orders)?;
     callers_heard_as_ordered(lived, &orders)?;
-    Ok(landmarks(&orders))
+    nothing_was_cut_or_held_in_vain(scenario, lived, &orders, watched)?;
+    Ok(landmarks(lived, &orders))
 }
 
-fn landmarks(orders: &[Action]) -> Vec<&'static str> {
+fn landmarks(lived: &Lived, orders: &[Action]) -> Vec<&'static str> {
     let mut passed: Vec<_> = orders
         .iter()
         .filter_map(|order| match order {
@@ -44,6 +45,8 @@ fn landmarks(orders: &[Action]) -> Vec<&'static str> {
             Action::TerminateLeftovers => Some("something was left"),
             Action::KillLeftovers => Some("leftovers got SIGKILL"),
             Action::Answer { .. } => Some("a hook was answered"),
+            Action::HurryApp(_) => Some("only idle connections held the app: a second signal (app.hurry)"),
+            Action::WatchConnections if lived.log.contains("\"ConnectionsIdle\"") => Some("connections became idle"),
             Action::Tell(Note::SteppedOn(_)) => Some("a second signal moved it on"),
             Action::Tell(Note::StopSignalSent(_)) => Some("the app got the stop signal"),
             Action::Tell(Note::HookOver(_, Outcome::Failed)) => Some("a hook failed"),
@@ -64,35 +67,40 @@ fn landmarks(orders: &[Action]) -> Vec<&'static str> {
     passed
 }
 
-fn replay(scenario: &Scenario, lived: &Lived, late: Duration) -> Result<Vec<Action>, String> {
+/// The orders, and when the connections were first to be looked at, in microseconds of the day.
+fn replay(scenario: &Scenario, lived: &Lived, late: Duration) -> Result<(Vec<Action>, Option<u64>), String> {
     let mut machine = Lifecycle::new(scenario.plan());
     let mut now = Duration::ZERO;
     let mut orders = Vec::new();
     let mut apply = |now: Duration, event: Event| {
         let actions = machine.apply(now, event);
-        let starts = actions.contains(&Action::StartApp);
+        let ordered = [Action::StartApp, Action::WatchConnections].map(|action| actions.contains(&action));
         orders.extend(actions);
-        starts
+        ordered
     };
     // What happens before there is a log is known without it.
     let app_started = lived.log.contains("app started");
     let first = if app_started || scenario_begins(scenario, lived) { Event::Begin } else { first_signal(lived) };
-    if apply(now, first) {
+    if let [true, _] = apply(now, first) {
         apply(now, Event::AppStarted);
     }
-    let mut began = None;
+    let (mut began, mut watched) = (None, None);
     for line in lived.log.lines() {
         let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { continue };
-        if let Some(at) = line["timestamp"].as_str().and_then(micros) {
+        let at = line["timestamp"].as_str().and_then(micros);
+        if let Some(at) = at {
             // Debug lines come when an event is taken up, which is when its time is read.
             now = late + Duration::from_micros(at.saturating_sub(*began.get_or_insert(at)));
         }
         if line["message"] == "happened" {
             let text = line["event"].as_str().unwrap_or_default();
-            apply(now, event(text).ok_or_else(|| format!("an event that nobody knows: {text}"))?);
+            let event = event(text).ok_or_else(|| format!("an event that nobody knows: {text}"))?;
+            if let [_, true] = apply(now, event) {
+                watched = watched.or(at);
+            }
         }
     }
-    Ok(orders)
+    Ok((orders, watched))
 }
 
 /// Whether it has begun at all: a preStart handler ran, or an event says so.
@@ -144,10 +152,11 @@ fn handlers_ran_as_ordered(scenario: &Scenario, lived: &Lived, orders: &[Action]
 
 /// The app saw no signal that was not ordered. (It may have ended before it saw one; the kernel keeps each once.)
 fn signals_arrived_as_ordered(lived: &Lived, orders: &[Action]) -> Result<(), String> {
-    for number in [1, 2, 15] {
+    for number in [1, 2, 10, 15] {
         let signal = Signal::new(number).unwrap();
         let seen = lived.trace.iter().filter(|line| **line == format!("app {number}")).count();
-        let ordered = orders.iter().filter(|order| **order == Action::SignalApp(signal)).count();
+        let to_app = [Action::SignalApp(signal), Action::HurryApp(signal)];
+        let ordered = orders.iter().filter(|order| to_app.contains(order)).count();
         if seen > ordered {
             return Err(format!("the app saw {signal} {seen} times; it was ordered {ordered} times"));
         }
@@ -180,6 +189,30 @@ fn callers_heard_as_ordered(lived: &Lived, orders: &[Action]) -> Result<(), Stri
         if !ordered.is_empty() {
             return Err(format!("{word}: answers {ordered:?} were ordered, and nobody got them"));
         }
+    }
+    Ok(())
+}
+
+/// The second signal (`app.hurry`), said without the machine: it cuts no request that was there when the stop signal
+/// went out, it is sent where there are connections alone, and an app that only silent ones hold needs no SIGKILL.
+fn nothing_was_cut_or_held_in_vain(
+    scenario: &Scenario,
+    lived: &Lived,
+    orders: &[Action],
+    watched: Option<u64>,
+) -> Result<(), String> {
+    let hurried = lived.trace.iter().any(|line| line == "app 10");
+    let killed = orders.contains(&Action::KillApp);
+    let was_there = |at: u64| watched.is_some_and(|watched| at < watched);
+    if hurried && !killed && lived.asked.iter().any(|asked| was_there(asked.at) && !asked.answered) {
+        return Err(format!("the second signal cut a request: {:?}, watched since {watched:?}", lived.asked));
+    }
+    if hurried && scenario.clients.is_empty() {
+        return Err("there was no connection, and the app got a second signal".to_owned());
+    }
+    let asked_to_stop = lived.trace.iter().any(|line| line == "app 15" || line == "app 2");
+    if killed && asked_to_stop && scenario.waits_in_vain() {
+        return Err("only silent connections held the app until SIGKILL".to_owned());
     }
     Ok(())
 }
@@ -244,6 +277,7 @@ fn event(text: &str) -> Option<Event> {
         _ if text.starts_with("Signal") => Event::Signal(signal(inside("Signal(")?)?),
         _ => Event::Rang(match inside("Rang(")? {
             "Kill" => Timer::Kill,
+            "Hurry" => Timer::Hurry,
             "Rearm" => Timer::Rearm,
             "Linger" => Timer::Linger,
             "Leftovers" => Timer::Leftovers,
