@@ -66,3 +66,4 @@ mod tally;
 mod tls;
 
 pub use cli::main;
+pub use process::arguments;

@@ -5,8 +5,7 @@
 #![no_main]
 #![expect(unsafe_code, reason = "C's main: the exported symbol, and its arguments")]
 
-use std::ffi::{CStr, OsString, c_char, c_int};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{c_char, c_int};
 
 /// C's main.
 ///
@@ -15,14 +14,8 @@ use std::os::unix::ffi::OsStringExt;
 // SAFETY: the name is `main`, as the C library's start code expects, with main's signature.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    let count = usize::try_from(argc).unwrap_or(0);
-    let args = (0..count)
-        .map(|index| {
-            // SAFETY: execve(2) passes `argc` pointers to NUL-terminated strings that live as long as we do.
-            let arg = unsafe { CStr::from_ptr(*argv.add(index)) };
-            OsString::from_vec(arg.to_bytes().to_vec())
-        })
-        .collect();
+    // SAFETY: execve(2) passes `argc` pointers to NUL-terminated strings that live as long as we do.
+    let args = unsafe { bookend::arguments(argc, argv) };
     c_int::from(bookend::main(args))
 }
 

@@ -42,6 +42,7 @@ pub(crate) mod terminal;
 pub(crate) mod user;
 pub(crate) mod zombies;
 
+pub use sys::arguments;
 pub(crate) use sys::{
     become_subreaper, duplicate_above, executed_path, gets_orphans, is_first_process, since_boot, terminal_width,
     with_signals_blocked, write_without_waiting,

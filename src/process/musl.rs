@@ -31,12 +31,41 @@ pub(super) fn keep_from_default_effect() {
 
 /// Blocks the signal where it has come, and sends it again.
 extern "C" fn give_back(signal: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let context = context.cast::<libc::ucontext_t>();
-    // SAFETY: the kernel passes the context it restores when we return; a mask begins with the kernel's 64 bits. Both
-    // calls are async-signal-safe, and neither fails: it is our own process. The signal is blocked while we are here.
+    // SAFETY: the kernel passes the context it restores when we return. Both calls are async-signal-safe, and neither
+    // fails: it is our own process. The signal is blocked while we are here.
+    unsafe {
+        block_in(context.cast(), signal);
+        libc::kill(libc::getpid(), signal);
+    }
+}
+
+/// Blocks the signal in what is restored.
+///
+/// # Safety
+/// The context is live, and nobody else's meanwhile.
+unsafe fn block_in(context: *mut libc::ucontext_t, signal: libc::c_int) {
+    // SAFETY: the caller's promise; a mask begins with the kernel's 64 bits.
     unsafe {
         let mask = (&raw mut (*context).uc_sigmask).cast::<u64>();
         *mask |= 1 << (signal - 1);
-        libc::kill(libc::getpid(), signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+
+    use super::block_in;
+
+    #[test]
+    fn the_signal_joins_those_that_are_blocked() {
+        let mut context = MaybeUninit::<libc::ucontext_t>::zeroed();
+        for signal in [33, 34, 64] {
+            // SAFETY: it is ours, and a context of zeroes is one.
+            unsafe { block_in(context.as_mut_ptr(), signal) };
+        }
+        // SAFETY: as above; numbers and pointers, which zeroes are, too.
+        let mask = unsafe { (&raw const (*context.as_ptr()).uc_sigmask).cast::<u64>().read() };
+        assert_eq!(mask, 1 << 32 | 1 << 33 | 1 << 63);
     }
 }

@@ -299,3 +299,27 @@ fn pointers(strings: &[CString]) -> Vec<AtomicPtr<libc::c_char>> {
 const STACK: usize = 32 * 1024;
 /// Where programs are looked for without a `PATH`: what containerd and docker set, too.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    #[test]
+    fn a_null_pointer_ends_what_execve_reads() {
+        let strings = [c"sh", c"-c", c""].map(CString::from);
+        let argv = pointers(&strings);
+        // As it is given to execve(2).
+        let mut entry = argv.as_ptr().cast::<*const libc::c_char>();
+        let mut seen = Vec::new();
+        // SAFETY: a null pointer ends it; until then the strings are NUL-terminated, and live.
+        unsafe {
+            while !(*entry).is_null() {
+                seen.push(CStr::from_ptr(*entry).to_owned());
+                entry = entry.add(1);
+            }
+        }
+        assert_eq!(seen, strings);
+    }
+}

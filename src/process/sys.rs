@@ -4,11 +4,11 @@
 
 #![expect(unsafe_code, reason = "raw system calls; each block carries its argument")]
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -282,6 +282,20 @@ pub(crate) fn since_boot() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// The arguments that C's main was given.
+///
+/// # Safety
+/// `argv` has `argc` pointers to NUL-terminated strings.
+pub unsafe fn arguments(argc: c_int, argv: *const *const libc::c_char) -> Vec<OsString> {
+    let count = usize::try_from(argc).unwrap_or(0);
+    let arg = |index| {
+        // SAFETY: the caller's promise.
+        let arg = unsafe { CStr::from_ptr(*argv.add(index)) };
+        OsString::from_vec(arg.to_bytes().to_vec())
+    };
+    (0..count).map(arg).collect()
+}
+
 /// The environment we were started with, as execve(2) takes it. Nobody changes it: setenv(3) is never called.
 pub(super) fn environ() -> *const *const libc::c_char {
     unsafe extern "C" {
@@ -383,4 +397,58 @@ pub(crate) fn write_without_waiting(fd: BorrowedFd<'_>, bytes: io::IoSlice<'_>) 
     // SAFETY: IoSlice is an iovec by its documentation; the kernel reads `whole` of them.
     let written = unsafe { libc::syscall(libc::SYS_pwritev2, fd, vector, whole, low, high, libc::RWF_NOWAIT) };
     usize::try_from(written).map_err(|_| nix::errno::Errno::last())
+}
+
+// What has a pointer to more than a number in it, and can be tried without the kernel: `make memory` runs it under miri.
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_to_the_byte_and_none_may_be_there() {
+        let texts = [c"bookend", c"", c"\xff "].map(CString::from);
+        let argv: Vec<_> = texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect();
+        // SAFETY: as many pointers as said, to strings that live.
+        let read = |argc| unsafe { arguments(argc, argv.as_ptr()) };
+        assert_eq!(read(3), ["bookend".into(), "".into(), OsString::from_vec(b"\xff ".to_vec())]);
+        assert!(read(0).is_empty());
+    }
+
+    #[test]
+    fn a_signal_is_read_whole_or_not_at_all() {
+        let (ours, theirs) = nix::unistd::pipe().unwrap();
+        let mut theirs = std::fs::File::from(theirs);
+        // struct signalfd_siginfo: the signal, and the sender's pid behind errno and code (signalfd(2)).
+        let record = |signal: u32| [signal, 0, 0, 77].into_iter().chain([0; 28]).flat_map(u32::to_ne_bytes);
+        theirs.write_all(&record(34).collect::<Vec<_>>()).unwrap();
+        assert_eq!(read_signalfd(ours.as_fd()).unwrap(), (Signal::new(34).unwrap(), 77));
+        theirs.write_all(&record(65).collect::<Vec<_>>()).unwrap();
+        assert!(read_signalfd(ours.as_fd()).is_err(), "there is no signal 65");
+        theirs.write_all(&[15; 127]).unwrap();
+        assert_eq!(read_signalfd(ours.as_fd()).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_copy_of_a_descriptor_is_another_one_and_no_standard_one() {
+        let (ours, _theirs) = nix::unistd::pipe().unwrap();
+        let copy = duplicate_above(ours.as_fd()).unwrap();
+        assert!(copy.as_raw_fd() > 2 && copy.as_raw_fd() != ours.as_raw_fd());
+    }
+
+    #[test]
+    fn the_environment_is_the_one_that_everybody_sees() {
+        let mut entry = environ();
+        let mut seen = 0;
+        // SAFETY: a null pointer ends it (environ(7)).
+        while unsafe { !(*entry).is_null() } {
+            // SAFETY: it is not the last one.
+            entry = unsafe { entry.add(1) };
+            seen += 1;
+        }
+        assert_eq!(seen, std::env::vars_os().count());
+    }
 }
