@@ -12,7 +12,7 @@ export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/rele
 scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all test lint check images demo bench bench-drain model broken mutants fuzz soak supply-chain reproducible order fmt clean
+.PHONY: help setup build build-all test lint check images demo bench bench-drain model broken mutants fuzz memory soak supply-chain reproducible order fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ mutants: ## every guard of the state machine broken once: the tests must notice 
 
 fuzz: ## what strangers write, with coverage (cargo-fuzz): a minute for each reader; FUZZ_SECONDS, SANITIZER=address
 	scripts/fuzz
+
+memory: ## faults of memory: miri, AddressSanitizer, valgrind (needs a nightly toolchain with miri; as root; docs/proof.md)
+	scripts/memory
 
 soak: build ## ten thousand random lives, each judged by the state machine; SOAK_LIVES, SOAK_SEED, SOAK_JOBS
 	SOAK_LIVES=$${SOAK_LIVES:-10000} cargo test --test soak
