@@ -91,5 +91,6 @@ fn describe(look: Option<Look>) -> String {
     format!(": {} wait to be accepted, {} connections{busy}", look.queue, look.connections)
 }
 
-/// A tenth of the shortest quiet that means anything; a look takes 0.03 ms of CPU.
+/// A tenth of the shortest quiet that means anything. A look at the counters takes 0.03 ms of CPU, one at all connections two,
+/// where the node's table of them has 262,144 places.
 const INTERVAL: Duration = Duration::from_millis(100);

@@ -1,6 +1,6 @@
 //! sock_diag(7): the request for all TCP sockets of some ports, and its answer. The kernel filters by port with a
-//! little program of its own (`INET_DIAG_REQ_BYTECODE`), so that a namespace with a hundred thousand other connections
-//! costs nothing. Pure; total on bytes: a message that is cut or of another kind is skipped.
+//! little program of its own (`INET_DIAG_REQ_BYTECODE`), so that a hundred thousand other connections are not written out:
+//! they are walked past alone. Pure; total on bytes: a message that is cut or of another kind is skipped.
 
 use super::tcp_info::TcpInfo;
 use super::{Socket, State};

@@ -109,3 +109,19 @@ fn what_sigkill_cuts_is_counted_and_a_stop_that_lost_requests_does_not_look_clea
     let finished = init.finish();
     assert!(finished.log.contains("s, 2 requests cut: app was killed by SIGKILL"), "{}", finished.log);
 }
+
+#[test]
+fn who_waits_to_be_accepted_when_the_stop_signal_goes_out_is_told() {
+    let app = "import socket, time\nserver = socket.create_server(('', 80))\nprint('up', flush=True)\ntime.sleep(1000)";
+    let config = "terminationGracePeriodSeconds = 25";
+    let init = Init::in_a_pod(Folder::new(), config, "", &["--", "python3", "-c", app]);
+    init.wait_for_out("up");
+    let _clients = [connect(&init), connect(&init)];
+    init.signal(15);
+    let finished = init.finish();
+    assert!(
+        finished.log.contains("2 connections waited to be accepted when the stop signal was sent"),
+        "{}",
+        finished.log
+    );
+}
