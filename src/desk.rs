@@ -210,13 +210,15 @@ impl Desk {
     ) {
         let Start { run: id, hook, container, attempt, timeout } = start;
         debug!(hook = hook.name(), container, handler = handler.name, ?timeout, "handler started");
+        // Before it is there: a program may be well on its way when its start returns.
+        let began = self.now();
         let (running, report) = match env {
             Ok(env) => handler::start(handler, Purpose::Hook(hook), timeout, env, surroundings),
             Err(error) => handler::failed(&error),
         };
         self.tell_followers(&Happening::HandlerStarted { hook: hook.name(), container, name: &handler.name });
         let container = container.map(str::to_owned);
-        self.runs.insert(id, Run { hook, container, name: handler.name.clone(), attempt, began: self.now(), running });
+        self.runs.insert(id, Run { hook, container, name: handler.name.clone(), attempt, began, running });
         let inputs = self.to_inputs.clone();
         tokio::spawn(async move {
             if let Ok(report) = report.await {

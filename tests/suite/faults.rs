@@ -82,6 +82,20 @@ fn a_handler_that_cannot_be_forked_fails_and_the_stop_goes_on() {
 }
 
 #[test]
+fn a_handler_is_never_told_to_have_taken_less_than_it_has() {
+    let folder = Folder::new();
+    let text = "log.level = \"Debug\"\nlifecycle.preStart.exec.command = [\"sleep\", \"0.3\"]";
+    let path = config(&folder, text);
+    // The program is well on its way when its start returns to a bookend that others keep from the processor.
+    let rule = "clone:delay_exit=200000:when=1";
+    let finished = injected(folder, &[rule], &["-c", &path, "--", "true"]).finish();
+    assert_eq!(finished.code(), 0, "{finished:?}");
+    let took = finished.log.split_once("took_ms=").expect("the handler's time").1;
+    let took: u32 = took.split_whitespace().next().unwrap_or_default().parse().expect("a number");
+    assert!(took >= 300, "{}", finished.log);
+}
+
+#[test]
 fn a_connection_that_cannot_be_accepted_is_accepted_a_moment_later() {
     for error in ["EMFILE", "ENFILE", "ENOMEM"] {
         let folder = Folder::new();

@@ -365,6 +365,12 @@ fn connect(port: u16) -> Result<TcpStream, std::io::Error> {
     Ok(stream)
 }
 
+/// The seconds that a timeline or a hook's answer says of a handler; `-1` where it says none.
+pub(crate) fn took(told: &str, handler: &str) -> f64 {
+    let rest = told.split_once(&format!("{handler} took ")).map(|(_, rest)| rest);
+    rest.and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(-1.0)
+}
+
 pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }
