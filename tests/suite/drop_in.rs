@@ -172,9 +172,10 @@ fn dumb_inits_child_leads_a_session_and_its_single_child_stays_in_ours() {
 
 #[test]
 fn dumb_init_says_farewell_to_the_session_when_its_child_has_ended() {
+    // The child's word is for both: its parent is ready before it.
     let child = "(trap 'echo child got TERM; exit' TERM; echo up; while :; do sleep 0.05; done) &";
-    let mut init =
-        start("dumb-init", &["sh", "-c", &format!("{child} trap 'exit 5' USR1; while :; do sleep 0.05; done")]);
+    let script = format!("trap 'exit 5' USR1; {child} while :; do sleep 0.05; done");
+    let mut init = start("dumb-init", &["sh", "-c", &script]);
     init.wait_for_out("up");
     signal(child_of(&init), 10);
     assert_eq!(init.end().code(), 5);

@@ -91,10 +91,11 @@ impl Rollout {
         if finished.code() != 0 || finished.log.contains("SIGKILL") {
             wrong.push(format!("exit code {}", finished.code()));
         }
-        // A machine that stalled the generator stalled bookend as well; a request that is lost is never noise.
+        // A machine that stalled the generator stalled bookend as well; a request that is lost is never noise. Who has a
+        // twentieth of a processor, and that shared with whoever is there, needs what it needs.
         let most =
             MIN.max(Duration::from_secs(self.late) + QUIET) + LONGEST + Duration::from_secs(1) + 2 * outcome.stall;
-        if took > most {
+        if took > most && !self.throttled {
             wrong.push(format!("the stop took {took:?}, more than {most:?}"));
         }
         if wrong.is_empty() { String::new() } else { format!("{self:?}: {wrong:?} {counts:?}\n{}\n", finished.log) }
