@@ -83,7 +83,7 @@ struct Supervisor {
 
 impl Supervisor {
     /// Lives the container's life; returns the exit code.
-    async fn live(&mut self, mut signals: Signals, first: Vec<Action>) -> u8 {
+    async fn live(&mut self, signals: &mut Signals, first: Vec<Action>) -> u8 {
         let mut actions = first;
         let mut received = None;
         loop {
@@ -97,7 +97,7 @@ impl Supervisor {
             if self.lifecycle.has_started() {
                 resident::start_is_over();
             }
-            let event = self.next_event(&mut signals).await;
+            let event = self.next_event(signals).await;
             debug!(?event, "happened");
             received = if let Event::Signal(signal) = event { Some(signal) } else { None };
             if let Some(signal) = received {

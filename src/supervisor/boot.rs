@@ -91,7 +91,7 @@ pub(crate) fn run(
     let runtime = runtime.unwrap_or_else(|error| go_on_without("build the runtime", &error));
     runtime.block_on(async {
         let signals = Signals::take(&meaningful_signals(&settings), &mut inherited);
-        let signals = signals.unwrap_or_else(|error| go_on_without("receive signals", &error));
+        let mut signals = signals.unwrap_or_else(|error| go_on_without("receive signals", &error));
         let target = match settings.app.signal_scope {
             SignalScope::Process => Target::Process,
             SignalScope::ProcessGroup => Target::Group,
@@ -111,7 +111,7 @@ pub(crate) fn run(
         supervisor.desk.open_socket(&supervisor.settings);
         // Once round the loop: what is ready from the beginning, as sockets are, is no work of the first wait.
         tokio::task::yield_now().await;
-        let code = supervisor.live(signals, actions).await;
+        let code = supervisor.live(&mut signals, actions).await;
         // What we hold goes with the process: taking it apart piece by piece would be a sixth of a stop.
         std::process::exit(i32::from(code))
     })
