@@ -3,7 +3,8 @@
 //! our own. Looked at once, when a stop begins: an app closes its listeners in its own time.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::Socket;
@@ -11,36 +12,65 @@ use crate::small_map::SmallMap;
 
 /// The ports of the process and its descendants, in order, from all sockets that listen here.
 pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket]) -> Vec<u16> {
-    let held: HashSet<u64> = app.map(family_of).unwrap_or_default().into_iter().flat_map(held_by).collect();
-    let mut ports: SmallMap<u16, ()> =
-        listeners.iter().filter(|socket| held.contains(&socket.inode)).map(|socket| (socket.port, ())).collect();
-    if ports.is_empty() {
-        let ours: HashSet<u64> = held_in(Path::new("/proc/self/fd")).collect();
-        ports =
-            listeners.iter().filter(|socket| !ours.contains(&socket.inode)).map(|socket| (socket.port, ())).collect();
-    }
+    let ports_of = |counts: &dyn Fn(u64) -> bool| {
+        let counted = listeners.iter().filter(|socket| counts(socket.inode));
+        counted.map(|socket| (socket.port, ())).collect::<SmallMap<u16, ()>>()
+    };
+    let held = app.and_then(held_by_family);
+    let ports = match held {
+        Some(held) => ports_of(&|inode| held.contains(&inode)),
+        None => {
+            let ours = held_in(Path::new("/proc/self/fd")).unwrap_or_default();
+            ports_of(&|inode| !ours.contains(&inode))
+        }
+    };
     ports.keys().copied().collect()
 }
 
-/// The process and its descendants, as far as /proc shows them.
+/// The sockets of the app and its family. `None`: none were seen, and somebody's may not be looked at.
+fn held_by_family(app: i32) -> Option<HashSet<u64>> {
+    let mut held = HashSet::new();
+    let mut all_seen = true;
+    for pid in family_of(app) {
+        match held_in(Path::new(&format!("/proc/{pid}/fd"))) {
+            Ok(sockets) => held.extend(sockets),
+            // The app is there: who does not see it is not shown it. Others may have ended since.
+            Err(error) => all_seen &= pid != app && error.kind() != ErrorKind::PermissionDenied,
+        }
+    }
+    (all_seen || !held.is_empty()).then_some(held)
+}
+
+/// The process and its descendants, as far as /proc shows them; of a child of ours, those that have become ours as well,
+/// as a daemon does.
 fn family_of(app: i32) -> Vec<i32> {
+    let us = i32::try_from(std::process::id()).unwrap_or_default();
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     for pid in pids.take(MOST_PROCESSES) {
-        let parent = fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| parent_in(&stat));
-        if let Some(parent) = parent {
+        if let Some(parent) = parent_of(pid) {
             children.entry(parent).or_default().push(pid);
         }
     }
     let mut family = vec![app];
-    let mut unseen = vec![app];
+    family.extend(
+        children.remove(&us).filter(|ours| ours.contains(&app)).into_iter().flatten().filter(|pid| *pid != app),
+    );
+    let mut unseen = family.clone();
     while let Some(pid) = unseen.pop() {
         let new = children.remove(&pid).unwrap_or_default();
         family.extend(&new);
         unseen.extend(new);
     }
     family
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    // The name in front has 64 bytes at the most (proc_pid_stat(5)), the numbers behind the parent do not matter.
+    let mut stat = [0; 128];
+    let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut stat).ok()?;
+    parent_in(stat.get(..length)?)
 }
 
 /// The parent in a line of /proc/PID/stat: `12 (a) name) S 1 ...`; the name may hold anything.
@@ -50,14 +80,10 @@ fn parent_in(stat: &[u8]) -> Option<i32> {
     rest.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// Inodes of the sockets a process holds; none where we may not look.
-fn held_by(pid: i32) -> impl Iterator<Item = u64> {
-    held_in(Path::new(&format!("/proc/{pid}/fd")))
-}
-
-fn held_in(folder: &Path) -> impl Iterator<Item = u64> + use<> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().take(MOST_DESCRIPTORS);
-    entries.filter_map(|entry| inode_in(fs::read_link(entry.path()).ok()?.to_str()?))
+/// Inodes of the sockets in a folder of descriptors.
+fn held_in(folder: &Path) -> io::Result<HashSet<u64>> {
+    let entries = fs::read_dir(folder)?.flatten().take(MOST_DESCRIPTORS);
+    Ok(entries.filter_map(|entry| inode_in(fs::read_link(entry.path()).ok()?.to_str()?)).collect())
 }
 
 /// `socket:[12345]`

@@ -2,7 +2,7 @@
 //! and what SIGKILL cuts is told.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use crate::support::{Folder, Init, get, in_network_of, wait_until};
 
@@ -26,8 +26,10 @@ def accept():
             client = server.accept()[0]
         except OSError:
             return
-        clients.append(threading.Thread(target=serve, args=(client,), daemon=True))
-        clients[-1].start()
+        thread = threading.Thread(target=serve, args=(client,), daemon=True)
+        thread.start()
+        clients.append(thread)
+        print('accepted', flush=True)
 threading.Thread(target=accept, daemon=True).start()
 stop.wait()
 server.shutdown(socket.SHUT_RDWR)
@@ -39,10 +41,21 @@ for client in clients:
 fn start(config: &str) -> Init {
     let init = Init::in_a_pod(Folder::new(), config, "", &["--", "python3", "-c", SERVER]);
     in_network_of(init.pid(), || wait_until("the app listens", || TcpStream::connect("127.0.0.1:80").is_ok()));
+    init.wait_for_out("accepted");
     init
 }
 
+/// A client that the app has accepted.
 fn connect(init: &Init) -> TcpStream {
+    let accepted = || init.out().matches("accepted").count();
+    let before = accepted();
+    let client = knock(init);
+    wait_until("the client is accepted", || accepted() > before);
+    client
+}
+
+/// A client, whether anybody accepts it or not.
+fn knock(init: &Init) -> TcpStream {
     in_network_of(init.pid(), || TcpStream::connect("127.0.0.1:80").unwrap())
 }
 
@@ -110,18 +123,37 @@ fn what_sigkill_cuts_is_counted_and_a_stop_that_lost_requests_does_not_look_clea
     assert!(finished.log.contains("s, 2 requests cut: app was killed by SIGKILL"), "{}", finished.log);
 }
 
+/// The log of a stop under which two clients wait to be accepted by whom `script` runs in the background, if anybody.
+fn stopped_while_two_wait(script: &str, listen: impl Fn(&Init) -> Option<TcpListener>) -> String {
+    let config = "terminationGracePeriodSeconds = 25";
+    let server =
+        "import socket, time\nserver = socket.create_server(('', 80))\nprint('up', flush=True)\ntime.sleep(1000)";
+    let init = Init::in_a_pod(Folder::new(), config, "", &["--", "sh", "-c", script, "sh", server]);
+    let _listener = listen(&init);
+    init.wait_for_out("up");
+    let _clients = [knock(&init), knock(&init)];
+    init.signal(15);
+    init.finish().log
+}
+
+const TWO_WAITED: &str = "2 connections waited to be accepted when the stop signal was sent";
+
 #[test]
 fn who_waits_to_be_accepted_when_the_stop_signal_goes_out_is_told() {
-    let app = "import socket, time\nserver = socket.create_server(('', 80))\nprint('up', flush=True)\ntime.sleep(1000)";
-    let config = "terminationGracePeriodSeconds = 25";
-    let init = Init::in_a_pod(Folder::new(), config, "", &["--", "python3", "-c", app]);
-    init.wait_for_out("up");
-    let _clients = [connect(&init), connect(&init)];
-    init.signal(15);
-    let finished = init.finish();
-    assert!(
-        finished.log.contains("2 connections waited to be accepted when the stop signal was sent"),
-        "{}",
-        finished.log
-    );
+    let log = stopped_while_two_wait("exec python3 -c \"$1\"", |_| None);
+    assert!(log.contains(TWO_WAITED), "{log}");
+}
+
+#[test]
+fn a_daemon_that_the_app_has_left_to_us_is_a_part_of_it() {
+    let log = stopped_while_two_wait("(setsid python3 -c \"$1\" &); exec sleep 1000", |_| None);
+    assert!(log.contains(TWO_WAITED), "{log}");
+}
+
+#[test]
+fn who_waits_for_another_container_of_the_pod_is_not_told_by_this_one() {
+    let log = stopped_while_two_wait("echo up; exec sleep 1000", |init| {
+        Some(in_network_of(init.pid(), || TcpListener::bind("0.0.0.0:80").unwrap()))
+    });
+    assert!(log.contains("SIGTERM sent to the app") && !log.contains("waited to be accepted"), "{log}");
 }
