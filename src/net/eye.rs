@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
@@ -85,7 +86,8 @@ fn only(mut sockets: Vec<Socket>, ports: &[u16]) -> Vec<Socket> {
 /// namespace alone, because there is only one of what they set (net/core/sysctl_net_core.c). /proc/sys/net shows each
 /// process its own namespace's, so a container's mount does not hide it.
 pub(crate) fn is_host_network() -> bool {
-    Path::new("/proc/sys/net/core/netdev_budget").exists()
+    static IS: OnceLock<bool> = OnceLock::new();
+    *IS.get_or_init(|| Path::new("/proc/sys/net/core/netdev_budget").exists())
 }
 
 fn by_netlink(netlink: &OwnedFd, which: Which, ports: &[u16]) -> Result<Vec<Socket>, Errno> {
@@ -129,12 +131,15 @@ fn dump(
 
 /// The file, if it is there and no longer than that: half of a list would look like a quiet one.
 fn read_bounded(path: &str, most: u64) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
+    // In one piece: the kernel makes the text anew for each that is asked for.
+    let mut text = Vec::with_capacity(FIRST_BYTES);
     let mut file = File::open(path).ok()?.take(most);
     file.read_to_end(&mut text).ok()?;
     (u64::try_from(text.len()).ok()? < most).then_some(text)
 }
 
+/// A page: /proc/net/snmp, and the sockets of a small container.
+const FIRST_BYTES: usize = 4096;
 const SNMP_BYTES: u64 = 64 * 1024;
 /// 50,000 sockets.
 const PROC_BYTES: u64 = 8 * 1024 * 1024;

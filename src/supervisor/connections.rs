@@ -89,8 +89,8 @@ impl Supervisor {
         if let Some(watcher) = connections.watcher.take() {
             watcher.abort();
         }
-        let now = Eye::counters().map(|counters| counters.resets_sent);
-        let sent = now.zip(connections.resets_before).map_or(0, |(now, before)| now.saturating_sub(before));
+        let Some(before) = connections.resets_before else { return };
+        let sent = Eye::counters().map_or(0, |now| now.resets_sent.saturating_sub(before));
         connections.lost.resets_sent = sent;
         if sent > 0 {
             self.remark(format!("{sent} TCP resets were sent since the stop signal"));

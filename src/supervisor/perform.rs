@@ -22,7 +22,13 @@ use crate::signal::Signal;
 impl Supervisor {
     /// Carries out all of them, in order. The exit code, if the last act is among them.
     pub(super) fn perform_all(&mut self, actions: Vec<Action>) -> Option<u8> {
-        actions.into_iter().find_map(|action| self.perform(action))
+        let stop_begins = actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
+        let code = actions.into_iter().find_map(|action| self.perform(action));
+        if stop_begins && code.is_none() {
+            // The app does not wait for a look into /proc.
+            self.arrivals_before = if is_host_network() { None } else { Eye::arrivals() };
+        }
+        code
     }
 
     fn perform(&mut self, action: Action) -> Option<u8> {
@@ -113,7 +119,6 @@ impl Supervisor {
             }
             Note::StopBegan(trigger) => {
                 let grace = self.settings.termination_grace_period.map(|grace| grace.as_secs_f64());
-                self.arrivals_before = if is_host_network() { None } else { Eye::arrivals() };
                 info!(trigger = describe_trigger(trigger), grace_seconds = grace, "stopping");
             }
             Note::LeftoversKilled | Note::LeftoversRemain => match std::mem::take(&mut self.leftovers) {

@@ -1,8 +1,9 @@
 //! The stop: its order, its budget, its timeline.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Folder, Init, took};
+use crate::support::{Folder, Init, bookend, child_of, signal, took, wait_until};
 
 #[test]
 fn pre_stop_runs_before_the_stop_signal() {
@@ -86,4 +87,48 @@ fn the_stop_is_told_as_a_timeline_in_about_ten_lines() {
     }
     assert!(took(&finished.log, "preStop pause") >= 0.2, "{}", finished.log);
     assert!(finished.log.lines().count() <= 10, "{}", finished.log);
+}
+
+/// The system calls of a stop by SIGTERM, as strace writes them.
+fn calls_of_a_stop(config: &str) -> Vec<String> {
+    let folder = Folder::new();
+    let (file, calls) = (folder.write("bookend.toml", config), folder.path("calls"));
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-o"]).arg(&calls).arg(bookend()).arg("-c").arg(file);
+    strace.args(["--", "sh", "-c", "echo up; exec sleep 1000"]);
+    let mut init = Init::start(folder, strace);
+    init.wait_for_out("up");
+    // The last that it does before it waits (src/process/resident.rs).
+    wait_until("its start is over", || init.folder.read("calls").contains("madvise("));
+    let traced = child_of(init.pid().unsigned_abs()).expect("strace has its child");
+    signal(traced, 15);
+    assert_eq!(init.end().code(), 143);
+    let calls = init.folder.read("calls");
+    let stop = calls.split_once("--- SIGTERM").expect("strace tells of signals").1;
+    stop.lines().skip(1).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_app_gets_its_signal_before_anything_is_looked_up() {
+    let calls = calls_of_a_stop("");
+    let before: Vec<_> = calls.iter().take_while(|call| !call.starts_with("kill(")).collect();
+    assert!(before.len() < calls.len(), "{calls:#?}");
+    assert!(before.iter().all(|call| !call.contains("/proc")), "{before:#?}");
+}
+
+#[test]
+fn before_its_signal_the_kernel_is_asked_for_those_who_listen_alone() {
+    let calls = calls_of_a_stop("terminationGracePeriodSeconds = 30");
+    // strace reads a request only when it has seen an answer: that for IPv6 is the one that it shows.
+    let asked: Vec<_> =
+        calls.iter().filter(|call| call.starts_with("sendto(") && call.contains("idiag_states=")).collect();
+    assert!(!asked.is_empty(), "{calls:#?}");
+    assert!(asked.iter().all(|call| call.contains("idiag_states=1<<TCP_LISTEN,")), "{asked:#?}");
+}
+
+#[test]
+fn an_end_takes_nothing_apart() {
+    let calls = calls_of_a_stop("");
+    let apart: Vec<_> = calls.iter().filter(|call| call.contains("EPOLL_CTL_DEL")).collect();
+    assert!(apart.is_empty(), "the process takes it along: {apart:#?}");
 }
