@@ -8,6 +8,7 @@
 mod boot;
 mod connections;
 mod job_control;
+mod pace;
 mod perform;
 mod probing;
 mod surroundings;
@@ -34,11 +35,12 @@ use crate::probe;
 use crate::process::last_resort;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::resident;
-use crate::process::signals::Signals;
+use crate::process::signals::{HeldEnds, Signals};
 use crate::program::Variables;
 use crate::signal::Signal;
 use crate::small_map::SmallMap;
 use crate::tally::Tally;
+use pace::Pace;
 use probing::Probing;
 
 /// What tasks tell the loop, beside what the desk's do.
@@ -76,6 +78,8 @@ struct Supervisor {
     /// The namespace's counter of new connections when the stop began; `None` where it cannot be had or counts others.
     arrivals_before: Option<u64>,
     probing: Probing,
+    pace: Pace,
+    held_ends: Option<HeldEnds>,
     inputs: mpsc::Receiver<Input>,
     to_inputs: mpsc::Sender<Input>,
     log_is_late: bool,
@@ -149,6 +153,7 @@ impl Supervisor {
                     self.events.push_back(Event::Rang(timer));
                 }
                 () = probing::due(self.desk.began, self.probing.next_at()) => {}
+                () = probing::due(self.desk.began, self.pace.due), if self.pace.due.is_some() => self.reap(),
                 () = sleep(LOG_AGAIN), if self.log_is_late => {}
             }
         }
@@ -158,9 +163,17 @@ impl Supervisor {
         if signal != Signal::CHLD {
             self.desk.tell_followers(&Happening::Signal { signal: signal.to_string() });
             self.events.push_back(Event::Signal(signal));
-            return;
+        } else if self.app_ended.is_some() || self.pace.is_now(self.now()) {
+            self.reap();
+        } else if self.held_ends.is_none() {
+            self.held_ends = HeldEnds::hold();
         }
+    }
+
+    fn reap(&mut self) {
+        self.held_ends = None;
         let round = self.reaper().reap();
+        self.pace.rounded(self.now(), round.orphans > 0 && round.others);
         last_resort::stay_for(self.surroundings.reaper.app());
         if round.orphans > 0 {
             self.desk.found_orphans();

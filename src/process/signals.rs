@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 
 use futures_core::Stream;
+use nix::sys::signal::{SIGCHLD, SigSet, SigmaskHow};
 use signal_hook_tokio::Signals as Registered;
 use tokio::io::unix::AsyncFd;
 
@@ -62,6 +63,30 @@ impl Signals {
     }
 }
 
+/// While it is there, the ends of children wake nobody; when it goes, those that were held are told, as one.
+#[derive(Debug)]
+pub(crate) struct HeldEnds(());
+
+impl HeldEnds {
+    /// `None`: they are blocked anyway, and read from the signalfd.
+    pub(crate) fn hold() -> Option<HeldEnds> {
+        let before = ends().thread_swap_mask(SigmaskHow::SIG_BLOCK).ok()?;
+        // Made only if it is wanted: one that is thrown away lets them through.
+        (!before.contains(SIGCHLD)).then(|| HeldEnds(()))
+    }
+}
+
+impl Drop for HeldEnds {
+    fn drop(&mut self) {
+        // It fails for a `how` that does not exist, and for nothing else (sigprocmask(2)).
+        let _ = ends().thread_unblock();
+    }
+}
+
+fn ends() -> SigSet {
+    SigSet::from(SIGCHLD)
+}
+
 /// signal-hook refuses the faults (a handler that returns from one loops for ever), and the C library its own.
 fn may_be_registered(signal: Signal) -> bool {
     !signal.is_uncatchable()
@@ -98,5 +123,30 @@ async fn next_passed_on(fd: &AsyncFd<OwnedFd>) -> Signal {
             // A record that cannot be read is gone; the next one is waited for.
             Ok(Err(_)) | Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn are_blocked() -> bool {
+        SigSet::thread_get_mask().unwrap().contains(SIGCHLD)
+    }
+
+    #[test]
+    fn ends_are_held_as_long_as_somebody_holds_them() {
+        ends().thread_unblock().unwrap();
+        let held = HeldEnds::hold();
+        assert!(held.is_some() && are_blocked());
+        drop(held);
+        assert!(!are_blocked());
+    }
+
+    #[test]
+    fn ends_that_the_signalfd_reads_stay_blocked() {
+        ends().thread_block().unwrap();
+        assert!(HeldEnds::hold().is_none());
+        assert!(are_blocked());
     }
 }

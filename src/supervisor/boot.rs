@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tracing::info;
 
 use super::Supervisor;
+use super::pace::Pace;
 use super::probing::Probing;
 use crate::config::settings::{Settings, SignalScope};
 use crate::desk::{self, Desk, ListenError, QUEUE};
@@ -198,6 +199,8 @@ impl Supervisor {
         let (to_inputs, inputs) = mpsc::channel(QUEUE);
         Supervisor {
             probing: Probing::new(&settings),
+            pace: Pace::default(),
+            held_ends: None,
             settings,
             policy,
             leftovers: String::new(),
