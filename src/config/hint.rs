@@ -287,7 +287,7 @@ fn elsewhere(name: &str) -> Option<String> {
 
 /// A name without its spelling: `stop_signal`, `StopSignal` and `stop-signal` are `stopsignal`.
 fn folded(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// How many letters must be changed, added, dropped or swapped with their neighbour.

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -286,7 +286,7 @@ fn unreadable(settings: &Settings) -> Vec<(String, String, String)> {
         }
     }
     // Not opened: what it is said to be may be a pipe.
-    let reason = |path: &Path| access(path, AccessFlags::R_OK).err().map(|errno| errno.desc().to_lowercase());
+    let reason = |path: &Path| access(path, AccessFlags::R_OK).err().map(|errno| io::Error::from(errno).to_string());
     named.into_iter().filter_map(|(key, path)| Some((key, path.display().to_string(), reason(path)?))).collect()
 }
 
