@@ -18,7 +18,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use nix::errno::Errno;
 
 use crate::config::settings::{App, Log, LogLevel, Program, Settings, Socket};
 use crate::config::{Override, RESERVED_VARIABLES};
@@ -128,7 +127,9 @@ pub(crate) fn say_not_started(convention: Convention, error: &ProgramError) -> O
     else {
         return None;
     };
-    let (program, why) = (program.display(), Errno::from_raw(source.raw_os_error().unwrap_or(0)).desc());
+    // As strerror(3) has it, without the number that Rust adds.
+    let (program, why) = (program.display(), source.to_string());
+    let why = why.split(" (os error").next().unwrap_or_default();
     match convention {
         Convention::Env => None,
         Convention::Tini => Some(format!("[FATAL tini ({})] exec {program} failed: {why}\n", std::process::id())),

@@ -12,7 +12,6 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use nix::sys::stat::{Mode, fchmod};
 
@@ -97,7 +96,7 @@ fn replace_a_dead_one(path: &Path) -> Result<UnixListener, SocketError> {
     }
     // Without the lock two that find the same dead one would each remove the other's new one.
     let directory = fs::File::open(path.parent().unwrap_or(Path::new("/"))).map_err(failed)?;
-    let _lock = Flock::lock(directory, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| failed(errno.into()))?;
+    directory.try_lock().map_err(|error| failed(error.into()))?;
     if somebody_listens_at(path) {
         return Err(SocketError::Live(path.to_owned()));
     }
