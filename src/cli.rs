@@ -52,7 +52,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
             Ok(())
         }
         Command::Check(verb) => verb.run(),
-        Command::Doctor(verb) => verb.run(),
+        Command::Doctor(verb) => verb.run(&inherited),
         Command::Schema => schema::run(),
         Command::Hook(verb) => verb.run(),
         Command::Probe(verb) => verb.run(),

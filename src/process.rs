@@ -5,6 +5,7 @@
 //! | `sys`         | the raw system calls nix cannot make; all of its `unsafe`          |
 //! | `inherited`   | what we were started with: mask, dispositions, working directory   |
 //! | `spawn`       | clone and exec, with nothing of ours left in the child             |
+//! | `stdio`       | what a child's stdin, stdout and stderr become                     |
 //! | `not_executed` | why a program could not be executed, as a person would say it       |
 //! | `setup`       | what a child changes of itself: user, directory, limits            |
 //! | `user`        | who a name of /etc/passwd is                                        |
@@ -37,6 +38,7 @@ pub(crate) mod resident;
 pub(crate) mod setup;
 pub(crate) mod signals;
 pub(crate) mod spawn;
+pub(crate) mod stdio;
 mod sys;
 pub(crate) mod terminal;
 pub(crate) mod user;
@@ -44,8 +46,8 @@ pub(crate) mod zombies;
 
 pub use sys::arguments;
 pub(crate) use sys::{
-    become_subreaper, duplicate_above, executed_path, gets_orphans, is_first_process, since_boot, terminal_width,
-    with_signals_blocked, write_without_waiting,
+    become_subreaper, executed_path, gets_orphans, is_first_process, since_boot, terminal_width, with_signals_blocked,
+    write_without_waiting,
 };
 
 /// A process id of ours: positive, and meaningful only as long as the reaper has not reaped it.

@@ -7,6 +7,7 @@ use super::outcome::{Done, Failure, print};
 use super::{Command, run};
 use crate::doctor::{Verdict, examine, gather};
 use crate::exit;
+use crate::process::inherited::Inherited;
 use crate::signal::Signal;
 
 #[derive(Debug, clap::Args)]
@@ -23,11 +24,11 @@ pub(super) struct Doctor {
 }
 
 impl Doctor {
-    pub(super) fn run(mut self) -> Done {
+    pub(super) fn run(mut self, inherited: &Inherited) -> Done {
         self.ask_first_process();
         let (effective, _) = run::load(&self.run.config, self.run.set, self.run.command, crate::config::Mode::Either)?;
         let from_env = || std::env::var("STOPSIGNAL").ok()?.parse().ok();
-        let report = examine(&gather::facts(&effective, self.stop_signal.or_else(from_env)));
+        let report = examine(&gather::facts(&effective, self.stop_signal.or_else(from_env), inherited));
         print(&if self.json { format!("{}\n", report.to_json()) } else { report.to_string() });
         match report.verdict() {
             Verdict::Healthy => Ok(()),

@@ -24,11 +24,12 @@ use crate::config::Effective;
 use crate::config::settings::{Handler, HandlerKind, Settings, Tls, ValueSource};
 use crate::net::eye::{self, Eye};
 use crate::process::Pid;
+use crate::process::inherited::Inherited;
 use crate::signal::Signal;
 use crate::small_map::SmallMap;
 
 /// Looks at everything the checks ask about.
-pub(crate) fn facts(effective: &Effective, image_stop_signal: Option<Signal>) -> Facts {
+pub(crate) fn facts(effective: &Effective, image_stop_signal: Option<Signal>, inherited: &Inherited) -> Facts {
     let settings = &effective.settings;
     let program = &settings.app.program;
     let budget = effective.budget();
@@ -37,6 +38,7 @@ pub(crate) fn facts(effective: &Effective, image_stop_signal: Option<Signal>) ->
     let mut look = Look {
         dir: program.working_dir.clone().unwrap_or_else(|| PathBuf::from(".")),
         command: Command::new(program.command.iter().map(|word| word.to_string_lossy().into_owned()).collect()),
+        inherited,
         unseen: Vec::new(),
     };
     look.read_script();
@@ -70,14 +72,15 @@ pub(crate) fn first_process() -> (String, Vec<String>) {
     (name, line.split_terminator('\0').map(str::to_owned).collect())
 }
 
-struct Look {
+struct Look<'a> {
     /// Where relative paths of the app begin.
     dir: PathBuf,
     command: Command,
+    inherited: &'a Inherited,
     unseen: Vec<String>,
 }
 
-impl Look {
+impl Look<'_> {
     fn text(&self, path: &str) -> Option<String> {
         read(self.dir.join(path))
     }
@@ -88,7 +91,7 @@ impl Look {
 
     /// The program, and what it prints; why not, where it does not succeed.
     fn shown(&mut self, program: &str, args: &[String]) -> Option<String> {
-        let printed = match tool::run(program, args) {
+        let printed = match tool::run(self.inherited, program, args) {
             Ok(printed) if printed.success => return Some(printed.out + &printed.err),
             Ok(printed) => printed,
             Err(error) => {
@@ -149,7 +152,8 @@ impl Look {
         let program = self.command.server.first()?.clone();
         let mut args: Vec<String> = self.command.server.iter().skip(1).cloned().collect();
         let given = self.command.option(&["-g"]).unwrap_or_default().to_owned();
-        let version = tool::run(&program, &["-v"]).map(|printed| printed.err).unwrap_or_default();
+        let version =
+            tool::run(self.inherited, &program, &["-v".to_owned()]).map(|printed| printed.err).unwrap_or_default();
         args.push("-T".to_owned());
         let dump = self.shown(&program, &args)?;
         Some(Nginx::read(&dump, &given, &version))

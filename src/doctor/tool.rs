@@ -1,17 +1,22 @@
 //! Runs a program such as `nginx -T` and takes what it prints, bounded in time and in bytes. A tool of its own,
 //! never PID 1's loop: no reaper is there that this could take a status from.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
 
+use crate::handler::describe;
 use crate::process::Pid;
+use crate::process::inherited::Inherited;
+use crate::process::reaper::{Ended, end_of};
+use crate::process::setup::Setup;
+use crate::process::spawn::{Env, Home, Sockets, Spawn};
+use crate::process::stdio::{empty_input, pipe};
 use crate::seconds::Seconds;
 
 /// What a program printed.
@@ -27,28 +32,43 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST: usize = 4 * 1024 * 1024;
 
 /// Runs it to its end, or to ours.
-pub(super) fn run<A: AsRef<OsStr>>(program: &str, args: &[A]) -> Result<Printed, String> {
-    run_within(PATIENCE, program, args)
+pub(super) fn run(inherited: &Inherited, program: &str, args: &[String]) -> Result<Printed, String> {
+    run_within(PATIENCE, inherited, program, args)
 }
 
-fn run_within<A: AsRef<OsStr>>(patience: Duration, program: &str, args: &[A]) -> Result<Printed, String> {
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A group of its own: what it leaves behind is ended with it.
-    command.process_group(0);
-    #[expect(clippy::disallowed_methods, reason = "`bookend doctor` is a tool of its own, never PID 1's loop")]
-    let mut child = command.spawn().map_err(|error| format!("cannot run {program}: {error}"))?;
+fn run_within(patience: Duration, inherited: &Inherited, program: &str, args: &[String]) -> Result<Printed, String> {
+    let command: Vec<OsString> =
+        std::iter::once(program).chain(args.iter().map(String::as_str)).map(OsString::from).collect();
     let end = Instant::now() + patience;
-    let pipes = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+    let (pid, pipes) = start(inherited, &command)?;
     // A pipe that stays open is held by something it has left behind.
-    if let Some([out, err]) = read(pipes, end)
-        && let Some(success) = wait(&mut child, end)
+    if let Some([out, err]) = read(pipes.map(Some), end)
+        && let Some(ended) = wait(pid, end)
     {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        return Ok(Printed { out: text(out), err: text(err), success });
+        return Ok(Printed { out: text(out), err: text(err), success: ended == Ended::Exited(0) });
     }
-    end_group(&mut child);
+    // Not waited for: the number is still its own.
+    let _ = killpg(pid, Signal::SIGKILL);
+    wait(pid, Instant::now() + PATIENCE);
     Err(format!("{program} did not end within {} s", Seconds(patience)))
+}
+
+/// Starts it in a group of its own, as what it leaves behind is ended with it. Our ends of its stdout and stderr.
+fn start(inherited: &Inherited, command: &[OsString]) -> Result<(Pid, [OwnedFd; 2]), String> {
+    let pipe = || pipe().map_err(|error| format!("cannot make a pipe: {error}"));
+    let input = empty_input().map_err(|error| format!("cannot open /dev/null: {error}"))?;
+    let ((out, its_out), (err, its_err)) = (pipe()?, pipe()?);
+    let spawn = Spawn {
+        command,
+        env: Env::Inherited,
+        fds: &[(input.as_fd(), 0), (its_out.as_fd(), 1), (its_err.as_fd(), 2)],
+        home: Home::Group,
+        parent_death: None,
+        sockets: Sockets::NotIts,
+        setup: &Setup::default(),
+    };
+    Ok((spawn.start(inherited).map_err(|error| describe(&error))?, [out, err]))
 }
 
 /// Reads both to their ends; `None`: it took too long.
@@ -83,31 +103,30 @@ fn read_on(pipe: &OwnedFd, text: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Whether it succeeded; `None`: it has not ended.
+/// `None`: it has not ended.
 #[expect(clippy::disallowed_methods, reason = "`bookend doctor` is a tool of its own, never PID 1's loop")]
-fn wait(child: &mut Child, end: Instant) -> Option<bool> {
+fn wait(pid: Pid, end: Instant) -> Option<Ended> {
     loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status.success()),
-            Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
-            _ => return None,
+        match end_of(pid) {
+            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
+            ended => return ended,
         }
     }
-}
-
-/// Kills a program that has not been waited for, and what it has started.
-#[expect(clippy::disallowed_methods, reason = "`bookend doctor` is a tool of its own, never PID 1's loop")]
-fn end_group(child: &mut Child) {
-    if let Ok(pid) = i32::try_from(child.id()) {
-        // Not waited for: the number is still its own.
-        let _ = nix::sys::signal::killpg(Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-    }
-    let _ = child.wait();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn run_for(patience: Duration, program: &str, args: &[&str]) -> Result<Printed, String> {
+        let inherited = Inherited::take();
+        inherited.restore_mask();
+        run_within(patience, &inherited, program, &args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
+    }
+
+    fn run(program: &str, args: &[&str]) -> Result<Printed, String> {
+        run_for(PATIENCE, program, args)
+    }
 
     #[test]
     fn what_is_printed_and_whether_it_succeeded_is_known() {
@@ -118,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_program_that_does_not_end_is_an_error() {
-        let printed = run_within(Duration::from_millis(100), "sleep", &["1000"]).map(|_| ());
+        let printed = run_for(Duration::from_millis(100), "sleep", &["1000"]).map(|_| ());
         assert_eq!(printed, Err("sleep did not end within 0.1 s".to_owned()));
     }
 
@@ -127,7 +146,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("bookend-doctor-{}", std::process::id()));
         let text = format!("sleep 1000 & echo $! >{}", file.display());
         // Long enough for a shell on a busy machine to have written it.
-        assert!(run_within(Duration::from_secs(1), "sh", &["-c", &text]).is_err());
+        assert!(run_for(Duration::from_secs(1), "sh", &["-c", &text]).is_err());
         let pid = std::fs::read_to_string(&file).expect("it was written");
         let _ = std::fs::remove_file(&file);
         let stat = format!("/proc/{}/stat", pid.trim());

@@ -1,12 +1,10 @@
 //! `exec`: a program, without a shell, in a process group of its own. When its time is over the group gets
 //! SIGTERM and, a second later or when its leader has ended, SIGKILL; the report does not wait for that.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -15,9 +13,10 @@ use super::output::Relay;
 use super::{Purpose, Report, Surroundings, requested, time_over};
 use crate::config::settings::Program;
 use crate::lifecycle::{HandlerResult, Hook};
+use crate::process::Pid;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::spawn::{Env, Home, Sockets, Spawn};
-use crate::process::{Pid, duplicate_above};
+use crate::process::stdio::{empty_input, pipe};
 use crate::program::{Environment, ProgramError, prepare_exec};
 use crate::signal::Signal;
 
@@ -26,7 +25,7 @@ use crate::signal::Signal;
 pub(super) enum StartError {
     /// Descriptors or memory ran out.
     #[error("cannot make a pipe for its output")]
-    Pipe(#[source] io::Error),
+    Pipe(#[from] io::Error),
     /// See there.
     #[error(transparent)]
     Program(#[from] ProgramError),
@@ -133,24 +132,6 @@ fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> Report {
         Ok(Ended::Signalled(signal)) => Report::new(HandlerResult::Failed, format!("killed by {signal}")),
         // The reaper's table lives as long as the loop; without it there is nobody to report to.
         Err(_) => Report::new(HandlerResult::Failed, "its status was lost"),
-    }
-}
-
-fn pipe() -> Result<(OwnedFd, OwnedFd), StartError> {
-    let ends = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| StartError::Pipe(errno.into()))?;
-    let (read, write) = ends;
-    // Never one of the child's own 0, 1, 2.
-    Ok((read, duplicate_above(write.as_fd()).map_err(StartError::Pipe)?))
-}
-
-/// /dev/null, or where there is none, a pipe that nobody writes to: both read as an end of file.
-fn empty_input() -> Result<OwnedFd, StartError> {
-    match File::open("/dev/null") {
-        Ok(null) => duplicate_above(null.as_fd()).map_err(StartError::Pipe),
-        Err(_) => {
-            let (read, _) = pipe()?;
-            duplicate_above(read.as_fd()).map_err(StartError::Pipe)
-        }
     }
 }
 

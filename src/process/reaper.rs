@@ -180,6 +180,14 @@ impl Table {
     }
 }
 
+/// How this one child has ended, if it has. For a tool, which is no init: it takes nobody else's status.
+pub(crate) fn end_of(pid: Pid) -> Option<Ended> {
+    match sys::wait_changed(Some(pid)) {
+        Waited::Changed(_, status) => Ended::from_wait_status(status),
+        Waited::Nothing | Waited::NoChildren => None,
+    }
+}
+
 /// What stopped a child; `None`: it was continued.
 fn stopped_by(status: i32) -> Option<Signal> {
     libc::WIFSTOPPED(status).then(|| Signal::new(libc::WSTOPSIG(status))).flatten()

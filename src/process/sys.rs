@@ -351,7 +351,7 @@ pub(crate) fn is_first_process() -> bool {
 }
 
 /// A copy of the descriptor that is not 0, 1 or 2, close-on-exec.
-pub(crate) fn duplicate_above(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+pub(super) fn duplicate_above(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // SAFETY: a live descriptor and plain numbers.
     let copy = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
     check(libc::c_long::from(copy))?;
