@@ -9,7 +9,7 @@ target := $(shell uname -m)-unknown-linux-musl
 # The static release binary. Every test that starts bookend starts this one.
 export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/release/bookend
 
-scripts := $(wildcard scripts/*) .ci/run images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
+scripts := $(wildcard scripts/*) .ci/run .cargo/rustc images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build build-all test lint check images demo bench bench-drain model broken mutants fuzz memory soak supply-chain reproducible order fmt clean

@@ -21,6 +21,15 @@ fn the_static_binary_with_tls_has_at_most_2_7_megabytes() {
 }
 
 #[test]
+fn the_static_binary_tells_nothing_of_who_has_built_it() {
+    let Some(binary) = static_binary() else { return };
+    let bytes = std::fs::read(&binary).unwrap();
+    let there = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(there("/tokio-1."), "a panic says where: the file, and the package with its version");
+    assert!(!there("/registry/src/"), "paths of a home: does another RUSTC_WRAPPER stand in for .cargo/rustc?");
+}
+
+#[test]
 fn the_functions_of_a_life_stand_side_by_side_in_the_static_binary() {
     let Some(binary) = static_binary() else { return };
     let output = std::process::Command::new("readelf").args(["-SW"]).arg(&binary).output().unwrap();
