@@ -6,13 +6,16 @@ SHELL := /bin/bash
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 target := $(shell uname -m)-unknown-linux-musl
+folder := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # The static release binary. Every test that starts bookend starts this one.
-export BOOKEND_BIN := $(abspath $(or $(CARGO_TARGET_DIR),target))/$(target)/release/bookend
+export BOOKEND_BIN := $(folder)/$(target)/release/bookend
+# The same without TLS, whose size is a promise, too.
+without_tls := $(folder)/without-tls/$(target)/release/bookend
 
 scripts := $(wildcard scripts/*) .ci/run .cargo/rustc images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all test lint check images demo bench bench-drain model broken mutants fuzz memory soak supply-chain reproducible order fmt clean
+.PHONY: help setup build build-all build-without-tls test lint check images demo bench bench-drain model broken mutants fuzz memory soak supply-chain reproducible order fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,13 +31,19 @@ build-all: setup ## the static release binaries for x86_64 and aarch64
 	cargo build --release --target x86_64-unknown-linux-musl
 	cargo build --release --target aarch64-unknown-linux-musl
 
-test: lint build-all ## everything: format, lints, docs, unit, property, model, suite and container tests
+# In the same folder as the other one: all that it is made of is there, but for bookend itself. The other one is put back.
+build-without-tls: setup ## the same without TLS, in target/without-tls
+	cargo build --release --target $(target) --no-default-features --features page
+	install -D $(BOOKEND_BIN) $(without_tls)
+	cargo build --release --target $(target)
+
+test: lint build-all build-without-tls ## everything: format, lints, docs, unit, property, model, suite and container tests
 	scripts/supply-chain
 	MODEL_DISTURBANCES=2 scripts/machine model
 	scripts/machine broken
 	scripts/with-engine cargo test --features import
 
-check: lint build ## the same without container tests
+check: lint build-without-tls ## the same without container tests
 	CI= cargo test --features import
 
 lint: setup ## format, clippy, rustdoc and shellcheck, without warnings
@@ -50,11 +59,9 @@ images: build-all ## the container images, as tarballs for docker load
 demo: build ## nginx under bookend: hooks, a graceful stop under load, the stop's timeline
 	scripts/demo
 
-bench: build ## speed, memory and size beside other inits, as ratios to tini of the same run (as root; docs/performance.md)
+bench: build-without-tls ## speed, memory and size beside other inits, as ratios to tini of the same run (as root; docs/performance.md)
 	scripts/bench-inits
-	cargo build --release --target $(target) --no-default-features --features page --target-dir target/without-tls
-	BENCH_INITS=target/bench-inits/bin BOOKEND_WITHOUT_TLS=target/without-tls/$(target)/release/bookend \
-		cargo bench --profile dev --bench inits
+	BENCH_INITS=target/bench-inits/bin BOOKEND_WITHOUT_TLS=$(without_tls) cargo bench --profile dev --bench inits
 
 bench-drain: build ## what a stop costs nginx' clients, nine strategies side by side (as root, six minutes)
 	cargo bench --profile dev --bench drain
