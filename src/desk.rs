@@ -4,7 +4,6 @@
 mod story;
 mod told;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -27,6 +26,7 @@ use crate::process::reaper::Reaper;
 use crate::process::zombies::Watch;
 use crate::program::{Environment, ProgramError};
 use crate::signal::Signal;
+use crate::small_map::SmallMap;
 use crate::tally::Tally;
 
 /// What tasks tell the loop.
@@ -62,8 +62,8 @@ pub(crate) struct Desk {
     pub(crate) began: Instant,
     pub(crate) journal: Journal,
     zombies: Watch,
-    runs: HashMap<RunId, Run>,
-    callers: HashMap<CallerId, oneshot::Sender<Answer>>,
+    runs: SmallMap<RunId, Run>,
+    callers: SmallMap<CallerId, oneshot::Sender<Answer>>,
     next_caller: u64,
     pub(crate) inputs: mpsc::Receiver<Input>,
     to_inputs: mpsc::Sender<Input>,
@@ -84,8 +84,8 @@ impl Desk {
             began,
             journal: Journal::default(),
             zombies: Watch::default(),
-            runs: HashMap::new(),
-            callers: HashMap::new(),
+            runs: SmallMap::new(),
+            callers: SmallMap::new(),
             next_caller: 0,
             inputs,
             to_inputs,
@@ -152,7 +152,9 @@ impl Desk {
     pub(crate) fn enter(&mut self, called: &Called, answer: oneshot::Sender<Answer>) -> (CallerId, Vec<CallerId>) {
         let container = called.container.as_deref();
         self.tell_followers(&Happening::HookCalled { hook: called.hook.name(), container });
-        let gone = self.callers.extract_if(|_, answer| answer.is_closed()).map(|(gone, _)| gone).collect();
+        let gone: Vec<_> =
+            self.callers.iter().filter(|(_, answer)| answer.is_closed()).map(|(gone, _)| *gone).collect();
+        self.callers.retain(|caller| gone.binary_search(caller).is_err());
         self.next_caller += 1;
         let caller = CallerId(self.next_caller);
         self.callers.insert(caller, answer);

@@ -13,7 +13,7 @@ mod perform;
 mod set;
 mod snapshot;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +30,7 @@ use crate::lifecycle::{AppStatus, CallerId, Event, Note, RunId, Time, Timer, Tri
 use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
 use crate::signal::Signal;
+use crate::small_map::SmallMap;
 use set::{Set, SetId};
 
 /// A process that was held has ended.
@@ -54,8 +55,8 @@ struct Sidecar {
     reaper: Reaper,
     stop_signals: Vec<Signal>,
     events: VecDeque<(SetId, Event)>,
-    runs: HashMap<RunId, SetId>,
-    callers: HashMap<CallerId, SetId>,
+    runs: SmallMap<RunId, SetId>,
+    callers: SmallMap<CallerId, SetId>,
     gone: mpsc::Receiver<Gone>,
     to_gone: mpsc::Sender<Gone>,
     /// What began our own stop.

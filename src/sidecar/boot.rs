@@ -1,6 +1,6 @@
 //! The start, in the supervisor's order: signals blocked, the port bound, then the runtime.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +19,7 @@ use crate::process::inherited::Inherited;
 use crate::process::reaper::Reaper;
 use crate::process::resident;
 use crate::process::signals::Signals;
+use crate::small_map::SmallMap;
 
 /// What keeps the sidecar from answering anybody.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +62,8 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
             reaper,
             stop_signals,
             events: VecDeque::new(),
-            runs: HashMap::new(),
-            callers: HashMap::new(),
+            runs: SmallMap::new(),
+            callers: SmallMap::new(),
             gone,
             to_gone,
             stop: None,
