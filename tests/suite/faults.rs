@@ -96,6 +96,21 @@ fn a_handler_is_never_told_to_have_taken_less_than_it_has() {
 }
 
 #[test]
+fn where_pidfds_are_refused_what_the_app_has_left_to_us_is_ended_all_the_same() {
+    let left = "sh -c 'trap \"echo told; exit\" TERM; echo up; while :; do sleep 0.02; done' &";
+    let script = format!("{left} until [ -e \"$0\" ]; do sleep 0.02; done; exit 3");
+    let folder = Folder::new();
+    let go = folder.path("go");
+    let app = ["--", "sh", "-c", &script, go.to_str().unwrap()];
+    let mut init = injected(folder, &["pidfd_open:error=ENOSYS"], &app);
+    init.wait_for_out("up");
+    std::fs::write(go, "").unwrap();
+    assert_eq!(init.end().code(), 3, "{}", init.log());
+    init.wait_for_out("told");
+    assert!(!init.log().contains("SIGKILL"), "{}", init.log());
+}
+
+#[test]
 fn a_connection_that_cannot_be_accepted_is_accepted_a_moment_later() {
     for error in ["EMFILE", "ENFILE", "ENOMEM"] {
         let folder = Folder::new();
