@@ -92,8 +92,9 @@ pub(crate) fn is_host_network() -> bool {
 
 fn by_netlink(netlink: &OwnedFd, which: Which, ports: &[u16]) -> Result<Vec<Socket>, Errno> {
     let mut sockets = Vec::new();
+    let mut buffer = vec![0; NETLINK_BYTES];
     for family in [Family::V4, Family::V6] {
-        match dump(netlink, family, which, ports, &mut sockets) {
+        match dump(netlink, &sock_diag::request(family, which, ports), &mut buffer, &mut sockets) {
             // A kernel built without IPv6 has no such list.
             Err(Errno::ENOENT | Errno::EINVAL | Errno::EAFNOSUPPORT) if family == Family::V6 => {}
             other => other?,
@@ -102,19 +103,12 @@ fn by_netlink(netlink: &OwnedFd, which: Which, ports: &[u16]) -> Result<Vec<Sock
     Ok(sockets)
 }
 
-fn dump(
-    netlink: &OwnedFd,
-    family: Family,
-    which: Which,
-    ports: &[u16],
-    sockets: &mut Vec<Socket>,
-) -> Result<(), Errno> {
+fn dump(netlink: &OwnedFd, request: &[u8], buffer: &mut [u8], sockets: &mut Vec<Socket>) -> Result<(), Errno> {
     let fd = netlink.as_raw_fd();
-    send(fd, &sock_diag::request(family, which, ports), MsgFlags::empty())?;
-    let mut buffer = vec![0; NETLINK_BYTES];
+    send(fd, request, MsgFlags::empty())?;
     loop {
         // The kernel writes the next part of its answer while we read: it is there, or never will be.
-        let length = match recv(fd, &mut buffer, MsgFlags::MSG_DONTWAIT) {
+        let length = match recv(fd, buffer, MsgFlags::MSG_DONTWAIT) {
             Err(Errno::EINTR) => continue,
             other => other?,
         };
