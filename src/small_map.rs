@@ -192,7 +192,9 @@ mod tests {
                 prop_assert_eq!((ours.len(), ours.is_empty()), (theirs.len(), theirs.is_empty()));
                 prop_assert!(ours.iter().eq(theirs.iter()) && ours.iter().rev().eq(theirs.iter().rev()));
             }
-            prop_assert!(theirs.into_iter().collect::<SmallMap<_, _>>().into_iter().eq(ours));
+            prop_assert!(theirs.into_iter().collect::<SmallMap<_, _>>().iter().eq(ours.iter()));
+            ours.clear();
+            prop_assert!(ours.is_empty() && ours.into_iter().next().is_none());
         }
     }
 }
