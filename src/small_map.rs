@@ -192,9 +192,11 @@ mod tests {
                 prop_assert_eq!((ours.len(), ours.is_empty()), (theirs.len(), theirs.is_empty()));
                 prop_assert!(ours.iter().eq(theirs.iter()) && ours.iter().rev().eq(theirs.iter().rev()));
             }
-            prop_assert!(theirs.into_iter().collect::<SmallMap<_, _>>().iter().eq(ours.iter()));
+            prop_assert!(ours.keys().eq(theirs.keys()) && ours.values().eq(theirs.values()));
+            let same: SmallMap<_, _> = theirs.clone().into_iter().collect();
+            prop_assert!(same.into_iter().eq(theirs));
             ours.clear();
-            prop_assert!(ours.is_empty() && ours.into_iter().next().is_none());
+            prop_assert!(ours.is_empty());
         }
     }
 }
