@@ -1,6 +1,8 @@
 //! Who there is below us, as /proc tells it: read when somebody asks, and held for no longer.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 
 /// A process of /proc.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,7 +38,10 @@ pub(crate) fn everybody() -> std::io::Result<Vec<Member>> {
 
 /// One of them, if it is still there.
 pub(crate) fn member(pid: i32) -> Option<Member> {
-    std::fs::read(format!("/proc/{pid}/stat")).ok().as_deref().and_then(|stat| parse(pid, stat))
+    // In one piece, and more than the name and the numbers up to the start can be long.
+    let mut stat = [0; 1024];
+    let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut stat).ok()?;
+    parse(pid, stat.get(..length)?)
 }
 
 /// proc_pid_stat(5): the name in brackets may hold spaces and brackets itself, so its end is the last one.
