@@ -96,8 +96,14 @@ fn status(init: &Init) -> Value {
 
 #[test]
 fn the_status_and_the_metrics_tell_what_a_drain_sees_while_it_goes_on() {
-    let config = "http.listen = \"127.0.0.1:9797\"\napp.profile = \"node\"\n[[lifecycle.preStop]]\nsleep.seconds = 0.5\n\
-                  [[lifecycle.preStop]]\ndrain = { quietSeconds = 0.3, minSeconds = 0.3, maxSeconds = 25, until = \"NoConnections\" }";
+    let config = r#"
+http.listen = "127.0.0.1:9797"
+app.profile = "node"
+[[lifecycle.preStop]]
+exec.command = ["sh", "-c", "echo counted from here; sleep 0.5"]
+[[lifecycle.preStop]]
+drain = { quietSeconds = 0.3, minSeconds = 0.3, maxSeconds = 25, until = "NoConnections" }
+"#;
     let init = Init::in_a_pod(Folder::new(), config, "", &["--", "python3", "-c", KEEPER]);
     let connect = || in_network_of(init.pid(), || TcpStream::connect("127.0.0.1:80"));
     let mut early = None;
@@ -108,8 +114,9 @@ fn the_status_and_the_metrics_tell_what_a_drain_sees_while_it_goes_on() {
     assert_eq!(status(&init)["profile"], "node");
     assert!(status(&init)["drain"].is_null() && status(&init)["newConnections"].is_null(), "before a stop");
     init.signal(15);
-    // Not asked for at the endpoint: a connection to it that is not accepted yet would be counted at the beginning.
-    init.wait_for_log("stopping");
+    // The count begins once the handler is started, and before its output is read. Not asked for at the endpoint: a
+    // connection to it that is not accepted yet would be counted at the beginning.
+    init.wait_for_log("counted from here");
     // Before the drain, and so not seen by it.
     let _first = connect().unwrap();
     wait_until("the drain goes on", || status(&init)["drain"].is_object());
