@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -77,6 +78,8 @@ struct Supervisor {
     connections: Option<Connections>,
     /// The namespace's counter of new connections when the stop began; `None` where it cannot be had or counts others.
     arrivals_before: Option<u64>,
+    /// The stop has begun, and that counter is still to be read.
+    arrivals_due: bool,
     probing: Probing,
     pace: Pace,
     held_ends: Option<HeldEnds>,
@@ -155,6 +158,8 @@ impl Supervisor {
                 () = probing::due(self.desk.began, self.probing.next_at()) => {}
                 () = probing::due(self.desk.began, self.pace.due), if self.pace.due.is_some() => self.reap(),
                 () = sleep(LOG_AGAIN), if self.log_is_late => {}
+                // When once round the loop nothing else was to be done.
+                () = yield_now(), if self.arrivals_due => self.count_arrivals(),
             }
         }
     }

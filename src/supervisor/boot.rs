@@ -217,6 +217,7 @@ impl Supervisor {
             app_ended: None,
             connections: None,
             arrivals_before: None,
+            arrivals_due: false,
             inputs,
             to_inputs,
             log_is_late: false,

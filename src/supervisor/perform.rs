@@ -23,12 +23,14 @@ impl Supervisor {
     /// Carries out all of them, in order. The exit code, if the last act is among them.
     pub(super) fn perform_all(&mut self, actions: Vec<Action>) -> Option<u8> {
         let stop_begins = actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
-        let code = actions.into_iter().find_map(|action| self.perform(action));
-        if stop_begins && code.is_none() {
-            // The app does not wait for a look into /proc.
-            self.arrivals_before = if is_host_network() { None } else { Eye::arrivals() };
-        }
-        code
+        self.arrivals_due |= stop_begins;
+        actions.into_iter().find_map(|action| self.perform(action))
+    }
+
+    /// Where counting new connections begins. A look into /proc, which neither the app's signal nor its end waits for.
+    pub(super) fn count_arrivals(&mut self) {
+        self.arrivals_due = false;
+        self.arrivals_before = if is_host_network() { None } else { Eye::arrivals() };
     }
 
     fn perform(&mut self, action: Action) -> Option<u8> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::socket::ask;
 use crate::support::{Finished, Folder, Init, code, get, in_network_of, wait_until};
 
 /// An app that listens on port 80 of its own network and accepts everybody.
@@ -100,7 +101,7 @@ fn the_status_and_the_metrics_tell_what_a_drain_sees_while_it_goes_on() {
 http.listen = "127.0.0.1:9797"
 app.profile = "node"
 [[lifecycle.preStop]]
-exec.command = ["sh", "-c", "echo counted from here; sleep 0.5"]
+sleep.seconds = 0.5
 [[lifecycle.preStop]]
 drain = { quietSeconds = 0.3, minSeconds = 0.3, maxSeconds = 25, until = "NoConnections" }
 "#;
@@ -114,9 +115,9 @@ drain = { quietSeconds = 0.3, minSeconds = 0.3, maxSeconds = 25, until = "NoConn
     assert_eq!(status(&init)["profile"], "node");
     assert!(status(&init)["drain"].is_null() && status(&init)["newConnections"].is_null(), "before a stop");
     init.signal(15);
-    // The count begins once the handler is started, and before its output is read. Not asked for at the endpoint: a
-    // connection to it that is not accepted yet would be counted at the beginning.
-    init.wait_for_log("counted from here");
+    // Not asked for at the endpoint: a connection to it that is not accepted yet would be counted at the beginning.
+    let socket = init.folder.path("bookend.sock");
+    wait_until("new connections are counted", || ask(&socket, "GET /status").contains("\"newConnections\": 0"));
     // Before the drain, and so not seen by it.
     let _first = connect().unwrap();
     wait_until("the drain goes on", || status(&init)["drain"].is_object());

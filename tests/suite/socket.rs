@@ -17,7 +17,8 @@ fn send(path: &Path, request: &str) -> UnixStream {
     stream
 }
 
-fn ask(path: &Path, request: &str) -> String {
+/// The whole answer to a request at the socket.
+pub(crate) fn ask(path: &Path, request: &str) -> String {
     let mut answer = String::new();
     send(path, request).read_to_string(&mut answer).unwrap();
     answer
