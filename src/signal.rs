@@ -20,6 +20,8 @@ impl Signal {
     pub const QUIT: Signal = Signal(3);
     /// Cannot be caught; the end of every budget.
     pub const KILL: Signal = Signal(9);
+    /// A write to a pipe that nobody reads any more; the kernel sends it to whoever has written.
+    pub const PIPE: Signal = Signal(13);
     /// The default stop signal of Kubernetes and Docker.
     pub const TERM: Signal = Signal(15);
     /// A child changed its state; ours alone.

@@ -72,6 +72,8 @@ fn or_last_resort(memory: *mut u8) -> *mut u8 {
 /// Forwards signals to the app, reaps, and exits with its code when it ends.
 pub(crate) fn run() -> ! {
     sys::set_mask(SignalSet::ALL);
+    // Our last words may have met a closed pipe: that is no message for the app, which would die of it.
+    sys::take_pending(Signal::PIPE);
     loop {
         loop {
             match sys::wait_changed(None) {

@@ -93,6 +93,8 @@ fn may_be_registered(signal: Signal) -> bool {
         && !signal_hook::consts::FORBIDDEN.contains(&signal.number())
         // Real-time signals are queued, and a flag in a handler would make one of many; 32-34 are musl's own.
         && signal.number() < 32
+        // Who has sent it tells our own write to a closed pipe from a message for the app.
+        && signal != Signal::PIPE
 }
 
 async fn next_registered(registered: &mut Option<Registered>) -> Signal {
@@ -118,7 +120,7 @@ async fn next_passed_on(fd: &AsyncFd<OwnedFd>) -> Signal {
         let Ok(mut ready) = fd.readable().await else { std::future::pending().await };
         match ready.try_io(|fd| sys::read_signalfd(fd.get_ref().as_fd())) {
             // Our own write to a closed pipe is no message for the app (kernel: SIGPIPE from ourselves).
-            Ok(Ok((signal, sender))) if signal.number() == libc::SIGPIPE && sender == std::process::id() => {}
+            Ok(Ok((signal, sender))) if signal == Signal::PIPE && sender == std::process::id() => {}
             Ok(Ok((signal, _))) => return signal,
             // A record that cannot be read is gone; the next one is waited for.
             Ok(Err(_)) | Err(_) => {}

@@ -3,15 +3,19 @@
 
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend};
+use crate::support::{Folder, Init, bookend, pipe_without_reader};
 
-fn with_few_descriptors(most: u32, script: &str) -> Init {
+fn few_descriptors(most: u32, script: &str) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", &format!("ulimit -n {most}; exec \"$@\""), "sh"])
         .arg(bookend())
         .args(["--", "sh", "-c", script]);
-    Init::start(Folder::new(), command)
+    command
+}
+
+fn with_few_descriptors(most: u32, script: &str) -> Init {
+    Init::start(Folder::new(), few_descriptors(most, script))
 }
 
 #[test]
@@ -27,5 +31,12 @@ fn without_descriptors_signals_are_forwarded_and_the_code_is_kept() {
 #[test]
 fn without_descriptors_orphans_are_reaped() {
     let init = with_few_descriptors(4, "(sleep 0.1 & sleep 0.1 &) ; sleep 0.5; exit 3");
+    assert_eq!(init.finish().code(), 3);
+}
+
+#[test]
+fn last_words_that_nobody_reads_do_not_end_the_app() {
+    let command = few_descriptors(4, "sleep 0.3; exit 3");
+    let init = Init::start_with_log(Folder::new(), command, pipe_without_reader());
     assert_eq!(init.finish().code(), 3);
 }

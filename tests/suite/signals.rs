@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend, exists, wait_until};
+use crate::support::{Folder, Init, bookend, exists, pipe_without_reader, wait_until};
 
 /// An app that prints the number of each signal it gets.
 ///
@@ -64,6 +64,16 @@ fn signals_are_rewritten_and_dropped_as_configured() {
     init.signal(1);
     init.wait_for_out("<12>");
     assert!(!init.out().contains("<28>") && !init.out().contains("<1>"), "{}", init.out());
+}
+
+#[test]
+fn the_pipe_signal_of_our_own_log_is_nobodys_whatever_it_is_made_into() {
+    let folder = Folder::new();
+    let config = folder.write("bookend.toml", r#"app.signals = { SIGPIPE = "SIGUSR1" }"#);
+    let mut command = Command::new(bookend());
+    command.arg("-c").arg(config).args(["--", "sh", "-c", "sleep 0.3; exit 3"]);
+    let init = Init::start_with_log(folder, command, pipe_without_reader());
+    assert_eq!(init.finish().code(), 3);
 }
 
 #[test]

@@ -316,6 +316,12 @@ pub(crate) fn in_network_of<T: Send>(pid: i32, work: impl FnOnce() -> T + Send) 
     })
 }
 
+/// For a stderr whose reader has gone: a write is EPIPE, and SIGPIPE.
+pub(crate) fn pipe_without_reader() -> File {
+    let (_, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("descriptors are left");
+    writer.into()
+}
+
 /// Waits for a program that is not bookend, and reads what it says meanwhile: more than a pipe holds would stop it.
 /// The only place where that is right: bookend itself has one reaper, tests are nobody's PID 1.
 pub(crate) fn output_of(program: Child) -> Output {
