@@ -8,6 +8,9 @@
 //! All are blocked from the first instruction, so that none is lost before this exists: registered ones
 //! are unblocked when their handler stands, the others stay blocked and are read from the signalfd.
 //! If a registration fails (descriptors, memory), its signal comes through the signalfd as well.
+//!
+//! Whoever sends signals faster than they can be passed on does not keep the loop from all else: after some of them
+//! it is once the turn of the timers, the handlers and the clients.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,6 +20,7 @@ use futures_core::Stream;
 use nix::sys::signal::{SIGCHLD, SigSet, SigmaskHow};
 use signal_hook_tokio::Signals as Registered;
 use tokio::io::unix::AsyncFd;
+use tokio::task::yield_now;
 
 use super::inherited::Inherited;
 use super::musl;
@@ -27,6 +31,8 @@ use crate::signal::Signal;
 pub(crate) struct Signals {
     registered: Option<Registered>,
     passed_on: AsyncFd<OwnedFd>,
+    /// How many have been handed out since it was the others' turn.
+    in_a_row: u32,
 }
 
 impl Signals {
@@ -50,16 +56,23 @@ impl Signals {
         let passed_on = sys::watch_readable(sys::signalfd(rest)?)?;
         // From here on every signal reaches the loop; none has its default effect.
         sys::set_mask(rest);
-        Ok(Signals { registered, passed_on })
+        Ok(Signals { registered, passed_on, in_a_row: 0 })
     }
 
     /// The next signal. Cancel safe.
     pub(crate) async fn next(&mut self) -> Signal {
-        let Signals { registered, passed_on } = self;
-        tokio::select! {
+        if self.in_a_row == MOST_IN_A_ROW {
+            // First: who is dropped while it waits has had that turn.
+            self.in_a_row = 0;
+            yield_now().await;
+        }
+        let Signals { registered, passed_on, in_a_row } = self;
+        let signal = tokio::select! {
             signal = next_registered(registered) => signal,
             signal = next_passed_on(passed_on) => signal,
-        }
+        };
+        *in_a_row += 1;
+        signal
     }
 }
 
@@ -127,6 +140,9 @@ async fn next_passed_on(fd: &AsyncFd<OwnedFd>) -> Signal {
         }
     }
 }
+
+/// Handed out in a fraction of a millisecond.
+const MOST_IN_A_ROW: u32 = 32;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend, exists, pipe_without_reader, wait_until};
+use crate::support::{Folder, Init, bookend, exists, output_of, pipe_without_reader, wait_until};
 
 /// An app that prints the number of each signal it gets.
 ///
@@ -74,6 +74,23 @@ fn the_pipe_signal_of_our_own_log_is_nobodys_whatever_it_is_made_into() {
     command.arg("-c").arg(config).args(["--", "sh", "-c", "sleep 0.3; exit 3"]);
     let init = Init::start_with_log(folder, command, pipe_without_reader());
     assert_eq!(init.finish().code(), 3);
+}
+
+#[test]
+fn signals_without_end_keep_neither_a_handler_nor_the_deadline_waiting() {
+    let config = "terminationGracePeriodSeconds = 2\nlifecycle.preStop.sleep.seconds = 0.2";
+    let app = "trap '' TERM RTMIN; echo up; while :; do sleep 0.02; done";
+    let mut init = Init::configured(config, &["--", "bash", "-c", app]);
+    init.wait_for_out("up");
+    // Real-time signals are queued, and come faster than they can be forwarded.
+    let flood = format!("1 while kill 34, {}", init.pid());
+    let mut flood = Command::new("perl").args(["-e", &flood]).spawn().unwrap();
+    init.signal(15);
+    let finished = init.end();
+    let _ = flood.kill();
+    output_of(flood);
+    assert_eq!(finished.code(), 137, "{finished:?}");
+    assert!(finished.log.contains("preStop done"), "{}", finished.log);
 }
 
 #[test]
