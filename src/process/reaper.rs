@@ -129,8 +129,7 @@ impl Reaper {
         let mut table = self.table();
         let mut round = Round::default();
         loop {
-            let next = table.say_farewell_to_group_of_next();
-            match sys::wait_changed(next) {
+            match table.wait() {
                 Waited::Changed(pid, status) => {
                     let Some(ended) = Ended::from_wait_status(status) else {
                         if table.app == Some(pid) {
@@ -165,18 +164,29 @@ impl Reaper {
 }
 
 impl Table {
-    /// A leader that has ended, but is not yet reaped, still holds its group's number: the last moment at
-    /// which a signal to the group cannot meet strangers. Returns whom to reap next, where that matters.
-    fn say_farewell_to_group_of_next(&mut self) -> Option<Pid> {
+    /// Takes the news of one child. A leader that has ended, but is not yet reaped, still holds its group's number: the
+    /// last moment at which a signal to the group cannot meet strangers. So where farewells are to be said, no end is
+    /// taken that has not been looked at.
+    fn wait(&mut self) -> Waited {
         if self.farewells.is_empty() {
-            return None;
+            return sys::wait_changed(None);
         }
-        let next = sys::peek_ended()?;
-        if let Some(signal) = self.farewells.remove(&next) {
-            // An empty group is what we hope for.
-            let _ = send(next, signal, Target::Group);
+        loop {
+            let next = sys::peek_changed();
+            let Waited::Changed(pid, status) = next else { return next };
+            if Ended::from_wait_status(status).is_some() {
+                if let Some(signal) = self.farewells.remove(&pid) {
+                    // An empty group is what we hope for.
+                    let _ = send(pid, signal, Target::Group);
+                }
+                return sys::wait_changed(Some(pid));
+            }
+            let stopped = sys::wait_stopped(pid);
+            if let Waited::Changed(..) = stopped {
+                return stopped;
+            }
+            // It has ended since: that is to be looked at.
         }
-        Some(next)
     }
 }
 

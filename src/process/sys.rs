@@ -241,15 +241,44 @@ pub(super) fn wait_changed(which: Option<Pid>) -> Waited {
     }
 }
 
-/// A child that has ended, its status and its pid left where they are: waitid(2) with WNOWAIT.
-pub(super) fn peek_ended() -> Option<Pid> {
+/// The news of one child, left where it is, and its pid with it: waitid(2) with WNOWAIT.
+pub(super) fn peek_changed() -> Waited {
+    waitid(None, libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED | libc::WNOWAIT)
+}
+
+/// Takes the news that this child was stopped or continued, and none of its end.
+pub(super) fn wait_stopped(pid: Pid) -> Waited {
+    waitid(Some(pid), libc::WSTOPPED | libc::WCONTINUED)
+}
+
+/// waitid(2) without waiting. A child that has ended is none to whoever does not ask for ends.
+fn waitid(which: Option<Pid>, flags: c_int) -> Waited {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    let (kind, id) = which.map_or((libc::P_ALL, 0), |pid| (libc::P_PID, pid.as_raw().cast_unsigned()));
     // SAFETY: the record is live and zeroed, as waitid(2) asks of callers that use WNOHANG.
-    let result = unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) };
-    // SAFETY: zeroed or written by the kernel; si_pid is 0 when nobody has ended.
-    let pid = unsafe { info.assume_init().si_pid() };
-    (result == 0 && pid != 0).then(|| Pid::from_raw(pid))
+    let result = unsafe { libc::waitid(kind, id, info.as_mut_ptr(), flags | libc::WNOHANG | libc::__WALL) };
+    // SAFETY: zeroed or written by the kernel; si_pid is 0 when there is no news.
+    let (pid, code, status) = unsafe {
+        let info = info.assume_init();
+        (info.si_pid(), info.si_code, info.si_status())
+    };
+    match (result, pid) {
+        (0, 0) => Waited::Nothing,
+        (0, pid) => Waited::Changed(Pid::from_raw(pid), wait_status(code, status)),
+        _ => Waited::NoChildren,
+    }
+}
+
+/// What waitid(2) says, as waitpid(2) would have said it.
+fn wait_status(code: c_int, status: c_int) -> c_int {
+    match code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        libc::CLD_STOPPED | libc::CLD_TRAPPED => status << 8 | 0x7f,
+        libc::CLD_CONTINUED => 0xffff,
+        // CLD_KILLED
+        _ => status,
+    }
 }
 
 /// kill(2) with any of the 64 signals. Negative: the process group; -1: everybody.
@@ -430,6 +459,19 @@ mod tests {
         assert!(read_signalfd(ours.as_fd()).is_err(), "there is no signal 65");
         theirs.write_all(&[15; 127]).unwrap();
         assert_eq!(read_signalfd(ours.as_fd()).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn both_ways_to_wait_say_the_same() {
+        assert!(libc::WIFEXITED(wait_status(libc::CLD_EXITED, 7)));
+        assert_eq!(libc::WEXITSTATUS(wait_status(libc::CLD_EXITED, 7)), 7);
+        for code in [libc::CLD_KILLED, libc::CLD_DUMPED] {
+            assert!(libc::WIFSIGNALED(wait_status(code, 64)));
+            assert_eq!(libc::WTERMSIG(wait_status(code, 64)), 64);
+        }
+        assert!(libc::WIFSTOPPED(wait_status(libc::CLD_STOPPED, 20)));
+        assert_eq!(libc::WSTOPSIG(wait_status(libc::CLD_STOPPED, 20)), 20);
+        assert!(libc::WIFCONTINUED(wait_status(libc::CLD_CONTINUED, 18)));
     }
 
     #[test]

@@ -402,3 +402,22 @@ fn near_the_memory_limit_it_lives_or_says_why_not() {
     }
     assert!(lived > 0, "some of the limits are enough");
 }
+
+#[test]
+fn the_rest_of_a_handlers_group_is_killed_when_its_leader_ends_at_the_worst_moment() {
+    let folder = Folder::new();
+    let member = folder.path("member");
+    // On SIGTERM an orphan ends, and a moment later the leader does.
+    let script = "trap '(true &); sleep 0.3; exit 0' TERM; sh -c 'trap \"\" TERM; echo $$$$ >\"$0\"; exec sleep 1000' \"$0\" & \
+                  while :; do sleep 0.02; done";
+    let text = format!(
+        "[lifecycle.postStart]\nexec.command = [\"sh\", \"-c\", {script:?}, {member:?}]\ntimeoutSeconds = 1\nfailurePolicy = \"Ignore\""
+    );
+    let path = config(&folder, &text);
+    // The first look finds the orphan; the second one finds nobody, and the leader ends before it returns.
+    let rule = "waitid:delay_exit=1000000:when=2";
+    let init = injected(folder, &[rule], &["-c", &path, "--", "sh", "-c", "exec sleep 1000"]);
+    init.wait_for_log("timed out after");
+    let pid: i32 = std::fs::read_to_string(&member).unwrap().trim().parse().expect("its pid");
+    wait_until("the member that does not mind SIGTERM has ended", || !Path::new(&format!("/proc/{pid}")).exists());
+}
