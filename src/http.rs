@@ -16,7 +16,6 @@
 //! not run twice for that.
 
 mod events;
-mod files;
 mod health;
 mod limits;
 mod metrics;

@@ -24,6 +24,7 @@
 //! | `tally`      | what happened, as numbers for the metrics; pure         | `lifecycle`                  |
 //! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
+//! | `files`      | small files that others write                           | nothing                      |
 //! | `seconds`    | a time as text; pure                                     | nothing                      |
 //! | `small_map`  | a map of few entries                                    | nothing                      |
 //! | `tls`        | certificates and whom to trust                          | nothing                      |
@@ -40,6 +41,7 @@ mod desk;
 mod doctor;
 pub mod drain;
 mod exit;
+mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod handler;

@@ -14,14 +14,13 @@
 //! | `exec.env`                                     | that handler                          |
 
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::expand::expand;
 use crate::config::settings::{App, CommandFrom, Program, ValueSource};
+use crate::files::read_small;
 use crate::process::setup::{Setup, resource};
 use crate::process::spawn::SpawnError;
 use crate::process::user::{self, Identity, UnknownId};
@@ -215,17 +214,9 @@ pub(crate) fn set(variables: &mut Variables, name: OsString, value: OsString) {
 }
 
 /// The content of a file without the line break at its end: what editors and `echo` leave there is no part of a
-/// secret. Opened without waiting: a FIFO in its place would wait for a writer.
+/// secret.
 pub(crate) fn read_value(path: &Path) -> io::Result<OsString> {
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_VALUE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > usize::try_from(MAX_VALUE).unwrap_or(usize::MAX) {
-        return Err(io::Error::other(format!("it is larger than {MAX_VALUE} bytes")));
-    }
+    let mut bytes = read_small(path, MAX_VALUE)?;
     if bytes.contains(&0) {
         return Err(io::Error::other("it contains a NUL byte, which no variable can"));
     }

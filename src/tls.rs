@@ -13,6 +13,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use crate::files::read_small;
+
 /// Whom a client trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trust {
@@ -78,7 +80,7 @@ pub(crate) fn client(trust: &Trust) -> Result<ClientConfig, TlsError> {
 
 /// The certificates of a PEM file; never none.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read_bounded(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
+    let text = read_small(path, MOST_PEM).map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
     // What cannot be read among many is left out: the others are still to be trusted.
     let found: Vec<_> = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).collect();
     if found.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(found) }
@@ -88,13 +90,6 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates(path)?);
     if added == 0 { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(roots) }
-}
-
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut text = Vec::new();
-    std::fs::File::open(path)?.take(MOST_PEM).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 /// `insecureSkipVerify`: any certificate will do. That its holder has the key is verified all the same.

@@ -20,8 +20,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
-use super::files::read_small;
 use crate::config::settings;
+use crate::files::read_small;
 use crate::handler::describe;
 
 /// Why there is no certificate.
@@ -118,7 +118,8 @@ fn looks(path: &Path) -> (u64, i64, i64, u64) {
 }
 
 fn of_files(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let read = |path: &Path| read_small(path).map_err(|source| TlsError::Read { path: path.to_owned(), source });
+    let read =
+        |path: &Path| read_small(path, MOST_PEM).map_err(|source| TlsError::Read { path: path.to_owned(), source });
     let chain: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(&read(cert)?).collect::<Result<_, _>>().unwrap_or_default();
     if chain.is_empty() {
@@ -147,6 +148,8 @@ fn configure(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -
 }
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A chain and a key have a hundredth of it.
+const MOST_PEM: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use subtle::ConstantTimeEq;
 
-use super::files::read_small;
 use crate::config::network::Network;
+use crate::files::read_small;
 
 /// What a caller has to show.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Gate {
             return Err(Refusal::Network);
         }
         let Some(path) = &self.token_file else { return Ok(()) };
-        let file = read_small(path).map_err(|_| Refusal::NoTokenFile)?;
+        let file = read_small(path, MOST_BYTES).map_err(|_| Refusal::NoTokenFile)?;
         let tokens: Vec<&[u8]> =
             file.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect();
         if tokens.is_empty() {
@@ -57,6 +57,9 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at(at);
     scheme.eq_ignore_ascii_case(b"bearer").then(|| token.trim_ascii())
 }
+
+/// Some thousands of tokens.
+const MOST_BYTES: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

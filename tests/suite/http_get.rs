@@ -355,6 +355,29 @@ fn what_is_wrong_with_a_ca_file_is_said() {
     fails(&plain, "no TLS with localhost");
 }
 
+#[test]
+fn a_pipe_for_a_ca_file_is_an_error_and_holds_up_nobody_who_reads_a_file() {
+    let folder = Folder::new();
+    nix::unistd::mkfifo(&folder.path("ca"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (secret, ca) = (folder.write("secret", "s3cret\n"), folder.path("ca"));
+    let server = Server::new(&[&answer("200 OK", "")]);
+    let port = server.port;
+    let mut config = String::new();
+    for _ in 0..10 {
+        config += &format!(
+            "[[lifecycle.postStart]]\nhttpGet = {{ scheme = \"HTTPS\", port = {port}, caFile = {ca:?} }}\n\
+             timeoutSeconds = 0.5\nfailurePolicy = \"Ignore\"\n"
+        );
+    }
+    config += &format!(
+        "[[lifecycle.postStart]]\ntimeoutSeconds = 5\n\
+         httpGet = {{ port = {port}, httpHeaders = [{{ name = \"X-Secret\", valueFrom.file = {secret:?} }}] }}\n"
+    );
+    let init = Init::configured_in(folder, &config, &PRINTS_SIGNALS);
+    init.wait_for_log("bookend: started");
+    assert!(init.log().contains("it is no regular file"), "{}", init.log());
+}
+
 // ---- Names --------------------------------------------------------------------------------------
 
 /// A name server on 127.0.0.1:53 of a network namespace of the test's own: answers A for `app.internal.`, with a
