@@ -2,7 +2,7 @@
 //! that cannot be read (another user's process, no CAP_SYS_PTRACE) it is every listening port of the namespace but
 //! our own. Looked at once, when a stop begins: an app closes its listeners in its own time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -45,26 +45,10 @@ fn held_by_family(app: i32) -> Option<HashSet<u64>> {
 /// The process and its descendants, as far as /proc shows them; of a child of ours, those that have become ours as well,
 /// as a daemon does.
 fn family_of(app: i32) -> Vec<i32> {
-    let us = i32::try_from(std::process::id()).unwrap_or_default();
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    for pid in pids.take(MOST_PROCESSES) {
-        if let Some(member) = family::member(pid) {
-            children.entry(member.parent).or_default().push(pid);
-        }
-    }
-    let mut family = vec![app];
-    family.extend(
-        children.remove(&us).filter(|ours| ours.contains(&app)).into_iter().flatten().filter(|pid| *pid != app),
-    );
-    let mut unseen = family.clone();
-    while let Some(pid) = unseen.pop() {
-        let new = children.remove(&pid).unwrap_or_default();
-        family.extend(&new);
-        unseen.extend(new);
-    }
-    family
+    let us = family::own_pid();
+    let is_ours = family::member(app).is_some_and(|member| member.parent == us);
+    let below = family::below(if is_ours { us } else { app }, MOST_PROCESSES);
+    std::iter::once(app).chain(below.into_iter().map(|member| member.pid).filter(|pid| *pid != app)).collect()
 }
 
 /// Inodes of the sockets in a folder of descriptors.

@@ -20,20 +20,42 @@ pub(crate) struct Member {
 
 /// The processes below us; as PID 1, all of them but us. Empty where there is no /proc.
 pub(super) fn below_us() -> Vec<Member> {
-    let own = nix::unistd::getpid().as_raw();
-    let all = everybody().unwrap_or_default();
+    let own = own_pid();
+    let all = everybody().into_iter().flatten();
     if super::is_first_process() {
         // Those who were joined to the namespace have no parent in it, and are ours all the same.
-        return all.into_iter().filter(|member| member.pid != own).collect();
+        return all.filter(|member| member.pid != own).collect();
     }
     descendants(own, all)
 }
 
-/// All that /proc shows us.
-pub(crate) fn everybody() -> std::io::Result<Vec<Member>> {
+/// The processes below this one, among the first so many that /proc shows.
+pub(crate) fn below(root: i32, most: usize) -> Vec<Member> {
+    descendants(root, everybody().into_iter().flatten().take(most))
+}
+
+/// Whether this process is below us, by climbing from it. `None`: it, or one that is above it, has ended meanwhile.
+pub(super) fn is_below_us(mut pid: i32) -> Option<bool> {
+    let own = own_pid();
+    for _ in 0..MOST_GENERATIONS {
+        match member(pid)?.parent {
+            0 => return Some(false),
+            parent if parent == own => return Some(true),
+            parent => pid = parent,
+        }
+    }
+    Some(false)
+}
+
+/// Our own number, as /proc has it.
+pub(crate) fn own_pid() -> i32 {
+    nix::unistd::getpid().as_raw()
+}
+
+/// All that /proc shows us, each read when it is its turn.
+pub(crate) fn everybody() -> std::io::Result<impl Iterator<Item = Member>> {
     let entries = std::fs::read_dir("/proc")?;
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    Ok(pids.filter_map(member).collect())
+    Ok(entries.flatten().filter_map(|entry| member(entry.file_name().to_str()?.parse().ok()?)))
 }
 
 /// One of them, if it is still there.
@@ -64,8 +86,10 @@ const FLAGS_AFTER_PARENT: usize = 4;
 const STARTED_AFTER_FLAGS: usize = 12;
 /// PF_KTHREAD of linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
+/// A chain of parents is not longer than this; one that changes while it is climbed must end, too.
+const MOST_GENERATIONS: usize = 10_000;
 
-fn descendants(root: i32, all: Vec<Member>) -> Vec<Member> {
+fn descendants(root: i32, all: impl IntoIterator<Item = Member>) -> Vec<Member> {
     let mut children: HashMap<i32, Vec<Member>> = HashMap::new();
     for member in all {
         children.entry(member.parent).or_default().push(member);

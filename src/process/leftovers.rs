@@ -36,29 +36,16 @@ pub(crate) fn names() -> String {
 fn signal_descendant(pid: i32, signal: Signal) {
     let Ok(held) = sys::pidfd_open(Pid::from_raw(pid)) else {
         // The kernel or a seccomp profile refuses pidfds. A child of ours keeps its number until we reap it.
-        if family::member(pid).is_some_and(|member| member.parent == own_pid()) {
+        if family::member(pid).is_some_and(|member| member.parent == family::own_pid()) {
             let _ = sys::send(Pid::from_raw(pid), signal);
         }
         return;
     };
-    if is_descendant(pid) {
+    if family::is_below_us(pid) == Some(true) {
         // It may have ended in between: then there is nothing to signal.
         let _ = sys::pidfd_send(held.as_fd(), signal);
     }
 }
 
-/// Whether this process is below us, by climbing from it.
-fn is_descendant(pid: i32) -> bool {
-    let own = own_pid();
-    let above = |pid: &i32| family::member(*pid).map(|member| member.parent);
-    std::iter::successors(Some(pid), above).take(MOST_GENERATIONS).skip(1).any(|pid| pid == own)
-}
-
-fn own_pid() -> i32 {
-    nix::unistd::getpid().as_raw()
-}
-
-/// A chain of parents is not longer than this; one that changes while it is climbed must end, too.
-const MOST_GENERATIONS: usize = 10_000;
 /// A line of the log names so many.
 const MOST_NAMES: usize = 10;

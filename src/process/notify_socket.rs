@@ -3,7 +3,6 @@
 //! can be reached by every process of the network namespace, which the containers of a pod share; so the kernel is
 //! asked who has sent a datagram, and a process that is not of this container is not listened to.
 
-use std::fs;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
@@ -14,6 +13,8 @@ use nix::sys::socket::{
     recvmsg, setsockopt, socket,
 };
 use tokio::io::Interest;
+
+use super::family;
 
 /// The socket, bound.
 #[derive(Debug)]
@@ -86,33 +87,13 @@ fn is_ours(sender: &UnixCredentials) -> bool {
     if sender.pid() <= 0 {
         return false;
     }
-    if super::is_first_process() {
-        return true;
-    }
-    let own = std::process::id();
-    let mut pid = u32::try_from(sender.pid()).unwrap_or(0);
-    for _ in 0..MOST_GENERATIONS {
-        match parent_of(pid) {
-            Some(parent) if parent == own => return true,
-            Some(0 | 1) => return false,
-            Some(parent) => pid = parent,
-            // It has ended meanwhile, as systemd-notify(1) does at once: a process of our user may have been ours.
-            None => return sender.uid() == nix::unistd::geteuid().as_raw(),
-        }
-    }
-    false
-}
-
-fn parent_of(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in brackets, may hold anything.
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(1)?.parse().ok()
+    // Who has ended meanwhile, as systemd-notify(1) does at once, may have been ours if its user is ours.
+    let may_have_been = || sender.uid() == nix::unistd::geteuid().as_raw();
+    super::is_first_process() || family::is_below_us(sender.pid()).unwrap_or_else(may_have_been)
 }
 
 /// systemd's own limit; what is longer is cut.
 const MOST_BYTES: usize = 4096;
-const MOST_GENERATIONS: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -129,7 +110,6 @@ mod tests {
         assert!(!is_ours(&creds(0)), "a process that we cannot see");
         assert!(!is_ours(&creds(1)), "not a descendant of ours");
         assert!(!is_ours(&creds(i32::MAX)), "gone, and of another user");
-        assert_eq!(parent_of(std::process::id()), Some(std::os::unix::process::parent_id()));
     }
 
     #[test]

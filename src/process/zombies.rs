@@ -21,8 +21,7 @@ pub(crate) struct Guilty {
 
 /// Those there are, the worst first.
 pub(crate) fn guilty_parents() -> Vec<Guilty> {
-    let own = nix::unistd::getpid().as_raw();
-    guilty_among(own, &family::below_us())
+    guilty_among(family::own_pid(), &family::below_us())
 }
 
 fn guilty_among(own: i32, members: &[Member]) -> Vec<Guilty> {

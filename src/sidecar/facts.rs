@@ -57,13 +57,13 @@ pub(super) struct Around {
 impl Around {
     /// Reads no more than the criteria ask for: /proc/N/cmdline of a process that hangs may hang its reader.
     pub(super) fn look(wanted: &Wanted) -> Result<Around, FindError> {
-        let members = family::everybody().map_err(FindError::Proc)?;
+        let members: Vec<Member> = family::everybody().map_err(FindError::Proc)?.collect();
         if members.len() > MOST_PROCESSES {
             return Err(FindError::TooMany { processes: members.len() });
         }
         let mut reader = Reader::new();
         Ok(Around {
-            own: nix::unistd::getpid().as_raw(),
+            own: family::own_pid(),
             processes: members.into_iter().map(|member| reader.process(member, wanted)).collect(),
             first_is_pause: is_pause(&command_line(1)),
             pid_file: wanted.pid_file.as_deref().map(read_pid_file).transpose()?.flatten(),
