@@ -53,6 +53,9 @@ pub(super) enum PeerError {
         /// As the kernel says it.
         source: io::Error,
     },
+    /// What the configuration calls no socket.
+    #[error("the socket is said to be \"None\", so no bookend answers; --socket or BOOKEND_SOCKET names one")]
+    NoSocket,
     /// EACCES, EPERM.
     #[error("may not talk to the bookend at {path}: {source}; it answers root and the user it runs as")]
     Forbidden {
@@ -115,6 +118,9 @@ impl Peer {
     /// One request, and an answer that is read as it comes. `until` is for all of it.
     pub(super) fn open(&self, request: &str, until: Option<Instant>) -> Result<Stream, PeerError> {
         let path = self.path();
+        if path == Path::new("None") {
+            return Err(PeerError::NoSocket);
+        }
         let mut connection = self.connect(&path, until)?;
         let version = env!("CARGO_PKG_VERSION");
         let head = format!("{request} HTTP/1.0\r\nHost: localhost\r\nUser-Agent: bookend/{version}\r\n\r\n");
@@ -144,8 +150,8 @@ impl Peer {
     }
 
     pub(super) fn path(&self) -> PathBuf {
-        let named = self.socket.clone().or_else(|| std::env::var_os("BOOKEND_SOCKET").map(PathBuf::from));
-        named.unwrap_or_else(|| PathBuf::from("/run/bookend.sock"))
+        let variable = || std::env::var_os("BOOKEND_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
+        self.socket.clone().or_else(variable).unwrap_or_else(|| PathBuf::from("/run/bookend.sock"))
     }
 
     fn connect(&self, path: &Path, until: Option<Instant>) -> Result<Connection, PeerError> {

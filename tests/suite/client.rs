@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Finished, Folder, Init, PATIENCE, bookend, run, took, wait_until};
+use crate::support::{Finished, Folder, Init, PATIENCE, bookend, is_root, run, took, wait_until};
 
 /// An app that takes a moment to end, in a folder of its own.
 fn serving(config: &str) -> Init {
@@ -216,4 +216,18 @@ fn a_stranger_is_told_that_he_may_not_ask() {
     stranger.env("BOOKEND_SOCKET", init.folder.path("bookend.sock"));
     let finished = Init::start(Folder::new(), stranger).finish();
     assert!(finished.code() == 1 && finished.log.contains("may not talk to the bookend"), "{finished:?}");
+}
+
+#[test]
+fn an_empty_variable_names_the_default_socket_and_none_is_said_to_be_none() {
+    let finished = Init::start(Folder::new(), command(Path::new("None"), &["hook", "preStop"])).finish();
+    assert!(finished.code() == 1 && finished.log.contains("socket is said to be \"None\""), "{finished:?}");
+    if !is_root("an_empty_variable_names_the_default_socket_and_none_is_said_to_be_none") {
+        return;
+    }
+    let mut empty = Command::new("unshare");
+    let script = "mount -t tmpfs none /run && exec $0 status";
+    empty.args(["--mount", "sh", "-c", script]).arg(bookend()).env("BOOKEND_SOCKET", "");
+    let finished = Init::start(Folder::new(), empty).finish();
+    assert!(finished.code() == 1 && finished.log.contains("answers at /run/bookend.sock"), "{finished:?}");
 }
