@@ -4,6 +4,7 @@ mod check;
 mod copy;
 mod doctor;
 mod events;
+mod files;
 mod generated;
 mod hook;
 mod import;

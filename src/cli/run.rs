@@ -3,17 +3,16 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::outcome;
+use super::{files, outcome};
 use crate::compat::{self, Meaning, Personality, Stream};
 use crate::config::settings::Settings;
-use crate::config::{self, Document, Effective, Mode, Override, Sources};
+use crate::config::{self, Effective, Mode, Override, Sources};
 use crate::exit;
 use crate::handler::describe;
 use crate::log::last_words;
 use crate::policy::Policy;
 use crate::process::inherited::Inherited;
 use crate::process::{gets_orphans, is_first_process, last_resort};
-use crate::small_map::SmallMap;
 use crate::supervisor;
 
 #[derive(Debug, Default, clap::Args)]
@@ -101,8 +100,11 @@ pub(super) fn load(
     command: Vec<OsString>,
     mode: Mode,
 ) -> Result<(Effective, bool), String> {
-    let files = read_files(files)?;
-    let env: Vec<_> = std::env::vars_os().filter(|(key, _)| key.as_encoded_bytes().starts_with(b"BOOKEND_")).collect();
+    let files = files::read(files)?;
+    // An empty variable counts as not set.
+    let env: Vec<_> = std::env::vars_os()
+        .filter(|(key, value)| key.as_encoded_bytes().starts_with(b"BOOKEND_") && !value.is_empty())
+        .collect();
     // Where the socket is does not make an init talkative.
     let quiet = files.is_empty() && overrides.is_empty() && env.iter().all(|(key, _)| key == "BOOKEND_SOCKET");
     if quiet && env.is_empty() && mode == Mode::App {
@@ -123,33 +125,4 @@ pub(super) fn read_override(said: &str) -> Result<Override, String> {
         }
         None => Err("it has no `=`; accepted: KEY=VALUE like app.stopSignal=SIGQUIT".to_owned()),
     }
-}
-
-/// The files that were named, or those of /etc/bookend that exist. All that cannot be read are told at once.
-fn read_files(named: &[PathBuf]) -> Result<Vec<Document>, String> {
-    let files = if named.is_empty() { default_files() } else { named.to_vec() };
-    let mut errors = String::new();
-    let mut documents = Vec::new();
-    for path in files {
-        match std::fs::read_to_string(&path) {
-            Ok(text) => documents.push(Document { name: path.display().to_string(), text }),
-            Err(error) => {
-                errors.push_str(&format!("bookend: cannot read the configuration {}: {error}\n", path.display()));
-            }
-        }
-    }
-    if errors.is_empty() { Ok(documents) } else { Err(errors) }
-}
-
-/// `BOOKEND_CONFIG`, or /etc/bookend/bookend.toml and then /etc/bookend/conf.d/*.toml in the order of their names.
-fn default_files() -> Vec<PathBuf> {
-    if let Some(path) = std::env::var_os("BOOKEND_CONFIG") {
-        return vec![path.into()];
-    }
-    let main = PathBuf::from("/etc/bookend/bookend.toml");
-    let mut parts: SmallMap<PathBuf, ()> = std::fs::read_dir("/etc/bookend/conf.d")
-        .map(|entries| entries.flatten().map(|entry| (entry.path(), ())).collect())
-        .unwrap_or_default();
-    parts.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    main.exists().then_some(main).into_iter().chain(parts.into_iter().map(|(part, ())| part)).collect()
 }

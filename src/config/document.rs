@@ -16,7 +16,7 @@ use super::mistake::{Medium, Place, Report, in_order};
 use super::tree::{Entry, Origin, Tree};
 
 /// A text larger than this is no configuration.
-const MAX_BYTES: usize = 1024 * 1024;
+pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// Reads one file into a layer.
 pub(super) fn read(report: &mut Report<'_>, source: usize, keys: &'static [Key]) -> Tree {

@@ -39,6 +39,7 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 
+pub use document::MAX_BYTES;
 pub use environment::RESERVED as RESERVED_VARIABLES;
 pub use mistake::{Mistake, Mistakes};
 pub use tree::Origin;

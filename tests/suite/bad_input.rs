@@ -1,8 +1,9 @@
 //! Bad input gets a clear message, exit code 125, and an app that was not started.
 
 use std::net::TcpListener;
+use std::process::Command;
 
-use crate::support::{Folder, Init, exists, run};
+use crate::support::{Folder, Init, bookend, exists, run};
 
 fn refused(config: &str, expected: &[&str]) {
     let folder = Folder::new();
@@ -54,6 +55,35 @@ fn an_unreadable_file_is_named() {
     let finished = run(&["-c", "/no/such/file.toml", "--", "true"]);
     assert_eq!(finished.code(), 125);
     assert!(finished.log.contains("cannot read the configuration /no/such/file.toml"), "{}", finished.log);
+}
+
+#[test]
+fn what_is_no_file_of_text_is_named_and_not_waited_for() {
+    let folder = Folder::new();
+    let fifo = folder.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let encoded = folder.path("utf-16.toml");
+    std::fs::write(&encoded, b"# one\n\xff\xfea\x00").unwrap();
+    for (path, what) in [
+        (fifo.to_str().unwrap(), "has not come to its end within"),
+        ("/dev/zero", "is larger than 1048576 bytes"),
+        (folder.shown(), "Is a directory"),
+        (encoded.to_str().unwrap(), "line 2 is not UTF-8"),
+    ] {
+        let finished = run(&["-c", path, "--", "true"]);
+        assert_eq!(finished.code(), 125);
+        let told = format!("cannot read the configuration {path}: ");
+        assert!(finished.log.contains(&told) && finished.log.contains(what), "{}", finished.log);
+    }
+}
+
+#[test]
+fn a_pipe_is_read_to_its_end() {
+    let script = "{ echo 'app.env.A = \"from\"'; sleep 0.1; echo 'app.env.B = \"a pipe\"'; } | $0 -c /dev/stdin -- sh -c 'echo $A $B'";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(bookend());
+    let finished = Init::start(Folder::new(), command).finish();
+    assert_eq!((finished.code(), finished.out.as_str()), (0, "from a pipe\n"), "{}", finished.log);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The layers of the real binary: /etc/bookend, conf.d, `-c`, the environment, `--set`, and what comes after `--`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::support::{Finished, Folder, Init, bookend};
@@ -17,6 +18,11 @@ fn with_etc(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     folder.write("conf.d/20-second.toml", "app.env.C = \"second\"");
     folder.write("conf.d/10-first.toml", "app.env = { B = \"first\", C = \"first\" }");
     folder.write("conf.d/30-not.txt", "this is no configuration");
+    started_with_etc(folder, &[], arguments, variables)
+}
+
+/// The same with that folder as /etc/bookend, by a program that starts bookend.
+fn started_with_etc(folder: Folder, by: &[&str], arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     let script = "mkdir -p /etc/bookend && mount --bind $1 /etc/bookend && shift && exec \"$@\"";
     let mut command = Command::new("unshare");
     command.args([
@@ -30,7 +36,7 @@ fn with_etc(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
         script,
         "sh",
     ]);
-    command.arg(folder.shown()).arg(bookend()).args(arguments).envs(variables.iter().copied());
+    command.arg(folder.shown()).args(by).arg(bookend()).args(arguments).envs(variables.iter().copied());
     let mut init = Init::start(folder, command);
     init.end()
 }
@@ -60,6 +66,43 @@ fn files_that_are_named_replace_those_of_etc_and_merge_with_each_other() {
     let (a, b) = (a.to_str().unwrap(), b.to_str().unwrap());
     assert_eq!(with_etc(&["-c", a, "-c", b], &[]).out, "a b\n");
     assert_eq!(with_etc(&["run"], &[("BOOKEND_CONFIG", a)]).out, "a a\n");
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    if !crate::support::is_root("an_empty_variable_counts_as_not_set") {
+        return;
+    }
+    let variables = [("BOOKEND_CONFIG", ""), ("BOOKEND_APP_ENV", "")];
+    let finished = with_etc(&["run"], &variables);
+    assert_eq!(finished.out, "main first second main\n", "{}", finished.log);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_looked_at_is_not_taken_for_none() {
+    if !crate::support::is_root("a_configuration_that_cannot_be_looked_at_is_not_taken_for_none") {
+        return;
+    }
+    let closed = Folder::new();
+    closed.write("bookend.toml", "log.level = \"Info\"");
+    std::os::unix::fs::chown(closed.path("."), Some(12345), None).unwrap();
+    std::fs::set_permissions(closed.path("."), PermissionsExt::from_mode(0o700)).unwrap();
+    let link_to_nowhere = Folder::new();
+    std::os::unix::fs::symlink("/no/such/file", link_to_nowhere.path("bookend.toml")).unwrap();
+    let no_folder = Folder::new();
+    no_folder.write("conf.d", "");
+    let told = "cannot read the configuration /etc/bookend/";
+    for (folder, what) in [
+        (closed, "bookend.toml: Permission denied"),
+        (link_to_nowhere, "bookend.toml: No such file"),
+        (no_folder, "conf.d: Not a directory"),
+    ] {
+        // Root that may read only what its user may.
+        let by = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"];
+        let finished = started_with_etc(folder, &by, &["--", "echo", "started"], &[]);
+        assert_eq!((finished.code(), finished.out.as_str()), (125, ""), "{what}: {}", finished.log);
+        assert!(finished.log.contains(&format!("{told}{what}")), "{what}: {}", finished.log);
+    }
 }
 
 #[test]

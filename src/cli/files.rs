@@ -1,0 +1,96 @@
+//! The configuration's files: which they are, and their text. They are read while every signal is held for an app that
+//! is not there yet, so nothing here waits or reads without end, whatever stands in a file's place.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::config::{Document, MAX_BYTES};
+use crate::small_map::SmallMap;
+
+/// The files that were named, or those of /etc/bookend that exist. All that cannot be read are told at once.
+pub(super) fn read(named: &[PathBuf]) -> Result<Vec<Document>, String> {
+    let mut errors = String::new();
+    let mut fail = |path: &Path, error: io::Error| {
+        errors.push_str(&format!("bookend: cannot read the configuration {}: {error}\n", path.display()));
+    };
+    let files = if named.is_empty() { those_of_the_image(&mut fail) } else { named.to_vec() };
+    let mut documents = Vec::new();
+    for path in files {
+        match text(&path) {
+            Ok(text) => documents.push(Document { name: path.display().to_string(), text }),
+            Err(error) => fail(&path, error),
+        }
+    }
+    if errors.is_empty() { Ok(documents) } else { Err(errors) }
+}
+
+/// `BOOKEND_CONFIG`, or /etc/bookend/bookend.toml and then /etc/bookend/conf.d/*.toml in the order of their names. What
+/// may not be looked at is not taken for what is not there: a stop would go without its drain, and nobody would know.
+fn those_of_the_image(fail: &mut impl FnMut(&Path, io::Error)) -> Vec<PathBuf> {
+    // An empty variable counts as not set, as all of them do.
+    if let Some(path) = std::env::var_os("BOOKEND_CONFIG").filter(|path| !path.is_empty()) {
+        return vec![path.into()];
+    }
+    let main = PathBuf::from("/etc/bookend/bookend.toml");
+    // The link itself: one to nowhere is there, and reading it says what is wrong.
+    let is_missing = main.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let folder = Path::new("/etc/bookend/conf.d");
+    let mut parts: SmallMap<PathBuf, ()> = match std::fs::read_dir(folder) {
+        Ok(entries) => entries.flatten().map(|entry| (entry.path(), ())).collect(),
+        Err(error) => {
+            if error.kind() != ErrorKind::NotFound {
+                fail(folder, error);
+            }
+            SmallMap::new()
+        }
+    };
+    parts.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    (!is_missing).then_some(main).into_iter().chain(parts.into_iter().map(|(part, ())| part)).collect()
+}
+
+/// The whole text. A pipe is read to its end, which is how a shell hands over what a command prints.
+fn text(path: &Path) -> io::Result<String> {
+    // Without O_NONBLOCK the opening of a FIFO itself waits, for a writer.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let end = Instant::now() + PATIENCE;
+    if !file.metadata()?.is_file() {
+        // A FIFO that nobody has opened for writing yet is at its end for read(2), but not for poll(2).
+        wait(&file, end)?;
+    }
+    let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
+    let mut file = file.take(most.saturating_add(1));
+    let mut bytes = Vec::new();
+    while let Err(error) = file.read_to_end(&mut bytes) {
+        match error.kind() {
+            ErrorKind::WouldBlock => wait(file.get_ref(), end)?,
+            _ => return Err(error),
+        }
+    }
+    if bytes.len() > MAX_BYTES {
+        return Err(io::Error::other(format!("it is larger than {MAX_BYTES} bytes, which no configuration is")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = good.filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::other(format!("line {line} is not UTF-8; TOML is, so save the file with that encoding"))
+    })
+}
+
+/// Until there is something to read, or the end of it.
+fn wait(file: &File, end: Instant) -> io::Result<()> {
+    let left = end.saturating_duration_since(Instant::now());
+    let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))? {
+        0 => Err(io::Error::other(format!("it has not come to its end within {} s", PATIENCE.as_secs()))),
+        _ => Ok(()),
+    }
+}
+
+/// For a pipe. A stop that comes meanwhile waits as long.
+const PATIENCE: Duration = Duration::from_secs(5);
