@@ -54,9 +54,10 @@ impl Exec {
         let (read, write) = pipe()?;
         let stdin = empty_input()?;
         let setting = (purpose == Purpose::Hook(Hook::PreStart)).then(pipe).transpose()?;
+        let (setting_read, setting_write) = setting.unzip();
         let mut fds = vec![(stdin.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)];
         // Last: its number may be that of one of ours that the others still need.
-        fds.extend(setting.as_ref().map(|(_, write)| (write.as_fd(), 3)));
+        fds.extend(setting_write.as_ref().map(|write| (write.as_fd(), 3)));
         let spawn = Spawn {
             command: &prepared.command,
             env: prepared.env.as_deref().map_or(Env::Inherited, Env::Own),
@@ -66,11 +67,12 @@ impl Exec {
             sockets: Sockets::NotIts,
             setup: &prepared.setup,
         };
+        // Read before anybody writes: what could not be read would run on, although its start is told to have failed.
+        let relay = Relay::start(name, purpose, read).map_err(StartError::Pipe)?;
+        let descriptor3 = setting_read.map(Descriptor3::start).transpose().map_err(StartError::Pipe)?;
         let pid = spawn.start(&surroundings.inherited).map_err(ProgramError::from)?;
         let ended = surroundings.reaper.watch(pid);
-        let relay = Relay::start(name, purpose, read).map_err(StartError::Pipe)?;
-        // Our copy of its end is closed here: the pipe ends with the handler.
-        let descriptor3 = setting.map(|(read, _)| Descriptor3::start(read)).transpose().map_err(StartError::Pipe)?;
+        // Our copies of its ends are closed here: the pipes end with the handler.
         Ok(Exec { pid, ended, relay, descriptor3, reaper: surroundings.reaper.clone() })
     }
 

@@ -421,3 +421,17 @@ fn the_rest_of_a_handlers_group_is_killed_when_its_leader_ends_at_the_worst_mome
     let pid: i32 = std::fs::read_to_string(&member).unwrap().trim().parse().expect("its pid");
     wait_until("the member that does not mind SIGTERM has ended", || !Path::new(&format!("/proc/{pid}")).exists());
 }
+
+#[test]
+fn a_handler_whose_output_cannot_be_read_is_not_run() {
+    let folder = Folder::new();
+    let ran = folder.path("ran");
+    let text = format!("lifecycle.postStart = {{ exec.command = [\"touch\", {ran:?}], failurePolicy = \"Ignore\" }}");
+    let path = config(&folder, &text);
+    // The six before it are the loop's own.
+    let mut init = injected(folder, &["epoll_ctl:error=ENOSPC:when=7+"], &["-c", &path, "--", "sleep", "0.5"]);
+    let finished = init.end();
+    assert_eq!(finished.code(), 0, "{finished:?}");
+    assert!(finished.log.contains("cannot make a pipe for its output"), "{}", finished.log);
+    assert!(!ran.exists(), "it ran all the same: {}", finished.log);
+}
