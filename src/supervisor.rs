@@ -155,8 +155,8 @@ impl Supervisor {
                     self.timers.remove(&timer);
                     self.events.push_back(Event::Rang(timer));
                 }
-                () = probing::due(self.desk.began, self.probing.next_at()) => {}
-                () = probing::due(self.desk.began, self.pace.due), if self.pace.due.is_some() => self.reap(),
+                () = ring(self.desk.began, self.probing.next_at().map(|at| ((), at))) => {}
+                () = ring(self.desk.began, self.pace.due.map(|at| ((), at))) => self.reap(),
                 () = sleep(LOG_AGAIN), if self.log_is_late => {}
                 // When once round the loop nothing else was to be done.
                 () = yield_now(), if self.arrivals_due => self.count_arrivals(),

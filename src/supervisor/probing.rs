@@ -1,8 +1,6 @@
 //! The probes' runner: what the pure room (probe.rs) wants run is run as a handler is, one of each at a time, and
 //! its result carried back. Here is also what the app says of itself over its notify socket.
 
-use std::time::Duration;
-
 use tracing::{debug, info, warn};
 
 use super::surroundings::handler_env;
@@ -209,13 +207,5 @@ impl Supervisor {
             info!("{text}");
             self.desk.tell_followers(&Happening::Note { text });
         }
-    }
-}
-
-/// Waits for the next probe that is due; for ever, if there is none.
-pub(super) async fn due(began: std::time::Instant, at: Option<Time>) {
-    match at {
-        Some(at) => tokio::time::sleep_until((began + at.max(Duration::ZERO)).into()).await,
-        None => std::future::pending().await,
     }
 }
