@@ -38,6 +38,6 @@ pub(crate) use rules::Rules;
 pub(crate) use server::{Answer, Ask, Called, Doors, Show, serve_port, serve_socket};
 pub(crate) use socket::Socket;
 pub(crate) use status::{
-    AppStatusView, ContainerView, DrainView, Lost, NotifyView, ProbeView, Seconds, Status, Unfinished, ZombieParent,
+    AppStatusView, ContainerView, DrainView, Lost, NotifyView, ProbeView, Status, Unfinished, ZombieParent,
 };
 pub(crate) use timed::Duplex;

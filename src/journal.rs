@@ -41,21 +41,16 @@ pub(crate) struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Row {
     /// Since its beginning.
-    #[serde(rename = "atSeconds", serialize_with = "as_seconds")]
-    pub(crate) at: Duration,
+    #[serde(rename = "atSeconds")]
+    pub(crate) at: Seconds,
     /// What happened then.
     pub(crate) text: String,
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "+{:.3} s  {}", Seconds(self.at), self.text)
+        write!(f, "+{:.3} s  {}", self.at, self.text)
     }
-}
-
-/// Whole milliseconds: what is finer says nothing.
-fn as_seconds<S: serde::Serializer>(at: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((at.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 /// The story so far; bounded.
@@ -137,7 +132,7 @@ impl Journal {
     /// The stop, one row for each thing that happened, counted from its beginning.
     pub(crate) fn timeline(&self) -> impl Iterator<Item = Row> {
         let origin = self.origin().unwrap_or_default();
-        self.timeline.iter().map(move |(at, text)| Row { at: at.saturating_sub(origin), text: text.clone() })
+        self.timeline.iter().map(move |(at, text)| Row { at: Seconds(at.saturating_sub(origin)), text: text.clone() })
     }
 
     /// One sentence about the whole: `stopped by SIGTERM in 2.013 s: app exited with 0; exit code 0`.

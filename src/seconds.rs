@@ -5,8 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 /// `{}` is as short as it can be, `{:.3}` has so many places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Seconds(pub(crate) Duration);
 
 impl Seconds {
@@ -33,6 +35,13 @@ impl fmt::Display for Seconds {
             }
         };
         f.pad_integral(true, "", &text)
+    }
+}
+
+impl Serialize for Seconds {
+    /// A number, of whole milliseconds: what is finer says nothing.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((self.0.as_secs_f64() * 1000.0).round() / 1000.0)
     }
 }
 

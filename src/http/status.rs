@@ -1,11 +1,10 @@
 //! The snapshot of the state that the endpoint answers from.
 
-use std::time::Duration;
-
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::drain::Seen;
 use crate::journal::{Record, Row};
+use crate::seconds::Seconds;
 use crate::small_map::SmallMap;
 use crate::tally::Tally;
 
@@ -212,16 +211,5 @@ impl DrainView {
             connections: seen.last.map(|look| look.connections),
             busy: seen.last.and_then(|look| look.busy),
         }
-    }
-}
-
-/// A duration, shown as a number of seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Seconds(pub(crate) Duration);
-
-impl Serialize for Seconds {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Whole milliseconds: what is finer says nothing.
-        serializer.serialize_f64((self.0.as_secs_f64() * 1000.0).round() / 1000.0)
     }
 }

@@ -2,9 +2,10 @@
 
 use super::Sidecar;
 use super::set::Set;
-use crate::http::{AppStatusView, ContainerView, DrainView, Seconds, Show, Status};
+use crate::http::{AppStatusView, ContainerView, DrainView, Show, Status};
 use crate::journal::describe_trigger;
 use crate::lifecycle::PhaseName;
+use crate::seconds::Seconds;
 
 impl Sidecar {
     /// Where the pod is, as far as it is told here: a stop of any app is one.

@@ -9,7 +9,7 @@ use super::boot::{start_app, tell_start};
 use super::connections::Connections;
 use super::surroundings::handler_env;
 use crate::desk::{Start, end_what_is_left};
-use crate::http::{AppStatusView, DrainView, Seconds, Show, Status};
+use crate::http::{AppStatusView, DrainView, Show, Status};
 use crate::journal::{describe_note, describe_status, describe_trigger};
 use crate::lifecycle::{Action, Event, HandlerResult, Hook, Note, RunId};
 use crate::net::eye::{Eye, is_host_network};
@@ -17,6 +17,7 @@ use crate::plan::handler_list;
 use crate::policy::Leftovers;
 use crate::process::leftovers;
 use crate::process::terminal;
+use crate::seconds::Seconds;
 use crate::signal::Signal;
 
 impl Supervisor {
