@@ -1,6 +1,7 @@
 //! The output of exec handlers: line by line into the log, with the handler's name, and the last lines
 //! kept for its record. Bounded in every direction: a line, the lines kept, and the wait for a pipe that
-//! a grandchild still holds.
+//! a grandchild still holds. What a hook leaves running is read on; what a probe leaves, every few seconds, is not: each
+//! would hold a descriptor of ours.
 
 use std::collections::VecDeque;
 use std::io;
@@ -72,7 +73,10 @@ impl Reader {
                         self.rest(&mut chunk).await;
                         let _ = answer.send(());
                     }
-                    continue;
+                    match self.purpose {
+                        Purpose::Hook(_) => continue,
+                        Purpose::Probe => break,
+                    }
                 }
                 read = self.pipe.read(&mut chunk) => read.unwrap_or(0),
             };

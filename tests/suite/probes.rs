@@ -190,3 +190,17 @@ fn an_app_that_ends_during_a_try_is_not_held_up() {
     assert_eq!(finished.code(), 6, "{}", finished.log);
     assert!(began.elapsed() < Duration::from_secs(20));
 }
+
+#[test]
+fn what_probes_leave_running_holds_no_descriptors_of_ours() {
+    let port = free_port();
+    let config =
+        r#"readinessProbe = { exec.command = ["sh", "-c", "sleep 1000 & echo x >> DIR/asked"], periodSeconds = 0.1 }"#;
+    let init = life(port, config, APP);
+    let tries = || init.folder.read("asked").lines().count();
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", init.pid())).unwrap().count();
+    wait_until("it was tried", || tries() > 2);
+    let before = open();
+    wait_until("it was tried again and again", || tries() > 22);
+    assert!(open() < before + 10, "{} descriptors, and {before} before", open());
+}
