@@ -37,6 +37,11 @@ impl Traced {
         command.args(["-e", WAITER]).arg(bookend()).arg("-c").arg(path).arg("--").args(app);
         let init = Init::start(folder, command);
         let pid = Pid::from_raw(init.pid());
+        Traced::seize(init, pid)
+    }
+
+    /// The process is a waiter, below what was started.
+    fn seize(init: Init, pid: Pid) -> Traced {
         let stat = format!("/proc/{pid}/stat");
         wait_until("it waits", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
         let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACEVFORK;
@@ -52,8 +57,9 @@ impl Traced {
     /// Goes on to the beginning of the next system call, and says which. `None`: it has ended. A child goes its own
     /// way, stopped before its exec while `before_exec` looks around.
     fn next_call(&mut self, mut before_exec: impl FnMut(Pid)) -> Option<libc::c_long> {
+        let mut signal = None;
         loop {
-            ptrace::syscall(self.pid, None).unwrap();
+            ptrace::syscall(self.pid, signal.take()).unwrap();
             match wait(self.pid) {
                 WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_VFORK) => {
                     let child = Pid::from_raw(i32::try_from(ptrace::getevent(self.pid).unwrap()).unwrap());
@@ -73,9 +79,18 @@ impl Traced {
                     }
                 }
                 WaitStatus::Exited(..) | WaitStatus::Signaled(..) => return None,
+                // On its way to bookend: whoever traces it has to pass it on.
+                WaitStatus::Stopped(_, delivered) => signal = Some(delivered),
                 _ => {}
             }
         }
+    }
+
+    /// Goes on to the beginning of this system call of its start. `false`: before that it waits for something to happen.
+    fn go_to(&mut self, point: usize) -> bool {
+        // The number on x86-64, and the only one there is on aarch64.
+        let waits = |call| call == libc::SYS_epoll_pwait || call == EPOLL_WAIT;
+        (0..=point).all(|_| !waits(self.next_call(|_| {}).expect("it has not ended")))
     }
 
     /// Lets it go, but not before its app is up, so that whatever comes twice is seen twice. Looks what has come.
@@ -104,7 +119,12 @@ fn wait(pid: Pid) -> WaitStatus {
 
 /// The system call it is stopped at.
 fn call_of(pid: Pid) -> Option<libc::c_long> {
-    std::fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?.split(' ').next()?.parse().ok()
+    syscall_of(pid).split(' ').next()?.parse().ok()
+}
+
+/// The same with its arguments: proc_pid_syscall(5).
+fn syscall_of(pid: Pid) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default()
 }
 
 /// Each of them, in one go.
@@ -127,19 +147,17 @@ fn config() -> String {
     )
 }
 
-/// How many system calls there are until it waits for something to happen.
-fn calls_until_it_waits() -> usize {
-    let mut traced = Traced::start(&config(), &PRINTS_SIGNALS);
-    let mut count = 0;
-    while let Some(call) = traced.next_call(|_| {}) {
-        // Its number on x86-64, and the only one there is on aarch64.
-        if call == libc::SYS_epoll_pwait || call == EPOLL_WAIT {
-            break;
+/// Starts bookend again and again, until it was stopped at each system call up to where it waits for something to happen.
+/// Each run says by itself where that is: how many there are may differ, as with what is inherited and closed.
+fn at_each_call(config: impl Fn() -> String, app: &[&str], mut stopped: impl FnMut(usize, Traced)) {
+    for point in 0.. {
+        let mut traced = Traced::start(&config(), app);
+        if !traced.go_to(point) {
+            ptrace::detach(traced.pid, None).unwrap();
+            return assert!(point > 20, "{point}");
         }
-        count += 1;
+        stopped(point, traced);
     }
-    ptrace::detach(traced.pid, None).unwrap();
-    count
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -149,17 +167,11 @@ const EPOLL_WAIT: libc::c_long = libc::SYS_epoll_pwait;
 
 #[test]
 fn at_each_system_call_of_the_start_every_signal_arrives_once() {
-    let count = calls_until_it_waits();
-    assert!(count > 20, "{count}");
-    for point in 0..count {
-        let mut traced = Traced::start(&config(), &PRINTS_SIGNALS);
-        for _ in 0..=point {
-            traced.next_call(|_| {}).unwrap();
-        }
+    at_each_call(config, &PRINTS_SIGNALS, |point, traced| {
         let signals = if point % 4 == 0 { vec![18] } else { all_but_cont() };
         send(traced.pid, &signals);
         traced.go_on_and_count(&signals);
-    }
+    });
 }
 
 #[test]
@@ -181,21 +193,15 @@ fn between_the_fork_and_the_exec_of_the_app_every_signal_arrives_once() {
 
 #[test]
 fn at_each_system_call_of_the_start_a_stop_ends_the_container() {
-    let count = calls_until_it_waits();
-    for point in 0..count {
-        let mut traced = Traced::start(&format!("{DIES_WITH_US}socket = \"None\""), &["sleep", "1000"]);
-        for _ in 0..=point {
-            if traced.next_call(|_| {}).is_none() {
-                break;
-            }
-        }
+    let config = || format!("{DIES_WITH_US}socket = \"None\"");
+    at_each_call(config, &["sleep", "1000"], |_, traced| {
         send(traced.pid, &[15]);
         ptrace::detach(traced.pid, None).unwrap();
         // The app is started with everything blocked, and never unblocks: only where it was not started is it 143.
         wait_until("the stop has come to the app, or there is none", || {
             traced.init.has_ended() || app_has_pending(traced.pid, 15)
         });
-    }
+    });
 }
 
 /// Whether the app has got it, which it blocks as bookend was told to.
@@ -211,20 +217,22 @@ fn a_parent_that_dies_before_its_death_signal_is_asked_for_is_noticed() {
     let folder = Folder::new();
     let (config, marker) =
         (folder.write("bookend.toml", "pdeathSignal = \"SIGTERM\"\nsocket = \"None\""), folder.path("marker"));
-    // strace is the parent, and holds bookend where it asks; its end lets go of it.
-    let mut strace = Command::new("strace");
-    strace.args(["-qq", "-o", "/dev/null", "-e", "trace=prctl", "-e", "inject=prctl:delay_enter=600000000:when=1"]);
-    strace.arg(bookend()).arg("-c").arg(config).args(["--", "touch"]).arg(&marker);
-    let mut init = Init::start(folder, strace);
-    let strace = init.pid().unsigned_abs();
-    let mut held = None;
-    wait_until("it is about to ask", || {
-        held = child_of(strace).map(Pid::from_raw).filter(|pid| call_of(*pid) == Some(libc::SYS_prctl));
-        held.is_some()
-    });
-    let bookend = format!("/proc/{}/exe", held.unwrap());
-    init.signal(9);
-    init.end();
+    let mut parent = Command::new("sh");
+    parent.args(["-c", "\"$@\" & wait", "sh", "perl", "-e", WAITER]).arg(bookend()).arg("-c").arg(config);
+    parent.args(["--", "touch"]).arg(&marker);
+    let init = Init::start(folder, parent);
+    let parent = init.pid().unsigned_abs();
+    wait_until("the parent has its child", || child_of(parent).is_some());
+    let mut traced = Traced::seize(init, Pid::from_raw(child_of(parent).unwrap()));
+    let asks = format!("{} 0x1 ", libc::SYS_prctl);
+    while !syscall_of(traced.pid).starts_with(&asks) {
+        traced.next_call(|_| panic!("it starts the app before it asks")).expect("it has not ended");
+    }
+    traced.init.signal(9);
+    // Whose status has come has no children any more.
+    traced.init.end();
+    ptrace::detach(traced.pid, None).unwrap();
+    let bookend = format!("/proc/{}/exe", traced.pid);
     wait_until("it has ended", || std::fs::read_link(&bookend).is_err());
     assert!(!marker.exists(), "the app was started");
 }
