@@ -24,6 +24,51 @@ fn ten_thousand_orphans_are_reaped_with_none_left() {
     assert!(get(port, "/status").unwrap().contains("\"orphansReaped\": 10000"));
 }
 
+/// Leaves orphans behind, ten at a time, until it is told to stop; then one at a time, each when it is told to.
+const STORMS: &str = r#"
+    my ($calm, $next) = (0, 0);
+    $SIG{USR1} = sub { $calm = 1 }; $SIG{USR2} = sub { $next = 1 };
+    sub leave { my $p = fork; return unless defined $p; if (!$p) { for (1..$_[0]) { my $q = fork; exit 0 if defined $q && !$q } exit 0 } waitpid $p, 0 }
+    syswrite STDOUT, "up"; leave(10) until $calm; syswrite STDOUT, "calm";
+    while (1) { select undef, undef, undef, 0.01; if ($next) { $next = 0; leave(1); syswrite STDOUT, "left" } }
+"#;
+
+/// proc_pid_status(5).
+fn status_of(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap()
+}
+
+fn blocks_ends(status: &str) -> bool {
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).unwrap();
+    u64::from_str_radix(blocked, 16).unwrap() >> (nix::libc::SIGCHLD - 1) & 1 == 1
+}
+
+/// Whether it sleeps with SIGCHLD blocked, and goes on to: its number of context switches is in there, too. While the
+/// signal's handler runs it is blocked as well.
+fn sleeps_through_ends(pid: i32) -> bool {
+    let status = status_of(pid);
+    status.contains("State:\tS") && blocks_ends(&status) && (0..2).all(|_| status_of(pid) == status)
+}
+
+#[test]
+fn in_a_storm_ends_are_held_and_afterwards_each_is_seen() {
+    let init = Init::configured("", &["--", "perl", "-e", STORMS]);
+    init.wait_for_out("up");
+    // From the first instruction to here everything is blocked.
+    init.wait_for_log("bookend: started");
+    wait_until("the storm's ends wake nobody", || sleeps_through_ends(init.pid()));
+    init.signal(10);
+    init.wait_for_out("calm");
+    let only_the_app = || {
+        let children = format!("/proc/{0}/task/{0}/children", init.pid());
+        std::fs::read_to_string(children).unwrap().split_whitespace().count() == 1
+    };
+    wait_until("the last of the storm are reaped", || only_the_app() && !blocks_ends(&status_of(init.pid())));
+    init.signal(12);
+    init.wait_for_out("left");
+    wait_until("the next one is, too", only_the_app);
+}
+
 /// Forks children that end, and does not wait for them until it is told to.
 const NEGLIGENT: &str = r#"
     $SIG{USR1} = sub { 1 while waitpid(-1, 0) > 0; syswrite STDOUT, "mended" };
