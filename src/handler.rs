@@ -211,3 +211,18 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     std::iter::successors(error.source(), |cause| cause.source())
         .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    #[test]
+    fn a_sleep_of_no_time_is_over_at_once_and_sets_no_timer() {
+        // Where there is no runtime, a timer would panic.
+        let polled = pin!(pause(Duration::ZERO)).poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Ready(Report::new(HandlerResult::Succeeded, "slept 0.000 s")));
+    }
+}
