@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::support::{Finished, Folder, Init, PRINTS_SIGNALS, free_port, wait_until};
+use crate::support::{Finished, Folder, Init, PRINTS_SIGNALS, free_port, is_root, wait_until};
 
 /// What a server got, and what it says: one answer a connection, in order; the last one again and again.
 struct Server {
@@ -335,6 +335,38 @@ fn without_ca_file_the_systems_bundle_counts() {
     .finish();
     assert_eq!(finished.code(), 125, "{}", finished.log);
     assert!(finished.log.contains("caFile"), "it is said what to do: {}", finished.log);
+}
+
+#[test]
+fn an_image_without_authorities_is_told_so_and_what_to_do() {
+    if !is_root("an_image_without_authorities_is_told_so_and_what_to_do") {
+        return;
+    }
+    let authority = Authority::new();
+    let server = authority.server("localhost", false);
+    let life = |hook: &str, more: &str| {
+        let folder = Folder::new();
+        folder.write("bookend.toml", &format!("lifecycle.{hook} = {{ {} }}", https(&server, more)));
+        // FROM scratch, as far as certificates go.
+        let image = "for d in /etc/ssl /etc/pki; do [ ! -d $d ] || mount -t tmpfs empty $d || exit; done; exec \"$@\"";
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "sh", "-c", image, "sh"]).arg(crate::support::bookend()).arg("-c");
+        command.arg(folder.path("bookend.toml")).args(["--", "sh", "-c", "exit 3"]).env_remove("SSL_CERT_FILE");
+        Init::start(folder, command).finish()
+    };
+    let told = "this image has no certificate authorities to verify with (looked for SSL_CERT_FILE, /etc/ssl/certs/ca-certificates.crt,";
+    let to_do = "name them in caFile, or set insecureSkipVerify";
+    // The app is not started; a postStop is reported, and the exit code is the app's.
+    for (hook, code) in [("preStart", 125), ("postStop", 3)] {
+        let finished = life(hook, "path = \"/\"");
+        assert_eq!(finished.code(), code, "{}", finished.log);
+        let said = finished.log.lines().find(|line| line.contains(told));
+        assert!(said.is_some_and(|line| line.contains(hook) && line.contains(to_do)), "{}", finished.log);
+    }
+    for more in [format!("caFile = \"{}\"", authority.file()), "insecureSkipVerify = true".to_owned()] {
+        let finished = life("preStart", &more);
+        assert_eq!(finished.code(), 3, "{more}: {}", finished.log);
+    }
 }
 
 #[test]
