@@ -8,7 +8,7 @@ use std::thread::{JoinHandle, spawn};
 use crate::kubelet::{Kubelet, Scheme};
 use crate::metrics::{documented_status, promtool_accepts};
 use crate::signals::assert_idle;
-use crate::support::{Finished, Folder, Init, bookend, code, code_of, exists, free_port, get, wait_until};
+use crate::support::{Finished, Folder, Init, bookend, code, code_of, exists, free_port, get, is_root, wait_until};
 
 /// A sidecar whose hooks are on this port; `{F}` in the configuration is the folder.
 fn sidecar(config: &str) -> (Init, u16) {
@@ -49,6 +49,28 @@ fn wait_for(init: &Init, file: &str) {
 
 fn ended_well(finished: &Finished) {
     assert_eq!(finished.code(), 0, "{}", finished.log);
+}
+
+#[test]
+fn more_than_16384_processes_are_not_looked_through() {
+    if !is_root("more_than_16384_processes_are_not_looked_through") {
+        return;
+    }
+    for (count, why) in [(16_384, "other users' processes are hidden"), (16_385, "/proc has 16385 processes, too many")]
+    {
+        let folder = Folder::new();
+        let config = folder.write("bookend.toml", "app.process.executable = \"app\"");
+        // Nothing but numbers: the last has to be counted before anything is read of the first.
+        let proc = "mount -t tmpfs proc /proc && cd /proc && seq $0 | xargs mkdir && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", proc, &count.to_string()]);
+        command.arg(bookend()).args(["sidecar", "-c"]).arg(config);
+        let init = Init::start(folder, command);
+        init.wait_for_log("cannot tell which process is the app: ");
+        assert!(init.log().contains(why), "{}", init.log());
+        init.signal(15);
+        ended_well(&init.finish());
+    }
 }
 
 #[test]
