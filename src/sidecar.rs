@@ -126,6 +126,8 @@ impl Sidecar {
 
     fn on_signal(&mut self, signal: Signal) {
         if signal == Signal::CHLD {
+            // At no pace, as a container's loop has one in a storm: the apps' orphans come to the pause, and here to us
+            // none but those that our handlers leave.
             if self.reaper.reap().orphans > 0 {
                 self.desk.found_orphans();
             }
