@@ -31,6 +31,10 @@ impl Copy {
         let binary = own_bytes().map_err(unread)?;
         let place = place(&self.destination);
         let failed = |error| Failure::no(format!("bookend: cannot copy to {}: {error}\n", place.display()));
+        if fs::metadata(&place).is_ok_and(|there| !there.is_file()) {
+            // A rename would put a file where everybody expects /dev/null.
+            return Err(failed(io::Error::other("what is there is no regular file, and is not replaced by one")));
+        }
         let mut new = Unfinished::beside(&place).map_err(failed)?;
         new.fill(&binary).map_err(failed)?;
         if fstatvfs(&new.file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOEXEC)) {

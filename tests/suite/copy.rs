@@ -1,7 +1,7 @@
 //! `bookend copy`: the file is whole and can be started, or nothing is there.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -138,4 +138,19 @@ fn what_cannot_be_done_is_said_with_its_place() {
         finished.log.contains("cannot copy to /no/such/directory/bookend: No such file or directory"),
         "{finished:?}"
     );
+}
+
+#[test]
+fn nothing_but_a_regular_file_is_replaced() {
+    let folder = Folder::new();
+    let fifo = folder.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let link = folder.path("link");
+    std::os::unix::fs::symlink("fifo", &link).unwrap();
+    for place in [&fifo, &link] {
+        let finished = run(&["copy", place.to_str().unwrap()]);
+        assert!(finished.code() == 1 && finished.log.contains("is no regular file"), "{finished:?}");
+        assert!(fs::metadata(place).unwrap().file_type().is_fifo());
+    }
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }
