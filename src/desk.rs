@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 use tracing::{debug, info, warn};
@@ -23,6 +24,7 @@ use crate::lifecycle::{CallerId, Hook, Outcome, RunId, Time, Trigger};
 use crate::process::inherited::Inherited;
 use crate::process::leftovers;
 use crate::process::reaper::Reaper;
+use crate::process::resident;
 use crate::process::zombies::Watch;
 use crate::program::{Environment, ProgramError};
 use crate::signal::Signal;
@@ -317,6 +319,12 @@ pub(crate) fn bind(settings: &Settings) -> Result<Option<TcpListener>, ListenErr
     bound.map(Some).map_err(|source| ListenError { address: http.listen, source })
 }
 
+/// What a loop runs in.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    let mut runtime = Builder::new_current_thread();
+    runtime.enable_all().on_thread_park(resident::before_waiting).event_interval(TASKS_AT_ONCE).build()
+}
+
 /// Who tells us of the end of whom, as the settings say.
 pub(crate) fn take_place(settings: &Settings, inherited: &Inherited) {
     if let Some(signal) = settings.pdeath_signal {
@@ -351,6 +359,9 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// So many tasks have a turn before it is looked whether a signal has come: any client may make one work for
+/// milliseconds, with the hello of a TLS handshake.
+const TASKS_AT_ONCE: u32 = 2;
 /// How long the exit waits for those who are on their way, and then for their answers to be taken.
 pub(crate) const LATE_ASKS: Duration = Duration::from_millis(20);
 /// By then a kubelet's postStart hook has come: 3 to 15 ms after the container's start, and 100 ms where many start at once.

@@ -44,11 +44,7 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
     desk::take_place(&settings, &inherited);
     let stop_signals = stop_signals(&settings);
     let early = inherited.take_pending_among(&stop_signals);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .on_thread_park(resident::before_waiting)
-        .build()
-        .map_err(StartError::Runtime)?;
+    let runtime = desk::runtime().map_err(StartError::Runtime)?;
     runtime.block_on(async {
         let signals = Signals::take(&stop_signals, &mut inherited).map_err(StartError::Signals)?;
         let reaper = Reaper::new(Policy::default().reaped);

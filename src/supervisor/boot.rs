@@ -23,7 +23,6 @@ use crate::process::inherited::Inherited;
 use crate::process::last_resort;
 use crate::process::notify_socket::NotifySocket;
 use crate::process::reaper::{Reaper, Target};
-use crate::process::resident;
 use crate::process::signals::Signals;
 use crate::process::spawn::{Env, Home, Sockets, Spawn};
 use crate::process::terminal;
@@ -87,9 +86,7 @@ pub(crate) fn run(
         crate::log::init(settings.log, quiet);
     }
     // From here on nothing is fatal: the app may be running.
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(resident::before_waiting).build();
-    let runtime = runtime.unwrap_or_else(|error| go_on_without("build the runtime", &error));
+    let runtime = desk::runtime().unwrap_or_else(|error| go_on_without("build the runtime", &error));
     runtime.block_on(async {
         let signals = Signals::take(&meaningful_signals(&settings), &mut inherited);
         let mut signals = signals.unwrap_or_else(|error| go_on_without("receive signals", &error));

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::kubelet::{Kubelet, Scheme};
-use crate::support::{Init, PATIENCE, code, free_port, get, wait_until};
+use crate::support::{Folder, Init, PATIENCE, bookend, child_of, code, free_port, get, signal, wait_until};
 
 /// Prints at each SIGUSR1, and leaves an orphan behind every few hundredths of a second.
 const APP: &str = "trap 'echo usr1' USR1; trap 'exit 3' TERM; echo up; while :; do (sleep 0.01 &); sleep 0.03; done";
@@ -319,4 +320,34 @@ fn no_bytes_at_all_hang_or_break_the_endpoint() {
     assert!(get(port, "/status").unwrap().contains("\"pid\""), "the app lives");
     init.signal(15);
     assert_eq!(init.finish().code(), 143);
+}
+
+#[test]
+fn however_many_want_an_answer_signals_are_looked_for_between_them() {
+    let folder = Folder::new();
+    let port = free_port();
+    let config = folder.write("bookend.toml", &format!("http.listen = \"127.0.0.1:{port}\""));
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-e", "signal=none", "-e", "trace=?epoll_wait,epoll_pwait,writev,sendto", "-o"]);
+    strace.arg(folder.path("strace")).arg(bookend()).arg("-c").arg(config).args(["--", "sleep", "1000"]);
+    let init = Init::start(folder, strace);
+    wait_until("the endpoint answers", || code(port, "/livez") == 200);
+    let pid = child_of(init.pid().unsigned_abs()).unwrap();
+    // Stopped, until all of them have asked.
+    signal(pid, 19);
+    let stopped = || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") t "));
+    wait_until("it is stopped", stopped);
+    let mut clients: Vec<TcpStream> =
+        (0..40).map(|_| TcpStream::connect(("127.0.0.1", port)).expect("the backlog has room")).collect();
+    for client in &mut clients {
+        client.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    signal(pid, 18);
+    for client in &mut clients {
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.read_to_end(&mut Vec::new()).unwrap();
+    }
+    let trace = init.folder.read("strace");
+    let most = trace.split("epoll_").map(|between| between.matches("HTTP/1.1 200").count()).max().unwrap();
+    assert!((1..=4).contains(&most), "{most} answers without a look:\n{trace}");
 }
