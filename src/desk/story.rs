@@ -77,7 +77,7 @@ impl Desk {
     /// Those that only their own parents can reap; a parent that does not is told of once.
     fn look_for_zombies(&mut self) -> Vec<Guilty> {
         let guilty = zombies::guilty_parents();
-        for Guilty { pid, name, zombies } in self.zombies.look(self.began.elapsed(), &guilty) {
+        for Guilty { pid, name, zombies, .. } in self.zombies.look(self.began.elapsed(), &guilty) {
             warn!(pid, name, zombies, "a process does not wait for its children: only it can reap these zombies");
         }
         guilty

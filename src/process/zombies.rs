@@ -17,6 +17,8 @@ pub(crate) struct Guilty {
     pub(crate) name: String,
     /// How many of its children are zombies.
     pub(crate) zombies: usize,
+    /// The one of them that was started first: when, and its pid.
+    pub(crate) oldest: (u64, i32),
 }
 
 /// Those there are, the worst first.
@@ -27,14 +29,15 @@ pub(crate) fn guilty_parents() -> Vec<Guilty> {
 fn guilty_among(own: i32, members: &[Member]) -> Vec<Guilty> {
     let alive: SmallMap<i32, &str> =
         members.iter().filter(|m| !m.is_zombie).map(|m| (m.pid, m.name.as_str())).collect();
-    let mut counts: SmallMap<i32, usize> = SmallMap::new();
+    let mut children: SmallMap<i32, Vec<(u64, i32)>> = SmallMap::new();
     // Our own are about to be reaped.
     for zombie in members.iter().filter(|m| m.is_zombie && m.parent != own) {
-        *counts.or_insert(zombie.parent, 0) += 1;
+        children.or_insert(zombie.parent, Vec::new()).push((zombie.started, zombie.pid));
     }
-    let named = counts.into_iter().filter_map(|(pid, zombies)| {
+    let named = children.into_iter().filter_map(|(pid, zombies)| {
         let name = (*alive.get(&pid)?).to_owned();
-        Some(((Reverse(zombies), pid), Guilty { pid, name, zombies }))
+        let (oldest, zombies) = (zombies.iter().min().copied()?, zombies.len());
+        Some(((Reverse(zombies), pid), Guilty { pid, name, zombies, oldest }))
     });
     named.collect::<SmallMap<_, _>>().into_iter().map(|(_, guilty)| guilty).collect()
 }
@@ -42,7 +45,8 @@ fn guilty_among(own: i32, members: &[Member]) -> Vec<Guilty> {
 /// Who has been found guilty before, and who has been told of. Pure: it is given the time and what there is.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    since: SmallMap<i32, Duration>,
+    /// By its pid: its oldest zombie, and when that was seen first.
+    since: SmallMap<i32, ((u64, i32), Duration)>,
     told: SmallMap<i32, ()>,
     last_look: Option<Duration>,
 }
@@ -53,8 +57,9 @@ impl Watch {
         self.last_look.is_none_or(|last| now.saturating_sub(last) >= BETWEEN_LOOKS)
     }
 
-    /// Takes down a look; returns those who are to be told of, each once. Every parent has a zombie for a moment: one
-    /// that has some at two looks, a while apart, does not wait for them.
+    /// Takes down a look; returns those who are to be told of, each once. Every parent has a zombie for a moment, and one
+    /// whose children come and go all the time has another at every look: it is the same one, at two looks a while apart,
+    /// that nobody waits for.
     pub(crate) fn look<'a>(&mut self, now: Duration, guilty: &'a [Guilty]) -> Vec<&'a Guilty> {
         self.last_look = Some(now);
         let is_there = |pid: &i32| guilty.iter().any(|found| found.pid == *pid);
@@ -62,7 +67,11 @@ impl Watch {
         self.told.retain(is_there);
         let mut news = Vec::new();
         for found in guilty {
-            let since = *self.since.or_insert(found.pid, now);
+            let seen = self.since.or_insert(found.pid, (found.oldest, now));
+            if seen.0 != found.oldest {
+                *seen = (found.oldest, now);
+            }
+            let since = seen.1;
             if now.saturating_sub(since) >= BETWEEN_LOOKS && self.told.insert(found.pid, ()).is_none() {
                 news.push(found);
             }
@@ -86,6 +95,10 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    fn guilty(zombie: i32) -> Guilty {
+        Guilty { pid: 2, name: "app".to_owned(), zombies: 1, oldest: (0, zombie) }
+    }
+
     #[test]
     fn only_the_living_and_only_others_are_guilty() {
         let members = [
@@ -104,8 +117,26 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_zombie_is_the_one_that_was_started_first() {
+        let started = |pid, started| Member { started, ..member(pid, 2, true) };
+        let members = [member(2, 1, false), started(3, 70), started(5, 60), started(4, 60)];
+        assert_eq!(guilty_among(1, &members).first().map(|found| (found.zombies, found.oldest)), Some((3, (60, 4))));
+    }
+
+    #[test]
+    fn a_parent_whose_children_come_and_go_waits_for_them() {
+        let mut watch = Watch::default();
+        for n in 0..20 {
+            assert!(watch.look(secs(5 * u64::try_from(n).unwrap()), &[guilty(n)]).is_empty(), "look {n}");
+        }
+        // One that it has waited for, and one that it does not.
+        assert!(watch.look(secs(100), &[guilty(30)]).is_empty());
+        assert_eq!(watch.look(secs(105), &[guilty(30)]).len(), 1);
+    }
+
+    #[test]
     fn a_parent_is_told_of_once_and_not_at_first_sight() {
-        let guilty = [Guilty { pid: 2, name: "app".to_owned(), zombies: 1 }];
+        let guilty = [guilty(7)];
         let mut watch = Watch::default();
         assert!(watch.is_due(secs(0)));
         assert!(watch.look(secs(0), &guilty).is_empty());
