@@ -204,8 +204,9 @@ impl Endpoint {
         use nix::errno::Errno;
         let errno = error.raw_os_error().map(Errno::from_raw);
         if !matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) {
-            // accept(2): an error of that connection, which has gone before it was taken.
-            return tokio::task::yield_now().await;
+            // accept(2): an error of that connection, which has gone before it was taken. One of us all, a security
+            // module's EPERM, leaves it there: then it is not asked for without a pause.
+            return sleep(ACCEPT_AGAIN_SOON).await;
         }
         if !*is_short {
             warn!(%error, "cannot accept connections: they wait");
