@@ -1,7 +1,7 @@
 //! A container's life as the tests need it: bookend as PID 1 of a fresh PID namespace, or as an ordinary child.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
@@ -44,11 +44,15 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     pub(crate) fn new() -> Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let mut path = folder_prefix().into_os_string();
-        path.push(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
-        let path = PathBuf::from(path);
-        fs::create_dir(&path).expect("the folder is new");
-        Folder(path)
+        loop {
+            let mut path = folder_prefix().into_os_string();
+            path.push(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
+            match fs::create_dir(&path) {
+                Ok(()) => return Folder(path.into()),
+                // One is left of a killed run that had our number.
+                Err(error) => assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{path:?}"),
+            }
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
