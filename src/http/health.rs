@@ -56,12 +56,13 @@ impl Health {
         }
         checks.insert(1, Check::that("postStart", status.post_start_over, "postStart is not over"));
         if matches!(self, Health::Readyz | Health::Lbz) {
-            // Where another check says why not, this one is not to say it again.
-            let is_told = checks.iter().any(|check| check.failed.is_some());
+            // Where another check says why not, this one is not to say it again; an end is news all the same.
+            let is_told = status.app.ended.is_none() && checks.iter().any(|check| check.failed.is_some());
             checks.push(Check::that("app", status.serving || is_told, "the app cannot serve"));
         }
         if self == Health::Lbz || self == Health::Readyz && during_stop == ReadyzDuringStop::Failing {
-            checks.push(Check::that("stop", status.ready || !status.serving, "a stop has begun"));
+            let app_stops = status.notify.as_ref().is_some_and(|notify| notify.stopping);
+            checks.push(Check::that("stop", status.stopped_by.is_none() && !app_stops, "a stop has begun"));
         }
         checks
     }
@@ -114,11 +115,13 @@ fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::status::AppStatusView;
     use super::*;
     use crate::config::settings::ReadyzDuringStop::{Failing, Serving};
 
     fn stopping() -> Status {
-        Status { post_start_over: true, started: true, serving: true, ready: false, ..Status::default() }
+        let stopped_by = Some("SIGTERM".to_owned());
+        Status { post_start_over: true, started: true, serving: true, stopped_by, ..Status::default() }
     }
 
     #[test]
@@ -151,6 +154,19 @@ mod tests {
         let (good, text) = Health::Lbz.answer(&stopping(), Serving, "verbose&exclude=stop&exclude=other");
         assert!(good);
         assert!(text.contains("[+]stop excluded: ok\nwarn: some health checks cannot be excluded"), "{text}");
+    }
+
+    #[test]
+    fn a_stop_and_the_apps_end_are_told_beside_a_readiness_that_fails() {
+        let probe = ProbeView { name: "readinessProbe", state: "Failure", ..ProbeView::default() };
+        let stopping = Status { serving: false, probes: vec![probe], ..stopping() };
+        let (good, text) = Health::Lbz.answer(&stopping, Serving, "exclude=readinessProbe");
+        assert!(!good && text.contains("[-]stop failed: a stop has begun\n"), "{text}");
+        assert!(!Health::Readyz.answer(&stopping, Failing, "exclude=readinessProbe").0);
+        assert!(Health::Readyz.answer(&stopping, Serving, "exclude=readinessProbe").0);
+        let app = AppStatusView { ended: Some("exited with 0".to_owned()), ..AppStatusView::default() };
+        let ended = Status { app, ..stopping };
+        assert!(!Health::Readyz.answer(&ended, Serving, "exclude=readinessProbe").0);
     }
 
     #[test]
