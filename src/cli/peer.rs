@@ -57,7 +57,9 @@ pub(super) enum PeerError {
     #[error("the socket is said to be \"None\", so no bookend answers; --socket or BOOKEND_SOCKET names one")]
     NoSocket,
     /// EACCES, EPERM.
-    #[error("may not talk to the bookend at {path}: {source}; it answers root and the user it runs as")]
+    #[error(
+        "may not talk to the bookend at {path}: {source}; it answers the user it runs as, and root that has its capabilities"
+    )]
     Forbidden {
         /// The socket.
         path: PathBuf,
