@@ -66,7 +66,8 @@ pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inh
             return code;
         }
     };
-    if is_first_process() && compat::asks_for_bookend(std::env::vars_os().map(|(name, _)| name)) {
+    let said = std::env::vars_os().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
+    if is_first_process() && compat::asks_for_bookend(said) {
         let command = run.settings.app.program.command;
         return run_configured(Run { config: Vec::new(), set: run.overrides, command }, inherited);
     }

@@ -244,6 +244,20 @@ fn docker_run_init_can_ask_for_bookend_in_the_environment() {
 }
 
 #[test]
+fn an_empty_variable_asks_for_nothing() {
+    let folder = Folder::new();
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(named(&folder, "docker-init"));
+    command.args(["--", "/no/such/program"]).env("BOOKEND_CONFIG", "").env("BOOKEND_SOCKET", "");
+    let finished = Init::start(folder, command).finish();
+    assert_eq!(finished.code(), 127);
+    assert!(finished.log.contains("[FATAL tini (1)]"), "it is tini still: {finished:?}");
+}
+
+#[test]
 fn a_pause_reaps_and_ends_with_sigterm_or_sigint() {
     for number in [15, 2] {
         let folder = Folder::new();
