@@ -25,7 +25,7 @@ use crate::process::inherited::Inherited;
 use crate::process::leftovers;
 use crate::process::reaper::Reaper;
 use crate::process::resident;
-use crate::process::zombies::Watch;
+use crate::process::zombies::{Guilty, Watch};
 use crate::program::{Environment, ProgramError};
 use crate::signal::Signal;
 use crate::small_map::SmallMap;
@@ -64,6 +64,8 @@ pub(crate) struct Desk {
     pub(crate) began: Instant,
     pub(crate) journal: Journal,
     zombies: Watch,
+    /// What the last look for them has found.
+    guilty: Vec<Guilty>,
     runs: SmallMap<RunId, Run>,
     callers: SmallMap<CallerId, oneshot::Sender<Answer>>,
     next_caller: u64,
@@ -86,6 +88,7 @@ impl Desk {
             began,
             journal: Journal::default(),
             zombies: Watch::default(),
+            guilty: Vec::new(),
             runs: SmallMap::new(),
             callers: SmallMap::new(),
             next_caller: 0,

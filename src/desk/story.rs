@@ -41,7 +41,10 @@ impl Desk {
 
     /// What a status tells besides how things stand.
     pub(crate) fn story(&mut self, drain: Option<DrainView>) -> Status {
-        let guilty = self.look_for_zombies();
+        if self.zombies.is_stale(self.now()) {
+            self.look_for_zombies();
+        }
+        let guilty = &self.guilty;
         let shown = guilty.iter().take(MOST_PARENTS);
         let shown = shown.map(|one| ZombieParent { pid: one.pid, name: one.name.clone(), zombies: one.zombies });
         Status {
@@ -75,12 +78,11 @@ impl Desk {
     }
 
     /// Those that only their own parents can reap; a parent that does not is told of once.
-    fn look_for_zombies(&mut self) -> Vec<Guilty> {
-        let guilty = zombies::guilty_parents();
-        for Guilty { pid, name, zombies, .. } in self.zombies.look(self.began.elapsed(), &guilty) {
+    fn look_for_zombies(&mut self) {
+        self.guilty = zombies::guilty_parents();
+        for Guilty { pid, name, zombies, .. } in self.zombies.look(self.began.elapsed(), &self.guilty) {
             warn!(pid, name, zombies, "a process does not wait for its children: only it can reap these zombies");
         }
-        guilty
     }
 
     /// The last act: the story told, once in the log and once in the termination message.

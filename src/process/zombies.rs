@@ -54,7 +54,17 @@ pub(crate) struct Watch {
 impl Watch {
     /// Whether it is time for a look that nobody has asked for.
     pub(crate) fn is_due(&self, now: Duration) -> bool {
-        self.last_look.is_none_or(|last| now.saturating_sub(last) >= BETWEEN_LOOKS)
+        self.has_not_looked_for(BETWEEN_LOOKS, now)
+    }
+
+    /// Whether what was seen last is too old to be told to whoever asks. A look reads /proc, ten microseconds for each
+    /// process, and anybody may ask.
+    pub(crate) fn is_stale(&self, now: Duration) -> bool {
+        self.has_not_looked_for(FRESH, now)
+    }
+
+    fn has_not_looked_for(&self, time: Duration, now: Duration) -> bool {
+        self.last_look.is_none_or(|last| now.saturating_sub(last) >= time)
     }
 
     /// Takes down a look; returns those who are to be told of, each once. Every parent has a zombie for a moment, and one
@@ -82,6 +92,8 @@ impl Watch {
 
 /// Between two looks that nobody asked for; and how long a zombie must be seen to be worth a warning.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+/// How long a look is told again.
+const FRESH: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -141,6 +153,7 @@ mod tests {
         assert!(watch.is_due(secs(0)));
         assert!(watch.look(secs(0), &guilty).is_empty());
         assert!(!watch.is_due(secs(1)));
+        assert!(watch.is_stale(secs(1)) && !watch.is_stale(Duration::from_millis(999)));
         assert!(watch.look(secs(1), &guilty).is_empty());
         assert_eq!(watch.look(secs(6), &guilty).len(), 1);
         assert!(watch.look(secs(100), &guilty).is_empty());

@@ -351,3 +351,21 @@ fn however_many_want_an_answer_signals_are_looked_for_between_them() {
     let most = trace.split("epoll_").map(|between| between.matches("HTTP/1.1 200").count()).max().unwrap();
     assert!((1..=4).contains(&most), "{most} answers without a look:\n{trace}");
 }
+
+#[test]
+fn however_often_the_status_is_asked_for_the_processes_are_looked_at_once_a_second() {
+    let folder = Folder::new();
+    let port = free_port();
+    let config = folder.write("bookend.toml", &format!("http.listen = \"127.0.0.1:{port}\""));
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-e", "signal=none", "-e", "trace=?open,openat", "-o"]);
+    strace.arg(folder.path("strace")).arg(bookend()).arg("-c").arg(config).args(["--", "sleep", "1000"]);
+    let init = Init::start(folder, strace);
+    let began = Instant::now();
+    wait_until("the endpoint answers", || code(port, "/status") == 200);
+    (0..50).for_each(|_| assert_eq!(code(port, "/metrics"), 200));
+    let seconds = began.elapsed().as_secs();
+    let trace = init.folder.read("strace");
+    let looks = trace.matches("\"/proc\", ").count();
+    assert!(looks > 0 && u64::try_from(looks).unwrap() <= seconds + 1, "{looks} looks in {seconds} s:\n{trace}");
+}
