@@ -18,6 +18,9 @@ use super::tree::{Entry, Origin, Tree};
 /// A text larger than this is no configuration.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
+/// With more errors than this it is no TOML.
+const MOST_ERRORS: usize = 500;
+
 /// Reads one file into a layer.
 pub(super) fn read(report: &mut Report<'_>, source: usize, keys: &'static [Key]) -> Tree {
     let Some((name, text)) = report.sources.get(source).map(|said| (said.name, said.text)) else {
@@ -29,13 +32,18 @@ pub(super) fn read(report: &mut Report<'_>, source: usize, keys: &'static [Key])
         return Tree::default();
     }
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
+    // Another language, a binary: there is nothing in it to be read, and each error costs a look from the beginning.
+    let is_toml = errors.len() <= MOST_ERRORS;
+    for error in errors.into_iter().take(MOST_ERRORS) {
         let span = error.span().unwrap_or(0..0);
         let message = match (error.message(), text.get(span.clone())) {
             ("duplicate key", Some(key)) => format!("the key {} is said twice", quote(key)),
             (message, _) => format!("not TOML: {message}"),
         };
         report.syntax(Place { source, start: span.start, end: span.end }, "", &message);
+    }
+    if !is_toml {
+        return Tree::default();
     }
     let lines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect();
     let origin = Origin::File { name: Arc::from(name), line: 1 };

@@ -20,7 +20,7 @@ pub struct Mistake {
     pub message: String,
     /// Further sentences: a likely meaning, a word of Kubernetes that is another one here.
     pub help: Vec<String>,
-    /// Where it was said, with the line and a caret.
+    /// Where it was said, with the line and a caret; empty where there are so many that nobody is shown it.
     pub shown: String,
     /// Orders mistakes as a reader meets them.
     place: Place,
@@ -136,8 +136,7 @@ impl<'a> Report<'a> {
         if !said.broken.is_empty() && said.broken.contains(&self.line(place)) {
             return;
         }
-        let shown = snippet::render(said, place, path);
-        self.mistakes.push(Mistake { path: path.to_owned(), message, help, shown, place });
+        self.mistakes.push(Mistake { path: path.to_owned(), message, help, shown: String::new(), place });
     }
 
     /// A mistake that no text shows, only the name of a medium: a variable that is not UTF-8.
@@ -163,6 +162,12 @@ impl<'a> Report<'a> {
         }
         let mut mistakes = in_order(self.mistakes, |mistake| mistake.place);
         mistakes.dedup();
+        // A line is looked for from the text's beginning: of those alone that somebody will see.
+        for mistake in mistakes.iter_mut().take(SHOWN) {
+            if let Some(said) = self.sources.get(mistake.place.source) {
+                mistake.shown = snippet::render(said, mistake.place, &mistake.path);
+            }
+        }
         Err(Mistakes(mistakes))
     }
 }

@@ -267,6 +267,16 @@ fn fifty_mistakes_are_shown_and_the_rest_is_counted() {
 }
 
 #[test]
+fn a_large_file_of_another_language_is_given_up_soon() {
+    let text: String = (0..18_000).map(|n| format!("key{n}:\n  - name: \"x{n}\"\n    value: 5\n")).collect();
+    let mistakes = refuse(&file(&text));
+    assert_eq!(mistakes.iter().count(), 500, "each is looked for from the beginning of the text");
+    let text: String = (0..60).map(|n| format!("banana{n} = 1\n")).collect();
+    let is_shown: Vec<bool> = refuse(&file(&text)).iter().map(|mistake| !mistake.shown.is_empty()).collect();
+    assert_eq!(is_shown, [[true; 50].as_slice(), &[false; 10]].concat());
+}
+
+#[test]
 fn a_file_far_too_large_is_refused_unread() {
     one(&"#".repeat(2 << 20), ": 2097152 bytes are too many for a configuration (at most 1048576)");
 }
