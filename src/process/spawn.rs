@@ -76,7 +76,7 @@ pub(crate) enum Sockets {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpawnError {
     /// The kernel gave us no process: EAGAIN (pids limit), ENOMEM.
-    #[error("cannot create a process for {program:?}")]
+    #[error("cannot create a process for {program:?}{}", which_limit(source.raw_os_error()))]
     Clone {
         /// The program that was to run.
         program: OsString,
@@ -107,6 +107,14 @@ pub(crate) enum SpawnError {
     /// An argument or a variable has a NUL byte in it, which no program could be given.
     #[error("cannot pass {0:?} to a program: it contains a NUL byte")]
     Nul(OsString),
+}
+
+/// "Resource temporarily unavailable" is true of no resource that a reader could name.
+fn which_limit(errno: Option<i32>) -> &'static str {
+    match errno {
+        Some(libc::EAGAIN) => " (the container's pids limit, or ulimit -u, is reached)",
+        _ => "",
+    }
 }
 
 impl Spawn<'_> {

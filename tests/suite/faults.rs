@@ -56,11 +56,13 @@ fn config(folder: &Folder, text: &str) -> String {
 
 #[test]
 fn an_app_that_cannot_be_forked_is_reported_as_ours_to_blame() {
-    for (error, words) in [("EAGAIN", "os error 11"), ("ENOMEM", "os error 12")] {
+    let limited = " (the container's pids limit, or ulimit -u, is reached)";
+    for (error, limit, words) in [("EAGAIN", limited, "os error 11"), ("ENOMEM", "", "os error 12")] {
         let rule = format!("clone:error={error}:when=1");
         let finished = injected(Folder::new(), &[&rule], &["--", "sh", "-c", "exit 7"]).finish();
         assert_eq!(finished.code(), 125, "{finished:?}");
-        assert!(finished.log.contains("cannot create a process for \"sh\""), "{}", finished.log);
+        let told = format!("cannot create a process for \"sh\"{limit}: ");
+        assert!(finished.log.contains(&told), "{}", finished.log);
         assert!(finished.log.contains(words), "{}", finished.log);
     }
 }
