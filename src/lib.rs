@@ -25,7 +25,7 @@
 //! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
 //! | `files`      | small files that others write                           | nothing                      |
-//! | `seconds`    | a time as text; pure                                     | nothing                      |
+//! | `seconds`    | a time as text and as JSON; pure                         | nothing                      |
 //! | `small_map`  | a map of few entries                                    | nothing                      |
 //! | `tls`        | certificates and whom to trust                          | nothing                      |
 //! | `http`       | the endpoint; reads a snapshot, sends requests          | `journal`, `lifecycle` words |

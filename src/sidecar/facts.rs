@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::container::{self, Container};
-use super::find::{self, FindError};
+use super::find::FindError;
 use crate::config::settings::Process as Wanted;
 use crate::process::family::{self, Member};
 use crate::process::since_boot;
@@ -57,7 +57,10 @@ pub(super) struct Around {
 impl Around {
     /// Reads no more than the criteria ask for: /proc/N/cmdline of a process that hangs may hang its reader.
     pub(super) fn look(wanted: &Wanted) -> Result<Around, FindError> {
-        let pids = find::few_enough(family::pids().map_err(FindError::Proc)?.collect())?;
+        let pids: Vec<i32> = family::pids().map_err(FindError::Proc)?.collect();
+        if pids.len() > MOST_PROCESSES {
+            return Err(FindError::TooMany { processes: pids.len() });
+        }
         // All at one time, as far as that goes: who started whom is to be seen of them.
         let members: Vec<Member> = pids.into_iter().filter_map(family::member).collect();
         let mut reader = Reader::new();
@@ -191,5 +194,7 @@ fn limited(path: impl AsRef<Path>) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// A pod has tens of them, and a node's limit for one is thousands: a look at more would hold up what else there is to do.
+const MOST_PROCESSES: usize = 16_384;
 const MOST_BYTES: u64 = 64 * 1024;
 const MOST_PID_FILE_BYTES: u64 = 64;

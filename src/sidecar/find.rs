@@ -84,14 +84,6 @@ pub(crate) fn find(wanted: &Wanted) -> Result<Option<Held>, FindError> {
     Ok(None)
 }
 
-/// Those that are there, unless they are too many to look at each.
-pub(super) fn few_enough(pids: Vec<i32>) -> Result<Vec<i32>, FindError> {
-    match pids.len() {
-        processes if processes > MOST_PROCESSES => Err(FindError::TooMany { processes }),
-        _ => Ok(pids),
-    }
-}
-
 fn in_full(processes: &[Process]) -> Vec<Process> {
     processes.iter().map(facts::in_full).collect()
 }
@@ -271,8 +263,6 @@ impl fmt::Display for List<'_> {
     }
 }
 
-/// A pod has tens of them, and a node's limit for one is thousands: a look at more would hold up what else there is to do.
-const MOST_PROCESSES: usize = 16_384;
 /// A process that ends between the look and the hold is looked for again so often.
 const LOOKS: usize = 3;
 /// USER_HZ of every architecture we build for: proc_pid_stat(5) counts in hundredths.

@@ -23,8 +23,7 @@ use crate::signal::Signal;
 impl Supervisor {
     /// Carries out all of them, in order. The exit code, if the last act is among them.
     pub(super) fn perform_all(&mut self, actions: Vec<Action>) -> Option<u8> {
-        let stop_begins = actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
-        self.arrivals_due |= stop_begins;
+        self.arrivals_due |= actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
         actions.into_iter().find_map(|action| self.perform(action))
     }
 

@@ -117,6 +117,17 @@ fn the_app_gets_its_signal_before_anything_is_looked_up() {
 }
 
 #[test]
+fn an_end_that_has_come_waits_for_no_look_that_only_a_report_needs() {
+    let calls = calls_of_a_stop("");
+    let after = calls.iter().skip_while(|call| !call.starts_with("kill("));
+    let before_a_look: Vec<_> = after.take_while(|call| !call.contains("/proc")).collect();
+    assert!(
+        before_a_look.iter().any(|call| call.starts_with("epoll_")),
+        "once round the loop first: {before_a_look:#?}"
+    );
+}
+
+#[test]
 fn before_its_signal_the_kernel_is_asked_for_those_who_listen_alone() {
     let calls = calls_of_a_stop("terminationGracePeriodSeconds = 30");
     // strace reads a request only when it has seen an answer: that for IPv6 is the one that it shows.

@@ -322,15 +322,19 @@ fn no_bytes_at_all_hang_or_break_the_endpoint() {
     assert_eq!(init.finish().code(), 143);
 }
 
-#[test]
-fn however_many_want_an_answer_signals_are_looked_for_between_them() {
-    let folder = Folder::new();
-    let port = free_port();
+/// An endpoint whose system calls of these names are written down.
+fn traced(calls: &str) -> (Init, u16) {
+    let (folder, port) = (Folder::new(), free_port());
     let config = folder.write("bookend.toml", &format!("http.listen = \"127.0.0.1:{port}\""));
     let mut strace = Command::new("strace");
-    strace.args(["-qq", "-e", "signal=none", "-e", "trace=?epoll_wait,epoll_pwait,writev,sendto", "-o"]);
+    strace.args(["-qq", "-e", "signal=none", "-e", &format!("trace={calls}"), "-o"]);
     strace.arg(folder.path("strace")).arg(bookend()).arg("-c").arg(config).args(["--", "sleep", "1000"]);
-    let init = Init::start(folder, strace);
+    (Init::start(folder, strace), port)
+}
+
+#[test]
+fn however_many_want_an_answer_signals_are_looked_for_between_them() {
+    let (init, port) = traced("?epoll_wait,epoll_pwait,writev,sendto");
     wait_until("the endpoint answers", || code(port, "/livez") == 200);
     let pid = child_of(init.pid().unsigned_abs()).unwrap();
     // Stopped, until all of them have asked.
@@ -354,13 +358,7 @@ fn however_many_want_an_answer_signals_are_looked_for_between_them() {
 
 #[test]
 fn however_often_the_status_is_asked_for_the_processes_are_looked_at_once_a_second() {
-    let folder = Folder::new();
-    let port = free_port();
-    let config = folder.write("bookend.toml", &format!("http.listen = \"127.0.0.1:{port}\""));
-    let mut strace = Command::new("strace");
-    strace.args(["-qq", "-e", "signal=none", "-e", "trace=?open,openat", "-o"]);
-    strace.arg(folder.path("strace")).arg(bookend()).arg("-c").arg(config).args(["--", "sleep", "1000"]);
-    let init = Init::start(folder, strace);
+    let (init, port) = traced("?open,openat");
     let began = Instant::now();
     wait_until("the endpoint answers", || code(port, "/status") == 200);
     (0..50).for_each(|_| assert_eq!(code(port, "/metrics"), 200));
