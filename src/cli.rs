@@ -27,9 +27,9 @@ use clap::{Parser, Subcommand};
 
 use crate::compat::Personality;
 use crate::exit;
-use crate::log::last_words;
 use crate::process::inherited::Inherited;
 use crate::process::pause;
+use crate::report::log::last_words;
 
 /// Runs bookend with these arguments (the program's name first), and returns its exit code.
 pub fn main(args: Vec<OsString>) -> u8 {

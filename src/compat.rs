@@ -11,6 +11,7 @@
 //! personality off: bookend's own way, with the options on the command line counting as they are.
 
 mod dumb_init;
+pub(crate) mod policy;
 mod tini;
 
 use std::ffi::OsString;
@@ -19,11 +20,11 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::config::settings::{App, Log, LogLevel, Program, Settings, Socket};
-use crate::config::{Override, RESERVED_VARIABLES};
-use crate::policy::{Convention, Policy};
+use crate::compat::policy::{Convention, Policy};
+use crate::handlers::program::ProgramError;
 use crate::process::spawn::SpawnError;
-use crate::program::ProgramError;
+use bookend_config::settings::{App, Log, LogLevel, Program, Settings, Socket};
+use bookend_config::{Override, RESERVED_VARIABLES};
 
 /// Whose name we were called by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,9 +23,9 @@ mod uwsgi;
 
 use std::time::Duration;
 
-use crate::config::settings::Settings;
-use crate::seconds::Seconds;
-use crate::signal::Signal;
+use bookend_config::settings::Settings;
+use bookend_lifecycle::seconds::Seconds;
+use bookend_lifecycle::signal::Signal;
 
 use command::Command;
 

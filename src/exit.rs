@@ -11,9 +11,9 @@
 
 use std::io::ErrorKind;
 
-use crate::policy::Convention;
+use crate::compat::policy::Convention;
+use crate::handlers::program::ProgramError;
 use crate::process::spawn::SpawnError;
-use crate::program::ProgramError;
 
 /// A verb (`hook`, `probe`, `wait`, `copy`, ...) did not succeed.
 pub(crate) const NO: u8 = 1;

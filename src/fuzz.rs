@@ -2,15 +2,15 @@
 //! them: cargo-fuzz, with coverage (`fuzz/`, `make fuzz`), and the test below, in seconds and without any tool, with the
 //! corpus in `fuzz/corpus` and mutations of it.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
-use crate::config::{self, Document, Sources, expand};
 use crate::http::stranger::{self, Circumstances};
-use crate::lifecycle::Outcome;
 use crate::net::{proc_tcp, snmp, sock_diag, tcp_info};
 use crate::process::reaper::Ended;
-use crate::signal::Signal;
+use bookend_config::{Document, Sources, expand};
+use bookend_lifecycle::Outcome;
+use bookend_lifecycle::signal::Signal;
 
 /// A function of bytes, and its name: that of its corpus and of its file in `fuzz/fuzz_targets`.
 pub type Target = (&'static str, fn(&[u8]));
@@ -34,7 +34,7 @@ pub fn configuration(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let load = |text: String| {
         let files = vec![Document { name: "fuzz.toml".to_owned(), text }];
-        config::load(&Sources { files, ..Sources::default() })
+        bookend_config::load(&Sources { files, ..Sources::default() })
     };
     match load(text) {
         Ok(effective) => {
@@ -54,7 +54,7 @@ pub fn environment(bytes: &[u8]) {
         Some((own(name), own(value.get(1..)?)))
     };
     let env = bytes.split(|byte| *byte == b'\n').filter_map(variable).collect();
-    match config::load(&Sources { env, ..Sources::default() }) {
+    match bookend_config::load(&Sources { env, ..Sources::default() }) {
         Ok(effective) => drop(effective.to_string()),
         Err(mistakes) => assert!(!mistakes.to_string().is_empty(), "a mistake says something"),
     }
@@ -62,7 +62,7 @@ pub fn environment(bytes: &[u8]) {
 
 /// What a preStart handler writes to descriptor 3.
 pub fn assignments(bytes: &[u8]) {
-    match config::assignments::read(bytes) {
+    match bookend_config::assignments::read(bytes) {
         Ok(read) => drop(read),
         Err(mistakes) => assert!(!mistakes.is_empty(), "a mistake says something"),
     }
@@ -70,14 +70,14 @@ pub fn assignments(bytes: &[u8]) {
 
 /// A datagram of the app on NOTIFY_SOCKET.
 pub fn sd_notify(bytes: &[u8]) {
-    let messages = crate::notify::parse(bytes);
+    let messages = bookend_lifecycle::notify::parse(bytes);
     assert!(messages.len() <= bytes.split(|byte| *byte == b'\n').count(), "a message is a line");
 }
 
 /// `$(VAR)` in a text, where a variable's value has references in it, too.
 pub fn expansion(bytes: &[u8]) {
     let (value, text) = bytes.split_at(bytes.len() / 4);
-    let expanded = expand::expand(OsStr::from_bytes(text), |name| (name == "A").then_some(OsStr::from_bytes(value)));
+    let expanded = expand::expand(text, |name| (name == b"A").then_some(value));
     // Each `$(A)` becomes the value at most once: nothing is expanded again.
     let references = text.windows(4).filter(|window| window == b"$(A)").count();
     assert!(expanded.len() <= text.len() + references * value.len());

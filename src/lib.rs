@@ -33,37 +33,21 @@
 //! | `compat`     | other inits' words -> settings and policy; thin         | `config`, `policy`           |
 //! | `policy`     | what another init does differently; pure                | `signal`                     |
 
-pub mod budget;
 mod cli;
 mod compat;
-pub mod config;
-mod desk;
 mod doctor;
-pub mod drain;
 mod exit;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod handler;
+mod handlers;
 mod http;
 #[cfg(feature = "import")]
 pub mod import;
-mod journal;
-pub mod lifecycle;
-mod log;
 mod net;
-pub mod notify;
-mod plan;
-mod policy;
-pub mod probe;
 mod process;
-mod program;
-mod seconds;
-mod sidecar;
-pub mod signal;
-pub mod small_map;
-mod supervisor;
-mod tally;
+mod report;
+mod runtime;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -8,18 +8,16 @@
 //! | `proc_tcp`  | /proc/net/tcp, /proc/net/tcp6   | the same without `tcp_info`, where netlink is forbidden   |
 //! | `tcp_info`  | part of a sock_diag message     | whether a connection is busy                              |
 //! | `ports`     | /proc/PID/fd                    | the ports a process and its descendants listen on         |
-//! | `look`      | the sockets of some ports       | what a drain decides by                                   |
 
 pub(crate) mod accepted;
 pub(crate) mod eye;
-mod look;
 pub(crate) mod ports;
 pub(crate) mod proc_tcp;
 pub(crate) mod snmp;
 pub(crate) mod sock_diag;
 pub(crate) mod tcp_info;
 
-pub(crate) use look::Look;
+use bookend_lifecycle::drain::ConnectionCounts;
 
 /// State of a TCP socket as the kernel numbers it (include/net/tcp_states.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,22 +81,20 @@ impl Socket {
     }
 }
 
-impl Look {
-    /// Adds the sockets up.
-    pub(crate) fn of<'a>(sockets: impl IntoIterator<Item = &'a Socket>, tie: tcp_info::Tie) -> Look {
-        let mut look = Look { busy: Some(0), ..Look::default() };
-        for socket in sockets {
-            match socket.state {
-                State::Listen => look.queue = look.queue.saturating_add(socket.unread),
-                State::SynReceived | State::Other => continue,
-                State::Established | State::CloseWait => look.connections += 1,
-                State::Closing => {}
-            }
-            if socket.state != State::Listen {
-                let busy = socket.is_busy(tie);
-                look.busy = look.busy.zip(busy).map(|(count, busy)| count + u32::from(busy));
-            }
+/// Counts connections by state.
+pub(crate) fn count<'a>(sockets: impl IntoIterator<Item = &'a Socket>, tie: tcp_info::Tie) -> ConnectionCounts {
+    let mut counts = ConnectionCounts { busy: Some(0), ..ConnectionCounts::default() };
+    for socket in sockets {
+        match socket.state {
+            State::Listen => counts.queue = counts.queue.saturating_add(socket.unread),
+            State::SynReceived | State::Other => continue,
+            State::Established | State::CloseWait => counts.connections += 1,
+            State::Closing => {}
         }
-        look
+        if socket.state != State::Listen {
+            let busy = socket.is_busy(tie);
+            counts.busy = counts.busy.zip(busy).map(|(count, busy)| count + u32::from(busy));
+        }
     }
+    counts
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::outcome::{Done, print};
 use super::run;
-use crate::config::{Mode, Override};
+use bookend_config::{Mode, Override};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {

@@ -15,8 +15,8 @@ use std::time::SystemTime;
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::outcome::{Done, Failure, print};
-use crate::log::last_words;
 use crate::process::executed_path;
+use crate::report::log::last_words;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Copy {

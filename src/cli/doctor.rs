@@ -8,7 +8,7 @@ use super::{Command, run};
 use crate::doctor::{Verdict, examine, gather};
 use crate::exit;
 use crate::process::inherited::Inherited;
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Doctor {
@@ -26,7 +26,7 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) fn run(mut self, inherited: &Inherited) -> Done {
         self.ask_first_process();
-        let (effective, _) = run::load(&self.run.config, self.run.set, self.run.command, crate::config::Mode::Either)?;
+        let (effective, _) = run::load(&self.run.config, self.run.set, self.run.command, bookend_config::Mode::Either)?;
         let from_env = || std::env::var("STOPSIGNAL").ok()?.parse().ok();
         let report = examine(&gather::facts(&effective, self.stop_signal.or_else(from_env), inherited));
         print(&if self.json { format!("{}\n", report.to_json()) } else { report.to_string() });

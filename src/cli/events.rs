@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::outcome::{Done, Failure, print};
 use super::peer::{Peer, Stream};
 use super::status::{HandlerRun, View, clean};
-use crate::seconds::Seconds;
+use bookend_lifecycle::seconds::Seconds;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Events {

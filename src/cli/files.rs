@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::config::{Document, MAX_BYTES};
-use crate::small_map::SmallMap;
+use bookend_config::{Document, MAX_BYTES};
+use bookend_lifecycle::small_map::SmallMap;
 
 /// The files that were named, or those of /etc/bookend that exist. All that cannot be read are told at once.
 pub(super) fn read(named: &[PathBuf]) -> Result<Vec<Document>, String> {

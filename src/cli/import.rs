@@ -28,7 +28,7 @@ impl Import {
     #[cfg(feature = "import")]
     pub(super) fn run(&self) -> Done {
         use super::outcome::{Failure, print};
-        use crate::log::last_words;
+        use crate::report::log::last_words;
 
         let file = self.file.display();
         let text = std::fs::read_to_string(&self.file).map_err(|e| format!("bookend: cannot read {file}: {e}\n"))?;

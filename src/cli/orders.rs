@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::events;
 use super::outcome::{Done, Failure, print};
 use super::peer::{Answer, Peer};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Stop {

@@ -4,16 +4,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::{files, outcome};
+use crate::compat::policy::Policy;
 use crate::compat::{self, Meaning, Personality, Stream};
-use crate::config::settings::Settings;
-use crate::config::{self, Effective, Mode, Override, Sources};
 use crate::exit;
-use crate::handler::describe;
-use crate::log::last_words;
-use crate::policy::Policy;
+use crate::handlers::describe;
 use crate::process::inherited::Inherited;
 use crate::process::{gets_orphans, is_first_process, last_resort};
-use crate::supervisor;
+use crate::report::log::last_words;
+use crate::runtime::container;
+use bookend_config::settings::Settings;
+use bookend_config::{Effective, Features, Mode, Override, Sources};
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Run {
@@ -89,7 +89,7 @@ fn run_configured(run: Run, inherited: Inherited) -> u8 {
 
 fn live(settings: Settings, policy: Policy, inherited: Inherited, quiet: bool, failed: u8) -> u8 {
     last_resort::catch_panics();
-    let Err(error) = supervisor::run(settings, policy, inherited, quiet);
+    let Err(error) = container::run(settings, policy, inherited, quiet);
     last_words(&format!("bookend: {}\n", describe(&error)));
     failed
 }
@@ -112,8 +112,8 @@ pub(super) fn load(
         // Zero config: there is nothing to read, and reading nothing costs more than starting the application.
         return Ok((Effective::of_command(command), quiet));
     }
-    let sources = Sources { files, env, command, overrides, mode };
-    let effective = config::load(&sources).map_err(|mistakes| format!("{mistakes}\n"))?;
+    let sources = Sources { files, env, command, overrides, mode, features: BUILT_WITH };
+    let effective = bookend_config::load(&sources).map_err(|mistakes| format!("{mistakes}\n"))?;
     Ok((effective, quiet))
 }
 
@@ -127,3 +127,6 @@ pub(super) fn read_override(said: &str) -> Result<Override, String> {
         None => Err("it has no `=`; accepted: KEY=VALUE like app.stopSignal=SIGQUIT".to_owned()),
     }
 }
+
+/// What this binary was built with.
+const BUILT_WITH: Features = Features { tls: cfg!(feature = "tls"), page: cfg!(feature = "page") };

@@ -3,6 +3,6 @@
 use super::outcome::{Done, print};
 
 pub(super) fn run() -> Done {
-    print(&crate::config::schema());
+    print(&bookend_config::schema());
     Ok(())
 }

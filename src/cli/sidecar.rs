@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::run;
-use crate::config::{Mode, Override};
 use crate::exit;
-use crate::handler::describe;
-use crate::log::last_words;
+use crate::handlers::describe;
 use crate::process::inherited::Inherited;
 use crate::process::last_resort;
-use crate::sidecar;
+use crate::report::log::last_words;
+use crate::runtime::sidecar;
+use bookend_config::{Mode, Override};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Sidecar {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::outcome::Done;
-use crate::seconds::Seconds;
+use bookend_lifecycle::seconds::Seconds;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Sleep {

@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::outcome::{Done, Failure};
 use super::sleep::seconds;
-use crate::config::settings::{HttpGet, Scheme, TcpSocket};
-use crate::handler::{Report, http_get, tcp_socket};
-use crate::lifecycle::HandlerResult;
-use crate::program::{Environment, Variables};
-use crate::seconds::Seconds;
+use crate::handlers::program::{Environment, Variables};
+use crate::handlers::{Report, http_get, tcp_socket};
+use bookend_config::settings::{HttpGet, Scheme, TcpSocket};
+use bookend_lifecycle::HandlerResult;
+use bookend_lifecycle::seconds::Seconds;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Wait {

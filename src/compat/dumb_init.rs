@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use clap::{ArgAction, Parser};
 
 use super::{Meaning, Run, Stream, complaint, option, silent};
-use crate::config::settings::{LogLevel, SignalScope};
-use crate::policy::{Convention, Leftovers, Place, Policy, Suspend};
-use crate::signal::Signal;
+use crate::compat::policy::{Convention, Leftovers, Place, Policy, Suspend};
+use bookend_config::settings::{LogLevel, SignalScope};
+use bookend_lifecycle::signal::Signal;
 
 /// Runs COMMAND as dumb-init does: reaps, forwards signals to its whole session, exits with its code
 #[derive(Debug, Default, Parser)]

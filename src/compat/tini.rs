@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use clap::{ArgAction, Parser};
 
 use super::{Meaning, Run, Stream, complaint, option, silent};
-use crate::config::settings::{LogLevel, SignalScope};
-use crate::policy::{Convention, Leftovers, Policy, Reaped};
-use crate::signal::Signal;
+use crate::compat::policy::{Convention, Leftovers, Policy, Reaped};
+use bookend_config::settings::{LogLevel, SignalScope};
+use bookend_lifecycle::signal::Signal;
 
 /// Runs PROGRAM as tini does: reaps, forwards signals, exits with its code
 #[derive(Debug, Default, Parser)]

@@ -20,13 +20,13 @@ use super::server::is_php_fpm;
 use super::surroundings::{Surroundings, cpus_of_quota, listeners};
 use super::uwsgi::Uwsgi;
 use super::{Facts, tool};
-use crate::config::Effective;
-use crate::config::settings::{Handler, HandlerKind, Settings, Tls, ValueSource};
 use crate::net::eye::{self, Eye};
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
-use crate::signal::Signal;
-use crate::small_map::SmallMap;
+use bookend_config::Effective;
+use bookend_config::settings::{Handler, HandlerKind, Settings, Tls, ValueSource};
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::small_map::SmallMap;
 
 /// Looks at everything the checks ask about.
 pub(crate) fn facts(effective: &Effective, image_stop_signal: Option<Signal>, inherited: &Inherited) -> Facts {

@@ -2,7 +2,7 @@
 
 use super::config_text::duration;
 use super::{Facts, Finding, Place, seconds};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// nginx as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,7 +2,7 @@
 //! foreground. And what concerns all of them. Pure.
 
 use super::{Facts, Finding, Place};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// A server we know by the name of its program.
 struct Server {
@@ -214,10 +214,10 @@ mod tests {
             ("postgres", "postgres"),
         ] {
             let text = format!("app.profile = {profile:?}");
-            let files = vec![crate::config::Document { name: "test".to_owned(), text }];
-            let sources = crate::config::Sources { files, ..Default::default() };
+            let files = vec![bookend_config::Document { name: "test".to_owned(), text }];
+            let sources = bookend_config::Sources { files, ..Default::default() };
             let mut facts = facts(&[program]);
-            facts.settings = crate::config::load(&sources).expect("it is right").settings;
+            facts.settings = bookend_config::load(&sources).expect("it is right").settings;
             facts.uwsgi = (program == "uwsgi").then(super::super::uwsgi::Uwsgi::default);
             assert_eq!(stop_signal(&facts), [], "{profile}");
             assert_eq!(super::super::stop::no_drain(&facts), [], "{profile}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Facts, Finding, seconds, server};
-use crate::config::settings::{Handler, HandlerKind};
+use bookend_config::settings::{Handler, HandlerKind};
 
 pub(super) fn no_drain(facts: &Facts) -> Vec<Finding> {
     if !server::serves(facts) || facts.settings.lifecycle.pre_stop.iter().any(pauses) {
@@ -70,7 +70,7 @@ mod tests {
     use super::super::Weight;
     use super::super::command::Command;
     use super::*;
-    use crate::config::settings::{FailurePolicy, Program};
+    use bookend_config::settings::{FailurePolicy, Program};
 
     fn facts(program: &str, pre_stop: Vec<HandlerKind>) -> Facts {
         let mut facts = Facts { command: Command::new(vec![program.to_owned()]), ..Facts::default() };
@@ -80,11 +80,11 @@ mod tests {
 
     fn handler(kind: HandlerKind) -> Handler {
         let text = r#"lifecycle.preStop = { sleep.seconds = 1 }"#;
-        let sources = crate::config::Sources {
-            files: vec![crate::config::Document { name: "test".to_owned(), text: text.to_owned() }],
+        let sources = bookend_config::Sources {
+            files: vec![bookend_config::Document { name: "test".to_owned(), text: text.to_owned() }],
             ..Default::default()
         };
-        let mut handlers = crate::config::load(&sources).expect("it is right").settings.lifecycle.pre_stop;
+        let mut handlers = bookend_config::load(&sources).expect("it is right").settings.lifecycle.pre_stop;
         Handler { kind, failure_policy: FailurePolicy::Fail, ..handlers.remove(0) }
     }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Facts, Finding};
-use crate::config::settings::HandlerKind;
+use bookend_config::settings::HandlerKind;
 
 /// What was seen around us.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -151,7 +151,7 @@ pub(super) fn termination_log(facts: &Facts) -> Vec<Finding> {
 mod tests {
     use super::super::Weight;
     use super::*;
-    use crate::config::{self, Document, Sources};
+    use bookend_config::{Document, Sources};
 
     /// As the kernel prints it on a little-endian machine.
     const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
@@ -170,7 +170,7 @@ mod tests {
 
     fn facts(text: &str) -> Facts {
         let files = vec![Document { name: "test".to_owned(), text: text.to_owned() }];
-        let settings = config::load(&Sources { files, ..Sources::default() }).expect("it is right").settings;
+        let settings = bookend_config::load(&Sources { files, ..Sources::default() }).expect("it is right").settings;
         Facts { settings, ..Facts::default() }
     }
 

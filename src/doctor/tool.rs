@@ -10,14 +10,14 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 
-use crate::handler::describe;
+use crate::handlers::describe;
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
 use crate::process::reaper::{Ended, end_of};
 use crate::process::setup::Setup;
 use crate::process::spawn::{Env, Home, Sockets, Spawn};
 use crate::process::stdio::{empty_input, pipe};
-use crate::seconds::Seconds;
+use bookend_lifecycle::seconds::Seconds;
 
 /// What a program printed.
 pub(super) struct Printed {

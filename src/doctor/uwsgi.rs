@@ -2,7 +2,7 @@
 
 use super::config_text::{File, Separator, duration, last_value};
 use super::{Facts, Finding, Place, command, seconds};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// uWSGI as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -12,8 +12,8 @@ use hyper::body::{Body, Bytes, Frame};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::journal::Record;
-use crate::lifecycle::Time;
+use crate::report::journal::Record;
+use bookend_lifecycle::Time;
 
 /// Something that followers are told.
 #[derive(Debug, Serialize)]

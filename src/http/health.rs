@@ -2,7 +2,7 @@
 //! `?verbose` and in every failure a line for each check. `?exclude=NAME` leaves a check out. Pure.
 
 use super::status::{ProbeView, Status};
-use crate::config::settings::ReadyzDuringStop;
+use bookend_config::settings::ReadyzDuringStop;
 
 /// Which of the four was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +117,7 @@ fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
 mod tests {
     use super::super::status::AppStatusView;
     use super::*;
-    use crate::config::settings::ReadyzDuringStop::{Failing, Serving};
+    use bookend_config::settings::ReadyzDuringStop::{Failing, Serving};
 
     fn stopping() -> Status {
         let stopped_by = Some("SIGTERM".to_owned());

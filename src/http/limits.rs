@@ -11,8 +11,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::lifecycle::Time;
-use crate::small_map::SmallMap;
+use bookend_lifecycle::Time;
+use bookend_lifecycle::small_map::SmallMap;
 
 /// Connections that are there, each with what ends it when it is dropped.
 #[derive(Debug)]

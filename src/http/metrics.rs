@@ -12,8 +12,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::status::Status;
-use crate::small_map::SmallMap;
-use crate::tally::{BOUNDS_MS, Tally};
+use crate::report::counters::{BOUNDS_MS, Tally};
+use bookend_lifecycle::small_map::SmallMap;
 
 /// The body and its content type.
 pub(super) fn answer(status: Box<Status>, accepts: &str) -> (String, &'static str) {

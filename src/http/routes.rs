@@ -15,8 +15,8 @@ use super::health::Health;
 use super::metrics;
 use super::server::{Ask, Called, Connection, Door, Show};
 use super::token::Refusal;
-use crate::lifecycle::{Hook, Outcome};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{Hook, Outcome};
 
 pub(super) type Answered = Response<Either<Full<Bytes>, Stream>>;
 

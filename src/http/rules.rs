@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::token::Gate;
-use crate::config::settings::{Http, ReadyzDuringStop, Settings};
+use bookend_config::settings::{Http, ReadyzDuringStop, Settings};
 
 /// The rules of one door.
 #[derive(Debug)]

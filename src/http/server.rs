@@ -26,8 +26,8 @@ use super::socket::may_talk;
 use super::status::Status;
 use super::timed::{Duplex, Timed};
 use super::token::Refusal;
-use crate::lifecycle::{Hook, Outcome};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{Hook, Outcome};
 
 /// What the endpoint wants of the loop. An answer that is dropped: the process is ending.
 #[derive(Debug)]

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::drain::Seen;
-use crate::journal::{Record, Row};
-use crate::seconds::Seconds;
-use crate::small_map::SmallMap;
-use crate::tally::Tally;
+use crate::report::counters::Tally;
+use crate::report::journal::{Record, Row};
+use bookend_lifecycle::drain::Seen;
+use bookend_lifecycle::seconds::Seconds;
+use bookend_lifecycle::small_map::SmallMap;
 
 /// What `/status` shows. Field names are part of the interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use super::server::{Answer, Ask, Door, Doors, serve_stream};
 use super::status::{ProbeView, Status};
 use super::{Audience, Rules};
-use crate::config::settings::{Http, ReadyzDuringStop, Settings};
-use crate::lifecycle::Outcome;
+use bookend_config::settings::{Http, ReadyzDuringStop, Settings};
+use bookend_lifecycle::Outcome;
 
 /// Who writes, and what the loop is like.
 #[derive(Debug, Clone, Copy)]

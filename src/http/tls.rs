@@ -20,9 +20,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
-use crate::config::settings;
 use crate::files::read_small;
-use crate::handler::describe;
+use crate::handlers::describe;
+use bookend_config::settings;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]

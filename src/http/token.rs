@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use subtle::ConstantTimeEq;
 
-use crate::config::network::Network;
 use crate::files::read_small;
+use bookend_config::network::Network;
 
 /// What a caller has to show.
 #[derive(Debug, Default)]

@@ -146,7 +146,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::net::Look;
+    use crate::net::count;
     use crate::net::tcp_info::Tie;
 
     /// A listener with a connection in its accept queue, and the client's end.
@@ -163,7 +163,7 @@ mod tests {
             let port = listener.local_addr().unwrap().port();
             for mut eye in [Eye::open(), Eye { source: Source::Proc }] {
                 let seen = eye.sockets(&[port]).unwrap();
-                let look = Look::of(&seen, Tie::Owed);
+                let look = count(&seen, Tie::Owed);
                 assert_eq!((look.queue, look.connections), (1, 1), "{address} {eye:?} {seen:?}");
                 assert!(seen.iter().any(|socket| socket.state == State::Listen && socket.inode != 0));
             }
@@ -189,9 +189,9 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let (_server, _) = listener.accept().unwrap();
         let mut eye = Eye::open();
-        assert_eq!(Look::of(&eye.sockets(&[port]).unwrap(), Tie::Owed).busy, Some(0), "silent");
+        assert_eq!(count(&eye.sockets(&[port]).unwrap(), Tie::Owed).busy, Some(0), "silent");
         std::io::Write::write_all(&mut client, b"GET").unwrap();
-        assert_eq!(Look::of(&eye.sockets(&[port]).unwrap(), Tie::Owed).busy, Some(1), "a request");
+        assert_eq!(count(&eye.sockets(&[port]).unwrap(), Tie::Owed).busy, Some(1), "a request");
         assert!(Eye::counters().unwrap().passive_opens > before);
     }
 

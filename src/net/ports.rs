@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::Socket;
 use crate::process::family;
-use crate::small_map::SmallMap;
+use bookend_lifecycle::small_map::SmallMap;
 
 /// The ports of the process and its descendants, in order, from all sockets that listen here.
 pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket]) -> Vec<u16> {

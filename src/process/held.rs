@@ -9,7 +9,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::Pid;
 use super::sys;
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// The process.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use nix::sys::stat::Mode;
 
 use super::Pid;
 use super::sys::{self, SignalSet};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// The mask, dispositions and working directory of the first instruction.
 #[derive(Debug)]

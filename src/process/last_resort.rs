@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use super::Pid;
 use super::reaper::Ended;
 use super::sys::{self, SignalSet, Waited};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// The app's pid, for the panic hook, which has nothing else to hold on to. 0: there is none.
 static APP: AtomicI32 = AtomicI32::new(0);
@@ -23,9 +23,11 @@ pub(crate) fn stay_for(app: Option<Pid>) {
 /// Makes a panic end here instead of in the death of PID 1. Returns without effect when no app runs.
 pub(crate) fn catch_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        crate::log::last_words(&format!("bookend: this is a bug, please report it: {panic}\n"));
+        crate::report::log::last_words(&format!("bookend: this is a bug, please report it: {panic}\n"));
         if APP.load(Ordering::SeqCst) != 0 {
-            crate::log::last_words("bookend: staying as a bare init: forwarding signals and reaping, nothing else\n");
+            crate::report::log::last_words(
+                "bookend: staying as a bare init: forwarding signals and reaping, nothing else\n",
+            );
             run();
         }
     }));
@@ -63,7 +65,9 @@ unsafe impl GlobalAlloc for Allocator {
 /// Stays as a bare init, which allocates nothing, if the app runs and there is no memory left.
 fn or_last_resort(memory: *mut u8) -> *mut u8 {
     if memory.is_null() && APP.load(Ordering::SeqCst) != 0 {
-        crate::log::last_words("bookend: out of memory: staying as a bare init, forwarding signals and reaping\n");
+        crate::report::log::last_words(
+            "bookend: out of memory: staying as a bare init, forwarding signals and reaping\n",
+        );
         run();
     }
     memory

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use super::Pid;
 use super::family;
 use super::sys;
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// Sends every other process of this container, or every descendant, a signal.
 pub(crate) fn signal_all(signal: Signal) {

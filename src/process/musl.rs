@@ -8,7 +8,7 @@
 #![expect(unsafe_code, reason = "a signal handler, for signals that the C library refuses to give one")]
 
 use super::sys;
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// Those of them that a handler can be given at all.
 #[cfg(target_env = "musl")]

@@ -3,7 +3,7 @@
 
 use super::inherited::Inherited;
 use super::sys::{self, SignalSet, Waited};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// Waits for the end. All signals are blocked.
 pub(crate) fn run(mut inherited: Inherited) {

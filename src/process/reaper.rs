@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 
 use super::Pid;
 use super::sys::{self, Waited};
-use crate::policy::Reaped;
-use crate::signal::Signal;
-use crate::small_map::SmallMap;
+use crate::compat::policy::Reaped;
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::small_map::SmallMap;
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::io;
 
 use super::spawn::SpawnError;
 use super::user::Identity;
-use crate::config::settings::Limit;
+use bookend_config::settings::Limit;
 
 /// What a child changes of itself before it executes its program; the default changes nothing.
 #[derive(Debug, Default)]
@@ -185,7 +185,7 @@ pub(super) fn errno() -> i32 {
 #[cfg(test)]
 mod tests {
     use super::resource;
-    use crate::config::settings::RLIMITS;
+    use bookend_config::settings::RLIMITS;
 
     #[test]
     fn every_limit_that_can_be_said_has_a_number_of_its_own() {

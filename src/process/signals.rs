@@ -25,7 +25,7 @@ use tokio::task::yield_now;
 use super::inherited::Inherited;
 use super::musl;
 use super::sys::{self, SignalSet};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// All signals for us and the app, SIGCHLD included.
 pub(crate) struct Signals {

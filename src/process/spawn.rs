@@ -19,7 +19,7 @@ use super::not_executed::look_at;
 use super::setup::{Setup, Step, errno};
 use super::sys::{self, SIGSET_BYTES, SignalSet};
 use crate::exit;
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// What to run, and how.
 #[derive(Debug)]

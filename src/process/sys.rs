@@ -17,7 +17,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::Pid;
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// A set of signals as the kernel keeps it: bit n-1 stands for signal n.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

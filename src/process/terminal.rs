@@ -6,7 +6,7 @@ use nix::unistd::{getpgrp, getpid, getsid, tcgetpgrp, tcsetpgrp};
 
 use super::Pid;
 use super::sys::{self, SignalSet};
-use crate::signal::Signal;
+use bookend_lifecycle::signal::Signal;
 
 /// Gives up our controlling terminal, for the session of a child that will take it.
 ///

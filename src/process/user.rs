@@ -11,7 +11,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use crate::config::settings::{Id, User};
+use bookend_config::settings::{Id, User};
 
 /// Who a program runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::family::{self, Member};
-use crate::small_map::SmallMap;
+use bookend_lifecycle::small_map::SmallMap;
 
 /// A living process that does not wait for its children.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use bookend::lifecycle::{HandlerPlan, Hook, Hurry, On, Plan, Reason};
-use bookend::signal::Signal;
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{HandlerPlan, Hook, Hurry, On, Plan, Reason};
 
 use crate::server::Client;
 

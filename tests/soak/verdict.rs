@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use bookend::lifecycle::{
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{
     Action, AppStatus, CallerId, Event, HandlerResult, Hook, Lifecycle, Note, Outcome, RunId, Timer, Trigger,
 };
-use bookend::signal::Signal;
 
 use crate::life::Lived;
 use crate::scenario::{Scenario, name};

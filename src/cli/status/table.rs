@@ -16,7 +16,7 @@
 
 use super::terminal::{Colour, Terminal};
 use super::view::{Container, HandlerRun, Lost, View, clean};
-use crate::seconds::Seconds;
+use bookend_lifecycle::seconds::Seconds;
 
 /// Draws it.
 pub(super) fn draw(view: &View, terminal: Terminal) -> String {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::outcome::Failure;
-use crate::seconds::Seconds;
+use bookend_lifecycle::seconds::Seconds;
 
 /// What `/status` says.
 #[derive(Debug, Clone, Default)]

@@ -1,0 +1,394 @@
+//! From the merged tree to the settings the program works with. Every value has been checked on its
+//! way in; what is read here under a wrong name would be silently unset, so a test says every key of
+//! the vocabulary and looks whether the settings change. Pure.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::key::join;
+use super::kind::{Value, read_status, read_user};
+use super::mistake::in_order;
+use super::settings::{
+    App, CommandFrom, Container, FailurePolicy, Handler, HandlerKind, Header, Http, HttpGet, Lifecycle, Log, LogFormat,
+    LogLevel, Probe, Probes, Process, Program, ReadyzDuringStop, Scheme, Settings, SignalScope, Socket, TcpSocket, Tls,
+    ValueSource,
+};
+use super::tree::Tree;
+use super::vocabulary::LOCALHOST;
+use bookend_lifecycle::drain::{Drain, Until};
+use bookend_lifecycle::probe;
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{Hurry, On};
+
+/// The settings of a tree without mistakes.
+pub(super) fn settings(tree: &Tree) -> Settings {
+    let root = At { tree, path: String::new() };
+    Settings {
+        termination_grace_period: root.seconds("terminationGracePeriodSeconds"),
+        termination_message_path: root.text("terminationMessagePath").map(PathBuf::from),
+        subreaper: root.bool("subreaper"),
+        socket: match root.text("socket") {
+            None => Socket::Default,
+            Some("None") => Socket::None,
+            Some(path) => Socket::At(path.into()),
+        },
+        pdeath_signal: root.signal("pdeathSignal"),
+        app: App { stop_signal: stop_signal(&root.table("app"), &root.table("lifecycle")), ..app(&root.table("app")) },
+        ports: root.pairs("ports").filter_map(|(name, value)| Some((name, as_integer(value)?))).collect(),
+        http: http(&root.table("http")),
+        lifecycle: lifecycle(&root.table("lifecycle")),
+        containers: tree
+            .names("containers")
+            .into_iter()
+            .map(|(name, path)| (name, container(&root.at(path))))
+            .collect(),
+        probes: Probes {
+            startup: probe(&root, probe::Kind::Startup),
+            readiness: probe(&root, probe::Kind::Readiness),
+            liveness: probe(&root, probe::Kind::Liveness),
+            stop_on_liveness: root.table("livenessProbe").text("action") == Some("Stop"),
+        },
+        log: log(&root.table("log")),
+    }
+}
+
+/// A Pod spec says it in its lifecycle.
+fn stop_signal(app: &At<'_>, lifecycle: &At<'_>) -> Option<Signal> {
+    app.signal("stopSignal").or_else(|| lifecycle.signal("stopSignal"))
+}
+
+fn lifecycle(at: &At<'_>) -> Lifecycle {
+    let list = |hook: &str| -> Vec<Handler> {
+        let named = at.tree.tables(&join(&at.path, hook)).into_iter().enumerate();
+        named.filter_map(|(index, path)| handler(&at.at(path), format!("{hook}[{index}]"))).collect()
+    };
+    Lifecycle {
+        pre_start: list("preStart"),
+        post_start: list("postStart"),
+        pre_stop: list("preStop"),
+        post_stop: list("postStop"),
+    }
+}
+
+fn container(at: &At<'_>) -> Container {
+    let hooks = at.table("lifecycle");
+    Container {
+        lifecycle: lifecycle(&hooks),
+        stop_signal: stop_signal(at, &hooks),
+        process: process(&at.table("process")),
+    }
+}
+
+fn process(at: &At<'_>) -> Option<Process> {
+    at.is_there().then(|| Process {
+        executable: at.text("executable").map(PathBuf::from),
+        command_line: at.text("commandLine").map(str::to_owned),
+        pid_file: at.text("pidFile").map(PathBuf::from),
+        container: at.text("container").map(str::to_owned),
+    })
+}
+
+fn app(at: &At<'_>) -> App {
+    let exit_code = |text: &str| text.parse::<u8>().ok();
+    App {
+        profile: at.text("profile").map(str::to_owned),
+        program: program(at),
+        command_from: match at.value("command") {
+            Some(_) => CommandFrom::Configuration,
+            None => CommandFrom::CommandLine,
+        },
+        umask: match at.value("umask") {
+            Some(Value::Umask(mask)) => Some(*mask),
+            _ => None,
+        },
+        rlimits: at
+            .pairs("rlimits")
+            .filter_map(|(name, value)| if let Value::Limit(limit) = value { Some((name, *limit)) } else { None })
+            .collect(),
+        oom_score_adj: match at.value("oomScoreAdj") {
+            Some(Value::Integer(score)) => i16::try_from(*score).ok(),
+            _ => None,
+        },
+        stop_signal: at.signal("stopSignal"),
+        stop_signals: at.list("stopSignals").map(|list| list.iter().filter_map(as_signal).collect()),
+        signals: at.pairs("signals").filter_map(|(name, value)| Some((name.parse().ok()?, as_signal(value)))).collect(),
+        signal_scope: match at.text("signalScope") {
+            Some("ProcessGroup") => SignalScope::ProcessGroup,
+            _ => SignalScope::Process,
+        },
+        exit_codes: at
+            .pairs("exitCodes")
+            .filter_map(|(name, value)| match value {
+                Value::Integer(code) => Some((exit_code(&name)?, u8::try_from(*code).ok()?)),
+                _ => None,
+            })
+            .collect(),
+        pdeath_signal: at.signal("pdeathSignal"),
+        hurry: hurry(&at.table("hurry")),
+        notify: at.bool("notify").unwrap_or_default(),
+        stop_is_success: at.bool("stopIsSuccess").unwrap_or_default(),
+        process: process(&at.table("process")),
+    }
+}
+
+/// What every program may say: `app`, `exec`.
+fn program(at: &At<'_>) -> Program {
+    Program {
+        command: at.words("command"),
+        env: at.sources("env"),
+        working_dir: at.text("workingDir").map(PathBuf::from),
+        user: at.text("user").and_then(read_user),
+    }
+}
+
+fn http(at: &At<'_>) -> Option<Http> {
+    let tls = at.table("tls");
+    let networks = |list: &[Value]| {
+        list.iter().filter_map(|value| if let Value::Text(text) = value { text.parse().ok() } else { None }).collect()
+    };
+    Some(Http {
+        listen: at.text("listen")?.parse().ok()?,
+        tls: match (tls.text("certFile"), tls.text("keyFile")) {
+            (Some(cert), Some(key)) => Some(Tls::Files { cert: cert.into(), key: key.into() }),
+            _ => at.bool("selfSigned").filter(|own| *own).map(|_| Tls::SelfSigned),
+        },
+        token_file: at.text("tokenFile").map(PathBuf::from),
+        allow_from: at.list("allowFrom").map(networks),
+        post_start_max: at.seconds("postStartMaxSeconds").unwrap_or(Http::POST_START_MAX),
+        readyz_during_stop: match at.text("readyzDuringStop") {
+            Some("Failing") => ReadyzDuringStop::Failing,
+            _ => ReadyzDuringStop::Serving,
+        },
+        page: at.bool("page").unwrap_or(false),
+    })
+}
+
+fn handler(at: &At<'_>, position: String) -> Option<Handler> {
+    let there = |name| Some(at.table(name)).filter(At::is_there);
+    let kind = if let Some(exec) = there("exec") {
+        HandlerKind::Exec(program(&exec))
+    } else if at.table("drain").is_there() {
+        HandlerKind::Drain(drain(&at.table("drain")))
+    } else if let Some(get) = there("httpGet") {
+        HandlerKind::HttpGet(http_get(&get)?)
+    } else if let Some(socket) = there("tcpSocket") {
+        HandlerKind::TcpSocket(tcp_socket(&socket)?)
+    } else if let Some(signal) = there("signal") {
+        HandlerKind::Signal(signal.signal("name")?)
+    } else {
+        HandlerKind::Sleep { duration: at.table("sleep").seconds("seconds")? }
+    };
+    let on = at.list("on").map_or(On::EVERY, |words| {
+        let says = |word: &str| words.iter().any(|said| matches!(said, Value::Text(text) if text == word));
+        On { completed: says("Completed"), failed: says("Failed"), stopped: says("Stopped") }
+    });
+    Some(Handler {
+        name: at.text("name").map_or(position, str::to_owned),
+        kind,
+        timeout: at.seconds("timeoutSeconds"),
+        retries: at.integer("retries").unwrap_or(0),
+        backoff: at.seconds("backoffSeconds").unwrap_or(Duration::from_secs(1)),
+        on,
+        failure_policy: match at.text("failurePolicy") {
+            Some("Ignore") => FailurePolicy::Ignore,
+            _ => FailurePolicy::Fail,
+        },
+    })
+}
+
+fn hurry(at: &At<'_>) -> Option<Hurry> {
+    let after = at.seconds("afterSeconds").unwrap_or(Duration::from_secs(1));
+    Some(Hurry { after, signal: at.signal("signal")? })
+}
+
+fn drain(at: &At<'_>) -> Drain {
+    let default = Drain::default();
+    Drain {
+        min: at.seconds("minSeconds").unwrap_or(default.min),
+        quiet: at.seconds("quietSeconds").unwrap_or(default.quiet),
+        max: at.seconds("maxSeconds").unwrap_or(default.max),
+        fallback: at.seconds("fallbackSeconds"),
+        tolerated: at.integer("toleratedConnections").unwrap_or(default.tolerated),
+        ports: at.list("ports").unwrap_or_default().iter().filter_map(as_integer).collect(),
+        until: match at.text("until") {
+            Some("NoBusyConnections") => Until::NoBusyConnections,
+            Some("NoConnections") => Until::NoConnections,
+            _ => Until::Quiet,
+        },
+    }
+}
+
+/// Zero means the default, as in a Pod, where a zero cannot be told from nothing.
+fn probe(root: &At<'_>, kind: probe::Kind) -> Option<Probe> {
+    let at = root.table(kind.name());
+    if !at.is_there() {
+        return None;
+    }
+    let seconds = |name, default| at.seconds(name).filter(|s| !s.is_zero()).unwrap_or(Duration::from_secs(default));
+    let threshold = |name, default| at.integer(name).filter(|n| *n != 0).unwrap_or(default);
+    let rule = probe::Rule {
+        initial_delay: at.seconds("initialDelaySeconds").unwrap_or_default(),
+        period: seconds("periodSeconds", 10),
+        failure_threshold: threshold("failureThreshold", 3),
+        success_threshold: threshold("successThreshold", 1),
+    };
+    let handler = handler(&at, kind.name().to_owned())?;
+    Some(Probe { handler: Handler { timeout: Some(seconds("timeoutSeconds", 1)), ..handler }, rule })
+}
+
+fn http_get(at: &At<'_>) -> Option<HttpGet> {
+    let status = at.list("successStatus").map(|list| {
+        list.iter().filter_map(|range| if let Value::Text(text) = range { read_status(text) } else { None }).collect()
+    });
+    Some(HttpGet {
+        host: at.text("host").unwrap_or(LOCALHOST).to_owned(),
+        port: at.port("port")?,
+        path: at.text("path").unwrap_or("/").to_owned(),
+        scheme: match at.text("scheme") {
+            Some("HTTPS") => Scheme::Https,
+            _ => Scheme::Http,
+        },
+        headers: at.tree.tables(&join(&at.path, "httpHeaders")).into_iter().filter_map(|p| header(&at.at(p))).collect(),
+        success_status: status.unwrap_or_else(|| vec![200..=399]),
+        ca_file: at.text("caFile").map(PathBuf::from),
+        insecure_skip_verify: at.bool("insecureSkipVerify").unwrap_or_default(),
+    })
+}
+
+fn header(at: &At<'_>) -> Option<Header> {
+    let from_file = || at.table("valueFrom").text("file").map(|path| ValueSource::File(path.into()));
+    Some(Header { name: at.text("name")?.to_owned(), value: at.value("value").and_then(as_source).or_else(from_file)? })
+}
+
+fn tcp_socket(at: &At<'_>) -> Option<TcpSocket> {
+    Some(TcpSocket { host: at.text("host").unwrap_or(LOCALHOST).to_owned(), port: at.port("port")? })
+}
+
+fn log(at: &At<'_>) -> Log {
+    Log {
+        format: match at.text("format") {
+            Some("Json") => LogFormat::Json,
+            _ => LogFormat::Text,
+        },
+        level: match at.text("level") {
+            Some("Error") => Some(LogLevel::Error),
+            Some("Warn") => Some(LogLevel::Warn),
+            Some("Info") => Some(LogLevel::Info),
+            Some("Debug") => Some(LogLevel::Debug),
+            _ => None,
+        },
+    }
+}
+
+/// A table of the tree and what stands in it.
+struct At<'a> {
+    tree: &'a Tree,
+    path: String,
+}
+
+impl<'a> At<'a> {
+    fn table(&self, name: &str) -> At<'a> {
+        At { tree: self.tree, path: join(&self.path, name) }
+    }
+
+    fn at(&self, path: String) -> At<'a> {
+        At { tree: self.tree, path }
+    }
+
+    /// A port by its number, or by its name in the table `ports`.
+    fn port(&self, name: &str) -> Option<u16> {
+        match self.value(name)? {
+            Value::Text(name) => as_integer(&self.tree.get(&join("ports", name))?.value),
+            value => as_integer(value),
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        self.tree.get(&self.path).is_some()
+    }
+
+    fn value(&self, name: &str) -> Option<&'a Value> {
+        self.tree.get(&join(&self.path, name)).map(|entry| &entry.value)
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        match self.value(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn bool(&self, name: &str) -> Option<bool> {
+        match self.value(name) {
+            Some(Value::Bool(yes)) => Some(*yes),
+            _ => None,
+        }
+    }
+
+    fn seconds(&self, name: &str) -> Option<Duration> {
+        match self.value(name) {
+            Some(Value::Seconds(time)) => Some(*time),
+            _ => None,
+        }
+    }
+
+    fn integer<T: TryFrom<i64>>(&self, name: &str) -> Option<T> {
+        self.value(name).and_then(as_integer)
+    }
+
+    fn signal(&self, name: &str) -> Option<Signal> {
+        self.value(name).and_then(as_signal)
+    }
+
+    fn list(&self, name: &str) -> Option<&'a [Value]> {
+        match self.value(name) {
+            Some(Value::List(list)) => Some(list),
+            _ => None,
+        }
+    }
+
+    fn words(&self, name: &str) -> Vec<OsString> {
+        let words = self.list(name).unwrap_or_default().iter();
+        words.filter_map(|word| if let Value::Text(text) = word { Some(text.into()) } else { None }).collect()
+    }
+
+    /// A table of sources, in the order in which they were said: weaker layers first.
+    fn sources(&self, name: &str) -> Vec<(String, ValueSource)> {
+        let said: Vec<_> = self
+            .tree
+            .names(&join(&self.path, name))
+            .into_iter()
+            .filter_map(|(name, path)| Some((name, self.tree.get(&path)?)))
+            .collect();
+        let said = in_order(said, |(_, entry)| entry.place);
+        said.into_iter().filter_map(|(name, entry)| Some((name, as_source(&entry.value)?))).collect()
+    }
+
+    fn pairs(&self, name: &str) -> impl Iterator<Item = (String, &'a Value)> {
+        let names = self.tree.names(&join(&self.path, name)).into_iter();
+        names.filter_map(|(name, path)| Some((name, &self.tree.get(&path)?.value)))
+    }
+}
+
+fn as_source(value: &Value) -> Option<ValueSource> {
+    match value {
+        Value::Text(text) => Some(ValueSource::Plain(text.clone())),
+        Value::File(path) => Some(ValueSource::File(path.into())),
+        _ => None,
+    }
+}
+
+fn as_integer<T: TryFrom<i64>>(value: &Value) -> Option<T> {
+    match value {
+        Value::Integer(number) => T::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+fn as_signal(value: &Value) -> Option<Signal> {
+    match value {
+        Value::Signal(signal) => Some(*signal),
+        _ => None,
+    }
+}

@@ -1,0 +1,54 @@
+//! The keys of the endpoint: what they mean, and what they refuse.
+
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn the_endpoint_has_its_rules() {
+    use crate::settings::{ReadyzDuringStop, Socket, Tls};
+    let settings = accept(&file(
+        "socket = \"/srv/b.sock\"\n[http]\nlisten = \"[::]:9797\"\ntokenFile = \"/run/token\"\n\
+         allowFrom = [\"10.0.0.0/8\", \"fd00::1\"]\npostStartMaxSeconds = 7\nreadyzDuringStop = \"Failing\"\n",
+    ))
+    .settings;
+    let http = settings.http.unwrap();
+    assert_eq!(settings.socket, Socket::At("/srv/b.sock".into()));
+    assert_eq!(http.token_file, Some("/run/token".into()));
+    assert_eq!(http.allow_from.unwrap().len(), 2);
+    assert_eq!(http.post_start_max, Duration::from_secs(7));
+    assert_eq!(http.readyz_during_stop, ReadyzDuringStop::Failing);
+    assert_eq!(accept(&env(&[("BOOKEND_SOCKET", "None")])).settings.socket, Socket::None);
+    let tls = |text: &str| accept(&file(&format!("[http]\nlisten = \"[::]:1\"\n{text}"))).settings.http.unwrap().tls;
+    assert_eq!(tls("selfSigned = true"), Some(Tls::SelfSigned));
+    let files = Tls::Files { cert: "/c".into(), key: "/k".into() };
+    assert_eq!(tls("selfSigned = true\ntls = { certFile = \"/c\", keyFile = \"/k\" }"), Some(files));
+}
+
+#[test]
+fn the_endpoints_rules_are_checked() {
+    let http = |text: &str| sentences(&file(&format!("[http]\nlisten = \"[::]:9797\"\n{text}")));
+    assert_eq!(
+        http("allowFrom = [\"10.0.0.1/8\"]"),
+        ["http.allowFrom[0]: \"10.0.0.1/8\" has bits set beyond its prefix; is it one address, or the network?"]
+    );
+    assert_eq!(http("tls.certFile = \"/c\""), ["http.tls.keyFile: missing: its private key (PEM)"]);
+    let page = |text: &str| accept(&file(&format!("[http]\nlisten = \"[::]:1\"\n{text}"))).settings.http.unwrap().page;
+    assert!(page("page = true") && !page("page = false") && !page(""));
+    let long = format!("socket = \"/{}\"", "x".repeat(107));
+    assert_eq!(sentences(&file(&long)), ["socket: 108 bytes are too long for a socket's path (unix(7): 107)"]);
+}
+
+#[test]
+fn a_feature_that_is_not_built_in_is_refused() {
+    let minimal = |text: &str| {
+        let text = format!("[http]\nlisten = \"[::]:9797\"\n{text}");
+        sentences(&Sources { features: Features { tls: false, page: false }, ..file(&text) })
+    };
+    assert_eq!(minimal("selfSigned = true"), ["http.selfSigned: this bookend was built without the feature \"tls\""]);
+    assert_eq!(minimal("page = true"), ["http.page: this bookend was built without the feature \"page\""]);
+    assert_eq!(
+        minimal("[lifecycle.preStop]\nhttpGet = { port = 1, scheme = \"HTTPS\" }"),
+        ["lifecycle.preStop.httpGet.scheme: this bookend was built without the feature \"tls\""]
+    );
+}

@@ -1,0 +1,50 @@
+//! Every key reaches the settings: each is said, and the settings change. A key that nobody reads fails here;
+//! what it does is tested where it is done.
+
+use super::examples::{document, values};
+use super::*;
+use crate::key::{Key, Role, Shape, walk};
+use crate::settings::Settings;
+use crate::vocabulary::ROOT;
+
+#[test]
+fn every_key_changes_the_settings() {
+    let mut idle = Vec::new();
+    walk(ROOT, &mut |path, key| {
+        // A table is what stands in it; those whose presence alone means something have a key that must be there.
+        let is_only_a_table = matches!(key.shape, Shape::Table(_)) && key.role == Role::Optional;
+        if !is_only_a_table
+            && !ONE_VALUE.contains(&path)
+            && let Err(why) = changes_something(path, key)
+        {
+            idle.push(why);
+        }
+    });
+    assert!(idle.is_empty(), "{}", idle.join("\n"));
+}
+
+/// A Pod spec may say them, and nothing but 1.
+const ONE_VALUE: &[&str] = &["startupProbe.successThreshold", "livenessProbe.successThreshold"];
+
+/// Whether two values of the key, or one and none, mean different settings.
+fn changes_something(path: &str, key: &Key) -> Result<(), String> {
+    let mut outcomes: Vec<Settings> = Vec::new();
+    let mut refusals = String::new();
+    let values = values(key.shape);
+    let none = (key.role == Role::Optional).then(String::new);
+    for value in none.iter().chain(&values) {
+        let text = document(ROOT, path, value);
+        match load(&file(&text)) {
+            Ok(effective) => outcomes.push(effective.settings),
+            Err(mistakes) => refusals.push_str(&format!("{text}{mistakes}\n")),
+        }
+    }
+    if let Role::OneOf(_) = key.role {
+        // Beside another one it would be refused: against the first of them, or of another hook, it differs.
+        outcomes.push(Settings::default());
+    }
+    match outcomes.iter().any(|settings| Some(settings) != outcomes.first()) {
+        true => Ok(()),
+        false => Err(format!("{path} does nothing:\n{refusals}")),
+    }
+}

@@ -1,0 +1,99 @@
+//! Values for tests and for `config/reference.toml`: some that each kind accepts, the first the one to show, and
+//! the smallest text in which a key can stand.
+
+use crate::key::{Key, Role, Shape, join};
+use crate::kind::Kind;
+
+/// Some values of a kind, as TOML.
+pub(super) fn examples(kind: Kind) -> Vec<String> {
+    let texts: &[&str] = match kind {
+        Kind::Text => &["\"text\"", "\"other\""],
+        Kind::Name => &["\"name\"", "\"other\""],
+        Kind::Path => &["\"/path\"", "\"/other\""],
+        Kind::Network => &["\"10.0.0.0/8\"", "\"fd00::1\""],
+        Kind::Socket => &["\"/path\"", "\"None\""],
+        Kind::Bool => &["true", "false"],
+        Kind::Seconds | Kind::Timeout => &["5", "7.5"],
+        Kind::Integer { min, max, .. } => return vec![max.to_string(), min.to_string(), (min + 1).to_string()],
+        Kind::Choice(words) => return words.iter().rev().map(|word| format!("{word:?}")).collect(),
+        Kind::Received => &["\"SIGHUP\"", "\"SIGUSR1\""],
+        Kind::Stopping => &["\"SIGQUIT\"", "\"SIGINT\""],
+        Kind::SignalOrIgnore | Kind::StoppingOrIgnore => &["\"SIGQUIT\"", "\"ignore\""],
+        Kind::Address => &["\"0.0.0.0:9797\"", "\"[::]:80\""],
+        Kind::Port => &["8080", "81"],
+        Kind::PortName => &["web", "metrics"],
+        Kind::ContainerName => &["web", "queue-2"],
+        Kind::Program => &["\"/usr/sbin/nginx\"", "\"nginx\""],
+        Kind::HeaderName => &["\"X-Name\"", "\"Host\""],
+        Kind::Status => &["\"200-299\"", "404"],
+        Kind::Source => &["\"value\"", "{ valueFrom.file = \"/run/secrets/x\" }"],
+        Kind::Variable => &["NAME", "OTHER"],
+        Kind::Umask => &["\"027\"", "0o077"],
+        Kind::Limit => &["1024", "{ soft = 1, hard = \"unlimited\" }"],
+        Kind::User => &["\"nobody\"", "\"1000:1000\""],
+    };
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// Some values of a key.
+pub(super) fn values(shape: Shape) -> Vec<String> {
+    match shape {
+        Shape::One(kind) => examples(kind),
+        Shape::List(Kind::Text) => vec!["[\"program\", \"argument\"]".to_owned(), "[\"other\"]".to_owned()],
+        Shape::List(kind) => examples(kind).into_iter().map(|value| format!("[{value}]")).collect(),
+        Shape::Map { names, values } => examples(names)
+            .into_iter()
+            .zip(examples(values))
+            .map(|(name, value)| format!("{{ {} = {value} }}", name.trim_matches('"')))
+            .collect(),
+        Shape::Named { names, keys } => {
+            vec![format!("{{ {} = {{ {} }} }}", examples(names)[0], table(keys, &[], ""))]
+        }
+        Shape::Table(keys) => vec![format!("{{ {} }}", table(keys, &[], ""))],
+        Shape::Tables(keys) => vec![format!("[{{ {} }}]", table(keys, &[], ""))],
+    }
+}
+
+/// The pairs of the smallest table in which a path is said: what must be there, and the path.
+pub(super) fn table(keys: &'static [Key], path: &[&str], value: &str) -> String {
+    let is_either = |key: &Key| matches!(key.role, Role::OneOf(_));
+    let mut chosen = keys.iter().any(|key| is_either(key) && path.first() == Some(&key.name));
+    let mut pairs = Vec::new();
+    for key in keys {
+        if let Some((name, below)) = path.split_first()
+            && *name == key.name
+        {
+            let said = match key.shape {
+                Shape::Table(inner) | Shape::Tables(inner) if !below.is_empty() => {
+                    format!("{{ {} }}", table(inner, below, value))
+                }
+                _ => value.to_owned(),
+            };
+            pairs.push(format!("{} = {said}", join("", key.name)));
+        } else if key.role == Role::Required || (is_either(key) && !chosen) {
+            chosen |= is_either(key);
+            pairs.extend(values(key.shape).first().map(|first| format!("{} = {first}", key.name)));
+        }
+    }
+    pairs.retain(|pair| !pair.ends_with(" = "));
+    pairs.join(", ")
+}
+
+/// The smallest configuration in which a path is said; an empty value: in which it could be.
+pub(super) fn document(keys: &'static [Key], path: &str, value: &str) -> String {
+    let path: Vec<&str> = path.split('.').collect();
+    let Some((first, below)) = path.split_first() else { return String::new() };
+    let key = keys.iter().find(|key| key.name == *first).unwrap();
+    match key.shape {
+        Shape::Table(inner) | Shape::Tables(inner) if !below.is_empty() => {
+            format!("{first} = {{ {} }}\n", table(inner, below, value))
+        }
+        Shape::Named { keys, .. } if !below.is_empty() => {
+            // A signal needs to know whom it is for.
+            let process = if below.get(1) == Some(&"process") { "" } else { "process.executable = \"/app\", " };
+            format!("{first} = {{ web = {{ {process}{} }} }}\n", table(keys, &below[1..], value))
+        }
+        _ if value.is_empty() => String::new(),
+        _ => format!("{first} = {value}\n"),
+    }
+}

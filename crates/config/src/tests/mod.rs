@@ -1,0 +1,69 @@
+//! What a configuration promises, from the text to the settings.
+
+use std::ffi::OsString;
+
+use super::{Document, Effective, Features, Mistakes, Override, Sources, load};
+
+mod check;
+mod endpoint;
+mod every_key;
+mod examples;
+mod files;
+mod fuzz;
+mod layers;
+mod mistakes;
+mod pod_spec;
+mod profiles;
+mod readme;
+mod values;
+
+/// One file, nothing else.
+fn file(text: &str) -> Sources {
+    Sources { files: vec![document("bookend.toml", text)], ..Sources::default() }
+}
+
+fn document(name: &str, text: &str) -> Document {
+    Document { name: name.to_owned(), text: text.to_owned() }
+}
+
+/// The environment alone.
+fn env(pairs: &[(&str, &str)]) -> Sources {
+    Sources { env: variables(pairs), ..Sources::default() }
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect()
+}
+
+fn option(path: &str, value: &str) -> Override {
+    Override { path: path.to_owned(), value: value.to_owned(), flag: format!("--set {path}") }
+}
+
+/// Accepts, or shows why not.
+#[track_caller]
+fn accept(sources: &Sources) -> Effective {
+    match load(sources) {
+        Ok(effective) => effective,
+        Err(mistakes) => panic!("{mistakes}"),
+    }
+}
+
+#[track_caller]
+fn refuse(sources: &Sources) -> Mistakes {
+    match load(sources) {
+        Ok(effective) => panic!("accepted:\n{}", effective.to_toml()),
+        Err(mistakes) => mistakes,
+    }
+}
+
+/// Path and sentence of each mistake.
+#[track_caller]
+fn sentences(sources: &Sources) -> Vec<String> {
+    refuse(sources).iter().map(|m| format!("{}: {}", m.path, m.message)).collect()
+}
+
+/// Path, sentence and help of each mistake.
+#[track_caller]
+fn helped(sources: &Sources) -> Vec<String> {
+    refuse(sources).iter().map(|m| format!("{}: {} | {}", m.path, m.message, m.help.join(" | "))).collect()
+}

@@ -1,0 +1,37 @@
+//! Everything bookend decides, and nothing it does.
+//!
+//! What happens is an [`Event`], what is to be done is an [`Action`], and time is a number that the caller passes in.
+//! This crate has no I/O: no tokio, no nix, no clock, no log.
+//!
+//! | module      | decides                                                          |
+//! | ----------- | ---------------------------------------------------------------- |
+//! | `container` | the life of a container whose app is our child                   |
+//! | `sidecar`   | the life of an app in another container, seen from a sidecar     |
+//! | `hooks`     | the handler lists of one machine, and the callers that wait      |
+//! | `list`      | one run through the handlers of a hook: order, retries, policy   |
+//! | `budget`    | how the grace period is divided                                  |
+//! | `drain`     | when a server is quiet enough for its stop signal                |
+//! | `probe`     | what the results of the app's probes add up to                   |
+//! | `notify`    | what the app reports with sd_notify(3)                           |
+//! | `signal`    | signals as names and numbers                                     |
+//! | `seconds`   | a duration as text and as JSON                                   |
+
+pub mod budget;
+mod container;
+pub mod drain;
+mod hooks;
+mod list;
+pub mod notify;
+pub mod probe;
+pub mod seconds;
+mod sidecar;
+pub mod signal;
+pub mod small_map;
+mod vocabulary;
+
+pub use container::Lifecycle;
+pub use list::{HandlerPlan, HandlerResult, On, RunId};
+pub use sidecar::Elsewhere;
+pub use vocabulary::{
+    Action, AppStatus, CallerId, Event, Hook, Hurry, Note, Outcome, PhaseName, Plan, Reason, Time, Timer, Trigger,
+};

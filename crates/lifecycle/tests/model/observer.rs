@@ -1,0 +1,434 @@
+//! The observer. It knows the configuration, what has happened and what the machine has answered, and nothing of
+//! the machine's inside; what it expects is said here a second time, in its own words.
+
+use std::time::Duration;
+
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{
+    Action, AppStatus, Event, Hook, Note, Outcome, PhaseName, Reason, RunId, Time, Timer, Trigger,
+};
+
+use crate::landmarks::Landmark;
+use crate::lists::is_empty;
+use crate::memory::Stop;
+use crate::promises::Promise;
+use crate::settings::{SECOND, Setting, shortest};
+use crate::world::{App, World};
+
+impl World {
+    pub(crate) fn must(&mut self, holds: bool, promise: Promise) {
+        if !holds && self.broken.is_none() {
+            self.broken = Some(promise);
+        }
+    }
+
+    pub(crate) fn end_of_grace(&self, setting: &Setting) -> Option<Time> {
+        Some(self.memory.stop.as_ref()?.began + setting.plan.grace?)
+    }
+
+    /// A retry that would come when the time is over is none: the handler has failed for good.
+    fn settle_retry(&mut self, setting: &Setting, hook: Hook) {
+        let Some(pause) = self.memory.lists.owed_retry(&setting.plan, hook) else { return };
+        let grace = setting.plan.grace.unwrap_or(30 * SECOND);
+        let ended = self.memory.ended.map(|(_, at)| at + grace);
+        let lingers = hook == Hook::PreStop && self.app == App::Gone;
+        let again = self.edge.now + pause;
+        let late = self.end_of_grace(setting).or(ended).is_some_and(|end| again + grace * 3 / 4 >= end);
+        self.must(late || lingers, Promise::InOrder);
+        self.memory.lists.give_up(&setting.plan, hook);
+    }
+
+    /// Notes what an event entitles the app to.
+    pub(crate) fn before(&mut self, setting: &Setting, event: Event) {
+        match event {
+            Event::Signal(signal) if !setting.plan.stop_signals.contains(&signal) => {
+                let target = setting.plan.signals.get(&signal).copied().unwrap_or(Some(signal));
+                if let Some(target) = target
+                    && !self.in_finishing()
+                    && !self.memory.owed.contains(&target)
+                {
+                    self.memory.owed.push(target);
+                }
+            }
+            // They join a stop that goes on.
+            Event::Signal(signal) => self.want(setting, Trigger::Signal(signal)),
+            Event::StopRequested if self.memory.stop.as_ref().is_some_and(|stop| stop.wanted.is_empty()) => {
+                self.want(setting, Trigger::Request);
+            }
+            Event::AppStarted => self.memory.app_starts += 1,
+            Event::AppNotStarted { code } => self.memory.expected_status = Some(AppStatus::NotStarted { code }),
+            Event::AppEnded { status, .. } => self.memory.expected_status = Some(status),
+            _ => {}
+        }
+    }
+
+    fn in_finishing(&self) -> bool {
+        matches!(self.machine.phase(), PhaseName::Finishing | PhaseName::Exited)
+    }
+
+    /// One action, before it is carried out.
+    pub(crate) fn observe(&mut self, setting: &Setting, action: Action) -> u64 {
+        self.must(!self.edge.exited, Promise::PostStopLast);
+        match action {
+            Action::StartApp => {
+                let ok = self.app == App::NotYet
+                    && self.memory.app_starts == 0
+                    && self.edge.runs.is_empty()
+                    && self.memory.stop.is_none()
+                    && self.memory.lists.succeeded(&setting.plan, Hook::PreStart);
+                self.must(ok, Promise::AppStartsAfterPreStart);
+                0
+            }
+            Action::StartHandler { run, hook, index, timeout, .. } => {
+                self.observe_start(setting, run, hook, index, timeout)
+            }
+            Action::AbortHandler(run) => {
+                self.must(self.edge.runs.iter().any(|running| running.id == run), Promise::InOrder);
+                0
+            }
+            Action::SignalApp(signal) => {
+                self.must(self.app == App::Alive, Promise::SignalsArrive);
+                self.observe_signal(signal);
+                0
+            }
+            Action::WatchConnections => {
+                // Before the signal: with it the app closes its listeners.
+                let first = !self.memory.watched && self.memory.sent.is_none();
+                self.must(first && self.app == App::Alive, Promise::HurryOnlyIdle);
+                self.memory.watched = true;
+                0
+            }
+            Action::HurryApp(signal) => {
+                self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
+                let asked = setting.plan.hurry.is_some_and(|hurry| {
+                    hurry.signal == signal
+                        && self.memory.idle_since.is_some_and(|since| self.edge.now >= since + hurry.after)
+                });
+                let once = self.memory.hurried.is_none() && self.memory.sent.is_some();
+                self.must(asked && once, Promise::HurryOnlyIdle);
+                self.memory.hurried = Some(signal);
+                Landmark::Hurried.bit()
+            }
+            Action::KillApp => {
+                self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
+                self.observe_kill(setting);
+                self.memory.killed = true;
+                Landmark::Killed.bit()
+            }
+            Action::TerminateLeftovers => {
+                self.must(self.app != App::Alive && !self.memory.leftovers_terminated, Promise::InTime);
+                self.memory.leftovers_terminated = true;
+                0
+            }
+            Action::KillLeftovers => {
+                self.must(self.app != App::Alive && self.memory.leftovers_terminated, Promise::InTime);
+                0
+            }
+            Action::Answer { caller, hook, outcome } => {
+                let waits = self.edge.waiting.get(&caller) == Some(&hook);
+                let told = self.memory.lists.outcome(hook);
+                // Before a list is over nobody hears of it; without one there is nothing to hear of.
+                let is_true = match (told, hook) {
+                    (Some(told), _) => told == outcome,
+                    (None, Hook::PreStop) => {
+                        let nothing_runs = self.memory.lists.get(hook).is_none() || is_empty(&setting.plan, hook);
+                        outcome == Outcome::Succeeded && nothing_runs
+                    }
+                    // Its end is not told where there are no handlers.
+                    (None, _) if self.memory.app_starts > 0 && is_empty(&setting.plan, hook) => {
+                        outcome == Outcome::Succeeded
+                    }
+                    (None, _) => outcome == Outcome::Aborted && self.memory.ended.is_some(),
+                };
+                self.must(waits && is_true, Promise::HooksAnswered);
+                if outcome == Outcome::Aborted { Landmark::Aborted.bit() } else { 0 }
+            }
+            Action::SetTimer { timer, at } => {
+                self.must(at >= self.edge.now, Promise::InTime);
+                self.observe_timer(setting, timer, at)
+            }
+            Action::Tell(note) => self.observe_note(setting, note),
+            Action::Exit(code) => {
+                self.observe_exit(setting, code);
+                Landmark::Exited.bit()
+            }
+        }
+    }
+
+    fn observe_start(
+        &mut self,
+        setting: &Setting,
+        run: RunId,
+        hook: Hook,
+        index: usize,
+        timeout: Option<Duration>,
+    ) -> u64 {
+        if self.memory.lists.list(hook).index != index {
+            self.settle_retry(setting, hook);
+        }
+        let alone = !self.edge.is_running(hook);
+        let start = self.memory.lists.started(&setting.plan, run, hook, index, self.memory.reason);
+        if hook == Hook::PreStop {
+            self.must(start.its_turn, Promise::PreStopOnce);
+        }
+        self.must(alone && start.its_turn && start.goes_on, Promise::InOrder);
+        let signalled = self.memory.stop.as_ref().is_some_and(|stop| stop.signalled.is_some());
+        match hook {
+            Hook::PreStart => self.must(self.app == App::NotYet, Promise::InOrder),
+            Hook::PostStart => self.must(self.app == App::Alive && !signalled, Promise::InOrder),
+            Hook::PreStop => {
+                let ok = self.app == App::Alive && self.memory.stop.is_some() && !signalled;
+                self.must(ok, Promise::SignalAfterPreStop);
+            }
+            Hook::PostStop => self.must(self.app != App::Alive, Promise::PostStopLast),
+        }
+        let within_own =
+            setting.plan.hooks[&hook][index].timeout.is_none_or(|own| timeout.is_some_and(|timeout| timeout <= own));
+        let end = self.end_of_grace(setting).filter(|_| matches!(hook, Hook::PreStop | Hook::PostStop));
+        let late = self.edge.now + SECOND / 10;
+        let within_budget =
+            end.is_none_or(|end| timeout.is_some_and(|timeout| self.edge.now + timeout <= end.max(late)));
+        let bounded = hook != Hook::PostStop || timeout.is_some();
+        self.must(within_own && within_budget && bounded, Promise::InTime);
+        start.landmarks
+    }
+
+    fn observe_signal(&mut self, signal: Signal) {
+        if let Some(place) = self.memory.owed.iter().position(|owed| *owed == signal) {
+            self.memory.owed.remove(place);
+            return;
+        }
+        // Not one that is passed on: then it is the stop signal.
+        let pre_stop_runs = self.edge.runs.iter().any(|run| run.hook == Hook::PreStop);
+        let now = self.edge.now;
+        let Some(stop) = &mut self.memory.stop else { return self.must(false, Promise::SignalAfterPreStop) };
+        let wanted = stop.wanted.contains(&signal);
+        stop.signalled = Some((stop.signalled.map_or(now, |(first, _)| first), now));
+        let hook_alone = stop.wanted.is_empty();
+        self.memory.sent = Some(signal);
+        self.must(!hook_alone, Promise::HookOnlyWaits);
+        self.must(!self.memory.killed, Promise::SignalsArrive);
+        self.must(wanted && !pre_stop_runs, Promise::SignalAfterPreStop);
+    }
+
+    fn observe_kill(&mut self, setting: &Setting) {
+        let now = self.edge.now;
+        let Some(grace) = setting.plan.grace else { return self.must(false, Promise::KillAtDeadline) };
+        let Some(stop) = &self.memory.stop else { return self.must(false, Promise::KillAtDeadline) };
+        let signalled = stop.signalled.map_or(stop.began, |(first, _)| first);
+        let not_before = (stop.began + grace / 2).max(signalled + SECOND.min(grace / 4));
+        let wanted = !stop.wanted.is_empty();
+        self.must(wanted && now >= not_before, Promise::KillAtDeadline);
+    }
+
+    fn observe_timer(&mut self, setting: &Setting, timer: Timer, at: Time) -> u64 {
+        match timer {
+            Timer::Rearm => {
+                let patience = setting.plan.grace.unwrap_or(30 * SECOND);
+                self.must(at == self.edge.now + patience, Promise::HookOnlyWaits);
+                0
+            }
+            Timer::Linger => Landmark::Lingered.bit(),
+            Timer::Retry(hook) => {
+                let pause = self.memory.lists.owed_retry(&setting.plan, hook);
+                self.memory.lists.list(hook).retry_open = false;
+                self.must(pause.is_some_and(|pause| at == self.edge.now + pause), Promise::InOrder);
+                0
+            }
+            Timer::Kill | Timer::Hurry | Timer::Leftovers | Timer::PostStop | Timer::Answers => 0,
+            Timer::LateHook => unreachable!("only for an app in another container"),
+        }
+    }
+
+    fn observe_note(&mut self, setting: &Setting, note: Note) -> u64 {
+        match note {
+            Note::Started => {
+                self.must(self.memory.lists.succeeded(&setting.plan, Hook::PostStart), Promise::ShownAsItIs);
+                Landmark::Started.bit()
+            }
+            Note::StopBegan(trigger) => {
+                self.must(self.memory.stop.is_none(), Promise::PreStopOnce);
+                let failed = self.memory.lists.list(Hook::PostStart).failed;
+                self.must(trigger != Trigger::PostStartFailed || failed, Promise::ExitCode);
+                self.must(trigger != Trigger::LivenessFailed || setting.liveness, Promise::LivenessStops);
+                let pre_stop_over = is_empty(&setting.plan, Hook::PreStop).then_some(self.edge.now);
+                self.memory.stop =
+                    Some(Stop { trigger, began: self.edge.now, wanted: Vec::new(), signalled: None, pre_stop_over });
+                if self.app == App::Alive {
+                    // A list per stop, and one that is expected to begin at once.
+                    self.memory.lists.expect(Hook::PreStop);
+                }
+                self.want(setting, trigger);
+                match trigger {
+                    Trigger::PostStartFailed => Landmark::PostStartFailed.bit(),
+                    Trigger::LivenessFailed => Landmark::LivenessFailed.bit(),
+                    Trigger::Hook | Trigger::Signal(_) | Trigger::Request => 0,
+                }
+            }
+            Note::HookOver(hook, outcome) => {
+                if outcome != Outcome::Aborted {
+                    self.settle_retry(setting, hook);
+                }
+                self.memory.lists.pass_over(&setting.plan, hook, self.memory.reason);
+                let is_true = self.memory.lists.over(&setting.plan, hook, outcome);
+                self.must(is_true, Promise::HooksAnswered);
+                self.pre_stop_is_over(hook);
+                0
+            }
+            Note::SteppedOn(_) => Landmark::SteppedOn.bit(),
+            Note::NoTimeLeft(hook, index) => {
+                let end = self.end_of_grace(setting);
+                // At most half of the grace period is kept for what follows the app, a quarter for the app.
+                let kept = setting.plan.grace.unwrap_or_default() * 3 / 4;
+                self.must(end.is_none_or(|end| self.edge.now + kept >= end), Promise::InTime);
+                self.memory.lists.pass_over(&setting.plan, hook, self.memory.reason);
+                let its_turn = self.memory.lists.list(hook).index == index;
+                self.must(its_turn, Promise::InOrder);
+                self.memory.lists.give_up(&setting.plan, hook);
+                Landmark::NoTimeLeft.bit()
+            }
+            Note::Rearmed => {
+                let patience = setting.plan.grace.unwrap_or(30 * SECOND);
+                let now = self.edge.now;
+                let ok = self.memory.stop.take().is_some_and(|stop| {
+                    let waited = stop.pre_stop_over.is_some_and(|over| now >= over + patience);
+                    stop.trigger == Trigger::Hook && stop.wanted.is_empty() && waited
+                });
+                self.must(ok && self.app == App::Alive, Promise::HookOnlyWaits);
+                self.memory.lists.forget(Hook::PreStop);
+                Landmark::Rearmed.bit()
+            }
+            Note::StopSignalSent(signal) => {
+                self.must(self.memory.sent == Some(signal), Promise::SignalAfterPreStop);
+                Landmark::StopSignalSent.bit()
+            }
+            Note::Hurried(signal) => {
+                self.must(self.memory.hurried == Some(signal), Promise::HurryOnlyIdle);
+                0
+            }
+            Note::AppStays => unreachable!("only of an app in another container"),
+            Note::Killed => {
+                self.must(self.memory.killed, Promise::KillAtDeadline);
+                0
+            }
+            Note::AppEnded(status) => {
+                self.memory.ended = Some((status, self.edge.now));
+                self.memory.reason = Some(self.reason(setting, status));
+                self.memory.owed.clear();
+                0
+            }
+            Note::LeftoversTerminated => Landmark::LeftoversTerminated.bit(),
+            Note::LeftoversKilled => Landmark::LeftoversKilled.bit(),
+            Note::LeftoversRemain => Landmark::LeftoversRemain.bit(),
+            Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
+        }
+    }
+
+    /// Why the app is gone, by the rules of the documentation.
+    fn reason(&self, setting: &Setting, status: AppStatus) -> Reason {
+        let code = match status {
+            _ if self.memory.stop.is_some() => return Reason::Stopped,
+            AppStatus::NotStarted { .. } => return Reason::Failed,
+            AppStatus::Exited(code) => code,
+            AppStatus::Signalled(signal) => signal.exit_code(),
+            AppStatus::Unknown => unreachable!("only of an app in another container"),
+        };
+        match setting.plan.exit_codes.get(&code).copied().unwrap_or(code) {
+            0 => Reason::Completed,
+            _ => Reason::Failed,
+        }
+    }
+
+    fn pre_stop_is_over(&mut self, hook: Hook) {
+        let now = self.edge.now;
+        if hook == Hook::PreStop
+            && let Some(stop) = &mut self.memory.stop
+        {
+            stop.pre_stop_over = Some(now);
+        }
+    }
+
+    /// A stop that is to end the app: what it is to get.
+    fn want(&mut self, setting: &Setting, trigger: Trigger) {
+        let default = match trigger {
+            Trigger::Hook => return,
+            Trigger::Signal(received) => received,
+            Trigger::Request | Trigger::PostStartFailed | Trigger::LivenessFailed => Signal::TERM,
+        };
+        if let Some(stop) = &mut self.memory.stop {
+            stop.wanted.push(setting.plan.stop_signal.unwrap_or(default));
+        }
+    }
+
+    fn observe_exit(&mut self, setting: &Setting, code: u8) {
+        self.must(self.app != App::Alive && self.edge.runs.is_empty(), Promise::PostStopLast);
+        self.must(self.edge.waiting.is_empty(), Promise::HooksAnswered);
+        // postStop has run or was cut, whatever the reason of the end.
+        let post_stop = is_empty(&setting.plan, Hook::PostStop) || self.memory.lists.outcome(Hook::PostStop).is_some();
+        self.must(post_stop, Promise::PostStopLast);
+        self.must(self.expected_code(setting) == Some(code), Promise::ExitCode);
+        if let (Some(end), Some((_, ended)), Some(grace)) =
+            (self.end_of_grace(setting), self.memory.ended, setting.plan.grace)
+            && ended <= end - grace / 2
+        {
+            self.must(self.edge.now <= end + shortest(setting.plan.grace), Promise::InTime);
+        }
+    }
+
+    /// The exit code by the rules of the documentation.
+    fn expected_code(&self, setting: &Setting) -> Option<u8> {
+        let plan = &setting.plan;
+        let trigger = self.memory.stop.as_ref().map(|stop| stop.trigger);
+        if trigger == Some(Trigger::PostStartFailed) {
+            return Some(125);
+        }
+        let remapped = |code: u8| Some(plan.exit_codes.get(&code).copied().unwrap_or(code));
+        match self.memory.expected_status {
+            Some(AppStatus::Unknown) => unreachable!("only of an app in another container"),
+            Some(AppStatus::Exited(code)) => remapped(code),
+            Some(AppStatus::Signalled(signal))
+                if plan.stop_is_success && [self.memory.sent, self.memory.hurried].contains(&Some(signal)) =>
+            {
+                Some(0)
+            }
+            Some(AppStatus::Signalled(signal)) => remapped(signal.exit_code()),
+            Some(AppStatus::NotStarted { code }) => Some(code),
+            // It never came to a start: a stop before it, or preStart failed.
+            None => match trigger {
+                _ if self.memory.lists.get(Hook::PreStart).is_some_and(|list| list.failed) => Some(125),
+                Some(_) if plan.stop_is_success => Some(0),
+                Some(Trigger::Signal(signal)) => Some(signal.exit_code()),
+                Some(Trigger::Request) => Some(plan.stop_signal.unwrap_or(Signal::TERM).exit_code()),
+                _ => None,
+            },
+        }
+    }
+
+    /// What an event owed, when its actions have been carried out.
+    pub(crate) fn after(&mut self, setting: &Setting, event: Event, actions: &[Action]) {
+        let alive = self.app == App::Alive;
+        match event {
+            Event::Signal(signal) if setting.plan.stop_signals.contains(&signal) => {
+                let began = actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
+                if !began {
+                    // It moves the stop that goes on by a step.
+                    let wanted = setting.plan.stop_signal.unwrap_or(signal);
+                    let told = actions.contains(&Action::SignalApp(wanted));
+                    self.must(told || !alive || self.memory.killed, Promise::SignalAfterPreStop);
+                }
+                self.must(self.memory.stop.is_some(), Promise::ReachesExit);
+            }
+            Event::StopRequested => self.must(self.memory.stop.is_some() || !alive, Promise::ReachesExit),
+            // It begins a stop where none goes on, and changes nothing in one.
+            Event::LivenessFailed => {
+                let began = actions.contains(&Action::Tell(Note::StopBegan(Trigger::LivenessFailed)));
+                let ok = if began { alive } else { actions.is_empty() && (self.memory.stop.is_some() || !alive) };
+                self.must(ok, Promise::LivenessStops);
+            }
+            _ => {}
+        }
+        if alive {
+            self.must(self.memory.owed.is_empty(), Promise::SignalsArrive);
+        }
+    }
+}

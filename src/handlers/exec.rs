@@ -1,0 +1,141 @@
+//! `exec`: a program, without a shell, in a process group of its own. When its time is over the group gets
+//! SIGTERM and, a second later or when its leader has ended, SIGKILL; the report does not wait for that.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::descriptor3::Descriptor3;
+use super::output::Relay;
+use super::{Purpose, Report, Surroundings, requested, time_over};
+use crate::handlers::program::{Environment, ProgramError, prepare_exec};
+use crate::process::Pid;
+use crate::process::reaper::{Ended, Reaper};
+use crate::process::spawn::{Env, Home, Sockets, Spawn};
+use crate::process::stdio::{empty_input, pipe};
+use bookend_config::settings::Program;
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{HandlerResult, Hook};
+
+/// Why an exec handler could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    /// Descriptors or memory ran out.
+    #[error("cannot make a pipe for its output")]
+    Pipe(#[from] io::Error),
+    /// See there.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+}
+
+/// A started program.
+pub(super) struct Exec {
+    pid: Pid,
+    ended: oneshot::Receiver<Ended>,
+    relay: Relay,
+    /// A preStart handler's.
+    descriptor3: Option<Descriptor3>,
+    reaper: Reaper,
+}
+
+impl Exec {
+    /// Spawns the program. Called in the loop, so that its pid is watched before the reaper's next round.
+    pub(super) fn start(
+        name: &str,
+        purpose: Purpose,
+        program: &Program,
+        env: Environment,
+        surroundings: &Surroundings,
+    ) -> Result<Exec, StartError> {
+        let prepared = prepare_exec(program, env)?;
+        let (read, write) = pipe()?;
+        let stdin = empty_input()?;
+        let setting = (purpose == Purpose::Hook(Hook::PreStart)).then(pipe).transpose()?;
+        let (setting_read, setting_write) = setting.unzip();
+        let mut fds = vec![(stdin.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)];
+        // Last: its number may be that of one of ours that the others still need.
+        fds.extend(setting_write.as_ref().map(|write| (write.as_fd(), 3)));
+        let spawn = Spawn {
+            command: &prepared.command,
+            env: prepared.env.as_deref().map_or(Env::Inherited, Env::Own),
+            fds: &fds,
+            home: Home::Group,
+            parent_death: None,
+            sockets: Sockets::NotIts,
+            setup: &prepared.setup,
+        };
+        // Read before anybody writes: what could not be read would run on, although its start is told to have failed.
+        let relay = Relay::start(name, purpose, read).map_err(StartError::Pipe)?;
+        let descriptor3 = setting_read.map(Descriptor3::start).transpose().map_err(StartError::Pipe)?;
+        let pid = spawn.start(&surroundings.inherited).map_err(ProgramError::from)?;
+        let ended = surroundings.reaper.watch(pid);
+        // Our copies of its ends are closed here: the pipes end with the handler.
+        Ok(Exec { pid, ended, relay, descriptor3, reaper: surroundings.reaper.clone() })
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Waits for its end, its time or its abort, whichever comes first.
+    pub(super) async fn run(
+        mut self,
+        time: Option<Duration>,
+        aborted: oneshot::Receiver<()>,
+        sender: oneshot::Sender<Report>,
+    ) {
+        let mut report = tokio::select! {
+            ended = &mut self.ended => report_of(ended),
+            report = time_over(time) => {
+                let report = Report { output: self.relay.last_lines(), ..report };
+                let _ = sender.send(report);
+                return self.end().await;
+            }
+            () = requested(aborted) => return self.kill_after().await,
+        };
+        report.output = self.relay.finish().await;
+        if let Some(descriptor3) = self.descriptor3.filter(|_| report.result == HandlerResult::Succeeded) {
+            match descriptor3.finish().await {
+                Ok(variables) => report.set = variables,
+                Err(why) => report = Report { output: report.output, ..Report::new(HandlerResult::Failed, why) },
+            }
+        }
+        // Nobody waits for it any more: the process is about to exit.
+        let _ = sender.send(report);
+    }
+
+    /// SIGTERM to the group, then SIGKILL.
+    async fn end(self) {
+        terminate(&self.reaper, self.pid);
+        self.kill_after().await;
+    }
+
+    async fn kill_after(mut self) {
+        if timeout(KILL_AFTER, &mut self.ended).await.is_err() {
+            let _ = self.reaper.signal_group(self.pid, Signal::KILL);
+        }
+    }
+}
+
+/// SIGTERM to the group now, and SIGKILL to what is left of it when its leader has ended.
+pub(super) fn terminate(reaper: &Reaper, pid: Pid) {
+    // It may have ended this very moment: then its group has nobody to signal.
+    let _ = reaper.signal_group(pid, Signal::TERM);
+    reaper.doom(pid);
+}
+
+fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> Report {
+    match ended {
+        Ok(Ended::Exited(0)) => Report::new(HandlerResult::Succeeded, "exit code 0"),
+        Ok(Ended::Exited(code)) => Report::new(HandlerResult::Failed, format!("exit code {code}")),
+        Ok(Ended::Signalled(signal)) => Report::new(HandlerResult::Failed, format!("killed by {signal}")),
+        // The reaper's table lives as long as the loop; without it there is nobody to report to.
+        Err(_) => Report::new(HandlerResult::Failed, "its status was lost"),
+    }
+}
+
+/// How long a handler has between SIGTERM and SIGKILL.
+const KILL_AFTER: Duration = Duration::from_secs(1);

@@ -1,0 +1,207 @@
+//! As much of a URL as a GET needs: built from a handler's keys, and from where a redirect leads. Pure.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+
+use crate::handlers::program::Environment;
+use bookend_config::settings::Scheme;
+
+/// Where a request goes. All of it can be sent: made only of what has been parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Url {
+    pub(super) scheme: Scheme,
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    authority: HeaderValue,
+    target: Uri,
+}
+
+impl Url {
+    /// `None`: there is no such host.
+    pub(super) fn new(scheme: Scheme, host: &str, port: u16, path: &str) -> Option<Url> {
+        // A bare IPv6 address, as a Pod spec has it.
+        let host = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
+        let authority = format!("{host}:{port}");
+        let parsed = authority.parse::<hyper::http::uri::Authority>().ok()?;
+        let is_plain = parsed.host() == host && !host.contains(['@', '%']) && parsed.port_u16() == Some(port);
+        Some(Url {
+            scheme,
+            port,
+            authority: HeaderValue::from_str(&authority).ok()?,
+            // Only a path that is too long is none.
+            target: path.parse().ok()?,
+            host,
+        })
+        .filter(|url| is_plain && !url.host.is_empty())
+    }
+
+    /// The Host header.
+    pub(super) fn authority(&self) -> HeaderValue {
+        self.authority.clone()
+    }
+
+    /// What stands in the request's first line.
+    pub(super) fn target(&self) -> Uri {
+        self.target.clone()
+    }
+
+    /// Where a `Location` leads from here (RFC 3986, section 5.2). `None`: it is no URL, or not of our schemes.
+    pub(super) fn join(&self, location: &str) -> Option<Url> {
+        let location = location.split('#').next().unwrap_or_default();
+        let (scheme, rest) = match location.split_once("://") {
+            Some((scheme, rest)) if is_absolute(location) => (scheme_of(scheme)?, Some(rest)),
+            _ => (self.scheme, location.strip_prefix("//")),
+        };
+        if let Some(rest) = rest {
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            let (authority, path) = rest.split_at_checked(end)?;
+            // `user@host`: Go sends the user as a header; we send none, to the host itself.
+            let authority = authority.rsplit('@').next().unwrap_or_default();
+            let (host, port) = match authority.rsplit_once(':') {
+                Some((host, "")) => (host, default_port(scheme)),
+                Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+                _ => (authority, default_port(scheme)),
+            };
+            return Url::new(scheme, host, port, &encode_path(path));
+        }
+        let (base, query) = (self.target.path(), self.target.query());
+        let path = match location.bytes().next() {
+            None => query.map_or_else(|| base.to_owned(), |query| format!("{base}?{query}")),
+            Some(b'/') => location.to_owned(),
+            Some(b'?') => format!("{base}{location}"),
+            Some(_) => format!("{}/{location}", base.rsplit_once('/').map_or("", |(folder, _)| folder)),
+        };
+        Url::new(self.scheme, &self.host, self.port, &encode_path(&without_dots(&path)))
+    }
+}
+
+/// Whether a `Location` names its scheme.
+pub(super) fn is_absolute(location: &str) -> bool {
+    location.split_once("://").is_some_and(|(scheme, _)| !scheme.contains(['/', '?', '#']))
+}
+
+fn scheme_of(text: &str) -> Option<Scheme> {
+    if text.eq_ignore_ascii_case("http") {
+        Some(Scheme::Http)
+    } else if text.eq_ignore_ascii_case("https") {
+        Some(Scheme::Https)
+    } else {
+        None
+    }
+}
+
+fn default_port(scheme: Scheme) -> u16 {
+    match scheme {
+        Scheme::Http => 80,
+        Scheme::Https => 443,
+    }
+}
+
+/// A handler's `path`, query included, with `$(VAR)` filled in: what comes from a variable is encoded as a whole, so
+/// that it is one piece of the path or one value of the query, whatever is in it.
+pub(super) fn path(said: &str, env: &Environment) -> String {
+    let said = said.split('#').next().unwrap_or_default();
+    if !said.contains('$') {
+        return encode_path(said);
+    }
+    let encoded = env.map(|value| encode(value.as_bytes(), is_unreserved).into());
+    encode_path(&encoded.expand(OsStr::new(said)).to_string_lossy())
+}
+
+/// A path and query with nothing in it that cannot be sent. What is encoded already stays.
+fn encode_path(text: &str) -> String {
+    let allowed = |byte: u8| is_unreserved(byte) || b"%/?:@!$&'()*+,;=[]".contains(&byte);
+    let slash = if text.starts_with('/') { "" } else { "/" };
+    format!("{slash}{}", encode(text.as_bytes(), allowed))
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+fn encode(bytes: &[u8], allowed: impl Fn(u8) -> bool) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        if allowed(byte) { out.push(char::from(byte)) } else { out.push_str(&format!("%{byte:02X}")) }
+    }
+    out
+}
+
+/// `/a/b/../c` is `/a/c`.
+fn without_dots(path: &str) -> String {
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let mut kept: Vec<&str> = Vec::new();
+    let mut ends_in_folder = false;
+    for segment in path.split('/').skip(1) {
+        ends_in_folder = matches!(segment, "." | "..");
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            segment => kept.push(segment),
+        }
+    }
+    if ends_in_folder {
+        kept.push("");
+    }
+    let path = format!("/{}", kept.join("/"));
+    query.map_or(path.clone(), |query| format!("{path}?{query}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(path: &str) -> Url {
+        Url::new(Scheme::Http, "a.example", 8080, path).unwrap()
+    }
+
+    fn shown(url: &Url) -> String {
+        format!("{:?} {} {}", url.scheme, url.authority.to_str().unwrap(), url.target)
+    }
+
+    #[test]
+    fn a_redirect_leads_where_its_location_says() {
+        for (location, expected) in [
+            ("/x?y=1#z", "Http a.example:8080 /x?y=1"),
+            ("x", "Http a.example:8080 /folder/x"),
+            ("../x", "Http a.example:8080 /x"),
+            ("./..", "Http a.example:8080 /"),
+            ("?q=2", "Http a.example:8080 /folder/file?q=2"),
+            ("https://a.example/", "Https a.example:443 /"),
+            ("HTTP://b.example:81", "Http b.example:81 /"),
+            ("//b.example/p", "Http b.example:80 /p"),
+            ("http://[::1]:8080/p?u=http://c", "Http [::1]:8080 /p?u=http://c"),
+            ("http://u:p@b.example/", "Http b.example:80 /"),
+            ("/with space/ä", "Http a.example:8080 /with%20space/%C3%A4"),
+            ("/back?to=http://b.example/", "Http a.example:8080 /back?to=http://b.example/"),
+        ] {
+            assert_eq!(shown(&url("/folder/file?old").join(location).unwrap()), expected, "{location}");
+        }
+        for location in ["ftp://a.example/", "http://", "http://a:b:c/", "http://a.example:70000/", "http:// /"] {
+            assert_eq!(url("/").join(location), None, "{location}");
+        }
+    }
+
+    #[test]
+    fn a_variable_is_one_piece_of_the_path_or_of_the_query() {
+        let mut env = Environment::default();
+        env.set("A", "a b/ü?");
+        env.set("B", "ok");
+        assert_eq!(path("v1/$(A)/x?b=$(B)&c=$$(B)", &env), "/v1/a%20b%2F%C3%BC%3F/x?b=ok&c=$(B)");
+        assert_eq!(path("/$(NO)#f", &env), "/$(NO)");
+        assert_eq!(path("", &env), "/");
+        assert_eq!(path("/%41 b", &env), "/%41%20b");
+    }
+
+    #[test]
+    fn a_host_is_a_host_and_nothing_else() {
+        assert_eq!(Url::new(Scheme::Http, "::1", 1, "/").unwrap().host, "[::1]");
+        for host in ["", "a b", "a/b", "u@h", "a:1", "a\r\nX: y", "[::1", "a%41"] {
+            assert_eq!(Url::new(Scheme::Http, host, 80, "/"), None, "{host:?}");
+        }
+    }
+}

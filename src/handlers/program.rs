@@ -1,0 +1,303 @@
+//! What a program of the configuration becomes when it is started: its command and environment expanded,
+//! secrets read from their files, its user looked up. The only room that reads those files; it decides
+//! nothing and starts nothing.
+//!
+//! An environment has layers, weakest first:
+//!
+//! | layer                                          | for                                   |
+//! | ---------------------------------------------- | ------------------------------------- |
+//! | what bookend was started with                  | everybody                             |
+//! | HOME, USER, LOGNAME of the program's `user`    | a program with a `user`               |
+//! | `app.env`                                      | everybody: it is the container's      |
+//! | what preStart handlers have set                | everybody after them                  |
+//! | `BOOKEND_...`                                  | handlers                              |
+//! | `exec.env`                                     | that handler                          |
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::files::read_small;
+use crate::process::setup::{Setup, resource};
+use crate::process::spawn::SpawnError;
+use crate::process::user::{self, Identity, UnknownId};
+use bookend_config::expand::expand;
+use bookend_config::settings::{App, CommandFrom, Program, ValueSource};
+
+/// Variables, in no order.
+pub(crate) type Variables = Vec<(OsString, OsString)>;
+
+/// Why a program of the configuration cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProgramError {
+    /// A file with a value cannot be read.
+    #[error("{key}: cannot read {}", path.display())]
+    File {
+        key: String,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Nobody has that name.
+    #[error("{key}: {source}")]
+    User { key: String, source: UnknownId },
+    /// See there.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+/// What a program finds in its environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    /// What bookend was started with.
+    inherited: Variables,
+    /// What was said since; stronger.
+    said: Variables,
+}
+
+impl Environment {
+    /// What bookend was started with, and these.
+    pub(crate) fn with(said: Variables) -> Environment {
+        Environment { inherited: std::env::vars_os().collect(), said }
+    }
+
+    /// Sets a variable.
+    pub(crate) fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        set(&mut self.said, name.into(), value.into());
+    }
+
+    /// The value of a variable.
+    pub(crate) fn get(&self, name: &OsStr) -> Option<&OsStr> {
+        find(&self.said, name).or_else(|| find(&self.inherited, name))
+    }
+
+    /// The text with every `$(VAR)` of this environment.
+    pub(crate) fn expand(&self, text: &OsStr) -> OsString {
+        let expanded = expand(text.as_bytes(), |name| self.get(OsStr::from_bytes(name)).map(OsStr::as_bytes));
+        OsString::from_vec(expanded)
+    }
+
+    /// The same names, with each value made into another.
+    pub(crate) fn map(&self, change: impl Fn(&OsStr) -> OsString) -> Environment {
+        let each =
+            |variables: &Variables| variables.iter().map(|(name, value)| (name.clone(), change(value))).collect();
+        Environment { inherited: each(&self.inherited), said: each(&self.said) }
+    }
+
+    /// HOME, USER and LOGNAME are those of the user, unless somebody says otherwise.
+    fn become_user(&mut self, identity: &Identity) {
+        set(&mut self.inherited, "HOME".into(), identity.home.clone());
+        for variable in ["USER", "LOGNAME"] {
+            match &identity.name {
+                Some(name) => set(&mut self.inherited, variable.into(), name.clone()),
+                None => self.inherited.retain(|(name, _)| name != variable),
+            }
+        }
+    }
+
+    /// Adds what `env` of a table says, each value expanded with what stands before it. Names in `kept` stay.
+    fn say(
+        &mut self,
+        env: &[(String, ValueSource)],
+        table: &str,
+        kept: &[(OsString, OsString)],
+    ) -> Result<(), ProgramError> {
+        for (name, source) in env {
+            if find(kept, OsStr::new(name)).is_none() {
+                let value = self.value(source, || format!("{table}.env.{name}"))?;
+                self.set(name, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// A value, read from its file or expanded. `key` names it in an error.
+    pub(crate) fn value(&self, source: &ValueSource, key: impl FnOnce() -> String) -> Result<OsString, ProgramError> {
+        match source {
+            ValueSource::Plain(text) => Ok(self.expand(OsStr::new(text))),
+            ValueSource::File(path) => {
+                read_value(path).map_err(|source| ProgramError::File { key: key(), path: path.clone(), source })
+            }
+        }
+    }
+
+    /// All of it, each name once.
+    fn into_variables(self) -> Variables {
+        let Environment { inherited, said } = self;
+        let mut all: Variables = inherited.into_iter().filter(|(name, _)| find(&said, name).is_none()).collect();
+        all.extend(said);
+        all
+    }
+}
+
+/// What `app.env` and preStart handlers say; `set` is what the latter have set, which is stronger.
+pub(crate) fn container_variables(app: &App, set: &[(OsString, OsString)]) -> Result<Variables, ProgramError> {
+    if app.program.env.is_empty() {
+        // The usual case: our own environment is not copied.
+        return Ok(set.to_vec());
+    }
+    let mut environment = Environment::with(set.to_vec());
+    environment.say(&app.program.env, "app", set)?;
+    Ok(environment.said)
+}
+
+/// A program as spawn takes it.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) command: Vec<OsString>,
+    /// `None`: what bookend was started with, to the byte.
+    pub(crate) env: Option<Variables>,
+    pub(crate) setup: Setup,
+}
+
+/// The app. `variables` are those of [`container_variables`].
+pub(crate) fn prepare_app(app: &App, variables: &[(OsString, OsString)]) -> Result<Prepared, ProgramError> {
+    let setup = Setup {
+        umask: app.umask,
+        rlimits: app.rlimits.iter().filter_map(|(name, limit)| Some((name.clone(), resource(name)?, *limit))).collect(),
+        oom_score_adj: app.oom_score_adj.and_then(|score| CString::new(score.to_string()).ok()),
+        ..set_up(&app.program, "app")?
+    };
+    let is_plain = variables.is_empty() && setup.identity.is_none();
+    if is_plain && app.command_from == CommandFrom::CommandLine {
+        // The usual case: nothing is copied.
+        return Ok(Prepared { command: app.program.command.clone(), env: None, setup });
+    }
+    let mut environment = Environment::with(variables.to_vec());
+    if let Some(identity) = &setup.identity {
+        environment.become_user(identity);
+    }
+    let command = match app.command_from {
+        CommandFrom::CommandLine => app.program.command.clone(),
+        CommandFrom::Configuration => app.program.command.iter().map(|word| environment.expand(word)).collect(),
+    };
+    Ok(Prepared { command, env: (!is_plain).then(|| environment.into_variables()), setup })
+}
+
+/// A handler's program, with the environment it finds beside its own `env`.
+pub(crate) fn prepare_exec(program: &Program, mut environment: Environment) -> Result<Prepared, ProgramError> {
+    let setup = set_up(program, "exec")?;
+    if let Some(identity) = &setup.identity {
+        environment.become_user(identity);
+    }
+    environment.say(&program.env, "exec", &[])?;
+    let command = program.command.iter().map(|word| environment.expand(word)).collect();
+    Ok(Prepared { command, env: Some(environment.into_variables()), setup })
+}
+
+fn set_up(program: &Program, table: &'static str) -> Result<Setup, ProgramError> {
+    let identity = match &program.user {
+        Some(user) => Some(
+            user::look_up(user, nix::unistd::getegid().as_raw())
+                .map_err(|source| ProgramError::User { key: format!("{table}.user"), source })?,
+        ),
+        None => None,
+    };
+    let working_dir = program.working_dir.as_deref().map(path_as_c).transpose()?;
+    Ok(Setup { table, identity, working_dir, ..Setup::default() })
+}
+
+fn path_as_c(path: &Path) -> Result<CString, SpawnError> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| SpawnError::Nul(path.as_os_str().to_owned()))
+}
+
+fn find<'a>(variables: &'a [(OsString, OsString)], name: &OsStr) -> Option<&'a OsStr> {
+    variables.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
+}
+
+/// Sets a variable, instead of another of that name.
+pub(crate) fn set(variables: &mut Variables, name: OsString, value: OsString) {
+    match variables.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, old)) => *old = value,
+        None => variables.push((name, value)),
+    }
+}
+
+/// The content of a file without the line break at its end: what editors and `echo` leave there is no part of a
+/// secret.
+pub(crate) fn read_value(path: &Path) -> io::Result<OsString> {
+    let mut bytes = read_small(path, MAX_VALUE)?;
+    if bytes.contains(&0) {
+        return Err(io::Error::other("it contains a NUL byte, which no variable can"));
+    }
+    if bytes.ends_with(b"\n") {
+        bytes.pop();
+        if bytes.ends_with(b"\r") {
+            bytes.pop();
+        }
+    }
+    Ok(OsString::from_vec(bytes))
+}
+
+/// execve(2) takes 128 KiB a string; what is larger than half of it is no value.
+const MAX_VALUE: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(name: &str, value: &str) -> (String, ValueSource) {
+        (name.to_owned(), ValueSource::Plain(value.to_owned()))
+    }
+
+    fn app(env: Vec<(String, ValueSource)>) -> App {
+        App { program: Program { env, ..Program::default() }, ..App::default() }
+    }
+
+    #[test]
+    fn a_value_may_refer_to_earlier_ones_and_not_to_later_ones() {
+        let app = app(vec![plain("A", "1$(B)"), plain("B", "2$(A)"), plain("A", "$(B)3")]);
+        let variables = container_variables(&app, &[]).unwrap();
+        assert_eq!(find(&variables, OsStr::new("B")), Some(OsStr::new("21$(B)")));
+        assert_eq!(find(&variables, OsStr::new("A")), Some(OsStr::new("21$(B)3")));
+    }
+
+    #[test]
+    fn what_pre_start_has_set_is_seen_by_app_env_and_is_stronger() {
+        let set = vec![("HOST".into(), "db".into()), ("B".into(), "set".into())];
+        let app = app(vec![plain("DSN", "sql://$(HOST)"), plain("B", "said"), plain("C", "$(B)")]);
+        let variables = container_variables(&app, &set).unwrap();
+        for (name, value) in [("DSN", "sql://db"), ("B", "set"), ("C", "set"), ("HOST", "db")] {
+            assert_eq!(find(&variables, OsStr::new(name)), Some(OsStr::new(value)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_users_home_is_weaker_than_what_is_said() {
+        let mut environment = Environment::with(vec![("HOME".into(), "/said".into())]);
+        let identity =
+            Identity { uid: 1, gid: 1, groups: vec![1], name: Some("daemon".into()), home: "/usr/sbin".into() };
+        environment.become_user(&identity);
+        assert_eq!(environment.get(OsStr::new("HOME")), Some(OsStr::new("/said")));
+        assert_eq!(environment.get(OsStr::new("USER")), Some(OsStr::new("daemon")));
+        environment.become_user(&Identity { name: None, ..identity });
+        assert_eq!(environment.get(OsStr::new("USER")), None);
+    }
+
+    #[test]
+    fn nobody_gets_a_variable_twice() {
+        let mut environment = Environment::with(vec![("PATH".into(), "/a".into())]);
+        environment.set("PATH", "/b");
+        let names: Vec<OsString> = environment.into_variables().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names.iter().filter(|name| *name == "PATH").count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_read_without_its_last_line_break_and_within_limits() {
+        let path = std::env::temp_dir().join(format!("bookend-value-{}", std::process::id()));
+        for (content, value) in
+            [("s3cret\n", "s3cret"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("", ""), (" $(A) ", " $(A) ")]
+        {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(read_value(&path).unwrap(), value);
+        }
+        for content in [vec![b'x'; 65537], b"a\0b".to_vec()] {
+            std::fs::write(&path, content).unwrap();
+            read_value(&path).unwrap_err();
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read_value(Path::new("/dev/zero")).unwrap_err().to_string(), "it is no regular file");
+        assert_eq!(read_value(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,21 @@
+//! `tcpSocket`: the port accepts a connection, which is closed again at once.
+
+use std::ffi::OsStr;
+
+use super::connect::connect;
+use super::{Report, describe};
+use crate::handlers::program::Environment;
+use bookend_config::settings::TcpSocket;
+use bookend_lifecycle::HandlerResult;
+
+/// Connects, and says how that went.
+pub(crate) async fn run(socket: TcpSocket, env: Environment) -> Report {
+    let host = env.expand(OsStr::new(&socket.host)).to_string_lossy().into_owned();
+    match connect(&host, socket.port).await {
+        Ok(stream) => {
+            let peer = stream.peer_addr().map_or_else(|_| format!("port {}", socket.port), |peer| peer.to_string());
+            Report::new(HandlerResult::Succeeded, format!("{peer} accepts connections"))
+        }
+        Err(error) => Report::new(HandlerResult::Failed, describe(&error)),
+    }
+}

@@ -1,0 +1,320 @@
+//! The log: tracing events as lines on stderr, through a door that never makes us wait. A pipe that nobody
+//! reads, a terminal stopped with Ctrl-S, a closed or full stderr: lines are kept up to a bound, then
+//! counted instead of kept, and no signal, reap or exit is later for it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, send};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd::isatty;
+use serde_json::Value;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::process::write_without_waiting;
+use bookend_config::settings::{Log, LogFormat, LogLevel};
+
+/// Begins to log. `quiet`: only warnings, where the settings name no level.
+pub(crate) fn init(settings: Log, quiet: bool) {
+    let level = match settings.level {
+        Some(LogLevel::Error) => Level::ERROR,
+        Some(LogLevel::Warn) => Level::WARN,
+        Some(LogLevel::Info) => Level::INFO,
+        Some(LogLevel::Debug) => Level::DEBUG,
+        None if quiet => Level::WARN,
+        None => Level::INFO,
+    };
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Line);
+    // A second init (tests) leaves the first in place.
+    let _ = tracing::subscriber::set_global_default(subscriber.event_format(Form(settings.format)).finish());
+}
+
+/// One line, now or never, without allocation: for a panic and for errors before the log stands.
+pub(crate) fn last_words(text: &str) {
+    let stderr = stderr();
+    let _ = Way::of(stderr).write(stderr, text.as_bytes());
+}
+
+/// Tries again to write what could not be written. `true`: some is still kept.
+pub(crate) fn flush() -> bool {
+    let mut sink = sink();
+    sink.flush();
+    !sink.kept.is_empty()
+}
+
+/// What a line looks like. One type for both of them: a subscriber is 20 kB of code for each.
+struct Form(LogFormat);
+
+impl<S, N> FormatEvent<S, N> for Form
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        match self.0 {
+            LogFormat::Text => {
+                let mut fields = String::new();
+                ctx.format_fields(Writer::new(&mut fields), event)?;
+                text(&mut writer, event, &fields)
+            }
+            LogFormat::Json => json(&mut writer, event),
+        }
+    }
+}
+
+/// `2026-11-23T09:15:13.123456Z  INFO bookend: message key=value`
+fn text(writer: &mut Writer<'_>, event: &Event<'_>, fields: &str) -> fmt::Result {
+    SystemTime.format_time(writer)?;
+    write!(writer, " {:>5} bookend: ", event.metadata().level())?;
+    for char in fields.chars() {
+        match char {
+            '\n' | '\t' => writer.write_char(char)?,
+            // What a stranger has said may be part of it, and must not move the cursor of the terminal it is read on.
+            char if char.is_control() => write!(writer, "{}", char.escape_default())?,
+            char => writer.write_char(char)?,
+        }
+    }
+    writeln!(writer)
+}
+
+/// `{"timestamp":"2026-11-23T09:15:13.123456Z","level":"INFO","message":"message","key":"value"}`
+fn json(writer: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    let mut time = String::new();
+    SystemTime.format_time(&mut Writer::new(&mut time))?;
+    let mut fields = Fields(vec![("timestamp", time.into()), ("level", event.metadata().level().as_str().into())]);
+    event.record(&mut fields);
+    for (at, (name, value)) in fields.0.iter().enumerate() {
+        write!(writer, "{}\"{name}\":{value}", if at == 0 { '{' } else { ',' })?;
+    }
+    writeln!(writer, "}}")
+}
+
+/// What an event says, as JSON has it.
+struct Fields(Vec<(&'static str, Value)>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.push((field.name(), format!("{value:?}").into()));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.push((field.name(), value.into()));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.push((field.name(), value.into()));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.push((field.name(), value.into()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.push((field.name(), value.into()));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.push((field.name(), value.into()));
+    }
+}
+
+/// tracing writes each event with one call; that call is one line.
+struct Line;
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        sink().line(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+static SINK: Mutex<Sink> = Mutex::new(Sink { way: None, kept: VecDeque::new(), dropped: 0 });
+
+fn sink() -> MutexGuard<'static, Sink> {
+    SINK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Sink {
+    way: Option<Way>,
+    kept: VecDeque<u8>,
+    dropped: u64,
+}
+
+impl Sink {
+    fn line(&mut self, line: &[u8]) {
+        self.flush();
+        if self.kept.is_empty() && self.dropped > 0 {
+            let note = format!("bookend: {} log lines were dropped: nobody read the log\n", self.dropped);
+            self.dropped = 0;
+            self.kept.extend(note.as_bytes());
+        }
+        if self.kept.len() + line.len() > MOST_KEPT {
+            self.dropped += 1;
+            return;
+        }
+        self.kept.extend(line);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        let stderr = stderr();
+        while !self.kept.is_empty() {
+            let way = self.way.get_or_insert_with(|| Way::of(stderr));
+            match way.write(stderr, self.kept.as_slices().0) {
+                Ok(written) => drop(self.kept.drain(..written)),
+                Err(Errno::EAGAIN) => return,
+                Err(Errno::EINTR) => {}
+                // Closed, full or broken (EBADF, EPIPE, ENOSPC, EIO): these lines have no reader.
+                Err(_) => self.kept.clear(),
+            }
+        }
+    }
+}
+
+fn stderr() -> BorrowedFd<'static> {
+    // `io::Stderr` has no buffer, and lends its descriptor for the whole life of the program.
+    static STDERR: std::sync::OnceLock<io::Stderr> = std::sync::OnceLock::new();
+    STDERR.get_or_init(io::stderr).as_fd()
+}
+
+/// How to write without waiting. O_NONBLOCK on stderr itself is no way: the flag belongs to the open file,
+/// which the app shares.
+enum Way {
+    /// A regular file, /dev/null: there is no reader to wait for.
+    Plain,
+    /// A pipe: ask for no waiting with each write (RWF_NOWAIT, Linux 5.14 and later).
+    NoWait,
+    /// A socket: likewise (MSG_DONTWAIT).
+    Socket,
+    /// A terminal, or a pipe of an older kernel: an open file of our own, with O_NONBLOCK.
+    Reopened(OwnedFd),
+    /// Nothing else works (no /proc): look first, and write no more than a pipe takes whole.
+    Look,
+}
+
+impl Way {
+    fn of(fd: BorrowedFd<'_>) -> Way {
+        let kind = fstat(fd).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
+        match kind {
+            Ok(SFlag::S_IFIFO) => Way::NoWait,
+            Ok(SFlag::S_IFSOCK) => Way::Socket,
+            Ok(SFlag::S_IFCHR) if isatty(fd).unwrap_or(false) => Way::reopened(),
+            Ok(_) | Err(_) => Way::Plain,
+        }
+    }
+
+    fn reopened() -> Way {
+        let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        open("/proc/self/fd/2", flags, Mode::empty()).map_or(Way::Look, Way::Reopened)
+    }
+
+    fn write(&mut self, fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+        match self {
+            Way::Plain => nix::unistd::write(fd, bytes),
+            Way::Reopened(own) => nix::unistd::write(own.as_fd(), bytes),
+            Way::Socket => {
+                use std::os::fd::AsRawFd;
+                send(fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
+            }
+            Way::NoWait => match write_without_waiting(fd, IoSlice::new(bytes)) {
+                // An older kernel, or a seccomp profile that does not know the call; a pipe itself never says EPERM.
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EACCES) => {
+                    *self = Way::reopened();
+                    self.write(fd, bytes)
+                }
+                done => done,
+            },
+            Way::Look => {
+                let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
+                match poll(&mut fds, PollTimeout::ZERO) {
+                    Ok(0) => Err(Errno::EAGAIN),
+                    _ => nix::unistd::write(fd, bytes.get(..PIPE_BUF).unwrap_or(bytes)),
+                }
+            }
+        }
+    }
+}
+
+/// What is kept for a reader that is late.
+const MOST_KEPT: usize = 64 * 1024;
+/// pipe(7): a write of this size is taken whole or not at all.
+const PIPE_BUF: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// What is logged in `tell`.
+    fn line(form: LogFormat, tell: impl FnOnce()) -> String {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let subscriber = tracing_subscriber::fmt().event_format(Form(form)).with_writer(Memory(text.clone())).finish();
+        tracing::subscriber::with_default(subscriber, tell);
+        String::from_utf8(text.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The same as text, without its time.
+    fn told(tell: impl FnOnce()) -> String {
+        line(LogFormat::Text, tell).split_once(' ').unwrap().1.to_owned()
+    }
+
+    #[derive(Clone)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl tracing_subscriber::fmt::MakeWriter<'_> for Memory {
+        type Writer = Memory;
+
+        fn make_writer(&self) -> Memory {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn text_names_each_value_but_the_message() {
+        let line = told(|| tracing::info!(pid = 7, name = "a b", why = %"no", late = true, "said {}", 1));
+        assert_eq!(line, " INFO bookend: said 1 pid=7 name=\"a b\" why=no late=true\n");
+    }
+
+    #[test]
+    fn json_has_each_value_as_what_it_is_in_the_order_in_which_it_is_said() {
+        let tell = || tracing::warn!(pid = -7, ms = 1.5, name = "a \"b\"\n", why = %"no", late = true, "said {}", 1);
+        let line = line(LogFormat::Json, tell);
+        let (time, said) = line.strip_prefix("{\"timestamp\":\"").unwrap().split_once("Z\",").unwrap();
+        assert_eq!(time.len(), "2026-11-23T09:15:13.123456".len());
+        let fields = r#""pid":-7,"ms":1.5,"name":"a \"b\"\n","why":"no","late":true"#;
+        assert_eq!(said, format!("\"level\":\"WARN\",\"message\":\"said 1\",{fields}}}\n"));
+    }
+
+    #[test]
+    fn a_stranger_cannot_move_the_terminals_cursor() {
+        let line = told(|| tracing::error!(path = %"\x1b[2J", also = "\u{9b}\r", "said"));
+        assert!(!line.trim_end_matches('\n').contains(char::is_control), "{line:?}");
+        assert!(line.contains("path=\\u{1b}[2J"), "{line:?}");
+    }
+}
