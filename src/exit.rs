@@ -16,7 +16,7 @@ use crate::handlers::program::ProgramError;
 use crate::process::spawn::SpawnError;
 
 /// A verb (`hook`, `probe`, `wait`, `copy`, ...) did not succeed.
-pub(crate) const NO: u8 = 1;
+pub(crate) const FAILURE: u8 = 1;
 /// bookend itself failed.
 pub(crate) const FAILED: u8 = 125;
 /// The program was found and could not be executed.

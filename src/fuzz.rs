@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use crate::http::stranger::{self, Circumstances};
+use crate::http::fuzz_harness::{self, Scenario};
 use crate::net::{proc_tcp, snmp, sock_diag, tcp_info};
 use crate::process::reaper::Ended;
 use bookend_config::{Document, Sources, expand};
@@ -121,18 +121,18 @@ pub fn proc_net(bytes: &[u8]) {
 pub fn http_request(bytes: &[u8]) {
     let [which, portion, request @ ..] = bytes else { return };
     let told = [Some(Outcome::Succeeded), Some(Outcome::Failed), Some(Outcome::Aborted), None];
-    let circumstances = Circumstances {
+    let scenario = Scenario {
         is_socket: which & 1 != 0,
         is_refused: which & 2 != 0,
         told: told.get(usize::from(which >> 2 & 3)).copied().flatten(),
         chunk: usize::from(*portion) * 16,
     };
-    let seen = stranger::converse(request, circumstances);
+    let seen = fuzz_harness::run_connection(request, scenario);
     let Some(seen) = seen else { unreachable!("it does not end: {:?}", String::from_utf8_lossy(request)) };
     let shown = String::from_utf8_lossy(&seen.answer);
     assert!(seen.hooks <= 1 && seen.hooks + seen.verbs <= 1, "one connection, one request");
-    assert!(seen.verbs == 0 || circumstances.is_socket, "a verb of the socket came through the port");
-    assert!(seen.hooks == 0 || circumstances.is_socket || !circumstances.is_refused, "nobody was to be let in");
+    assert!(seen.verbs == 0 || scenario.is_socket, "a verb of the socket came through the port");
+    assert!(seen.hooks == 0 || scenario.is_socket || !scenario.is_refused, "nobody was to be let in");
     assert!(seen.answer.len() < 256 * 1024, "an answer of {} bytes", seen.answer.len());
     // Whoever expects one is told to go on first (RFC 9110, 10.1.1).
     let answer = shown.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&shown);

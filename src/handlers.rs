@@ -1,11 +1,11 @@
 //! Handlers: what the four hooks consist of, and the probes. One file for each kind; this one starts them, bounds their
 //! time and lets them be aborted. A handler reports once, and never decides what its result means.
 
-mod aside;
 mod connect;
-mod descriptor3;
+mod detached;
 mod drain;
 pub(crate) mod env;
+mod env_pipe;
 mod exec;
 pub(crate) mod http_get;
 mod output;
@@ -20,11 +20,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-pub(crate) use self::drain::Board;
+pub(crate) use self::drain::DrainStatus;
 use crate::handlers::program::{Environment, Variables};
 use crate::process::Pid;
-use crate::process::held::Held;
 use crate::process::inherited::Inherited;
+use crate::process::pidfd::PidFd;
 use crate::process::reaper::{Reaper, Target};
 use bookend_config::settings::{Handler, HandlerKind};
 use bookend_lifecycle::seconds::Seconds;
@@ -33,12 +33,12 @@ use bookend_lifecycle::{HandlerResult, Hook};
 
 /// What the handlers of this container share.
 #[derive(Debug, Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct HandlerContext {
     pub(crate) reaper: Reaper,
     pub(crate) inherited: Arc<Inherited>,
     pub(crate) app: App,
     /// What the last drain has seen.
-    pub(crate) drain: Board,
+    pub(crate) drain: DrainStatus,
 }
 
 /// The app, as handlers reach it.
@@ -47,14 +47,14 @@ pub(crate) enum App {
     /// A child of ours; who of it gets signals (`app.signalScope`).
     Child(Target),
     /// Another container's, while its process is known.
-    Elsewhere(Option<Arc<Held>>),
+    OtherContainer(Option<Arc<PidFd>>),
 }
 
-impl Surroundings {
+impl HandlerContext {
     pub(crate) fn app_pid(&self) -> Option<Pid> {
         match &self.app {
             App::Child(_) => self.reaper.app(),
-            App::Elsewhere(held) => held.as_ref().map(|held| held.pid()),
+            App::OtherContainer(pidfd) => pidfd.as_ref().map(|pidfd| pidfd.pid()),
         }
     }
 
@@ -62,7 +62,7 @@ impl Surroundings {
     pub(crate) fn signal_app(&self, signal: Signal) -> io::Result<()> {
         match &self.app {
             App::Child(target) => self.reaper.signal_app(signal, *target),
-            App::Elsewhere(held) => held.as_ref().ok_or(io::ErrorKind::NotFound)?.signal(signal),
+            App::OtherContainer(pidfd) => pidfd.as_ref().ok_or(io::ErrorKind::NotFound)?.signal(signal),
         }
     }
 }
@@ -121,15 +121,15 @@ pub(crate) fn start(
     purpose: Purpose,
     timeout: Option<Duration>,
     env: Environment,
-    surroundings: &Surroundings,
+    context: &HandlerContext,
 ) -> (Running, oneshot::Receiver<Report>) {
     let (abort, aborted) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
     let mut group = None;
     match &handler.kind {
-        HandlerKind::Exec(program) => match exec::Exec::start(&handler.name, purpose, program, env, surroundings) {
+        HandlerKind::Exec(program) => match exec::Exec::start(&handler.name, purpose, program, env, context) {
             Ok(exec) => {
-                group = Some((surroundings.reaper.clone(), exec.pid()));
+                group = Some((context.reaper.clone(), exec.pid()));
                 drop(tokio::spawn(exec.run(timeout, aborted, sender)));
             }
             Err(error) => {
@@ -143,14 +143,14 @@ pub(crate) fn start(
             drop(tokio::spawn(bounded(tcp_socket::run(socket.clone(), env), timeout, aborted, sender)));
         }
         HandlerKind::Signal(signal) => {
-            let _ = sender.send(signal::send(*signal, surroundings));
+            let _ = sender.send(signal::send(*signal, context));
         }
         HandlerKind::Sleep { duration } => {
             drop(tokio::spawn(bounded(pause(*duration), timeout, aborted, sender)));
         }
         HandlerKind::Drain(drain) => {
             // It knows its time, and at its end says what it saw.
-            let work = drain::run(drain.clone(), timeout, surroundings.app_pid(), Arc::clone(&surroundings.drain));
+            let work = drain::run(drain.clone(), timeout, context.app_pid(), Arc::clone(&context.drain));
             drop(tokio::spawn(bounded(work, None, aborted, sender)));
         }
     }

@@ -16,6 +16,8 @@
 //! not run twice for that.
 
 mod events;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz_harness;
 mod health;
 mod limits;
 mod metrics;
@@ -26,16 +28,14 @@ mod rules;
 mod server;
 mod socket;
 mod status;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod stranger;
 mod timed;
 #[cfg(feature = "tls")]
 mod tls;
 mod token;
 
-pub(crate) use events::{Audience, Happening};
+pub(crate) use events::{LifecycleEvent, Subscribers};
 pub(crate) use rules::Rules;
-pub(crate) use server::{Answer, Ask, Called, Doors, Show, serve_port, serve_socket};
+pub(crate) use server::{Detail, Endpoint, HookCall, HookResponse, Request, serve_port, serve_socket};
 pub(crate) use socket::Socket;
 pub(crate) use status::{
     AppStatusView, ContainerView, DrainView, Lost, NotifyView, ProbeView, Status, Unfinished, ZombieParent,

@@ -21,7 +21,7 @@
 //! | `plan`       | settings -> what a machine needs to know of them; pure  | `config`, `lifecycle` words  |
 //! | `journal`    | what happened: records, timeline, summary; pure         | `lifecycle`                  |
 //! | `program`    | command, environment and user of what is started        | `config` words, `process`    |
-//! | `tally`      | what happened, as numbers for the metrics; pure         | `lifecycle`                  |
+//! | `counters`      | what happened, as numbers for the metrics; pure         | `lifecycle`                  |
 //! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
 //! | `handler`    | one file for each kind of handler                       | `process`                    |
 //! | `files`      | small files that others write                           | nothing                      |

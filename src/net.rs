@@ -1,5 +1,5 @@
 //! What the kernel knows of this network namespace's connections: the parsers are pure and total on bytes, and
-//! one file (`eye`) reads. Nothing here decides what a number means for a stop.
+//! one file (`tcp_monitor`) reads. Nothing here decides what a number means for a stop.
 //!
 //! | file        | source                          | tells                                                     |
 //! | ----------- | ------------------------------- | --------------------------------------------------------- |
@@ -10,12 +10,12 @@
 //! | `ports`     | /proc/PID/fd                    | the ports a process and its descendants listen on         |
 
 pub(crate) mod accepted;
-pub(crate) mod eye;
 pub(crate) mod ports;
 pub(crate) mod proc_tcp;
 pub(crate) mod snmp;
 pub(crate) mod sock_diag;
 pub(crate) mod tcp_info;
+pub(crate) mod tcp_monitor;
 
 use bookend_lifecycle::drain::ConnectionCounts;
 
@@ -69,7 +69,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Whether somebody waits for something on this connection; `None`: the source does not tell.
-    pub(crate) fn is_busy(&self, tie: tcp_info::Tie) -> Option<bool> {
+    pub(crate) fn is_busy(&self, tie: tcp_info::TieBreak) -> Option<bool> {
         if self.unread > 0 || self.unsent > 0 {
             return Some(true);
         }
@@ -82,7 +82,7 @@ impl Socket {
 }
 
 /// Counts connections by state.
-pub(crate) fn count<'a>(sockets: impl IntoIterator<Item = &'a Socket>, tie: tcp_info::Tie) -> ConnectionCounts {
+pub(crate) fn count<'a>(sockets: impl IntoIterator<Item = &'a Socket>, tie: tcp_info::TieBreak) -> ConnectionCounts {
     let mut counts = ConnectionCounts { busy: Some(0), ..ConnectionCounts::default() };
     for socket in sockets {
         match socket.state {

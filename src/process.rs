@@ -14,8 +14,8 @@
 //! | `reaper`      | waitpid, the only one, and the table of pids that are still ours   |
 //! | `signals`     | signals in: one module, whatever carries them                      |
 //! | `musl`        | the two signals that musl unblocks behind our back                 |
-//! | `family`      | who there is below us, as /proc tells it                           |
-//! | `held`        | a process that is not our child, held by its pidfd                 |
+//! | `procfs`      | who there is below us, as /proc tells it                           |
+//! | `pidfd`        | a process that is not our child, held by its pidfd                 |
 //! | `leftovers`   | what is still there when the app has ended                         |
 //! | `notify_socket` | what the app says with sd_notify(3)                             |
 //! | `zombies`     | those that only their own, living parent can reap                  |
@@ -24,8 +24,6 @@
 //! | `last_resort` | the init that remains when everything else has failed              |
 
 mod activation;
-pub(crate) mod family;
-pub(crate) mod held;
 pub(crate) mod inherited;
 pub(crate) mod last_resort;
 pub(crate) mod leftovers;
@@ -33,6 +31,8 @@ mod musl;
 mod not_executed;
 pub(crate) mod notify_socket;
 pub(crate) mod pause;
+pub(crate) mod pidfd;
+pub(crate) mod procfs;
 pub(crate) mod reaper;
 pub(crate) mod resident;
 pub(crate) mod setup;

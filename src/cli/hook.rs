@@ -16,7 +16,7 @@ use super::status::{HandlerRun, View};
 pub(super) struct Hook {
     /// Which handlers are to run, of a sidecar's container NAME/...; the answer comes when they are done
     #[arg(value_name = "[NAME/]HOOK", value_parser = Names)]
-    hook: Called,
+    hook: HookCall,
     /// How long to wait for the answer [default: as long as the handlers take]
     #[arg(long = "timeoutSeconds", value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
@@ -26,7 +26,7 @@ pub(super) struct Hook {
 
 /// `preStop`, `web/preStop`.
 #[derive(Debug, Clone)]
-struct Called {
+struct HookCall {
     container: Option<String>,
     hook: String,
 }
@@ -38,18 +38,18 @@ struct Names;
 const HOOKS: [&str; 2] = ["postStart", "preStop"];
 
 impl TypedValueParser for Names {
-    type Value = Called;
+    type Value = HookCall;
 
-    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, said: &OsStr) -> Result<Called, clap::Error> {
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, said: &OsStr) -> Result<HookCall, clap::Error> {
         let text = said.to_str().unwrap_or_default();
         let (container, hook) = text.rsplit_once('/').map_or((None, text), |(name, hook)| (Some(name), hook));
         // What stands in a path of HTTP is not to end it.
         let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !name.is_empty();
         match HOOKS.contains(&hook) && container.is_none_or(is_name) {
-            true => Ok(Called { container: container.map(str::to_owned), hook: hook.to_owned() }),
+            true => Ok(HookCall { container: container.map(str::to_owned), hook: hook.to_owned() }),
             false => PossibleValuesParser::new(HOOKS)
                 .parse_ref(command, arg, said)
-                .map(|hook| Called { container: None, hook }),
+                .map(|hook| HookCall { container: None, hook }),
         }
     }
 
@@ -60,7 +60,7 @@ impl TypedValueParser for Names {
 
 impl Hook {
     pub(super) fn run(&self) -> Done {
-        let Called { container, hook } = &self.hook;
+        let HookCall { container, hook } = &self.hook;
         let path = container.as_ref().map(|name| format!("{name}/{hook}"));
         let path = path.as_ref().unwrap_or(hook);
         let until = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -85,7 +85,7 @@ impl Hook {
 }
 
 /// The runs of a hook's last round: a name that comes again, and was not tried again, is another round's.
-fn last_run<'a>(runs: &'a [HandlerRun], called: &Called) -> Vec<&'a HandlerRun> {
+fn last_run<'a>(runs: &'a [HandlerRun], called: &HookCall) -> Vec<&'a HandlerRun> {
     let mut round: Vec<&HandlerRun> = Vec::new();
     for run in runs.iter().rev().filter(|run| run.hook == called.hook && run.container == called.container) {
         if round.iter().any(|later| later.name == run.name && later.attempt <= run.attempt) {
@@ -113,7 +113,7 @@ mod tests {
             [run("postStart", "greet", 1), run("preStop", "a", 1), run("preStop", "b", 1), run("preStop", "b", 2)];
         let second = [run("preStop", "a", 1), run("preStop", "b", 1), run("preStop", "b", 2), run("preStop", "b", 3)];
         let all = [first.to_vec(), second.to_vec()].concat();
-        let called = Called { container: None, hook: "preStop".to_owned() };
+        let called = HookCall { container: None, hook: "preStop".to_owned() };
         let told: Vec<_> = last_run(&all, &called).iter().map(|run| (run.name.clone(), run.attempt)).collect();
         let expected: Vec<_> = second.iter().map(|run| (run.name.clone(), run.attempt)).collect();
         assert_eq!(told, expected);

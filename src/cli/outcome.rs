@@ -18,7 +18,7 @@ pub(super) struct Failure {
 impl Failure {
     /// It was asked for rightly, and did not succeed: the answer is no, a wait was in vain, nobody was there.
     pub(super) fn no(text: impl Into<String>) -> Failure {
-        Failure { code: exit::NO, text: text.into() }
+        Failure { code: exit::FAILURE, text: text.into() }
     }
 }
 

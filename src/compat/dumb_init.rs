@@ -86,8 +86,8 @@ fn translate(options: Options, variable: &impl Fn(&str) -> Option<OsString>) -> 
             settings.app.signals.or_insert(signal, Some(Signal::STOP));
         }
         // Rewritten, as everything that it sends.
-        let farewell = settings.app.signals.get(&Signal::TERM).copied().unwrap_or(Some(Signal::TERM));
-        Policy { place: Place::Session, farewell, ..policy }
+        let exit_signal = settings.app.signals.get(&Signal::TERM).copied().unwrap_or(Some(Signal::TERM));
+        Policy { place: Place::Session, exit_signal, ..policy }
     };
     Run { settings, policy, overrides, without_orphans: None, failed: FAILED }
 }
@@ -126,7 +126,7 @@ mod tests {
     fn by_default_the_whole_session_is_signalled_and_stopped() {
         let run = run(&["--", "app"], &[]);
         assert_eq!(run.policy.place, Place::Session);
-        assert_eq!(run.policy.farewell, Some(Signal::TERM));
+        assert_eq!(run.policy.exit_signal, Some(Signal::TERM));
         assert_eq!(run.settings.app.signal_scope, SignalScope::ProcessGroup);
         assert_eq!(run.settings.app.signals.get(&Signal::TSTP), Some(&Some(Signal::STOP)));
         assert_eq!(run.settings.app.stop_signals, Some(vec![]));
@@ -136,7 +136,7 @@ mod tests {
     fn a_single_child_is_signalled_alone_and_with_what_was_received() {
         for run in [run(&["-c", "app"], &[]), run(&["app"], &[("DUMB_INIT_SETSID", "0")])] {
             assert_eq!(run.policy.place, Place::Ours);
-            assert_eq!(run.policy.farewell, None);
+            assert_eq!(run.policy.exit_signal, None);
             assert_eq!(run.settings.app.signal_scope, SignalScope::Process);
             assert!(run.settings.app.signals.is_empty());
         }
@@ -149,8 +149,8 @@ mod tests {
         assert_eq!(signals.get(&Signal::TERM), Some(&Some(Signal::QUIT)));
         assert_eq!(signals.get(&Signal::new(28).unwrap()), Some(&None));
         assert_eq!(signals.get(&Signal::TSTP), Some(&Some(Signal::TSTP)));
-        assert_eq!(settings.policy.farewell, Some(Signal::QUIT));
-        assert_eq!(run(&["-r", "15:0", "app"], &[]).policy.farewell, None);
+        assert_eq!(settings.policy.exit_signal, Some(Signal::QUIT));
+        assert_eq!(run(&["-r", "15:0", "app"], &[]).policy.exit_signal, None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(crate) struct Policy {
     /// What becomes of those who are left when the app has ended.
     pub(crate) leftovers: Leftovers,
     /// What the rest of the app's group gets the moment the app has ended.
-    pub(crate) farewell: Option<Signal>,
+    pub(crate) exit_signal: Option<Signal>,
     /// Whether a forwarded SIGTSTP, SIGTTIN or SIGTTOU stops us, too.
     pub(crate) suspend: Suspend,
     /// Whether the end of every orphan is told.
@@ -59,7 +59,7 @@ pub(crate) enum Reaped {
     #[default]
     Counted,
     /// It is a warning in the log.
-    Told,
+    HandlerEnv,
 }
 
 /// Whose exit codes an app that could not be started has.

@@ -92,7 +92,7 @@ fn translate(options: Options, variable: &impl Fn(&str) -> Option<OsString>) -> 
         settings.app.exit_codes.insert(code, 0);
         overrides.push(option(&format!("app.exitCodes.{code}"), "0", "-e"));
     }
-    let reaped = if options.warn > 0 { Reaped::Told } else { Reaped::Counted };
+    let reaped = if options.warn > 0 { Reaped::HandlerEnv } else { Reaped::Counted };
     Run {
         settings,
         policy: Policy { leftovers: Leftovers::Leave, reaped, convention: Convention::Tini, ..Policy::default() },
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(run.settings.app.exit_codes, [(7, 0), (143, 0)].into());
         assert_eq!(run.settings.pdeath_signal, Some(Signal::KILL));
         assert_eq!(run.settings.log.level, Some(LogLevel::Debug));
-        assert_eq!(run.policy.reaped, Reaped::Told);
+        assert_eq!(run.policy.reaped, Reaped::HandlerEnv);
     }
 
     #[test]

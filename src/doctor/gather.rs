@@ -20,7 +20,7 @@ use super::server::is_php_fpm;
 use super::surroundings::{Surroundings, cpus_of_quota, listeners};
 use super::uwsgi::Uwsgi;
 use super::{Facts, tool};
-use crate::net::eye::{self, Eye};
+use crate::net::tcp_monitor::{self, TcpMonitor};
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
 use bookend_config::Effective;
@@ -251,8 +251,8 @@ fn surroundings(settings: &Settings) -> Surroundings {
     let own_port = settings.http.as_ref().map(|http| http.listen.port());
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().filter_map(read).collect::<Vec<_>>();
     let listens = tables.iter().flat_map(|text| listeners(text)).filter(|(_, port)| Some(*port) != own_port);
-    let mut eye = Eye::open();
-    let blind = match (Eye::counters(), eye.sockets(&[])) {
+    let mut tcp_monitor = TcpMonitor::open();
+    let blind = match (TcpMonitor::counters(), tcp_monitor.sockets(&[])) {
         (None, _) => Some("/proc/net/snmp cannot be read"),
         (_, None) => Some("neither netlink nor /proc/net/tcp shows sockets"),
         _ => None,
@@ -262,7 +262,7 @@ fn surroundings(settings: &Settings) -> Surroundings {
         inside,
         first_process: name,
         in_kubernetes: env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
-        host_network: eye::is_host_network(),
+        host_network: tcp_monitor::is_host_network(),
         blind: blind.map(str::to_owned),
         listens: listens.map(|(ip, port)| std::net::SocketAddr::new(ip, port).to_string()).collect(),
         port_is_given: env::var_os("PORT").is_some(),

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::aside::{AsideError, aside};
+use super::detached::{DetachedError, spawn_blocking_detached};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub(crate) enum ConnectError {
         host: String,
         /// Why not.
         #[source]
-        source: AsideError,
+        source: DetachedError,
     },
     /// The name exists and has no address.
     #[error("{0:?} has no address")]
@@ -82,8 +82,9 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
         return Ok(loopback.map(|address| SocketAddr::new(address, port)).to_vec());
     }
     let name = host.to_owned();
-    let found =
-        aside(move || (name.as_str(), port).to_socket_addrs().map(|found| found.take(MOST_ADDRESSES).collect()));
+    let found = spawn_blocking_detached(move || {
+        (name.as_str(), port).to_socket_addrs().map(|found| found.take(MOST_ADDRESSES).collect())
+    });
     match found.await {
         Ok(Ok(addresses)) => Ok(addresses),
         Ok(Err(source)) => Err(ConnectError::Resolve { host: host.to_owned(), source }),

@@ -9,27 +9,27 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::Report;
-use crate::net::eye::{Eye, is_host_network};
-use crate::net::tcp_info::Tie;
+use crate::net::tcp_info::TieBreak;
+use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::net::{count, ports};
 use crate::process::Pid;
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::drain::ConnectionCounts;
-use bookend_lifecycle::drain::{Drain, End, Seen, Step, Watch};
+use bookend_lifecycle::drain::{Drain, DrainDecision, End, Seen, Step};
 use bookend_lifecycle::seconds::Seconds;
 
 /// Where a drain writes what it sees: only the newest counts. `None`: there was none yet.
-pub(crate) type Board = Arc<watch::Sender<Option<Seen>>>;
+pub(crate) type DrainStatus = Arc<watch::Sender<Option<Seen>>>;
 
 /// Runs to its end, within the limit. Never fails: a stop goes on, however unquiet it is.
-pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>, board: Board) -> Report {
+pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>, board: DrainStatus) -> Report {
     let began = Instant::now();
-    let mut eye = Eye::open();
+    let mut tcp_monitor = TcpMonitor::open();
     let host = is_host_network();
-    let known = if drain.ports.is_empty() { app_ports(&mut eye, app) } else { Some(drain.ports.clone()) };
+    let known = if drain.ports.is_empty() { app_ports(&mut tcp_monitor, app) } else { Some(drain.ports.clone()) };
     let listens_nowhere = known.as_ref().is_some_and(Vec::is_empty);
     let ports = known.unwrap_or_default();
-    let mut watch = Watch::new(drain, Duration::ZERO, limit);
+    let mut watch = DrainDecision::new(drain, Duration::ZERO, limit);
     if host {
         warn!(
             "drain: this is the node's own network (hostNetwork), where the connections of every process count: \
@@ -37,10 +37,10 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
         );
     }
     let end = loop {
-        let counter = if host { None } else { Eye::arrivals() };
+        let counter = if host { None } else { TcpMonitor::arrivals() };
         let mut step = watch.arrivals(began.elapsed(), counter);
         if step == Step::LookAtSockets {
-            let look = look_at(&mut eye, &ports);
+            let look = look_at(&mut tcp_monitor, &ports);
             step = watch.sockets(began.elapsed(), look);
         }
         board.send_replace(Some(watch.seen()));
@@ -61,7 +61,7 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
         }
         End::TimeOver => {
             // What is still there now is what the stop signal meets.
-            let look = look_at(&mut eye, &ports).or(watch.seen().last);
+            let look = look_at(&mut tcp_monitor, &ports).or(watch.seen().last);
             let detail = format!(
                 "not quiet after {seconds:.3} s and {} new connections{}",
                 watch.seen().arrived,
@@ -75,14 +75,14 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
 }
 
 /// `None`: not to be seen, or not known where to look.
-fn look_at(eye: &mut Eye, ports: &[u16]) -> Option<ConnectionCounts> {
-    let sockets = if ports.is_empty() { None } else { eye.sockets(ports) };
-    Some(count(&sockets?, Tie::Answered))
+fn look_at(tcp_monitor: &mut TcpMonitor, ports: &[u16]) -> Option<ConnectionCounts> {
+    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets(ports) };
+    Some(count(&sockets?, TieBreak::Answered))
 }
 
 /// The ports the app listens on now. `None`: sockets cannot be seen here.
-fn app_ports(eye: &mut Eye, app: Option<Pid>) -> Option<Vec<u16>> {
-    Some(ports::of_app(app.map(Pid::as_raw), &eye.listeners()?))
+fn app_ports(tcp_monitor: &mut TcpMonitor, app: Option<Pid>) -> Option<Vec<u16>> {
+    Some(ports::of_app(app.map(Pid::as_raw), &tcp_monitor.listeners()?))
 }
 
 /// `: 3 wait to be accepted, 7 connections, 2 of them busy`

@@ -8,7 +8,7 @@ use crate::report::journal::trigger_word;
 use bookend_lifecycle::{Hook, PhaseName, Time, Trigger};
 
 /// As things stand when it begins.
-pub(crate) struct Told<'a> {
+pub(crate) struct HandlerEnv<'a> {
     /// `None`: a probe, which no hook has begun.
     pub(crate) hook: Option<Hook>,
     pub(crate) name: &'a str,
@@ -21,7 +21,7 @@ pub(crate) struct Told<'a> {
     pub(crate) left: Option<Time>,
 }
 
-impl Told<'_> {
+impl HandlerEnv<'_> {
     /// The container's environment, and all this.
     pub(crate) fn beside(self, variables: Variables) -> Environment {
         let mut env = Environment::with(variables);

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::descriptor3::Descriptor3;
+use super::env_pipe::EnvPipe;
 use super::output::Relay;
-use super::{Purpose, Report, Surroundings, requested, time_over};
+use super::{HandlerContext, Purpose, Report, requested, time_over};
 use crate::handlers::program::{Environment, ProgramError, prepare_exec};
 use crate::process::Pid;
 use crate::process::reaper::{Ended, Reaper};
@@ -37,7 +37,7 @@ pub(super) struct Exec {
     ended: oneshot::Receiver<Ended>,
     relay: Relay,
     /// A preStart handler's.
-    descriptor3: Option<Descriptor3>,
+    env_pipe: Option<EnvPipe>,
     reaper: Reaper,
 }
 
@@ -48,7 +48,7 @@ impl Exec {
         purpose: Purpose,
         program: &Program,
         env: Environment,
-        surroundings: &Surroundings,
+        context: &HandlerContext,
     ) -> Result<Exec, StartError> {
         let prepared = prepare_exec(program, env)?;
         let (read, write) = pipe()?;
@@ -69,11 +69,11 @@ impl Exec {
         };
         // Read before anybody writes: what could not be read would run on, although its start is told to have failed.
         let relay = Relay::start(name, purpose, read).map_err(StartError::Pipe)?;
-        let descriptor3 = setting_read.map(Descriptor3::start).transpose().map_err(StartError::Pipe)?;
-        let pid = spawn.start(&surroundings.inherited).map_err(ProgramError::from)?;
-        let ended = surroundings.reaper.watch(pid);
+        let env_pipe = setting_read.map(EnvPipe::start).transpose().map_err(StartError::Pipe)?;
+        let pid = spawn.start(&context.inherited).map_err(ProgramError::from)?;
+        let ended = context.reaper.watch(pid);
         // Our copies of its ends are closed here: the pipes end with the handler.
-        Ok(Exec { pid, ended, relay, descriptor3, reaper: surroundings.reaper.clone() })
+        Ok(Exec { pid, ended, relay, env_pipe, reaper: context.reaper.clone() })
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -97,8 +97,8 @@ impl Exec {
             () = requested(aborted) => return self.kill_after().await,
         };
         report.output = self.relay.finish().await;
-        if let Some(descriptor3) = self.descriptor3.filter(|_| report.result == HandlerResult::Succeeded) {
-            match descriptor3.finish().await {
+        if let Some(env_pipe) = self.env_pipe.filter(|_| report.result == HandlerResult::Succeeded) {
+            match env_pipe.finish().await {
                 Ok(variables) => report.set = variables,
                 Err(why) => report = Report { output: report.output, ..Report::new(HandlerResult::Failed, why) },
             }
@@ -124,7 +124,7 @@ impl Exec {
 pub(super) fn terminate(reaper: &Reaper, pid: Pid) {
     // It may have ended this very moment: then its group has nobody to signal.
     let _ = reaper.signal_group(pid, Signal::TERM);
-    reaper.doom(pid);
+    reaper.kill_on_exit(pid);
 }
 
 fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> Report {

@@ -26,8 +26,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
-use super::aside::{AsideError, aside};
 use super::connect::{ConnectError, connect};
+use super::detached::{DetachedError, spawn_blocking_detached};
 use super::output::printable;
 use super::{Report, describe};
 use crate::handlers::program::{Environment, read_value};
@@ -44,7 +44,7 @@ enum HttpError {
     Connect(#[from] ConnectError),
     /// No thread for what may block.
     #[error("cannot prepare the request")]
-    Aside(#[from] AsideError),
+    Aside(#[from] DetachedError),
     /// The host, after `$(VAR)` was filled in.
     #[error("the host is none: empty, or with a character no host has")]
     Host,
@@ -179,7 +179,7 @@ async fn headers(said: &[Header], env: &Environment) -> Result<HeaderMap, HttpEr
 /// A secret's file, read when it is needed: it may have been rotated.
 async fn secret(name: &str, path: PathBuf) -> Result<OsString, HttpError> {
     let file = path.clone();
-    let read = aside(move || read_value(&file)).await?;
+    let read = spawn_blocking_detached(move || read_value(&file)).await?;
     read.map_err(|source| HttpError::Secret { name: name.to_owned(), path, source })
 }
 
@@ -244,7 +244,7 @@ impl Client {
             Some(config) => config.clone(),
             None => {
                 let trust = self.trust.clone();
-                let config = std::sync::Arc::new(aside(move || crate::tls::client(&trust)).await??);
+                let config = std::sync::Arc::new(spawn_blocking_detached(move || crate::tls::client(&trust)).await??);
                 self.config.insert(config).clone()
             }
         };

@@ -1,12 +1,12 @@
 //! `signal`: one to the app, by the reaper's table, and on goes the list.
 
-use super::{Report, Surroundings};
+use super::{HandlerContext, Report};
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::signal::Signal;
 
 /// Sends it, to whom `app.signalScope` says.
-pub(super) fn send(signal: Signal, surroundings: &Surroundings) -> Report {
-    match surroundings.signal_app(signal) {
+pub(super) fn send(signal: Signal, context: &HandlerContext) -> Report {
+    match context.signal_app(signal) {
         Ok(()) => Report::new(HandlerResult::Succeeded, format!("{signal} sent to the app")),
         Err(error) => Report::new(HandlerResult::Failed, format!("cannot send {signal} to the app: {error}")),
     }

@@ -18,7 +18,7 @@ use bookend_lifecycle::Time;
 /// Something that followers are told.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(crate) enum Happening<'a> {
+pub(crate) enum LifecycleEvent<'a> {
     /// The container's phase has changed.
     Phase { phase: &'a str },
     /// A line of the story: `stop begun by SIGTERM`.
@@ -47,16 +47,16 @@ pub(crate) enum Happening<'a> {
     },
 }
 
-impl Happening<'_> {
+impl LifecycleEvent<'_> {
     fn kind(&self) -> &'static str {
         match self {
-            Happening::Phase { .. } => "phase",
-            Happening::Note { .. } => "note",
-            Happening::Signal { .. } => "signal",
-            Happening::HookCalled { .. } => "hookCalled",
-            Happening::HandlerStarted { .. } => "handlerStarted",
-            Happening::HandlerEnded(_) => "handlerEnded",
-            Happening::Exited { .. } => "exited",
+            LifecycleEvent::Phase { .. } => "phase",
+            LifecycleEvent::Note { .. } => "note",
+            LifecycleEvent::Signal { .. } => "signal",
+            LifecycleEvent::HookCalled { .. } => "hookCalled",
+            LifecycleEvent::HandlerStarted { .. } => "handlerStarted",
+            LifecycleEvent::HandlerEnded(_) => "handlerEnded",
+            LifecycleEvent::Exited { .. } => "exited",
         }
     }
 }
@@ -66,12 +66,12 @@ struct Data<'a> {
     #[serde(rename = "atSeconds")]
     at_seconds: f64,
     #[serde(flatten)]
-    happening: &'a Happening<'a>,
+    happening: &'a LifecycleEvent<'a>,
 }
 
 /// Those who follow.
 #[derive(Debug, Default)]
-pub(crate) struct Audience {
+pub(crate) struct Subscribers {
     readers: Vec<Reader>,
     /// How many things have happened.
     count: u64,
@@ -83,9 +83,9 @@ struct Reader {
     was_slow: Arc<AtomicBool>,
 }
 
-impl Audience {
+impl Subscribers {
     /// One more reader; `None`: there are more than anybody needs.
-    pub(crate) fn join(&mut self, now: Time, phase: &str) -> Option<Stream> {
+    pub(crate) fn subscribe(&mut self, now: Time, phase: &str) -> Option<Stream> {
         self.readers.retain(|reader| !reader.queue.is_closed());
         if self.readers.len() >= MOST_READERS {
             return None;
@@ -93,13 +93,13 @@ impl Audience {
         let (queue, receiver) = mpsc::channel(QUEUE);
         let was_slow = Arc::new(AtomicBool::new(false));
         // What a reader finds first: where things stand.
-        let _ = queue.try_send(told(self.count, now, &Happening::Phase { phase }));
+        let _ = queue.try_send(told(self.count, now, &LifecycleEvent::Phase { phase }));
         self.readers.push(Reader { queue, was_slow: Arc::clone(&was_slow) });
         Some(Stream { receiver, was_slow, is_over: false })
     }
 
     /// Tells everybody. Costs nothing where nobody follows.
-    pub(crate) fn tell(&mut self, now: Time, happening: &Happening<'_>) {
+    pub(crate) fn publish(&mut self, now: Time, happening: &LifecycleEvent<'_>) {
         self.count += 1;
         if self.readers.is_empty() {
             return;
@@ -116,12 +116,12 @@ impl Audience {
     }
 
     /// Nothing more happens.
-    pub(crate) fn dismiss(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.readers.clear();
     }
 }
 
-fn told(id: u64, now: Time, happening: &Happening<'_>) -> Bytes {
+fn told(id: u64, now: Time, happening: &LifecycleEvent<'_>) -> Bytes {
     let data = Data { at_seconds: now.as_secs_f64(), happening };
     // Strings and numbers: there is nothing in it that JSON cannot say.
     let data = serde_json::to_string(&data).unwrap_or_default();
@@ -173,10 +173,10 @@ mod tests {
 
     #[test]
     fn a_reader_is_told_where_things_stand_and_what_happens() {
-        let mut audience = Audience::default();
-        let stream = audience.join(Time::from_millis(1500), "Running").unwrap();
-        audience.tell(Time::from_secs(2), &Happening::Note { text: "two\nlines" });
-        audience.dismiss();
+        let mut subscribers = Subscribers::default();
+        let stream = subscribers.subscribe(Time::from_millis(1500), "Running").unwrap();
+        subscribers.publish(Time::from_secs(2), &LifecycleEvent::Note { text: "two\nlines" });
+        subscribers.close();
         assert_eq!(
             read_all(stream),
             "id: 0\nevent: phase\ndata: {\"atSeconds\":1.5,\"phase\":\"Running\"}\n\n\
@@ -186,12 +186,12 @@ mod tests {
 
     #[test]
     fn a_reader_that_does_not_read_is_let_go_and_bounded() {
-        let mut audience = Audience::default();
-        let stream = audience.join(Time::ZERO, "Running").unwrap();
+        let mut subscribers = Subscribers::default();
+        let stream = subscribers.subscribe(Time::ZERO, "Running").unwrap();
         for _ in 0..10 * QUEUE {
-            audience.tell(Time::ZERO, &Happening::Note { text: "x" });
+            subscribers.publish(Time::ZERO, &LifecycleEvent::Note { text: "x" });
         }
-        assert!(audience.readers.is_empty());
+        assert!(subscribers.readers.is_empty());
         let text = read_all(stream);
         assert_eq!(text.matches("event: ").count(), QUEUE);
         assert!(text.ends_with(": let go: too slow a reader\n\n"));
@@ -199,10 +199,11 @@ mod tests {
 
     #[test]
     fn readers_are_bounded_and_those_who_left_make_room() {
-        let mut audience = Audience::default();
-        let streams: Vec<_> = (0..MOST_READERS).map(|_| audience.join(Time::ZERO, "Running").unwrap()).collect();
-        assert!(audience.join(Time::ZERO, "Running").is_none());
+        let mut subscribers = Subscribers::default();
+        let streams: Vec<_> =
+            (0..MOST_READERS).map(|_| subscribers.subscribe(Time::ZERO, "Running").unwrap()).collect();
+        assert!(subscribers.subscribe(Time::ZERO, "Running").is_none());
         drop(streams);
-        assert!(audience.join(Time::ZERO, "Running").is_some());
+        assert!(subscribers.subscribe(Time::ZERO, "Running").is_some());
     }
 }

@@ -16,46 +16,46 @@ use bookend_lifecycle::small_map::SmallMap;
 
 /// Connections that are there, each with what ends it when it is dropped.
 #[derive(Debug)]
-pub(super) struct Places<T> {
-    most: Most,
-    connections: SmallMap<u64, Place<T>>,
+pub(super) struct ConnectionTable<T> {
+    limit: ConnectionLimit,
+    connections: SmallMap<u64, ConnectionSlot<T>>,
     next: u64,
 }
 
 /// How many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Most {
+pub(super) struct ConnectionLimit {
     /// Connections whose request is read or whose answer is written.
     pub(super) busy: usize,
     /// Hooks, and followers of events, that wait.
     pub(super) waiting: usize,
 }
 
-impl Most {
+impl ConnectionLimit {
     /// For a kubelet, load balancers and Prometheus a handful would do; less where descriptors are scarce, so that
     /// handlers always find theirs.
-    pub(super) fn of_descriptors(limit: u64) -> Most {
+    pub(super) fn of_descriptors(limit: u64) -> ConnectionLimit {
         let share = usize::try_from(limit.saturating_sub(RESERVED_DESCRIPTORS) / 4).unwrap_or(usize::MAX);
-        Most { busy: share.clamp(LEAST, 128), waiting: (share / 2).clamp(LEAST, 64) }
+        ConnectionLimit { busy: share.clamp(LEAST, 128), waiting: (share / 2).clamp(LEAST, 64) }
     }
 }
 
 #[derive(Debug)]
-struct Place<T> {
+struct ConnectionSlot<T> {
     peer: IpAddr,
     since: Time,
     waits: bool,
     end: T,
 }
 
-impl<T> Places<T> {
-    pub(super) fn new(most: Most) -> Places<T> {
-        Places { most, connections: SmallMap::new(), next: 0 }
+impl<T> ConnectionTable<T> {
+    pub(super) fn new(limit: ConnectionLimit) -> ConnectionTable<T> {
+        ConnectionTable { limit, connections: SmallMap::new(), next: 0 }
     }
 
     /// Makes room for one more: who has to go, if anybody. `Err`: nobody may be sent away before that time.
     pub(super) fn make_room(&mut self, now: Time) -> Result<Option<T>, Time> {
-        if self.count(|place| !place.waits) < self.most.busy {
+        if self.count(|place| !place.waits) < self.limit.busy {
             return Ok(None);
         }
         let Some(oldest) = self.oldest_of_the_most() else { return Ok(None) };
@@ -66,7 +66,7 @@ impl<T> Places<T> {
     /// Lets a connection in, and says its number.
     pub(super) fn enter(&mut self, now: Time, peer: IpAddr, end: T) -> u64 {
         self.next += 1;
-        self.connections.insert(self.next, Place { peer: neighbourhood(peer), since: now, waits: false, end });
+        self.connections.insert(self.next, ConnectionSlot { peer: neighbourhood(peer), since: now, waits: false, end });
         self.next
     }
 
@@ -77,12 +77,12 @@ impl<T> Places<T> {
             return Ok(None);
         }
         let (peer, mut gone) = (place.peer, None);
-        if self.count(|place| place.waits) >= self.most.waiting {
-            let (most, count) = self.peer_with_most(true).ok_or(())?;
+        if self.count(|place| place.waits) >= self.limit.waiting {
+            let (limit, count) = self.peer_with_most(true).ok_or(())?;
             if self.count(|place| place.waits && place.peer == peer) + 1 >= count {
                 return Err(());
             }
-            let newest = self.connections.iter().rev().find(|(_, place)| place.waits && place.peer == most);
+            let newest = self.connections.iter().rev().find(|(_, place)| place.waits && place.peer == limit);
             let newest = newest.map(|(id, _)| *id);
             gone = newest.and_then(|id| self.leave(id));
         }
@@ -103,7 +103,7 @@ impl<T> Places<T> {
         self.leave(oldest)
     }
 
-    fn count(&self, which: impl Fn(&Place<T>) -> bool) -> usize {
+    fn count(&self, which: impl Fn(&ConnectionSlot<T>) -> bool) -> usize {
         self.connections.values().filter(|place| which(place)).count()
     }
 
@@ -145,63 +145,63 @@ mod tests {
         IpAddr::from([10, 0, 0, n])
     }
 
-    fn places(busy: usize, waiting: usize) -> Places<&'static str> {
-        Places::new(Most { busy, waiting })
+    fn connections(busy: usize, waiting: usize) -> ConnectionTable<&'static str> {
+        ConnectionTable::new(ConnectionLimit { busy, waiting })
     }
 
     /// Enters as the accept loop does it; `None`: it has to wait.
     fn enter(
-        places: &mut Places<&'static str>,
+        connections: &mut ConnectionTable<&'static str>,
         at: u64,
         peer: IpAddr,
         end: &'static str,
     ) -> Option<(u64, Option<&'static str>)> {
         let now = Time::from_millis(at);
-        let gone = places.make_room(now).ok()?;
-        Some((places.enter(now, peer, end), gone))
+        let gone = connections.make_room(now).ok()?;
+        Some((connections.enter(now, peer, end), gone))
     }
 
     #[test]
     fn a_flood_evicts_its_own_and_nobody_else() {
-        let mut places = places(4, 4);
-        enter(&mut places, 0, peer(1), "kubelet");
+        let mut connections = connections(4, 4);
+        enter(&mut connections, 0, peer(1), "kubelet");
         for n in 0..100 {
-            let entered = enter(&mut places, n * 1000, peer(2), "flood");
+            let entered = enter(&mut connections, n * 1000, peer(2), "flood");
             assert_ne!(entered.unwrap().1, Some("kubelet"));
         }
-        assert_eq!(places.connections.len(), 4);
+        assert_eq!(connections.connections.len(), 4);
     }
 
     #[test]
     fn of_one_address_the_oldest_goes_but_not_in_its_first_moments() {
-        let mut places = places(2, 2);
-        enter(&mut places, 0, peer(1), "first");
-        enter(&mut places, 100, peer(1), "second");
-        assert_eq!(enter(&mut places, 199, peer(1), "third"), None);
-        assert_eq!(places.make_room(Time::from_millis(199)), Err(Time::from_millis(200)));
-        assert_eq!(enter(&mut places, 200, peer(1), "third").unwrap().1, Some("first"));
+        let mut connections = connections(2, 2);
+        enter(&mut connections, 0, peer(1), "first");
+        enter(&mut connections, 100, peer(1), "second");
+        assert_eq!(enter(&mut connections, 199, peer(1), "third"), None);
+        assert_eq!(connections.make_room(Time::from_millis(199)), Err(Time::from_millis(200)));
+        assert_eq!(enter(&mut connections, 200, peer(1), "third").unwrap().1, Some("first"));
     }
 
     #[test]
     fn a_waiting_hook_is_not_evicted_by_requests_and_hooks_are_shared_out_by_address() {
-        let mut places = places(1, 2);
+        let mut connections = connections(1, 2);
         for end in ["a", "b"] {
-            let (id, _) = enter(&mut places, 0, peer(1), end).unwrap();
-            assert_eq!(places.wait(id), Ok(None));
+            let (id, _) = enter(&mut connections, 0, peer(1), end).unwrap();
+            assert_eq!(connections.wait(id), Ok(None));
         }
-        let (same, gone) = enter(&mut places, 0, peer(1), "c").unwrap();
+        let (same, gone) = enter(&mut connections, 0, peer(1), "c").unwrap();
         assert_eq!(gone, None);
-        assert_eq!(places.wait(same), Err(()));
-        let (other, gone) = enter(&mut places, 1000, peer(2), "kubelet").unwrap();
-        assert_eq!((gone, places.wait(other)), (Some("c"), Ok(Some("b"))));
+        assert_eq!(connections.wait(same), Err(()));
+        let (other, gone) = enter(&mut connections, 1000, peer(2), "kubelet").unwrap();
+        assert_eq!((gone, connections.wait(other)), (Some("c"), Ok(Some("b"))));
     }
 
     #[test]
     fn scarce_descriptors_leave_some_for_handlers() {
-        assert_eq!(Most::of_descriptors(1024), Most { busy: 128, waiting: 64 });
-        assert_eq!(Most::of_descriptors(256), Most { busy: 48, waiting: 24 });
-        assert_eq!(Most::of_descriptors(20), Most { busy: 8, waiting: 8 });
-        assert_eq!(Most::of_descriptors(u64::MAX), Most { busy: 128, waiting: 64 });
+        assert_eq!(ConnectionLimit::of_descriptors(1024), ConnectionLimit { busy: 128, waiting: 64 });
+        assert_eq!(ConnectionLimit::of_descriptors(256), ConnectionLimit { busy: 48, waiting: 24 });
+        assert_eq!(ConnectionLimit::of_descriptors(20), ConnectionLimit { busy: 8, waiting: 8 });
+        assert_eq!(ConnectionLimit::of_descriptors(u64::MAX), ConnectionLimit { busy: 128, waiting: 64 });
     }
 
     #[test]
@@ -215,20 +215,20 @@ mod tests {
     proptest! {
         #[test]
         fn there_is_always_room_and_never_more_than_said(steps in prop::collection::vec((0u8..4, 0u8..5), 0..200)) {
-            let mut places = Places::new(Most { busy: 5, waiting: 3 });
+            let mut connections = ConnectionTable::new(ConnectionLimit { busy: 5, waiting: 3 });
             let mut ids = Vec::new();
             for (at, (step, who)) in steps.into_iter().enumerate() {
                 let now = Time::from_secs(at as u64);
                 match step {
                     0 | 1 => {
-                        prop_assert!(places.make_room(now).is_ok());
-                        ids.push(places.enter(now, peer(who), ()));
+                        prop_assert!(connections.make_room(now).is_ok());
+                        ids.push(connections.enter(now, peer(who), ()));
                     }
-                    2 => drop(ids.get(usize::from(who)).map(|id| places.wait(*id))),
-                    _ => drop(ids.get(usize::from(who)).and_then(|id| places.leave(*id))),
+                    2 => drop(ids.get(usize::from(who)).map(|id| connections.wait(*id))),
+                    _ => drop(ids.get(usize::from(who)).and_then(|id| connections.leave(*id))),
                 }
-                prop_assert!(places.count(|place| !place.waits) <= 5);
-                prop_assert!(places.count(|place| place.waits) <= 3);
+                prop_assert!(connections.count(|place| !place.waits) <= 5);
+                prop_assert!(connections.count(|place| place.waits) <= 3);
             }
         }
     }

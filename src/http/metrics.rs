@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::status::Status;
-use crate::report::counters::{BOUNDS_MS, Tally};
+use crate::report::counters::{BOUNDS_MS, Counters};
 use bookend_lifecycle::small_map::SmallMap;
 
 /// The body and its content type.
@@ -80,14 +80,14 @@ impl Status {
             .containers
             .iter()
             .flat_map(SmallMap::iter)
-            .map(|(name, container)| (Some(name.as_str()), &container.tally));
-        let tallies: Vec<(Option<&str>, &Tally)> = std::iter::once((None, &self.tally)).chain(named).collect();
-        let stages = tallies.iter().flat_map(|(of, tally)| {
-            tally.start.iter().map(|(stage, took)| (labels(*of, &[("stage", stage)]), took.as_secs_f64()))
+            .map(|(name, container)| (Some(name.as_str()), &container.counters));
+        let tallies: Vec<(Option<&str>, &Counters)> = std::iter::once((None, &self.counters)).chain(named).collect();
+        let stages = tallies.iter().flat_map(|(of, counters)| {
+            counters.start.iter().map(|(stage, took)| (labels(*of, &[("stage", stage)]), took.as_secs_f64()))
         });
         out.gauges("start_duration", "how long the stages of the start took", seconds, stages)?;
-        let stages = tallies.iter().flat_map(|(of, tally)| {
-            tally.stop.iter().map(|(stage, took)| (labels(*of, &[("stage", stage)]), took.as_secs_f64()))
+        let stages = tallies.iter().flat_map(|(of, counters)| {
+            counters.stop.iter().map(|(stage, took)| (labels(*of, &[("stage", stage)]), took.as_secs_f64()))
         });
         out.gauges("stop_duration", "how long the stages of the last stop took", seconds, stages)?;
         if let Some(grace) = self.termination_grace_period_seconds {
@@ -129,24 +129,25 @@ impl Status {
             [of("Succeeded", probe.successes), of("Failed", probe.failures)]
         });
         out.counter("probe_tries", "tries of the app's probes", tries)?;
-        let hooks = tallies.iter().flat_map(|(of, tally)| {
-            let told = tally.hooks.iter();
+        let hooks = tallies.iter().flat_map(|(of, counters)| {
+            let told = counters.hooks.iter();
             told.map(|((hook, result), count)| (labels(*of, &[("hook", hook), ("result", result)]), *count))
         });
         out.counter("hooks", "lifecycle hooks that were called, by what they were told", hooks)?;
-        let signals = tallies.iter().flat_map(|(of, tally)| {
-            tally.signals.iter().map(|(signal, count)| (labels(*of, &[("signal", &signal.to_string())]), *count))
+        let signals = tallies.iter().flat_map(|(of, counters)| {
+            counters.signals.iter().map(|(signal, count)| (labels(*of, &[("signal", &signal.to_string())]), *count))
         });
         out.counter("signals_sent", "signals the app was sent", signals)?;
-        let runs = tallies.iter().flat_map(|(of, tally)| {
-            tally.runs.iter().map(|((hook, name, result), count)| {
+        let runs = tallies.iter().flat_map(|(of, counters)| {
+            counters.runs.iter().map(|((hook, name, result), count)| {
                 (labels(*of, &[("hook", hook), ("name", name), ("result", result)]), *count)
             })
         });
         out.counter("handler_runs", "handler runs that are over", runs)?;
         let help = "how long handler runs took";
         let mut metric = out.0.encode_descriptor("handler_duration", help, seconds, MetricType::Histogram)?;
-        let spreads = tallies.iter().flat_map(|(of, tally)| tally.durations.iter().map(move |spread| (of, spread)));
+        let spreads =
+            tallies.iter().flat_map(|(of, counters)| counters.durations.iter().map(move |spread| (of, spread)));
         for (of, ((hook, name), spread)) in spreads {
             let buckets: Vec<(f64, u64)> =
                 BOUNDS_MS.iter().map(|ms| Duration::from_millis(*ms).as_secs_f64()).zip(spread.counts).collect();

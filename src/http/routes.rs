@@ -7,13 +7,13 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{
     ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT, WWW_AUTHENTICATE,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::events::Stream;
 use super::health::Health;
 use super::metrics;
-use super::server::{Ask, Called, Connection, Door, Show};
+use super::server::{Connection, Detail, HookCall, ListenerKind, Request};
 use super::token::Refusal;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Hook, Outcome};
@@ -41,7 +41,7 @@ enum Route<'a> {
 
 impl Route<'_> {
     /// The route of a path. Verbs of the socket do not exist for the port.
-    fn find<'a>(path: &'a str, door: Door, containers: &[String]) -> Option<Route<'a>> {
+    fn find<'a>(path: &'a str, kind: ListenerKind, containers: &[String]) -> Option<Route<'a>> {
         if let Some(path) = path.strip_prefix("lifecycle/") {
             let (container, hook) = path.split_once('/').map_or((None, path), |(name, hook)| (Some(name), hook));
             let is_known = container.is_none_or(|name| containers.iter().any(|known| known == name));
@@ -57,9 +57,9 @@ impl Route<'_> {
             #[cfg(feature = "page")]
             "" => Route::Page,
             "metrics" => Route::Metrics,
-            "stop" if door == Door::Socket => Route::Stop,
-            "events" if door == Door::Socket => Route::Events,
-            _ => Route::Signal(path.strip_prefix("signal/").filter(|_| door == Door::Socket)?),
+            "stop" if kind == ListenerKind::Socket => Route::Stop,
+            "events" if kind == ListenerKind::Socket => Route::Events,
+            _ => Route::Signal(path.strip_prefix("signal/").filter(|_| kind == ListenerKind::Socket)?),
         })
     }
 
@@ -76,13 +76,13 @@ impl Route<'_> {
 }
 
 /// Answers one request. A hook's receipt stays with the connection, to be dropped when that is over.
-pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
+pub(super) async fn answer(mut request: hyper::Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
     if !body_is_bearable(request.body_mut()).await {
         return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "nothing here takes a body\n".to_owned()));
     }
     // Kubelets before 1.26 send `GET //path`.
     let path = request.uri().path().trim_start_matches('/');
-    let Some(route) = Route::find(path, connection.door(), &connection.rules().containers) else {
+    let Some(route) = Route::find(path, connection.kind(), &connection.rules().containers) else {
         // A status would tell a kubelet that the hook has run: a name that is misspelt is found when that is too late.
         return if is_kubelet(&request) { Err(connection.knows_no_hook(path)) } else { Ok(nothing(path)) };
     };
@@ -92,14 +92,16 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         return Ok(response);
     }
-    let doors = connection.doors();
+    let endpoint = connection.endpoint();
     match route {
         Route::Hook(container, hook) => {
-            let called = Called { container: container.map(str::to_owned), hook };
+            let called = HookCall { container: container.map(str::to_owned), hook };
             return call(called, &request, connection).await;
         }
         Route::Health(health) => {
-            let Some(status) = doors.ask(|sender| Ask::Status(Show::Health, sender)).await else { return Ok(ending()) };
+            let Some(status) = endpoint.request(|sender| Request::Status(Detail::Health, sender)).await else {
+                return Ok(ending());
+            };
             let (good, said) = health.answer(
                 &status,
                 connection.rules().readyz_during_stop,
@@ -108,7 +110,7 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
             Ok(text(if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, said))
         }
         Route::Status => {
-            let Some(status) = doors.ask(|sender| Ask::Status(Show::Everything, sender)).await else {
+            let Some(status) = endpoint.request(|sender| Request::Status(Detail::Everything, sender)).await else {
                 return Ok(ending());
             };
             Ok(match serde_json::to_string_pretty(&status) {
@@ -121,19 +123,19 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
         #[cfg(feature = "page")]
         Route::Page => Ok(nothing(path)),
         Route::Metrics => {
-            let Some(status) = doors.ask(|sender| Ask::Status(Show::Everything, sender)).await else {
+            let Some(status) = endpoint.request(|sender| Request::Status(Detail::Everything, sender)).await else {
                 return Ok(ending());
             };
             let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
             let (body, kind) = metrics::answer(status, accepts);
             Ok(with_type(StatusCode::OK, kind, body))
         }
-        Route::Stop => Ok(match doors.ask(Ask::Stop).await {
+        Route::Stop => Ok(match endpoint.request(Request::Stop).await {
             Some(()) => text(StatusCode::ACCEPTED, "stopping\n".to_owned()),
             None => ending(),
         }),
         Route::Signal(name) => Ok(match receivable(name) {
-            Ok(signal) => match doors.ask(|sender| Ask::Signal(signal, sender)).await {
+            Ok(signal) => match endpoint.request(|sender| Request::Signal(signal, sender)).await {
                 Some(Ok(())) => text(StatusCode::ACCEPTED, format!("{signal}, as if it had been received\n")),
                 Some(Err(why)) => text(StatusCode::CONFLICT, format!("{signal}: {why}\n")),
                 None => ending(),
@@ -144,7 +146,7 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
             if !connection.wait() {
                 return Ok(too_many());
             }
-            Ok(match doors.ask(Ask::Follow).await {
+            Ok(match endpoint.request(Request::Follow).await {
                 Some(Some(stream)) => events(stream),
                 Some(None) => too_many(),
                 None => ending(),
@@ -153,9 +155,13 @@ pub(super) async fn answer(mut request: Request<Incoming>, connection: &Connecti
     }
 }
 
-async fn call(called: Called, request: &Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
+async fn call(
+    called: HookCall,
+    request: &hyper::Request<Incoming>,
+    connection: &Connection,
+) -> Result<Answered, Break> {
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    if let Err(refusal) = connection.lets_in(authorization) {
+    if let Err(refusal) = connection.authorize(authorization) {
         // A refused hook is a hook that has not run; told by a status, a kubelet would take it for done.
         return if is_kubelet(request) { Err(Break) } else { Ok(refused(refusal)) };
     }
@@ -163,7 +169,7 @@ async fn call(called: Called, request: &Request<Incoming>, connection: &Connecti
         return if is_kubelet(request) { Err(Break) } else { Ok(too_many()) };
     }
     let hook = called.hook;
-    let asked = connection.doors().ask(|sender| Ask::Hook(called, sender));
+    let asked = connection.endpoint().request(|sender| Request::Hook(called, sender));
     let answer = match hook {
         Hook::PostStart => match timeout(connection.rules().post_start_max, asked).await {
             Ok(answer) => answer,
@@ -193,7 +199,7 @@ async fn call(called: Called, request: &Request<Incoming>, connection: &Connecti
 }
 
 /// `User-Agent: kube-lifecycle/1.36`.
-fn is_kubelet(request: &Request<Incoming>) -> bool {
+fn is_kubelet(request: &hyper::Request<Incoming>) -> bool {
     request.headers().get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"kube-lifecycle/"))
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::token::Gate;
+use super::token::HookAuth;
 use bookend_config::settings::{Http, ReadyzDuringStop, Settings};
 
 /// The rules of one door.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    pub(super) gate: Gate,
+    pub(super) gate: HookAuth,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<super::tls::Tls>,
     /// Whose hooks there are beside those of the app that has no name.
@@ -24,7 +24,7 @@ impl Rules {
     /// The port's.
     pub(crate) fn of_port(http: &Http, settings: &Settings) -> Rules {
         Rules {
-            gate: Gate { token_file: http.token_file.clone(), allow_from: http.allow_from.clone() },
+            gate: HookAuth { token_file: http.token_file.clone(), allow_from: http.allow_from.clone() },
             #[cfg(feature = "tls")]
             tls: http.tls.clone().map(super::tls::Tls::new),
             #[cfg(feature = "page")]
@@ -37,7 +37,7 @@ impl Rules {
     pub(crate) fn of_socket(settings: &Settings) -> Rules {
         let http = settings.http.as_ref();
         Rules {
-            gate: Gate::default(),
+            gate: HookAuth::default(),
             #[cfg(feature = "tls")]
             tls: None,
             containers: settings.containers.keys().cloned().collect(),
@@ -51,15 +51,15 @@ impl Rules {
 
 /// Lets something be said now and then, however often it happens: whoever calls must not fill the log.
 #[derive(Debug, Default)]
-pub(super) struct Seldom(Option<Instant>);
+pub(super) struct RateLimit(Option<Instant>);
 
-impl Seldom {
-    pub(super) fn may(&mut self) -> bool {
-        let may = self.0.is_none_or(|last| last.elapsed() >= SELDOM);
-        if may {
+impl RateLimit {
+    pub(super) fn allow(&mut self) -> bool {
+        let allow = self.0.is_none_or(|last| last.elapsed() >= SELDOM);
+        if allow {
             self.0 = Some(Instant::now());
         }
-        may
+        allow
     }
 }
 

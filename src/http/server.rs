@@ -19,9 +19,9 @@ use tokio::time::{sleep, sleep_until, timeout};
 use tracing::warn;
 
 use super::events::Stream;
-use super::limits::{Most, Places};
+use super::limits::{ConnectionLimit, ConnectionTable};
 use super::routes;
-use super::rules::{Rules, Seldom};
+use super::rules::{RateLimit, Rules};
 use super::socket::may_talk;
 use super::status::Status;
 use super::timed::{Duplex, Timed};
@@ -31,11 +31,11 @@ use bookend_lifecycle::{Hook, Outcome};
 
 /// What the endpoint wants of the loop. An answer that is dropped: the process is ending.
 #[derive(Debug)]
-pub(crate) enum Ask {
+pub(crate) enum Request {
     /// Somebody called a hook. Its sender is closed when the caller has gone.
-    Hook(Called, oneshot::Sender<Answer>),
+    Hook(HookCall, oneshot::Sender<HookResponse>),
     /// How things stand.
-    Status(Show, oneshot::Sender<Box<Status>>),
+    Status(Detail, oneshot::Sender<Box<Status>>),
     /// `POST /stop`.
     Stop(oneshot::Sender<()>),
     /// `POST /signal/{name}`: as if we had received it; or why that means nothing here.
@@ -46,7 +46,7 @@ pub(crate) enum Ask {
 
 /// A hook that was called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Called {
+pub(crate) struct HookCall {
     /// Whose, in a sidecar; `None`: of the app that has no name.
     pub(crate) container: Option<String>,
     pub(crate) hook: Hook,
@@ -54,7 +54,7 @@ pub(crate) struct Called {
 
 /// How much of the state is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Show {
+pub(crate) enum Detail {
     /// What a probe is answered from: no story is copied for it.
     Health,
     /// All of it.
@@ -63,7 +63,7 @@ pub(crate) enum Show {
 
 /// What a hook's caller is told.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HookResponse {
     pub(crate) outcome: Outcome,
     /// Dropped when the answer is on the wire, or nobody is there to take it.
     pub(crate) receipt: oneshot::Sender<Infallible>,
@@ -71,15 +71,15 @@ pub(crate) struct Answer {
 
 /// The way from the endpoint to the loop.
 #[derive(Debug, Clone)]
-pub(crate) struct Doors {
-    asks: mpsc::Sender<Ask>,
+pub(crate) struct Endpoint {
+    requests: mpsc::Sender<Request>,
     connections: Arc<AtomicUsize>,
 }
 
-impl Doors {
-    pub(crate) fn new() -> (Doors, mpsc::Receiver<Ask>) {
-        let (asks, receiver) = mpsc::channel(QUEUE);
-        (Doors { asks, connections: Arc::default() }, receiver)
+impl Endpoint {
+    pub(crate) fn new() -> (Endpoint, mpsc::Receiver<Request>) {
+        let (requests, receiver) = mpsc::channel(QUEUE);
+        (Endpoint { requests, connections: Arc::default() }, receiver)
     }
 
     /// How many connections there are, on the port and on the socket.
@@ -88,16 +88,16 @@ impl Doors {
     }
 
     /// Asks the loop. `None`: the process is about to end.
-    pub(super) async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {
+    pub(super) async fn request<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
         let (sender, answer) = oneshot::channel();
-        self.asks.send(ask(sender)).await.ok()?;
+        self.requests.send(request(sender)).await.ok()?;
         answer.await.ok()
     }
 }
 
 /// Which door a request came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
+pub(super) enum ListenerKind {
     /// `http.listen`: whoever can reach the pod.
     Port,
     /// The unix socket: root or our own user.
@@ -105,43 +105,43 @@ pub(super) enum Door {
 }
 
 /// Serves the pod-facing port until the process ends.
-pub(crate) async fn serve_port(listener: TcpListener, doors: Doors, rules: Rules) {
-    let endpoint = Arc::new(Endpoint::new(Door::Port, doors, rules));
+pub(crate) async fn serve_port(socket: TcpListener, endpoint: Endpoint, rules: Rules) {
+    let listener = Arc::new(Listener::new(ListenerKind::Port, endpoint, rules));
     let mut is_short = false;
     loop {
-        match listener.accept().await {
+        match socket.accept().await {
             Ok((stream, peer)) => {
                 crate::net::accepted::count();
                 is_short = false;
-                let (connection, gone) = Endpoint::enter(&endpoint, peer.ip()).await;
+                let (connection, gone) = Listener::enter(&listener, peer.ip()).await;
                 tokio::spawn(until(gone, async move { connection.serve_tcp(stream).await }));
             }
-            Err(error) => endpoint.accept_failed(&error, &mut is_short).await,
+            Err(error) => listener.accept_failed(&error, &mut is_short).await,
         }
     }
 }
 
 /// Serves the unix socket until the process ends.
-pub(crate) async fn serve_socket(listener: UnixListener, doors: Doors, rules: Rules) {
-    let endpoint = Arc::new(Endpoint::new(Door::Socket, doors, rules));
+pub(crate) async fn serve_socket(socket: UnixListener, endpoint: Endpoint, rules: Rules) {
+    let listener = Arc::new(Listener::new(ListenerKind::Socket, endpoint, rules));
     let mut is_short = false;
     loop {
-        match listener.accept().await {
+        match socket.accept().await {
             Ok((stream, _)) => {
                 is_short = false;
-                let (connection, gone) = Endpoint::enter(&endpoint, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
+                let (connection, gone) = Listener::enter(&listener, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
                 tokio::spawn(until(gone, async move { connection.serve_unix(stream).await }));
             }
-            Err(error) => endpoint.accept_failed(&error, &mut is_short).await,
+            Err(error) => listener.accept_failed(&error, &mut is_short).await,
         }
     }
 }
 
 /// One connection that is no socket (stranger.rs).
 #[cfg(any(test, fuzzing))]
-pub(super) async fn serve_stream(stream: Box<dyn Duplex>, door: Door, doors: Doors, rules: Rules) {
-    let endpoint = Arc::new(Endpoint::new(door, doors, rules));
-    let (connection, gone) = Endpoint::enter(&endpoint, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
+pub(super) async fn serve_stream(stream: Box<dyn Duplex>, kind: ListenerKind, endpoint: Endpoint, rules: Rules) {
+    let listener = Arc::new(Listener::new(kind, endpoint, rules));
+    let (connection, gone) = Listener::enter(&listener, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
     until(gone, async move { connection.serve(stream).await }).await;
 }
 
@@ -156,48 +156,48 @@ async fn until(gone: oneshot::Receiver<Infallible>, connection: impl Future<Outp
 }
 
 /// One of the two doors, with those who are in it.
-struct Endpoint {
-    door: Door,
-    doors: Doors,
+struct Listener {
+    kind: ListenerKind,
+    endpoint: Endpoint,
     rules: Rules,
     began: Instant,
     /// Somebody has left.
     left: Notify,
-    places: Mutex<Places<oneshot::Sender<Infallible>>>,
+    connections: Mutex<ConnectionTable<oneshot::Sender<Infallible>>>,
     /// Refused callers are told of in the log.
-    refusals: Mutex<Seldom>,
+    refusals: Mutex<RateLimit>,
 }
 
-impl Endpoint {
-    fn new(door: Door, doors: Doors, rules: Rules) -> Endpoint {
+impl Listener {
+    fn new(kind: ListenerKind, endpoint: Endpoint, rules: Rules) -> Listener {
         let descriptors = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
-        let most = Most::of_descriptors(descriptors.map_or(1024, |(soft, _)| soft));
-        Endpoint {
-            door,
-            doors,
+        let limit = ConnectionLimit::of_descriptors(descriptors.map_or(1024, |(soft, _)| soft));
+        Listener {
+            kind,
+            endpoint,
             rules,
             began: Instant::now(),
             left: Notify::new(),
-            places: Mutex::new(Places::new(most)),
+            connections: Mutex::new(ConnectionTable::new(limit)),
             refusals: Mutex::default(),
         }
     }
 
     /// Lets a caller in, as soon as there is room: the others wait in the backlog meanwhile, for moments.
-    async fn enter(endpoint: &Arc<Endpoint>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
+    async fn enter(listener: &Arc<Listener>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
         loop {
             // Whoever had to go ends by the drop of its sender.
-            let room = lock(&endpoint.places).make_room(endpoint.began.elapsed()).map(drop);
+            let room = lock(&listener.connections).make_room(listener.began.elapsed()).map(drop);
             let Err(at) = room else { break };
             tokio::select! {
-                () = endpoint.left.notified() => {}
-                () = sleep_until((endpoint.began + at).into()) => {}
+                () = listener.left.notified() => {}
+                () = sleep_until((listener.began + at).into()) => {}
             }
         }
         let (end, gone) = oneshot::channel();
-        let id = lock(&endpoint.places).enter(endpoint.began.elapsed(), peer, end);
-        endpoint.doors.connections.fetch_add(1, Ordering::Relaxed);
-        (Connection { endpoint: Arc::clone(endpoint), id, peer, held: Mutex::new(None) }, gone)
+        let id = lock(&listener.connections).enter(listener.began.elapsed(), peer, end);
+        listener.endpoint.connections.fetch_add(1, Ordering::Relaxed);
+        (Connection { listener: Arc::clone(listener), id, peer, held: Mutex::new(None) }, gone)
     }
 
     async fn accept_failed(&self, error: &io::Error, is_short: &mut bool) {
@@ -213,37 +213,37 @@ impl Endpoint {
             *is_short = true;
         }
         // One of ours gives its descriptor; the newcomer waits in the backlog meanwhile, and is not refused.
-        let made_room = lock(&self.places).give_up_one().is_some();
+        let made_room = lock(&self.connections).give_up_one().is_some();
         sleep(if made_room { ACCEPT_AGAIN_SOON } else { ACCEPT_AGAIN }).await;
     }
 }
 
 /// One connection, and what has to outlive its last byte.
 pub(super) struct Connection {
-    endpoint: Arc<Endpoint>,
+    listener: Arc<Listener>,
     id: u64,
     peer: IpAddr,
     held: Mutex<Option<oneshot::Sender<Infallible>>>,
 }
 
 impl Connection {
-    pub(super) fn door(&self) -> Door {
-        self.endpoint.door
+    pub(super) fn kind(&self) -> ListenerKind {
+        self.listener.kind
     }
 
-    pub(super) fn doors(&self) -> &Doors {
-        &self.endpoint.doors
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.listener.endpoint
     }
 
     pub(super) fn rules(&self) -> &Rules {
-        &self.endpoint.rules
+        &self.listener.rules
     }
 
     /// Whether the caller may call a hook.
-    pub(super) fn lets_in(&self, authorization: Option<&[u8]>) -> Result<(), Refusal> {
-        let verdict = self.rules().gate.lets_in(self.peer, authorization);
+    pub(super) fn authorize(&self, authorization: Option<&[u8]>) -> Result<(), Refusal> {
+        let verdict = self.rules().gate.authorize(self.peer, authorization);
         if let Err(refusal) = verdict
-            && lock(&self.endpoint.refusals).may()
+            && lock(&self.listener.refusals).allow()
         {
             let peer = self.peer.to_canonical();
             match refusal {
@@ -257,7 +257,7 @@ impl Connection {
 
     /// A kubelet's hook that there is not: its connection breaks, and the log says why.
     pub(super) fn knows_no_hook(&self, path: &str) -> routes::Break {
-        if lock(&self.endpoint.refusals).may() {
+        if lock(&self.listener.refusals).allow() {
             warn!(path, "a kubelet called a hook that there is not: it is told that the hook has failed");
         }
         routes::Break
@@ -266,9 +266,9 @@ impl Connection {
     /// A hook waits long, and must not keep others from being read: it moves to a place of its own kind.
     /// `false`: there are more of them than any kubelet sends.
     pub(super) fn wait(&self) -> bool {
-        let waits = lock(&self.endpoint.places).wait(self.id).is_ok();
+        let waits = lock(&self.listener.connections).wait(self.id).is_ok();
         // Its place among those that are read is free.
-        self.endpoint.left.notify_one();
+        self.listener.left.notify_one();
         waits
     }
 
@@ -326,9 +326,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        lock(&self.endpoint.places).leave(self.id);
-        self.endpoint.left.notify_one();
-        self.endpoint.doors.connections.fetch_sub(1, Ordering::Relaxed);
+        lock(&self.listener.connections).leave(self.id);
+        self.listener.left.notify_one();
+        self.listener.endpoint.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

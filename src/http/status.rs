@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report::counters::Tally;
+use crate::report::counters::Counters;
 use crate::report::journal::{Record, Row};
 use bookend_lifecycle::drain::Seen;
 use bookend_lifecycle::seconds::Seconds;
@@ -54,7 +54,7 @@ pub(crate) struct Status {
     pub(crate) containers: Option<SmallMap<String, ContainerView>>,
     /// The numbers of `/metrics`.
     #[serde(skip)]
-    pub(crate) tally: Tally,
+    pub(crate) counters: Counters,
     /// Children reaped that nobody waited for.
     pub(crate) orphans_reaped: u64,
     /// What a stop cost the app's clients, as far as it is known; from the stop signal on.
@@ -101,7 +101,7 @@ pub(crate) struct ContainerView {
     pub(crate) drain: Option<DrainView>,
     /// The numbers of `/metrics`.
     #[serde(skip)]
-    pub(crate) tally: Tally,
+    pub(crate) counters: Counters,
 }
 
 /// A probe in `/status`.

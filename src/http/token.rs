@@ -11,7 +11,7 @@ use bookend_config::network::Network;
 
 /// What a caller has to show.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct HookAuth {
     /// `http.tokenFile`.
     pub(super) token_file: Option<PathBuf>,
     /// `http.allowFrom`; `None`: from anywhere.
@@ -29,10 +29,10 @@ pub(super) enum Refusal {
     NoTokenFile,
 }
 
-impl Gate {
+impl HookAuth {
     /// `authorization`: the header as it came. The file is read each time: a rotated token counts at once, and one
     /// line each lets an old and a new one live side by side.
-    pub(super) fn lets_in(&self, peer: IpAddr, authorization: Option<&[u8]>) -> Result<(), Refusal> {
+    pub(super) fn authorize(&self, peer: IpAddr, authorization: Option<&[u8]>) -> Result<(), Refusal> {
         if self.allow_from.as_ref().is_some_and(|networks| !networks.iter().any(|network| network.contains(peer))) {
             return Err(Refusal::Network);
         }
@@ -65,13 +65,13 @@ const MOST_BYTES: u64 = 1024 * 1024;
 mod tests {
     use super::*;
 
-    fn gate(token: Option<&str>) -> (Gate, PathBuf) {
+    fn gate(token: Option<&str>) -> (HookAuth, PathBuf) {
         let name = std::thread::current().name().unwrap_or("test").replace("::", "-");
         let path = std::env::temp_dir().join(format!("bookend-token-{}-{name}", std::process::id()));
         if let Some(token) = token {
             std::fs::write(&path, token).unwrap();
         }
-        (Gate { token_file: Some(path.clone()), allow_from: None }, path)
+        (HookAuth { token_file: Some(path.clone()), allow_from: None }, path)
     }
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
@@ -80,38 +80,38 @@ mod tests {
     fn the_token_opens_and_nothing_near_it_does() {
         let (gate, path) = gate(Some("  s3cret\nn3xt\r\n\n"));
         for good in ["Bearer s3cret", "bearer n3xt", "BEARER   s3cret "] {
-            assert_eq!(gate.lets_in(PEER, Some(good.as_bytes())), Ok(()), "{good}");
+            assert_eq!(gate.authorize(PEER, Some(good.as_bytes())), Ok(()), "{good}");
         }
         for bad in
             ["", "Bearer", "Bearer ", "s3cret", "Basic s3cret", "Bearer s3cre", "Bearer s3cret1", "Bearer s3cret\nn3xt"]
         {
-            assert_eq!(gate.lets_in(PEER, Some(bad.as_bytes())), Err(Refusal::Token), "{bad}");
+            assert_eq!(gate.authorize(PEER, Some(bad.as_bytes())), Err(Refusal::Token), "{bad}");
         }
-        assert_eq!(gate.lets_in(PEER, None), Err(Refusal::Token));
+        assert_eq!(gate.authorize(PEER, None), Err(Refusal::Token));
         std::fs::write(&path, "rotated").unwrap();
-        assert_eq!(gate.lets_in(PEER, Some(b"Bearer s3cret")), Err(Refusal::Token));
-        assert_eq!(gate.lets_in(PEER, Some(b"Bearer rotated")), Ok(()));
+        assert_eq!(gate.authorize(PEER, Some(b"Bearer s3cret")), Err(Refusal::Token));
+        assert_eq!(gate.authorize(PEER, Some(b"Bearer rotated")), Ok(()));
         std::fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn without_a_token_to_compare_with_nobody_comes_in() {
         let (gate, path) = gate(Some(" \n\n"));
-        assert_eq!(gate.lets_in(PEER, Some(b"Bearer ")), Err(Refusal::NoTokenFile));
+        assert_eq!(gate.authorize(PEER, Some(b"Bearer ")), Err(Refusal::NoTokenFile));
         std::fs::remove_file(path).unwrap();
-        assert_eq!(gate.lets_in(PEER, Some(b"Bearer x")), Err(Refusal::NoTokenFile));
+        assert_eq!(gate.authorize(PEER, Some(b"Bearer x")), Err(Refusal::NoTokenFile));
     }
 
     #[test]
     fn both_are_asked_for_where_both_are_configured() {
         let (mut gate, path) = gate(Some("t"));
         gate.allow_from = Some(vec!["10.0.0.0/8".parse().unwrap()]);
-        assert_eq!(gate.lets_in(PEER, Some(b"Bearer t")), Ok(()));
-        assert_eq!(gate.lets_in("::ffff:10.9.9.9".parse().unwrap(), Some(b"Bearer t")), Ok(()));
-        assert_eq!(gate.lets_in("192.0.2.1".parse().unwrap(), Some(b"Bearer t")), Err(Refusal::Network));
-        assert_eq!(gate.lets_in(PEER, None), Err(Refusal::Token));
+        assert_eq!(gate.authorize(PEER, Some(b"Bearer t")), Ok(()));
+        assert_eq!(gate.authorize("::ffff:10.9.9.9".parse().unwrap(), Some(b"Bearer t")), Ok(()));
+        assert_eq!(gate.authorize("192.0.2.1".parse().unwrap(), Some(b"Bearer t")), Err(Refusal::Network));
+        assert_eq!(gate.authorize(PEER, None), Err(Refusal::Token));
         gate.allow_from = Some(Vec::new());
-        assert_eq!(gate.lets_in(PEER, Some(b"Bearer t")), Err(Refusal::Network));
+        assert_eq!(gate.authorize(PEER, Some(b"Bearer t")), Err(Refusal::Network));
         std::fs::remove_file(path).unwrap();
     }
 }

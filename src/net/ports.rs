@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::Socket;
-use crate::process::family;
+use crate::process::procfs;
 use bookend_lifecycle::small_map::SmallMap;
 
 /// The ports of the process and its descendants, in order, from all sockets that listen here.
@@ -45,9 +45,9 @@ fn held_by_family(app: i32) -> Option<HashSet<u64>> {
 /// The process and its descendants, as far as /proc shows them; of a child of ours, those that have become ours as well,
 /// as a daemon does.
 fn family_of(app: i32) -> Vec<i32> {
-    let us = family::own_pid();
-    let is_ours = family::member(app).is_some_and(|member| member.parent == us);
-    let below = family::below(if is_ours { us } else { app }, MOST_PROCESSES);
+    let us = procfs::own_pid();
+    let is_ours = procfs::member(app).is_some_and(|member| member.parent == us);
+    let below = procfs::below(if is_ours { us } else { app }, MOST_PROCESSES);
     std::iter::once(app).chain(below.into_iter().map(|member| member.pid).filter(|pid| *pid != app)).collect()
 }
 

@@ -3,7 +3,7 @@
 
 /// The counters of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Counters {
+pub(crate) struct TcpCounters {
     /// Connections that came in and finished their handshake.
     pub(crate) passive_opens: u64,
     /// Resets sent, for whatever reason.
@@ -11,14 +11,14 @@ pub(crate) struct Counters {
 }
 
 /// Reads the TCP counters; `None` where they are not there.
-pub(crate) fn parse(text: &[u8]) -> Option<Counters> {
+pub(crate) fn parse(text: &[u8]) -> Option<TcpCounters> {
     let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"Tcp:"));
     let (names, values) = (lines.next()?, lines.next()?);
     let column = |wanted: &[u8]| {
         let at = words(names).position(|name| name == wanted)?;
         std::str::from_utf8(words(values).nth(at)?).ok()?.parse().ok()
     };
-    Some(Counters { passive_opens: column(b"PassiveOpens")?, resets_sent: column(b"OutRsts").unwrap_or(0) })
+    Some(TcpCounters { passive_opens: column(b"PassiveOpens")?, resets_sent: column(b"OutRsts").unwrap_or(0) })
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -41,7 +41,7 @@ Udp: 4 4\n";
 
     #[test]
     fn the_counters_are_found_by_name() {
-        assert_eq!(parse(REAL.as_bytes()), Some(Counters { passive_opens: 77, resets_sent: 9 }));
+        assert_eq!(parse(REAL.as_bytes()), Some(TcpCounters { passive_opens: 77, resets_sent: 9 }));
     }
 
     #[test]

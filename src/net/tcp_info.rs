@@ -23,7 +23,7 @@ pub(crate) struct TcpInfo {
 /// What it means when the last byte in and the last byte out came within one tick of the kernel's clock (1 to 10 ms):
 /// the answer to that request, or the next request right after an answer?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tie {
+pub(crate) enum TieBreak {
     /// An answer: right for almost every connection that lies idle.
     Answered,
     /// A request: never wrong where being wrong costs one.
@@ -47,7 +47,7 @@ impl TcpInfo {
 
     /// Whether somebody waits for something on this connection: it owes an answer, has unsent or unacknowledged
     /// data, or moved a byte a moment ago. A connection on which no byte ever came is never busy.
-    pub(crate) fn is_busy(&self, tie: Tie) -> bool {
+    pub(crate) fn is_busy(&self, tie: TieBreak) -> bool {
         if self.bytes_received == Some(0) && self.not_sent.unwrap_or(0) == 0 && self.unacknowledged == 0 {
             // Opened and silent, or freshly opened: the accept queue and the counter look after the fresh ones.
             return false;
@@ -55,8 +55,8 @@ impl TcpInfo {
         let owes = match tie {
             // A request that came with the handshake, and no answer yet: no tie at all.
             _ if self.segments_sent == Some(0) => true,
-            Tie::Answered => self.since_received < self.since_sent,
-            Tie::Owed => self.since_received <= self.since_sent,
+            TieBreak::Answered => self.since_received < self.since_sent,
+            TieBreak::Owed => self.since_received <= self.since_sent,
         };
         let moved = self.since_received.min(self.since_sent) < A_MOMENT;
         owes || moved || self.unacknowledged > 0 || self.not_sent.unwrap_or(0) > 0
@@ -91,37 +91,37 @@ mod tests {
 
     #[test]
     fn a_request_without_its_answer_is_busy_however_old() {
-        assert!(info(60_000, 90_000).is_busy(Tie::Answered));
+        assert!(info(60_000, 90_000).is_busy(TieBreak::Answered));
     }
 
     #[test]
     fn an_idle_keep_alive_connection_is_not_busy_after_a_moment() {
-        assert!(!info(5_010, 5_000).is_busy(Tie::Owed));
-        assert!(info(1_010, 1_000).is_busy(Tie::Answered));
+        assert!(!info(5_010, 5_000).is_busy(TieBreak::Owed));
+        assert!(info(1_010, 1_000).is_busy(TieBreak::Answered));
     }
 
     #[test]
     fn within_one_tick_the_caller_says_which_mistake_is_the_cheaper_one() {
-        assert!(!info(5_000, 5_000).is_busy(Tie::Answered));
-        assert!(info(5_000, 5_000).is_busy(Tie::Owed));
+        assert!(!info(5_000, 5_000).is_busy(TieBreak::Answered));
+        assert!(info(5_000, 5_000).is_busy(TieBreak::Owed));
     }
 
     #[test]
     fn a_request_that_came_with_the_handshake_waits_for_its_answer() {
-        assert!(TcpInfo { segments_sent: Some(0), ..info(5_000, 5_000) }.is_busy(Tie::Answered));
-        assert!(!TcpInfo { segments_sent: None, ..info(5_000, 5_000) }.is_busy(Tie::Answered));
+        assert!(TcpInfo { segments_sent: Some(0), ..info(5_000, 5_000) }.is_busy(TieBreak::Answered));
+        assert!(!TcpInfo { segments_sent: None, ..info(5_000, 5_000) }.is_busy(TieBreak::Answered));
     }
 
     #[test]
     fn a_silent_connection_is_never_busy() {
-        assert!(!TcpInfo { bytes_received: Some(0), ..info(3, 3) }.is_busy(Tie::Owed));
-        assert!(TcpInfo { bytes_received: None, ..info(3_000, 3_000) }.is_busy(Tie::Owed));
+        assert!(!TcpInfo { bytes_received: Some(0), ..info(3, 3) }.is_busy(TieBreak::Owed));
+        assert!(TcpInfo { bytes_received: None, ..info(3_000, 3_000) }.is_busy(TieBreak::Owed));
     }
 
     #[test]
     fn data_on_its_way_is_busy() {
-        assert!(TcpInfo { unacknowledged: 1, ..info(9_000, 8_000) }.is_busy(Tie::Answered));
-        assert!(TcpInfo { not_sent: Some(1), ..info(9_000, 8_000) }.is_busy(Tie::Answered));
+        assert!(TcpInfo { unacknowledged: 1, ..info(9_000, 8_000) }.is_busy(TieBreak::Answered));
+        assert!(TcpInfo { not_sent: Some(1), ..info(9_000, 8_000) }.is_busy(TieBreak::Answered));
     }
 
     proptest! {
@@ -131,7 +131,7 @@ mod tests {
             assert_eq!(parsed.is_some(), bytes.len() >= 56);
             if let Some(info) = parsed {
                 // Whoever is busy in the cheap reading is busy in the careful one.
-                assert!(!info.is_busy(Tie::Answered) || info.is_busy(Tie::Owed));
+                assert!(!info.is_busy(TieBreak::Answered) || info.is_busy(TieBreak::Owed));
             }
         }
     }

@@ -72,14 +72,14 @@ impl Inherited {
         if let Some(held) = held {
             // A root that cannot be entered is no reason not to run.
             let _ = nix::unistd::chdir("/");
-            self.working_dir = WorkingDir::Held(held);
+            self.working_dir = WorkingDir::Open(held);
         }
     }
 
     /// Lets go of it when the app has started there: an open directory pins a volume as much as a working directory
     /// does. One that has no name (deleted, outside of our root) stays open: no other child could start there.
     pub(crate) fn let_go_of_working_dir(&mut self) {
-        let WorkingDir::Held(held) = &self.working_dir else { return };
+        let WorkingDir::Open(held) = &self.working_dir else { return };
         let path = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd()));
         let same = |path: &PathBuf| {
             let (there, here) = (nix::sys::stat::stat(path).ok()?, nix::sys::stat::fstat(held).ok()?);
@@ -127,7 +127,7 @@ pub(crate) enum WorkingDir {
     /// We are still there ourselves.
     Ours,
     /// An open directory.
-    Held(OwnedFd),
+    Open(OwnedFd),
     /// Its path.
     Named(CString),
 }

@@ -5,7 +5,7 @@
 use std::os::fd::AsFd;
 
 use super::Pid;
-use super::family;
+use super::procfs;
 use super::sys;
 use bookend_lifecycle::signal::Signal;
 
@@ -16,14 +16,14 @@ pub(crate) fn signal_all(signal: Signal) {
         let _ = sys::send(Pid::from_raw(-1), signal);
         return;
     }
-    for member in family::below_us() {
+    for member in procfs::below_us() {
         signal_descendant(member.pid, signal);
     }
 }
 
 /// Who they are: `12 (sleep), 13 (sh)`; so many, and then how many more. Empty: nobody, or no /proc.
 pub(crate) fn names() -> String {
-    let alive: Vec<_> = family::below_us().into_iter().filter(|member| !member.is_zombie).collect();
+    let alive: Vec<_> = procfs::below_us().into_iter().filter(|member| !member.is_zombie).collect();
     let shown: Vec<_> =
         alive.iter().take(MOST_NAMES).map(|member| format!("{} ({})", member.pid, member.name)).collect();
     match alive.len().saturating_sub(MOST_NAMES) {
@@ -36,12 +36,12 @@ pub(crate) fn names() -> String {
 fn signal_descendant(pid: i32, signal: Signal) {
     let Ok(held) = sys::pidfd_open(Pid::from_raw(pid)) else {
         // The kernel or a seccomp profile refuses pidfds. A child of ours keeps its number until we reap it.
-        if family::member(pid).is_some_and(|member| member.parent == family::own_pid()) {
+        if procfs::member(pid).is_some_and(|member| member.parent == procfs::own_pid()) {
             let _ = sys::send(Pid::from_raw(pid), signal);
         }
         return;
     };
-    if family::is_below_us(pid) == Some(true) {
+    if procfs::is_below_us(pid) == Some(true) {
         // It may have ended in between: then there is nothing to signal.
         let _ = sys::pidfd_send(held.as_fd(), signal);
     }

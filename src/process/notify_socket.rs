@@ -14,7 +14,7 @@ use nix::sys::socket::{
 };
 use tokio::io::Interest;
 
-use super::family;
+use super::procfs;
 
 /// The socket, bound.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ fn is_ours(sender: &UnixCredentials) -> bool {
     }
     // Who has ended meanwhile, as systemd-notify(1) does at once, may have been ours if its user is ours.
     let may_have_been = || sender.uid() == nix::unistd::geteuid().as_raw();
-    super::is_first_process() || family::is_below_us(sender.pid()).unwrap_or_else(may_have_been)
+    super::is_first_process() || procfs::is_below_us(sender.pid()).unwrap_or_else(may_have_been)
 }
 
 /// systemd's own limit; what is longer is cut.

@@ -77,10 +77,10 @@ impl Reaper {
     }
 
     /// The main process: its end is reported by `reap`. The farewell is for the rest of the group that it leads.
-    pub(crate) fn watch_app(&self, pid: Pid, farewell: Option<Signal>) {
+    pub(crate) fn watch_app(&self, pid: Pid, exit_signal: Option<Signal>) {
         let mut table = self.table();
         table.app = Some(pid);
-        table.farewells.extend(farewell.map(|signal| (pid, signal)));
+        table.farewells.extend(exit_signal.map(|signal| (pid, signal)));
     }
 
     /// Any other child of ours: its end arrives at the receiver.
@@ -117,7 +117,7 @@ impl Reaper {
     }
 
     /// From now on, when this group's leader ends, the rest of the group is killed.
-    pub(crate) fn doom(&self, pid: Pid) {
+    pub(crate) fn kill_on_exit(&self, pid: Pid) {
         let mut table = self.table();
         if table.handlers.contains_key(&pid) {
             table.farewells.insert(pid, Signal::KILL);
@@ -147,7 +147,7 @@ impl Reaper {
                     } else {
                         round.orphans += 1;
                         table.orphans += 1;
-                        if table.reaped == Reaped::Told {
+                        if table.reaped == Reaped::HandlerEnv {
                             tracing::warn!("Reaped zombie process with pid={pid}");
                         }
                     }

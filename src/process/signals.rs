@@ -30,9 +30,9 @@ use bookend_lifecycle::signal::Signal;
 /// All signals for us and the app, SIGCHLD included.
 pub(crate) struct Signals {
     registered: Option<Registered>,
-    passed_on: AsyncFd<OwnedFd>,
+    signalfd: AsyncFd<OwnedFd>,
     /// How many have been handed out since it was the others' turn.
-    in_a_row: u32,
+    burst: u32,
 }
 
 impl Signals {
@@ -53,43 +53,43 @@ impl Signals {
         let registered = Registered::new(wanted.iter().map(|signal| signal.number())).ok();
         let carried = if registered.is_some() { wanted } else { Vec::new() };
         let rest = carried.iter().fold(SignalSet::ALL, |set, signal| set.without(*signal));
-        let passed_on = sys::watch_readable(sys::signalfd(rest)?)?;
+        let signalfd = sys::watch_readable(sys::signalfd(rest)?)?;
         // From here on every signal reaches the loop; none has its default effect.
         sys::set_mask(rest);
-        Ok(Signals { registered, passed_on, in_a_row: 0 })
+        Ok(Signals { registered, signalfd, burst: 0 })
     }
 
     /// The next signal. Cancel safe.
     pub(crate) async fn next(&mut self) -> Signal {
-        if self.in_a_row == MOST_IN_A_ROW {
+        if self.burst == MAX_BURST {
             // First: who is dropped while it waits has had that turn.
-            self.in_a_row = 0;
+            self.burst = 0;
             yield_now().await;
         }
-        let Signals { registered, passed_on, in_a_row } = self;
+        let Signals { registered, signalfd, burst } = self;
         let signal = tokio::select! {
             signal = next_registered(registered) => signal,
-            signal = next_passed_on(passed_on) => signal,
+            signal = next_from_signalfd(signalfd) => signal,
         };
-        *in_a_row += 1;
+        *burst += 1;
         signal
     }
 }
 
 /// While it is there, the ends of children wake nobody; when it goes, those that were held are told, as one.
 #[derive(Debug)]
-pub(crate) struct HeldEnds(());
+pub(crate) struct SigchldGuard(());
 
-impl HeldEnds {
+impl SigchldGuard {
     /// `None`: they are blocked anyway, and read from the signalfd.
-    pub(crate) fn hold() -> Option<HeldEnds> {
+    pub(crate) fn hold() -> Option<SigchldGuard> {
         let before = ends().thread_swap_mask(SigmaskHow::SIG_BLOCK).ok()?;
         // Made only if it is wanted: one that is thrown away lets them through.
-        (!before.contains(SIGCHLD)).then(|| HeldEnds(()))
+        (!before.contains(SIGCHLD)).then(|| SigchldGuard(()))
     }
 }
 
-impl Drop for HeldEnds {
+impl Drop for SigchldGuard {
     fn drop(&mut self) {
         // It fails for a `how` that does not exist, and for nothing else (sigprocmask(2)).
         let _ = ends().thread_unblock();
@@ -128,7 +128,7 @@ async fn next_registered(registered: &mut Option<Registered>) -> Signal {
     }
 }
 
-async fn next_passed_on(fd: &AsyncFd<OwnedFd>) -> Signal {
+async fn next_from_signalfd(fd: &AsyncFd<OwnedFd>) -> Signal {
     loop {
         let Ok(mut ready) = fd.readable().await else { std::future::pending().await };
         match ready.try_io(|fd| sys::read_signalfd(fd.get_ref().as_fd())) {
@@ -142,7 +142,7 @@ async fn next_passed_on(fd: &AsyncFd<OwnedFd>) -> Signal {
 }
 
 /// Handed out in a fraction of a millisecond.
-const MOST_IN_A_ROW: u32 = 32;
+const MAX_BURST: u32 = 32;
 
 #[cfg(test)]
 mod tests {
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn ends_are_held_as_long_as_somebody_holds_them() {
         ends().thread_unblock().unwrap();
-        let held = HeldEnds::hold();
+        let held = SigchldGuard::hold();
         assert!(held.is_some() && are_blocked());
         drop(held);
         assert!(!are_blocked());
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn ends_that_the_signalfd_reads_stay_blocked() {
         ends().thread_block().unwrap();
-        assert!(HeldEnds::hold().is_none());
+        assert!(SigchldGuard::hold().is_none());
         assert!(are_blocked());
     }
 }

@@ -249,7 +249,7 @@ fn exec_in_child(
         }
         match &inherited.working_dir {
             WorkingDir::Ours => {}
-            WorkingDir::Held(dir) => drop(libc::fchdir(dir.as_raw_fd())),
+            WorkingDir::Open(dir) => drop(libc::fchdir(dir.as_raw_fd())),
             WorkingDir::Named(path) => drop(libc::chdir(path.as_ptr())),
         }
         for (ours, number) in spawn.fds {

@@ -5,12 +5,12 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::family::{self, Member};
+use super::procfs::{self, Member};
 use bookend_lifecycle::small_map::SmallMap;
 
 /// A living process that does not wait for its children.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Guilty {
+pub(crate) struct NegligentParent {
     /// Its pid.
     pub(crate) pid: i32,
     /// The name of its program.
@@ -22,11 +22,11 @@ pub(crate) struct Guilty {
 }
 
 /// Those there are, the worst first.
-pub(crate) fn guilty_parents() -> Vec<Guilty> {
-    guilty_among(family::own_pid(), &family::below_us())
+pub(crate) fn guilty_parents() -> Vec<NegligentParent> {
+    guilty_among(procfs::own_pid(), &procfs::below_us())
 }
 
-fn guilty_among(own: i32, members: &[Member]) -> Vec<Guilty> {
+fn guilty_among(own: i32, members: &[Member]) -> Vec<NegligentParent> {
     let alive: SmallMap<i32, &str> =
         members.iter().filter(|m| !m.is_zombie).map(|m| (m.pid, m.name.as_str())).collect();
     let mut children: SmallMap<i32, Vec<(u64, i32)>> = SmallMap::new();
@@ -37,7 +37,7 @@ fn guilty_among(own: i32, members: &[Member]) -> Vec<Guilty> {
     let named = children.into_iter().filter_map(|(pid, zombies)| {
         let name = (*alive.get(&pid)?).to_owned();
         let (oldest, zombies) = (zombies.iter().min().copied()?, zombies.len());
-        Some(((Reverse(zombies), pid), Guilty { pid, name, zombies, oldest }))
+        Some(((Reverse(zombies), pid), NegligentParent { pid, name, zombies, oldest }))
     });
     named.collect::<SmallMap<_, _>>().into_iter().map(|(_, guilty)| guilty).collect()
 }
@@ -70,7 +70,7 @@ impl Watch {
     /// Takes down a look; returns those who are to be told of, each once. Every parent has a zombie for a moment, and one
     /// whose children come and go all the time has another at every look: it is the same one, at two looks a while apart,
     /// that nobody waits for.
-    pub(crate) fn look<'a>(&mut self, now: Duration, guilty: &'a [Guilty]) -> Vec<&'a Guilty> {
+    pub(crate) fn look<'a>(&mut self, now: Duration, guilty: &'a [NegligentParent]) -> Vec<&'a NegligentParent> {
         self.last_look = Some(now);
         let is_there = |pid: &i32| guilty.iter().any(|found| found.pid == *pid);
         self.since.retain(is_there);
@@ -107,8 +107,8 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn guilty(zombie: i32) -> Guilty {
-        Guilty { pid: 2, name: "app".to_owned(), zombies: 1, oldest: (0, zombie) }
+    fn guilty(zombie: i32) -> NegligentParent {
+        NegligentParent { pid: 2, name: "app".to_owned(), zombies: 1, oldest: (0, zombie) }
     }
 
     #[test]

@@ -9,11 +9,11 @@ use bookend_lifecycle::{Hook, Note, Outcome, Time};
 
 /// The numbers so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct Counters {
     /// Handler runs by hook, name and result.
     pub(crate) runs: SmallMap<(&'static str, String, &'static str), u64>,
     /// How long they took, by hook and name.
-    pub(crate) durations: SmallMap<(&'static str, String), Spread>,
+    pub(crate) durations: SmallMap<(&'static str, String), Histogram>,
     /// Hooks that were called and answered, by hook and result.
     pub(crate) hooks: SmallMap<(&'static str, &'static str), u64>,
     /// Signals the app was sent, by number.
@@ -21,12 +21,12 @@ pub(crate) struct Tally {
     /// How long the stages of the start and of the last stop took.
     pub(crate) start: SmallMap<&'static str, Duration>,
     pub(crate) stop: SmallMap<&'static str, Duration>,
-    marks: Marks,
+    marks: Timestamps,
 }
 
 /// When the stage that is going on began.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Marks {
+struct Timestamps {
     app_started: Option<Time>,
     stop_began: Option<Time>,
     signalled: Option<Time>,
@@ -35,7 +35,7 @@ struct Marks {
 
 /// A histogram: how many took no longer than each of [`BOUNDS_MS`], and how many there were.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Spread {
+pub(crate) struct Histogram {
     pub(crate) counts: [u64; BOUNDS_MS.len()],
     pub(crate) count: u64,
     pub(crate) sum: Duration,
@@ -44,7 +44,7 @@ pub(crate) struct Spread {
 /// From a fork and exec to the longest grace period people set.
 pub(crate) const BOUNDS_MS: [u64; 10] = [10, 50, 100, 500, 1000, 2500, 5000, 10_000, 30_000, 120_000];
 
-impl Tally {
+impl Counters {
     pub(crate) fn app_started(&mut self, now: Time) {
         self.start.insert("preStart", now);
         self.marks.app_started = Some(now);
@@ -52,7 +52,7 @@ impl Tally {
 
     pub(crate) fn ran(&mut self, hook: &'static str, name: &str, result: &'static str, took: Duration) {
         *self.runs.or_insert((hook, name.to_owned(), result), 0) += 1;
-        let spread = self.durations.or_insert((hook, name.to_owned()), Spread::default());
+        let spread = self.durations.or_insert((hook, name.to_owned()), Histogram::default());
         spread.count += 1;
         spread.sum += took;
         // Each kept apart; the sum of those below a bound is what Prometheus calls a bucket.
@@ -112,11 +112,11 @@ mod tests {
 
     #[test]
     fn a_duration_is_counted_once_below_the_bound_it_fits_and_nowhere_beyond_the_last() {
-        let mut tally = Tally::default();
+        let mut counters = Counters::default();
         for ms in [0, 10, 11, 120_000, 120_001] {
-            tally.ran("preStop", "drain", "Succeeded", Duration::from_millis(ms));
+            counters.ran("preStop", "drain", "Succeeded", Duration::from_millis(ms));
         }
-        let spread = tally.durations.get(&("preStop", "drain".to_owned())).unwrap();
+        let spread = counters.durations.get(&("preStop", "drain".to_owned())).unwrap();
         assert_eq!(spread.count, 5);
         assert_eq!(spread.counts.iter().sum::<u64>(), 4);
         assert_eq!((spread.counts[0], spread.counts[1], spread.counts[9]), (2, 1, 1));
@@ -125,16 +125,16 @@ mod tests {
     #[test]
     fn the_stages_of_a_stop_are_those_of_the_last_one() {
         let at = Duration::from_secs;
-        let mut tally = Tally::default();
-        tally.app_started(at(1));
-        tally.note(at(3), Note::Started);
-        tally.note(at(10), Note::StopBegan(Trigger::Hook));
-        tally.note(at(14), Note::HookOver(Hook::PreStop, Outcome::Succeeded));
-        tally.note(at(20), Note::StopBegan(Trigger::Signal(Signal::TERM)));
-        tally.note(at(22), Note::HookOver(Hook::PreStop, Outcome::Succeeded));
-        tally.note(at(22), Note::StopSignalSent(Signal::TERM));
-        tally.note(at(25), Note::AppEnded(AppStatus::Exited(0)));
-        assert_eq!(tally.start, SmallMap::from([("preStart", at(1)), ("postStart", at(2))]));
-        assert_eq!(tally.stop, SmallMap::from([("preStop", at(2)), ("app", at(3))]));
+        let mut counters = Counters::default();
+        counters.app_started(at(1));
+        counters.note(at(3), Note::Started);
+        counters.note(at(10), Note::StopBegan(Trigger::Hook));
+        counters.note(at(14), Note::HookOver(Hook::PreStop, Outcome::Succeeded));
+        counters.note(at(20), Note::StopBegan(Trigger::Signal(Signal::TERM)));
+        counters.note(at(22), Note::HookOver(Hook::PreStop, Outcome::Succeeded));
+        counters.note(at(22), Note::StopSignalSent(Signal::TERM));
+        counters.note(at(25), Note::AppEnded(AppStatus::Exited(0)));
+        assert_eq!(counters.start, SmallMap::from([("preStart", at(1)), ("postStart", at(2))]));
+        assert_eq!(counters.stop, SmallMap::from([("preStop", at(2)), ("app", at(3))]));
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn init(settings: Log, quiet: bool) {
 /// One line, now or never, without allocation: for a panic and for errors before the log stands.
 pub(crate) fn last_words(text: &str) {
     let stderr = stderr();
-    let _ = Way::of(stderr).write(stderr, text.as_bytes());
+    let _ = WriteMode::of(stderr).write(stderr, text.as_bytes());
 }
 
 /// Tries again to write what could not be written. `true`: some is still kept.
@@ -150,7 +150,7 @@ fn sink() -> MutexGuard<'static, Sink> {
 }
 
 struct Sink {
-    way: Option<Way>,
+    way: Option<WriteMode>,
     kept: VecDeque<u8>,
     dropped: u64,
 }
@@ -174,7 +174,7 @@ impl Sink {
     fn flush(&mut self) {
         let stderr = stderr();
         while !self.kept.is_empty() {
-            let way = self.way.get_or_insert_with(|| Way::of(stderr));
+            let way = self.way.get_or_insert_with(|| WriteMode::of(stderr));
             match way.write(stderr, self.kept.as_slices().0) {
                 Ok(written) => drop(self.kept.drain(..written)),
                 Err(Errno::EAGAIN) => return,
@@ -194,7 +194,7 @@ fn stderr() -> BorrowedFd<'static> {
 
 /// How to write without waiting. O_NONBLOCK on stderr itself is no way: the flag belongs to the open file,
 /// which the app shares.
-enum Way {
+enum WriteMode {
     /// A regular file, /dev/null: there is no reader to wait for.
     Plain,
     /// A pipe: ask for no waiting with each write (RWF_NOWAIT, Linux 5.14 and later).
@@ -207,39 +207,39 @@ enum Way {
     Look,
 }
 
-impl Way {
-    fn of(fd: BorrowedFd<'_>) -> Way {
+impl WriteMode {
+    fn of(fd: BorrowedFd<'_>) -> WriteMode {
         let kind = fstat(fd).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
         match kind {
-            Ok(SFlag::S_IFIFO) => Way::NoWait,
-            Ok(SFlag::S_IFSOCK) => Way::Socket,
-            Ok(SFlag::S_IFCHR) if isatty(fd).unwrap_or(false) => Way::reopened(),
-            Ok(_) | Err(_) => Way::Plain,
+            Ok(SFlag::S_IFIFO) => WriteMode::NoWait,
+            Ok(SFlag::S_IFSOCK) => WriteMode::Socket,
+            Ok(SFlag::S_IFCHR) if isatty(fd).unwrap_or(false) => WriteMode::reopened(),
+            Ok(_) | Err(_) => WriteMode::Plain,
         }
     }
 
-    fn reopened() -> Way {
+    fn reopened() -> WriteMode {
         let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        open("/proc/self/fd/2", flags, Mode::empty()).map_or(Way::Look, Way::Reopened)
+        open("/proc/self/fd/2", flags, Mode::empty()).map_or(WriteMode::Look, WriteMode::Reopened)
     }
 
     fn write(&mut self, fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
         match self {
-            Way::Plain => nix::unistd::write(fd, bytes),
-            Way::Reopened(own) => nix::unistd::write(own.as_fd(), bytes),
-            Way::Socket => {
+            WriteMode::Plain => nix::unistd::write(fd, bytes),
+            WriteMode::Reopened(own) => nix::unistd::write(own.as_fd(), bytes),
+            WriteMode::Socket => {
                 use std::os::fd::AsRawFd;
                 send(fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
             }
-            Way::NoWait => match write_without_waiting(fd, IoSlice::new(bytes)) {
+            WriteMode::NoWait => match write_without_waiting(fd, IoSlice::new(bytes)) {
                 // An older kernel, or a seccomp profile that does not know the call; a pipe itself never says EPERM.
                 Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EACCES) => {
-                    *self = Way::reopened();
+                    *self = WriteMode::reopened();
                     self.write(fd, bytes)
                 }
                 done => done,
             },
-            Way::Look => {
+            WriteMode::Look => {
                 let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
                 match poll(&mut fds, PollTimeout::ZERO) {
                     Ok(0) => Err(Errno::EAGAIN),

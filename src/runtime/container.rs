@@ -7,11 +7,11 @@
 
 mod boot;
 mod connections;
+mod handler_env;
 mod job_control;
-mod pace;
 mod perform;
 mod probing;
-mod surroundings;
+mod reap_throttle;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -27,22 +27,22 @@ use connections::Connections;
 
 use crate::compat::policy::{Leftovers, Policy};
 use crate::handlers::program::Variables;
-use crate::handlers::{Report, Surroundings};
-use crate::http::{Answer, Ask, Called, Happening};
+use crate::handlers::{HandlerContext, Report};
+use crate::http::{HookCall, HookResponse, LifecycleEvent, Request};
 use crate::process::last_resort;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::resident;
-use crate::process::signals::{HeldEnds, Signals};
-use crate::report::counters::Tally;
-use crate::runtime::dispatcher::{self, Desk, LATE_ASKS, LOG_AGAIN, Receipts, ring};
+use crate::process::signals::{SigchldGuard, Signals};
+use crate::report::counters::Counters;
+use crate::runtime::dispatcher::{self, Dispatcher, LATE_ASKS, LOG_AGAIN, Receipts, ring};
 use bookend_config::settings::Settings;
 use bookend_lifecycle::notify::Message;
 use bookend_lifecycle::probe;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
-use bookend_lifecycle::{Action, AppStatus, Event, HandlerResult, Lifecycle, Time, Timer};
-use pace::Pace;
+use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, HandlerResult, Time, Timer};
 use probing::Probing;
+use reap_throttle::ReapThrottle;
 
 /// What tasks tell the loop, beside what the desk's do.
 #[derive(Debug)]
@@ -55,17 +55,17 @@ enum Input {
 }
 
 /// The owner of the state.
-struct Supervisor {
+struct ContainerLoop {
     settings: Settings,
     policy: Policy,
     /// The names of those who got SIGKILL because they had not gone.
     leftovers: String,
-    lifecycle: Lifecycle,
-    desk: Desk,
-    tally: Tally,
+    lifecycle: ContainerLifecycle,
+    dispatcher: Dispatcher,
+    counters: Counters,
     timers: SmallMap<Timer, Time>,
     events: VecDeque<Event>,
-    surroundings: Surroundings,
+    context: HandlerContext,
     /// What preStart handlers have set in the app's environment.
     set: Variables,
     /// What the app was given beside what bookend was started with; `None`: it is not started yet.
@@ -81,14 +81,14 @@ struct Supervisor {
     /// The stop has begun, and that counter is still to be read.
     arrivals_due: bool,
     probing: Probing,
-    pace: Pace,
-    held_ends: Option<HeldEnds>,
+    reap_throttle: ReapThrottle,
+    sigchld_guard: Option<SigchldGuard>,
     inputs: mpsc::Receiver<Input>,
     to_inputs: mpsc::Sender<Input>,
     log_is_late: bool,
 }
 
-impl Supervisor {
+impl ContainerLoop {
     /// Lives the container's life; returns the exit code.
     async fn live(&mut self, signals: &mut Signals, first: Vec<Action>) -> u8 {
         let mut actions = first;
@@ -113,7 +113,7 @@ impl Supervisor {
             let before = self.lifecycle.phase();
             actions = self.lifecycle.apply(self.now(), event);
             if self.lifecycle.phase() != before {
-                self.desk.tell_followers(&Happening::Phase { phase: self.lifecycle.phase().name() });
+                self.dispatcher.publish(&LifecycleEvent::Phase { phase: self.lifecycle.phase().name() });
             }
         }
     }
@@ -122,19 +122,19 @@ impl Supervisor {
     async fn answer_late_asks(&mut self) {
         let end = Instant::now() + LATE_ASKS;
         let mut receipts = Receipts::default();
-        while let Some(ask) = self.desk.late_ask(end).await {
-            match ask {
-                Ask::Hook(called, answer) => receipts.answer(answer, self.lifecycle.late_outcome(called.hook)),
-                Ask::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
+        while let Some(request) = self.dispatcher.late_ask(end).await {
+            match request {
+                Request::Hook(called, answer) => receipts.answer(answer, self.lifecycle.late_outcome(called.hook)),
+                Request::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
                 // It is too late for these: they are told so by the drop of their sender.
-                Ask::Stop(_) | Ask::Signal(..) | Ask::Follow(_) => {}
+                Request::Stop(_) | Request::Signal(..) | Request::Follow(_) => {}
             }
         }
         receipts.taken(Instant::now() + LATE_ASKS).await;
     }
 
     fn now(&self) -> Time {
-        self.desk.now()
+        self.dispatcher.now()
     }
 
     async fn next_event(&mut self, signals: &mut Signals) -> Event {
@@ -148,15 +148,15 @@ impl Supervisor {
             tokio::select! {
                 biased;
                 signal = signals.next() => self.on_signal(signal),
-                Some(input) = self.desk.inputs.recv() => self.on_desk_input(input),
+                Some(input) = self.dispatcher.inputs.recv() => self.on_desk_input(input),
                 Some(input) = self.inputs.recv() => self.on_input(input),
-                Some(ask) = self.desk.asks.recv() => self.on_ask(ask),
-                timer = ring(self.desk.began, alarm) => {
+                Some(request) = self.dispatcher.requests.recv() => self.on_ask(request),
+                timer = ring(self.dispatcher.began, alarm) => {
                     self.timers.remove(&timer);
-                    self.events.push_back(Event::Rang(timer));
+                    self.events.push_back(Event::TimerFired(timer));
                 }
-                () = ring(self.desk.began, self.probing.next_at().map(|at| ((), at))) => {}
-                () = ring(self.desk.began, self.pace.due.map(|at| ((), at))) => self.reap(),
+                () = ring(self.dispatcher.began, self.probing.next_at().map(|at| ((), at))) => {}
+                () = ring(self.dispatcher.began, self.reap_throttle.due.map(|at| ((), at))) => self.reap(),
                 () = sleep(LOG_AGAIN), if self.log_is_late => {}
                 // When once round the loop nothing else was to be done.
                 () = yield_now(), if self.arrivals_due => self.count_arrivals(),
@@ -166,22 +166,22 @@ impl Supervisor {
 
     fn on_signal(&mut self, signal: Signal) {
         if signal != Signal::CHLD {
-            self.desk.tell_followers(&Happening::Signal { signal: signal.to_string() });
+            self.dispatcher.publish(&LifecycleEvent::Signal { signal: signal.to_string() });
             self.events.push_back(Event::Signal(signal));
-        } else if self.app_ended.is_some() || self.pace.is_now(self.now()) {
+        } else if self.app_ended.is_some() || self.reap_throttle.is_now(self.now()) {
             self.reap();
-        } else if self.held_ends.is_none() {
-            self.held_ends = HeldEnds::hold();
+        } else if self.sigchld_guard.is_none() {
+            self.sigchld_guard = SigchldGuard::hold();
         }
     }
 
     fn reap(&mut self) {
-        self.held_ends = None;
+        self.sigchld_guard = None;
         let round = self.reaper().reap();
-        self.pace.rounded(self.now(), round.orphans > 0 && round.others);
-        last_resort::stay_for(self.surroundings.reaper.app());
+        self.reap_throttle.completed(self.now(), round.orphans > 0 && round.others);
+        last_resort::stay_for(self.context.reaper.app());
         if round.orphans > 0 {
-            self.desk.found_orphans();
+            self.dispatcher.found_orphans();
         }
         if let Some(by) = round.app_stopped {
             self.on_app_stopped(by);
@@ -211,7 +211,7 @@ impl Supervisor {
                     }
                 }
                 let trigger = self.lifecycle.stop_trigger().map(|(trigger, _)| trigger);
-                self.desk.reported(run, report, trigger, &mut self.tally);
+                self.dispatcher.reported(run, report, trigger, &mut self.counters);
                 self.events.push_back(Event::HandlerEnded { run, result });
             }
         }
@@ -226,33 +226,33 @@ impl Supervisor {
         }
     }
 
-    fn on_ask(&mut self, ask: Ask) {
+    fn on_ask(&mut self, request: Request) {
         // Where nobody waits for the answer any more, nobody misses it.
-        match ask {
-            Ask::Hook(called, answer) => self.on_call(&called, answer),
-            Ask::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
-            Ask::Follow(answer) => {
-                let stream = self.desk.audience.join(self.now(), self.lifecycle.phase().name());
+        match request {
+            Request::Hook(called, answer) => self.on_call(&called, answer),
+            Request::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
+            Request::Follow(answer) => {
+                let stream = self.dispatcher.subscribers.subscribe(self.now(), self.lifecycle.phase().name());
                 drop(answer.send(stream));
             }
-            Ask::Stop(answer) => {
+            Request::Stop(answer) => {
                 self.events.push_back(Event::StopRequested);
                 let _ = answer.send(());
             }
-            Ask::Signal(signal, answer) => {
+            Request::Signal(signal, answer) => {
                 self.on_signal(signal);
                 let _ = answer.send(Ok(()));
             }
         }
     }
 
-    fn on_call(&mut self, called: &Called, answer: oneshot::Sender<Answer>) {
-        let (caller, gone) = self.desk.enter(called, answer);
+    fn on_call(&mut self, called: &HookCall, answer: oneshot::Sender<HookResponse>) {
+        let (caller, gone) = self.dispatcher.enter(called, answer);
         self.events.extend(gone.into_iter().map(Event::CallerDone));
         self.events.push_back(Event::HookCalled { hook: called.hook, caller });
     }
 
     fn reaper(&self) -> &Reaper {
-        &self.surroundings.reaper
+        &self.context.reaper
     }
 }

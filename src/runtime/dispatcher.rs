@@ -14,14 +14,14 @@ use tokio::time::timeout_at;
 use tracing::{debug, info, warn};
 
 use crate::handlers::program::{Environment, ProgramError};
-use crate::handlers::{self, Purpose, Report, Running, Surroundings};
-use crate::http::{self, Answer, Ask, Audience, Called, Doors, Happening, Rules, Socket};
+use crate::handlers::{self, HandlerContext, Purpose, Report, Running};
+use crate::http::{self, Endpoint, HookCall, HookResponse, LifecycleEvent, Request, Rules, Socket, Subscribers};
 use crate::process::inherited::Inherited;
 use crate::process::leftovers;
 use crate::process::reaper::Reaper;
 use crate::process::resident;
-use crate::process::zombies::{Guilty, Watch};
-use crate::report::counters::Tally;
+use crate::process::zombies::{NegligentParent, Watch};
+use crate::report::counters::Counters;
 use crate::report::journal::{Journal, Record, result_word, trigger_word};
 use bookend_config::settings::{Handler, Settings};
 use bookend_lifecycle::signal::Signal;
@@ -57,31 +57,31 @@ pub(crate) struct Start<'a> {
 }
 
 /// See the module.
-pub(crate) struct Desk {
+pub(crate) struct Dispatcher {
     pub(crate) began: Instant,
     pub(crate) journal: Journal,
     zombies: Watch,
     /// What the last look for them has found.
-    guilty: Vec<Guilty>,
+    guilty: Vec<NegligentParent>,
     runs: SmallMap<RunId, Run>,
-    callers: SmallMap<CallerId, oneshot::Sender<Answer>>,
+    callers: SmallMap<CallerId, oneshot::Sender<HookResponse>>,
     next_caller: u64,
     pub(crate) inputs: mpsc::Receiver<Input>,
     to_inputs: mpsc::Sender<Input>,
-    pub(crate) asks: mpsc::Receiver<Ask>,
+    pub(crate) requests: mpsc::Receiver<Request>,
     /// What the endpoint's tasks hold; it counts their connections.
-    doors: Doors,
+    endpoint: Endpoint,
     /// A port was bound before everything else.
     has_port: bool,
     socket: Option<Socket>,
-    pub(crate) audience: Audience,
+    pub(crate) subscribers: Subscribers,
 }
 
-impl Desk {
-    pub(crate) fn new(began: Instant) -> Desk {
+impl Dispatcher {
+    pub(crate) fn new(began: Instant) -> Dispatcher {
         let (to_inputs, inputs) = mpsc::channel(QUEUE);
-        let (doors, asks) = Doors::new();
-        Desk {
+        let (endpoint, requests) = Endpoint::new();
+        Dispatcher {
             began,
             journal: Journal::default(),
             zombies: Watch::default(),
@@ -91,11 +91,11 @@ impl Desk {
             next_caller: 0,
             inputs,
             to_inputs,
-            asks,
-            doors,
+            requests,
+            endpoint,
             has_port: false,
             socket: None,
-            audience: Audience::default(),
+            subscribers: Subscribers::default(),
         }
     }
 
@@ -103,8 +103,8 @@ impl Desk {
         self.began.elapsed()
     }
 
-    pub(crate) fn tell_followers(&mut self, happening: &Happening<'_>) {
-        self.audience.tell(self.began.elapsed(), happening);
+    pub(crate) fn publish(&mut self, happening: &LifecycleEvent<'_>) {
+        self.subscribers.publish(self.began.elapsed(), happening);
     }
 
     // ---- The doors ------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ impl Desk {
             Ok(listener) => {
                 self.has_port = true;
                 let rules = Rules::of_port(http, settings);
-                tokio::spawn(http::serve_port(listener, self.doors.clone(), rules));
+                tokio::spawn(http::serve_port(listener, self.endpoint.clone(), rules));
             }
             Err(error) => warn!(%error, "cannot serve HTTP: going on without"),
         }
@@ -135,7 +135,7 @@ impl Desk {
             Ok((listener, socket)) => {
                 self.socket = Some(socket);
                 let rules = Rules::of_socket(settings);
-                tokio::spawn(http::serve_socket(listener, self.doors.clone(), rules));
+                tokio::spawn(http::serve_socket(listener, self.endpoint.clone(), rules));
             }
             Err(error) if was_asked_for => warn!("{error}: going on without a socket for the command line"),
             // No root, a read-only /run: an init that nobody configured has nothing to say about that.
@@ -151,9 +151,13 @@ impl Desk {
     // ---- Callers --------------------------------------------------------------------------------
 
     /// Takes in somebody who called a hook; and who has hung up meanwhile: there are never more of them than connections.
-    pub(crate) fn enter(&mut self, called: &Called, answer: oneshot::Sender<Answer>) -> (CallerId, Vec<CallerId>) {
+    pub(crate) fn enter(
+        &mut self,
+        called: &HookCall,
+        answer: oneshot::Sender<HookResponse>,
+    ) -> (CallerId, Vec<CallerId>) {
         let container = called.container.as_deref();
-        self.tell_followers(&Happening::HookCalled { hook: called.hook.name(), container });
+        self.publish(&LifecycleEvent::HookCalled { hook: called.hook.name(), container });
         let gone: Vec<_> =
             self.callers.iter().filter(|(_, answer)| answer.is_closed()).map(|(gone, _)| *gone).collect();
         self.callers.retain(|caller| gone.binary_search(caller).is_err());
@@ -166,7 +170,7 @@ impl Desk {
     /// `CallerDone` follows when the answer is taken. False: the caller hung up.
     pub(crate) fn answer(&mut self, caller: CallerId, outcome: Outcome) -> bool {
         let (receipt, taken) = oneshot::channel();
-        let sent = self.callers.remove(&caller).map(|sender| sender.send(Answer { outcome, receipt }));
+        let sent = self.callers.remove(&caller).map(|sender| sender.send(HookResponse { outcome, receipt }));
         if !matches!(sent, Some(Ok(()))) {
             return false;
         }
@@ -181,10 +185,12 @@ impl Desk {
 
     /// Who was on the way when everything ended: in the port's backlog, in the queue. The early bind invites them, so
     /// they are not to find a reset. `None`: nobody comes any more, or it is too late.
-    pub(crate) async fn late_ask(&mut self, end: Instant) -> Option<Ask> {
+    pub(crate) async fn late_ask(&mut self, end: Instant) -> Option<Request> {
         while self.somebody_may_come().await && Instant::now() < end {
-            if let Ok(Some(ask)) = timeout_at((Instant::now() + LATE_LOOK).min(end).into(), self.asks.recv()).await {
-                return Some(ask);
+            if let Ok(Some(request)) =
+                timeout_at((Instant::now() + LATE_LOOK).min(end).into(), self.requests.recv()).await
+            {
+                return Some(request);
             }
         }
         None
@@ -199,7 +205,7 @@ impl Desk {
         for _ in 0..2 {
             tokio::task::yield_now().await;
         }
-        self.doors.connections() > 0
+        self.endpoint.connections() > 0
     }
 
     // ---- Handlers -------------------------------------------------------------------------------
@@ -210,17 +216,17 @@ impl Desk {
         start: Start<'_>,
         handler: &Handler,
         env: Result<Environment, ProgramError>,
-        surroundings: &Surroundings,
+        context: &HandlerContext,
     ) {
         let Start { run: id, hook, container, attempt, timeout } = start;
         debug!(hook = hook.name(), container, handler = handler.name, ?timeout, "handler started");
         // Before it is there: a program may be well on its way when its start returns.
         let began = self.now();
         let (running, report) = match env {
-            Ok(env) => handlers::start(handler, Purpose::Hook(hook), timeout, env, surroundings),
+            Ok(env) => handlers::start(handler, Purpose::Hook(hook), timeout, env, context),
             Err(error) => handlers::failed(&error),
         };
-        self.tell_followers(&Happening::HandlerStarted { hook: hook.name(), container, name: &handler.name });
+        self.publish(&LifecycleEvent::HandlerStarted { hook: hook.name(), container, name: &handler.name });
         let container = container.map(str::to_owned);
         self.runs.insert(id, Run { hook, container, name: handler.name.clone(), attempt, began, running });
         let inputs = self.to_inputs.clone();
@@ -233,16 +239,16 @@ impl Desk {
     }
 
     /// Takes down a run that is over by itself. `trigger`: what began the stop that is going on.
-    pub(crate) fn reported(&mut self, id: RunId, report: Report, trigger: Option<Trigger>, tally: &mut Tally) {
+    pub(crate) fn reported(&mut self, id: RunId, report: Report, trigger: Option<Trigger>, counters: &mut Counters) {
         if let Some(run) = self.runs.remove(&id) {
-            self.record(&run, result_word(report.result), report.detail, report.output, trigger, tally);
+            self.record(&run, result_word(report.result), report.detail, report.output, trigger, counters);
         }
     }
 
     /// Ends a run; nothing more is heard of it.
-    pub(crate) fn abort(&mut self, id: RunId, trigger: Option<Trigger>, tally: &mut Tally) {
+    pub(crate) fn abort(&mut self, id: RunId, trigger: Option<Trigger>, counters: &mut Counters) {
         if let Some(run) = self.runs.remove(&id) {
-            self.record(&run, "Aborted", "aborted".to_owned(), Vec::new(), trigger, tally);
+            self.record(&run, "Aborted", "aborted".to_owned(), Vec::new(), trigger, counters);
             run.running.abort();
         }
     }
@@ -254,7 +260,7 @@ impl Desk {
         detail: String,
         output: Vec<String>,
         trigger: Option<Trigger>,
-        tally: &mut Tally,
+        counters: &mut Counters,
     ) {
         let took = self.now().saturating_sub(run.began);
         let hook = run.hook.name();
@@ -276,8 +282,8 @@ impl Desk {
             detail,
             output,
         };
-        self.tell_followers(&Happening::HandlerEnded(&record));
-        tally.ran(hook, &run.name, result, took);
+        self.publish(&LifecycleEvent::HandlerEnded(&record));
+        counters.ran(hook, &run.name, result, took);
         self.journal.record(self.began.elapsed(), record);
     }
 }
@@ -287,9 +293,9 @@ impl Desk {
 pub(crate) struct Receipts(Vec<oneshot::Receiver<std::convert::Infallible>>);
 
 impl Receipts {
-    pub(crate) fn answer(&mut self, answer: oneshot::Sender<Answer>, outcome: Outcome) {
+    pub(crate) fn answer(&mut self, answer: oneshot::Sender<HookResponse>, outcome: Outcome) {
         let (receipt, taken) = oneshot::channel();
-        if answer.send(Answer { outcome, receipt }).is_ok() {
+        if answer.send(HookResponse { outcome, receipt }).is_ok() {
             self.0.push(taken);
         }
     }
@@ -386,14 +392,14 @@ mod tests {
     }
 
     /// A desk with a port, in a life that began then.
-    fn desk(began: Instant) -> (Desk, SocketAddr) {
+    fn dispatcher(began: Instant) -> (Dispatcher, SocketAddr) {
         let file = Document { name: "file".to_owned(), text: "http.listen = \"127.0.0.1:0\"".to_owned() };
         let settings = bookend_config::load(&Sources { files: vec![file], ..Sources::default() }).unwrap().settings;
         let listener = bind(&settings).unwrap().unwrap();
         let address = listener.local_addr().unwrap();
-        let mut desk = Desk::new(began);
-        desk.open_port(listener, &settings);
-        (desk, address)
+        let mut dispatcher = Dispatcher::new(began);
+        dispatcher.open_port(listener, &settings);
+        (dispatcher, address)
     }
 
     fn long_ago() -> Instant {
@@ -403,9 +409,9 @@ mod tests {
     #[test]
     fn where_nobody_is_on_the_way_nobody_is_waited_for() {
         in_runtime(async {
-            let (mut desk, _) = desk(long_ago());
+            let (mut dispatcher, _) = dispatcher(long_ago());
             let began = Instant::now();
-            assert!(desk.late_ask(began + Duration::from_secs(60)).await.is_none());
+            assert!(dispatcher.late_ask(began + Duration::from_secs(60)).await.is_none());
             assert!(began.elapsed() < Duration::from_secs(30));
         });
     }
@@ -413,11 +419,11 @@ mod tests {
     #[test]
     fn who_waits_in_the_backlog_is_waited_for() {
         in_runtime(async {
-            let (mut desk, address) = desk(long_ago());
+            let (mut dispatcher, address) = dispatcher(long_ago());
             let mut caller = TcpStream::connect(address).unwrap();
             caller.write_all(b"GET /lifecycle/preStop HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-            let ask = desk.late_ask(Instant::now() + Duration::from_secs(60)).await;
-            assert!(matches!(ask, Some(Ask::Hook(..))), "{ask:?}");
+            let request = dispatcher.late_ask(Instant::now() + Duration::from_secs(60)).await;
+            assert!(matches!(request, Some(Request::Hook(..))), "{request:?}");
         });
     }
 
@@ -425,14 +431,14 @@ mod tests {
     fn soon_after_the_start_a_post_start_hook_is_waited_for_that_nobody_has_seen() {
         in_runtime(async {
             // A beginning in the future: this life stays young however slow the machine is.
-            let (mut desk, address) = desk(Instant::now() + Duration::from_secs(60));
+            let (mut dispatcher, address) = dispatcher(Instant::now() + Duration::from_secs(60));
             let caller = std::thread::spawn(move || {
                 let mut caller = TcpStream::connect(address).unwrap();
                 caller.write_all(b"GET /lifecycle/postStart HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
                 caller
             });
-            let ask = desk.late_ask(Instant::now() + Duration::from_secs(60)).await;
-            assert!(matches!(ask, Some(Ask::Hook(..))), "{ask:?}");
+            let request = dispatcher.late_ask(Instant::now() + Duration::from_secs(60)).await;
+            assert!(matches!(request, Some(Request::Hook(..))), "{request:?}");
             drop(caller.join().unwrap());
         });
     }

@@ -11,7 +11,7 @@ pub(crate) fn of_app(settings: &Settings) -> Plan {
         signals: settings.app.signals.clone(),
         exit_codes: settings.app.exit_codes.clone(),
         stop_is_success: settings.app.stop_is_success,
-        hurry: settings.app.hurry,
+        second_signal: settings.app.second_signal,
         ..of_lists(settings, &settings.lifecycle)
     }
 }

@@ -10,8 +10,8 @@ mod container;
 mod facts;
 mod find;
 mod perform;
-mod set;
 mod snapshot;
+mod unit;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -22,41 +22,41 @@ use tracing::{debug, info};
 
 pub(crate) use boot::run;
 
-use crate::http::{Answer, Ask, Called, Happening};
+use crate::http::{HookCall, HookResponse, LifecycleEvent, Request};
 use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
 use crate::report::journal::describe_trigger;
-use crate::runtime::dispatcher::{self, Desk, LATE_ASKS, LOG_AGAIN, Receipts, ring};
+use crate::runtime::dispatcher::{self, Dispatcher, LATE_ASKS, LOG_AGAIN, Receipts, ring};
 use bookend_config::settings::Settings;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
 use bookend_lifecycle::{AppStatus, CallerId, Event, Note, RunId, Time, Timer, Trigger};
-use set::{Set, SetId};
+use unit::{ContainerUnit, UnitId};
 
 /// A process that was held has ended.
 #[derive(Debug)]
-struct Gone(SetId);
+struct Gone(UnitId);
 
 /// What may ring.
 #[derive(Debug, Clone, Copy)]
 enum Alarm {
     /// A machine's.
-    Of(SetId, Timer),
+    Of(UnitId, Timer),
     /// It is time to look for the process again.
-    Look(SetId),
+    Look(UnitId),
 }
 
 /// The owner of the state.
-struct Sidecar {
+struct SidecarLoop {
     settings: Settings,
-    desk: Desk,
+    dispatcher: Dispatcher,
     /// The one without a name first.
-    sets: Vec<Set>,
+    units: Vec<ContainerUnit>,
     reaper: Reaper,
     stop_signals: Vec<Signal>,
-    events: VecDeque<(SetId, Event)>,
-    runs: SmallMap<RunId, SetId>,
-    callers: SmallMap<CallerId, SetId>,
+    events: VecDeque<(UnitId, Event)>,
+    runs: SmallMap<RunId, UnitId>,
+    callers: SmallMap<CallerId, UnitId>,
     gone: mpsc::Receiver<Gone>,
     to_gone: mpsc::Sender<Gone>,
     /// What began our own stop.
@@ -64,25 +64,25 @@ struct Sidecar {
     log_is_late: bool,
 }
 
-impl Sidecar {
+impl SidecarLoop {
     /// Lives until it is stopped; returns the exit code.
     async fn live(&mut self, mut signals: Signals) -> u8 {
-        for set in self.set_ids() {
-            self.look(set);
+        for unit in self.set_ids() {
+            self.look(unit);
         }
-        while self.sets.iter().any(|set| !set.has_exited) {
+        while self.units.iter().any(|unit| !unit.has_exited) {
             let (id, event) = self.next_event(&mut signals).await;
-            debug!(set = self.name(id), ?event, "happened");
+            debug!(unit = self.name(id), ?event, "happened");
             let before = self.phase();
-            let now = self.desk.now();
-            let actions = self.set(id).map(|set| set.machine.apply(now, event)).unwrap_or_default();
+            let now = self.dispatcher.now();
+            let actions = self.set(id).map(|unit| unit.machine.apply(now, event)).unwrap_or_default();
             for action in actions {
                 self.perform(id, action);
             }
             self.close_story();
             if self.phase() != before {
                 let phase = self.phase().name();
-                self.desk.tell_followers(&Happening::Phase { phase });
+                self.dispatcher.publish(&LifecycleEvent::Phase { phase });
             }
         }
         self.finish();
@@ -90,7 +90,7 @@ impl Sidecar {
         0
     }
 
-    async fn next_event(&mut self, signals: &mut Signals) -> (SetId, Event) {
+    async fn next_event(&mut self, signals: &mut Signals) -> (UnitId, Event) {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return event;
@@ -100,14 +100,14 @@ impl Sidecar {
             tokio::select! {
                 biased;
                 signal = signals.next() => self.on_signal(signal),
-                Some(Gone(set)) = self.gone.recv() => self.lost(set),
-                Some(input) = self.desk.inputs.recv() => self.on_input(input),
-                Some(ask) = self.desk.asks.recv() => self.on_ask(ask),
-                alarm = ring(self.desk.began, alarm) => match alarm {
-                    Alarm::Look(set) => self.look(set),
+                Some(Gone(unit)) = self.gone.recv() => self.lost(unit),
+                Some(input) = self.dispatcher.inputs.recv() => self.on_input(input),
+                Some(request) = self.dispatcher.requests.recv() => self.on_ask(request),
+                alarm = ring(self.dispatcher.began, alarm) => match alarm {
+                    Alarm::Look(unit) => self.look(unit),
                     Alarm::Of(id, timer) => {
-                        self.set(id).map(|set| set.timers.remove(&timer));
-                        self.events.push_back((id, Event::Rang(timer)));
+                        self.set(id).map(|unit| unit.timers.remove(&timer));
+                        self.events.push_back((id, Event::TimerFired(timer)));
                     }
                 },
                 () = sleep(LOG_AGAIN), if self.log_is_late => {}
@@ -116,10 +116,10 @@ impl Sidecar {
     }
 
     fn next_alarm(&self) -> Option<(Alarm, Time)> {
-        let alarms = self.set_ids().zip(&self.sets).flat_map(|(id, set)| {
+        let alarms = self.set_ids().zip(&self.units).flat_map(|(id, unit)| {
             // With a stop of our own, who is not seen is taken to be gone.
-            let look = set.look_at.filter(|_| self.stop.is_none()).map(|at| (Alarm::Look(id), at));
-            set.timers.iter().map(move |(timer, at)| (Alarm::Of(id, *timer), *at)).chain(look)
+            let look = unit.look_at.filter(|_| self.stop.is_none()).map(|at| (Alarm::Look(id), at));
+            unit.timers.iter().map(move |(timer, at)| (Alarm::Of(id, *timer), *at)).chain(look)
         });
         alarms.min_by_key(|(_, at)| *at)
     }
@@ -129,11 +129,11 @@ impl Sidecar {
             // At no pace, as a container's loop has one in a storm: the apps' orphans come to the pause, and here to us
             // none but those that our handlers leave.
             if self.reaper.reap().orphans > 0 {
-                self.desk.found_orphans();
+                self.dispatcher.found_orphans();
             }
             return;
         }
-        self.desk.tell_followers(&Happening::Signal { signal: signal.to_string() });
+        self.dispatcher.publish(&LifecycleEvent::Signal { signal: signal.to_string() });
         if self.stop_signals.contains(&signal) {
             self.begin_stop(Trigger::Signal(signal));
             self.tell_all(Event::Signal(signal));
@@ -147,7 +147,7 @@ impl Sidecar {
             self.stop = Some(trigger);
             let grace = self.settings.termination_grace_period.map(|grace| grace.as_secs_f64());
             info!(trigger = describe_trigger(trigger), grace_seconds = grace, "stopping");
-            self.desk.tell(None, Note::StopBegan(trigger));
+            self.dispatcher.tell(None, Note::StopBegan(trigger));
         }
     }
 
@@ -166,42 +166,42 @@ impl Sidecar {
             dispatcher::Input::Reported(run, report) => {
                 let Some(id) = self.runs.remove(&run) else { return };
                 let result = report.result;
-                if let Some(set) = self.sets.get_mut(id.0) {
-                    self.desk.reported(run, report, set.trigger(), &mut set.tally);
+                if let Some(unit) = self.units.get_mut(id.0) {
+                    self.dispatcher.reported(run, report, unit.trigger(), &mut unit.counters);
                 }
                 self.events.push_back((id, Event::HandlerEnded { run, result }));
             }
         }
     }
 
-    fn on_ask(&mut self, ask: Ask) {
+    fn on_ask(&mut self, request: Request) {
         // Where nobody waits for the answer any more, nobody misses it.
-        match ask {
-            Ask::Hook(called, answer) => self.on_call(&called, answer),
-            Ask::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
-            Ask::Follow(answer) => {
-                let stream = self.desk.audience.join(self.desk.now(), self.phase().name());
+        match request {
+            Request::Hook(called, answer) => self.on_call(&called, answer),
+            Request::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
+            Request::Follow(answer) => {
+                let stream = self.dispatcher.subscribers.subscribe(self.dispatcher.now(), self.phase().name());
                 drop(answer.send(stream));
             }
-            Ask::Stop(answer) => {
+            Request::Stop(answer) => {
                 self.begin_stop(Trigger::Request);
                 self.tell_all(Event::StopRequested);
                 let _ = answer.send(());
             }
-            Ask::Signal(signal, answer) if self.stop_signals.contains(&signal) => {
+            Request::Signal(signal, answer) if self.stop_signals.contains(&signal) => {
                 self.on_signal(signal);
                 let _ = answer.send(Ok(()));
             }
-            Ask::Signal(_, answer) => {
+            Request::Signal(_, answer) => {
                 let _ = answer.send(Err("a sidecar passes no signal on: its apps are other containers'"));
             }
         }
     }
 
-    fn on_call(&mut self, called: &Called, answer: oneshot::Sender<Answer>) {
+    fn on_call(&mut self, called: &HookCall, answer: oneshot::Sender<HookResponse>) {
         // The endpoint knows no other names than these.
         let Some(id) = self.find_set(called.container.as_deref()) else { return };
-        let (caller, gone) = self.desk.enter(called, answer);
+        let (caller, gone) = self.dispatcher.enter(called, answer);
         for gone in gone {
             if let Some(id) = self.callers.remove(&gone) {
                 self.events.push_back((id, Event::CallerDone(gone)));
@@ -213,10 +213,10 @@ impl Sidecar {
     }
 
     /// The process of a set has ended.
-    fn lost(&mut self, id: SetId) {
-        let now = self.desk.now();
-        if let Some(set) = self.set(id) {
-            set.let_go(now);
+    fn lost(&mut self, id: UnitId) {
+        let now = self.dispatcher.now();
+        if let Some(unit) = self.set(id) {
+            unit.release(now);
         }
         self.events.push_back((id, Event::AppEnded { status: AppStatus::Unknown, others: false }));
     }
@@ -225,34 +225,34 @@ impl Sidecar {
     async fn answer_late_asks(&mut self) {
         let end = Instant::now() + LATE_ASKS;
         let mut receipts = Receipts::default();
-        while let Some(ask) = self.desk.late_ask(end).await {
-            match ask {
-                Ask::Hook(called, answer) => {
-                    if let Some(set) = self.find_set(called.container.as_deref()).and_then(|id| self.set(id)) {
-                        receipts.answer(answer, set.machine.late_outcome(called.hook));
+        while let Some(request) = self.dispatcher.late_ask(end).await {
+            match request {
+                Request::Hook(called, answer) => {
+                    if let Some(unit) = self.find_set(called.container.as_deref()).and_then(|id| self.set(id)) {
+                        receipts.answer(answer, unit.machine.late_outcome(called.hook));
                     }
                 }
-                Ask::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
+                Request::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
                 // It is too late for these: they are told so by the drop of their sender.
-                Ask::Stop(_) | Ask::Signal(..) | Ask::Follow(_) => {}
+                Request::Stop(_) | Request::Signal(..) | Request::Follow(_) => {}
             }
         }
         receipts.taken(Instant::now() + LATE_ASKS).await;
     }
 
-    fn set_ids(&self) -> impl Iterator<Item = SetId> + use<> {
-        (0..self.sets.len()).map(SetId)
+    fn set_ids(&self) -> impl Iterator<Item = UnitId> + use<> {
+        (0..self.units.len()).map(UnitId)
     }
 
-    fn set(&mut self, id: SetId) -> Option<&mut Set> {
-        self.sets.get_mut(id.0)
+    fn set(&mut self, id: UnitId) -> Option<&mut ContainerUnit> {
+        self.units.get_mut(id.0)
     }
 
-    fn name(&self, id: SetId) -> Option<&str> {
-        self.sets.get(id.0)?.name.as_deref()
+    fn name(&self, id: UnitId) -> Option<&str> {
+        self.units.get(id.0)?.name.as_deref()
     }
 
-    fn find_set(&self, name: Option<&str>) -> Option<SetId> {
-        self.sets.iter().position(|set| set.name.as_deref() == name).map(SetId)
+    fn find_set(&self, name: Option<&str>) -> Option<UnitId> {
+        self.units.iter().position(|unit| unit.name.as_deref() == name).map(UnitId)
     }
 }

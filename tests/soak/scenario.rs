@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{HandlerPlan, Hook, Hurry, On, Plan, Reason};
+use bookend_lifecycle::{HandlerPlan, Hook, On, Plan, Reason, SecondSignal};
 
 use crate::server::Client;
 
@@ -200,9 +200,9 @@ impl Scenario {
             hooks: self.handlers.iter().map(|(hook, all)| (*hook, all.iter().map(plan_of).collect())).collect(),
             stop_signals: [2, 3, 15].into_iter().filter_map(Signal::new).collect(),
             stop_is_success: self.stop_is_success,
-            hurry: self
+            second_signal: self
                 .hurry
-                .map(|after| Hurry { after: Duration::from_millis(after), signal: Signal::new(10).unwrap() }),
+                .map(|after| SecondSignal { after: Duration::from_millis(after), signal: Signal::new(10).unwrap() }),
             ..Plan::default()
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{
-    Action, AppStatus, CallerId, Event, HandlerResult, Hook, Lifecycle, Note, Outcome, RunId, Timer, Trigger,
+    Action, AppStatus, CallerId, ContainerLifecycle, Event, HandlerResult, Hook, Note, Outcome, RunId, Timer, Trigger,
 };
 
 use crate::life::Lived;
@@ -45,9 +45,9 @@ fn landmarks(lived: &Lived, orders: &[Action]) -> Vec<&'static str> {
             Action::TerminateLeftovers => Some("something was left"),
             Action::KillLeftovers => Some("leftovers got SIGKILL"),
             Action::Answer { .. } => Some("a hook was answered"),
-            Action::HurryApp(_) => Some("only idle connections held the app: a second signal (app.hurry)"),
+            Action::SendSecondSignal(_) => Some("only idle connections held the app: a second signal (app.hurry)"),
             Action::WatchConnections if lived.log.contains("\"ConnectionsIdle\"") => Some("connections became idle"),
-            Action::Tell(Note::SteppedOn(_)) => Some("a second signal moved it on"),
+            Action::Tell(Note::Escalated(_)) => Some("a second signal moved it on"),
             Action::Tell(Note::StopSignalSent(_)) => Some("the app got the stop signal"),
             Action::Tell(Note::HookOver(_, Outcome::Failed)) => Some("a hook failed"),
             Action::Tell(Note::AppEnded(AppStatus::NotStarted { .. })) => Some("the app was never started"),
@@ -69,7 +69,7 @@ fn landmarks(lived: &Lived, orders: &[Action]) -> Vec<&'static str> {
 
 /// The orders, and when the connections were first to be looked at, in microseconds of the day.
 fn replay(scenario: &Scenario, lived: &Lived, late: Duration) -> Result<(Vec<Action>, Option<u64>), String> {
-    let mut machine = Lifecycle::new(scenario.plan());
+    let mut machine = ContainerLifecycle::new(scenario.plan());
     let mut now = Duration::ZERO;
     let mut orders = Vec::new();
     let mut apply = |now: Duration, event: Event| {
@@ -155,7 +155,7 @@ fn signals_arrived_as_ordered(lived: &Lived, orders: &[Action]) -> Result<(), St
     for number in [1, 2, 10, 15] {
         let signal = Signal::new(number).unwrap();
         let seen = lived.trace.iter().filter(|line| **line == format!("app {number}")).count();
-        let to_app = [Action::SignalApp(signal), Action::HurryApp(signal)];
+        let to_app = [Action::SignalApp(signal), Action::SendSecondSignal(signal)];
         let ordered = orders.iter().filter(|order| to_app.contains(order)).count();
         if seen > ordered {
             return Err(format!("the app saw {signal} {seen} times; it was ordered {ordered} times"));
@@ -275,9 +275,9 @@ fn event(text: &str) -> Option<Event> {
         }
         _ if text.starts_with("CallerDone") => Event::CallerDone(CallerId(number(inside("CallerDone(")?)?)),
         _ if text.starts_with("Signal") => Event::Signal(signal(inside("Signal(")?)?),
-        _ => Event::Rang(match inside("Rang(")? {
+        _ => Event::TimerFired(match inside("Rang(")? {
             "Kill" => Timer::Kill,
-            "Hurry" => Timer::Hurry,
+            "Hurry" => Timer::SecondSignal,
             "Rearm" => Timer::Rearm,
             "Linger" => Timer::Linger,
             "Leftovers" => Timer::Leftovers,

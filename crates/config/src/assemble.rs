@@ -6,9 +6,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::diagnostic::in_order;
 use super::key::join;
 use super::kind::{Value, read_status, read_user};
-use super::mistake::in_order;
 use super::settings::{
     App, CommandFrom, Container, FailurePolicy, Handler, HandlerKind, Header, Http, HttpGet, Lifecycle, Log, LogFormat,
     LogLevel, Probe, Probes, Process, Program, ReadyzDuringStop, Scheme, Settings, SignalScope, Socket, TcpSocket, Tls,
@@ -19,7 +19,7 @@ use super::vocabulary::LOCALHOST;
 use bookend_lifecycle::drain::{Drain, Until};
 use bookend_lifecycle::probe;
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Hurry, On};
+use bookend_lifecycle::{On, SecondSignal};
 
 /// The settings of a tree without mistakes.
 pub(super) fn settings(tree: &Tree) -> Settings {
@@ -125,7 +125,7 @@ fn app(at: &At<'_>) -> App {
             })
             .collect(),
         pdeath_signal: at.signal("pdeathSignal"),
-        hurry: hurry(&at.table("hurry")),
+        second_signal: second_signal(&at.table("hurry")),
         notify: at.bool("notify").unwrap_or_default(),
         stop_is_success: at.bool("stopIsSuccess").unwrap_or_default(),
         process: process(&at.table("process")),
@@ -197,9 +197,9 @@ fn handler(at: &At<'_>, position: String) -> Option<Handler> {
     })
 }
 
-fn hurry(at: &At<'_>) -> Option<Hurry> {
+fn second_signal(at: &At<'_>) -> Option<SecondSignal> {
     let after = at.seconds("afterSeconds").unwrap_or(Duration::from_secs(1));
-    Some(Hurry { after, signal: at.signal("signal")? })
+    Some(SecondSignal { after, signal: at.signal("signal")? })
 }
 
 fn drain(at: &At<'_>) -> Drain {
@@ -361,7 +361,7 @@ impl<'a> At<'a> {
             .into_iter()
             .filter_map(|(name, path)| Some((name, self.tree.get(&path)?)))
             .collect();
-        let said = in_order(said, |(_, entry)| entry.place);
+        let said = in_order(said, |(_, entry)| entry.span);
         said.into_iter().filter_map(|(name, entry)| Some((name, as_source(&entry.value)?))).collect()
     }
 

@@ -4,9 +4,9 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::diagnostic::{Span, in_order};
 use super::key::quote;
 use super::kind::Kind;
-use super::mistake::{Place, in_order};
 
 /// Reads all of it, in the order it was written; or says every mistake with its line and key.
 ///
@@ -19,7 +19,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Vec<String>> {
     })?;
     let line = |at: usize| text.bytes().take(at).filter(|b| *b == b'\n').count() + 1;
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut mistakes: Vec<(usize, String)> = errors
+    let mut diagnostics: Vec<(usize, String)> = errors
         .iter()
         .map(|error| {
             let span = error.span().unwrap_or(0..0);
@@ -30,7 +30,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Vec<String>> {
             }
         })
         .collect();
-    let broken: Vec<usize> = mistakes.iter().map(|(line, _)| *line).collect();
+    let broken: Vec<usize> = diagnostics.iter().map(|(line, _)| *line).collect();
     let mut pairs: Vec<(usize, String, String)> = Vec::new();
     for (name, value) in table.get_ref() {
         let at = line(name.span().start);
@@ -40,15 +40,15 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Vec<String>> {
         }
         match pair(name.get_ref(), value) {
             Ok(value) => pairs.push((name.span().start, name.get_ref().to_string(), value)),
-            Err(why) => mistakes.push((at, format!("line {at}: {}: {why}", quote(name.get_ref())))),
+            Err(why) => diagnostics.push((at, format!("line {at}: {}: {why}", quote(name.get_ref())))),
         }
     }
-    if mistakes.is_empty() {
-        let pairs = in_order(pairs, |(at, ..)| Place::at(*at));
+    if diagnostics.is_empty() {
+        let pairs = in_order(pairs, |(at, ..)| Span::at(*at));
         return Ok(pairs.into_iter().map(|(_, name, value)| (name, value)).collect());
     }
-    let mistakes = in_order(mistakes, |(line, _)| Place::at(*line));
-    Err(mistakes.into_iter().map(|(_, sentence)| sentence).collect())
+    let diagnostics = in_order(diagnostics, |(line, _)| Span::at(*line));
+    Err(diagnostics.into_iter().map(|(_, sentence)| sentence).collect())
 }
 
 fn pair(name: &str, value: &Spanned<DeValue<'_>>) -> Result<String, String> {
@@ -109,8 +109,8 @@ mod tests {
     #[test]
     fn what_is_no_toml_is_told_by_line() {
         for text in ["A = \"1\"\nB=hunter2\n", "A = \"1\"\nexport B=hunter2\n", "A = \"1\"\nB = \"hunter2\n"] {
-            let mistakes = read(text.as_bytes()).unwrap_err().join("\n");
-            assert!(mistakes.starts_with("line 2: not TOML: ") && !mistakes.contains("hunter2"), "{mistakes}");
+            let diagnostics = read(text.as_bytes()).unwrap_err().join("\n");
+            assert!(diagnostics.starts_with("line 2: not TOML: ") && !diagnostics.contains("hunter2"), "{diagnostics}");
         }
     }
 
@@ -124,7 +124,7 @@ mod tests {
         fn nothing_that_looks_like_toml_is_a_panic(text in "([A-C]|=|\"|'|\n| |\\[|\\]|#|\\.|1|\\\\|\\{|\\}|é){0,40}") {
             match read(text.as_bytes()) {
                 Ok(pairs) => prop_assert!(pairs.iter().all(|(name, _)| !name.is_empty() && !name.contains('='))),
-                Err(mistakes) => prop_assert!(!mistakes.is_empty()),
+                Err(diagnostics) => prop_assert!(!diagnostics.is_empty()),
             }
         }
 

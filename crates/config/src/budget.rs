@@ -98,8 +98,8 @@ impl Budget {
             None => "stop signal to the app".to_owned(),
         };
         budget.stage("stop", &what, None, signal_by);
-        if let Some(hurry) = settings.app.hurry {
-            budget.stage("stop", &format!("{} if only idle connections hold it", hurry.signal), None, None);
+        if let Some(second_signal) = settings.app.second_signal {
+            budget.stage("stop", &format!("{} if only idle connections hold it", second_signal.signal), None, None);
         }
         budget.stage("stop", "SIGKILL if it is still there", Some(Duration::ZERO), deadlines.map(|d| d.kill));
         let begin = deadlines.map(|d| d.post_stop_begin);

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::diagnostic::{Report, SourceKind, Span, in_order};
 use super::hint;
 use super::key::{Key, Role, Shape, find, join, quote};
 use super::kind::{Kind, Value, describe};
-use super::mistake::{Medium, Place, Report, in_order};
 use super::tree::{Entry, Origin, Tree};
 
 /// A text larger than this is no configuration.
@@ -28,7 +28,7 @@ pub(super) fn read(report: &mut Report<'_>, source: usize, keys: &'static [Key])
     };
     if text.len() > MAX_BYTES {
         let message = format!("{} bytes are too many for a configuration (at most {MAX_BYTES})", text.len());
-        report.mistake(Place { source, start: 0, end: 0 }, "", message, Vec::new());
+        report.diagnostic(Span { source, start: 0, end: 0 }, "", message, Vec::new());
         return Tree::default();
     }
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -40,7 +40,7 @@ pub(super) fn read(report: &mut Report<'_>, source: usize, keys: &'static [Key])
             ("duplicate key", Some(key)) => format!("the key {} is said twice", quote(key)),
             (message, _) => format!("not TOML: {message}"),
         };
-        report.syntax(Place { source, start: span.start, end: span.end }, "", &message);
+        report.syntax(Span { source, start: span.start, end: span.end }, "", &message);
     }
     if !is_toml {
         return Tree::default();
@@ -66,8 +66,8 @@ pub(super) fn read_one(
     };
     let whole = 0..text.len();
     let origin = match medium {
-        Medium::Variable => Origin::Variable(name.to_owned()),
-        Medium::Flag | Medium::File => Origin::CommandLine(name.to_owned()),
+        SourceKind::Variable => Origin::Variable(name.to_owned()),
+        SourceKind::Flag | SourceKind::File => Origin::CommandLine(name.to_owned()),
     };
     let mut walk = Walk { report, source, lines: Vec::new(), origin, layer };
     // A scalar's text is the value itself; whatever has a structure is said in TOML.
@@ -80,7 +80,7 @@ pub(super) fn read_one(
             Err(error) => {
                 let span = error.span().unwrap_or(whole);
                 let message = format!("{} (accepted: {} in TOML)", error.message(), hint::shape(shape));
-                walk.report.syntax(Place { source, start: span.start, end: span.end }, path, &message);
+                walk.report.syntax(Span { source, start: span.start, end: span.end }, path, &message);
                 return walk.layer;
             }
         },
@@ -107,7 +107,7 @@ impl Walk<'_, '_> {
                 None => {
                     let help = hint::unknown_key(path, keys, name.get_ref());
                     self.layer.doubt(path);
-                    self.mistake(name.span(), &below, "unknown key".to_owned(), help);
+                    self.diagnostic(name.span(), &below, "unknown key".to_owned(), help);
                 }
             }
         }
@@ -131,7 +131,7 @@ impl Walk<'_, '_> {
             }
             (Shape::Map { names, values }, DeValue::Table(table)) => {
                 self.insert(path.to_owned(), Value::Table, key);
-                for (name, value) in in_order(table.iter().collect(), |(name, _)| self.place(&name.span())) {
+                for (name, value) in in_order(table.iter().collect(), |(name, _)| self.span(&name.span())) {
                     self.pair(path, names, values, name, value);
                 }
             }
@@ -142,7 +142,7 @@ impl Walk<'_, '_> {
                         Ok(known) => {
                             self.value(&join(path, &known), Shape::Table(keys), Role::Optional, name.span(), value);
                         }
-                        Err(why) => self.mistake(name.span(), &join(path, name.get_ref()), why, Vec::new()),
+                        Err(why) => self.diagnostic(name.span(), &join(path, name.get_ref()), why, Vec::new()),
                     }
                 }
             }
@@ -166,7 +166,7 @@ impl Walk<'_, '_> {
                         }
                         other => {
                             let message = format!("{} is not a table", describe(other));
-                            self.mistake(item.span(), &path, message, hint::instead_of_table(&path, keys, other));
+                            self.diagnostic(item.span(), &path, message, hint::instead_of_table(&path, keys, other));
                         }
                     }
                 }
@@ -174,12 +174,12 @@ impl Walk<'_, '_> {
             (Shape::Table(keys) | Shape::Tables(keys), other) => {
                 self.insert(path.to_owned(), Value::Refused, key);
                 let message = format!("{} is not {}", self.found(path, other), hint::shape(shape));
-                self.mistake(value.span(), path, message, hint::instead_of_table(path, keys, other));
+                self.diagnostic(value.span(), path, message, hint::instead_of_table(path, keys, other));
             }
             (Shape::List(_) | Shape::Map { .. } | Shape::Named { .. }, other) => {
                 self.insert(path.to_owned(), Value::Refused, key);
                 let message = format!("{} is not {}", self.found(path, other), hint::shape(shape));
-                self.mistake(value.span(), path, message, hint::instead_of_list(path, shape, other));
+                self.diagnostic(value.span(), path, message, hint::instead_of_list(path, shape, other));
             }
         }
     }
@@ -198,13 +198,13 @@ impl Walk<'_, '_> {
         let known = read_name(names, said);
         let spelled = match known {
             Ok(spelled) => spelled,
-            Err(why) => return self.mistake(name.span(), &join(path, said), why, Vec::new()),
+            Err(why) => return self.diagnostic(name.span(), &join(path, said), why, Vec::new()),
         };
         let below = join(path, &spelled);
         let read = self.scalar(&below, values, value).unwrap_or(Value::Refused);
         if self.insert(below.clone(), read, value.span()) {
             let message = format!("{} is {spelled}, which is said already", quote(said));
-            self.mistake(name.span(), &below, message, Vec::new());
+            self.diagnostic(name.span(), &below, message, Vec::new());
         }
     }
 
@@ -212,7 +212,7 @@ impl Walk<'_, '_> {
         match kind.read(value.get_ref()) {
             Ok(read) => Some(read),
             Err(why) => {
-                self.mistake(value.span(), path, why, hint::instead_of_scalar(path, kind, value.get_ref()));
+                self.diagnostic(value.span(), path, why, hint::instead_of_scalar(path, kind, value.get_ref()));
                 None
             }
         }
@@ -226,12 +226,12 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn place(&self, span: &Range<usize>) -> Place {
-        Place { source: self.source, start: span.start, end: span.end }
+    fn span(&self, span: &Range<usize>) -> Span {
+        Span { source: self.source, start: span.start, end: span.end }
     }
 
     fn insert(&mut self, path: String, value: Value, span: Range<usize>) -> bool {
-        let place = self.place(&span);
+        let span = self.span(&span);
         let origin = match &self.origin {
             Origin::File { name, .. } => {
                 let line = self.lines.partition_point(|end| *end < span.start) + 1;
@@ -239,12 +239,12 @@ impl Walk<'_, '_> {
             }
             other => other.clone(),
         };
-        self.layer.insert(path, Entry { value, origin, place }).is_some()
+        self.layer.insert(path, Entry { value, origin, span }).is_some()
     }
 
-    fn mistake(&mut self, span: Range<usize>, path: &str, message: String, help: Vec<String>) {
-        let place = self.place(&span);
-        self.report.mistake(place, path, message, help);
+    fn diagnostic(&mut self, span: Range<usize>, path: &str, message: String, help: Vec<String>) {
+        let span = self.span(&span);
+        self.report.diagnostic(span, path, message, help);
     }
 }
 

@@ -6,11 +6,11 @@
 use std::ffi::{OsStr, OsString};
 
 use super::Override;
+use super::diagnostic::{Report, SourceKind, Span};
 use super::document::{read_name, read_one};
 use super::hint;
 use super::key::{ANY_NAME, Key, Role, Shape, env_name, find, join, walk};
 use super::kind::{Kind, Value};
-use super::mistake::{Medium, Place, Report};
 use super::tree::{Entry, Origin, Tree};
 use super::vocabulary::ROOT;
 
@@ -61,7 +61,7 @@ pub(super) fn read<'a>(report: &mut Report<'a>, environment: &'a [(OsString, OsS
         });
         match path {
             Some(path) => {
-                let source = report.source(Medium::Variable, name, text);
+                let source = report.source(SourceKind::Variable, name, text);
                 layer = say(report, source, &path, layer);
             }
             None => unknown_variable(report, name),
@@ -74,7 +74,7 @@ pub(super) fn read<'a>(report: &mut Report<'a>, environment: &'a [(OsString, OsS
 pub(super) fn read_overrides<'a>(report: &mut Report<'a>, overrides: &'a [Override]) -> Tree {
     let mut all = Tree::default();
     for said in overrides {
-        let source = report.source(Medium::Flag, &said.flag, &said.value);
+        let source = report.source(SourceKind::Flag, &said.flag, &said.value);
         all.overlay(say(report, source, &said.path, Tree::default()));
     }
     all
@@ -89,18 +89,18 @@ fn unknown_variable<'a>(report: &mut Report<'a>, name: &'a str) {
         None => vec!["accepted: BOOKEND_ and a key path, http.listen is BOOKEND_HTTP_LISTEN".to_owned()],
     };
     // The value is not shown: nobody knows what it is.
-    let source = report.source(Medium::Variable, name, "");
-    report.mistake(Place { source, start: 0, end: 0 }, name, "no such variable".to_owned(), help);
+    let source = report.source(SourceKind::Variable, name, "");
+    report.diagnostic(Span { source, start: 0, end: 0 }, name, "no such variable".to_owned(), help);
 }
 
 /// Adds what one variable or option says, with the tables it stands in.
 fn say(report: &mut Report<'_>, source: usize, path: &str, mut layer: Tree) -> Tree {
-    let place = Place { source, start: 0, end: 0 };
-    let whole = Place { source, start: 0, end: report.sources.get(source).map_or(0, |said| said.text.len()) };
+    let span = Span { source, start: 0, end: 0 };
+    let whole = Span { source, start: 0, end: report.sources.get(source).map_or(0, |said| said.text.len()) };
     let Some(said) = report.sources.get(source) else { return layer };
     let origin = match said.medium {
-        Medium::Variable => Origin::Variable(said.name.to_owned()),
-        Medium::File | Medium::Flag => Origin::CommandLine(said.name.to_owned()),
+        SourceKind::Variable => Origin::Variable(said.name.to_owned()),
+        SourceKind::File | SourceKind::Flag => Origin::CommandLine(said.name.to_owned()),
     };
     let (mut keys, mut above, mut rest): (&'static [Key], String, &str) = (ROOT, String::new(), path);
     loop {
@@ -108,16 +108,16 @@ fn say(report: &mut Report<'_>, source: usize, path: &str, mut layer: Tree) -> T
         let here = join(&above, name);
         let Some(key) = find(keys, name) else {
             let help = hint::unknown_key(&above, keys, name);
-            report.mistake(whole, &here, "unknown key".to_owned(), help);
+            report.diagnostic(whole, &here, "unknown key".to_owned(), help);
             return layer;
         };
         let (opened, inner) = match (key.shape, below) {
             (Shape::Map { values: Kind::Source, names }, Some(name)) if name.ends_with(FROM_FILE) => {
-                insert_once(&mut layer, &here, Value::Table, &origin, place);
+                insert_once(&mut layer, &here, Value::Table, &origin, span);
                 let name = name.strip_suffix(FROM_FILE).unwrap_or(name);
                 match read_name(names, name) {
                     Ok(name) => return say_file(report, source, &join(&here, &name), layer),
-                    Err(why) => report.mistake(whole, path, why, Vec::new()),
+                    Err(why) => report.diagnostic(whole, path, why, Vec::new()),
                 }
                 return layer;
             }
@@ -126,44 +126,44 @@ fn say(report: &mut Report<'_>, source: usize, path: &str, mut layer: Tree) -> T
                 (if matches!(key.role, Role::OneOf(_)) { Value::Kind } else { Value::Table }, inner)
             }
             (Shape::Map { names, values }, Some(name)) => {
-                insert_once(&mut layer, &here, Value::Table, &origin, place);
+                insert_once(&mut layer, &here, Value::Table, &origin, span);
                 match read_name(names, name) {
                     Ok(name) => {
                         let below = join(&here, &name);
                         return read_one(report, source, &below, Shape::One(values), Role::Optional, layer);
                     }
-                    Err(why) => report.mistake(whole, path, why, Vec::new()),
+                    Err(why) => report.diagnostic(whole, path, why, Vec::new()),
                 }
                 return layer;
             }
             (Shape::Named { names, keys: inner }, Some(named)) => {
-                insert_once(&mut layer, &here, Value::Table, &origin, place);
+                insert_once(&mut layer, &here, Value::Table, &origin, span);
                 let (name, below) = named.split_once('.').map_or((named, None), |(name, below)| (name, Some(below)));
                 let here = match read_name(names, name) {
                     Ok(name) => join(&here, &name),
                     Err(why) => {
-                        report.mistake(whole, path, why, Vec::new());
+                        report.diagnostic(whole, path, why, Vec::new());
                         return layer;
                     }
                 };
                 let Some(below) = below else {
                     return read_one(report, source, &here, Shape::Table(inner), Role::Optional, layer);
                 };
-                insert_once(&mut layer, &here, Value::Table, &origin, place);
+                insert_once(&mut layer, &here, Value::Table, &origin, span);
                 (keys, above, rest) = (inner, here, below);
                 continue;
             }
             (Shape::Tables(_), Some(_)) => {
                 let help = vec![format!("in TOML: {} = '[{{ ... }}]'", env_name(&here))];
-                report.mistake(whole, path, format!("{here} is a list and can only be set as a whole"), help);
+                report.diagnostic(whole, path, format!("{here} is a list and can only be set as a whole"), help);
                 return layer;
             }
             (Shape::One(_) | Shape::List(_), Some(_)) => {
-                report.mistake(whole, path, format!("{here} has no keys"), Vec::new());
+                report.diagnostic(whole, path, format!("{here} has no keys"), Vec::new());
                 return layer;
             }
         };
-        insert_once(&mut layer, &here, opened, &origin, place);
+        insert_once(&mut layer, &here, opened, &origin, span);
         (keys, above, rest) = (inner, here, below.unwrap_or_default());
     }
 }
@@ -182,9 +182,9 @@ fn say_file(report: &mut Report<'_>, source: usize, path: &str, layer: Tree) -> 
 /// How a value of `env` is said to come from a file.
 const FROM_FILE: &str = ".valueFrom.file";
 
-fn insert_once(layer: &mut Tree, path: &str, value: Value, origin: &Origin, place: Place) {
+fn insert_once(layer: &mut Tree, path: &str, value: Value, origin: &Origin, span: Span) {
     if layer.get(path).is_none() {
-        layer.insert(path.to_owned(), Entry { value, origin: origin.clone(), place });
+        layer.insert(path.to_owned(), Entry { value, origin: origin.clone(), span });
     }
 }
 

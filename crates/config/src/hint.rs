@@ -155,8 +155,8 @@ fn is_number(found: &DeValue<'_>) -> bool {
 /// they may stand in (`*`: any), the word, the answer.
 fn explained(table: &str, name: &str) -> Option<&'static str> {
     let last = last(table);
-    let place = last.split('[').next().unwrap_or_default();
-    EXPLAINED.iter().find(|(t, words, _)| (*t == "*" || *t == place) && words.contains(&name)).map(|(_, _, said)| *said)
+    let span = last.split('[').next().unwrap_or_default();
+    EXPLAINED.iter().find(|(t, words, _)| (*t == "*" || *t == span) && words.contains(&name)).map(|(_, _, said)| *said)
 }
 
 const EXPLAINED: &[(&str, &[&str], &str)] = &[

@@ -18,13 +18,13 @@ use std::fmt;
 mod assemble;
 pub mod assignments;
 pub mod budget;
+mod diagnostic;
 mod document;
 mod environment;
 pub mod expand;
 mod hint;
 mod key;
 mod kind;
-mod mistake;
 mod modes;
 pub mod network;
 mod print;
@@ -39,13 +39,13 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 
+pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::MAX_BYTES;
 pub use environment::RESERVED as RESERVED_VARIABLES;
-pub use mistake::{Mistake, Mistakes};
 pub use tree::Origin;
 
+use diagnostic::{Report, SourceKind, Span};
 use kind::Value;
-use mistake::{Medium, Place, Report};
 use settings::{CommandFrom, Settings};
 use tree::{Entry, Tree};
 
@@ -127,11 +127,11 @@ pub struct Effective {
 ///
 /// # Errors
 /// Every mistake of every source at once.
-pub fn load(sources: &Sources) -> Result<Effective, Mistakes> {
+pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
     let mut report = Report::default();
     let mut tree = Tree::default();
     for file in &sources.files {
-        let source = report.source(Medium::File, &file.name, &file.text);
+        let source = report.source(SourceKind::File, &file.name, &file.text);
         let layer = document::read(&mut report, source, vocabulary::ROOT);
         lay(&mut tree, layer, &mut report);
     }
@@ -142,8 +142,8 @@ pub fn load(sources: &Sources) -> Result<Effective, Mistakes> {
     if !sources.command.is_empty() {
         let origin = Origin::CommandLine("--".to_owned());
         let words = sources.command.iter().map(|word| Value::Text(word.to_string_lossy().into_owned())).collect();
-        let place = Place { source: usize::MAX, start: 0, end: 0 };
-        tree.insert("app.command".to_owned(), Entry { value: Value::List(words), origin, place });
+        let span = Span { source: usize::MAX, start: 0, end: 0 };
+        tree.insert("app.command".to_owned(), Entry { value: Value::List(words), origin, span });
     }
     if let Some(Value::Text(name)) = tree.get("app.profile").map(|entry| &entry.value) {
         let mut profile = profile(name, &mut report);
@@ -176,7 +176,7 @@ pub fn schema() -> String {
 /// The layer of a profile: weaker than all that was said.
 fn profile(name: &str, report: &mut Report<'_>) -> Tree {
     let Some(text) = profiles::text(name) else { return Tree::default() };
-    let source = report.source(Medium::File, "profile", text);
+    let source = report.source(SourceKind::File, "profile", text);
     document::read(report, source, vocabulary::ROOT).with_origin(&Origin::Profile(name.to_owned()))
 }
 

@@ -2,8 +2,8 @@
 //! other those of other containers. A key that would do nothing is a mistake. Pure.
 
 use super::Mode;
+use super::diagnostic::Report;
 use super::key::{Key, join};
-use super::mistake::Report;
 use super::tree::{Origin, Tree};
 use super::vocabulary::{PROCESS_KEYS, SIDECAR_APP};
 
@@ -25,7 +25,7 @@ pub(super) fn is_sidecar(tree: &Tree) -> bool {
 fn app(tree: &Tree, report: &mut Report<'_>) {
     for path in ["containers", "app.process"] {
         let help = "the app here is a child of bookend's own; those of other containers are a sidecar's";
-        mistake(tree, report, path, "only `bookend sidecar` knows it", help);
+        diagnostic(tree, report, path, "only `bookend sidecar` knows it", help);
     }
 }
 
@@ -35,14 +35,14 @@ fn sidecar(tree: &Tree, report: &mut Report<'_>) {
         tree.iter().map(|(path, _)| path).filter(|path| path.starts_with("app.") && path.matches('.').count() == 1);
     for path in of_app.filter(|path| !its_own.iter().any(|known| known == path)) {
         let help = format!("accepted there: {}; env is its handlers'", names(SIDECAR_APP));
-        mistake(tree, report, path, NO_APP, &help);
+        diagnostic(tree, report, path, NO_APP, &help);
     }
     for path in ["startupProbe", "readinessProbe", "livenessProbe"] {
         let help = "the app's container says it in the Pod spec, and the kubelet probes it";
-        mistake(tree, report, path, "`bookend sidecar` probes no app", help);
+        diagnostic(tree, report, path, "`bookend sidecar` probes no app", help);
     }
     let help = "the kubelet starts the app, and waits for nobody: what must come before is an init container's";
-    mistake(tree, report, "lifecycle.preStart", NO_APP, help);
+    diagnostic(tree, report, "lifecycle.preStart", NO_APP, help);
     needs_process(tree, report, "", "app");
     for (_, path) in tree.names("containers") {
         needs_process(tree, report, &path, &path);
@@ -60,7 +60,7 @@ fn needs_process(tree: &Tree, report: &mut Report<'_>, above: &str, owner: &str)
     let handlers = hooks.map(|path| join(&path, "signal"));
     for path in [join(&lifecycle, "stopSignal"), join(owner, "stopSignal")].into_iter().chain(handlers) {
         let help = format!("say which process the app is: {process}");
-        mistake(tree, report, &path, "nobody knows whom this signal is for", &help);
+        diagnostic(tree, report, &path, "nobody knows whom this signal is for", &help);
     }
 }
 
@@ -71,7 +71,7 @@ fn processes(tree: &Tree, report: &mut Report<'_>) {
         let says = |key: &Key| tree.get(&join(&path, key.name)).is_some();
         if !PROCESS_KEYS.iter().any(says) && !tree.is_doubtful(&path) {
             let help = format!("at least one of {} is needed", names(PROCESS_KEYS));
-            mistake(tree, report, &path, "it does not say which process", &help);
+            diagnostic(tree, report, &path, "it does not say which process", &help);
         }
     }
 }
@@ -81,9 +81,9 @@ fn names(keys: &[Key]) -> String {
 }
 
 /// A mistake where the key was said, if it was. What a profile says nobody has said.
-fn mistake(tree: &Tree, report: &mut Report<'_>, path: &str, message: &str, help: &str) {
+fn diagnostic(tree: &Tree, report: &mut Report<'_>, path: &str, message: &str, help: &str) {
     if let Some(entry) = tree.get(path).filter(|entry| !matches!(entry.origin, Origin::Profile(_))) {
-        report.mistake(entry.place, path, message.to_owned(), vec![help.to_owned()]);
+        report.diagnostic(entry.span, path, message.to_owned(), vec![help.to_owned()]);
     }
 }
 

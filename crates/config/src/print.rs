@@ -3,9 +3,9 @@
 //! nobody said is shown with its default. Pure.
 
 use super::Mode;
+use super::diagnostic::in_order;
 use super::key::{Key, Role, Shape, join, quote};
 use super::kind::{Kind, Value};
-use super::mistake::in_order;
 use super::settings::Limit;
 use super::snippet::SECRET_WORDS;
 use super::tree::Tree;
@@ -88,7 +88,7 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
                 let mut said: Vec<_> = names.filter_map(|(name, path)| Some((name, tree.get(&path)?))).collect();
                 if values == Kind::Source {
                     // A value may refer to earlier ones.
-                    said = in_order(said, |(_, entry)| entry.place);
+                    said = in_order(said, |(_, entry)| entry.span);
                 }
                 for (said, entry) in said {
                     line(out, &join(&name, &said), &shown(&said, &entry.value), &entry.origin.to_string());

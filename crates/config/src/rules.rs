@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use super::diagnostic::Report;
 use super::key::{Key, Role, Shape, join, quote};
 use super::kind::Value;
-use super::mistake::Report;
 use super::modes;
 use super::tree::{Entry, Tree};
 use super::vocabulary::ROOT;
@@ -27,7 +27,7 @@ pub(super) fn check_layer(layer: &Tree, report: &mut Report<'_>) {
                 _ => continue,
             };
             let help = vec!["accepted: a program and its arguments like [\"/bin/drain\", \"--now\"]".to_owned()];
-            report.mistake(entry.place, path, message.to_owned(), help);
+            report.diagnostic(entry.span, path, message.to_owned(), help);
         }
     }
 }
@@ -82,7 +82,7 @@ fn features(tree: &Tree, built_with: Features, report: &mut Report<'_>) {
     for (path, feature, is_built_in) in needed {
         if let Some(entry) = tree.get(path).filter(|entry| !is_built_in && entry.value != Value::Bool(false)) {
             let message = format!("this bookend was built without the feature {feature:?}");
-            report.mistake(entry.place, path, message, Vec::new());
+            report.diagnostic(entry.span, path, message, Vec::new());
         }
     }
 }
@@ -90,17 +90,17 @@ fn features(tree: &Tree, built_with: Features, report: &mut Report<'_>) {
 /// Numbers of a probe that Kubernetes refuses, too, and a period that would do nothing but probe.
 fn probe_numbers(tree: &Tree, report: &mut Report<'_>, kind: Kind) {
     let path = join(kind.name(), "successThreshold");
-    if let Some(Entry { value: Value::Integer(2..), place, .. }) = tree.get(&path)
+    if let Some(Entry { value: Value::Integer(2..), span, .. }) = tree.get(&path)
         && kind != Kind::Readiness
     {
-        report.mistake(*place, &path, "must be 1, as in a Pod: the first success counts".to_owned(), Vec::new());
+        report.diagnostic(*span, &path, "must be 1, as in a Pod: the first success counts".to_owned(), Vec::new());
     }
     let path = join(kind.name(), "periodSeconds");
-    if let Some(Entry { value: Value::Seconds(period), place, .. }) = tree.get(&path)
+    if let Some(Entry { value: Value::Seconds(period), span, .. }) = tree.get(&path)
         && !period.is_zero()
         && *period < SHORTEST_PERIOD
     {
-        report.mistake(*place, &path, format!("{} is less than 0.1", Seconds(*period)), Vec::new());
+        report.diagnostic(*span, &path, format!("{} is less than 0.1", Seconds(*period)), Vec::new());
     }
 }
 
@@ -115,7 +115,7 @@ fn known_port(tree: &Tree, report: &mut Report<'_>, path: &str, entry: &Entry) {
             [] => format!("say it in the table ports: ports = {{ {name} = 8080 }}"),
             known => format!("names there: {}", known.join(", ")),
         };
-        report.mistake(entry.place, path, format!("{} is not in the table ports", quote(name)), vec![help]);
+        report.diagnostic(entry.span, path, format!("{} is not in the table ports", quote(name)), vec![help]);
     }
 }
 
@@ -125,7 +125,7 @@ fn needs_tls(tree: &Tree, built_with: Features, report: &mut Report<'_>, get: &s
     let Some(entry) = tree.get(&path).filter(|_| !built_with.tls) else { return };
     if entry.value == Value::Text("HTTPS".to_owned()) {
         let message = "this bookend was built without the feature \"tls\"".to_owned();
-        report.mistake(entry.place, &path, message, Vec::new());
+        report.diagnostic(entry.span, &path, message, Vec::new());
     }
 }
 
@@ -154,8 +154,8 @@ fn table(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key])
 fn missing(tree: &Tree, report: &mut Report<'_>, path: &str, below: &str, about: &str) {
     let Some(entry) = tree.get(path) else { return };
     // In a text with syntax errors it may be there, unread.
-    if !report.is_broken(entry.place.source) && !tree.is_doubtful(path) {
-        report.mistake(entry.place, below, format!("missing: {about}"), Vec::new());
+    if !report.is_broken(entry.span.source) && !tree.is_doubtful(path) {
+        report.diagnostic(entry.span, below, format!("missing: {about}"), Vec::new());
     }
 }
 
@@ -167,11 +167,11 @@ fn one_kind(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Ke
         [_] => {}
         [] => {
             if let Some(entry) = tree.get(path)
-                && !report.is_broken(entry.place.source)
+                && !report.is_broken(entry.span.source)
                 && !tree.is_doubtful(path)
             {
-                report.mistake(
-                    entry.place,
+                report.diagnostic(
+                    entry.span,
                     path,
                     format!("no {noun}; exactly one of {accepted} is needed"),
                     Vec::new(),
@@ -180,13 +180,13 @@ fn one_kind(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Ke
         }
         [first, .., last] => {
             // The later one is shown: the first was alone until then.
-            let place = said.iter().filter_map(|kind| tree.get(&join(path, kind))).map(|entry| entry.place).max();
+            let span = said.iter().filter_map(|kind| tree.get(&join(path, kind))).map(|entry| entry.span).max();
             let count = said.len();
             let both = if count == 2 { format!("{first} and {last}") } else { said.join(", ") };
             let message = format!("{count} {noun}s in one entry ({both}); exactly one of {accepted} is accepted");
             let help = if noun == "handler" { "handlers that run one after another are entries of a list" } else { "" };
             let help = [help].into_iter().filter(|help| !help.is_empty()).map(str::to_owned).collect();
-            report.mistake(place.unwrap_or_default(), path, message, help);
+            report.diagnostic(span.unwrap_or_default(), path, message, help);
         }
     }
 }
@@ -201,9 +201,9 @@ fn drain_times(layer: &Tree, report: &mut Report<'_>, drain: &str) {
     };
     let (min, max) = (said("minSeconds"), said("maxSeconds"));
     if (min.is_some() || max.is_some()) && max.unwrap_or(default.max) < min.unwrap_or(default.min) {
-        let place = layer.get(&path).or(layer.get(drain)).map(|entry| entry.place).unwrap_or_default();
+        let span = layer.get(&path).or(layer.get(drain)).map(|entry| entry.span).unwrap_or_default();
         let (min, max) = (Seconds(min.unwrap_or(default.min)), Seconds(max.unwrap_or(default.max)));
-        report.mistake(place, &path, format!("{max} is less than minSeconds, which is {min}"), Vec::new());
+        report.diagnostic(span, &path, format!("{max} is less than minSeconds, which is {min}"), Vec::new());
     }
 }
 
@@ -214,7 +214,7 @@ fn unique_names(tree: &Tree, report: &mut Report<'_>, hook: &str) {
         let path = join(&handler, "name");
         let Some(entry) = tree.get(&path) else { continue };
         if seen.contains(&&entry.value) {
-            report.mistake(entry.place, &path, "another handler of this list has that name".to_owned(), Vec::new());
+            report.diagnostic(entry.span, &path, "another handler of this list has that name".to_owned(), Vec::new());
         }
         seen.push(&entry.value);
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub use hooks::*;
 
 use super::network::Network;
-use bookend_lifecycle::Hurry;
+use bookend_lifecycle::SecondSignal;
 use bookend_lifecycle::probe::{Kind, Rule};
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
@@ -148,8 +148,8 @@ pub struct App {
     pub exit_codes: SmallMap<u8, u8>,
     /// `pdeathSignal`: what the kernel sends the app should bookend die before it.
     pub pdeath_signal: Option<Signal>,
-    /// `hurry`: the second signal, for an app that only idle connections hold.
-    pub hurry: Option<Hurry>,
+    /// `second_signal`: the second signal, for an app that only idle connections hold.
+    pub second_signal: Option<SecondSignal>,
     /// `notify`: it says that it has started, with sd_notify(3).
     pub notify: bool,
     /// `stopIsSuccess`: a death by the very signal we sent is exit code 0.

@@ -2,28 +2,28 @@
 //! characters are shown as `?` (a configuration may not paint the terminal), and quoted text on a
 //! line that may hold a secret is masked. Pure.
 
-use super::mistake::{Medium, Place, Said};
+use super::diagnostic::{Source, SourceKind, Span};
 
 /// `  --> file:3:7`, the line, and the caret below it.
-pub(super) fn render(said: &Said<'_>, place: Place, path: &str) -> String {
-    let (line, column) = line_and_column(said.text, place.start);
+pub(super) fn render(said: &Source<'_>, span: Span, path: &str) -> String {
+    let (line, column) = line_and_column(said.text, span.start);
     let head = match said.medium {
-        Medium::File => format!("  --> {}:{line}:{column}\n", said.name),
-        Medium::Variable => format!("  --> environment variable {}\n", said.name),
-        Medium::Flag => format!("  --> command line {}\n", said.name),
+        SourceKind::File => format!("  --> {}:{line}:{column}\n", said.name),
+        SourceKind::Variable => format!("  --> environment variable {}\n", said.name),
+        SourceKind::Flag => format!("  --> command line {}\n", said.name),
     };
     let Some(text) = said.text.lines().nth(line.saturating_sub(1)) else { return head };
     let masked = if is_secret(path, said.text, line, text) { mask(text) } else { text.to_owned() };
     let before = column.saturating_sub(1);
-    let span = said.text.get(place.start..place.end).unwrap_or_default();
+    let span = said.text.get(span.start..span.end).unwrap_or_default();
     let marked = span.lines().next().unwrap_or_default().chars().count().max(1);
     let label = match said.medium {
-        Medium::File => String::new(),
-        Medium::Variable | Medium::Flag => format!("{}=", said.name),
+        SourceKind::File => String::new(),
+        SourceKind::Variable | SourceKind::Flag => format!("{}=", said.name),
     };
     let (cut, shift) = window(&masked, before);
     let room = (cut.chars().count() + 1).saturating_sub(before.saturating_sub(shift)).max(1);
-    let number = if said.medium == Medium::File { line.to_string() } else { String::new() };
+    let number = if said.medium == SourceKind::File { line.to_string() } else { String::new() };
     let gutter = " ".repeat(number.len());
     let indent = " ".repeat(label.chars().count() + before.saturating_sub(shift));
     let carets = "^".repeat(marked.min(room));
@@ -92,23 +92,23 @@ fn mask(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn file(text: &str) -> Said<'_> {
-        Said { medium: Medium::File, name: "/etc/b.toml", text, broken: Vec::new() }
+    fn file(text: &str) -> Source<'_> {
+        Source { medium: SourceKind::File, name: "/etc/b.toml", text, broken: Vec::new() }
     }
 
     #[test]
     fn the_caret_stands_under_the_value_and_lines_count_from_one() {
         let text = "a = 1\nport = 70000\n";
-        let place = Place { source: 0, start: 13, end: 18 };
+        let span = Span { source: 0, start: 13, end: 18 };
         let shown = "  --> /etc/b.toml:2:8\n   |\n 2 | port = 70000\n   |        ^^^^^\n";
-        assert_eq!(render(&file(text), place, "port"), shown);
+        assert_eq!(render(&file(text), span, "port"), shown);
     }
 
     #[test]
     fn a_long_line_is_cut_around_the_caret() {
         let text = format!("a = \"{}\" # x", "y".repeat(5000));
-        let place = Place { source: 0, start: 5007, end: 5008 };
-        let shown = render(&file(&text), place, "a");
+        let span = Span { source: 0, start: 5007, end: 5008 };
+        let shown = render(&file(&text), span, "a");
         assert!(shown.lines().all(|line| line.chars().count() <= 120), "{shown}");
         assert!(shown.contains('#') && shown.contains('^'), "{shown}");
     }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         let text = "a = \u{1b}[31m\u{7f}\n";
-        let shown = render(&file(text), Place { source: 0, start: 4, end: 5 }, "a");
+        let shown = render(&file(text), Span { source: 0, start: 4, end: 5 }, "a");
         assert!(!shown.contains('\u{1b}') && !shown.contains('\u{7f}'), "{shown:?}");
     }
 
@@ -129,7 +129,7 @@ mod tests {
             "api_key = \"hunter2",
         ] {
             let start = text.len() - 3;
-            let shown = render(&file(text), Place { source: 0, start, end: start + 1 }, "");
+            let shown = render(&file(text), Span { source: 0, start, end: start + 1 }, "");
             assert!(!shown.contains("hunter2") && shown.contains('^'), "{shown}");
         }
     }
@@ -139,7 +139,7 @@ mod tests {
         let text = "ä = 1\nö";
         for start in 0..12 {
             for end in 0..12 {
-                render(&file(text), Place { source: 0, start, end }, "x");
+                render(&file(text), Span { source: 0, start, end }, "x");
             }
         }
     }

@@ -7,9 +7,9 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::diagnostic::Span;
 use super::key::join;
 use super::kind::Value;
-use super::mistake::Place;
 use bookend_lifecycle::small_map::SmallMap;
 
 /// Values by key path.
@@ -28,7 +28,7 @@ pub(super) struct Entry {
     /// Where it comes from, for people.
     pub(super) origin: Origin,
     /// Where it comes from, for mistakes.
-    pub(super) place: Place,
+    pub(super) span: Span,
 }
 
 /// Where a value comes from.
@@ -192,7 +192,7 @@ mod tests {
     fn names_of_any_text_are_read_back() {
         let mut tree = Tree::default();
         for name in ["A", "a.b", "q\"\\", "new\nline", "\u{1b}", "ä", ""] {
-            let entry = Entry { value: Value::Ignore, origin: Origin::Default, place: Place::default() };
+            let entry = Entry { value: Value::Ignore, origin: Origin::Default, span: Span::default() };
             tree.insert(join("app.env", name), entry);
         }
         let mut names: Vec<String> = tree.names("app.env").into_iter().map(|(name, _)| name).collect();

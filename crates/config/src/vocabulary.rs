@@ -95,7 +95,7 @@ static APP: &[Key] = &[
     ),
     STOP_SIGNAL,
     STOP_SIGNALS,
-    Key::new("hurry", Shape::Table(HURRY), "", "a second signal for an app that only idle connections hold"),
+    Key::new("hurry", Shape::Table(SECOND_SIGNAL), "", "a second signal for an app that only idle connections hold"),
     Key::new(
         "signals",
         Shape::Map { names: Kind::Received, values: Kind::SignalOrIgnore },
@@ -151,7 +151,7 @@ const STOP_SIGNALS: Key = Key::new(
     "signals that begin a stop",
 );
 
-static HURRY: &[Key] = &[
+static SECOND_SIGNAL: &[Key] = &[
     Key::required(
         "signal",
         Shape::One(Kind::StoppingOrIgnore),
@@ -262,10 +262,10 @@ const HANDLER: [Key; 10] = [
 #[expect(clippy::indexing_slicing, reason = "the compiler does it, and would say")]
 const fn with<const N: usize, const M: usize>(keys: [Key; N], more: Key) -> [Key; M] {
     let mut all = [more; M];
-    let mut place = 0;
-    while place < N {
-        all[place] = keys[place];
-        place += 1;
+    let mut span = 0;
+    while span < N {
+        all[span] = keys[span];
+        span += 1;
     }
     all
 }

@@ -23,7 +23,7 @@
 //! 7. Readiness is never true while stopping.
 //! 8. No signal goes to an app that is not there.
 //! 9. The second signal goes out at most once, after the stop signal, and only when connections have been idle for
-//!    `hurry.after` without a break.
+//!    `second_signal.after` without a break.
 
 mod finishing;
 mod stopping;
@@ -31,7 +31,7 @@ mod stopping;
 pub(crate) mod tests;
 
 use crate::budget::Budget;
-use crate::hooks::{HookState, Hooks, Turn};
+use crate::hooks::{HookState, Hooks, ListStep};
 use crate::list::{HandlerPlan, HandlerResult, RunId};
 use crate::signal::Signal;
 use crate::vocabulary::{
@@ -58,28 +58,28 @@ enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stage {
     /// The handlers run; then the app gets the signal, or a kubelet is waited for.
-    PreStop(Then),
+    PreStop(AfterPreStop),
     /// The hook has its answer, the app serves on, the stop signal follows.
     AwaitSignal,
     /// The app has the stop signal.
-    Signalled(Rush),
+    Signalled(ConnectionState),
     /// The app has SIGKILL; only its status is still to come.
     Killed,
 }
 
 /// What holds an app that has its stop signal, as far as its connections tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Rush {
+enum ConnectionState {
     /// Requests, or whatever the app does; nobody knows better than it.
     Working,
     /// Nothing but idle connections, since then.
     Idle(Time),
     /// It has its second signal; there is no third.
-    Hurried,
+    SecondSignalSent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Then {
+enum AfterPreStop {
     Signal(Signal),
     AwaitSignal,
 }
@@ -98,7 +98,7 @@ enum Step {
 
 /// The container's life. See the module's picture.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Lifecycle {
+pub struct ContainerLifecycle {
     plan: Plan,
     budget: Budget,
     phase: Phase,
@@ -114,10 +114,10 @@ pub struct Lifecycle {
     out: Vec<Action>,
 }
 
-impl Lifecycle {
+impl ContainerLifecycle {
     /// A life that has not begun.
-    pub fn new(mut plan: Plan) -> Lifecycle {
-        Lifecycle {
+    pub fn new(mut plan: Plan) -> ContainerLifecycle {
+        ContainerLifecycle {
             budget: Budget::new(
                 plan.grace,
                 plan.handlers(Hook::PostStop).iter().filter(|h| h.on.stopped).map(HandlerPlan::longest),
@@ -155,7 +155,7 @@ impl Lifecycle {
             Event::ConnectionsIdle => self.connections_idle(now),
             Event::ConnectionsBusyOrGone => self.connections_busy_or_gone(),
             Event::LivenessFailed => self.stop_running(now, Trigger::LivenessFailed),
-            Event::Rang(timer) => self.rang(now, timer),
+            Event::TimerFired(timer) => self.timer_fired(now, timer),
         }
         std::mem::take(&mut self.out)
     }
@@ -252,7 +252,7 @@ impl Lifecycle {
                 (HookState::InFlight(_), _) => None,
                 (HookState::Idle, Phase::Running) => {
                     self.hooks.wait(caller, hook);
-                    self.begin_stop(now, Trigger::Hook, Then::AwaitSignal);
+                    self.begin_stop(now, Trigger::Hook, AfterPreStop::AwaitSignal);
                     return;
                 }
                 // No app that serves: nothing is to be prepared, and the caller's next step, the
@@ -280,7 +280,7 @@ impl Lifecycle {
     /// Begins the list of a hook; an empty list is over at once.
     fn run_list(&mut self, now: Time, hook: Hook, deadline: Option<Time>) {
         let turn = self.hooks.run(&mut self.out, now, hook, deadline, self.reason);
-        self.turned(now, hook, turn);
+        self.list_stepped(now, hook, turn);
     }
 
     fn handler_ended(&mut self, now: Time, run: RunId, result: HandlerResult) {
@@ -288,15 +288,15 @@ impl Lifecycle {
         // The app is gone: what would have come after this handler has nobody to prepare.
         let last = hook == Hook::PreStop && matches!(self.phase, Phase::Finishing { .. });
         let turn = self.hooks.ended(&mut self.out, now, hook, result, last);
-        self.turned(now, hook, turn);
+        self.list_stepped(now, hook, turn);
     }
 
-    fn turned(&mut self, now: Time, hook: Hook, turn: Turn) {
+    fn list_stepped(&mut self, now: Time, hook: Hook, turn: ListStep) {
         match turn {
             // Its process, or one that it leaves; the reaper says when nobody is there any more.
-            Turn::Started => self.others = true,
-            Turn::Waits => {}
-            Turn::Over(outcome) => self.list_over(now, hook, outcome),
+            ListStep::Started => self.others = true,
+            ListStep::Waits => {}
+            ListStep::Over(outcome) => self.list_over(now, hook, outcome),
         }
     }
 
@@ -323,19 +323,19 @@ impl Lifecycle {
 
     // ---- Time -----------------------------------------------------------------------------------
 
-    fn rang(&mut self, now: Time, timer: Timer) {
+    fn timer_fired(&mut self, now: Time, timer: Timer) {
         match (timer, self.phase) {
             (Timer::Kill, Phase::Stopping { stop, stage }) => match stage {
-                Stage::PreStop(Then::Signal(_)) => {
+                Stage::PreStop(AfterPreStop::Signal(_)) => {
                     self.abort_list(Hook::PreStop, Outcome::Aborted);
                     self.kill_app(stop);
                 }
                 Stage::Signalled(_) => self.kill_app(stop),
                 // A hook that no signal has followed is no reason to kill.
-                Stage::PreStop(Then::AwaitSignal) | Stage::AwaitSignal | Stage::Killed => {}
+                Stage::PreStop(AfterPreStop::AwaitSignal) | Stage::AwaitSignal | Stage::Killed => {}
             },
-            (Timer::Hurry, Phase::Stopping { stop, stage: Stage::Signalled(Rush::Idle(since)) }) => {
-                self.hurry_app(now, stop, since);
+            (Timer::SecondSignal, Phase::Stopping { stop, stage: Stage::Signalled(ConnectionState::Idle(since)) }) => {
+                self.send_second_signal(now, stop, since);
             }
             (Timer::Rearm, Phase::Stopping { stage: Stage::AwaitSignal, .. }) => {
                 self.phase = Phase::Running;
@@ -364,7 +364,7 @@ impl Lifecycle {
             }
             (Timer::Retry(hook), _) => {
                 let turn = self.hooks.retry(&mut self.out, now, hook);
-                self.turned(now, hook, turn);
+                self.list_stepped(now, hook, turn);
             }
             // An alarm of a step that is over.
             _ => {}

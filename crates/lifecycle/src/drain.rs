@@ -118,7 +118,7 @@ pub struct Seen {
 
 /// A drain that is going on.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub struct DrainDecision {
     drain: Drain,
     began: Time,
     counter: Option<u64>,
@@ -128,22 +128,22 @@ pub struct Watch {
     arrived: u64,
     last: Option<ConnectionCounts>,
     /// The last look at the sockets saw nothing.
-    in_vain: bool,
+    unavailable: bool,
 }
 
-impl Watch {
+impl DrainDecision {
     /// `limit`: what the budget of the stop leaves.
-    pub fn new(mut drain: Drain, began: Time, limit: Option<Duration>) -> Watch {
+    pub fn new(mut drain: Drain, began: Time, limit: Option<Duration>) -> DrainDecision {
         drain.max = drain.longest().min(limit.unwrap_or(Duration::MAX));
         let recent = VecDeque::new();
-        Watch { drain, began, counter: None, blind: false, recent, arrived: 0, last: None, in_vain: false }
+        DrainDecision { drain, began, counter: None, blind: false, recent, arrived: 0, last: None, unavailable: false }
     }
 
     /// Takes the namespace's counter of connections that were not ours. `None`: there is none here.
     pub fn arrivals(&mut self, now: Time, counter: Option<u64>) -> Step {
         let Some(counter) = counter else {
             self.blind = true;
-            return self.without_sight(now);
+            return self.without_counts(now);
         };
         // The first look is where counting begins; a counter that falls back was ahead for a moment by one of ours.
         let new = counter.saturating_sub(self.counter.unwrap_or(counter));
@@ -155,7 +155,7 @@ impl Watch {
         }
         let elapsed = now.saturating_sub(self.began);
         if self.blind {
-            self.without_sight(now)
+            self.without_counts(now)
         } else if elapsed >= self.drain.max {
             Step::Over(End::TimeOver)
         } else if elapsed >= self.drain.min && self.is_quiet(now) {
@@ -168,8 +168,8 @@ impl Watch {
     /// Takes a look at the sockets. `None`: they cannot be seen here.
     pub fn sockets(&mut self, now: Time, look: Option<ConnectionCounts>) -> Step {
         self.last = look;
-        self.in_vain = look.is_none();
-        let Some(look) = look else { return self.without_sight(now) };
+        self.unavailable = look.is_none();
+        let Some(look) = look else { return self.without_counts(now) };
         let left = match self.drain.until {
             Until::Quiet => 0,
             // Not told which ones are busy: then all of them may be.
@@ -181,10 +181,10 @@ impl Watch {
 
     /// What it has seen so far.
     pub fn seen(&self) -> Seen {
-        Seen { arrived: self.arrived, blind: self.blind || self.in_vain, last: self.last }
+        Seen { arrived: self.arrived, blind: self.blind || self.unavailable, last: self.last }
     }
 
-    fn without_sight(&self, now: Time) -> Step {
+    fn without_counts(&self, now: Time) -> Step {
         let end = self.drain.fallback().min(self.drain.max);
         if now.saturating_sub(self.began) >= end { Step::Over(End::Blind) } else { Step::Wait }
     }
@@ -229,7 +229,7 @@ mod tests {
 
     /// Looks every 100 ms at a namespace in which connections come at these times; when it is over, and how.
     fn play(drain: &Drain, arrivals: &[u64], look: impl Fn(u64) -> Option<ConnectionCounts>) -> (u64, End) {
-        let mut watch = Watch::new(drain.clone(), millis(7), None);
+        let mut watch = DrainDecision::new(drain.clone(), millis(7), None);
         for now in (0..).step_by(100) {
             let count = arrivals.iter().filter(|at| **at <= now).count();
             let mut step = watch.arrivals(millis(now + 7), Some(1000 + u64::try_from(count).unwrap()));
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(play(&Drain::default(), &[], |_| None), (5000, End::Blind));
         let short = Drain { fallback: Some(millis(1)), ..Drain::default() };
         assert_eq!(play(&short, &[], |_| None), (3000, End::Blind));
-        let mut watch = Watch::new(Drain::default(), millis(0), None);
+        let mut watch = DrainDecision::new(Drain::default(), millis(0), None);
         assert_eq!(watch.arrivals(millis(4900), None), Step::Wait);
         assert_eq!(watch.arrivals(millis(5000), None), Step::Over(End::Blind));
     }
@@ -311,14 +311,14 @@ mod tests {
 
     #[test]
     fn the_budget_of_the_stop_ends_it_earlier() {
-        let mut watch = Watch::new(Drain::default(), millis(0), Some(millis(1000)));
+        let mut watch = DrainDecision::new(Drain::default(), millis(0), Some(millis(1000)));
         assert_eq!(watch.arrivals(millis(900), Some(1)), Step::Wait);
         assert_eq!(watch.arrivals(millis(1000), Some(1)), Step::Over(End::TimeOver));
     }
 
     #[test]
     fn a_probe_of_ours_that_was_counted_too_early_hides_nobody() {
-        let mut watch = Watch::new(Drain::default(), millis(0), None);
+        let mut watch = DrainDecision::new(Drain::default(), millis(0), None);
         for (now, counter) in [(0, 10), (100, 11), (200, 10), (300, 11)] {
             watch.arrivals(millis(now), Some(counter));
         }

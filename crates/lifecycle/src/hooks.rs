@@ -1,7 +1,7 @@
 //! The lists of handlers of one life, and those who wait for them. postStart and preStop may overlap; each caller gets
 //! one answer. What the end of a list means is for the machine to say that has them.
 
-use crate::list::{HandlerPlan, HandlerResult, List, Progress, RunId};
+use crate::list::{HandlerPlan, HandlerResult, List, NextStep, RunId};
 use crate::small_map::SmallMap;
 use crate::vocabulary::{Action, CallerId, Hook, Note, Outcome, Reason, Time, Timer};
 
@@ -15,7 +15,7 @@ pub(super) enum HookState {
 
 /// What a step of a list has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum ListStep {
     /// A handler was started.
     Started,
     /// Nothing, or a pause.
@@ -86,7 +86,7 @@ impl Hooks {
         hook: Hook,
         deadline: Option<Time>,
         reason: Option<Reason>,
-    ) -> Turn {
+    ) -> ListStep {
         *self.state(hook) = HookState::InFlight(List::new(hook, deadline, reason));
         self.advance(out, now, hook, List::begin)
     }
@@ -99,12 +99,12 @@ impl Hooks {
         hook: Hook,
         result: HandlerResult,
         last: bool,
-    ) -> Turn {
+    ) -> ListStep {
         self.advance(out, now, hook, |list, plans, now| list.ended(plans, now, result, last))
     }
 
     /// The back-off before a retry is over.
-    pub(super) fn retry(&mut self, out: &mut Vec<Action>, now: Time, hook: Hook) -> Turn {
+    pub(super) fn retry(&mut self, out: &mut Vec<Action>, now: Time, hook: Hook) -> ListStep {
         self.advance(out, now, hook, List::retry)
     }
 
@@ -114,47 +114,47 @@ impl Hooks {
         out: &mut Vec<Action>,
         now: Time,
         hook: Hook,
-        step: impl FnOnce(&mut List, &[HandlerPlan], Time) -> Progress,
-    ) -> Turn {
+        step: impl FnOnce(&mut List, &[HandlerPlan], Time) -> NextStep,
+    ) -> ListStep {
         let state = self.state(hook);
         let mut list = match std::mem::replace(state, HookState::Idle) {
             HookState::InFlight(list) => list,
             // The alarm of a retry that an abort has overtaken: what is over stays as it is.
             other => {
                 *state = other;
-                return Turn::Waits;
+                return ListStep::Waits;
             }
         };
         let mut progress = step(&mut list, self.handlers(hook), now);
         loop {
             match progress {
-                Progress::Start { index, attempt, timeout } => {
+                NextStep::Start { index, attempt, timeout } => {
                     self.runs += 1;
                     let run = RunId(self.runs);
                     list.started(run);
                     out.push(Action::StartHandler { run, hook, index, attempt, timeout });
                     *self.state(hook) = HookState::InFlight(list);
-                    return Turn::Started;
+                    return ListStep::Started;
                 }
-                Progress::RetryAt(at) => {
+                NextStep::RetryAt(at) => {
                     out.push(Action::SetTimer { timer: Timer::Retry(hook), at });
                     *self.state(hook) = HookState::InFlight(list);
-                    return Turn::Waits;
+                    return ListStep::Waits;
                 }
-                Progress::Wait => {
+                NextStep::Wait => {
                     *self.state(hook) = HookState::InFlight(list);
-                    return Turn::Waits;
+                    return ListStep::Waits;
                 }
-                Progress::NoTimeLeft { index } => {
+                NextStep::NoTimeLeft { index } => {
                     out.push(Action::Tell(Note::NoTimeLeft(hook, index)));
                     progress = list.failed(self.handlers(hook), now);
                 }
-                Progress::Over(outcome) => {
+                NextStep::Over(outcome) => {
                     *self.state(hook) = HookState::Over(outcome);
                     if !self.handlers(hook).is_empty() {
                         out.push(Action::Tell(Note::HookOver(hook, outcome)));
                     }
-                    return Turn::Over(outcome);
+                    return ListStep::Over(outcome);
                 }
             }
         }

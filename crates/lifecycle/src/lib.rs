@@ -29,9 +29,10 @@ pub mod signal;
 pub mod small_map;
 mod vocabulary;
 
-pub use container::Lifecycle;
+pub use container::ContainerLifecycle;
 pub use list::{HandlerPlan, HandlerResult, On, RunId};
-pub use sidecar::Elsewhere;
+pub use sidecar::SidecarLifecycle;
 pub use vocabulary::{
-    Action, AppStatus, CallerId, Event, Hook, Hurry, Note, Outcome, PhaseName, Plan, Reason, Time, Timer, Trigger,
+    Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, SecondSignal, Time, Timer,
+    Trigger,
 };

@@ -80,7 +80,7 @@ pub enum HandlerResult {
 
 /// What is to be done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum NextStep {
     Start {
         index: usize,
         attempt: u32,
@@ -135,21 +135,21 @@ impl List {
         }
     }
 
-    pub(super) fn begin(&mut self, plans: &[HandlerPlan], now: Time) -> Progress {
+    pub(super) fn begin(&mut self, plans: &[HandlerPlan], now: Time) -> NextStep {
         let is_for_this = |plan: &HandlerPlan| self.reason.is_none_or(|reason| plan.on.includes(reason));
         self.index += plans.get(self.index..).unwrap_or_default().iter().take_while(|plan| !is_for_this(plan)).count();
         let Some(plan) = plans.get(self.index) else {
-            return Progress::Over(if self.failed { Outcome::Failed } else { Outcome::Succeeded });
+            return NextStep::Over(if self.failed { Outcome::Failed } else { Outcome::Succeeded });
         };
         let left = self.deadline.map(|deadline| deadline.saturating_sub(now));
         if left == Some(Duration::ZERO) {
-            return Progress::NoTimeLeft { index: self.index };
+            return NextStep::NoTimeLeft { index: self.index };
         }
         let timeout = match (plan.timeout, left) {
             (Some(own), Some(left)) => Some(own.min(left)),
             (own, left) => own.or(left),
         };
-        Progress::Start { index: self.index, attempt: self.attempt + 1, timeout }
+        NextStep::Start { index: self.index, attempt: self.attempt + 1, timeout }
     }
 
     pub(super) fn started(&mut self, run: RunId) {
@@ -157,29 +157,29 @@ impl List {
     }
 
     /// The run in flight is over. `last`: none may follow it.
-    pub(super) fn ended(&mut self, plans: &[HandlerPlan], now: Time, result: HandlerResult, last: bool) -> Progress {
+    pub(super) fn ended(&mut self, plans: &[HandlerPlan], now: Time, result: HandlerResult, last: bool) -> NextStep {
         self.state = State::Between;
         let progress = match result {
             HandlerResult::Succeeded => self.next(plans, now),
             HandlerResult::Failed | HandlerResult::TimedOut if last => self.failed(plans, now),
             HandlerResult::Failed | HandlerResult::TimedOut => self.retry_or_fail(plans, now),
         };
-        if last { Progress::Over(if self.failed { Outcome::Failed } else { Outcome::Succeeded }) } else { progress }
+        if last { NextStep::Over(if self.failed { Outcome::Failed } else { Outcome::Succeeded }) } else { progress }
     }
 
     /// The back-off is over.
-    pub(super) fn retry(&mut self, plans: &[HandlerPlan], now: Time) -> Progress {
+    pub(super) fn retry(&mut self, plans: &[HandlerPlan], now: Time) -> NextStep {
         match self.state {
             State::BackingOff => {
                 self.state = State::Between;
                 self.begin(plans, now)
             }
             // An alarm of a run before this one.
-            State::Between | State::InFlight(_) => Progress::Wait,
+            State::Between | State::InFlight(_) => NextStep::Wait,
         }
     }
 
-    fn retry_or_fail(&mut self, plans: &[HandlerPlan], now: Time) -> Progress {
+    fn retry_or_fail(&mut self, plans: &[HandlerPlan], now: Time) -> NextStep {
         let again = plans.get(self.index).filter(|plan| self.attempt < plan.retries);
         let Some(plan) = again else { return self.failed(plans, now) };
         let pause = pause(plan.backoff, self.attempt);
@@ -189,22 +189,22 @@ impl List {
         }
         self.attempt += 1;
         self.state = State::BackingOff;
-        Progress::RetryAt(now + pause)
+        NextStep::RetryAt(now + pause)
     }
 
     /// The handler has failed for good: what that means depends on its policy and on the hook.
-    pub(super) fn failed(&mut self, plans: &[HandlerPlan], now: Time) -> Progress {
+    pub(super) fn failed(&mut self, plans: &[HandlerPlan], now: Time) -> NextStep {
         if plans.get(self.index).is_some_and(|plan| plan.required) {
             self.failed = true;
             if self.hook != Hook::PostStop {
-                return Progress::Over(Outcome::Failed);
+                return NextStep::Over(Outcome::Failed);
             }
             // postStop: each one deserves its chance, nothing is built on the one before it.
         }
         self.next(plans, now)
     }
 
-    fn next(&mut self, plans: &[HandlerPlan], now: Time) -> Progress {
+    fn next(&mut self, plans: &[HandlerPlan], now: Time) -> NextStep {
         self.index += 1;
         self.attempt = 0;
         self.begin(plans, now)

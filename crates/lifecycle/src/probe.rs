@@ -99,7 +99,7 @@ pub enum Act {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Probe {
     rule: Rule,
-    turn: Turn,
+    turn: ListStep,
     /// What its results add up to.
     pub state: State,
     last: Option<bool>,
@@ -111,7 +111,7 @@ pub struct Probe {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Turn {
+enum ListStep {
     /// It may not run.
     Off,
     DueAt(Time),
@@ -173,7 +173,7 @@ impl Probes {
 
     /// Whether a run of it is in flight.
     pub fn is_in_flight(&self, kind: Kind) -> bool {
-        self.get(kind).is_some_and(|probe| matches!(probe.turn, Turn::InFlight { .. }))
+        self.get(kind).is_some_and(|probe| matches!(probe.turn, ListStep::InFlight { .. }))
     }
 
     /// When `tend` has something to do although nothing happens.
@@ -202,7 +202,7 @@ impl Probes {
 
     /// A run is over. What the probe's state has become, if it has changed.
     pub fn ended(&mut self, now: Time, run: RunId, good: bool, view: &View) -> Option<(Kind, State)> {
-        let is_of = |probe: &Probe| matches!(probe.turn, Turn::InFlight { run: own, .. } if own == run);
+        let is_of = |probe: &Probe| matches!(probe.turn, ListStep::InFlight { run: own, .. } if own == run);
         // Otherwise it has been aborted: its result is of no interest any more.
         let kind = Kind::ALL.into_iter().find(|kind| self.get(*kind).is_some_and(is_of))?;
         let excused = kind == Kind::Startup && view.startup_extended_to.is_some_and(|until| now < until);
@@ -233,39 +233,39 @@ impl Probes {
 
 impl Probe {
     fn new(rule: Rule) -> Probe {
-        Probe { rule, turn: Turn::Off, state: State::Unknown, last: None, in_a_row: 0, successes: 0, failures: 0 }
+        Probe { rule, turn: ListStep::Off, state: State::Unknown, last: None, in_a_row: 0, successes: 0, failures: 0 }
     }
 
     fn due_at(&self) -> Option<Time> {
         match self.turn {
-            Turn::DueAt(at) => Some(at),
-            Turn::Off | Turn::InFlight { .. } => None,
+            ListStep::DueAt(at) => Some(at),
+            ListStep::Off | ListStep::InFlight { .. } => None,
         }
     }
 
     /// `Some(true)`: start a run. `Some(false)`: end the one in flight. `since`: when the app was started, if it may run.
     fn tend(&mut self, now: Time, since: Option<Time>, next: RunId) -> Option<bool> {
         let Some(since) = since else {
-            let was = std::mem::replace(&mut self.turn, Turn::Off);
-            return matches!(was, Turn::InFlight { .. }).then_some(false);
+            let was = std::mem::replace(&mut self.turn, ListStep::Off);
+            return matches!(was, ListStep::InFlight { .. }).then_some(false);
         };
         let at = match self.turn {
-            Turn::InFlight { .. } => return None,
-            Turn::DueAt(at) => at,
-            Turn::Off => now.max(since + self.rule.initial_delay),
+            ListStep::InFlight { .. } => return None,
+            ListStep::DueAt(at) => at,
+            ListStep::Off => now.max(since + self.rule.initial_delay),
         };
         if at > now {
-            self.turn = Turn::DueAt(at);
+            self.turn = ListStep::DueAt(at);
             return None;
         }
-        self.turn = Turn::InFlight { run: next, began: now };
+        self.turn = ListStep::InFlight { run: next, began: now };
         Some(true)
     }
 
     fn ended(&mut self, now: Time, good: bool, excused: bool) {
-        if let Turn::InFlight { began, .. } = self.turn {
+        if let ListStep::InFlight { began, .. } = self.turn {
             // A run that took longer than the period is followed at once.
-            self.turn = Turn::DueAt((began + self.rule.period).max(now));
+            self.turn = ListStep::DueAt((began + self.rule.period).max(now));
         }
         if good {
             self.successes += 1;

@@ -33,7 +33,7 @@ mod finishing;
 mod tests;
 
 use crate::budget::Budget;
-use crate::hooks::{HookState, Hooks, Turn};
+use crate::hooks::{HookState, Hooks, ListStep};
 use crate::list::HandlerPlan;
 use crate::signal::Signal;
 use crate::vocabulary::{
@@ -93,7 +93,7 @@ struct End {
 
 /// One life after another of one app. See the module's picture.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Elsewhere {
+pub struct SidecarLifecycle {
     plan: Plan,
     budget: Budget,
     hooks: Hooks,
@@ -108,11 +108,11 @@ pub struct Elsewhere {
     out: Vec<Action>,
 }
 
-impl Elsewhere {
+impl SidecarLifecycle {
     /// Nothing is known yet. The first handler run is the one after `runs`: several machines may share one loop.
-    pub fn new(mut plan: Plan, runs: u64) -> Elsewhere {
+    pub fn new(mut plan: Plan, runs: u64) -> SidecarLifecycle {
         let post_stop = plan.handlers(Hook::PostStop).iter().filter(|h| h.on.stopped).map(HandlerPlan::longest);
-        Elsewhere {
+        SidecarLifecycle {
             budget: Budget::new(plan.grace, post_stop),
             hooks: Hooks::new(std::mem::take(&mut plan.hooks), runs),
             plan,
@@ -148,7 +148,7 @@ impl Elsewhere {
                     // The app is gone: what would have come after this handler has nobody to prepare.
                     let last = hook == Hook::PreStop && self.phase != Phase::Living;
                     let turn = self.hooks.ended(&mut self.out, now, hook, result, last);
-                    self.turned(now, hook, turn);
+                    self.list_stepped(now, hook, turn);
                 }
             }
             Event::AppStarted => self.app_found(),
@@ -160,10 +160,10 @@ impl Elsewhere {
             }
             Event::Signal(signal) if self.plan.stop_signals.contains(&signal) => match self.end {
                 None => self.begin_end(now, Trigger::Signal(signal)),
-                Some(_) => self.step_on(now),
+                Some(_) => self.escalate(now),
             },
             Event::StopRequested if self.end.is_none() => self.begin_end(now, Trigger::Request),
-            Event::Rang(timer) => self.rang(now, timer),
+            Event::TimerFired(timer) => self.timer_fired(now, timer),
             // What only an app of our own can do; other signals, which are for nobody here; a stop that goes on already.
             _ => {}
         }
@@ -259,7 +259,7 @@ impl Elsewhere {
         }
         self.owes_post_stop = true;
         let turn = self.hooks.run(&mut self.out, now, Hook::PostStart, None, None);
-        self.turned(now, Hook::PostStart, turn);
+        self.list_stepped(now, Hook::PostStart, turn);
     }
 
     fn pre_stop_called(&mut self, now: Time, caller: CallerId) {
@@ -293,11 +293,11 @@ impl Elsewhere {
         self.out.push(Action::Tell(Note::StopBegan(trigger)));
         let deadline = self.budget.pre_stop_deadline(began);
         let turn = self.hooks.run(&mut self.out, now, Hook::PreStop, deadline, None);
-        self.turned(now, Hook::PreStop, turn);
+        self.list_stepped(now, Hook::PreStop, turn);
     }
 
-    fn turned(&mut self, now: Time, hook: Hook, turn: Turn) {
-        let Turn::Over(outcome) = turn else { return };
+    fn list_stepped(&mut self, now: Time, hook: Hook, turn: ListStep) {
+        let ListStep::Over(outcome) = turn else { return };
         match hook {
             Hook::PreStop => self.pre_stop_over(now),
             Hook::PostStop => self.life_over(now),
@@ -389,7 +389,7 @@ impl Elsewhere {
 
     // ---- Time -----------------------------------------------------------------------------------
 
-    fn rang(&mut self, now: Time, timer: Timer) {
+    fn timer_fired(&mut self, now: Time, timer: Timer) {
         match (timer, self.phase) {
             // Only what our own stop waits for, and a hook that waits for the app's end, has a deadline of its own; the
             // lists have theirs.
@@ -426,7 +426,7 @@ impl Elsewhere {
             }
             (Timer::Retry(hook), _) => {
                 let turn = self.hooks.retry(&mut self.out, now, hook);
-                self.turned(now, hook, turn);
+                self.list_stepped(now, hook, turn);
             }
             // An alarm of a step that is over.
             _ => {}

@@ -52,13 +52,13 @@ pub struct Plan {
     pub exit_codes: SmallMap<u8, u8>,
     /// `stopIsSuccess`.
     pub stop_is_success: bool,
-    /// `hurry`: a second signal for an app that only idle connections hold.
-    pub hurry: Option<Hurry>,
+    /// `second_signal`: a second signal for an app that only idle connections hold.
+    pub second_signal: Option<SecondSignal>,
 }
 
 /// The signal for an app that has had its stop signal and is held by connections on which nobody waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Hurry {
+pub struct SecondSignal {
     /// `afterSeconds`: so long no connection may have been busy.
     pub after: Duration,
     /// `signal`.
@@ -148,7 +148,7 @@ pub enum Timer {
     /// The app's time is over.
     Kill,
     /// No connection was busy for long enough.
-    Hurry,
+    SecondSignal,
     /// No stop signal followed the hook.
     Rearm,
     /// The preStop handler that outlived the app has had its time.
@@ -217,7 +217,7 @@ pub enum Event {
     /// The liveness probe has failed, and that is to stop the app.
     LivenessFailed,
     /// An alarm rang.
-    Rang(Timer),
+    TimerFired(Timer),
 }
 
 /// Everything that can be done.
@@ -246,7 +246,7 @@ pub enum Action {
     /// they are idle is told by `ConnectionsIdle` and `ConnectionsBusyOrGone`.
     WatchConnections,
     /// Send the app its second signal: only idle connections hold it.
-    HurryApp(Signal),
+    SendSecondSignal(Signal),
     /// Send SIGKILL to the app: its time is over.
     KillApp,
     /// SIGTERM to all other processes of the container.
@@ -285,7 +285,7 @@ pub enum Note {
     /// The handlers of a hook are over.
     HookOver(Hook, Outcome),
     /// The handlers were cut short: a stop signal said so.
-    SteppedOn(Hook),
+    Escalated(Hook),
     /// A handler found no time left in the budget.
     NoTimeLeft(Hook, usize),
     /// No stop signal followed the preStop hook; the next hook runs the handlers again.
@@ -293,7 +293,7 @@ pub enum Note {
     /// The stop signal went out.
     StopSignalSent(Signal),
     /// Only idle connections held the app: its second signal went out.
-    Hurried(Signal),
+    SecondSignalSent(Signal),
     /// SIGKILL went out.
     Killed,
     /// The app has ended.

@@ -10,12 +10,12 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tracing::info;
 
-use super::Supervisor;
-use super::pace::Pace;
+use super::ContainerLoop;
 use super::probing::Probing;
+use super::reap_throttle::ReapThrottle;
 use crate::compat::policy::{Place, Policy};
 use crate::handlers::program::{ProgramError, Variables, container_variables, prepare_app};
-use crate::handlers::{App, Board, Surroundings};
+use crate::handlers::{App, DrainStatus, HandlerContext};
 use crate::process::inherited::Inherited;
 use crate::process::last_resort;
 use crate::process::notify_socket::NotifySocket;
@@ -23,13 +23,13 @@ use crate::process::reaper::{Reaper, Target};
 use crate::process::signals::Signals;
 use crate::process::spawn::{Env, Home, Sockets, Spawn};
 use crate::process::terminal;
-use crate::report::counters::Tally;
-use crate::runtime::dispatcher::{self, Desk, ListenError, QUEUE};
+use crate::report::counters::Counters;
+use crate::runtime::dispatcher::{self, Dispatcher, ListenError, QUEUE};
 use crate::runtime::plan::{self, stop_signals};
 use bookend_config::settings::{Settings, SignalScope};
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
-use bookend_lifecycle::{Action, Event, Lifecycle};
+use bookend_lifecycle::{Action, ContainerLifecycle, Event};
 
 /// What keeps the app from being started at all. After the app is spawned, nothing does.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub(crate) fn run(
         return Err(StartError::NoCommand);
     }
     let listener = dispatcher::bind(&settings)?;
-    let mut lifecycle = Lifecycle::new(plan::of_app(&settings));
+    let mut lifecycle = ContainerLifecycle::new(plan::of_app(&settings));
     inherited.leave_working_dir();
     let reaper = Reaper::new(policy.reaped);
     dispatcher::take_place(&settings, &inherited);
@@ -94,9 +94,13 @@ pub(crate) fn run(
             SignalScope::Process => Target::Process,
             SignalScope::ProcessGroup => Target::Group,
         };
-        let surroundings =
-            Surroundings { reaper, inherited: Arc::new(inherited), app: App::Child(target), drain: Board::default() };
-        let mut supervisor = Supervisor::new(settings, policy, lifecycle, began, surroundings);
+        let context = HandlerContext {
+            reaper,
+            inherited: Arc::new(inherited),
+            app: App::Child(target),
+            drain: DrainStatus::default(),
+        };
+        let mut supervisor = ContainerLoop::new(settings, policy, lifecycle, began, context);
         supervisor.app_since = variables.as_ref().map(|_| app_since);
         supervisor.variables = variables;
         supervisor.set = set;
@@ -104,9 +108,9 @@ pub(crate) fn run(
             supervisor.listen_to_app(socket);
         }
         if let Some(listener) = listener {
-            supervisor.desk.open_port(listener, &supervisor.settings);
+            supervisor.dispatcher.open_port(listener, &supervisor.settings);
         }
-        supervisor.desk.open_socket(&supervisor.settings);
+        supervisor.dispatcher.open_socket(&supervisor.settings);
         // Once round the loop: what is ready from the beginning, as sockets are, is no work of the first wait.
         tokio::task::yield_now().await;
         let code = supervisor.live(&mut signals, actions).await;
@@ -150,7 +154,7 @@ pub(super) fn start_app(
         setup: &app.setup,
     };
     let pid = spawn.start(inherited)?;
-    reaper.watch_app(pid, policy.farewell);
+    reaper.watch_app(pid, policy.exit_signal);
     last_resort::stay_for(Some(pid));
     Inherited::close_strays();
     Ok(variables)
@@ -181,32 +185,32 @@ pub(super) fn tell_start(
     }
 }
 
-impl Supervisor {
+impl ContainerLoop {
     fn new(
         settings: Settings,
         policy: Policy,
-        lifecycle: Lifecycle,
+        lifecycle: ContainerLifecycle,
         began: Instant,
-        surroundings: Surroundings,
-    ) -> Supervisor {
-        let mut tally = Tally::default();
-        if surroundings.reaper.app().is_some() {
-            tally.app_started(began.elapsed());
+        context: HandlerContext,
+    ) -> ContainerLoop {
+        let mut counters = Counters::default();
+        if context.reaper.app().is_some() {
+            counters.app_started(began.elapsed());
         }
         let (to_inputs, inputs) = mpsc::channel(QUEUE);
-        Supervisor {
+        ContainerLoop {
             probing: Probing::new(&settings),
-            pace: Pace::default(),
-            held_ends: None,
+            reap_throttle: ReapThrottle::default(),
+            sigchld_guard: None,
             settings,
             policy,
             leftovers: String::new(),
             lifecycle,
-            desk: Desk::new(began),
-            tally,
+            dispatcher: Dispatcher::new(began),
+            counters,
             timers: SmallMap::new(),
             events: VecDeque::new(),
-            surroundings,
+            context,
             set: Vec::new(),
             variables: None,
             app_since: None,

@@ -7,10 +7,10 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::{Input, Supervisor};
-use crate::http::{Happening, Lost};
-use crate::net::eye::{Eye, is_host_network};
-use crate::net::tcp_info::Tie;
+use super::{ContainerLoop, Input};
+use crate::http::{LifecycleEvent, Lost};
+use crate::net::tcp_info::TieBreak;
+use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::net::{count, ports};
 use crate::report::journal::describe_cut;
 use bookend_config::settings::HandlerKind;
@@ -19,7 +19,7 @@ use bookend_lifecycle::drain::ConnectionCounts;
 /// What is known of them.
 #[derive(Debug)]
 pub(super) struct Connections {
-    eye: Eye,
+    tcp_monitor: TcpMonitor,
     /// Empty: the app listens on no port that we could see.
     ports: Vec<u16>,
     lost: Lost,
@@ -34,7 +34,7 @@ impl Connections {
     }
 
     fn look(&mut self) -> Option<ConnectionCounts> {
-        look_at(&mut self.eye, &self.ports)
+        look_at(&mut self.tcp_monitor, &self.ports)
     }
 }
 
@@ -46,24 +46,25 @@ impl Drop for Connections {
     }
 }
 
-impl Supervisor {
+impl ContainerLoop {
     /// Called right before the stop signal.
     pub(super) fn watch_connections(&mut self) {
-        let mut eye = Eye::open();
-        let listeners = eye.listeners().unwrap_or_default();
+        let mut tcp_monitor = TcpMonitor::open();
+        let listeners = tcp_monitor.listeners().unwrap_or_default();
         let mut ports = self.drain_ports();
         if ports.is_empty() {
             let app = self.reaper().app().map(nix::unistd::Pid::as_raw);
             ports = ports::of_app(app, &listeners);
         }
-        let waiting = count(listeners.iter().filter(|socket| ports.contains(&socket.port)), Tie::Owed).queue;
-        let resets_before = if is_host_network() { None } else { Eye::counters().map(|counters| counters.resets_sent) };
-        let watcher = self.settings.app.hurry.is_some().then(|| {
+        let waiting = count(listeners.iter().filter(|socket| ports.contains(&socket.port)), TieBreak::Owed).queue;
+        let resets_before =
+            if is_host_network() { None } else { TcpMonitor::counters().map(|counters| counters.resets_sent) };
+        let watcher = self.settings.app.second_signal.is_some().then(|| {
             let (to_inputs, ports) = (self.to_inputs.clone(), ports.clone());
             tokio::spawn(watch(to_inputs, ports))
         });
         let lost = Lost { not_accepted: waiting, ..Lost::default() };
-        self.connections = Some(Connections { eye, ports, lost, resets_before, watcher });
+        self.connections = Some(Connections { tcp_monitor, ports, lost, resets_before, watcher });
         if waiting > 0 {
             self.remark(format!("{waiting} connections waited to be accepted when the stop signal was sent"));
         }
@@ -79,8 +80,8 @@ impl Supervisor {
             connections.lost.requests_cut = connections.lost.requests_cut.saturating_add(cut);
             let text = describe_cut(cut);
             warn!("{text}");
-            self.desk.tell_followers(&Happening::Note { text: &text });
-            self.desk.journal.note_cut(self.now(), cut);
+            self.dispatcher.publish(&LifecycleEvent::Note { text: &text });
+            self.dispatcher.journal.note_cut(self.now(), cut);
         }
     }
 
@@ -91,7 +92,7 @@ impl Supervisor {
             watcher.abort();
         }
         let Some(before) = connections.resets_before else { return };
-        let sent = Eye::counters().map_or(0, |now| now.resets_sent.saturating_sub(before));
+        let sent = TcpMonitor::counters().map_or(0, |now| now.resets_sent.saturating_sub(before));
         connections.lost.resets_sent = sent;
         if sent > 0 {
             self.remark(format!("{sent} TCP resets were sent since the stop signal"));
@@ -100,8 +101,8 @@ impl Supervisor {
 
     fn remark(&mut self, text: String) {
         warn!("{text}");
-        self.desk.tell_followers(&Happening::Note { text: &text });
-        self.desk.journal.remark(self.now(), text);
+        self.dispatcher.publish(&LifecycleEvent::Note { text: &text });
+        self.dispatcher.journal.remark(self.now(), text);
     }
 
     /// The ports a drain names, if one does.
@@ -114,19 +115,19 @@ impl Supervisor {
     }
 }
 
-fn look_at(eye: &mut Eye, ports: &[u16]) -> Option<ConnectionCounts> {
-    let sockets = if ports.is_empty() { None } else { eye.sockets(ports) };
+fn look_at(tcp_monitor: &mut TcpMonitor, ports: &[u16]) -> Option<ConnectionCounts> {
+    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets(ports) };
     // A request that is taken for an idle connection would be cut.
-    Some(count(&sockets?, Tie::Owed))
+    Some(count(&sockets?, TieBreak::Owed))
 }
 
 /// Tells the loop each time the connections become idle, or busy again. Ends with the stop.
 async fn watch(to_inputs: mpsc::Sender<Input>, ports: Vec<u16>) {
-    let mut eye = Eye::open();
+    let mut tcp_monitor = TcpMonitor::open();
     let mut told = false;
     loop {
         sleep(INTERVAL).await;
-        let Some(look) = look_at(&mut eye, &ports) else {
+        let Some(look) = look_at(&mut tcp_monitor, &ports) else {
             return warn!("hurry: the app's connections cannot be seen here: no second signal before SIGKILL");
         };
         let Some(busy) = look.busy else {

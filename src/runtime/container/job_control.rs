@@ -2,14 +2,14 @@
 
 use tracing::debug;
 
-use super::Supervisor;
+use super::ContainerLoop;
 use crate::compat::policy::Suspend;
 use crate::process::is_first_process;
 use crate::process::reaper::Target;
 use crate::process::terminal::{self, AppStopped};
 use bookend_lifecycle::signal::Signal;
 
-impl Supervisor {
+impl ContainerLoop {
     /// The app was stopped.
     pub(super) fn on_app_stopped(&self, by: Signal) {
         debug!(%by, "the app was stopped");

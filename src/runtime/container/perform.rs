@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::Supervisor;
+use super::ContainerLoop;
 use super::boot::{start_app, tell_start};
 use super::connections::Connections;
-use super::surroundings::handler_env;
+use super::handler_env::handler_env;
 use crate::compat::policy::Leftovers;
-use crate::http::{AppStatusView, DrainView, Show, Status};
-use crate::net::eye::{Eye, is_host_network};
+use crate::http::{AppStatusView, Detail, DrainView, Status};
+use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::process::leftovers;
 use crate::process::terminal;
 use crate::report::journal::{describe_note, describe_status, describe_trigger};
@@ -20,7 +20,7 @@ use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Action, Event, HandlerResult, Hook, Note, RunId};
 
-impl Supervisor {
+impl ContainerLoop {
     /// Carries out all of them, in order. The exit code, if the last act is among them.
     pub(super) fn perform_all(&mut self, actions: Vec<Action>) -> Option<u8> {
         self.arrivals_due |= actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
@@ -30,19 +30,18 @@ impl Supervisor {
     /// Where counting new connections begins. A look into /proc, which neither the app's signal nor its end waits for.
     pub(super) fn count_arrivals(&mut self) {
         self.arrivals_due = false;
-        self.arrivals_before = if is_host_network() { None } else { Eye::arrivals() };
+        self.arrivals_before = if is_host_network() { None } else { TcpMonitor::arrivals() };
     }
 
     fn perform(&mut self, action: Action) -> Option<u8> {
         match action {
             Action::StartApp => {
-                let started =
-                    start_app(&self.settings, self.policy, &self.set, &self.surroundings.inherited, self.reaper());
+                let started = start_app(&self.settings, self.policy, &self.set, &self.context.inherited, self.reaper());
                 let event = tell_start(&self.settings, self.policy, self.reaper(), &started);
                 self.app_since = started.is_ok().then(|| self.now());
                 self.variables = started.ok();
                 if event == Event::AppStarted {
-                    self.tally.app_started(self.now());
+                    self.counters.app_started(self.now());
                 }
                 self.events.push_back(event);
             }
@@ -51,11 +50,11 @@ impl Supervisor {
             }
             Action::AbortHandler(id) => {
                 let trigger = self.lifecycle.stop_trigger().map(|(trigger, _)| trigger);
-                self.desk.abort(id, trigger, &mut self.tally);
+                self.dispatcher.abort(id, trigger, &mut self.counters);
             }
             Action::SignalApp(signal) => self.signal_app(signal),
             Action::WatchConnections => self.watch_connections(),
-            Action::HurryApp(signal) => {
+            Action::SendSecondSignal(signal) => {
                 self.count_cut();
                 self.signal_app(signal);
             }
@@ -76,8 +75,8 @@ impl Supervisor {
                 leftovers::signal_all(Signal::KILL);
             }
             Action::Answer { caller, hook, outcome } => {
-                self.tally.answered(hook, outcome);
-                if !self.desk.answer(caller, outcome) {
+                self.counters.answered(hook, outcome);
+                if !self.dispatcher.answer(caller, outcome) {
                     self.events.push_back(Event::CallerDone(caller));
                 }
             }
@@ -99,13 +98,13 @@ impl Supervisor {
         };
         let env = handler_env(self, Some(hook), &handler.name);
         let start = Start { run: id, hook, container: None, attempt, timeout };
-        self.desk.start(start, handler, env, &self.surroundings);
+        self.dispatcher.start(start, handler, env, &self.context);
     }
 
     fn signal_app(&mut self, signal: Signal) {
-        match self.surroundings.signal_app(signal) {
+        match self.context.signal_app(signal) {
             Ok(()) => {
-                self.tally.signalled(signal);
+                self.counters.signalled(signal);
                 debug!(%signal, "forwarded");
             }
             // It has just ended; its status is on the way.
@@ -129,8 +128,8 @@ impl Supervisor {
             },
             _ => {}
         }
-        self.desk.tell(None, note);
-        self.tally.note(self.now(), note);
+        self.dispatcher.tell(None, note);
+        self.counters.note(self.now(), note);
         if let Note::AppEnded(_) = note {
             self.count_resets();
         }
@@ -138,7 +137,7 @@ impl Supervisor {
 
     /// The last act: the story told, once in the log and once in the termination message.
     fn finish(&mut self, code: u8) {
-        self.desk.finish(code, self.settings.termination_message_path.as_deref());
+        self.dispatcher.finish(code, self.settings.termination_message_path.as_deref());
         terminal::take_back();
         if self.policy.leftovers == Leftovers::End {
             end_what_is_left(self.reaper());
@@ -146,8 +145,8 @@ impl Supervisor {
     }
 
     /// The state as it is now, for whoever asks.
-    pub(super) fn snapshot(&mut self, show: Show) -> Status {
-        let story = if show == Show::Everything { self.story() } else { Status::default() };
+    pub(super) fn snapshot(&mut self, show: Detail) -> Status {
+        let story = if show == Detail::Everything { self.story() } else { Status::default() };
         let machine = &self.lifecycle;
         Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -164,7 +163,7 @@ impl Supervisor {
                 ended: self.app_ended.map(describe_status),
             },
             stopped_by: machine.stop_trigger().map(|(trigger, _)| describe_trigger(trigger)),
-            stop_began_seconds: self.desk.journal.origin().map(Seconds),
+            stop_began_seconds: self.dispatcher.journal.origin().map(Seconds),
             termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
             grace_left_seconds: machine.deadline().map(|end| Seconds(end.saturating_sub(self.now()))),
             orphans_reaped: self.reaper().orphans(),
@@ -175,18 +174,18 @@ impl Supervisor {
 
     /// What a status tells besides how things stand.
     fn story(&mut self) -> Status {
-        let drain = self.surroundings.drain.borrow().map(DrainView::of);
+        let drain = self.context.drain.borrow().map(DrainView::of);
         Status {
-            tally: self.tally.clone(),
+            counters: self.counters.clone(),
             profile: self.settings.app.profile.clone(),
             new_connections: self.new_connections(),
-            ..self.desk.story(drain)
+            ..self.dispatcher.story(drain)
         }
     }
 
     /// Connections that have come since the stop began.
     fn new_connections(&self) -> Option<u64> {
         self.lifecycle.stop_trigger()?;
-        Some(Eye::arrivals()?.saturating_sub(self.arrivals_before?))
+        Some(TcpMonitor::arrivals()?.saturating_sub(self.arrivals_before?))
     }
 }

@@ -3,10 +3,10 @@
 
 use tracing::{debug, info, warn};
 
-use super::surroundings::handler_env;
-use super::{Input, Supervisor};
+use super::handler_env::handler_env;
+use super::{ContainerLoop, Input};
 use crate::handlers::{self, Purpose, Report, Running};
-use crate::http::{Happening, NotifyView, ProbeView};
+use crate::http::{LifecycleEvent, NotifyView, ProbeView};
 use crate::process::notify_socket::NotifySocket;
 use bookend_lifecycle::notify::{self, Message};
 use bookend_lifecycle::probe::{Act, Kind, Probes, RunId, State, View};
@@ -88,7 +88,7 @@ impl Probing {
     }
 }
 
-impl Supervisor {
+impl ContainerLoop {
     /// Begins what is due, ends what may not run any more; called whenever anything may have changed.
     pub(super) fn tend_probes(&mut self) {
         if !self.probing.probes.are_there() {
@@ -125,7 +125,7 @@ impl Supervisor {
         // It was the settings that said there is one.
         let Some(probe) = self.settings.probes.get(kind) else { return };
         let (running, report) = match handler_env(self, None, kind.name()) {
-            Ok(env) => handlers::start(&probe.handler, Purpose::Probe, probe.handler.timeout, env, &self.surroundings),
+            Ok(env) => handlers::start(&probe.handler, Purpose::Probe, probe.handler.timeout, env, &self.context),
             Err(error) => handlers::failed(&error),
         };
         self.probing.runs.push((kind, running));
@@ -157,7 +157,7 @@ impl Supervisor {
                 State::Failure => warn!("{text}"),
                 State::Success | State::Unknown => info!("{text}"),
             }
-            self.desk.tell_followers(&Happening::Note { text: &text });
+            self.dispatcher.publish(&LifecycleEvent::Note { text: &text });
         }
         self.probing.last.retain(|(of, _)| *of != kind);
         self.probing.last.push((kind, detail));
@@ -205,7 +205,7 @@ impl Supervisor {
                 }
             };
             info!("{text}");
-            self.desk.tell_followers(&Happening::Note { text });
+            self.dispatcher.publish(&LifecycleEvent::Note { text });
         }
     }
 }

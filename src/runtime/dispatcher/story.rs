@@ -7,21 +7,21 @@ use std::path::Path;
 
 use tracing::{debug, info, warn};
 
-use super::{Desk, Run, millis};
-use crate::http::{DrainView, Happening, Status, Unfinished, ZombieParent};
-use crate::process::zombies::{self, Guilty};
+use super::{Dispatcher, Run, millis};
+use crate::http::{DrainView, LifecycleEvent, Status, Unfinished, ZombieParent};
+use crate::process::zombies::{self, NegligentParent};
 use crate::report::journal::describe_note;
 use bookend_lifecycle::small_map::SmallMap;
 use bookend_lifecycle::{Note, Outcome};
 
-impl Desk {
+impl Dispatcher {
     /// Something an operator would retell, in the log, the timeline and for those who follow.
     pub(crate) fn tell(&mut self, container: Option<&str>, note: Note) {
         let text = match container {
             Some(name) => format!("{name}: {}", describe_note(note)),
             None => describe_note(note),
         };
-        self.tell_followers(&Happening::Note { text: &text });
+        self.publish(&LifecycleEvent::Note { text: &text });
         match note {
             Note::StopBegan(_) | Note::LeftoversKilled | Note::LeftoversRemain => {
                 // Those who know more say it.
@@ -80,7 +80,7 @@ impl Desk {
     /// Those that only their own parents can reap; a parent that does not is told of once.
     fn look_for_zombies(&mut self) {
         self.guilty = zombies::guilty_parents();
-        for Guilty { pid, name, zombies, .. } in self.zombies.look(self.began.elapsed(), &self.guilty) {
+        for NegligentParent { pid, name, zombies, .. } in self.zombies.look(self.began.elapsed(), &self.guilty) {
             warn!(pid, name, zombies, "a process does not wait for its children: only it can reap these zombies");
         }
     }
@@ -88,8 +88,8 @@ impl Desk {
     /// The last act: the story told, once in the log and once in the termination message.
     pub(crate) fn finish(&mut self, code: u8, termination_message_path: Option<&Path>) {
         let now = self.now();
-        self.tell_followers(&Happening::Exited { exit_code: code });
-        self.audience.dismiss();
+        self.publish(&LifecycleEvent::Exited { exit_code: code });
+        self.subscribers.close();
         if let Some(socket) = &self.socket {
             socket.remove();
         }

@@ -8,15 +8,15 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::Sidecar;
-use super::set::Set;
+use super::SidecarLoop;
+use super::unit::ContainerUnit;
 use crate::compat::policy::Policy;
-use crate::handlers::{App, Board, Surroundings};
+use crate::handlers::{App, DrainStatus, HandlerContext};
 use crate::process::inherited::Inherited;
 use crate::process::reaper::Reaper;
 use crate::process::resident;
 use crate::process::signals::Signals;
-use crate::runtime::dispatcher::{self, Desk, ListenError, QUEUE};
+use crate::runtime::dispatcher::{self, Dispatcher, ListenError, QUEUE};
 use crate::runtime::plan::stop_signals;
 use bookend_config::settings::Settings;
 use bookend_lifecycle::small_map::SmallMap;
@@ -49,12 +49,12 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
         let signals = Signals::take(&stop_signals, &mut inherited).map_err(StartError::Signals)?;
         let reaper = Reaper::new(Policy::default().reaped);
         let inherited = Arc::new(inherited);
-        let (app, drain) = (App::Elsewhere(None), Board::default());
-        let surroundings = Surroundings { reaper: reaper.clone(), inherited, app, drain };
+        let (app, drain) = (App::OtherContainer(None), DrainStatus::default());
+        let context = HandlerContext { reaper: reaper.clone(), inherited, app, drain };
         let (to_gone, gone) = mpsc::channel(QUEUE);
-        let mut sidecar = Sidecar {
-            sets: Set::all(&settings, &surroundings),
-            desk: Desk::new(began),
+        let mut sidecar = SidecarLoop {
+            units: ContainerUnit::all(&settings, &context),
+            dispatcher: Dispatcher::new(began),
             reaper,
             stop_signals,
             events: VecDeque::new(),
@@ -71,10 +71,10 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
         let containers = (!names.is_empty()).then(|| names.join(", "));
         info!(version, containers, "sidecar: answering hooks");
         match listener {
-            Some(listener) => sidecar.desk.open_port(listener, &sidecar.settings),
+            Some(listener) => sidecar.dispatcher.open_port(listener, &sidecar.settings),
             None => warn!("there is no http.listen: a kubelet cannot call any hook here"),
         }
-        sidecar.desk.open_socket(&sidecar.settings);
+        sidecar.dispatcher.open_socket(&sidecar.settings);
         if let Some(signal) = early {
             sidecar.on_signal(signal);
         }

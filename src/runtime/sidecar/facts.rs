@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::container::{self, Container};
 use super::find::FindError;
-use crate::process::family::{self, Member};
+use crate::process::procfs::{self, Member};
 use crate::process::since_boot;
 use bookend_config::settings::Process as Wanted;
 use bookend_lifecycle::small_map::SmallMap;
@@ -57,15 +57,15 @@ pub(super) struct Around {
 impl Around {
     /// Reads no more than the criteria ask for: /proc/N/cmdline of a process that hangs may hang its reader.
     pub(super) fn look(wanted: &Wanted) -> Result<Around, FindError> {
-        let pids: Vec<i32> = family::pids().map_err(FindError::Proc)?.collect();
+        let pids: Vec<i32> = procfs::pids().map_err(FindError::Proc)?.collect();
         if pids.len() > MOST_PROCESSES {
             return Err(FindError::TooMany { processes: pids.len() });
         }
         // All at one time, as far as that goes: who started whom is to be seen of them.
-        let members: Vec<Member> = pids.into_iter().filter_map(family::member).collect();
+        let members: Vec<Member> = pids.into_iter().filter_map(procfs::member).collect();
         let mut reader = Reader::new();
         Ok(Around {
-            own: family::own_pid(),
+            own: procfs::own_pid(),
             processes: members.into_iter().map(|member| reader.process(member, wanted)).collect(),
             first_is_pause: is_pause(&command_line(1)),
             pid_file: wanted.pid_file.as_deref().map(read_pid_file).transpose()?.flatten(),
@@ -75,7 +75,7 @@ impl Around {
 
 /// One process anew; `None`: it is gone.
 pub(super) fn again(pid: i32, wanted: &Wanted) -> Option<Process> {
-    family::member(pid).map(|member| Reader::new().process(member, wanted))
+    procfs::member(pid).map(|member| Reader::new().process(member, wanted))
 }
 
 /// The same with everything that a person wants to know of it.

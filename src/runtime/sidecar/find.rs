@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::facts::{self, Around, Executable, Process};
 use crate::process::Pid;
-use crate::process::held::Held;
+use crate::process::pidfd::PidFd;
 use bookend_config::settings::Process as Wanted;
 use bookend_lifecycle::small_map::SmallMap;
 
@@ -55,7 +55,7 @@ pub(crate) enum FindError {
 }
 
 /// Found and held; `Ok(None)`: there is none yet. Called inside the runtime.
-pub(crate) fn find(wanted: &Wanted) -> Result<Option<Held>, FindError> {
+pub(crate) fn find(wanted: &Wanted) -> Result<Option<PidFd>, FindError> {
     for _ in 0..LOOKS {
         let around = Around::look(wanted)?;
         let found = match choose(wanted, &around) {
@@ -66,8 +66,8 @@ pub(crate) fn find(wanted: &Wanted) -> Result<Option<Held>, FindError> {
         };
         let Some(found) = found else { return Ok(None) };
         let pid = found.member.pid;
-        let held = match Held::open(Pid::from_raw(pid)) {
-            Ok(held) => held,
+        let pidfd = match PidFd::open(Pid::from_raw(pid)) {
+            Ok(pidfd) => pidfd,
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => continue,
             Err(source) => return Err(FindError::NoPidfd { pid, source }),
         };
@@ -77,7 +77,7 @@ pub(crate) fn find(wanted: &Wanted) -> Result<Option<Held>, FindError> {
         let is_still_called =
             |again: &Process| judge(wanted, &around, again, Family::of(&around).home(found)) == Verdict::Matches;
         if again.is_some_and(|again| is_same(&again) && is_still_called(&again)) {
-            return Ok(Some(held));
+            return Ok(Some(pidfd));
         }
     }
     // It comes and goes faster than we can look.

@@ -36,7 +36,7 @@ fn changes_something(path: &str, key: &Key) -> Result<(), String> {
         let text = document(ROOT, path, value);
         match load(&file(&text)) {
             Ok(effective) => outcomes.push(effective.settings),
-            Err(mistakes) => refusals.push_str(&format!("{text}{mistakes}\n")),
+            Err(diagnostics) => refusals.push_str(&format!("{text}{diagnostics}\n")),
         }
     }
     if let Role::OneOf(_) = key.role {

@@ -47,9 +47,9 @@ fn answers(sources: &Sources) -> Result<(), TestCaseError> {
                 prop_assert_eq!(normal(again.settings), normal(effective.settings));
             }
         }
-        Err(mistakes) => {
-            prop_assert!(mistakes.iter().count() > 0);
-            let shown = mistakes.to_string();
+        Err(diagnostics) => {
+            prop_assert!(diagnostics.iter().count() > 0);
+            let shown = diagnostics.to_string();
             prop_assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
             prop_assert!(shown.lines().count() < 2000, "too long");
         }
@@ -141,8 +141,8 @@ fn words() -> Vec<String> {
 /// A text with some places replaced by words.
 fn edited(text: &str, edits: &[(Index, usize, String)]) -> String {
     let mut text: Vec<char> = text.chars().collect();
-    for (place, length, word) in edits {
-        let start = place.index(text.len() + 1);
+    for (span, length, word) in edits {
+        let start = span.index(text.len() + 1);
         let end = (start + length).min(text.len());
         text.splice(start..end, word.chars());
     }
@@ -200,8 +200,8 @@ fn no_mistake_shows_a_value_of_an_environment() {
     for_some_time((quotes, broken, any::<bool>()), |(quote, broken, inline)| {
         let pair = format!("A = {quote}{SECRET}{quote}{broken}");
         let text = if inline { format!("app.env = {{ {pair}") } else { format!("[app.env]\n{pair}") };
-        if let Err(mistakes) = load(&file(&text)) {
-            prop_assert!(!mistakes.to_string().contains(SECRET), "{text}\n{mistakes}");
+        if let Err(diagnostics) = load(&file(&text)) {
+            prop_assert!(!diagnostics.to_string().contains(SECRET), "{text}\n{diagnostics}");
         }
         Ok(())
     });

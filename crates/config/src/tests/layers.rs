@@ -144,9 +144,9 @@ fn options_with_a_wrong_path_are_refused() {
 
 #[test]
 fn an_unknown_variable_is_refused_without_showing_its_value() {
-    let mistakes = refuse(&env(&[("BOOKEND_LOG_LEVL", "hunter2")]));
+    let diagnostics = refuse(&env(&[("BOOKEND_LOG_LEVL", "hunter2")]));
     assert_eq!(
-        mistakes.to_string(),
+        diagnostics.to_string(),
         "BOOKEND_LOG_LEVL: no such variable
   --> environment variable BOOKEND_LOG_LEVL
   = did you mean BOOKEND_LOG_LEVEL?

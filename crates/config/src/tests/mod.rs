@@ -2,16 +2,16 @@
 
 use std::ffi::OsString;
 
-use super::{Document, Effective, Features, Mistakes, Override, Sources, load};
+use super::{Diagnostics, Document, Effective, Features, Override, Sources, load};
 
 mod check;
+mod diagnostics;
 mod endpoint;
 mod every_key;
 mod examples;
 mod files;
 mod fuzz;
 mod layers;
-mod mistakes;
 mod pod_spec;
 mod profiles;
 mod readme;
@@ -44,15 +44,15 @@ fn option(path: &str, value: &str) -> Override {
 fn accept(sources: &Sources) -> Effective {
     match load(sources) {
         Ok(effective) => effective,
-        Err(mistakes) => panic!("{mistakes}"),
+        Err(diagnostics) => panic!("{diagnostics}"),
     }
 }
 
 #[track_caller]
-fn refuse(sources: &Sources) -> Mistakes {
+fn refuse(sources: &Sources) -> Diagnostics {
     match load(sources) {
         Ok(effective) => panic!("accepted:\n{}", effective.to_toml()),
-        Err(mistakes) => mistakes,
+        Err(diagnostics) => diagnostics,
     }
 }
 

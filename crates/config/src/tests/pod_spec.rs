@@ -38,7 +38,7 @@ const READINESS: &[Field] = &[("Probe.successThreshold", "successThreshold", &["
 /// One field of one stanza: said, it is accepted and means something.
 fn carried_over(field: &str, path: &str, value: &str) -> Result<(), String> {
     let load = |value: &str| load(&file(&format!("ports = {{ web = 80 }}\n{}", one_key(ROOT, path, value))));
-    let said = load(value).map_err(|mistakes| format!("{field}: {path} = {value}\n{mistakes}"))?;
+    let said = load(value).map_err(|diagnostics| format!("{field}: {path} = {value}\n{diagnostics}"))?;
     match load("") {
         Ok(unsaid) if unsaid.settings == said.settings => Err(format!("{field}: {path} = {value} does nothing")),
         // It cannot be left out: then it means something.
@@ -93,8 +93,8 @@ fn what_is_not_carried_over_says_why() {
         ("livenessProbe.grpc.port = 80", "gRPC is not spoken; exec a client of your own"),
         ("lifecycle.preStop.grpc.port = 80", "gRPC is not spoken; exec a client of your own"),
     ] {
-        let mistakes = refuse(&file(text)).to_string();
-        assert!(mistakes.contains(why), "{mistakes}");
+        let diagnostics = refuse(&file(text)).to_string();
+        assert!(diagnostics.contains(why), "{diagnostics}");
     }
 }
 

@@ -17,7 +17,7 @@ fn every_profile_is_read_and_says_a_stop_signal_and_a_drain() {
         assert!(settings.app.stop_signal.is_some(), "{name}");
         let handlers = &settings.lifecycle.pre_stop;
         assert!(matches!(handlers[..], [Handler { kind: HandlerKind::Drain(_), .. }]), "{name}: {handlers:?}");
-        let is_graceful = settings.app.hurry.is_some();
+        let is_graceful = settings.app.second_signal.is_some();
         let HandlerKind::Drain(drain) = &handlers[0].kind else { panic!() };
         let until = if is_graceful { Until::Quiet } else { Until::NoBusyConnections };
         assert_eq!(drain.until, until, "{name}: a signal that is not graceful waits for requests");
@@ -28,11 +28,15 @@ fn every_profile_is_read_and_says_a_stop_signal_and_a_drain() {
 fn what_is_said_is_stronger_than_a_profile_key_by_key() {
     let settings = profiled("app.stopSignal = \"SIGTERM\"").settings;
     assert_eq!(settings.app.stop_signal, Some(Signal::TERM));
-    assert_eq!(settings.app.hurry.map(|hurry| hurry.signal), Some(Signal::TERM), "the rest stays");
+    assert_eq!(
+        settings.app.second_signal.map(|second_signal| second_signal.signal),
+        Some(Signal::TERM),
+        "the rest stays"
+    );
     assert_eq!(profiled("lifecycle.stopSignal = \"SIGINT\"").settings.app.stop_signal, Some(Signal::INT));
     let sources = Sources { env: variables(&[("BOOKEND_APP_STOP_SIGNAL", "INT")]), ..file("app.profile = \"nginx\"") };
     assert_eq!(accept(&sources).settings.app.stop_signal, Some(Signal::INT));
-    assert_eq!(profiled("app.hurry.signal = \"ignore\"").settings.app.hurry, None);
+    assert_eq!(profiled("app.hurry.signal = \"ignore\"").settings.app.second_signal, None);
 }
 
 #[test]

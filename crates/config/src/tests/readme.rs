@@ -41,8 +41,8 @@ fn a_line_of_the_reference_and_the_header_above_it_are_keys_as_soon_as_the_hash_
             header = format!("{line}\n");
         } else if !line.starts_with(' ') {
             lines += 1;
-            let Err(mistakes) = load(&file(&format!("{header}{line}\n"))) else { continue };
-            let told = mistakes.to_string();
+            let Err(diagnostics) = load(&file(&format!("{header}{line}\n"))) else { continue };
+            let told = diagnostics.to_string();
             assert!(!told.contains("unknown key") && !told.contains("TOML"), "{header}{line}\n{told}");
         }
     }
@@ -69,7 +69,7 @@ const KEPT_AS_SAID: &[&str] = &["terminationMessagePath", "socket", "app.stopSig
 fn walk_once(visit: &mut dyn FnMut(Row<'_>)) {
     fn descend(
         prefix: &str,
-        place: Place,
+        span: Span,
         keys: &mut dyn Iterator<Item = &'static Key>,
         told: &mut Vec<(&'static [Key], String)>,
         visit: &mut dyn FnMut(Row<'_>),
@@ -77,16 +77,16 @@ fn walk_once(visit: &mut dyn FnMut(Row<'_>)) {
         for key in keys {
             let path = join(prefix, key.name);
             let (inner, below) = match key.shape {
-                Shape::Table(inner) => (inner, place),
-                Shape::Tables(inner) | Shape::Named { keys: inner, .. } => (inner, Place::InAList),
-                _ => (&[][..], place),
+                Shape::Table(inner) => (inner, span),
+                Shape::Tables(inner) | Shape::Named { keys: inner, .. } => (inner, Span::InAList),
+                _ => (&[][..], span),
             };
             let path_below = match key.shape {
                 Shape::Named { .. } => join(&path, ANY_NAME),
                 _ => path.clone(),
             };
             let before = told.iter().find(|(known, _)| is_mostly(inner, known)).cloned();
-            visit(Row { path: &path, key, place, same_as: before.as_ref().map(|(_, path)| path.as_str()) });
+            visit(Row { path: &path, key, span, same_as: before.as_ref().map(|(_, path)| path.as_str()) });
             match before {
                 Some((known, _)) => {
                     let mut new = inner.iter().filter(|key| !has(known, key));
@@ -100,7 +100,7 @@ fn walk_once(visit: &mut dyn FnMut(Row<'_>)) {
             }
         }
     }
-    descend("", Place::AtOnePlace, &mut ROOT.iter(), &mut Vec::new(), visit);
+    descend("", Span::AtOnePlace, &mut ROOT.iter(), &mut Vec::new(), visit);
 }
 
 fn has(keys: &[Key], key: &Key) -> bool {
@@ -115,13 +115,13 @@ fn is_mostly(keys: &[Key], known: &[Key]) -> bool {
 struct Row<'a> {
     path: &'a str,
     key: &'static Key,
-    place: Place,
+    span: Span,
     /// The table whose keys are the same.
     same_as: Option<&'a str>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum Span {
     AtOnePlace,
     /// In a list of tables: no variable names it.
     InAList,
@@ -138,7 +138,7 @@ fn keys_page() -> String {
         let about = row.key.about.replace('|', "\\|");
         let more = match (row.key.shape, row.same_as) {
             (_, Some(path)) => format!("; keys as in `{path}`"),
-            (Shape::One(_), _) if row.place == Place::AtOnePlace => format!("; `{}`", env_name(row.path)),
+            (Shape::One(_), _) if row.span == Span::AtOnePlace => format!("; `{}`", env_name(row.path)),
             _ => String::new(),
         };
         page.push_str(&format!("| `{}` | {default} | {about}{more} |\n", row.path));

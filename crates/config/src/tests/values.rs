@@ -10,7 +10,7 @@ use crate::settings::{
 use bookend_lifecycle::drain::{Drain, Until};
 use bookend_lifecycle::probe::Rule;
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Hurry, On};
+use bookend_lifecycle::{On, SecondSignal};
 
 #[test]
 fn a_single_table_and_a_list_of_one_are_the_same() {
@@ -127,14 +127,14 @@ fn a_pod_specs_stop_signal_is_the_apps_which_is_stronger() {
 
 #[test]
 fn a_second_signal_has_a_default_time() {
-    let hurry = |text: &str| accept(&file(text)).settings.app.hurry;
-    assert_eq!(hurry("app.command = [\"a\"]"), None);
+    let second_signal = |text: &str| accept(&file(text)).settings.app.second_signal;
+    assert_eq!(second_signal("app.command = [\"a\"]"), None);
     let after = Duration::from_secs(1);
-    assert_eq!(hurry("app.hurry.signal = \"TERM\""), Some(Hurry { after, signal: Signal::TERM }));
+    assert_eq!(second_signal("app.hurry.signal = \"TERM\""), Some(SecondSignal { after, signal: Signal::TERM }));
     let after = Duration::from_millis(200);
     assert_eq!(
-        hurry("app.hurry = { signal = \"INT\", afterSeconds = 0.2 }"),
-        Some(Hurry { after, signal: Signal::INT })
+        second_signal("app.hurry = { signal = \"INT\", afterSeconds = 0.2 }"),
+        Some(SecondSignal { after, signal: Signal::INT })
     );
 }
 

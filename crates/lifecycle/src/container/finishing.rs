@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::{HookState, Lifecycle, Phase, Step, Stop};
+use super::{ContainerLifecycle, HookState, Phase, Step, Stop};
 use crate::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Reason, Time, Timer, Trigger};
 
-impl Lifecycle {
+impl ContainerLifecycle {
     pub(super) fn app_ended(&mut self, now: Time, status: AppStatus, others: bool) {
         if matches!(self.phase, Phase::Finishing { .. }) {
             // It can end only once; an abort that races with a failed start comes here.

@@ -1,11 +1,11 @@
 //! Stopping: one latch, many triggers; preStop at most once, then the stop signal, then SIGKILL at the deadline
 //! if there is one.
 
-use super::{Lifecycle, Phase, Rush, Stage, Step, Stop, Then};
+use super::{AfterPreStop, ConnectionState, ContainerLifecycle, Phase, Stage, Step, Stop};
 use crate::signal::Signal;
 use crate::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Time, Timer, Trigger};
 
-impl Lifecycle {
+impl ContainerLifecycle {
     pub(super) fn signal(&mut self, now: Time, signal: Signal) {
         let target = match self.plan.signals.get(&signal) {
             Some(None) => return,
@@ -31,13 +31,13 @@ impl Lifecycle {
                 let stop = Stop { trigger, began: now, signal_seen: true };
                 self.stop_before_start(now, stop, received);
             }
-            Phase::Running => self.begin_stop(now, trigger, Then::Signal(send)),
+            Phase::Running => self.begin_stop(now, trigger, AfterPreStop::Signal(send)),
             Phase::Stopping { ref mut stop, stage } => {
                 stop.signal_seen = true;
                 match stage {
                     // The kubelet's patience is over, or a person's: the handlers had their time.
                     Stage::PreStop(_) => {
-                        self.out.push(Action::Tell(Note::SteppedOn(Hook::PreStop)));
+                        self.out.push(Action::Tell(Note::Escalated(Hook::PreStop)));
                         self.abort_list(Hook::PreStop, Outcome::Aborted);
                         self.signal_app(now, send);
                     }
@@ -59,13 +59,13 @@ impl Lifecycle {
         match stop {
             Some(stop) if stop.signal_seen => match step {
                 Step::Linger => {
-                    self.out.push(Action::Tell(Note::SteppedOn(Hook::PreStop)));
+                    self.out.push(Action::Tell(Note::Escalated(Hook::PreStop)));
                     self.abort_list(Hook::PreStop, Outcome::Aborted);
                     self.enter_leftovers(now);
                 }
                 Step::Leftovers { killed: false } => self.kill_leftovers(now),
                 Step::PostStop => {
-                    self.out.push(Action::Tell(Note::SteppedOn(Hook::PostStop)));
+                    self.out.push(Action::Tell(Note::Escalated(Hook::PostStop)));
                     self.cut_post_stop(now);
                 }
                 // The last steps are bounded by fractions of a second: nothing to hurry.
@@ -102,10 +102,10 @@ impl Lifecycle {
                 let stop = Stop { trigger: Trigger::Request, began: now, signal_seen: false };
                 self.stop_before_start(now, stop, send);
             }
-            Phase::Running => self.begin_stop(now, Trigger::Request, Then::Signal(send)),
+            Phase::Running => self.begin_stop(now, Trigger::Request, AfterPreStop::Signal(send)),
             // The handlers of a hook are in flight: they finish, and then nobody is waited for.
-            Phase::Stopping { stage: Stage::PreStop(then @ Then::AwaitSignal), .. } => {
-                *then = Then::Signal(send);
+            Phase::Stopping { stage: Stage::PreStop(then @ AfterPreStop::AwaitSignal), .. } => {
+                *then = AfterPreStop::Signal(send);
                 self.arm_kill(now);
             }
             Phase::Stopping { stage: Stage::AwaitSignal, .. } => self.signal_app(now, send),
@@ -118,7 +118,7 @@ impl Lifecycle {
     pub(super) fn stop_running(&mut self, now: Time, trigger: Trigger) {
         if self.phase == Phase::Running {
             let send = self.default_stop_signal();
-            self.begin_stop(now, trigger, Then::Signal(send));
+            self.begin_stop(now, trigger, AfterPreStop::Signal(send));
         }
         // Stopping or finishing already: the failure changes nothing any more.
     }
@@ -127,12 +127,12 @@ impl Lifecycle {
         self.plan.stop_signal.unwrap_or(Signal::TERM)
     }
 
-    pub(super) fn begin_stop(&mut self, now: Time, trigger: Trigger, then: Then) {
+    pub(super) fn begin_stop(&mut self, now: Time, trigger: Trigger, then: AfterPreStop) {
         let signal_seen = matches!(trigger, Trigger::Signal(_));
         let stop = Stop { trigger, began: now, signal_seen };
         self.phase = Phase::Stopping { stop, stage: Stage::PreStop(then) };
         self.out.push(Action::Tell(Note::StopBegan(trigger)));
-        if let Then::Signal(_) = then {
+        if let AfterPreStop::Signal(_) = then {
             self.arm_kill(now);
             // Beside a preStop hook postStart goes on (Kubernetes promises no order); a stop that we carry on by
             // ourselves is not to be held up by one that hangs.
@@ -144,8 +144,8 @@ impl Lifecycle {
 
     pub(super) fn pre_stop_over(&mut self, now: Time) {
         match self.phase {
-            Phase::Stopping { stage: Stage::PreStop(Then::Signal(send)), .. } => self.signal_app(now, send),
-            Phase::Stopping { ref mut stage, .. } if matches!(stage, Stage::PreStop(Then::AwaitSignal)) => {
+            Phase::Stopping { stage: Stage::PreStop(AfterPreStop::Signal(send)), .. } => self.signal_app(now, send),
+            Phase::Stopping { ref mut stage, .. } if matches!(stage, Stage::PreStop(AfterPreStop::AwaitSignal)) => {
                 *stage = Stage::AwaitSignal;
                 let patience = self.plan.grace.unwrap_or(crate::budget::REARM_WITHOUT_GRACE);
                 self.out.push(Action::SetTimer { timer: Timer::Rearm, at: now + patience });
@@ -159,10 +159,10 @@ impl Lifecycle {
     /// The stop signal itself. Whatever still runs beside the app has had its time.
     pub(super) fn signal_app(&mut self, now: Time, send: Signal) {
         let Phase::Stopping { stage, .. } = &mut self.phase else { return };
-        *stage = Stage::Signalled(Rush::Working);
+        *stage = Stage::Signalled(ConnectionState::Working);
         self.abort_list(Hook::PostStart, Outcome::Aborted);
         self.sent.push(send);
-        if self.plan.hurry.is_some() || self.plan.grace.is_some() {
+        if self.plan.second_signal.is_some() || self.plan.grace.is_some() {
             // Before the signal: the app closes its listeners with it, and then nobody knows its ports. Without
             // either bookend cuts nothing by itself, and there is nothing to count.
             self.out.push(Action::WatchConnections);
@@ -173,27 +173,32 @@ impl Lifecycle {
     }
 
     pub(super) fn connections_idle(&mut self, now: Time) {
-        let Some(hurry) = self.plan.hurry else { return };
-        if let Phase::Stopping { stage: Stage::Signalled(rush @ Rush::Working), .. } = &mut self.phase {
-            *rush = Rush::Idle(now);
-            self.out.push(Action::SetTimer { timer: Timer::Hurry, at: now + hurry.after });
+        let Some(second_signal) = self.plan.second_signal else { return };
+        if let Phase::Stopping { stage: Stage::Signalled(connections @ ConnectionState::Working), .. } = &mut self.phase
+        {
+            *connections = ConnectionState::Idle(now);
+            self.out.push(Action::SetTimer { timer: Timer::SecondSignal, at: now + second_signal.after });
         }
         // Said again, or too late: nothing changes.
     }
 
     pub(super) fn connections_busy_or_gone(&mut self) {
-        if let Phase::Stopping { stage: Stage::Signalled(rush @ Rush::Idle(_)), .. } = &mut self.phase {
+        if let Phase::Stopping { stage: Stage::Signalled(connections @ ConnectionState::Idle(_)), .. } = &mut self.phase
+        {
             // The alarm still rings, and finds nobody idle.
-            *rush = Rush::Working;
+            *connections = ConnectionState::Working;
         }
     }
 
-    pub(super) fn hurry_app(&mut self, now: Time, stop: Stop, since: Time) {
-        let Some(hurry) = self.plan.hurry.filter(|hurry| now >= since + hurry.after) else { return };
-        self.phase = Phase::Stopping { stop, stage: Stage::Signalled(Rush::Hurried) };
-        self.sent.push(hurry.signal);
-        self.out.push(Action::HurryApp(hurry.signal));
-        self.out.push(Action::Tell(Note::Hurried(hurry.signal)));
+    pub(super) fn send_second_signal(&mut self, now: Time, stop: Stop, since: Time) {
+        let Some(second_signal) = self.plan.second_signal.filter(|second_signal| now >= since + second_signal.after)
+        else {
+            return;
+        };
+        self.phase = Phase::Stopping { stop, stage: Stage::Signalled(ConnectionState::SecondSignalSent) };
+        self.sent.push(second_signal.signal);
+        self.out.push(Action::SendSecondSignal(second_signal.signal));
+        self.out.push(Action::Tell(Note::SecondSignalSent(second_signal.signal)));
     }
 
     pub(super) fn arm_kill(&mut self, now: Time) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::list::On;
 use crate::small_map::SmallMap;
-use crate::vocabulary::Hurry;
+use crate::vocabulary::SecondSignal;
 
 pub(crate) fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -31,13 +31,13 @@ fn graceful(grace: u64, hooks: &[(Hook, usize)]) -> Plan {
 
 /// A machine at a time, for stories.
 struct Story {
-    machine: Lifecycle,
+    machine: ContainerLifecycle,
     now: Time,
 }
 
 impl Story {
     fn new(plan: Plan) -> Story {
-        Story { machine: Lifecycle::new(plan), now: Duration::ZERO }
+        Story { machine: ContainerLifecycle::new(plan), now: Duration::ZERO }
     }
 
     /// A story in which the app already runs, and postStart is over.
@@ -187,7 +187,7 @@ fn an_app_that_ignores_the_signal_is_killed_at_the_deadline_and_post_stop_still_
     let begun = story.at(secs(100), Event::Signal(Signal::TERM));
     let at = timer(&begun, Timer::Kill).unwrap();
     assert_eq!(at, secs(100) + Duration::from_millis(8500));
-    assert!(story.at(at, Event::Rang(Timer::Kill)).contains(&Action::KillApp));
+    assert!(story.at(at, Event::TimerFired(Timer::Kill)).contains(&Action::KillApp));
     let status = AppStatus::Signalled(Signal::KILL);
     let after = story.then(Event::AppEnded { status, others: false });
     let over = story.then(ended(started(&after).unwrap(), HandlerResult::Succeeded));
@@ -208,7 +208,7 @@ fn a_hook_that_no_signal_follows_arms_the_latch_again() {
     let begun = story.then(call(Hook::PreStop, 1));
     let over = story.at(secs(10), ended(started(&begun).unwrap(), HandlerResult::Succeeded));
     assert_eq!(timer(&over, Timer::Rearm), Some(secs(40)));
-    assert_eq!(story.at(secs(40), Event::Rang(Timer::Rearm)), [Action::Tell(Note::Rearmed)]);
+    assert_eq!(story.at(secs(40), Event::TimerFired(Timer::Rearm)), [Action::Tell(Note::Rearmed)]);
     assert!(story.machine.is_ready());
     // The next stop runs the handlers again: at most once means per stop.
     assert!(started(&story.then(Event::Signal(Signal::TERM))).is_some());
@@ -218,10 +218,10 @@ fn a_hook_that_no_signal_follows_arms_the_latch_again() {
 fn the_alarm_of_a_rearmed_latch_does_not_touch_the_next_hook() {
     let mut story = Story::running(plan(&[(Hook::PreStop, 1)]));
     let begun = story.then(call(Hook::PreStop, 1));
-    assert_eq!(story.then(Event::Rang(Timer::Rearm)), [], "the handlers still run");
+    assert_eq!(story.then(Event::TimerFired(Timer::Rearm)), [], "the handlers still run");
     story.then(ended(started(&begun).unwrap(), HandlerResult::Succeeded));
     story.then(Event::Signal(Signal::TERM));
-    assert_eq!(story.then(Event::Rang(Timer::Rearm)), [], "the signal came");
+    assert_eq!(story.then(Event::TimerFired(Timer::Rearm)), [], "the signal came");
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_post_start_that_failed_during_a_hooks_stop_is_remembered_when_that_was_a_mi
     let begun = story.then(Event::AppStarted);
     story.then(call(Hook::PreStop, 1));
     story.then(ended(started(&begun).unwrap(), HandlerResult::Failed));
-    let rearmed = story.at(secs(40), Event::Rang(Timer::Rearm));
+    let rearmed = story.at(secs(40), Event::TimerFired(Timer::Rearm));
     assert!(rearmed.contains(&Action::SignalApp(Signal::TERM)), "{rearmed:?}");
 }
 
@@ -326,7 +326,7 @@ fn leftovers_get_term_then_time_then_kill() {
     assert!(gone.contains(&Action::TerminateLeftovers));
     let at = timer(&gone, Timer::Leftovers).unwrap();
     assert_eq!(at, secs(7));
-    let late = story.at(at, Event::Rang(Timer::Leftovers));
+    let late = story.at(at, Event::TimerFired(Timer::Leftovers));
     assert!(late.contains(&Action::KillLeftovers));
     assert_eq!(exit(&story.then(Event::NoOthers)), Some(0));
 }
@@ -380,7 +380,7 @@ fn a_stop_that_comes_during_post_stop_brings_its_budget() {
     let stopped = story.at(secs(100), Event::Signal(Signal::TERM));
     let at = timer(&stopped, Timer::PostStop).unwrap();
     assert_eq!(at, Duration::from_millis(109_900));
-    let cut = story.at(at, Event::Rang(Timer::PostStop));
+    let cut = story.at(at, Event::TimerFired(Timer::PostStop));
     assert!(cut.contains(&Action::AbortHandler(started(&first).unwrap())), "{cut:?}");
     assert_eq!(exit(&cut), Some(3));
 }
@@ -435,7 +435,7 @@ fn leftovers_that_survive_sigkill_are_not_waited_for_beyond_the_grace_period() {
     // The app took all of its time; 0.4 s are left for the rest.
     let late = Duration::from_millis(109_600);
     story.at(late, Event::AppEnded { status: AppStatus::Exited(0), others: true });
-    let killed = story.at(late + Duration::from_millis(100), Event::Rang(Timer::Leftovers));
+    let killed = story.at(late + Duration::from_millis(100), Event::TimerFired(Timer::Leftovers));
     assert!(timer(&killed, Timer::Leftovers).unwrap() < secs(110), "{killed:?}");
 }
 
@@ -464,23 +464,23 @@ fn exit_codes_are_remapped_and_a_stop_can_be_a_success() {
     assert_eq!(exit(&story.then(Event::AppEnded { status, others: false })), Some(143), "nobody stopped it");
 }
 
-fn hurried(after: u64) -> Plan {
-    Plan { hurry: Some(Hurry { after: secs(after), signal: Signal::INT }), ..graceful(30, &[]) }
+fn second_signal_sent(after: u64) -> Plan {
+    Plan { second_signal: Some(SecondSignal { after: secs(after), signal: Signal::INT }), ..graceful(30, &[]) }
 }
 
 #[test]
 fn an_app_that_only_idle_connections_hold_gets_its_second_signal() {
-    let mut story = Story::running(hurried(1));
+    let mut story = Story::running(second_signal_sent(1));
     let begun = story.at(secs(10), Event::Signal(Signal::QUIT));
     let order = [Action::WatchConnections, Action::SignalApp(Signal::QUIT)];
     assert!(begun.windows(2).any(|pair| pair == order), "looked at before the listeners close: {begun:?}");
     let idle = story.at(secs(12), Event::ConnectionsIdle);
-    assert_eq!(idle, [Action::SetTimer { timer: Timer::Hurry, at: secs(13) }]);
-    let sent = story.at(secs(13), Event::Rang(Timer::Hurry));
-    assert_eq!(sent, [Action::HurryApp(Signal::INT), Action::Tell(Note::Hurried(Signal::INT))]);
+    assert_eq!(idle, [Action::SetTimer { timer: Timer::SecondSignal, at: secs(13) }]);
+    let sent = story.at(secs(13), Event::TimerFired(Timer::SecondSignal));
+    assert_eq!(sent, [Action::SendSecondSignal(Signal::INT), Action::Tell(Note::SecondSignalSent(Signal::INT))]);
     assert_eq!(story.then(Event::ConnectionsIdle), [], "there is no third");
     // SIGKILL still comes at the deadline.
-    assert!(story.at(secs(40), Event::Rang(Timer::Kill)).contains(&Action::KillApp));
+    assert!(story.at(secs(40), Event::TimerFired(Timer::Kill)).contains(&Action::KillApp));
 }
 
 #[test]
@@ -489,7 +489,7 @@ fn connections_are_watched_where_something_may_cut_them() {
         |plan: Plan| Story::running(plan).then(Event::Signal(Signal::TERM)).contains(&Action::WatchConnections);
     assert!(!watched(plan(&[])), "nothing of ours ever cuts one");
     assert!(watched(graceful(30, &[])), "SIGKILL does");
-    assert!(watched(Plan { grace: None, ..hurried(1) }), "the second signal does");
+    assert!(watched(Plan { grace: None, ..second_signal_sent(1) }), "the second signal does");
 }
 
 #[test]
@@ -504,22 +504,22 @@ fn sigkill_leaves_the_post_stop_handlers_the_time_they_may_take() {
 
 #[test]
 fn a_request_in_between_begins_the_wait_anew() {
-    let mut story = Story::running(hurried(2));
+    let mut story = Story::running(second_signal_sent(2));
     story.at(secs(10), Event::Signal(Signal::QUIT));
     story.at(secs(11), Event::ConnectionsIdle);
     story.at(secs(12), Event::ConnectionsBusyOrGone);
-    assert_eq!(story.at(secs(13), Event::Rang(Timer::Hurry)), []);
+    assert_eq!(story.at(secs(13), Event::TimerFired(Timer::SecondSignal)), []);
     let idle = story.at(secs(14), Event::ConnectionsIdle);
-    assert_eq!(timer(&idle, Timer::Hurry), Some(secs(16)));
-    assert_eq!(story.at(secs(15), Event::Rang(Timer::Hurry)), [], "an alarm of the first wait");
+    assert_eq!(timer(&idle, Timer::SecondSignal), Some(secs(16)));
+    assert_eq!(story.at(secs(15), Event::TimerFired(Timer::SecondSignal)), [], "an alarm of the first wait");
 }
 
 #[test]
 fn a_death_by_the_second_signal_was_asked_for() {
-    let mut story = Story::running(Plan { stop_is_success: true, ..hurried(1) });
+    let mut story = Story::running(Plan { stop_is_success: true, ..second_signal_sent(1) });
     story.at(secs(10), Event::Signal(Signal::QUIT));
     story.at(secs(11), Event::ConnectionsIdle);
-    story.at(secs(12), Event::Rang(Timer::Hurry));
+    story.at(secs(12), Event::TimerFired(Timer::SecondSignal));
     let status = AppStatus::Signalled(Signal::INT);
     assert_eq!(exit(&story.then(Event::AppEnded { status, others: false })), Some(0));
 }
@@ -577,10 +577,10 @@ fn retries_wait_longer_each_time_and_end_with_the_policy() {
     let first = story.at(secs(10), Event::Signal(Signal::TERM));
     let failed = story.at(secs(10), ended(started(&first).unwrap(), HandlerResult::Failed));
     assert_eq!(timer(&failed, Timer::Retry(Hook::PreStop)), Some(secs(11)));
-    let second = story.at(secs(11), Event::Rang(Timer::Retry(Hook::PreStop)));
+    let second = story.at(secs(11), Event::TimerFired(Timer::Retry(Hook::PreStop)));
     let failed = story.at(secs(11), ended(started(&second).unwrap(), HandlerResult::Failed));
     assert_eq!(timer(&failed, Timer::Retry(Hook::PreStop)), Some(secs(13)));
-    let third = story.at(secs(13), Event::Rang(Timer::Retry(Hook::PreStop)));
+    let third = story.at(secs(13), Event::TimerFired(Timer::Retry(Hook::PreStop)));
     let over = story.then(ended(started(&third).unwrap(), HandlerResult::Failed));
     assert!(over.contains(&Action::SignalApp(Signal::TERM)));
 }
@@ -593,7 +593,7 @@ fn the_alarm_of_a_retry_that_a_signal_has_overtaken_changes_nothing() {
     story.at(secs(10), ended(started(&begun).unwrap(), HandlerResult::Failed));
     let aborted = story.at(secs(10), Event::Signal(Signal::TERM));
     assert_eq!(answer(&aborted, 1), Some(Outcome::Aborted));
-    assert_eq!(story.at(secs(11), Event::Rang(Timer::Retry(Hook::PreStop))), []);
+    assert_eq!(story.at(secs(11), Event::TimerFired(Timer::Retry(Hook::PreStop))), []);
     let late = story.at(secs(11), call(Hook::PreStop, 2));
     assert_eq!(answer(&late, 2), Some(Outcome::Aborted), "told as the first one was");
 }

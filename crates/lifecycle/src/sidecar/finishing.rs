@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use super::{App, Elsewhere, End, Phase, Stage, Step, Stop};
+use super::{App, End, Phase, SidecarLifecycle, Stage, Step, Stop};
 use crate::budget::SHORTEST;
 use crate::hooks::HookState;
 use crate::vocabulary::{Action, CallerId, Hook, Note, Outcome, Time, Timer, Trigger};
 
-impl Elsewhere {
+impl SidecarLifecycle {
     // ---- The end of a life ----------------------------------------------------------------------
 
     pub(super) fn finish(&mut self, now: Time) {
@@ -40,7 +40,7 @@ impl Elsewhere {
             self.out.push(Action::SetTimer { timer: Timer::PostStop, at: deadline });
         }
         let turn = self.hooks.run(&mut self.out, now, Hook::PostStop, Some(deadline), Some(reason));
-        self.turned(now, Hook::PostStop, turn);
+        self.list_stepped(now, Hook::PostStop, turn);
     }
 
     pub(super) fn post_stop_end(&self, now: Time) -> Time {
@@ -150,18 +150,18 @@ impl Elsewhere {
     }
 
     /// A repeated stop signal moves the stop on by one step.
-    pub(super) fn step_on(&mut self, now: Time) {
+    pub(super) fn escalate(&mut self, now: Time) {
         let (starting, stage) = (self.is_starting(), self.stop.map(|stop| stop.stage));
         match self.phase {
             Phase::Living if starting || stage == Some(Stage::PreStop) => self.abandon_hooks(now),
             Phase::Living => self.wait_no_longer(),
             Phase::Finishing(Step::Linger) => {
-                self.out.push(Action::Tell(Note::SteppedOn(Hook::PreStop)));
+                self.out.push(Action::Tell(Note::Escalated(Hook::PreStop)));
                 self.hooks.abort(&mut self.out, Hook::PreStop, Outcome::Aborted);
                 self.enter_post_stop(now);
             }
             Phase::Finishing(Step::PostStop) => {
-                self.out.push(Action::Tell(Note::SteppedOn(Hook::PostStop)));
+                self.out.push(Action::Tell(Note::Escalated(Hook::PostStop)));
                 self.cut_post_stop(now);
             }
             Phase::Finishing(Step::Answers) | Phase::Exited => {}
@@ -171,7 +171,7 @@ impl Elsewhere {
     pub(super) fn abandon_hooks(&mut self, now: Time) {
         for hook in [Hook::PostStart, Hook::PreStop] {
             if matches!(self.hooks.state(hook), HookState::InFlight(_)) {
-                self.out.push(Action::Tell(Note::SteppedOn(hook)));
+                self.out.push(Action::Tell(Note::Escalated(hook)));
                 self.hooks.abort(&mut self.out, hook, Outcome::Aborted);
             }
         }

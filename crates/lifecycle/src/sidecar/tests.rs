@@ -28,14 +28,14 @@ fn post_stop_alone() -> Plan {
 }
 
 struct Story {
-    machine: Elsewhere,
+    machine: SidecarLifecycle,
     now: Time,
     callers: u64,
 }
 
 impl Story {
     fn new(plan: Plan) -> Story {
-        Story { machine: Elsewhere::new(plan, 0), now: Duration::ZERO, callers: 0 }
+        Story { machine: SidecarLifecycle::new(plan, 0), now: Duration::ZERO, callers: 0 }
     }
 
     /// postStart has been called and is over.
@@ -129,7 +129,7 @@ fn pre_stop_handlers_run_at_most_once_a_stop() {
     // A grace period later whoever was stopped is gone: a hook that comes then means another stop.
     let rearm = timer(&over, Timer::Rearm).unwrap();
     assert_eq!(rearm, story.now - Duration::from_millis(1) + secs(30));
-    assert_eq!(story.at(rearm, Event::Rang(Timer::Rearm)), []);
+    assert_eq!(story.at(rearm, Event::TimerFired(Timer::Rearm)), []);
     assert_eq!(hook_in(&story.call(Hook::PreStop)), Some(Hook::PreStop));
 }
 
@@ -218,7 +218,7 @@ fn a_hook_that_does_not_come_is_waited_for_a_second() {
     let mut story = Story::started(plan());
     let at = timer(&story.term(), Timer::LateHook).unwrap();
     assert!(at <= story.now + secs(1));
-    assert_eq!(hook_in(&story.at(at, Event::Rang(Timer::LateHook))), Some(Hook::PostStop));
+    assert_eq!(hook_in(&story.at(at, Event::TimerFired(Timer::LateHook))), Some(Hook::PostStop));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_process_that_is_there_is_waited_for_within_the_budget() {
     let mut story = Story::new(plan());
     story.then(Event::AppStarted);
     story.term();
-    assert_eq!(hook_in(&story.at(at, Event::Rang(Timer::Kill))), Some(Hook::PostStop));
+    assert_eq!(hook_in(&story.at(at, Event::TimerFired(Timer::Kill))), Some(Hook::PostStop));
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn where_no_hook_comes_the_signal_does_its_work_for_a_process_that_is_there() {
     let mut story = Story::new(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
     story.then(Event::AppStarted);
     assert_eq!(hook_in(&story.term()), None, "a hook may be on its way");
-    let begun = story.then(Event::Rang(Timer::LateHook));
+    let begun = story.then(Event::TimerFired(Timer::LateHook));
     assert_eq!(hook_in(&begun), Some(Hook::PreStop));
     assert!(begun.contains(&Action::Tell(Note::StopBegan(Trigger::Signal(Signal::TERM)))));
     // A hook that comes all the same joins.
@@ -316,7 +316,7 @@ fn a_hook_that_no_stop_follows_is_told_of_where_the_process_is_seen_to_live_on()
     let begun = story.call(Hook::PreStop);
     let over = story.end_run(&begun, DONE);
     let at = timer(&over, Timer::Rearm).unwrap();
-    assert_eq!(story.at(at, Event::Rang(Timer::Rearm)), [Action::Tell(Note::Rearmed)]);
+    assert_eq!(story.at(at, Event::TimerFired(Timer::Rearm)), [Action::Tell(Note::Rearmed)]);
     assert_eq!(story.machine.phase(), PhaseName::Running);
 }
 
@@ -342,7 +342,7 @@ fn a_handler_that_outlives_the_app_too_long_is_cut() {
     story.then(Event::AppStarted);
     story.call(Hook::PreStop);
     let at = timer(&story.then(gone()), Timer::Linger).unwrap();
-    let cut = story.at(at, Event::Rang(Timer::Linger));
+    let cut = story.at(at, Event::TimerFired(Timer::Linger));
     assert_eq!((answers(&cut), hook_in(&cut)), (vec![(1, Outcome::Aborted)], Some(Hook::PostStop)));
 }
 
@@ -399,7 +399,7 @@ fn our_own_stop_is_no_time_to_arm_the_latch_again() {
     let begun = story.call(Hook::PreStop);
     story.end_run(&begun, DONE);
     story.term();
-    assert_eq!(story.then(Event::Rang(Timer::Rearm)), []);
+    assert_eq!(story.then(Event::TimerFired(Timer::Rearm)), []);
     assert_eq!(answers(&story.call(Hook::PreStop)), [(2, Outcome::Succeeded)]);
 }
 

@@ -141,7 +141,7 @@ impl Edge {
             Move::Request => Event::StopRequested,
             Move::Ring(timer) => {
                 self.now = self.now.max(self.timers.remove(&timer).expect("it was set"));
-                Event::Rang(timer)
+                Event::TimerFired(timer)
             }
             Move::Tick => {
                 self.ticks -= 1;
@@ -168,7 +168,7 @@ impl Edge {
             Action::StartApp
             | Action::SignalApp(_)
             | Action::WatchConnections
-            | Action::HurryApp(_)
+            | Action::SendSecondSignal(_)
             | Action::KillApp
             | Action::TerminateLeftovers
             | Action::KillLeftovers

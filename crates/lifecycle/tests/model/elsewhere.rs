@@ -11,7 +11,7 @@ pub(crate) mod settings;
 mod states;
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Action, AppStatus, Elsewhere, Event};
+use bookend_lifecycle::{Action, AppStatus, Event, SidecarLifecycle};
 
 use crate::check::{Bounded, Bounds};
 use crate::edge::{self, Edge};
@@ -45,7 +45,7 @@ impl Move {
 /// The machine and all that is around it, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    pub(crate) machine: Elsewhere,
+    pub(crate) machine: SidecarLifecycle,
     pub(crate) edge: Edge,
     pub(crate) held: bool,
     /// So many processes will be found.
@@ -60,7 +60,7 @@ impl Bounded for World {
 
     fn beginnings(setting: &Setting, bounds: Bounds) -> Vec<World> {
         let world = World {
-            machine: Elsewhere::new(setting.plan.clone(), 0),
+            machine: SidecarLifecycle::new(setting.plan.clone(), 0),
             edge: Edge::new(bounds),
             held: false,
             finds: setting.finds,

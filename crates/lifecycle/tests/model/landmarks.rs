@@ -14,9 +14,9 @@ macro_rules! landmarks {
 
 landmarks! {
     OF_BOTH:
-        SteppedOn, NoTimeLeft, Rearmed, StopSignalSent, AnswerNotTaken, Aborted, Retried, Lingered, PassedOver, Exited;
+        Escalated, NoTimeLeft, Rearmed, StopSignalSent, AnswerNotTaken, Aborted, Retried, Lingered, PassedOver, Exited;
     OF_LIFECYCLE:
-        Started, Hurried, Killed, LeftoversTerminated, LeftoversKilled, LeftoversRemain, PostStartFailed, LivenessFailed;
+        Started, SecondSignalSent, Killed, LeftoversTerminated, LeftoversKilled, LeftoversRemain, PostStartFailed, LivenessFailed;
     OF_ELSEWHERE:
         NextLifeByHook, NextLifeFound, StoppedWithoutHook, AppStays, NotSignalled;
 }

@@ -10,7 +10,7 @@ use crate::landmarks::Landmark;
 
 /// How far a list of handlers is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Progress {
+pub(crate) struct NextStep {
     /// Whose turn it is, and how often it has been started.
     pub(crate) index: usize,
     pub(crate) starts: u32,
@@ -22,7 +22,7 @@ pub(crate) struct Progress {
     pub(crate) over: Option<Outcome>,
 }
 
-impl Progress {
+impl NextStep {
     pub(crate) fn has_begun(&self) -> bool {
         self.starts > 0 || self.index > 0 || self.over.is_some()
     }
@@ -40,16 +40,16 @@ pub(crate) struct Start {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Lists {
-    lists: BTreeMap<Hook, Progress>,
+    lists: BTreeMap<Hook, NextStep>,
     last_run: u64,
 }
 
 impl Lists {
-    pub(crate) fn list(&mut self, hook: Hook) -> &mut Progress {
+    pub(crate) fn list(&mut self, hook: Hook) -> &mut NextStep {
         self.lists.entry(hook).or_default()
     }
 
-    pub(crate) fn get(&self, hook: Hook) -> Option<&Progress> {
+    pub(crate) fn get(&self, hook: Hook) -> Option<&NextStep> {
         self.lists.get(&hook)
     }
 
@@ -59,7 +59,7 @@ impl Lists {
 
     /// A list that is expected to begin.
     pub(crate) fn expect(&mut self, hook: Hook) {
-        self.lists.insert(hook, Progress::default());
+        self.lists.insert(hook, NextStep::default());
     }
 
     pub(crate) fn forget(&mut self, hook: Hook) {

@@ -28,7 +28,7 @@ pub(crate) struct Memory {
     pub(crate) watched: bool,
     pub(crate) turns: u8,
     pub(crate) idle_since: Option<Time>,
-    pub(crate) hurried: Option<Signal>,
+    pub(crate) second_signal_sent: Option<Signal>,
     pub(crate) killed: bool,
     pub(crate) lists: Lists,
     pub(crate) app_starts: u8,

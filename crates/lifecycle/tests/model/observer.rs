@@ -98,16 +98,16 @@ impl World {
                 self.memory.watched = true;
                 0
             }
-            Action::HurryApp(signal) => {
+            Action::SendSecondSignal(signal) => {
                 self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
-                let asked = setting.plan.hurry.is_some_and(|hurry| {
-                    hurry.signal == signal
-                        && self.memory.idle_since.is_some_and(|since| self.edge.now >= since + hurry.after)
+                let asked = setting.plan.second_signal.is_some_and(|second_signal| {
+                    second_signal.signal == signal
+                        && self.memory.idle_since.is_some_and(|since| self.edge.now >= since + second_signal.after)
                 });
-                let once = self.memory.hurried.is_none() && self.memory.sent.is_some();
+                let once = self.memory.second_signal_sent.is_none() && self.memory.sent.is_some();
                 self.must(asked && once, Promise::HurryOnlyIdle);
-                self.memory.hurried = Some(signal);
-                Landmark::Hurried.bit()
+                self.memory.second_signal_sent = Some(signal);
+                Landmark::SecondSignalSent.bit()
             }
             Action::KillApp => {
                 self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
@@ -235,7 +235,7 @@ impl World {
                 self.must(pause.is_some_and(|pause| at == self.edge.now + pause), Promise::InOrder);
                 0
             }
-            Timer::Kill | Timer::Hurry | Timer::Leftovers | Timer::PostStop | Timer::Answers => 0,
+            Timer::Kill | Timer::SecondSignal | Timer::Leftovers | Timer::PostStop | Timer::Answers => 0,
             Timer::LateHook => unreachable!("only for an app in another container"),
         }
     }
@@ -275,7 +275,7 @@ impl World {
                 self.pre_stop_is_over(hook);
                 0
             }
-            Note::SteppedOn(_) => Landmark::SteppedOn.bit(),
+            Note::Escalated(_) => Landmark::Escalated.bit(),
             Note::NoTimeLeft(hook, index) => {
                 let end = self.end_of_grace(setting);
                 // At most half of the grace period is kept for what follows the app, a quarter for the app.
@@ -302,8 +302,8 @@ impl World {
                 self.must(self.memory.sent == Some(signal), Promise::SignalAfterPreStop);
                 Landmark::StopSignalSent.bit()
             }
-            Note::Hurried(signal) => {
-                self.must(self.memory.hurried == Some(signal), Promise::HurryOnlyIdle);
+            Note::SecondSignalSent(signal) => {
+                self.must(self.memory.second_signal_sent == Some(signal), Promise::HurryOnlyIdle);
                 0
             }
             Note::AppStays => unreachable!("only of an app in another container"),
@@ -387,7 +387,8 @@ impl World {
             Some(AppStatus::Unknown) => unreachable!("only of an app in another container"),
             Some(AppStatus::Exited(code)) => remapped(code),
             Some(AppStatus::Signalled(signal))
-                if plan.stop_is_success && [self.memory.sent, self.memory.hurried].contains(&Some(signal)) =>
+                if plan.stop_is_success
+                    && [self.memory.sent, self.memory.second_signal_sent].contains(&Some(signal)) =>
             {
                 Some(0)
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
-use bookend_lifecycle::{HandlerPlan, Hook, Hurry, On, Plan};
+use bookend_lifecycle::{HandlerPlan, Hook, On, Plan, SecondSignal};
 
 /// One configuration in one kind of world.
 #[derive(Debug, Clone)]
@@ -152,7 +152,7 @@ pub(crate) fn all() -> Vec<Setting> {
             "a second signal for idle connections",
             Plan {
                 stop_is_success: true,
-                hurry: Some(Hurry { after: SECOND, signal: Signal::QUIT }),
+                second_signal: Some(SecondSignal { after: SECOND, signal: Signal::QUIT }),
                 ..plan(Some(8), &[(PreStop, &[one()])])
             },
         ),

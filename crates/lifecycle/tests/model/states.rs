@@ -4,7 +4,7 @@ use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Event, Hook, Outcome, PhaseName, Timer};
 
 use crate::check::Bounded;
-use crate::lists::{Progress, is_empty};
+use crate::lists::{NextStep, is_empty};
 use crate::promises::Promise;
 use crate::settings::{SECOND, Setting};
 use crate::world::{App, World};
@@ -16,7 +16,8 @@ impl World {
         self.observe_stop(setting);
         if self.edge.exited {
             let mut machine = self.machine.clone();
-            let late = [Event::Signal(Signal::TERM), Event::StopRequested, Event::NoOthers, Event::Rang(Timer::Kill)];
+            let late =
+                [Event::Signal(Signal::TERM), Event::StopRequested, Event::NoOthers, Event::TimerFired(Timer::Kill)];
             let silent = late.into_iter().all(|event| machine.apply(self.edge.now, event).is_empty());
             self.must(silent && machine == self.machine, Promise::PostStopLast);
         }
@@ -35,7 +36,7 @@ impl World {
         let held = stop.wanted.is_empty() || stop.signalled.is_some() || self.memory.killed || !idle;
         self.must(held, Promise::SignalAfterPreStop);
         // The handlers have begun with the stop, unless there was no time for them.
-        let begun = self.memory.lists.get(Hook::PreStop).is_some_and(Progress::has_begun);
+        let begun = self.memory.lists.get(Hook::PreStop).is_some_and(NextStep::has_begun);
         self.must(begun || is_empty(&setting.plan, Hook::PreStop), Promise::PreStopOnce);
         if let (Some(grace), false) = (setting.plan.grace, stop.wanted.is_empty()) {
             let signalled = stop.signalled.map_or(stop.began, |(_, last)| last);

@@ -4,7 +4,7 @@
 //! (`supervisor/perform.rs` does so).
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Action, AppStatus, Event, Lifecycle, PhaseName};
+use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, PhaseName};
 
 use crate::check::{Bounded, Bounds};
 use crate::edge::{self, Edge};
@@ -58,7 +58,7 @@ pub(crate) enum App {
 /// The machine and all that is around it, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    pub(crate) machine: Lifecycle,
+    pub(crate) machine: ContainerLifecycle,
     pub(crate) edge: Edge,
     pub(crate) app: App,
     pub(crate) others: bool,
@@ -72,7 +72,7 @@ impl Bounded for World {
 
     fn beginnings(setting: &Setting, bounds: Bounds) -> Vec<World> {
         let world = World {
-            machine: Lifecycle::new(setting.plan.clone()),
+            machine: ContainerLifecycle::new(setting.plan.clone()),
             edge: Edge::new(bounds),
             app: App::NotYet,
             others: false,
@@ -140,9 +140,10 @@ impl World {
             moves.push(Move::LivenessFails);
         }
         if self.app == App::Alive {
-            let of_signal = [self.memory.sent, self.memory.hurried].into_iter().flatten().map(AppStatus::Signalled);
+            let of_signal =
+                [self.memory.sent, self.memory.second_signal_sent].into_iter().flatten().map(AppStatus::Signalled);
             // A client comes back once, and goes again.
-            if setting.plan.hurry.is_some() && self.memory.watched && self.memory.turns < 3 {
+            if setting.plan.second_signal.is_some() && self.memory.watched && self.memory.turns < 3 {
                 moves.push(Move::Connections { idle: self.memory.turns.is_multiple_of(2) });
             }
             let statuses = match (setting.app, self.memory.killed) {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::process::family::Member;
+use crate::process::procfs::Member;
 use crate::runtime::sidecar::container::Container;
 use crate::runtime::sidecar::facts::PidFile;
 use bookend_lifecycle::signal::Signal;
@@ -265,7 +265,7 @@ async fn two_strangers_are_listed_with_their_command_lines() {
     };
     for pid in pids {
         assert!(error.contains(&format!("{pid} \"{marked}\"")), "{error}");
-        Held::open(Pid::from_raw(pid)).unwrap().signal(Signal::KILL).unwrap();
+        PidFd::open(Pid::from_raw(pid)).unwrap().signal(Signal::KILL).unwrap();
     }
 }
 

@@ -57,10 +57,11 @@ fn plans() -> impl Strategy<Value = Plan> {
         },
     );
     let list = || proptest::collection::vec(one.clone(), 0..3);
-    let hurry = proptest::option::of((0..3u64).prop_map(|n| Hurry { after: secs(n), signal: Signal::INT }));
-    (proptest::option::of(0..20u64), list(), list(), list(), list(), any::<bool>(), hurry).prop_map(
-        |(grace, pre_start, post_start, pre_stop, post_stop, rewrites, hurry)| Plan {
-            hurry,
+    let second_signal =
+        proptest::option::of((0..3u64).prop_map(|n| SecondSignal { after: secs(n), signal: Signal::INT }));
+    (proptest::option::of(0..20u64), list(), list(), list(), list(), any::<bool>(), second_signal).prop_map(
+        |(grace, pre_start, post_start, pre_stop, post_stop, rewrites, second_signal)| Plan {
+            second_signal,
             grace: grace.map(secs),
             hooks: SmallMap::from([
                 (Hook::PreStart, pre_start),
@@ -76,7 +77,7 @@ fn plans() -> impl Strategy<Value = Plan> {
 
 /// The world around the machine, and what it has seen of the promises.
 struct World {
-    machine: Lifecycle,
+    machine: ContainerLifecycle,
     plan: Plan,
     now: Time,
     runs: Vec<(RunId, Hook)>,
@@ -92,7 +93,7 @@ struct World {
     /// The connections are watched; idle since then.
     watched: bool,
     idle_since: Option<Time>,
-    hurried: bool,
+    second_signal_sent: bool,
     exited: bool,
 }
 
@@ -106,7 +107,7 @@ enum App {
 impl World {
     fn new(plan: Plan) -> World {
         let mut world = World {
-            machine: Lifecycle::new(plan.clone()),
+            machine: ContainerLifecycle::new(plan.clone()),
             plan,
             now: Duration::ZERO,
             runs: Vec::new(),
@@ -121,7 +122,7 @@ impl World {
             kill_armed: None,
             watched: false,
             idle_since: None,
-            hurried: false,
+            second_signal_sent: false,
             exited: false,
         };
         world.send(Event::Begin);
@@ -180,12 +181,15 @@ impl World {
                 assert!(!self.watched, "one stop signal, one watch");
                 self.watched = true;
             }
-            Action::HurryApp(_) => {
+            Action::SendSecondSignal(_) => {
                 assert_eq!(self.app, App::Alive, "promise 8");
-                let after = self.plan.hurry.expect("promise 9: only where it is asked for").after;
+                let after = self.plan.second_signal.expect("promise 9: only where it is asked for").after;
                 let since = self.idle_since.expect("promise 9: never while somebody waits");
-                assert!(self.now >= since + after && !self.hurried, "promise 9: once, when idle for long enough");
-                self.hurried = true;
+                assert!(
+                    self.now >= since + after && !self.second_signal_sent,
+                    "promise 9: once, when idle for long enough"
+                );
+                self.second_signal_sent = true;
             }
             Action::KillApp => {
                 assert_eq!(self.app, App::Alive, "promise 8");
@@ -263,7 +267,7 @@ impl World {
                 if let Some((&timer, &at)) = self.timers.iter().nth(n) {
                     self.timers.remove(&timer);
                     self.now = self.now.max(at);
-                    self.send(Event::Rang(timer));
+                    self.send(Event::TimerFired(timer));
                 }
             }
             Move::AppEnds(status, others) => {

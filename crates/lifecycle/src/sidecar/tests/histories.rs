@@ -56,7 +56,7 @@ fn plans() -> impl Strategy<Value = Plan> {
 }
 
 struct World {
-    machine: Elsewhere,
+    machine: SidecarLifecycle,
     plan: Plan,
     now: Time,
     runs: Vec<(RunId, Hook)>,
@@ -77,7 +77,7 @@ struct World {
 impl World {
     fn new(plan: Plan) -> World {
         World {
-            machine: Elsewhere::new(plan.clone(), 0),
+            machine: SidecarLifecycle::new(plan.clone(), 0),
             plan,
             now: Duration::ZERO,
             runs: Vec::new(),
@@ -186,7 +186,7 @@ impl World {
                         self.allow(&[Hook::PreStop]);
                     }
                     self.now = self.now.max(at);
-                    self.send(Event::Rang(timer));
+                    self.send(Event::TimerFired(timer));
                 }
             }
             Move::AppStarts if !self.is_there => {

@@ -8,7 +8,7 @@ fn an_answer_that_nobody_takes_does_not_outlast_the_grace_period() {
     story.call(Hook::PostStart);
     let post_stop = story.at(secs(100), Event::Signal(Signal::TERM));
     let at = timer(&post_stop, Timer::PostStop).unwrap();
-    let over = story.at(at, Event::Rang(Timer::PostStop));
+    let over = story.at(at, Event::TimerFired(Timer::PostStop));
     assert!(timer(&over, Timer::Answers).unwrap() <= secs(130));
 }
 
@@ -21,9 +21,9 @@ fn who_is_told_when_the_time_is_over_is_done_within_the_two_seconds_that_a_kubel
     // The app lives on, and has a second of the two.
     let kill = timer(&story.at(secs(140), Event::Signal(Signal::TERM)), Timer::Kill).unwrap();
     assert_eq!(kill, secs(141));
-    let post_stop = story.at(kill, Event::Rang(Timer::Kill));
+    let post_stop = story.at(kill, Event::TimerFired(Timer::Kill));
     let at = timer(&post_stop, Timer::PostStop).unwrap();
-    let over = story.at(at, Event::Rang(Timer::PostStop));
+    let over = story.at(at, Event::TimerFired(Timer::PostStop));
     assert!(timer(&over, Timer::Answers).unwrap() <= secs(142), "the answer to the hook is not taken");
 }
 
@@ -35,7 +35,7 @@ fn in_a_short_grace_period_a_hook_is_waited_for_a_quarter_of_it() {
     let told = story.term();
     let (late, kill) = (timer(&told, Timer::LateHook).unwrap(), timer(&told, Timer::Kill).unwrap());
     assert!(late < kill, "{late:?} {kill:?}");
-    assert!(story.at(late, Event::Rang(Timer::LateHook)).contains(&Action::SignalApp(Signal::QUIT)));
+    assert!(story.at(late, Event::TimerFired(Timer::LateHook)).contains(&Action::SignalApp(Signal::QUIT)));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_process_that_ignores_the_stop_signal_holds_the_hook_no_longer_than_the_budg
     let signalled = story.end_run(&begun, DONE);
     let at = timer(&signalled, Timer::Kill).unwrap();
     assert!(at < secs(30), "before the runtime's own SIGKILL");
-    let over = story.at(at, Event::Rang(Timer::Kill));
+    let over = story.at(at, Event::TimerFired(Timer::Kill));
     assert!(over.contains(&Action::Tell(Note::AppStays)));
     assert_eq!(answers(&over), [(1, Outcome::Succeeded)]);
     assert!(!over.iter().any(|action| matches!(action, Action::KillApp)), "SIGKILL is the kubelet's");
@@ -82,5 +82,5 @@ fn our_own_signal_bounds_a_post_stop_that_is_going_on() {
     story.then(gone());
     let at = timer(&story.at(secs(100), Event::Signal(Signal::TERM)), Timer::PostStop).unwrap();
     assert!(at < secs(130), "before the grace period is over");
-    assert!(story.at(at, Event::Rang(Timer::PostStop)).contains(&Action::Exit(0)));
+    assert!(story.at(at, Event::TimerFired(Timer::PostStop)).contains(&Action::Exit(0)));
 }

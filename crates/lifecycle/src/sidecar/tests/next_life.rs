@@ -62,14 +62,14 @@ fn our_own_stop_is_its_stop_too_and_leaves_it_its_share_of_the_time() {
     let (mut story, _) = restarted();
     let at = timer(&story.at(secs(100), Event::Signal(Signal::TERM)), Timer::PostStop).unwrap();
     assert!(at < secs(115), "the rest is the next life's: {at:?}");
-    let living = story.at(at, Event::Rang(Timer::PostStop));
+    let living = story.at(at, Event::TimerFired(Timer::PostStop));
     assert_eq!((hook_in(&living), story.machine.phase()), (None, PhaseName::Stopping));
     let kill = timer(&living, Timer::Kill).unwrap();
     assert!(kill < secs(130));
     let late = timer(&living, Timer::LateHook).unwrap();
-    assert_eq!(hook_in(&story.at(late, Event::Rang(Timer::LateHook))), Some(Hook::PreStop));
+    assert_eq!(hook_in(&story.at(late, Event::TimerFired(Timer::LateHook))), Some(Hook::PreStop));
     assert_eq!(story.machine.deadline(), Some(secs(130)));
-    story.at(kill, Event::Rang(Timer::Kill));
+    story.at(kill, Event::TimerFired(Timer::Kill));
     assert_eq!(story.machine.phase(), PhaseName::Finishing);
 }
 

@@ -39,7 +39,7 @@ impl World {
             }
             Action::StartApp
             | Action::WatchConnections
-            | Action::HurryApp(_)
+            | Action::SendSecondSignal(_)
             | Action::KillApp
             | Action::TerminateLeftovers
             | Action::KillLeftovers => {
@@ -59,7 +59,7 @@ impl World {
         index: usize,
         timeout: Option<Duration>,
     ) -> u64 {
-        let turned = self.list_goes_on(setting, hook);
+        let list_stepped = self.list_goes_on(setting, hook);
         if self.memory.lists.list(hook).index != index {
             self.settle_retry(setting, hook);
         }
@@ -70,13 +70,13 @@ impl World {
         let within = |most: Option<Duration>| most.is_none_or(|most| timeout.is_some_and(|timeout| timeout <= most));
         let left = self.end_of(setting, hook).map(|end| end.saturating_sub(self.edge.now));
         self.must(within(own) && within(left), Promise::InTime);
-        start.landmarks | turned
+        start.landmarks | list_stepped
     }
 
     /// A list begins or goes on: is it the time for it in this life?
     fn list_goes_on(&mut self, setting: &Setting, hook: Hook) -> u64 {
         // PreStop is of the life that goes on or ends; the others may be of the next one.
-        let turned = if hook == Hook::PreStop { 0 } else { self.turn(setting) };
+        let list_stepped = if hook == Hook::PreStop { 0 } else { self.turn(setting) };
         if hook == Hook::PostStop {
             self.ends_by_own_stop(setting);
             let begins = (self.memory.reason(), self.post_stop_end(setting));
@@ -96,7 +96,7 @@ impl World {
                 self.must(ok, Promise::PostStopOnceALife);
             }
         }
-        turned
+        list_stepped
     }
 
     /// When the handlers of a hook must be over.
@@ -135,12 +135,12 @@ impl World {
         let is_over = self.memory.life.is_over;
         let ok = match told.event {
             Event::Signal(_) => told.is_step,
-            Event::Rang(Timer::Kill) => {
+            Event::TimerFired(Timer::Kill) => {
                 run.hook != Hook::PostStop && self.memory.end.is_some() && self.is_late(setting)
             }
-            Event::Rang(Timer::Linger) => run.hook == Hook::PreStop && is_over,
+            Event::TimerFired(Timer::Linger) => run.hook == Hook::PreStop && is_over,
             // Half of a grace period has gone, or an eighth where the next life's stop is still to come.
-            Event::Rang(Timer::PostStop) => {
+            Event::TimerFired(Timer::PostStop) => {
                 let share = match (setting.plan.grace, self.memory.next) {
                     (None, _) => 1,
                     (Some(_), Next::None) => 2,
@@ -181,14 +181,14 @@ impl World {
         let waits = self.edge.waiting.get(&caller) == Some(&hook);
         // Whose life has not begun hears of it when it has, if no hook begins one any more, or when it is over before.
         let early = self.memory.early.get(&caller).copied();
-        let turned = if early == Some(Hook::PostStart) { self.turn(setting) } else { 0 };
+        let list_stepped = if early == Some(Hook::PostStart) { self.turn(setting) } else { 0 };
         if self.memory.early.remove(&caller).is_some() {
             let ok = match hook {
                 Hook::PreStop => self.memory.next == Next::Gone && outcome == Outcome::Succeeded,
                 _ => self.memory.end.is_some() && outcome == Outcome::Aborted,
             };
             self.must(ok && waits, Promise::HooksAnswered);
-            return turned;
+            return list_stepped;
         }
         let memory = &self.memory;
         let life = &memory.life;
@@ -210,7 +210,7 @@ impl World {
             (_, told) => told == Some(outcome),
         };
         self.must(waits && is_true, Promise::HooksAnswered);
-        turned | if outcome == Outcome::Aborted { Landmark::Aborted.bit() } else { 0 }
+        list_stepped | if outcome == Outcome::Aborted { Landmark::Aborted.bit() } else { 0 }
     }
 
     // ---- Time -----------------------------------------------------------------------------------
@@ -238,14 +238,14 @@ impl World {
                 0
             }
             Timer::Kill => {
-                let turned = self.turn(setting);
+                let list_stepped = self.turn(setting);
                 let end = self.memory.end_of_grace(&setting.plan);
                 let in_time = end.is_some_and(|end| at <= end.max(now + a_moment(World::patience(setting))));
                 self.must(in_time, Promise::InTime);
-                turned
+                list_stepped
             }
             Timer::PostStop | Timer::Answers => 0,
-            Timer::Hurry | Timer::Leftovers => {
+            Timer::SecondSignal | Timer::Leftovers => {
                 self.must(false, Promise::AppIsAnothers);
                 0
             }
@@ -257,7 +257,7 @@ impl World {
     fn observe_note(&mut self, setting: &Setting, told: &Told, note: Note) -> u64 {
         match note {
             Note::StopBegan(trigger) => {
-                let turned = self.turn(setting);
+                let list_stepped = self.turn(setting);
                 // All containers of a pod share one grace period.
                 let began = self.memory.end.as_ref().map_or(self.edge.now, |end| end.began);
                 let life = &mut self.memory.life;
@@ -268,20 +268,20 @@ impl World {
                 self.memory.life.stop = Some(stop);
                 self.memory.life.known = true;
                 self.memory.begin(&setting.plan, Hook::PreStop);
-                turned | if trigger == Trigger::Hook { 0 } else { Landmark::StoppedWithoutHook.bit() }
+                list_stepped | if trigger == Trigger::Hook { 0 } else { Landmark::StoppedWithoutHook.bit() }
             }
             Note::HookOver(hook, outcome) => {
-                let turned = if hook == Hook::PostStop { self.list_goes_on(setting, hook) } else { 0 };
+                let list_stepped = if hook == Hook::PostStop { self.list_goes_on(setting, hook) } else { 0 };
                 if outcome != Outcome::Aborted {
                     self.settle_retry(setting, hook);
                 }
                 self.memory.lists.pass_over(&setting.plan, hook, self.memory.reason_for());
                 let is_true = self.memory.lists.over(&setting.plan, hook, outcome);
                 self.must(is_true, Promise::HooksAnswered);
-                turned
+                list_stepped
             }
             Note::NoTimeLeft(hook, index) => {
-                let turned = self.list_goes_on(setting, hook);
+                let list_stepped = self.list_goes_on(setting, hook);
                 let kept = World::patience(setting) * 3 / 4;
                 let none = self.end_of(setting, hook).is_some_and(|end| self.edge.now + kept >= end);
                 self.must(none, Promise::InTime);
@@ -289,15 +289,15 @@ impl World {
                 let its_turn = self.memory.lists.list(hook).index == index;
                 self.must(its_turn, Promise::InOrder);
                 self.memory.lists.give_up(&setting.plan, hook);
-                Landmark::NoTimeLeft.bit() | turned
+                Landmark::NoTimeLeft.bit() | list_stepped
             }
-            Note::SteppedOn(_) => {
-                self.must(told.is_step || told.event == Event::Rang(Timer::Kill), Promise::StepsOn);
-                Landmark::SteppedOn.bit()
+            Note::Escalated(_) => {
+                self.must(told.is_step || told.event == Event::TimerFired(Timer::Kill), Promise::StepsOn);
+                Landmark::Escalated.bit()
             }
             Note::Rearmed => {
                 // The event has taken the stop away, where it was time.
-                let ok = told.event == Event::Rang(Timer::Rearm) && self.memory.life.stop.is_none();
+                let ok = told.event == Event::TimerFired(Timer::Rearm) && self.memory.life.stop.is_none();
                 self.must(ok && self.memory.seen == Seen::There, Promise::PreStopOnce);
                 0
             }
@@ -307,7 +307,7 @@ impl World {
                 Landmark::StopSignalSent.bit()
             }
             Note::AppStays => {
-                let is_due = told.event == Event::Rang(Timer::Kill) && self.is_late(setting);
+                let is_due = told.event == Event::TimerFired(Timer::Kill) && self.is_late(setting);
                 let is_there = self.held;
                 let stop = self.memory.life.stop.as_mut().filter(|stop| stop.signalled && !stop.left_alone);
                 let ok = stop.map(|stop| stop.left_alone = true).is_some();
@@ -320,7 +320,7 @@ impl World {
             }
             Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
             Note::Started
-            | Note::Hurried(_)
+            | Note::SecondSignalSent(_)
             | Note::Killed
             | Note::LeftoversTerminated
             | Note::LeftoversKilled

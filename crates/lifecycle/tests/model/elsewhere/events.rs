@@ -74,7 +74,7 @@ impl World {
             }
             Event::Signal(signal) => self.stopped(Trigger::Signal(signal), &told),
             Event::StopRequested => self.stopped(Trigger::Request, &told),
-            Event::Rang(timer) => self.rang(setting, timer),
+            Event::TimerFired(timer) => self.timer_fired(setting, timer),
             Event::NotSignalled => {
                 if let Some(stop) = &mut self.memory.life.stop {
                     stop.left_alone = true;
@@ -147,7 +147,7 @@ impl World {
         0
     }
 
-    fn rang(&mut self, setting: &Setting, timer: Timer) -> u64 {
+    fn timer_fired(&mut self, setting: &Setting, timer: Timer) -> u64 {
         let is_late = self.is_late(setting);
         if timer == Timer::Rearm {
             return self.rearms(setting);
@@ -200,9 +200,9 @@ impl World {
         if matches!(self.machine.phase(), PhaseName::Finishing | PhaseName::Exited) {
             self.ends_by_own_stop(setting);
         }
-        let turned = self.turn(setting);
+        let list_stepped = self.turn(setting);
         let began = actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
-        let without_hook = told.event == Event::Rang(Timer::LateHook);
+        let without_hook = told.event == Event::TimerFired(Timer::LateHook);
         let promise = if without_hook { Promise::StopsWithoutHook } else { Promise::PreStopOnce };
         let still_due = self.memory.life.stop_due.take().is_some();
         self.must(!still_due, promise);
@@ -215,7 +215,7 @@ impl World {
             self.must(holds, Promise::StepsOn);
         }
         self.handlers_before_the_signal(setting, began || told.in_flight.contains(&Hook::PreStop));
-        turned
+        list_stepped
     }
 
     /// When the handlers of a stop are over, the process gets its signal; or the rest is the kubelet's.

@@ -83,8 +83,8 @@ impl World {
             Event::StopRequested,
             Event::AppStarted,
             Event::AppEnded { status: AppStatus::Unknown, others: false },
-            Event::Rang(Timer::Kill),
-            Event::Rang(Timer::LateHook),
+            Event::TimerFired(Timer::Kill),
+            Event::TimerFired(Timer::LateHook),
         ];
         let silent = late.into_iter().all(|event| machine.apply(self.edge.now, event).is_empty());
         self.must(silent && machine == self.machine, Promise::PostStopLast);

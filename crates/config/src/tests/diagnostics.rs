@@ -252,8 +252,8 @@ fn words_that_mean_something_else_here_are_explained() {
             "this is no manifest: lifecycle, the probes and terminationGracePeriodSeconds of one container stand at the top level",
         ),
     ] {
-        let mistakes = refuse(&file(text));
-        let first = mistakes.iter().next().and_then(|mistake| mistake.help.first());
+        let diagnostics = refuse(&file(text));
+        let first = diagnostics.iter().next().and_then(|diagnostic| diagnostic.help.first());
         assert_eq!(first.map(String::as_str), Some(help), "{text}");
     }
 }
@@ -269,10 +269,10 @@ fn fifty_mistakes_are_shown_and_the_rest_is_counted() {
 #[test]
 fn a_large_file_of_another_language_is_given_up_soon() {
     let text: String = (0..18_000).map(|n| format!("key{n}:\n  - name: \"x{n}\"\n    value: 5\n")).collect();
-    let mistakes = refuse(&file(&text));
-    assert_eq!(mistakes.iter().count(), 500, "each is looked for from the beginning of the text");
+    let diagnostics = refuse(&file(&text));
+    assert_eq!(diagnostics.iter().count(), 500, "each is looked for from the beginning of the text");
     let text: String = (0..60).map(|n| format!("banana{n} = 1\n")).collect();
-    let is_shown: Vec<bool> = refuse(&file(&text)).iter().map(|mistake| !mistake.shown.is_empty()).collect();
+    let is_shown: Vec<bool> = refuse(&file(&text)).iter().map(|diagnostic| !diagnostic.shown.is_empty()).collect();
     assert_eq!(is_shown, [[true; 50].as_slice(), &[false; 10]].concat());
 }
 
@@ -317,16 +317,16 @@ fn values_of_an_environment_are_refused_without_being_shown() {
         "app.env.\"\" = \"x\"",
         "app.env.\"\": \"\" is not the name of an environment variable (not empty, without \"=\")",
     );
-    let mistakes = refuse(&file("[app]\nenv = { A = \"hunter2\", B = 12345 }")).to_string();
-    assert!(!mistakes.contains("hunter2"), "{mistakes}");
+    let diagnostics = refuse(&file("[app]\nenv = { A = \"hunter2\", B = 12345 }")).to_string();
+    assert!(!diagnostics.contains("hunter2"), "{diagnostics}");
 }
 
 #[test]
 fn a_user_is_a_name_or_a_number() {
     for said in ["\"\"", "\":1\"", "\"a:\"", "\"a:b:c\"", "\"a b\"", "-1", "4294967295", "\"99999999999\"", "true"] {
-        let mistakes = sentences(&file(&format!("app.user = {said}")));
+        let diagnostics = sentences(&file(&format!("app.user = {said}")));
         let accepted = "is not a user like \"name\", \"uid\", \"uid:gid\" or \"name:group\"";
-        assert!(mistakes.len() == 1 && mistakes[0].ends_with(accepted), "{said}: {mistakes:?}");
+        assert!(diagnostics.len() == 1 && diagnostics[0].ends_with(accepted), "{said}: {diagnostics:?}");
     }
     one("app.workingDir = \"srv\"", "app.workingDir: \"srv\" is not an absolute path");
 }
@@ -334,9 +334,9 @@ fn a_user_is_a_name_or_a_number() {
 #[test]
 fn a_mask_is_octal_and_a_limit_has_two_halves() {
     for said in ["22", "\"0778\"", "\"1000\"", "\"\"", "\"-1\"", "0x12", "true"] {
-        let mistakes = sentences(&file(&format!("app.umask = {said}")));
+        let diagnostics = sentences(&file(&format!("app.umask = {said}")));
         let accepted = "is not a file mode mask in octal like \"022\" or 0o022";
-        assert!(mistakes.len() == 1 && mistakes[0].ends_with(accepted), "{said}: {mistakes:?}");
+        assert!(diagnostics.len() == 1 && diagnostics[0].ends_with(accepted), "{said}: {diagnostics:?}");
     }
     one("app.rlimits.nofile = { soft = 2, hard = 1 }", "app.rlimits.nofile: soft is more than hard");
     one("app.rlimits.nofile = { soft = \"all\" }", "app.rlimits.nofile: soft and hard are numbers or \"unlimited\"");
@@ -386,8 +386,8 @@ fn what_a_pod_spec_or_a_compose_file_says_otherwise_is_explained() {
         (&format!("{hook}exec = [\"a\"]"), "did you mean exec.command = ...?"),
         ("lifecycle.preStop.exec.args = [\"a\"]", "program and arguments are one list: exec.command"),
     ] {
-        let mistakes = refuse(&file(text));
-        let said: Vec<&String> = mistakes.iter().flat_map(|mistake| &mistake.help).collect();
+        let diagnostics = refuse(&file(text));
+        let said: Vec<&String> = diagnostics.iter().flat_map(|diagnostic| &diagnostic.help).collect();
         assert!(said.iter().any(|said| *said == help), "{text}: {said:?}");
     }
 }

@@ -12,7 +12,7 @@ use crate::process::with_signals_blocked;
 
 /// Why the work was not done.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AsideError {
+pub(crate) enum DetachedError {
     /// EAGAIN: the pids limit counts threads, too.
     #[error("cannot make a thread")]
     Thread(#[source] std::io::Error),
@@ -22,9 +22,11 @@ pub(crate) enum AsideError {
 }
 
 /// Does the work on a thread of its own, and waits for it; waits for a place first, where many hang already.
-pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AsideError> {
+pub(crate) async fn spawn_blocking_detached<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, DetachedError> {
     static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(MOST_THREADS)));
-    let place = Arc::clone(&PLACES).acquire_owned().await.map_err(|_| AsideError::Lost)?;
+    let place = Arc::clone(&PLACES).acquire_owned().await.map_err(|_| DetachedError::Lost)?;
     let (sender, result) = oneshot::channel();
     let thread = std::thread::Builder::new().name("aside".to_owned()).stack_size(STACK);
     let task = move || {
@@ -32,8 +34,8 @@ pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
         let _ = sender.send(work());
         drop(place);
     };
-    with_signals_blocked(|| thread.spawn(task)).map_err(AsideError::Thread)?;
-    result.await.map_err(|_| AsideError::Lost)
+    with_signals_blocked(|| thread.spawn(task)).map_err(DetachedError::Thread)?;
+    result.await.map_err(|_| DetachedError::Lost)
 }
 
 const MOST_THREADS: usize = 8;

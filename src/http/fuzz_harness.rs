@@ -8,15 +8,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::server::{Answer, Ask, Door, Doors, serve_stream};
+use super::server::{Endpoint, HookResponse, ListenerKind, Request, serve_stream};
 use super::status::{ProbeView, Status};
-use super::{Audience, Rules};
+use super::{Rules, Subscribers};
 use bookend_config::settings::{Http, ReadyzDuringStop, Settings};
 use bookend_lifecycle::Outcome;
 
 /// Who writes, and what the loop is like.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Circumstances {
+pub(crate) struct Scenario {
     /// The unix socket; else the port.
     pub(crate) is_socket: bool,
     /// No address is let in to the hooks.
@@ -39,33 +39,33 @@ pub(crate) struct Seen {
 }
 
 /// One connection, from its first byte to its end. `None`: it does not end by itself.
-pub(crate) fn converse(request: &[u8], circumstances: Circumstances) -> Option<Seen> {
+pub(crate) fn run_connection(request: &[u8], scenario: Scenario) -> Option<Seen> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let connection = async { timeout(ENDS_WITHIN, connection(request, circumstances)).await };
+    let connection = async { timeout(ENDS_WITHIN, connection(request, scenario)).await };
     runtime.expect("a runtime without a network").block_on(connection).ok()
 }
 
-async fn connection(request: &[u8], circumstances: Circumstances) -> Seen {
-    let (doors, asks) = Doors::new();
+async fn connection(request: &[u8], scenario: Scenario) -> Seen {
+    let (endpoint, requests) = Endpoint::new();
     let http = Http {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tls: None,
         token_file: None,
-        allow_from: circumstances.is_refused.then(Vec::new),
+        allow_from: scenario.is_refused.then(Vec::new),
         post_start_max: Http::POST_START_MAX,
         readyz_during_stop: ReadyzDuringStop::default(),
         page: true,
     };
     let settings = Settings { http: Some(http.clone()), ..Settings::default() };
-    let (door, rules) = match circumstances.is_socket {
-        true => (Door::Socket, Rules::of_socket(&settings)),
-        false => (Door::Port, Rules::of_port(&http, &settings)),
+    let (kind, rules) = match scenario.is_socket {
+        true => (ListenerKind::Socket, Rules::of_socket(&settings)),
+        false => (ListenerKind::Port, Rules::of_port(&http, &settings)),
     };
-    let (stranger, ours) = duplex(4096);
-    let (mut reader, mut writer) = split(stranger);
+    let (fuzz_harness, ours) = duplex(4096);
+    let (mut reader, mut writer) = split(fuzz_harness);
     let mut seen = Seen::default();
     let write = async {
-        for chunk in request.chunks(circumstances.chunk.max(1)) {
+        for chunk in request.chunks(scenario.chunk.max(1)) {
             if writer.write_all(chunk).await.is_err() {
                 // We have closed, and read no more.
                 return;
@@ -75,9 +75,9 @@ async fn connection(request: &[u8], circumstances: Circumstances) -> Seen {
         let _ = writer.shutdown().await;
     };
     let mut answer = Vec::new();
-    let served = serve_stream(Box::new(ours), door, doors, rules);
+    let served = serve_stream(Box::new(ours), kind, endpoint, rules);
     let (_, read, (), (hooks, verbs)) =
-        tokio::join!(served, reader.read_to_end(&mut answer), write, answer_all(asks, circumstances.told));
+        tokio::join!(served, reader.read_to_end(&mut answer), write, answer_all(requests, scenario.told));
     read.expect("a pipe in memory");
     seen.answer = answer;
     (seen.hooks, seen.verbs) = (hooks, verbs);
@@ -85,30 +85,30 @@ async fn connection(request: &[u8], circumstances: Circumstances) -> Seen {
 }
 
 /// The loop, until nobody can ask any more.
-async fn answer_all(mut asks: mpsc::Receiver<Ask>, told: Option<Outcome>) -> (usize, usize) {
+async fn answer_all(mut requests: mpsc::Receiver<Request>, told: Option<Outcome>) -> (usize, usize) {
     let (mut hooks, mut verbs) = (0, 0);
     let Some(outcome) = told else { return (0, 0) };
-    let mut audience = Audience::default();
-    while let Some(ask) = asks.recv().await {
+    let mut subscribers = Subscribers::default();
+    while let Some(request) = requests.recv().await {
         // Whoever has asked may be gone.
-        match ask {
-            Ask::Hook(_, sender) => {
+        match request {
+            Request::Hook(_, sender) => {
                 hooks += 1;
-                let _ = sender.send(Answer { outcome, receipt: oneshot::channel().0 });
+                let _ = sender.send(HookResponse { outcome, receipt: oneshot::channel().0 });
             }
-            Ask::Status(_, sender) => drop(sender.send(Box::new(status()))),
-            Ask::Stop(sender) => {
+            Request::Status(_, sender) => drop(sender.send(Box::new(status()))),
+            Request::Stop(sender) => {
                 verbs += 1;
                 let _ = sender.send(());
             }
-            Ask::Signal(_, sender) => {
+            Request::Signal(_, sender) => {
                 verbs += 1;
                 let _ = sender.send(Ok(()));
             }
-            Ask::Follow(sender) => {
+            Request::Follow(sender) => {
                 verbs += 1;
-                let _ = sender.send(audience.join(Duration::ZERO, "Running"));
-                audience.dismiss();
+                let _ = sender.send(subscribers.subscribe(Duration::ZERO, "Running"));
+                subscribers.close();
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::handlers::program::Variables;
 use bookend_config::assignments;
 
 /// Reads what a handler sets.
-pub(super) struct Descriptor3 {
+pub(super) struct EnvPipe {
     written: watch::Receiver<Written>,
 }
 
@@ -26,12 +26,12 @@ struct Written {
     too_much: bool,
 }
 
-impl Descriptor3 {
-    pub(super) fn start(pipe: OwnedFd) -> io::Result<Descriptor3> {
+impl EnvPipe {
+    pub(super) fn start(pipe: OwnedFd) -> io::Result<EnvPipe> {
         let pipe = Receiver::from_owned_fd(pipe)?;
         let (sender, written) = watch::channel(Written::default());
         tokio::spawn(read(pipe, sender));
-        Ok(Descriptor3 { written })
+        Ok(EnvPipe { written })
     }
 
     /// The handler has ended, and what it wrote is in the pipe already; a grandchild that keeps it open is not

@@ -8,7 +8,7 @@ use bookend_lifecycle::Time;
 
 /// Says when the next round is. Outside a storm: at once.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct ReapThrottle {
     /// When the last round was, and the how manyth in a row it was that found orphans among others.
     last: Time,
     row: u32,
@@ -16,7 +16,7 @@ pub(super) struct Pace {
     pub(super) due: Option<Time>,
 }
 
-impl Pace {
+impl ReapThrottle {
     /// A child has ended: whether the round is now. Otherwise it is due in a moment.
     pub(super) fn is_now(&mut self, now: Time) -> bool {
         if self.row < STORM || now >= self.last + BREATH {
@@ -27,9 +27,9 @@ impl Pace {
     }
 
     /// A round is over. `storms`: it found orphans, and others are alive.
-    pub(super) fn rounded(&mut self, now: Time, storms: bool) {
+    pub(super) fn completed(&mut self, now: Time, storms: bool) {
         let goes_on = storms && now < self.last + CALM;
-        *self = Pace { last: now, row: if goes_on { self.row.saturating_add(1) } else { 0 }, due: None };
+        *self = ReapThrottle { last: now, row: if goes_on { self.row.saturating_add(1) } else { 0 }, due: None };
     }
 }
 
@@ -50,12 +50,12 @@ mod tests {
 
     /// Children that end every ten microseconds for a tenth of a second: how many rounds there are.
     fn rounds_of(storms: bool) -> usize {
-        let mut pace = Pace::default();
+        let mut reap_throttle = ReapThrottle::default();
         let mut rounds = 0;
         for now in (0..100_000).step_by(10).map(micros) {
-            let put_off = pace.due.is_some_and(|due| now >= due);
-            if put_off || (pace.due.is_none() && pace.is_now(now)) {
-                pace.rounded(now, storms);
+            let put_off = reap_throttle.due.is_some_and(|due| now >= due);
+            if put_off || (reap_throttle.due.is_none() && reap_throttle.is_now(now)) {
+                reap_throttle.completed(now, storms);
                 rounds += 1;
             }
         }
@@ -75,20 +75,20 @@ mod tests {
 
     #[test]
     fn orphans_now_and_then_are_reaped_at_once() {
-        let mut pace = Pace::default();
+        let mut reap_throttle = ReapThrottle::default();
         for now in (0..100).map(|n| micros(n * 6_000)) {
-            assert!(pace.is_now(now), "{now:?}");
-            pace.rounded(now, true);
+            assert!(reap_throttle.is_now(now), "{now:?}");
+            reap_throttle.completed(now, true);
         }
-        assert_eq!(pace.due, None);
+        assert_eq!(reap_throttle.due, None);
     }
 
     #[test]
     fn after_a_storm_the_next_end_is_seen_at_once() {
-        let mut pace = Pace::default();
-        (0..20).map(micros).for_each(|now| pace.rounded(now, true));
-        assert!(!pace.is_now(micros(30)), "the storm goes on");
-        pace.rounded(micros(1_030), false);
-        assert!(pace.is_now(micros(1_031)), "there are no orphans any more");
+        let mut reap_throttle = ReapThrottle::default();
+        (0..20).map(micros).for_each(|now| reap_throttle.completed(now, true));
+        assert!(!reap_throttle.is_now(micros(30)), "the storm goes on");
+        reap_throttle.completed(micros(1_030), false);
+        assert!(reap_throttle.is_now(micros(1_031)), "there are no orphans any more");
     }
 }

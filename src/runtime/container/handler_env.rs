@@ -1,7 +1,7 @@
 //! What a handler of the app's container finds in its environment.
 
-use super::Supervisor;
-use crate::handlers::env::Told;
+use super::ContainerLoop;
+use crate::handlers::env::HandlerEnv;
 use crate::handlers::program::{Environment, ProgramError, container_variables};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::{AppStatus, Hook, Time};
@@ -9,7 +9,7 @@ use bookend_lifecycle::{AppStatus, Hook, Time};
 /// What a handler finds: the container's environment, which is the app's, and what it may want to know besides.
 /// `None`: a probe, which no hook has begun.
 pub(super) fn handler_env(
-    supervisor: &Supervisor,
+    supervisor: &ContainerLoop,
     hook: Option<Hook>,
     name: &str,
 ) -> Result<Environment, ProgramError> {
@@ -18,13 +18,13 @@ pub(super) fn handler_env(
         None => container_variables(&supervisor.settings.app, &supervisor.set)?,
     };
     let stop = supervisor.lifecycle.stop_trigger();
-    let told = Told {
+    let told = HandlerEnv {
         hook,
         name,
         phase: supervisor.lifecycle.phase(),
         trigger: stop.map(|(trigger, _)| trigger),
         app: supervisor.reaper().app(),
-        socket: supervisor.desk.socket_path(),
+        socket: supervisor.dispatcher.socket_path(),
         left: supervisor.lifecycle.deadline().map(|deadline| deadline.saturating_sub(supervisor.now())),
     };
     let mut env = told.beside(variables);

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
-use super::snmp::{self, Counters};
+use super::snmp::{self, TcpCounters};
 use super::sock_diag::{self, Family, Which};
 use super::{Socket, State, accepted, proc_tcp};
 
@@ -23,20 +23,20 @@ enum Source {
 
 /// Looks at this network namespace.
 #[derive(Debug)]
-pub(crate) struct Eye {
+pub(crate) struct TcpMonitor {
     source: Source,
 }
 
-impl Eye {
+impl TcpMonitor {
     /// Opens what there is. Cheap, and only done when a stop begins.
-    pub(crate) fn open() -> Eye {
+    pub(crate) fn open() -> TcpMonitor {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let netlink = socket(AddressFamily::Netlink, SockType::Raw, flags, Some(SockProtocol::NetlinkSockDiag)).ok();
-        Eye { source: netlink.map_or(Source::Proc, Source::Netlink) }
+        TcpMonitor { source: netlink.map_or(Source::Proc, Source::Netlink) }
     }
 
     /// The namespace's counters.
-    pub(crate) fn counters() -> Option<Counters> {
+    pub(crate) fn counters() -> Option<TcpCounters> {
         snmp::parse(&read_bounded("/proc/net/snmp", SNMP_BYTES)?)
     }
 
@@ -44,7 +44,7 @@ impl Eye {
     pub(crate) fn arrivals() -> Option<u64> {
         // Ours first: a connection of ours that comes between the two is counted too much, never too little.
         let ours = accepted::total();
-        Eye::counters().map(|counters| counters.passive_opens.saturating_sub(ours))
+        TcpMonitor::counters().map(|counters| counters.passive_opens.saturating_sub(ours))
     }
 
     /// The sockets of these ports; of all ports if there are none. `None`: there is no way to see them here.
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
     use crate::net::count;
-    use crate::net::tcp_info::Tie;
+    use crate::net::tcp_info::TieBreak;
 
     /// A listener with a connection in its accept queue, and the client's end.
     fn waiting(address: &str) -> Option<(TcpListener, TcpStream)> {
@@ -161,10 +161,10 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Some((listener, _client)) = waiting(address) else { continue };
             let port = listener.local_addr().unwrap().port();
-            for mut eye in [Eye::open(), Eye { source: Source::Proc }] {
-                let seen = eye.sockets(&[port]).unwrap();
-                let look = count(&seen, Tie::Owed);
-                assert_eq!((look.queue, look.connections), (1, 1), "{address} {eye:?} {seen:?}");
+            for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: Source::Proc }] {
+                let seen = tcp_monitor.sockets(&[port]).unwrap();
+                let look = count(&seen, TieBreak::Owed);
+                assert_eq!((look.queue, look.connections), (1, 1), "{address} {tcp_monitor:?} {seen:?}");
                 assert!(seen.iter().any(|socket| socket.state == State::Listen && socket.inode != 0));
             }
         }
@@ -174,36 +174,36 @@ mod tests {
     fn the_listeners_are_those_among_all_sockets_over_netlink_and_proc() {
         let Some((listener, _client)) = waiting("127.0.0.1:0") else { return };
         let port = listener.local_addr().unwrap().port();
-        for mut eye in [Eye::open(), Eye { source: Source::Proc }] {
-            let seen = eye.listeners().unwrap();
-            assert!(seen.iter().all(|socket| socket.state == State::Listen), "{eye:?}");
+        for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: Source::Proc }] {
+            let seen = tcp_monitor.listeners().unwrap();
+            assert!(seen.iter().all(|socket| socket.state == State::Listen), "{tcp_monitor:?}");
             let of_port: Vec<u32> = seen.iter().filter(|s| s.port == port).map(|socket| socket.unread).collect();
-            assert_eq!(of_port, [1], "{eye:?}: the accept queue");
+            assert_eq!(of_port, [1], "{tcp_monitor:?}: the accept queue");
         }
     }
 
     #[test]
     fn a_request_makes_a_connection_busy_and_the_counter_counts_it() {
-        let before = Eye::counters().unwrap().passive_opens;
+        let before = TcpMonitor::counters().unwrap().passive_opens;
         let (listener, mut client) = waiting("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (_server, _) = listener.accept().unwrap();
-        let mut eye = Eye::open();
-        assert_eq!(count(&eye.sockets(&[port]).unwrap(), Tie::Owed).busy, Some(0), "silent");
+        let mut tcp_monitor = TcpMonitor::open();
+        assert_eq!(count(&tcp_monitor.sockets(&[port]).unwrap(), TieBreak::Owed).busy, Some(0), "silent");
         std::io::Write::write_all(&mut client, b"GET").unwrap();
-        assert_eq!(count(&eye.sockets(&[port]).unwrap(), Tie::Owed).busy, Some(1), "a request");
-        assert!(Eye::counters().unwrap().passive_opens > before);
+        assert_eq!(count(&tcp_monitor.sockets(&[port]).unwrap(), TieBreak::Owed).busy, Some(1), "a request");
+        assert!(TcpMonitor::counters().unwrap().passive_opens > before);
     }
 
     #[test]
     fn many_ports_and_no_port_are_asked_for_alike() {
         let (listener, _client) = waiting("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let mut eye = Eye::open();
+        let mut tcp_monitor = TcpMonitor::open();
         let many: Vec<u16> = (1..=100).chain([port]).collect();
         for ports in [vec![], many, vec![port, 1], vec![1, port]] {
-            let seen = eye.sockets(&ports).unwrap();
-            assert!(matches!(eye.source, Source::Netlink(_)), "the kernel refused the filter");
+            let seen = tcp_monitor.sockets(&ports).unwrap();
+            assert!(matches!(tcp_monitor.source, Source::Netlink(_)), "the kernel refused the filter");
             assert!(seen.iter().any(|socket| socket.port == port), "{ports:?}");
         }
     }

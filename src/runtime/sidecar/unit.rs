@@ -4,29 +4,29 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::handlers::env::Told;
+use crate::handlers::env::HandlerEnv;
 use crate::handlers::program::{Environment, ProgramError, container_variables};
-use crate::handlers::{App, Surroundings};
-use crate::process::held::Held;
-use crate::report::counters::Tally;
+use crate::handlers::{App, HandlerContext};
+use crate::process::pidfd::PidFd;
+use crate::report::counters::Counters;
 use crate::runtime::plan;
 use bookend_config::settings::{Container, Handler, Process, Settings};
 use bookend_lifecycle::small_map::SmallMap;
-use bookend_lifecycle::{Elsewhere, Hook, PhaseName, Time, Timer, Trigger};
+use bookend_lifecycle::{Hook, PhaseName, SidecarLifecycle, Time, Timer, Trigger};
 
 /// Its place among the sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SetId(pub(super) usize);
+pub(super) struct UnitId(pub(super) usize);
 
-pub(super) struct Set {
+pub(super) struct ContainerUnit {
     /// Its name in the path of its hooks; the one of the top level has none.
     pub(super) name: Option<String>,
     container: Container,
-    pub(super) machine: Elsewhere,
-    pub(super) surroundings: Surroundings,
+    pub(super) machine: SidecarLifecycle,
+    pub(super) context: HandlerContext,
     pub(super) timers: SmallMap<Timer, Time>,
-    pub(super) tally: Tally,
-    pub(super) held: Option<Arc<Held>>,
+    pub(super) counters: Counters,
+    pub(super) pidfd: Option<Arc<PidFd>>,
     looks: Looks,
     /// When it is looked for again.
     pub(super) look_at: Option<Time>,
@@ -35,11 +35,11 @@ pub(super) struct Set {
     pub(super) has_exited: bool,
 }
 
-impl Set {
+impl ContainerUnit {
     /// The set of the top level, and those of `containers`.
-    pub(super) fn all(settings: &Settings, surroundings: &Surroundings) -> Vec<Set> {
+    pub(super) fn all(settings: &Settings, context: &HandlerContext) -> Vec<ContainerUnit> {
         let all = settings.of_sidecar().into_iter().zip(0..);
-        all.map(|((name, container), place)| Set::new(settings, name, container, place, surroundings)).collect()
+        all.map(|((name, container), place)| ContainerUnit::new(settings, name, container, place, context)).collect()
     }
 
     fn new(
@@ -47,17 +47,17 @@ impl Set {
         name: Option<String>,
         container: Container,
         place: u64,
-        surroundings: &Surroundings,
-    ) -> Set {
-        Set {
+        context: &HandlerContext,
+    ) -> ContainerUnit {
+        ContainerUnit {
             name,
             // Each machine counts its runs from a place of its own: none is like another's.
-            machine: Elsewhere::new(plan::of_container(settings, &container), place << 32),
-            surroundings: Surroundings { app: App::Elsewhere(None), ..surroundings.clone() },
+            machine: SidecarLifecycle::new(plan::of_container(settings, &container), place << 32),
+            context: HandlerContext { app: App::OtherContainer(None), ..context.clone() },
             timers: SmallMap::new(),
-            tally: Tally::default(),
+            counters: Counters::default(),
             container,
-            held: None,
+            pidfd: None,
             looks: Looks::default(),
             look_at: None,
             not_found: None,
@@ -78,12 +78,12 @@ impl Set {
         socket: Option<&Path>,
         now: Time,
     ) -> Result<Environment, ProgramError> {
-        let told = Told {
+        let told = HandlerEnv {
             hook: Some(hook),
             name,
             phase: self.machine.phase(),
             trigger: self.trigger(),
-            app: self.held.as_ref().map(|held| held.pid()),
+            app: self.pidfd.as_ref().map(|pidfd| pidfd.pid()),
             socket,
             left: self.machine.deadline().map(|end| end.saturating_sub(now)),
         };
@@ -112,23 +112,23 @@ impl Set {
         matches!(self.machine.phase(), PhaseName::Starting | PhaseName::Running)
     }
 
-    pub(super) fn hold(&mut self, held: Arc<Held>) {
-        self.surroundings.app = App::Elsewhere(Some(Arc::clone(&held)));
-        self.held = Some(held);
+    pub(super) fn hold(&mut self, pidfd: Arc<PidFd>) {
+        self.context.app = App::OtherContainer(Some(Arc::clone(&pidfd)));
+        self.pidfd = Some(pidfd);
         self.look_at = None;
         self.not_found = None;
     }
 
     /// It has ended; the next one is looked for.
-    pub(super) fn let_go(&mut self, now: Time) {
-        self.surroundings.app = App::Elsewhere(None);
-        self.held = None;
+    pub(super) fn release(&mut self, now: Time) {
+        self.context.app = App::OtherContainer(None);
+        self.pidfd = None;
         self.look_at = Some(now + LOOK_AGAIN);
     }
 
     /// How it is known, where it is to be looked for now. What has to wait is made up for.
     pub(super) fn looks_for(&mut self, now: Time) -> Option<&Process> {
-        let wanted = self.container.process.as_ref().filter(|_| self.held.is_none())?;
+        let wanted = self.container.process.as_ref().filter(|_| self.pidfd.is_none())?;
         match self.looks.take(now) {
             Ok(()) => {
                 self.look_at = Some(now + LOOK_AGAIN);

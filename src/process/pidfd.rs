@@ -13,16 +13,16 @@ use bookend_lifecycle::signal::Signal;
 
 /// The process.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct PidFd {
     pid: Pid,
     fd: AsyncFd<OwnedFd>,
 }
 
-impl Held {
+impl PidFd {
     /// Takes hold of whoever has this number now; that it is the one who is meant, is to be looked at afterwards.
     /// Called inside the runtime. ESRCH: nobody has it.
-    pub(crate) fn open(pid: Pid) -> io::Result<Held> {
-        Ok(Held { pid, fd: sys::watch_readable(sys::pidfd_open(pid)?)? })
+    pub(crate) fn open(pid: Pid) -> io::Result<PidFd> {
+        Ok(PidFd { pid, fd: sys::watch_readable(sys::pidfd_open(pid)?)? })
     }
 
     /// Its number, for people.
