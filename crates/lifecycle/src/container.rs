@@ -33,6 +33,7 @@ pub(crate) mod tests;
 use crate::budget::Budget;
 use crate::hooks::{HookState, Hooks, ListStep};
 use crate::list::{HandlerPlan, HandlerResult, RunId};
+use crate::machine::Machine;
 use crate::signal::Signal;
 use crate::vocabulary::{
     Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, Time, Timer, Trigger,
@@ -375,5 +376,35 @@ impl ContainerLifecycle {
         self.phase = Phase::Stopping { stop, stage: Stage::Killed };
         self.out.push(Action::KillApp);
         self.out.push(Action::Tell(Note::Killed));
+    }
+}
+
+impl Machine for ContainerLifecycle {
+    fn apply(&mut self, now: Time, event: Event) -> Vec<Action> {
+        ContainerLifecycle::apply(self, now, event)
+    }
+
+    fn phase(&self) -> PhaseName {
+        ContainerLifecycle::phase(self)
+    }
+
+    fn has_started(&self) -> bool {
+        ContainerLifecycle::has_started(self)
+    }
+
+    fn stop_trigger(&self) -> Option<(Trigger, Time)> {
+        ContainerLifecycle::stop_trigger(self)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        ContainerLifecycle::deadline(self)
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        ContainerLifecycle::reason(self)
+    }
+
+    fn late_outcome(&self, hook: Hook) -> Outcome {
+        ContainerLifecycle::late_outcome(self, hook)
     }
 }

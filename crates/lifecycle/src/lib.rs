@@ -7,6 +7,7 @@
 //! | ----------- | ---------------------------------------------------------------- |
 //! | `container` | the life of a container whose app is our child                   |
 //! | `sidecar`   | the life of an app in another container, seen from a sidecar     |
+//! | `machine`   | what the two have in common                                      |
 //! | `hooks`     | the handler lists of one machine, and the callers that wait      |
 //! | `list`      | one run through the handlers of a hook: order, retries, policy   |
 //! | `budget`    | how the grace period is divided                                  |
@@ -21,6 +22,7 @@ mod container;
 pub mod drain;
 mod hooks;
 mod list;
+mod machine;
 pub mod notify;
 pub mod probe;
 pub mod seconds;
@@ -31,6 +33,7 @@ mod vocabulary;
 
 pub use container::ContainerLifecycle;
 pub use list::{HandlerPlan, HandlerResult, On, RunId};
+pub use machine::Machine;
 pub use sidecar::SidecarLifecycle;
 pub use vocabulary::{
     Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, SecondSignal, Time, Timer,

@@ -35,6 +35,7 @@ mod tests;
 use crate::budget::Budget;
 use crate::hooks::{HookState, Hooks, ListStep};
 use crate::list::HandlerPlan;
+use crate::machine::Machine;
 use crate::signal::Signal;
 use crate::vocabulary::{
     Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, Time, Timer, Trigger,
@@ -431,5 +432,35 @@ impl SidecarLifecycle {
             // An alarm of a step that is over.
             _ => {}
         }
+    }
+}
+
+impl Machine for SidecarLifecycle {
+    fn apply(&mut self, now: Time, event: Event) -> Vec<Action> {
+        SidecarLifecycle::apply(self, now, event)
+    }
+
+    fn phase(&self) -> PhaseName {
+        SidecarLifecycle::phase(self)
+    }
+
+    fn has_started(&self) -> bool {
+        !self.is_starting()
+    }
+
+    fn stop_trigger(&self) -> Option<(Trigger, Time)> {
+        SidecarLifecycle::stop_trigger(self)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        SidecarLifecycle::deadline(self)
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        Some(SidecarLifecycle::reason(self))
+    }
+
+    fn late_outcome(&self, hook: Hook) -> Outcome {
+        SidecarLifecycle::late_outcome(self, hook)
     }
 }

@@ -1,0 +1,32 @@
+//! The interface that both state machines share, so that one loop can drive either of them.
+
+use crate::vocabulary::{Action, Event, Hook, Outcome, PhaseName, Reason, Time, Trigger};
+
+/// A life as a state machine: events go in, actions come out.
+///
+/// A machine never reads a clock. The caller passes the time of each event, which must not go backwards.
+pub trait Machine {
+    /// Takes one event and returns what must be done about it, in order.
+    fn apply(&mut self, now: Time, event: Event) -> Vec<Action>;
+
+    /// The current phase, as `/status` and the metrics name it.
+    fn phase(&self) -> PhaseName;
+
+    /// Whether postStart does not hold back readiness any more.
+    ///
+    /// An app of our own has started when its postStart handlers have succeeded. An app in another container counts as
+    /// started unless its handlers run now: its hook may never be called.
+    fn has_started(&self) -> bool;
+
+    /// What began the current stop, and when.
+    fn stop_trigger(&self) -> Option<(Trigger, Time)>;
+
+    /// The end of the current stop's grace period, if a stop goes on and has one.
+    fn deadline(&self) -> Option<Time>;
+
+    /// Why the app ended, for postStop handlers; `None` before it has ended.
+    fn reason(&self) -> Option<Reason>;
+
+    /// The outcome for a hook whose caller arrives after the machine has exited.
+    fn late_outcome(&self, hook: Hook) -> Outcome;
+}
