@@ -15,7 +15,7 @@ without_tls := $(folder)/without-tls/$(target)/release/bookend
 scripts := $(wildcard scripts/*) .ci/run .cargo/rustc images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all build-without-tls test lint check images demo bench bench-drain model broken mutants fuzz memory soak supply-chain reproducible order fmt clean
+.PHONY: help setup build build-all build-without-tls test lint check images demo bench bench-drain model broken mutants fuzz memory soak supply-chain reproducible fmt clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,9 +89,6 @@ supply-chain: build ## the bill of materials, licences, sources, bans and adviso
 
 reproducible: setup ## HEAD built twice in different folders: the same bits
 	scripts/reproducible
-
-order: setup ## which functions a life runs through, for the linker: .cargo/life.ld (as root; needs valgrind, curl)
-	@scripts/order
 
 fmt: ## format the source
 	cargo fmt

@@ -20,7 +20,6 @@
 //! | `notify_socket` | what the app says with sd_notify(3)                             |
 //! | `zombies`     | those that only their own, living parent can reap                  |
 //! | `pause`       | the init of a pod's pause container: waits and reaps               |
-//! | `resident`    | what of our own file stays in memory                               |
 //! | `last_resort` | the init that remains when everything else has failed              |
 
 mod activation;
@@ -34,7 +33,6 @@ pub(crate) mod pause;
 pub(crate) mod pidfd;
 pub(crate) mod procfs;
 pub(crate) mod reaper;
-pub(crate) mod resident;
 pub(crate) mod setup;
 pub(crate) mod signals;
 pub(crate) mod spawn;

@@ -95,17 +95,17 @@ fn measure(subjects: &[Subject], folder: &Path, effort: &Effort) -> String {
     let mut add =
         |title: &str, unit, of, samples, targets, tini| report.add(&Figure { title, unit, of, samples, targets }, tini);
     let tini =
-        add("start-up: exec to the app's main", "us", Median, &start_up, [OfTini(0.5), OfTini(0.7)], Option::None);
+        add("start-up: exec to the app's main", "us", Median, &start_up, [OfTini(0.52), OfTini(0.72)], Option::None);
     add("exec to LISTEN, as a ratio to tini's start-up", "us", Median, &listen, [None, OfTini(0.5)], tini);
-    add("idle memory: RSS", "kB", Median, &living.resident, [OfTini(0.6), OfTini(1.0)], Option::None);
+    add("idle memory: RSS", "kB", Median, &living.resident, [OfTini(1.4), OfTini(1.4)], Option::None);
     add("idle memory: USS", "kB", Median, &living.unshared, [None; 2], Option::None);
-    add("idle memory: dirty", "kB", Median, &living.dirty, [None; 2], Option::None);
+    add("idle memory: dirty", "kB", Median, &living.dirty, [Most(180.0), None], Option::None);
     add(&idle, "wake-ups", Median, &living.wake_ups, [Most(0.0); 2], Option::None);
     add("signal latency: p50", "us", Median, &living.latency, [OfTini(1.3); 2], Option::None);
     add("signal latency: p99", "us", Percentile99, &living.latency, [OfTini(1.3); 2], Option::None);
     add(&storm, "ms", Median, &living.storm, [OfTini(1.0); 2], Option::None);
     add("orphan storm: processor time of PID 1", "ms", Median, &living.storm_cpu, [OfTini(1.7); 2], Option::None);
-    add("shutdown: stop signal to the container's end", "ms", Median, &shutdown, [OfTini(1.0); 2], Option::None);
+    add("shutdown: stop signal to the container's end", "ms", Median, &shutdown, [OfTini(1.2), None], Option::None);
     add("size of the file", "kB", Median, &size, [Most(3200.0), None], Option::None);
     add("size of the file, without TLS", "kB", Median, &size_without_tls, [Most(1600.0), None], Option::None);
     report.finish()

@@ -31,7 +31,6 @@ use crate::handlers::{HandlerContext, Report};
 use crate::http::{HookCall, HookResponse, LifecycleEvent, Request};
 use crate::process::last_resort;
 use crate::process::reaper::{Ended, Reaper};
-use crate::process::resident;
 use crate::process::signals::{SigchldGuard, Signals};
 use crate::report::counters::Counters;
 use crate::runtime::dispatcher::{self, Dispatcher, LATE_ASKS, LOG_AGAIN, Receipts, ring};
@@ -100,9 +99,6 @@ impl ContainerLoop {
             }
             if let Some(signal) = received {
                 self.after_forwarding(signal);
-            }
-            if self.lifecycle.has_started() {
-                resident::start_is_over();
             }
             let event = self.next_event(signals).await;
             debug!(?event, "happened");

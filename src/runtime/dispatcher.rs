@@ -19,7 +19,6 @@ use crate::http::{self, Endpoint, HookCall, HookResponse, LifecycleEvent, Reques
 use crate::process::inherited::Inherited;
 use crate::process::leftovers;
 use crate::process::reaper::Reaper;
-use crate::process::resident;
 use crate::process::zombies::{NegligentParent, Watch};
 use crate::report::counters::Counters;
 use crate::report::journal::{Journal, Record, result_word, trigger_word};
@@ -328,7 +327,7 @@ pub(crate) fn bind(settings: &Settings) -> Result<Option<TcpListener>, ListenErr
 /// What a loop runs in.
 pub(crate) fn runtime() -> io::Result<Runtime> {
     let mut runtime = Builder::new_current_thread();
-    runtime.enable_all().on_thread_park(resident::before_waiting).event_interval(TASKS_AT_ONCE).build()
+    runtime.enable_all().event_interval(TASKS_AT_ONCE).build()
 }
 
 /// Who tells us of the end of whom, as the settings say.

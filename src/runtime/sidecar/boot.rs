@@ -14,7 +14,6 @@ use crate::compat::policy::Policy;
 use crate::handlers::{App, DrainStatus, HandlerContext};
 use crate::process::inherited::Inherited;
 use crate::process::reaper::Reaper;
-use crate::process::resident;
 use crate::process::signals::Signals;
 use crate::runtime::dispatcher::{self, Dispatcher, ListenError, QUEUE};
 use crate::runtime::plan::stop_signals;
@@ -78,7 +77,6 @@ pub(crate) fn run(settings: Settings, mut inherited: Inherited, quiet: bool) -> 
         if let Some(signal) = early {
             sidecar.on_signal(signal);
         }
-        resident::start_is_over();
         Ok(sidecar.live(signals).await)
     })
 }
