@@ -4,14 +4,12 @@
 #![expect(clippy::disallowed_methods, reason = "a bench starts programs and waits for them; it is nobody's PID 1")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot measure stops")]
 
-#[path = "../tests/load/mod.rs"]
-mod load;
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use load::{Load, Outcome, nginx_conf};
+use bookend_rehearse::load::{self, Load, Outcome};
+use bookend_test_support::nginx_conf;
 
 /// `terminationGracePeriodSeconds`: then the kubelet's SIGKILL.
 const GRACE: Duration = Duration::from_secs(20);

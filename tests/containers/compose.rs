@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::docker::{Container, Finished, Folder, PREFIX, is_not_run, ready, run};
+use crate::docker::{Container, Finished, Folder, PREFIX, ready, run};
 
 /// A project of one test; dropping it takes everything down.
 struct Project {
@@ -72,7 +72,7 @@ impl Drop for Project {
 fn has_compose(test: &str) -> bool {
     ready(test)
         && (run(Command::new("docker-compose").arg("version")).code == Some(0)
-            || is_not_run(test, "there is no docker-compose (scripts/setup installs it)"))
+            || bookend_test_support::not_run(test, "there is no docker-compose (scripts/setup installs it)"))
 }
 
 #[test]

@@ -22,19 +22,7 @@ pub(crate) fn ready(test: &str) -> bool {
     let Err(reason) = IMAGES.get_or_init(build_images) else {
         return true;
     };
-    is_not_run(test, reason)
-}
-
-/// Says so, where everybody sees it; in CI it is a failure.
-pub(crate) fn is_not_run(test: &str, reason: &str) -> bool {
-    assert!(
-        env::var_os("CI").is_none_or(|ci| ci.is_empty()),
-        "NOT RUN: {test}: {reason}: in CI nothing may be skipped"
-    );
-    // Past libtest, which would swallow what a passing test prints.
-    use std::io::Write;
-    writeln!(std::io::stderr(), "NOT RUN: {test}: {reason}").ok();
-    false
+    bookend_test_support::not_run(test, reason)
 }
 
 fn build_images() -> Result<(), String> {

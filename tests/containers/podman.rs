@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::docker::{Finished, Folder, is_not_run, run, wait_for};
+use crate::docker::{Finished, Folder, run, wait_for};
 
 /// Stand for the images of the files: bookend, and a server that is a copy of it and sleeps.
 const IMAGE: &str = "localhost/bookend-test";
@@ -31,7 +31,7 @@ impl Podman {
             _ => None,
         };
         if let Some(reason) = reason {
-            is_not_run(test, reason);
+            bookend_test_support::not_run(test, reason);
             return None;
         }
         let podman = Podman { folder: Folder::new(test), pod };

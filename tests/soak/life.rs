@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::scenario::{Deed, Scenario};
 use crate::server::{self, Asked};
-use crate::support::{Folder, Init, PATIENCE, code_of, wait_until};
+use bookend_test_support::{Folder, Init, PATIENCE, code_of, wait_until};
 
 /// What is left of a life.
 pub(crate) struct Lived {

@@ -23,9 +23,6 @@ mod actors;
 mod life;
 mod scenario;
 mod server;
-#[path = "../suite/support.rs"]
-#[allow(dead_code, unused_imports, reason = "the suite's helpers; a life needs a few of them")]
-mod support;
 mod verdict;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::support::PATIENCE;
+use bookend_test_support::PATIENCE;
 
 /// The app's side.
 pub(crate) struct Server {

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend, exists, run};
+use crate::support::{Folder, Init, bookend, run};
 
 fn refused(config: &str, expected: &[&str]) {
     let folder = Folder::new();
@@ -16,7 +16,7 @@ fn refused(config: &str, expected: &[&str]) {
     for text in expected {
         assert!(finished.log.contains(text), "{text:?} is not said:\n{}", finished.log);
     }
-    assert!(!exists(&marker), "the app was started");
+    assert!(!marker.exists(), "the app was started");
 }
 
 #[test]

@@ -3,9 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are nobody's PID 1")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-#[path = "../load/mod.rs"]
-mod load;
-mod support;
+use bookend_test_support as support;
 
 mod aarch64;
 mod bad_input;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::load::{Load, Outcome, nginx_conf, wait_for_port};
 use crate::support::{Finished, Folder, Init, get_as, in_network_of, wait_until};
+use bookend_rehearse::load::{Load, Outcome, wait_for_port};
+use bookend_test_support::nginx_conf;
 
 /// Who begins the stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

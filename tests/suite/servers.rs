@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::load::{Load, nginx_conf, wait_for_port};
 use crate::rollout::By;
 use crate::support::{Folder, Init, get_as, in_network_of, output_of, wait_until};
+use bookend_rehearse::load::{Load, wait_for_port};
+use bookend_test_support::nginx_conf;
 
 /// Says so; in CI, where everything is to be had, it is a failure.
 pub(crate) fn not_run(test: &str, why: &str) {

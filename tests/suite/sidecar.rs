@@ -8,7 +8,7 @@ use std::thread::{JoinHandle, spawn};
 use crate::kubelet::{Kubelet, Scheme};
 use crate::metrics::{documented_status, promtool_accepts};
 use crate::signals::assert_idle;
-use crate::support::{Finished, Folder, Init, bookend, code, code_of, exists, free_port, get, is_root, wait_until};
+use crate::support::{Finished, Folder, Init, bookend, code, code_of, free_port, get, is_root, wait_until};
 
 /// A sidecar whose hooks are on this port; `{F}` in the configuration is the folder.
 fn sidecar(config: &str) -> (Init, u16) {
@@ -44,7 +44,7 @@ fn allow(init: &Init) {
 
 fn wait_for(init: &Init, file: &str) {
     let path = init.folder.path(file);
-    wait_until(file, || exists(&path));
+    wait_until(file, || path.exists());
 }
 
 fn ended_well(finished: &Finished) {
@@ -96,7 +96,7 @@ fn a_native_sidecar_runs_post_stop_when_its_signal_comes_and_exits_with_0() {
          lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_REASON $BOOKEND_TRIGGER > {F}/after']",
     );
     hook(port, "/lifecycle/preStop").unwrap();
-    assert!(!exists(&init.folder.path("after")), "nothing ends on a hook");
+    assert!(!init.folder.path("after").exists(), "nothing ends on a hook");
     init.signal(15);
     let mut init = init;
     let finished = init.end();
@@ -163,7 +163,7 @@ fn a_hook_that_comes_after_the_signal_runs_and_is_answered() {
     init.signal(15);
     init.wait_for_log("trigger=\"SIGTERM\"");
     assert_eq!(code_of(&hook(port, "/lifecycle/preStop").unwrap()), 200);
-    assert!(exists(&init.folder.path("drained")));
+    assert!(init.folder.path("drained").exists());
     allow(&init);
     assert_eq!(code_of(&starting.join().unwrap().unwrap()), 200);
     ended_well(&init.finish());
@@ -270,7 +270,7 @@ fn the_command_line_talks_to_a_sidecar() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.code(), text)
     };
-    wait_until("the socket is there", || exists(&socket));
+    wait_until("the socket is there", || socket.exists());
     let (code, text) = ask(&["hook", "web/preStop"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("preStop done") && text.contains("| drained"), "{text}");

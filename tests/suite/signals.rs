@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend, exists, output_of, pipe_without_reader, wait_until};
+use crate::support::{Folder, Init, bookend, output_of, pipe_without_reader, wait_until};
 
 /// An app that prints the number of each signal it gets.
 ///
@@ -102,7 +102,7 @@ fn a_stop_signal_that_came_before_the_app_means_no_app() {
     command.args(["-e", script]).arg(bookend()).args(["--", "touch"]).arg(&marker);
     let mut init = Init::start(folder, command);
     assert_eq!(init.end().code(), 143);
-    assert!(!exists(&marker), "the app was started");
+    assert!(!marker.exists(), "the app was started");
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn pid_1_loses_no_stop_while_it_reads_its_configuration() {
     init.signal(15);
     writer.take().unwrap().write_all(b"log.level = \"Error\"\n").unwrap();
     assert_eq!(init.end().code(), 143);
-    assert!(!exists(&marker), "the app was started");
+    assert!(!marker.exists(), "the app was started");
 }
 
 #[test]

@@ -1,13 +1,9 @@
-//! An open-loop load on an app in a network namespace of its own, through the stop of that app: what `make
-//! bench-drain` measures with and what `make test` holds the zero with.
+//! An open-loop load on a server in a network namespace of its own, through the stop of that server.
 //!
-//! The removal of an endpoint is modelled as a cluster does it: new connections go on for `late` after the stop began;
-//! clients that keep a connection use it until the server closes it. Open loop: a request begins at its time, whatever
-//! became of those before it. What happens to each is one of [`Counts`]; what a client retries by itself (an idle
-//! connection closed in the very moment it was used, RFC 9112, 9.3.1) is counted apart, and its retry counts like any
-//! request.
-
-#![allow(dead_code, reason = "a test and a bench include it; neither needs all of it")]
+//! The removal of an endpoint is modelled as a cluster does it. New connections go on for `late` after the stop began. Clients that
+//! keep a connection use it until the server closes it. Open loop: a request begins at its time, whatever became of the requests
+//! before it. Each result is one of [`Counts`]. A request that a client repeats by itself (its idle connection was closed in the
+//! moment it was used, RFC 9112, section 9.3.1) is counted apart, and the repeated request counts like any other.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -20,63 +16,66 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, sleep_until, timeout};
 
-/// What is asked of the app, and how.
+/// The load: which requests, and how many.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Load {
-    pub(crate) port: u16,
+pub struct Load {
+    /// The port of the server, on 127.0.0.1 of its network namespace.
+    pub port: u16,
     /// New connections a second, one request each.
-    pub(crate) new: u32,
+    pub new: u32,
     /// Clients that keep their connection, ten requests a second each.
-    pub(crate) keep_alive: u32,
+    pub keep_alive: u32,
     /// Requests for `/slow` a second, each on a connection of its own.
-    pub(crate) slow: u32,
+    pub slow: u32,
     /// Requests for `/proxied` a second, each on a connection of its own.
-    pub(crate) proxied: u32,
-    /// Connections that never say anything.
-    pub(crate) silent: u32,
+    pub proxied: u32,
+    /// Connections that never send a byte.
+    pub silent: u32,
     /// How long new connections go on after the stop began.
-    pub(crate) late: Duration,
-    /// Whether kept connections end with the endpoint: where a proxy that stays keeps them.
-    pub(crate) kept_end: bool,
+    pub late: Duration,
+    /// Whether clients close their kept connections when the endpoint is removed. A proxy that stays keeps them open.
+    pub kept_end: bool,
 }
 
-/// What became of the requests.
+/// The results of the requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) ok: u64,
-    /// Nobody listened any more.
-    pub(crate) refused: u64,
-    /// The connection broke before the first byte of the answer.
-    pub(crate) reset: u64,
-    /// It broke within the answer.
-    pub(crate) truncated: u64,
-    /// An answer that is none: 502 and its like.
-    pub(crate) failed: u64,
-    /// No answer within the client's patience.
-    pub(crate) hung: u64,
-    /// A kept connection was closed while it was idle, and used in the same moment: retried.
-    pub(crate) idle_races: u64,
-    /// Of the good ones, those that began after the stop did.
-    pub(crate) ok_after_stop: u64,
+pub struct Counts {
+    /// Answered with a status of 200 to 299.
+    pub ok: u64,
+    /// The port was closed.
+    pub refused: u64,
+    /// The connection broke before the first byte of the response.
+    pub reset: u64,
+    /// The connection broke within the response.
+    pub truncated: u64,
+    /// Another status: 502 and the like.
+    pub failed: u64,
+    /// No response within 20 seconds.
+    pub hung: u64,
+    /// An idle kept connection was closed in the moment it was used. The client repeats the request.
+    pub idle_races: u64,
+    /// The part of `ok` whose requests began after the stop did.
+    pub ok_after_stop: u64,
 }
 
 impl Counts {
-    /// What a user would have seen.
-    pub(crate) fn lost(&self) -> u64 {
+    /// The number of requests that a user would have seen fail.
+    pub fn lost(&self) -> u64 {
         self.refused + self.reset + self.truncated + self.failed + self.hung
     }
 }
 
-/// What a run has shown.
+/// The result of a run.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Outcome {
-    pub(crate) counts: Counts,
-    /// The longest this generator was late: the machine, not the app.
-    pub(crate) stall: Duration,
+pub struct Outcome {
+    /// The results of the requests.
+    pub counts: Counts,
+    /// The longest delay of the generator itself. A large value blames the machine, not the server.
+    pub stall: Duration,
 }
 
-/// A load that is going on.
-pub(crate) struct Running {
+/// A load in progress.
+pub struct Running {
     shared: Arc<Shared>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -93,8 +92,11 @@ struct Shared {
 }
 
 impl Load {
-    /// Begins in the network namespace of that process, where `/proxied` finds its upstream on port 9000.
-    pub(crate) fn start(self, pid: i32) -> Running {
+    /// Starts the load in the network namespace of the process `pid`. The upstream of `/proxied` listens there on port 9000.
+    ///
+    /// # Panics
+    /// If the namespace cannot be entered or the upstream's port is in use.
+    pub fn start(self, pid: i32) -> Running {
         let shared = Arc::new(Shared {
             began: Instant::now(),
             counts: Mutex::default(),
@@ -117,20 +119,24 @@ impl Load {
 }
 
 impl Running {
-    /// The stop begins now: from now on the endpoint's days are counted.
-    pub(crate) fn stop_begins(&self) {
+    /// The stop begins now. The endpoint is removed `late` after it.
+    pub fn stop_begins(&self) {
         let now = self.shared.now();
         self.shared.stopped.store(now, Ordering::Relaxed);
         self.shared.removed.store(now + millis(self.shared.load.late), Ordering::Relaxed);
     }
 
-    pub(crate) fn so_far(&self) -> Counts {
+    /// The results so far.
+    pub fn so_far(&self) -> Counts {
         *self.shared.counts()
     }
 
-    /// The app has ended: what is in flight gets a moment, and that was it.
-    pub(crate) fn finish(mut self) -> Outcome {
-        // Clients go on coming until the endpoint is removed, however long nobody has listened.
+    /// Waits until the endpoint is removed and the requests in flight have their result.
+    ///
+    /// # Panics
+    /// If the generator panicked.
+    pub fn finish(mut self) -> Outcome {
+        // Clients still arrive until the endpoint is removed, even if the port has been closed for long.
         while self.shared.now() < self.shared.removed.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -149,7 +155,7 @@ impl Shared {
     }
 
     fn counts(&self) -> std::sync::MutexGuard<'_, Counts> {
-        self.counts.lock().expect("nobody panics with it")
+        self.counts.lock().expect("no thread panics while it holds the lock")
     }
 
     fn is_removed(&self) -> bool {
@@ -208,7 +214,7 @@ async fn run(shared: Arc<Shared>, ready: mpsc::Sender<()>) {
     }
     ready.send(()).expect("the test waits");
     while tasks.join_next().await.is_some() {}
-    // Those who say nothing stay as long as they are let.
+    // The silent connections stay open until the end.
     while !shared.is_over() {
         sleep(Duration::from_millis(10)).await;
     }
@@ -252,10 +258,10 @@ async fn connect(port: u16) -> Result<TcpStream, Loss> {
     })
 }
 
-/// A client with a pool of one: it uses its connection as long as it is open.
+/// A client with a connection pool of one.
 async fn keep_alive(shared: Arc<Shared>, client: u32) {
     let load = shared.load;
-    // Not all in the same moment.
+    // Clients do not start in the same moment.
     sleep(Duration::from_millis(u64::from(client * 37 % 100))).await;
     let mut connection: Option<TcpStream> = None;
     while !shared.is_over() && !(shared.is_removed() && (load.kept_end || connection.is_none())) {
@@ -275,7 +281,7 @@ async fn keep_alive(shared: Arc<Shared>, client: u32) {
         match timeout(PATIENCE, request(&mut stream, "/", "keep-alive")).await {
             Ok(Ok(Kept::Open)) => {
                 shared.count(began, Ok(()));
-                // A pool notices a connection that is closed while it rests.
+                // A connection pool notices when an idle connection is closed.
                 connection = rest(stream).await;
             }
             Ok(Ok(Kept::Closed)) => {
@@ -313,7 +319,7 @@ enum Broken {
     Status,
 }
 
-/// One request and its whole answer.
+/// Sends one request and reads the whole response.
 async fn request(stream: &mut TcpStream, path: &str, connection: &str) -> Result<Kept, Broken> {
     let text = format!("GET {path} HTTP/1.1\r\nHost: load\r\nConnection: {connection}\r\n\r\n");
     stream.write_all(text.as_bytes()).await.map_err(|_| Broken::Before)?;
@@ -335,7 +341,7 @@ async fn request(stream: &mut TcpStream, path: &str, connection: &str) -> Result
     let mut left = length.map(|length| length.saturating_sub(body_so_far));
     while left != Some(0) {
         match stream.read(&mut buffer).await {
-            // Without a length the end of the connection is the end of the answer.
+            // Without Content-Length the end of the connection is the end of the response.
             Ok(0) if length.is_none() => break,
             Ok(0) | Err(_) => return Err(Broken::Within),
             Ok(read) => left = left.map(|left| left.saturating_sub(read)),
@@ -348,7 +354,7 @@ async fn request(stream: &mut TcpStream, path: &str, connection: &str) -> Result
     Ok(if closes { Kept::Closed } else { Kept::Open })
 }
 
-/// What `/proxied` is proxied to: an answer after 300 ms.
+/// The upstream of `/proxied`: it answers after 300 ms.
 async fn serve_upstream(listener: TcpListener) {
     while let Ok((mut stream, _)) = listener.accept().await {
         tokio::spawn(async move {
@@ -356,60 +362,51 @@ async fn serve_upstream(listener: TcpListener) {
             if stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {
                 sleep(Duration::from_millis(300)).await;
                 let answer = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\nupstream";
-                // Whoever asked has gone: its own client will tell.
+                // The caller may have hung up. Its own client reports the loss.
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
     }
 }
 
-/// This thread is in the network namespace of that process from now on.
+/// Moves this thread into the network namespace of the process.
 fn enter(pid: i32) {
     let network = File::open(format!("/proc/{pid}/ns/net")).expect("the process is there");
     nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).expect("setns(2), as root");
 }
 
-/// Until somebody listens there.
-pub(crate) fn wait_for_port(pid: i32, port: u16) {
+/// Waits until a process listens on the port, in the network namespace of the process `pid`.
+///
+/// # Panics
+/// If no process listens there within 20 seconds.
+pub fn wait_for_port(pid: i32, port: u16) {
     let inside = std::thread::spawn(move || {
         enter(pid);
         let end = Instant::now() + PATIENCE;
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < end, "nobody listens on port {port}");
+            assert!(Instant::now() < end, "no process listens on port {port}");
             std::thread::sleep(Duration::from_millis(10));
         }
     });
-    inside.join().expect("somebody listens");
+    inside.join().expect("a process listens on the port");
 }
 
-/// One GET to its end; its answer, or nothing.
-pub(crate) fn get(pid: i32, port: u16, path: &str) -> String {
+/// Sends one GET and returns the whole response; empty if the connection broke.
+///
+/// # Panics
+/// If the network namespace cannot be entered.
+pub fn get(pid: i32, port: u16, path: &str) -> String {
     let text = format!("GET {path} HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n");
     let inside = std::thread::spawn(move || {
         enter(pid);
         let mut answer = String::new();
         if let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) {
-            // A broken connection is an answer as well.
+            // A broken connection is a result, too.
             let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
         }
         answer
     });
     inside.join().expect("it does not panic")
-}
-
-/// An nginx of two workers in that folder: `/`, `/slow` (a file `slow` in the folder at 200 kB/s), `/proxied`.
-pub(crate) fn nginx_conf(dir: &str) -> String {
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("    {kind}_temp_path {dir}/{kind};\n"))
-        .concat();
-    format!(
-        "user www-data;\nworker_processes 2;\nworker_shutdown_timeout 20s;\npid {dir}/nginx.pid;\n\
-         error_log {dir}/error.log;\nevents {{ worker_connections 1024; }}\n\
-         http {{\n    access_log off;\n{temporary}    server {{\n        listen 80;\n\
-         location = / {{ return 200 \"hello\\n\"; }}\n\
-         location = /slow {{ alias {dir}/slow; limit_rate 200k; }}\n\
-         location = /proxied {{ proxy_pass http://127.0.0.1:9000; }}\n    }}\n}}\n"
-    )
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -418,5 +415,5 @@ fn millis(duration: Duration) -> u64 {
 
 /// Between two requests on a kept connection.
 const THINK: Duration = Duration::from_millis(100);
-/// Longer than any answer takes; what is not there by then is lost.
+/// Longer than any response takes. A response that has not come by then is lost.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,6 +1,6 @@
-//! No test leaves a process behind, passed, failed or killed. Whatever is started through `Init` has a variable that
-//! says of which test it is, and hands it on. When the test is over, those who have it still are killed. Should the
-//! tests themselves be killed, somebody in a session of his own notices, and does the same for all of them.
+//! No test leaves a process behind, whether it passed, failed or was killed. A process started through `Init` has an environment
+//! variable that names its test, and its children inherit it. When the test is over, processes that still have the variable are
+//! killed. If the test program itself is killed, a guard process in its own session does the same for all its tests.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::PATIENCE;
+use crate::PATIENCE;
 
-/// Not one of bookend's own: an unknown one of those is a mistake.
+/// Its name must not begin with BOOKEND_: bookend reports unknown variables of that prefix.
 const MARK: &str = "OF_TEST";
 
-/// What the folders of this run begin with.
-pub(super) fn folder_prefix() -> PathBuf {
+/// The prefix of this run's folders.
+pub(crate) fn folder_prefix() -> PathBuf {
     std::env::temp_dir().join(format!("bookend-{}-", std::process::id()))
 }
 
-/// From here on it belongs to the test that has this folder.
-pub(super) fn mark(command: &mut Command, folder: &Path) {
-    // It reads until the other end of its stdin is closed, which is when we are gone, however.
+/// Marks a command as part of the test that owns this folder.
+pub(crate) fn mark(command: &mut Command, folder: &Path) {
+    // The guard reads its stdin until we are gone: the kernel closes our end in any case.
     static GUARD: OnceLock<Child> = OnceLock::new();
     GUARD.get_or_init(|| {
         let mut guard = Command::new("setsid");
@@ -38,8 +38,8 @@ while found=$(grep -lz "^OF_TEST=$1" /proc/[0-9]*/environ | cut -d/ -f3) && [ -n
 rm -rf "$1"*
 "#;
 
-/// Kills them, until there are none.
-pub(super) fn kill_all_of(folder: &Path) {
+/// Kills the processes of the test that owns this folder until none is left.
+pub(crate) fn kill_all_of(folder: &Path) {
     let mark = format!("{MARK}={}", folder.display());
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
@@ -48,14 +48,14 @@ pub(super) fn kill_all_of(folder: &Path) {
             return;
         }
         for pid in found {
-            // It may be gone by now.
+            // It may have ended meanwhile.
             let _ = kill(pid, Signal::SIGKILL);
         }
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Zombies have no environment any more.
+/// The processes with this mark. A zombie has no environment.
 fn marked(mark: &str) -> Vec<Pid> {
     let is_marked = |pid: &Pid| {
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
