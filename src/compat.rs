@@ -23,7 +23,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::compat::policy::{Convention, Policy};
 use crate::handlers::program::ProgramError;
 use crate::process::spawn::SpawnError;
-use bookend_config::settings::{App, Log, LogLevel, Program, Settings, Socket};
+use bookend_config::settings::{AppSettings, LogLevel, LogSettings, Program, Settings, SocketPath};
 use bookend_config::{Override, RESERVED_VARIABLES};
 
 /// Whose name we were called by.
@@ -110,9 +110,9 @@ fn silent(command: Vec<OsString>, level: LogLevel) -> Settings {
         // No path: nothing is written there.
         termination_message_path: Some(PathBuf::new()),
         subreaper: Some(false),
-        socket: Socket::None,
-        app: App { program, stop_signals: Some(Vec::new()), ..App::default() },
-        log: Log { level: Some(level), ..Log::default() },
+        socket: SocketPath::None,
+        app: AppSettings { program, stop_signals: Some(Vec::new()), ..AppSettings::default() },
+        log: LogSettings { level: Some(level), ..LogSettings::default() },
         ..Settings::default()
     }
 }

@@ -24,7 +24,7 @@ use crate::net::tcp_monitor::{self, TcpMonitor};
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
 use bookend_config::Effective;
-use bookend_config::settings::{Handler, HandlerKind, Settings, Tls, ValueSource};
+use bookend_config::settings::{Handler, HandlerKind, Settings, TlsSettings, ValueSource};
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
 
@@ -279,7 +279,7 @@ fn unreadable(settings: &Settings) -> Vec<(String, String, String)> {
     let mut named: Vec<(String, &Path)> = Vec::new();
     if let Some(http) = &settings.http {
         named.extend(http.token_file.as_deref().map(|path| ("http.tokenFile".to_owned(), path)));
-        if let Some(Tls::Files { cert, key }) = &http.tls {
+        if let Some(TlsSettings::Files { cert, key }) = &http.tls {
             named.push(("http.tls.certFile".to_owned(), cert));
             named.push(("http.tls.keyFile".to_owned(), key));
         }

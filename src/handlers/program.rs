@@ -23,7 +23,7 @@ use crate::process::setup::{Setup, resource};
 use crate::process::spawn::SpawnError;
 use crate::process::user::{self, Identity, UnknownId};
 use bookend_config::expand::expand;
-use bookend_config::settings::{App, CommandFrom, Program, ValueSource};
+use bookend_config::settings::{AppSettings, CommandFrom, Program, ValueSource};
 
 /// Variables, in no order.
 pub(crate) type Variables = Vec<(OsString, OsString)>;
@@ -132,7 +132,7 @@ impl Environment {
 }
 
 /// What `app.env` and preStart handlers say; `set` is what the latter have set, which is stronger.
-pub(crate) fn container_variables(app: &App, set: &[(OsString, OsString)]) -> Result<Variables, ProgramError> {
+pub(crate) fn container_variables(app: &AppSettings, set: &[(OsString, OsString)]) -> Result<Variables, ProgramError> {
     if app.program.env.is_empty() {
         // The usual case: our own environment is not copied.
         return Ok(set.to_vec());
@@ -152,7 +152,7 @@ pub(crate) struct Prepared {
 }
 
 /// The app. `variables` are those of [`container_variables`].
-pub(crate) fn prepare_app(app: &App, variables: &[(OsString, OsString)]) -> Result<Prepared, ProgramError> {
+pub(crate) fn prepare_app(app: &AppSettings, variables: &[(OsString, OsString)]) -> Result<Prepared, ProgramError> {
     let setup = Setup {
         umask: app.umask,
         rlimits: app.rlimits.iter().filter_map(|(name, limit)| Some((name.clone(), resource(name)?, *limit))).collect(),
@@ -241,8 +241,8 @@ mod tests {
         (name.to_owned(), ValueSource::Plain(value.to_owned()))
     }
 
-    fn app(env: Vec<(String, ValueSource)>) -> App {
-        App { program: Program { env, ..Program::default() }, ..App::default() }
+    fn app(env: Vec<(String, ValueSource)>) -> AppSettings {
+        AppSettings { program: Program { env, ..Program::default() }, ..AppSettings::default() }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::server::{Endpoint, HookResponse, ListenerKind, Request, serve_stream};
 use super::status::{ProbeView, Status};
 use super::{Rules, Subscribers};
-use bookend_config::settings::{Http, ReadyzDuringStop, Settings};
+use bookend_config::settings::{HttpSettings, ReadyzDuringStop, Settings};
 use bookend_lifecycle::Outcome;
 
 /// Who writes, and what the loop is like.
@@ -47,12 +47,12 @@ pub(crate) fn run_connection(request: &[u8], scenario: Scenario) -> Option<Seen>
 
 async fn connection(request: &[u8], scenario: Scenario) -> Seen {
     let (endpoint, requests) = Endpoint::new();
-    let http = Http {
+    let http = HttpSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tls: None,
         token_file: None,
         allow_from: scenario.is_refused.then(Vec::new),
-        post_start_max: Http::POST_START_MAX,
+        post_start_max: HttpSettings::POST_START_MAX,
         readyz_during_stop: ReadyzDuringStop::default(),
         page: true,
     };

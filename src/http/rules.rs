@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::token::HookAuth;
-use bookend_config::settings::{Http, ReadyzDuringStop, Settings};
+use bookend_config::settings::{HttpSettings, ReadyzDuringStop, Settings};
 
 /// The rules of one door.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// The port's.
-    pub(crate) fn of_port(http: &Http, settings: &Settings) -> Rules {
+    pub(crate) fn of_port(http: &HttpSettings, settings: &Settings) -> Rules {
         Rules {
             gate: HookAuth { token_file: http.token_file.clone(), allow_from: http.allow_from.clone() },
             #[cfg(feature = "tls")]
@@ -41,7 +41,7 @@ impl Rules {
             #[cfg(feature = "tls")]
             tls: None,
             containers: settings.containers.keys().cloned().collect(),
-            post_start_max: http.map_or(Http::POST_START_MAX, |http| http.post_start_max),
+            post_start_max: http.map_or(HttpSettings::POST_START_MAX, |http| http.post_start_max),
             readyz_during_stop: http.map(|http| http.readyz_during_stop).unwrap_or_default(),
             #[cfg(feature = "page")]
             page: false,

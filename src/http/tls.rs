@@ -44,7 +44,7 @@ enum TlsError {
 /// What hellos are answered with.
 #[derive(Debug)]
 pub(super) struct Tls {
-    source: settings::Tls,
+    source: settings::TlsSettings,
     now: Mutex<Now>,
 }
 
@@ -59,7 +59,7 @@ struct Now {
 type Looks = [(u64, i64, i64, u64); 2];
 
 impl Tls {
-    pub(super) fn new(source: settings::Tls) -> Tls {
+    pub(super) fn new(source: settings::TlsSettings) -> Tls {
         Tls { source, now: Mutex::default() }
     }
 
@@ -75,15 +75,15 @@ impl Tls {
         }
         now.looked = Some(Instant::now());
         let looks = match &self.source {
-            settings::Tls::Files { cert, key } => Some([looks(cert), looks(key)]),
-            settings::Tls::SelfSigned => None,
+            settings::TlsSettings::Files { cert, key } => Some([looks(cert), looks(key)]),
+            settings::TlsSettings::SelfSigned => None,
         };
         if now.config.is_some() && now.looks == looks {
             return now.config.clone();
         }
         let made = match &self.source {
-            settings::Tls::Files { cert, key } => of_files(cert, key),
-            settings::Tls::SelfSigned => of_our_own(),
+            settings::TlsSettings::Files { cert, key } => of_files(cert, key),
+            settings::TlsSettings::SelfSigned => of_our_own(),
         };
         match made {
             Ok(config) => {
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_certificate_of_our_own_is_made_once() {
-        let tls = Tls::new(settings::Tls::SelfSigned);
+        let tls = Tls::new(settings::TlsSettings::SelfSigned);
         let first = tls.config().unwrap();
         tls.now.lock().unwrap().looked = None;
         assert!(Arc::ptr_eq(&first, &tls.config().unwrap()));
@@ -173,7 +173,7 @@ mod tests {
             std::fs::write(&cert, own.cert.pem()).unwrap();
             std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
         };
-        let tls = Tls::new(settings::Tls::Files { cert: cert.clone(), key: key.clone() });
+        let tls = Tls::new(settings::TlsSettings::Files { cert: cert.clone(), key: key.clone() });
         let again = || {
             tls.now.lock().unwrap().looked = None;
             tls.config()

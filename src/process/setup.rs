@@ -8,7 +8,7 @@ use std::io;
 
 use super::spawn::SpawnError;
 use super::user::Identity;
-use bookend_config::settings::Limit;
+use bookend_config::settings::ResourceLimit;
 
 /// What a child changes of itself before it executes its program; the default changes nothing.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Setup {
     /// `umask`.
     pub(crate) umask: Option<libc::mode_t>,
     /// `rlimits`: their names, numbers and values.
-    pub(crate) rlimits: Vec<(String, libc::c_long, Limit)>,
+    pub(crate) rlimits: Vec<(String, libc::c_long, ResourceLimit)>,
     /// `oomScoreAdj`, as the kernel reads it.
     pub(crate) oom_score_adj: Option<CString>,
 }
@@ -93,7 +93,7 @@ impl Setup {
 ///
 /// # Safety
 /// Called in the child between clone and exec.
-unsafe fn set_limit(resource: libc::c_long, limit: Limit) -> Result<(), i32> {
+unsafe fn set_limit(resource: libc::c_long, limit: ResourceLimit) -> Result<(), i32> {
     let mut now = [0u64; 2];
     let none = std::ptr::null::<u64>();
     // SAFETY: rlimit64 is two u64, soft and hard; the arrays are live; 0 means this process (prlimit(2)).

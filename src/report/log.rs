@@ -23,10 +23,10 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::process::write_without_waiting;
-use bookend_config::settings::{Log, LogFormat, LogLevel};
+use bookend_config::settings::{LogFormat, LogLevel, LogSettings};
 
 /// Begins to log. `quiet`: only warnings, where the settings name no level.
-pub(crate) fn init(settings: Log, quiet: bool) {
+pub(crate) fn init(settings: LogSettings, quiet: bool) {
     let level = match settings.level {
         Some(LogLevel::Error) => Level::ERROR,
         Some(LogLevel::Warn) => Level::WARN,

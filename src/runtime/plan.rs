@@ -1,6 +1,6 @@
 //! From the settings to what a state machine needs to know of them. Pure.
 
-use bookend_config::settings::{Container, FailurePolicy, Handler, HandlerKind, Lifecycle, Settings};
+use bookend_config::settings::{ContainerSettings, FailurePolicy, Handler, HandlerKind, LifecycleSettings, Settings};
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{HandlerPlan, Hook, Plan};
 
@@ -17,11 +17,11 @@ pub(crate) fn of_app(settings: &Settings) -> Plan {
 }
 
 /// For an app of another container.
-pub(crate) fn of_container(settings: &Settings, container: &Container) -> Plan {
+pub(crate) fn of_container(settings: &Settings, container: &ContainerSettings) -> Plan {
     Plan { stop_signal: container.stop_signal, ..of_lists(settings, &container.lifecycle) }
 }
 
-fn of_lists(settings: &Settings, lifecycle: &Lifecycle) -> Plan {
+fn of_lists(settings: &Settings, lifecycle: &LifecycleSettings) -> Plan {
     let hooks = [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop];
     Plan {
         grace: settings.termination_grace_period,
@@ -44,7 +44,7 @@ pub(crate) fn stop_signals(settings: &Settings) -> Vec<Signal> {
 }
 
 /// The handlers of a hook, in order.
-pub(crate) fn handler_list(lifecycle: &Lifecycle, hook: Hook) -> &[Handler] {
+pub(crate) fn handler_list(lifecycle: &LifecycleSettings, hook: Hook) -> &[Handler] {
     match hook {
         Hook::PreStart => &lifecycle.pre_start,
         Hook::PostStart => &lifecycle.post_start,

@@ -10,9 +10,9 @@ use super::diagnostic::in_order;
 use super::key::join;
 use super::kind::{Value, read_status, read_user};
 use super::settings::{
-    App, CommandFrom, Container, FailurePolicy, Handler, HandlerKind, Header, Http, HttpGet, Lifecycle, Log, LogFormat,
-    LogLevel, Probe, Probes, Process, Program, ReadyzDuringStop, Scheme, Settings, SignalScope, Socket, TcpSocket, Tls,
-    ValueSource,
+    AppSettings, CommandFrom, ContainerSettings, FailurePolicy, Handler, HandlerKind, Header, HttpGet, HttpSettings,
+    LifecycleSettings, LogFormat, LogLevel, LogSettings, ProbeSet, ProbeSettings, ProcessSelector, Program,
+    ReadyzDuringStop, Scheme, Settings, SignalScope, SocketPath, TcpSocket, TlsSettings, ValueSource,
 };
 use super::tree::Tree;
 use super::vocabulary::LOCALHOST;
@@ -23,18 +23,21 @@ use bookend_lifecycle::{On, SecondSignal};
 
 /// The settings of a tree without mistakes.
 pub(super) fn settings(tree: &Tree) -> Settings {
-    let root = At { tree, path: String::new() };
+    let root = TableView { tree, path: String::new() };
     Settings {
         termination_grace_period: root.seconds("terminationGracePeriodSeconds"),
         termination_message_path: root.text("terminationMessagePath").map(PathBuf::from),
         subreaper: root.bool("subreaper"),
         socket: match root.text("socket") {
-            None => Socket::Default,
-            Some("None") => Socket::None,
-            Some(path) => Socket::At(path.into()),
+            None => SocketPath::Default,
+            Some("None") => SocketPath::None,
+            Some(path) => SocketPath::At(path.into()),
         },
         pdeath_signal: root.signal("pdeathSignal"),
-        app: App { stop_signal: stop_signal(&root.table("app"), &root.table("lifecycle")), ..app(&root.table("app")) },
+        app: AppSettings {
+            stop_signal: stop_signal(&root.table("app"), &root.table("lifecycle")),
+            ..app(&root.table("app"))
+        },
         ports: root.pairs("ports").filter_map(|(name, value)| Some((name, as_integer(value)?))).collect(),
         http: http(&root.table("http")),
         lifecycle: lifecycle(&root.table("lifecycle")),
@@ -43,7 +46,7 @@ pub(super) fn settings(tree: &Tree) -> Settings {
             .into_iter()
             .map(|(name, path)| (name, container(&root.at(path))))
             .collect(),
-        probes: Probes {
+        probes: ProbeSet {
             startup: probe(&root, probe::Kind::Startup),
             readiness: probe(&root, probe::Kind::Readiness),
             liveness: probe(&root, probe::Kind::Liveness),
@@ -54,16 +57,16 @@ pub(super) fn settings(tree: &Tree) -> Settings {
 }
 
 /// A Pod spec says it in its lifecycle.
-fn stop_signal(app: &At<'_>, lifecycle: &At<'_>) -> Option<Signal> {
+fn stop_signal(app: &TableView<'_>, lifecycle: &TableView<'_>) -> Option<Signal> {
     app.signal("stopSignal").or_else(|| lifecycle.signal("stopSignal"))
 }
 
-fn lifecycle(at: &At<'_>) -> Lifecycle {
+fn lifecycle(at: &TableView<'_>) -> LifecycleSettings {
     let list = |hook: &str| -> Vec<Handler> {
         let named = at.tree.tables(&join(&at.path, hook)).into_iter().enumerate();
         named.filter_map(|(index, path)| handler(&at.at(path), format!("{hook}[{index}]"))).collect()
     };
-    Lifecycle {
+    LifecycleSettings {
         pre_start: list("preStart"),
         post_start: list("postStart"),
         pre_stop: list("preStop"),
@@ -71,17 +74,17 @@ fn lifecycle(at: &At<'_>) -> Lifecycle {
     }
 }
 
-fn container(at: &At<'_>) -> Container {
+fn container(at: &TableView<'_>) -> ContainerSettings {
     let hooks = at.table("lifecycle");
-    Container {
+    ContainerSettings {
         lifecycle: lifecycle(&hooks),
         stop_signal: stop_signal(at, &hooks),
         process: process(&at.table("process")),
     }
 }
 
-fn process(at: &At<'_>) -> Option<Process> {
-    at.is_there().then(|| Process {
+fn process(at: &TableView<'_>) -> Option<ProcessSelector> {
+    at.is_there().then(|| ProcessSelector {
         executable: at.text("executable").map(PathBuf::from),
         command_line: at.text("commandLine").map(str::to_owned),
         pid_file: at.text("pidFile").map(PathBuf::from),
@@ -89,9 +92,9 @@ fn process(at: &At<'_>) -> Option<Process> {
     })
 }
 
-fn app(at: &At<'_>) -> App {
+fn app(at: &TableView<'_>) -> AppSettings {
     let exit_code = |text: &str| text.parse::<u8>().ok();
-    App {
+    AppSettings {
         profile: at.text("profile").map(str::to_owned),
         program: program(at),
         command_from: match at.value("command") {
@@ -133,7 +136,7 @@ fn app(at: &At<'_>) -> App {
 }
 
 /// What every program may say: `app`, `exec`.
-fn program(at: &At<'_>) -> Program {
+fn program(at: &TableView<'_>) -> Program {
     Program {
         command: at.words("command"),
         env: at.sources("env"),
@@ -142,20 +145,20 @@ fn program(at: &At<'_>) -> Program {
     }
 }
 
-fn http(at: &At<'_>) -> Option<Http> {
+fn http(at: &TableView<'_>) -> Option<HttpSettings> {
     let tls = at.table("tls");
     let networks = |list: &[Value]| {
         list.iter().filter_map(|value| if let Value::Text(text) = value { text.parse().ok() } else { None }).collect()
     };
-    Some(Http {
+    Some(HttpSettings {
         listen: at.text("listen")?.parse().ok()?,
         tls: match (tls.text("certFile"), tls.text("keyFile")) {
-            (Some(cert), Some(key)) => Some(Tls::Files { cert: cert.into(), key: key.into() }),
-            _ => at.bool("selfSigned").filter(|own| *own).map(|_| Tls::SelfSigned),
+            (Some(cert), Some(key)) => Some(TlsSettings::Files { cert: cert.into(), key: key.into() }),
+            _ => at.bool("selfSigned").filter(|own| *own).map(|_| TlsSettings::SelfSigned),
         },
         token_file: at.text("tokenFile").map(PathBuf::from),
         allow_from: at.list("allowFrom").map(networks),
-        post_start_max: at.seconds("postStartMaxSeconds").unwrap_or(Http::POST_START_MAX),
+        post_start_max: at.seconds("postStartMaxSeconds").unwrap_or(HttpSettings::POST_START_MAX),
         readyz_during_stop: match at.text("readyzDuringStop") {
             Some("Failing") => ReadyzDuringStop::Failing,
             _ => ReadyzDuringStop::Serving,
@@ -164,8 +167,8 @@ fn http(at: &At<'_>) -> Option<Http> {
     })
 }
 
-fn handler(at: &At<'_>, position: String) -> Option<Handler> {
-    let there = |name| Some(at.table(name)).filter(At::is_there);
+fn handler(at: &TableView<'_>, position: String) -> Option<Handler> {
+    let there = |name| Some(at.table(name)).filter(TableView::is_there);
     let kind = if let Some(exec) = there("exec") {
         HandlerKind::Exec(program(&exec))
     } else if at.table("drain").is_there() {
@@ -197,12 +200,12 @@ fn handler(at: &At<'_>, position: String) -> Option<Handler> {
     })
 }
 
-fn second_signal(at: &At<'_>) -> Option<SecondSignal> {
+fn second_signal(at: &TableView<'_>) -> Option<SecondSignal> {
     let after = at.seconds("afterSeconds").unwrap_or(Duration::from_secs(1));
     Some(SecondSignal { after, signal: at.signal("signal")? })
 }
 
-fn drain(at: &At<'_>) -> Drain {
+fn drain(at: &TableView<'_>) -> Drain {
     let default = Drain::default();
     Drain {
         min: at.seconds("minSeconds").unwrap_or(default.min),
@@ -220,7 +223,7 @@ fn drain(at: &At<'_>) -> Drain {
 }
 
 /// Zero means the default, as in a Pod, where a zero cannot be told from nothing.
-fn probe(root: &At<'_>, kind: probe::Kind) -> Option<Probe> {
+fn probe(root: &TableView<'_>, kind: probe::Kind) -> Option<ProbeSettings> {
     let at = root.table(kind.name());
     if !at.is_there() {
         return None;
@@ -234,10 +237,10 @@ fn probe(root: &At<'_>, kind: probe::Kind) -> Option<Probe> {
         success_threshold: threshold("successThreshold", 1),
     };
     let handler = handler(&at, kind.name().to_owned())?;
-    Some(Probe { handler: Handler { timeout: Some(seconds("timeoutSeconds", 1)), ..handler }, rule })
+    Some(ProbeSettings { handler: Handler { timeout: Some(seconds("timeoutSeconds", 1)), ..handler }, rule })
 }
 
-fn http_get(at: &At<'_>) -> Option<HttpGet> {
+fn http_get(at: &TableView<'_>) -> Option<HttpGet> {
     let status = at.list("successStatus").map(|list| {
         list.iter().filter_map(|range| if let Value::Text(text) = range { read_status(text) } else { None }).collect()
     });
@@ -256,17 +259,17 @@ fn http_get(at: &At<'_>) -> Option<HttpGet> {
     })
 }
 
-fn header(at: &At<'_>) -> Option<Header> {
+fn header(at: &TableView<'_>) -> Option<Header> {
     let from_file = || at.table("valueFrom").text("file").map(|path| ValueSource::File(path.into()));
     Some(Header { name: at.text("name")?.to_owned(), value: at.value("value").and_then(as_source).or_else(from_file)? })
 }
 
-fn tcp_socket(at: &At<'_>) -> Option<TcpSocket> {
+fn tcp_socket(at: &TableView<'_>) -> Option<TcpSocket> {
     Some(TcpSocket { host: at.text("host").unwrap_or(LOCALHOST).to_owned(), port: at.port("port")? })
 }
 
-fn log(at: &At<'_>) -> Log {
-    Log {
+fn log(at: &TableView<'_>) -> LogSettings {
+    LogSettings {
         format: match at.text("format") {
             Some("Json") => LogFormat::Json,
             _ => LogFormat::Text,
@@ -282,18 +285,18 @@ fn log(at: &At<'_>) -> Log {
 }
 
 /// A table of the tree and what stands in it.
-struct At<'a> {
+struct TableView<'a> {
     tree: &'a Tree,
     path: String,
 }
 
-impl<'a> At<'a> {
-    fn table(&self, name: &str) -> At<'a> {
-        At { tree: self.tree, path: join(&self.path, name) }
+impl<'a> TableView<'a> {
+    fn table(&self, name: &str) -> TableView<'a> {
+        TableView { tree: self.tree, path: join(&self.path, name) }
     }
 
-    fn at(&self, path: String) -> At<'a> {
-        At { tree: self.tree, path }
+    fn at(&self, path: String) -> TableView<'a> {
+        TableView { tree: self.tree, path }
     }
 
     /// A port by its number, or by its name in the table `ports`.

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Span, in_order};
 use super::key::quote;
-use super::kind::Kind;
+use super::kind::Scalar;
 
 /// Reads all of it, in the order it was written; or says every mistake with its line and key.
 ///
@@ -52,7 +52,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Vec<String>> {
 }
 
 fn pair(name: &str, value: &Spanned<DeValue<'_>>) -> Result<String, String> {
-    Kind::Variable.read(&DeValue::String(name.into())).map_err(|_| "this is no name of a variable".to_owned())?;
+    Scalar::Variable.read(&DeValue::String(name.into())).map_err(|_| "this is no name of a variable".to_owned())?;
     match value.get_ref() {
         DeValue::String(text) if text.contains('\0') => Err("the value contains a NUL byte".to_owned()),
         DeValue::String(text) => Ok(text.to_string()),

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use bookend_lifecycle::budget as shares;
 
-use super::settings::{Handler, HandlerKind, Lifecycle, Settings};
+use super::settings::{Handler, HandlerKind, LifecycleSettings, Settings};
 
 /// The stages of a stop, added up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Budget {
+pub struct BudgetTable {
     /// When each stage must be over; `None`: bookend sets no deadline.
     pub deadlines: Option<Deadlines>,
     /// The stages in their order.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<BudgetRow>,
     /// What cannot fit, or only just; empty: all is well.
     pub warnings: Vec<String>,
     /// Drains that keep nobody serving.
@@ -23,7 +23,7 @@ pub struct Budget {
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stage {
+pub struct BudgetRow {
     /// `preStop`, `stop`, `postStop`, `finish`.
     pub stage: &'static str,
     /// The handler's name, or what happens.
@@ -85,12 +85,12 @@ fn limit(handler: &Handler) -> Option<Duration> {
     shares::longest(one, handler.retries, handler.backoff)
 }
 
-impl Budget {
+impl BudgetTable {
     /// Adds up the stages of a stop.
-    pub fn of(settings: &Settings) -> Budget {
+    pub fn of(settings: &Settings) -> BudgetTable {
         let hooks = &settings.lifecycle;
         let deadlines = settings.termination_grace_period.map(|grace| Deadlines::of(grace, &hooks.post_stop));
-        let mut budget = Budget { deadlines, stages: Vec::new(), warnings: Vec::new(), misplaced: Vec::new() };
+        let mut budget = BudgetTable { deadlines, stages: Vec::new(), warnings: Vec::new(), misplaced: Vec::new() };
         let signal_by =
             budget.handlers("preStop", "", &hooks.pre_stop, Some(Duration::ZERO), deadlines.map(|d| d.pre_stop));
         let what = match settings.app.stop_signal {
@@ -111,8 +111,9 @@ impl Budget {
     }
 
     /// The same for a sidecar: the apps' hooks and its own stop share the pod's grace period. SIGKILL is the kubelet's.
-    pub fn of_sidecar(settings: &Settings) -> Budget {
-        let mut budget = Budget { deadlines: None, stages: Vec::new(), warnings: Vec::new(), misplaced: Vec::new() };
+    pub fn of_sidecar(settings: &Settings) -> BudgetTable {
+        let mut budget =
+            BudgetTable { deadlines: None, stages: Vec::new(), warnings: Vec::new(), misplaced: Vec::new() };
         for (name, container) in settings.of_sidecar() {
             let hooks = &container.lifecycle;
             let deadlines = settings.termination_grace_period.map(|grace| Deadlines::of(grace, &hooks.post_stop));
@@ -143,7 +144,7 @@ impl Budget {
     }
 
     /// A drain keeps an app serving that is about to be stopped. Elsewhere there is none, or nobody stops it.
-    fn misplaced_drains(&mut self, of: &str, hooks: &Lifecycle) {
+    fn misplaced_drains(&mut self, of: &str, hooks: &LifecycleSettings) {
         let elsewhere =
             [("preStart", &hooks.pre_start), ("postStart", &hooks.post_start), ("postStop", &hooks.post_stop)];
         for (hook, handlers) in elsewhere {
@@ -157,7 +158,7 @@ impl Budget {
     }
 
     fn stage(&mut self, stage: &'static str, what: &str, at_most: Option<Duration>, begins_by: Option<Duration>) {
-        self.stages.push(Stage { stage, what: what.to_owned(), at_most, begins_by, fits: true });
+        self.stages.push(BudgetRow { stage, what: what.to_owned(), at_most, begins_by, fits: true });
     }
 
     /// The handlers of one hook, one after another; when the last is over at the latest.
@@ -185,7 +186,7 @@ impl Budget {
                 ));
             }
             let what = format!("{of}{}", handler.name);
-            self.stages.push(Stage { stage, what, at_most, begins_by: at, fits: late.is_none() });
+            self.stages.push(BudgetRow { stage, what, at_most, begins_by: at, fits: late.is_none() });
             // What does not fit is ended at the deadline.
             at = match (end, deadline) {
                 (Some(end), Some(deadline)) => Some(end.min(deadline)),
@@ -196,7 +197,7 @@ impl Budget {
     }
 }
 
-impl fmt::Display for Budget {
+impl fmt::Display for BudgetTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.deadlines {
             Some(deadlines) => {

@@ -70,7 +70,7 @@ pub(super) enum SourceKind {
 
 /// Collects mistakes while the layers are read.
 #[derive(Debug, Default)]
-pub(super) struct Report<'a> {
+pub(super) struct Collector<'a> {
     /// Every text, in the order of precedence.
     pub(super) sources: Vec<Source<'a>>,
     diagnostics: Vec<Diagnostic>,
@@ -114,7 +114,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-impl<'a> Report<'a> {
+impl<'a> Collector<'a> {
     /// Takes a text in and says which place it has among the sources.
     pub(super) fn source(&mut self, medium: SourceKind, name: &'a str, text: &'a str) -> usize {
         self.sources.push(Source { medium, name, text, broken: Vec::new() });

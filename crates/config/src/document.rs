@@ -9,10 +9,10 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Report, SourceKind, Span, in_order};
+use super::diagnostic::{Collector, SourceKind, Span, in_order};
 use super::hint;
 use super::key::{Key, Role, Shape, find, join, quote};
-use super::kind::{Kind, Value, describe};
+use super::kind::{Scalar, Value, describe};
 use super::tree::{Entry, Origin, Tree};
 
 /// A text larger than this is no configuration.
@@ -22,7 +22,7 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 const MOST_ERRORS: usize = 500;
 
 /// Reads one file into a layer.
-pub(super) fn read(report: &mut Report<'_>, source: usize, keys: &'static [Key]) -> Tree {
+pub(super) fn read(report: &mut Collector<'_>, source: usize, keys: &'static [Key]) -> Tree {
     let Some((name, text)) = report.sources.get(source).map(|said| (said.name, said.text)) else {
         return Tree::default();
     };
@@ -47,14 +47,14 @@ pub(super) fn read(report: &mut Report<'_>, source: usize, keys: &'static [Key])
     }
     let lines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect();
     let origin = Origin::File { name: Arc::from(name), line: 1 };
-    let mut walk = Walk { report, source, lines, origin, layer: Tree::default() };
+    let mut walk = Reader { report, source, lines, origin, layer: Tree::default() };
     walk.table("", keys, table.get_ref());
     walk.layer
 }
 
 /// Reads the text of one variable or option, whose key is known, into a layer.
 pub(super) fn read_one(
-    report: &mut Report<'_>,
+    report: &mut Collector<'_>,
     source: usize,
     path: &str,
     shape: Shape,
@@ -69,7 +69,7 @@ pub(super) fn read_one(
         SourceKind::Variable => Origin::Variable(name.to_owned()),
         SourceKind::Flag | SourceKind::File => Origin::CommandLine(name.to_owned()),
     };
-    let mut walk = Walk { report, source, lines: Vec::new(), origin, layer };
+    let mut walk = Reader { report, source, lines: Vec::new(), origin, layer };
     // A scalar's text is the value itself; whatever has a structure is said in TOML.
     let bare = || Spanned::new(whole.clone(), DeValue::String(text.into()));
     let value = match shape {
@@ -89,8 +89,8 @@ pub(super) fn read_one(
     walk.layer
 }
 
-struct Walk<'r, 'a> {
-    report: &'r mut Report<'a>,
+struct Reader<'r, 'a> {
+    report: &'r mut Collector<'a>,
     source: usize,
     /// Where each line ends.
     lines: Vec<usize>,
@@ -98,7 +98,7 @@ struct Walk<'r, 'a> {
     layer: Tree,
 }
 
-impl Walk<'_, '_> {
+impl Reader<'_, '_> {
     fn table(&mut self, path: &str, keys: &'static [Key], table: &DeTable<'_>) {
         for (name, value) in table.iter() {
             let below = join(path, name.get_ref());
@@ -189,8 +189,8 @@ impl Walk<'_, '_> {
     fn pair(
         &mut self,
         path: &str,
-        names: Kind,
-        values: Kind,
+        names: Scalar,
+        values: Scalar,
         name: &Spanned<std::borrow::Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
     ) {
@@ -208,7 +208,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn scalar(&mut self, path: &str, kind: Kind, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+    fn scalar(&mut self, path: &str, kind: Scalar, value: &Spanned<DeValue<'_>>) -> Option<Value> {
         match kind.read(value.get_ref()) {
             Ok(read) => Some(read),
             Err(why) => {
@@ -249,10 +249,10 @@ impl Walk<'_, '_> {
 }
 
 /// A name of the user's choice in its one spelling.
-pub(super) fn read_name(names: Kind, said: &str) -> Result<String, String> {
+pub(super) fn read_name(names: Scalar, said: &str) -> Result<String, String> {
     let as_number = || said.parse::<i64>().ok().filter(|_| said.bytes().all(|b| b.is_ascii_digit()));
     match names {
-        Kind::Integer { what, min, max } => match as_number() {
+        Scalar::Integer { what, min, max } => match as_number() {
             Some(number) if (min..=max).contains(&number) => Ok(number.to_string()),
             _ => Err(format!("{} is not {what} ({min}-{max})", quote(said))),
         },

@@ -6,11 +6,11 @@
 use std::ffi::{OsStr, OsString};
 
 use super::Override;
-use super::diagnostic::{Report, SourceKind, Span};
+use super::diagnostic::{Collector, SourceKind, Span};
 use super::document::{read_name, read_one};
 use super::hint;
 use super::key::{ANY_NAME, Key, Role, Shape, env_name, find, join, walk};
-use super::kind::{Kind, Value};
+use super::kind::{Scalar, Value};
 use super::tree::{Entry, Origin, Tree};
 use super::vocabulary::ROOT;
 
@@ -36,7 +36,7 @@ pub const RESERVED: &[&str] = &[
 const PREFIX: &str = "BOOKEND_";
 
 /// Reads every variable that is ours into one layer.
-pub(super) fn read<'a>(report: &mut Report<'a>, environment: &'a [(OsString, OsString)]) -> Tree {
+pub(super) fn read<'a>(report: &mut Collector<'a>, environment: &'a [(OsString, OsString)]) -> Tree {
     let mut layer = Tree::default();
     // Most containers have none: then nothing below is paid for.
     for (name, value) in environment {
@@ -71,7 +71,7 @@ pub(super) fn read<'a>(report: &mut Report<'a>, environment: &'a [(OsString, OsS
 }
 
 /// Reads the options of the command line into one layer; a later one replaces an earlier one.
-pub(super) fn read_overrides<'a>(report: &mut Report<'a>, overrides: &'a [Override]) -> Tree {
+pub(super) fn read_overrides<'a>(report: &mut Collector<'a>, overrides: &'a [Override]) -> Tree {
     let mut all = Tree::default();
     for said in overrides {
         let source = report.source(SourceKind::Flag, &said.flag, &said.value);
@@ -80,7 +80,7 @@ pub(super) fn read_overrides<'a>(report: &mut Report<'a>, overrides: &'a [Overri
     all
 }
 
-fn unknown_variable<'a>(report: &mut Report<'a>, name: &'a str) {
+fn unknown_variable<'a>(report: &mut Collector<'a>, name: &'a str) {
     // What a handler is told may stand there, but nobody says it; and what all have in common is no likeness.
     let mut names = vec!["CONFIG".to_owned()];
     walk(ROOT, &mut |path, _| names.push(env_name(path).replacen(PREFIX, "", 1)));
@@ -94,7 +94,7 @@ fn unknown_variable<'a>(report: &mut Report<'a>, name: &'a str) {
 }
 
 /// Adds what one variable or option says, with the tables it stands in.
-fn say(report: &mut Report<'_>, source: usize, path: &str, mut layer: Tree) -> Tree {
+fn say(report: &mut Collector<'_>, source: usize, path: &str, mut layer: Tree) -> Tree {
     let span = Span { source, start: 0, end: 0 };
     let whole = Span { source, start: 0, end: report.sources.get(source).map_or(0, |said| said.text.len()) };
     let Some(said) = report.sources.get(source) else { return layer };
@@ -112,7 +112,7 @@ fn say(report: &mut Report<'_>, source: usize, path: &str, mut layer: Tree) -> T
             return layer;
         };
         let (opened, inner) = match (key.shape, below) {
-            (Shape::Map { values: Kind::Source, names }, Some(name)) if name.ends_with(FROM_FILE) => {
+            (Shape::Map { values: Scalar::Source, names }, Some(name)) if name.ends_with(FROM_FILE) => {
                 insert_once(&mut layer, &here, Value::Table, &origin, span);
                 let name = name.strip_suffix(FROM_FILE).unwrap_or(name);
                 match read_name(names, name) {
@@ -169,8 +169,8 @@ fn say(report: &mut Report<'_>, source: usize, path: &str, mut layer: Tree) -> T
 }
 
 /// `app.env.NAME.valueFrom.file=/run/secrets/x`: the text is the file's path.
-fn say_file(report: &mut Report<'_>, source: usize, path: &str, layer: Tree) -> Tree {
-    let mut layer = read_one(report, source, path, Shape::One(Kind::Path), Role::Optional, layer);
+fn say_file(report: &mut Collector<'_>, source: usize, path: &str, layer: Tree) -> Tree {
+    let mut layer = read_one(report, source, path, Shape::One(Scalar::Path), Role::Optional, layer);
     if let Some(entry) = layer.get(path).cloned()
         && let Value::Text(file) = entry.value
     {

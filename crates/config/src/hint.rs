@@ -4,7 +4,7 @@
 use toml::de::DeValue;
 
 use super::key::{Key, Shape, quote, walk};
-use super::kind::{Kind, Value, describe};
+use super::kind::{Scalar, Value, describe};
 use super::vocabulary::ROOT;
 use bookend_lifecycle::seconds::Seconds;
 
@@ -48,7 +48,7 @@ pub(super) fn nearest<'a>(said: &str, known: impl Iterator<Item = &'a str>) -> O
 pub(super) fn shape(shape: Shape) -> String {
     match shape {
         Shape::One(kind) => kind.accepts(),
-        Shape::List(Kind::Text) => "a list of strings like [\"program\", \"argument\"]".to_owned(),
+        Shape::List(Scalar::Text) => "a list of strings like [\"program\", \"argument\"]".to_owned(),
         Shape::List(kind) => format!("a list, each {}", kind.accepts()),
         Shape::Map { .. } => "a table like { name = value }".to_owned(),
         Shape::Named { .. } => "a table of tables like { name = { ... } }".to_owned(),
@@ -99,22 +99,22 @@ pub(super) fn instead_of_list(path: &str, shape: Shape, found: &DeValue<'_>) -> 
 }
 
 /// Help where a scalar is needed and something else stands.
-pub(super) fn instead_of_scalar(path: &str, kind: Kind, found: &DeValue<'_>) -> Vec<String> {
+pub(super) fn instead_of_scalar(path: &str, kind: Scalar, found: &DeValue<'_>) -> Vec<String> {
     match (kind, found) {
-        (Kind::Source, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)) => {
+        (Scalar::Source, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)) => {
             vec!["a string stands in quotes".to_owned()]
         }
-        (Kind::Source, DeValue::Table(table)) if table.contains_key("valueFrom") => {
+        (Scalar::Source, DeValue::Table(table)) if table.contains_key("valueFrom") => {
             vec![
                 "a Secret or ConfigMap is mounted as a file; a field of the Pod is a variable of the container"
                     .to_owned(),
             ]
         }
-        (Kind::Umask, DeValue::Integer(number)) => vec![format!("in octal: {} = \"{number}\"", last(path))],
-        (Kind::Choice(words), DeValue::String(said)) => {
+        (Scalar::Umask, DeValue::Integer(number)) => vec![format!("in octal: {} = \"{number}\"", last(path))],
+        (Scalar::Choice(words), DeValue::String(said)) => {
             nearest(said, words.iter().copied()).map(|word| format!("did you mean {word:?}?")).into_iter().collect()
         }
-        (Kind::Seconds | Kind::Timeout, DeValue::String(said)) => {
+        (Scalar::Seconds | Scalar::Timeout, DeValue::String(said)) => {
             let digits = said.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim();
             match digits.parse::<Seconds>() {
                 Ok(number) if matches!(said.trim_start_matches(digits).trim(), "" | "s") => {
@@ -124,19 +124,19 @@ pub(super) fn instead_of_scalar(path: &str, kind: Kind, found: &DeValue<'_>) -> 
                 Err(_) => Vec::new(),
             }
         }
-        (Kind::Bool, DeValue::String(said)) if matches!(said.as_ref(), "true" | "false") => {
+        (Scalar::Bool, DeValue::String(said)) if matches!(said.as_ref(), "true" | "false") => {
             vec![format!("without quotes: {} = {said}", last(path))]
         }
-        (Kind::Integer { .. } | Kind::Port, DeValue::String(said)) if said.parse::<i64>().is_ok() => {
+        (Scalar::Integer { .. } | Scalar::Port, DeValue::String(said)) if said.parse::<i64>().is_ok() => {
             vec![format!("without quotes: {} = {said}", last(path))]
         }
-        (Kind::Address, DeValue::String(said)) if said.starts_with(':') => {
+        (Scalar::Address, DeValue::String(said)) if said.starts_with(':') => {
             vec![format!("for every address: \"0.0.0.0{said}\" or \"[::]{said}\"")]
         }
-        (Kind::Address, DeValue::String(said)) if said.bytes().all(|b| b.is_ascii_digit()) => {
+        (Scalar::Address, DeValue::String(said)) if said.bytes().all(|b| b.is_ascii_digit()) => {
             vec![format!("for every address: \"0.0.0.0:{said}\" or \"[::]:{said}\"")]
         }
-        (Kind::Text, found) if matches!(kind.read(found), Err(_) | Ok(Value::Text(_))) && is_number(found) => {
+        (Scalar::Text, found) if matches!(kind.read(found), Err(_) | Ok(Value::Text(_))) && is_number(found) => {
             vec!["a string stands in quotes".to_owned()]
         }
         _ => Vec::new(),

@@ -3,7 +3,7 @@
 //! exist (reading, "did you mean", the environment's names, `check`, the schema, the README's
 //! reference) walks these types and nothing else. Pure; depends on nothing of ours.
 
-use super::kind::Kind;
+use super::kind::Scalar;
 
 /// One key of a table.
 #[derive(Debug, Clone, Copy)]
@@ -24,22 +24,22 @@ pub(super) struct Key {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
     /// One scalar: also an environment variable with the bare text.
-    One(Kind),
+    One(Scalar),
     /// A list of scalars; a later layer replaces it as a whole.
-    List(Kind),
+    List(Scalar),
     /// A table with names of the user's choice; layers merge by name.
     Map {
         /// What the names are.
-        names: Kind,
+        names: Scalar,
         /// What stands on the right.
-        values: Kind,
+        values: Scalar,
     },
     /// A table with known keys; layers merge by key.
     Table(&'static [Key]),
     /// A table with names of the user's choice, each a table with known keys; layers merge by name and key.
     Named {
         /// What the names are.
-        names: Kind,
+        names: Scalar,
         /// What each of them has.
         keys: &'static [Key],
     },

@@ -14,13 +14,13 @@ pub(super) use read::{read_status, read_user};
 
 use super::key::quote;
 use super::network::Network;
-use super::settings::Limit;
+use super::settings::ResourceLimit;
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
 
 /// What one scalar may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Scalar {
     /// Any string without a NUL byte.
     Text,
     /// A string that is not empty.
@@ -110,7 +110,7 @@ pub(super) enum Value {
     /// A file mode mask.
     Umask(u32),
     /// A resource limit.
-    Limit(Limit),
+    Limit(ResourceLimit),
     /// `{ valueFrom.file = ... }` where a string could stand.
     File(String),
     /// Something was said and refused: it is there, and it is already a mistake.
@@ -124,38 +124,38 @@ pub(super) const MAX_SECONDS: u64 = 365 * 24 * 60 * 60;
 const LONGEST_SOCKET: usize = 107;
 
 /// Words of a choice and kinds with a name of their own.
-pub(super) const EXIT_CODE: Kind = Kind::Integer { what: "an exit code", min: 0, max: 255 };
+pub(super) const EXIT_CODE: Scalar = Scalar::Integer { what: "an exit code", min: 0, max: 255 };
 /// A TCP port that somebody can listen on.
-pub(super) const PORT: Kind = Kind::Integer { what: "a port", min: 1, max: 65_535 };
+pub(super) const PORT: Scalar = Scalar::Integer { what: "a port", min: 1, max: 65_535 };
 
-impl Kind {
+impl Scalar {
     /// What is accepted, for refusals, the schema and the reference.
     pub(super) fn accepts(self) -> String {
         match self {
-            Kind::Text => "a string".to_owned(),
-            Kind::Name => "a string that is not empty".to_owned(),
-            Kind::Path => "an absolute path".to_owned(),
-            Kind::Socket => format!("an absolute path of at most {LONGEST_SOCKET} bytes, or \"None\""),
-            Kind::Network => "a network like \"10.0.0.0/8\" or an address".to_owned(),
-            Kind::Bool => "true or false".to_owned(),
-            Kind::Seconds => format!("seconds, 0 to {MAX_SECONDS}"),
-            Kind::Timeout => format!("seconds, more than 0, at most {MAX_SECONDS}"),
-            Kind::Integer { what, min, max } => format!("{what}, {min}-{max}"),
-            Kind::Choice(words) => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" or "),
-            Kind::Received | Kind::Stopping => "a signal by name or number".to_owned(),
-            Kind::StoppingOrIgnore | Kind::SignalOrIgnore => "a signal by name or number, or \"ignore\"".to_owned(),
-            Kind::Address => "an IP address and a port like \"0.0.0.0:9797\" or \"[::]:9797\"".to_owned(),
-            Kind::Port => "a port (1-65535), or a name of the table ports".to_owned(),
-            Kind::PortName => "a name of at most 15 of a-z, 0-9 and -, with a letter in it".to_owned(),
-            Kind::ContainerName => "a container's name of at most 63 of a-z, 0-9 and -".to_owned(),
-            Kind::Program => "an absolute path, or the name of a file without a slash".to_owned(),
-            Kind::HeaderName => "the name of an HTTP header".to_owned(),
-            Kind::Status => "a status (100-599) or a range like \"200-399\"".to_owned(),
-            Kind::Source => "a string or { valueFrom.file = \"/path\" }".to_owned(),
-            Kind::Variable => "a name without \"=\"".to_owned(),
-            Kind::Umask => "a file mode mask in octal like \"022\" or 0o022".to_owned(),
-            Kind::Limit => "a number, \"unlimited\" or { soft = ..., hard = ... }".to_owned(),
-            Kind::User => "a user like \"name\", \"uid\", \"uid:gid\" or \"name:group\"".to_owned(),
+            Scalar::Text => "a string".to_owned(),
+            Scalar::Name => "a string that is not empty".to_owned(),
+            Scalar::Path => "an absolute path".to_owned(),
+            Scalar::Socket => format!("an absolute path of at most {LONGEST_SOCKET} bytes, or \"None\""),
+            Scalar::Network => "a network like \"10.0.0.0/8\" or an address".to_owned(),
+            Scalar::Bool => "true or false".to_owned(),
+            Scalar::Seconds => format!("seconds, 0 to {MAX_SECONDS}"),
+            Scalar::Timeout => format!("seconds, more than 0, at most {MAX_SECONDS}"),
+            Scalar::Integer { what, min, max } => format!("{what}, {min}-{max}"),
+            Scalar::Choice(words) => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" or "),
+            Scalar::Received | Scalar::Stopping => "a signal by name or number".to_owned(),
+            Scalar::StoppingOrIgnore | Scalar::SignalOrIgnore => "a signal by name or number, or \"ignore\"".to_owned(),
+            Scalar::Address => "an IP address and a port like \"0.0.0.0:9797\" or \"[::]:9797\"".to_owned(),
+            Scalar::Port => "a port (1-65535), or a name of the table ports".to_owned(),
+            Scalar::PortName => "a name of at most 15 of a-z, 0-9 and -, with a letter in it".to_owned(),
+            Scalar::ContainerName => "a container's name of at most 63 of a-z, 0-9 and -".to_owned(),
+            Scalar::Program => "an absolute path, or the name of a file without a slash".to_owned(),
+            Scalar::HeaderName => "the name of an HTTP header".to_owned(),
+            Scalar::Status => "a status (100-599) or a range like \"200-399\"".to_owned(),
+            Scalar::Source => "a string or { valueFrom.file = \"/path\" }".to_owned(),
+            Scalar::Variable => "a name without \"=\"".to_owned(),
+            Scalar::Umask => "a file mode mask in octal like \"022\" or 0o022".to_owned(),
+            Scalar::Limit => "a number, \"unlimited\" or { soft = ..., hard = ... }".to_owned(),
+            Scalar::User => "a user like \"name\", \"uid\", \"uid:gid\" or \"name:group\"".to_owned(),
         }
     }
 
@@ -163,23 +163,29 @@ impl Kind {
     pub(super) fn is_text(self) -> bool {
         !matches!(
             self,
-            Kind::Limit | Kind::Bool | Kind::Seconds | Kind::Timeout | Kind::Integer { .. } | Kind::Port | Kind::Status
+            Scalar::Limit
+                | Scalar::Bool
+                | Scalar::Seconds
+                | Scalar::Timeout
+                | Scalar::Integer { .. }
+                | Scalar::Port
+                | Scalar::Status
         )
     }
 
     /// The value, or why it is none.
     pub(super) fn read(self, found: &DeValue<'_>) -> Result<Value, String> {
         match self {
-            Kind::Text => Ok(Value::Text(text(self, found)?.to_owned())),
-            Kind::Name => match text(self, found)? {
+            Scalar::Text => Ok(Value::Text(text(self, found)?.to_owned())),
+            Scalar::Name => match text(self, found)? {
                 "" => Err("\"\" is empty".to_owned()),
                 name => Ok(Value::Text(name.to_owned())),
             },
-            Kind::Path => match text(self, found)? {
+            Scalar::Path => match text(self, found)? {
                 path if path.starts_with('/') => Ok(Value::Text(path.to_owned())),
                 path => Err(format!("{} is not an absolute path", shorten(path))),
             },
-            Kind::Socket => match text(self, found)? {
+            Scalar::Socket => match text(self, found)? {
                 path if path == "None" || path.starts_with('/') && path.len() <= LONGEST_SOCKET => {
                     Ok(Value::Text(path.to_owned()))
                 }
@@ -189,68 +195,68 @@ impl Kind {
                 }
                 _ => Err(self.refuse(found)),
             },
-            Kind::Network => match text(self, found)?.parse::<Network>() {
+            Scalar::Network => match text(self, found)?.parse::<Network>() {
                 Ok(network) => Ok(Value::Text(network.to_string())),
                 Err(why) => Err(why),
             },
-            Kind::Bool => match found {
+            Scalar::Bool => match found {
                 DeValue::Boolean(yes) => Ok(Value::Bool(*yes)),
                 _ => Err(self.refuse(found)),
             },
-            Kind::Seconds | Kind::Timeout => self.seconds(found).map(Value::Seconds),
-            Kind::Integer { what, min, max } => match found {
+            Scalar::Seconds | Scalar::Timeout => self.seconds(found).map(Value::Seconds),
+            Scalar::Integer { what, min, max } => match found {
                 DeValue::Integer(number) => integer(number)
                     .filter(|number| (min..=max).contains(number))
                     .map(Value::Integer)
                     .ok_or_else(|| format!("{} is not {what} ({min}-{max})", describe(found))),
                 _ => Err(format!("{} is not {what} ({min}-{max})", describe(found))),
             },
-            Kind::Choice(words) => match found {
+            Scalar::Choice(words) => match found {
                 DeValue::String(word) if words.contains(&word.as_ref()) => Ok(Value::Text(word.to_string())),
                 _ => Err(format!("{} is not one of {}", describe(found), join_words(words))),
             },
-            Kind::Received => receivable(signal(found)?).map(Value::Signal),
-            Kind::Stopping => match signal(found)? {
+            Scalar::Received => receivable(signal(found)?).map(Value::Signal),
+            Scalar::Stopping => match signal(found)? {
                 Signal::STOP => Err("SIGSTOP freezes a process and never ends it".to_owned()),
                 Signal::CHLD => Err("SIGCHLD ends no process".to_owned()),
                 signal => Ok(Value::Signal(signal)),
             },
-            Kind::StoppingOrIgnore => match found {
+            Scalar::StoppingOrIgnore => match found {
                 DeValue::String(word) if word == "ignore" => Ok(Value::Ignore),
-                _ => Kind::Stopping.read(found),
+                _ => Scalar::Stopping.read(found),
             },
-            Kind::SignalOrIgnore => match found {
+            Scalar::SignalOrIgnore => match found {
                 DeValue::String(word) if word == "ignore" => Ok(Value::Ignore),
                 _ => signal(found).map(Value::Signal).map_err(|why| format!("{why}, or \"ignore\"")),
             },
-            Kind::Address => match text(self, found)?.parse::<SocketAddr>() {
+            Scalar::Address => match text(self, found)?.parse::<SocketAddr>() {
                 Ok(address) => Ok(Value::Text(address.to_string())),
                 Err(_) => Err(self.refuse(found)),
             },
-            Kind::Port => match found {
+            Scalar::Port => match found {
                 DeValue::Integer(_) => PORT.read(found),
                 DeValue::String(name) if is_port_name(name) => Ok(Value::Text(name.to_string())),
                 _ => Err(self.refuse(found)),
             },
-            Kind::PortName => match text(self, found)? {
+            Scalar::PortName => match text(self, found)? {
                 name if is_port_name(name) => Ok(Value::Text(name.to_owned())),
                 _ => Err(self.refuse(found)),
             },
-            Kind::ContainerName => match text(self, found)? {
+            Scalar::ContainerName => match text(self, found)? {
                 name if is_label(name) => Ok(Value::Text(name.to_owned())),
                 _ => Err(self.refuse(found)),
             },
-            Kind::Program => match text(self, found)? {
+            Scalar::Program => match text(self, found)? {
                 program if program.starts_with('/') || !(program.is_empty() || program.contains('/')) => {
                     Ok(Value::Text(program.to_owned()))
                 }
                 _ => Err(self.refuse(found)),
             },
-            Kind::HeaderName => match text(self, found)? {
+            Scalar::HeaderName => match text(self, found)? {
                 name if http::HeaderName::from_bytes(name.as_bytes()).is_ok() => Ok(Value::Text(name.to_owned())),
                 _ => Err(self.refuse(found)),
             },
-            Kind::Status => match found {
+            Scalar::Status => match found {
                 DeValue::Integer(number) => integer(number).map(|number| number.to_string()),
                 DeValue::String(range) => Some(range.to_string()),
                 _ => None,
@@ -258,17 +264,17 @@ impl Kind {
             .filter(|range| read_status(range).is_some())
             .map(Value::Text)
             .ok_or_else(|| self.refuse(found)),
-            Kind::Source => source(found),
-            Kind::Variable => match text(self, found)? {
+            Scalar::Source => source(found),
+            Scalar::Variable => match text(self, found)? {
                 name if name.is_empty() || name.contains('=') => Err(format!(
                     "{} is not the name of an environment variable (not empty, without \"=\")",
                     describe(found)
                 )),
                 name => Ok(Value::Text(name.to_owned())),
             },
-            Kind::User => user(self, found).map(Value::Text),
-            Kind::Umask => umask(found).map(Value::Umask).ok_or_else(|| self.refuse(found)),
-            Kind::Limit => limit(found).map(Value::Limit).map_err(|why| match why {
+            Scalar::User => user(self, found).map(Value::Text),
+            Scalar::Umask => umask(found).map(Value::Umask).ok_or_else(|| self.refuse(found)),
+            Scalar::Limit => limit(found).map(Value::Limit).map_err(|why| match why {
                 "" => self.refuse(found),
                 why => why.to_owned(),
             }),
@@ -285,7 +291,7 @@ impl Kind {
             DeValue::Float(number) => number.as_str().parse().ok().map(|Seconds(time)| time),
             _ => None,
         };
-        let zero_is_fine = self == Kind::Seconds;
+        let zero_is_fine = self == Scalar::Seconds;
         seconds.filter(|s| *s <= Duration::from_secs(MAX_SECONDS) && (zero_is_fine || !s.is_zero())).ok_or_else(|| {
             let range = if zero_is_fine { "0 to" } else { "more than 0, at most" };
             format!("{} is not a number of seconds ({range} {MAX_SECONDS})", describe(found))

@@ -44,7 +44,7 @@ pub use document::MAX_BYTES;
 pub use environment::RESERVED as RESERVED_VARIABLES;
 pub use tree::Origin;
 
-use diagnostic::{Report, SourceKind, Span};
+use diagnostic::{Collector, SourceKind, Span};
 use kind::Value;
 use settings::{CommandFrom, Settings};
 use tree::{Entry, Tree};
@@ -128,7 +128,7 @@ pub struct Effective {
 /// # Errors
 /// Every mistake of every source at once.
 pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
-    let mut report = Report::default();
+    let mut report = Collector::default();
     let mut tree = Tree::default();
     for file in &sources.files {
         let source = report.source(SourceKind::File, &file.name, &file.text);
@@ -174,14 +174,14 @@ pub fn schema() -> String {
 }
 
 /// The layer of a profile: weaker than all that was said.
-fn profile(name: &str, report: &mut Report<'_>) -> Tree {
+fn profile(name: &str, report: &mut Collector<'_>) -> Tree {
     let Some(text) = profiles::text(name) else { return Tree::default() };
     let source = report.source(SourceKind::File, "profile", text);
     document::read(report, source, vocabulary::ROOT).with_origin(&Origin::Profile(name.to_owned()))
 }
 
 /// Checks one layer for itself and lays it over what is weaker.
-fn lay(tree: &mut Tree, layer: Tree, report: &mut Report<'_>) {
+fn lay(tree: &mut Tree, layer: Tree, report: &mut Collector<'_>) {
     rules::check_layer(&layer, report);
     tree.overlay(layer);
 }
@@ -198,7 +198,7 @@ impl Effective {
     /// Zero config: the defaults, and a command. The same as loading nothing but the command, without its cost.
     pub fn of_command(command: Vec<OsString>) -> Effective {
         let program = settings::Program { command, ..settings::Program::default() };
-        let app = settings::App { program, ..settings::App::default() };
+        let app = settings::AppSettings { program, ..settings::AppSettings::default() };
         Effective { settings: Settings { app, ..Settings::default() }, mode: Mode::App, tree: Tree::default() }
     }
 
@@ -218,10 +218,10 @@ impl Effective {
     }
 
     /// Whether the stages of a stop fit into the grace period.
-    pub fn budget(&self) -> budget::Budget {
+    pub fn budget(&self) -> budget::BudgetTable {
         match self.mode {
-            Mode::Sidecar => budget::Budget::of_sidecar(&self.settings),
-            Mode::Either | Mode::App => budget::Budget::of(&self.settings),
+            Mode::Sidecar => budget::BudgetTable::of_sidecar(&self.settings),
+            Mode::Either | Mode::App => budget::BudgetTable::of(&self.settings),
         }
     }
 }

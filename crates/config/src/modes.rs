@@ -2,13 +2,13 @@
 //! other those of other containers. A key that would do nothing is a mistake. Pure.
 
 use super::Mode;
-use super::diagnostic::Report;
+use super::diagnostic::Collector;
 use super::key::{Key, join};
 use super::tree::{Origin, Tree};
 use super::vocabulary::{PROCESS_KEYS, SIDECAR_APP};
 
 /// Checks the merged tree.
-pub(super) fn check(tree: &Tree, mode: Mode, report: &mut Report<'_>) {
+pub(super) fn check(tree: &Tree, mode: Mode, report: &mut Collector<'_>) {
     processes(tree, report);
     match mode {
         Mode::Sidecar => sidecar(tree, report),
@@ -22,14 +22,14 @@ pub(super) fn is_sidecar(tree: &Tree) -> bool {
     ["containers", "app.process"].into_iter().any(|path| tree.get(path).is_some())
 }
 
-fn app(tree: &Tree, report: &mut Report<'_>) {
+fn app(tree: &Tree, report: &mut Collector<'_>) {
     for path in ["containers", "app.process"] {
         let help = "the app here is a child of bookend's own; those of other containers are a sidecar's";
         diagnostic(tree, report, path, "only `bookend sidecar` knows it", help);
     }
 }
 
-fn sidecar(tree: &Tree, report: &mut Report<'_>) {
+fn sidecar(tree: &Tree, report: &mut Collector<'_>) {
     let its_own: Vec<String> = SIDECAR_APP.iter().map(|key| join("app", key.name)).collect();
     let of_app =
         tree.iter().map(|(path, _)| path).filter(|path| path.starts_with("app.") && path.matches('.').count() == 1);
@@ -50,7 +50,7 @@ fn sidecar(tree: &Tree, report: &mut Report<'_>) {
 }
 
 /// Nobody gets a signal whose process nobody looks for.
-fn needs_process(tree: &Tree, report: &mut Report<'_>, above: &str, owner: &str) {
+fn needs_process(tree: &Tree, report: &mut Collector<'_>, above: &str, owner: &str) {
     let process = join(owner, "process");
     if tree.get(&process).is_some() {
         return;
@@ -65,7 +65,7 @@ fn needs_process(tree: &Tree, report: &mut Report<'_>, above: &str, owner: &str)
 }
 
 /// A table that says nothing would mean every process.
-fn processes(tree: &Tree, report: &mut Report<'_>) {
+fn processes(tree: &Tree, report: &mut Collector<'_>) {
     let named = tree.names("containers").into_iter().map(|(_, path)| join(&path, "process"));
     for path in named.chain(["app.process".to_owned()]) {
         let says = |key: &Key| tree.get(&join(&path, key.name)).is_some();
@@ -81,7 +81,7 @@ fn names(keys: &[Key]) -> String {
 }
 
 /// A mistake where the key was said, if it was. What a profile says nobody has said.
-fn diagnostic(tree: &Tree, report: &mut Report<'_>, path: &str, message: &str, help: &str) {
+fn diagnostic(tree: &Tree, report: &mut Collector<'_>, path: &str, message: &str, help: &str) {
     if let Some(entry) = tree.get(path).filter(|entry| !matches!(entry.origin, Origin::Profile(_))) {
         report.diagnostic(entry.span, path, message.to_owned(), vec![help.to_owned()]);
     }

@@ -5,8 +5,8 @@
 use super::Mode;
 use super::diagnostic::in_order;
 use super::key::{Key, Role, Shape, join, quote};
-use super::kind::{Kind, Value};
-use super::settings::Limit;
+use super::kind::{Scalar, Value};
+use super::settings::ResourceLimit;
 use super::snippet::SECRET_WORDS;
 use super::tree::Tree;
 use super::vocabulary::{ROOT, SIDECAR_APP};
@@ -86,7 +86,7 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
             Shape::Map { values, .. } => {
                 let names = tree.names(&below).into_iter();
                 let mut said: Vec<_> = names.filter_map(|(name, path)| Some((name, tree.get(&path)?))).collect();
-                if values == Kind::Source {
+                if values == Scalar::Source {
                     // A value may refer to earlier ones.
                     said = in_order(said, |(_, entry)| entry.span);
                 }
@@ -189,11 +189,11 @@ fn value(value: &Value) -> String {
     }
 }
 
-fn limit(limit: Limit) -> String {
+fn limit(limit: ResourceLimit) -> String {
     let bound = |bound: u64| if bound == u64::MAX { quote("unlimited") } else { bound.to_string() };
     match limit {
-        Limit { soft: Some(soft), hard: Some(hard) } if soft == hard => bound(soft),
-        Limit { soft, hard } => {
+        ResourceLimit { soft: Some(soft), hard: Some(hard) } if soft == hard => bound(soft),
+        ResourceLimit { soft, hard } => {
             let pairs: Vec<String> = [("soft", soft), ("hard", hard)]
                 .into_iter()
                 .filter_map(|(name, value)| Some(format!("{name} = {}", bound(value?))))

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::diagnostic::Report;
+use super::diagnostic::Collector;
 use super::key::{Key, Role, Shape, join, quote};
 use super::kind::Value;
 use super::modes;
@@ -15,7 +15,7 @@ use bookend_lifecycle::seconds::Seconds;
 
 /// Checks one layer: its lists of tables stand or fall as a whole, and so do its commands. They are
 /// checked before the merge, because a mistake that a stronger layer hides is still one.
-pub(super) fn check_layer(layer: &Tree, report: &mut Report<'_>) {
+pub(super) fn check_layer(layer: &Tree, report: &mut Collector<'_>) {
     lists(layer, report, "", ROOT);
     for (path, entry) in layer.iter() {
         if let Value::List(list) = &entry.value
@@ -33,7 +33,7 @@ pub(super) fn check_layer(layer: &Tree, report: &mut Report<'_>) {
 }
 
 /// Every list of tables at or below this table, and the lists inside its entries.
-fn lists(layer: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]) {
+fn lists(layer: &Tree, report: &mut Collector<'_>, path: &str, keys: &'static [Key]) {
     for key in keys.iter().filter(|key| key.shape.has_keys()) {
         let below = join(path, key.name);
         if !layer.says(&below) {
@@ -60,7 +60,7 @@ fn lists(layer: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]
 }
 
 /// Checks the merged tree: its tables are put together from several layers.
-pub(super) fn check_merged(tree: &Tree, mode: Mode, built_with: Features, report: &mut Report<'_>) {
+pub(super) fn check_merged(tree: &Tree, mode: Mode, built_with: Features, report: &mut Collector<'_>) {
     modes::check(tree, mode, report);
     table(tree, report, "", ROOT);
     for kind in Kind::ALL {
@@ -76,7 +76,7 @@ pub(super) fn check_merged(tree: &Tree, mode: Mode, built_with: Features, report
 }
 
 /// A build without TLS cannot serve HTTPS, one without the page has none, and neither pretends to.
-fn features(tree: &Tree, built_with: Features, report: &mut Report<'_>) {
+fn features(tree: &Tree, built_with: Features, report: &mut Collector<'_>) {
     let Features { tls, page } = built_with;
     let needed = [("http.tls", "tls", tls), ("http.selfSigned", "tls", tls), ("http.page", "page", page)];
     for (path, feature, is_built_in) in needed {
@@ -88,7 +88,7 @@ fn features(tree: &Tree, built_with: Features, report: &mut Report<'_>) {
 }
 
 /// Numbers of a probe that Kubernetes refuses, too, and a period that would do nothing but probe.
-fn probe_numbers(tree: &Tree, report: &mut Report<'_>, kind: Kind) {
+fn probe_numbers(tree: &Tree, report: &mut Collector<'_>, kind: Kind) {
     let path = join(kind.name(), "successThreshold");
     if let Some(Entry { value: Value::Integer(2..), span, .. }) = tree.get(&path)
         && kind != Kind::Readiness
@@ -107,7 +107,7 @@ fn probe_numbers(tree: &Tree, report: &mut Report<'_>, kind: Kind) {
 const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 
 /// A port said by name stands in the table `ports`.
-fn known_port(tree: &Tree, report: &mut Report<'_>, path: &str, entry: &Entry) {
+fn known_port(tree: &Tree, report: &mut Collector<'_>, path: &str, entry: &Entry) {
     let Value::Text(name) = &entry.value else { return };
     if tree.get(&join("ports", name)).is_none() {
         let known: Vec<String> = tree.names("ports").into_iter().map(|(name, _)| name).collect();
@@ -120,7 +120,7 @@ fn known_port(tree: &Tree, report: &mut Report<'_>, path: &str, entry: &Entry) {
 }
 
 /// A build without TLS cannot do what is asked.
-fn needs_tls(tree: &Tree, built_with: Features, report: &mut Report<'_>, get: &str) {
+fn needs_tls(tree: &Tree, built_with: Features, report: &mut Collector<'_>, get: &str) {
     let path = join(get, "scheme");
     let Some(entry) = tree.get(&path).filter(|_| !built_with.tls) else { return };
     if entry.value == Value::Text("HTTPS".to_owned()) {
@@ -130,7 +130,7 @@ fn needs_tls(tree: &Tree, built_with: Features, report: &mut Report<'_>, get: &s
 }
 
 /// What must be there, in a table that is there.
-fn table(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key]) {
+fn table(tree: &Tree, report: &mut Collector<'_>, path: &str, keys: &'static [Key]) {
     if let Some(Role::OneOf(noun)) = keys.iter().map(|key| key.role).find(|role| matches!(role, Role::OneOf(_))) {
         one_kind(tree, report, path, keys, noun);
     }
@@ -151,7 +151,7 @@ fn table(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key])
     }
 }
 
-fn missing(tree: &Tree, report: &mut Report<'_>, path: &str, below: &str, about: &str) {
+fn missing(tree: &Tree, report: &mut Collector<'_>, path: &str, below: &str, about: &str) {
     let Some(entry) = tree.get(path) else { return };
     // In a text with syntax errors it may be there, unread.
     if !report.is_broken(entry.span.source) && !tree.is_doubtful(path) {
@@ -159,7 +159,7 @@ fn missing(tree: &Tree, report: &mut Report<'_>, path: &str, below: &str, about:
     }
 }
 
-fn one_kind(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Key], noun: &str) {
+fn one_kind(tree: &Tree, report: &mut Collector<'_>, path: &str, keys: &'static [Key], noun: &str) {
     let kinds: Vec<&str> = keys.iter().filter(|key| matches!(key.role, Role::OneOf(_))).map(|key| key.name).collect();
     let said: Vec<&str> = kinds.iter().copied().filter(|kind| tree.get(&join(path, kind)).is_some()).collect();
     let accepted = kinds.join(", ");
@@ -192,7 +192,7 @@ fn one_kind(tree: &Tree, report: &mut Report<'_>, path: &str, keys: &'static [Ke
 }
 
 /// A maximum below the minimum is one of two mistakes, and nobody can tell which.
-fn drain_times(layer: &Tree, report: &mut Report<'_>, drain: &str) {
+fn drain_times(layer: &Tree, report: &mut Collector<'_>, drain: &str) {
     let default = bookend_lifecycle::drain::Drain::default();
     let path = join(drain, "maxSeconds");
     let said = |name: &str| match layer.get(&join(drain, name)).map(|entry| &entry.value) {
@@ -208,7 +208,7 @@ fn drain_times(layer: &Tree, report: &mut Report<'_>, drain: &str) {
 }
 
 /// Records and metrics are found by a handler's name: two of one name in one list cannot be told apart.
-fn unique_names(tree: &Tree, report: &mut Report<'_>, hook: &str) {
+fn unique_names(tree: &Tree, report: &mut Collector<'_>, hook: &str) {
     let mut seen: Vec<&Value> = Vec::new();
     for handler in tree.tables(hook) {
         let path = join(&handler, "name");

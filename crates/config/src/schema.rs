@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use toml::de::DeValue;
 
 use super::key::{ANY_NAME, Key, Role, Shape, join};
-use super::kind::{Kind, MAX_SECONDS, PORT};
+use super::kind::{MAX_SECONDS, PORT, Scalar};
 use super::vocabulary::ROOT;
 
 /// The whole schema.
@@ -92,62 +92,64 @@ fn shape(path: &str, shape: Shape, shared: &mut Shared) -> Json {
 }
 
 /// A name of the user's choice is a string, also where it stands for a number.
-fn name(kind: Kind) -> Json {
+fn name(kind: Scalar) -> Json {
     match kind {
-        Kind::Integer { .. } => json!({"pattern": "^[0-9]+$"}),
-        Kind::Choice(words) => json!({"enum": words}),
-        Kind::Received | Kind::Stopping | Kind::SignalOrIgnore | Kind::StoppingOrIgnore => json!({"pattern": SIGNAL}),
+        Scalar::Integer { .. } => json!({"pattern": "^[0-9]+$"}),
+        Scalar::Choice(words) => json!({"enum": words}),
+        Scalar::Received | Scalar::Stopping | Scalar::SignalOrIgnore | Scalar::StoppingOrIgnore => {
+            json!({"pattern": SIGNAL})
+        }
         kind => one(kind),
     }
 }
 
-fn one(kind: Kind) -> Json {
+fn one(kind: Scalar) -> Json {
     match kind {
-        Kind::Text => json!({"type": "string"}),
-        Kind::Name => json!({"type": "string", "minLength": 1}),
-        Kind::Path => json!({"type": "string", "pattern": "^/"}),
-        Kind::Socket => json!({"type": "string", "pattern": "^(/|None$)"}),
-        Kind::Bool => json!({"type": "boolean"}),
-        Kind::Seconds => json!({"type": "number", "minimum": 0, "maximum": MAX_SECONDS}),
-        Kind::Timeout => json!({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS}),
-        Kind::Integer { min, max, .. } => json!({"type": "integer", "minimum": min, "maximum": max}),
-        Kind::Choice(words) => json!({"enum": words}),
-        Kind::Received | Kind::Stopping | Kind::SignalOrIgnore | Kind::StoppingOrIgnore => {
+        Scalar::Text => json!({"type": "string"}),
+        Scalar::Name => json!({"type": "string", "minLength": 1}),
+        Scalar::Path => json!({"type": "string", "pattern": "^/"}),
+        Scalar::Socket => json!({"type": "string", "pattern": "^(/|None$)"}),
+        Scalar::Bool => json!({"type": "boolean"}),
+        Scalar::Seconds => json!({"type": "number", "minimum": 0, "maximum": MAX_SECONDS}),
+        Scalar::Timeout => json!({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS}),
+        Scalar::Integer { min, max, .. } => json!({"type": "integer", "minimum": min, "maximum": max}),
+        Scalar::Choice(words) => json!({"enum": words}),
+        Scalar::Received | Scalar::Stopping | Scalar::SignalOrIgnore | Scalar::StoppingOrIgnore => {
             json!({"anyOf": [{"type": "string", "pattern": SIGNAL}, {"type": "integer", "minimum": 1, "maximum": 64}]})
         }
-        Kind::Address => json!({"type": "string", "pattern": ":[0-9]+$"}),
-        Kind::Network => json!({"type": "string", "pattern": "^[0-9A-Fa-f.:]+(/[0-9]+)?$"}),
-        Kind::Port => json!({"anyOf": [one(PORT), one(Kind::PortName)]}),
-        Kind::PortName => json!({"type": "string", "pattern": "^[a-z0-9-]{1,15}$"}),
-        Kind::ContainerName => json!({"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"}),
-        Kind::Program => json!({"type": "string", "pattern": "^(/.*|[^/]+)$"}),
-        Kind::HeaderName => json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"}),
-        Kind::Status => json!({"anyOf": [
+        Scalar::Address => json!({"type": "string", "pattern": ":[0-9]+$"}),
+        Scalar::Network => json!({"type": "string", "pattern": "^[0-9A-Fa-f.:]+(/[0-9]+)?$"}),
+        Scalar::Port => json!({"anyOf": [one(PORT), one(Scalar::PortName)]}),
+        Scalar::PortName => json!({"type": "string", "pattern": "^[a-z0-9-]{1,15}$"}),
+        Scalar::ContainerName => json!({"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"}),
+        Scalar::Program => json!({"type": "string", "pattern": "^(/.*|[^/]+)$"}),
+        Scalar::HeaderName => json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"}),
+        Scalar::Status => json!({"anyOf": [
             {"type": "string", "pattern": "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"},
             {"type": "integer", "minimum": 100, "maximum": 599},
         ]}),
-        Kind::Source => json!({"anyOf": [{"type": "string"}, {
+        Scalar::Source => json!({"anyOf": [{"type": "string"}, {
             "type": "object",
             "properties": {"valueFrom": {
                 "type": "object",
-                "properties": {"file": one(Kind::Path)},
+                "properties": {"file": one(Scalar::Path)},
                 "additionalProperties": false,
                 "required": ["file"],
             }},
             "additionalProperties": false,
             "required": ["valueFrom"],
         }]}),
-        Kind::Variable => json!({"type": "string", "pattern": "^[^=]+$"}),
-        Kind::User => json!({"anyOf": [
+        Scalar::Variable => json!({"type": "string", "pattern": "^[^=]+$"}),
+        Scalar::User => json!({"anyOf": [
             {"type": "string", "pattern": "^[^:\\s]+(:[^:\\s]+)?$"},
             {"type": "integer", "minimum": 0, "maximum": u32::MAX - 1},
         ]}),
         // JSON has no octal: what TOML writes as 0o022 arrives as a number.
-        Kind::Umask => json!({"anyOf": [
+        Scalar::Umask => json!({"anyOf": [
             {"type": "string", "pattern": "^(0o)?[0-7]{1,4}$"},
             {"type": "integer", "minimum": 0, "maximum": 0o777},
         ]}),
-        Kind::Limit => {
+        Scalar::Limit => {
             let bound = json!({"anyOf": [{"const": "unlimited"}, {"type": "integer", "minimum": 0}]});
             json!({"anyOf": [bound, {
                 "type": "object",

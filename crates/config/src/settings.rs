@@ -26,29 +26,29 @@ pub struct Settings {
     /// Whether orphans of our descendants come to us although we are not PID 1.
     pub subreaper: Option<bool>,
     /// Where the command line talks to us.
-    pub socket: Socket,
+    pub socket: SocketPath,
     /// `pdeathSignal`: what the kernel sends bookend when the process that started it dies.
     pub pdeath_signal: Option<Signal>,
     /// The main process.
-    pub app: App,
+    pub app: AppSettings,
     /// `ports`: their names.
     pub ports: SmallMap<String, u16>,
     /// The pod-facing listener; `None`: no listener, no cost.
-    pub http: Option<Http>,
+    pub http: Option<HttpSettings>,
     /// The handlers before and after the app.
-    pub lifecycle: Lifecycle,
+    pub lifecycle: LifecycleSettings,
     /// `containers`: the hook sets of a sidecar that have a name.
-    pub containers: SmallMap<String, Container>,
+    pub containers: SmallMap<String, ContainerSettings>,
     /// The probes of the app.
-    pub probes: Probes,
+    pub probes: ProbeSet,
     /// The log.
-    pub log: Log,
+    pub log: LogSettings,
 }
 
 impl Settings {
     /// The apps of a sidecar: the one of the top level, which has no name, and those of `containers`.
-    pub fn of_sidecar(&self) -> Vec<(Option<String>, Container)> {
-        let first = Container {
+    pub fn of_sidecar(&self) -> Vec<(Option<String>, ContainerSettings)> {
+        let first = ContainerSettings {
             lifecycle: self.lifecycle.clone(),
             stop_signal: self.app.stop_signal,
             process: self.app.process.clone(),
@@ -100,7 +100,7 @@ pub enum Id {
 
 /// `socket`: the door for the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Socket {
+pub enum SocketPath {
     /// /run/bookend.sock, if that can be made.
     #[default]
     Default,
@@ -110,20 +110,20 @@ pub enum Socket {
     None,
 }
 
-impl Socket {
+impl SocketPath {
     /// Where, and whether somebody asked for it there.
     pub fn path(&self) -> Option<(&Path, bool)> {
         match self {
-            Socket::Default => Some((Path::new("/run/bookend.sock"), false)),
-            Socket::At(path) => Some((path, true)),
-            Socket::None => None,
+            SocketPath::Default => Some((Path::new("/run/bookend.sock"), false)),
+            SocketPath::At(path) => Some((path, true)),
+            SocketPath::None => None,
         }
     }
 }
 
 /// `[app]`: the main process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct App {
+pub struct AppSettings {
     /// `profile`: the name, to be shown; what it brings is in the other settings.
     pub profile: Option<String>,
     /// What is run; its command is never empty once `run` starts.
@@ -133,7 +133,7 @@ pub struct App {
     /// `umask`; `None`: bookend's own.
     pub umask: Option<u32>,
     /// `rlimits`: by their names in [`RLIMITS`].
-    pub rlimits: SmallMap<String, Limit>,
+    pub rlimits: SmallMap<String, ResourceLimit>,
     /// `oomScoreAdj`; `None`: bookend's own.
     pub oom_score_adj: Option<i16>,
     /// `stopSignal`: what the app gets instead of the stop signal that was received.
@@ -155,12 +155,12 @@ pub struct App {
     /// `stopIsSuccess`: a death by the very signal we sent is exit code 0.
     pub stop_is_success: bool,
     /// `process`: the app of another container, for a sidecar.
-    pub process: Option<Process>,
+    pub process: Option<ProcessSelector>,
 }
 
 /// A resource limit (setrlimit(2)); `u64::MAX`: unlimited. What is `None` stays, as far as the other allows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limit {
+pub struct ResourceLimit {
     /// What is enforced.
     pub soft: Option<u64>,
     /// As far as the app may raise it.
@@ -209,11 +209,11 @@ pub enum SignalScope {
 
 /// `[http]`: the pod-facing listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Http {
+pub struct HttpSettings {
     /// `listen`: the address to bind; a kubelet calls the pod's IP, never localhost.
     pub listen: SocketAddr,
     /// `tls`; `None`: a TLS hello is sent away.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsSettings>,
     /// `tokenFile`: what hooks have to show.
     pub token_file: Option<PathBuf>,
     /// `allowFrom`: from where hooks may come; `None`: from anywhere.
@@ -226,14 +226,14 @@ pub struct Http {
     pub page: bool,
 }
 
-impl Http {
+impl HttpSettings {
     /// `postStartMaxSeconds`, where nothing else is said.
     pub const POST_START_MAX: Duration = Duration::from_secs(300);
 }
 
 /// `http.tls`, `http.selfSigned`: where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tls {
+pub enum TlsSettings {
     /// `certFile` and `keyFile`.
     Files {
         /// The chain.
@@ -257,20 +257,20 @@ pub enum ReadyzDuringStop {
 
 /// The three probes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Probes {
+pub struct ProbeSet {
     /// `startupProbe`.
-    pub startup: Option<Probe>,
+    pub startup: Option<ProbeSettings>,
     /// `readinessProbe`.
-    pub readiness: Option<Probe>,
+    pub readiness: Option<ProbeSettings>,
     /// `livenessProbe`.
-    pub liveness: Option<Probe>,
+    pub liveness: Option<ProbeSettings>,
     /// `livenessProbe.action = "Stop"`.
     pub stop_on_liveness: bool,
 }
 
-impl Probes {
+impl ProbeSet {
     /// One of them.
-    pub fn get(&self, kind: Kind) -> Option<&Probe> {
+    pub fn get(&self, kind: Kind) -> Option<&ProbeSettings> {
         match kind {
             Kind::Startup => self.startup.as_ref(),
             Kind::Readiness => self.readiness.as_ref(),
@@ -281,7 +281,7 @@ impl Probes {
 
 /// One probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
+pub struct ProbeSettings {
     /// What a try does: exec, httpGet or tcpSocket, with its `timeoutSeconds`.
     pub handler: Handler,
     /// Its numbers.
@@ -290,7 +290,7 @@ pub struct Probe {
 
 /// `[log]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Log {
+pub struct LogSettings {
     /// `format`.
     pub format: LogFormat,
     /// `level`; `None`: info with a configuration, warn without one (as silent as tini).

@@ -7,7 +7,7 @@
 mod http;
 
 use super::key::{Key, Shape};
-use super::kind::{EXIT_CODE, Kind, PORT};
+use super::kind::{EXIT_CODE, PORT, Scalar};
 use super::profiles;
 use super::settings::RLIMITS;
 
@@ -15,37 +15,37 @@ use super::settings::RLIMITS;
 pub(super) static ROOT: &[Key] = &[
     Key::new(
         "terminationGracePeriodSeconds",
-        Shape::One(Kind::Seconds),
+        Shape::One(Scalar::Seconds),
         "",
         "budget of a stop in seconds, from its first trigger to the last exit; unset: bookend never kills by itself",
     ),
     Key::new(
         "terminationMessagePath",
-        Shape::One(Kind::Path),
+        Shape::One(Scalar::Path),
         "\"/dev/termination-log\"",
         "file for the last summary (at most 4096 bytes), written only if it exists and the app left it empty",
     ),
     Key::new(
         "subreaper",
-        Shape::One(Kind::Bool),
+        Shape::One(Scalar::Bool),
         "",
         "whether orphans below come to bookend although it is not PID 1; unset: only if it is not PID 1",
     ),
     Key::new(
         "socket",
-        Shape::One(Kind::Socket),
+        Shape::One(Scalar::Socket),
         "\"/run/bookend.sock\"",
         "unix socket for `bookend status`, hook, stop, signal and events, for root and our own user only; \"None\": no socket",
     ),
     Key::new(
         "pdeathSignal",
-        Shape::One(Kind::Stopping),
+        Shape::One(Scalar::Stopping),
         "",
         "signal bookend gets from the kernel when the process that started it dies",
     ),
     Key::new(
         "ports",
-        Shape::Map { names: Kind::PortName, values: PORT },
+        Shape::Map { names: Scalar::PortName, values: PORT },
         "{}",
         "names for ports, as a Pod's container has them; httpGet and tcpSocket may say the name",
     ),
@@ -54,7 +54,7 @@ pub(super) static ROOT: &[Key] = &[
     Key::new("lifecycle", Shape::Table(LIFECYCLE), "", "the handlers before and after the app"),
     Key::new(
         "containers",
-        Shape::Named { names: Kind::ContainerName, keys: CONTAINER },
+        Shape::Named { names: Scalar::ContainerName, keys: CONTAINER },
         "{}",
         "for `bookend sidecar`: the apps of other containers by name, each with hooks at /lifecycle/NAME/... (docs/sidecar.md)",
     ),
@@ -67,29 +67,29 @@ pub(super) static ROOT: &[Key] = &[
 static APP: &[Key] = &[
     Key::new(
         "profile",
-        Shape::One(Kind::Choice(profiles::NAMES)),
+        Shape::One(Scalar::Choice(profiles::NAMES)),
         "",
         "what is known of this server (docs/profiles.md), weaker than anything said: stop signal, hurry, a drain",
     ),
     Key::new(
         "command",
-        Shape::List(Kind::Text),
+        Shape::List(Scalar::Text),
         "",
         "program and arguments, without a shell; what stands after -- on the command line replaces it",
     ),
     ENV,
     WORKING_DIR,
     USER,
-    Key::new("umask", Shape::One(Kind::Umask), "", "its file mode mask in octal; unset: as bookend was started"),
+    Key::new("umask", Shape::One(Scalar::Umask), "", "its file mode mask in octal; unset: as bookend was started"),
     Key::new(
         "rlimits",
-        Shape::Map { names: Kind::Choice(RLIMITS), values: Kind::Limit },
+        Shape::Map { names: Scalar::Choice(RLIMITS), values: Scalar::Limit },
         "{}",
         "its resource limits as docker's --ulimit names them: { nofile = 1024, core = { soft = 0, hard = \"unlimited\" } }",
     ),
     Key::new(
         "oomScoreAdj",
-        Shape::One(Kind::Integer { what: "an oom_score_adj", min: -1000, max: 1000 }),
+        Shape::One(Scalar::Integer { what: "an oom_score_adj", min: -1000, max: 1000 }),
         "",
         "whom the kernel kills first when memory runs out, -1000 (never) to 1000; unset: as bookend",
     ),
@@ -98,13 +98,13 @@ static APP: &[Key] = &[
     Key::new("hurry", Shape::Table(SECOND_SIGNAL), "", "a second signal for an app that only idle connections hold"),
     Key::new(
         "signals",
-        Shape::Map { names: Kind::Received, values: Kind::SignalOrIgnore },
+        Shape::Map { names: Scalar::Received, values: Scalar::SignalOrIgnore },
         "{}",
         "rewrite a received signal into another or \"ignore\" it; all others are forwarded as they are",
     ),
     Key::new(
         "signalScope",
-        Shape::One(Kind::Choice(&["Process", "ProcessGroup"])),
+        Shape::One(Scalar::Choice(&["Process", "ProcessGroup"])),
         "\"Process\"",
         "who gets forwarded signals: the main process or its group",
     ),
@@ -116,19 +116,19 @@ static APP: &[Key] = &[
     ),
     Key::new(
         "pdeathSignal",
-        Shape::One(Kind::Stopping),
+        Shape::One(Scalar::Stopping),
         "",
         "signal the app gets from the kernel should bookend die before it",
     ),
     Key::new(
         "notify",
-        Shape::One(Kind::Bool),
+        Shape::One(Scalar::Bool),
         "false",
         "whether the app says that it has started, with sd_notify(3): it gets NOTIFY_SOCKET, and READY=1 counts as startup",
     ),
     Key::new(
         "stopIsSuccess",
-        Shape::One(Kind::Bool),
+        Shape::One(Scalar::Bool),
         "false",
         "whether a death by the very signal bookend sent for a stop is exit code 0",
     ),
@@ -140,13 +140,13 @@ pub(super) static SIDECAR_APP: &[Key] = &[ENV, STOP_SIGNAL, STOP_SIGNALS, PROCES
 
 const STOP_SIGNAL: Key = Key::new(
     "stopSignal",
-    Shape::One(Kind::Stopping),
+    Shape::One(Scalar::Stopping),
     "",
     "signal the app gets for a stop; unset: the stop signal that was received, else SIGTERM",
 );
 const STOP_SIGNALS: Key = Key::new(
     "stopSignals",
-    Shape::List(Kind::Received),
+    Shape::List(Scalar::Received),
     "[\"SIGTERM\", \"SIGINT\", \"SIGQUIT\"]",
     "signals that begin a stop",
 );
@@ -154,10 +154,10 @@ const STOP_SIGNALS: Key = Key::new(
 static SECOND_SIGNAL: &[Key] = &[
     Key::required(
         "signal",
-        Shape::One(Kind::StoppingOrIgnore),
+        Shape::One(Scalar::StoppingOrIgnore),
         "sent once after the stop signal, when connections are left and nobody waits for anything on any of them, or \"ignore\"",
     ),
-    Key::new("afterSeconds", Shape::One(Kind::Seconds), "1", "for so long without a break, in seconds"),
+    Key::new("afterSeconds", Shape::One(Scalar::Seconds), "1", "for so long without a break, in seconds"),
 ];
 
 static LIFECYCLE: &[Key] = &[
@@ -177,7 +177,7 @@ const POST_STOP_LIST: Key =
     Key::new("postStop", Shape::Tables(&POST_STOP), "", "after the app has ended, for whatever reason");
 const LIFECYCLE_STOP_SIGNAL: Key = Key::new(
     "stopSignal",
-    Shape::One(Kind::Stopping),
+    Shape::One(Scalar::Stopping),
     "",
     "as a Pod spec's lifecycle has it: the same as app.stopSignal, which is stronger",
 );
@@ -189,7 +189,7 @@ static CONTAINER: &[Key] = &[
     Key::new("lifecycle", Shape::Table(CONTAINER_LIFECYCLE), "", "the handlers before and after its app"),
     Key::new(
         "stopSignal",
-        Shape::One(Kind::Stopping),
+        Shape::One(Scalar::Stopping),
         "",
         "signal its app gets from the sidecar after the preStop handlers, where its process is known; unset: none",
     ),
@@ -206,15 +206,15 @@ const PROCESS: Key = Key::new(
 pub(super) static PROCESS_KEYS: &[Key] = &[
     Key::new(
         "executable",
-        Shape::One(Kind::Program),
+        Shape::One(Scalar::Program),
         "",
         "its program: the absolute path in the app's own image, links resolved, or the file's name alone",
     ),
-    Key::new("commandLine", Shape::One(Kind::Name), "", "a part of its program and arguments, joined by blanks"),
-    Key::new("pidFile", Shape::One(Kind::Path), "", "file that holds its pid, on a volume that the sidecar sees"),
+    Key::new("commandLine", Shape::One(Scalar::Name), "", "a part of its program and arguments, joined by blanks"),
+    Key::new("pidFile", Shape::One(Scalar::Path), "", "file that holds its pid, on a volume that the sidecar sees"),
     Key::new(
         "container",
-        Shape::One(Kind::Name),
+        Shape::One(Scalar::Name),
         "",
         "the container it runs in: the name in the Pod, or the runtime's id (at least 12 digits)",
     ),
@@ -226,7 +226,7 @@ static BESIDE_APP: [Key; 11] = with(HANDLER, SIGNAL);
 static POST_STOP: [Key; 11] = with(HANDLER, ON);
 
 const HANDLER: [Key; 10] = [
-    Key::new("name", Shape::One(Kind::Name), "", "name in logs and records; unset: list and position, preStop[0]"),
+    Key::new("name", Shape::One(Scalar::Name), "", "name in logs and records; unset: list and position, preStop[0]"),
     Key::one_of("exec", EXEC, "run a program"),
     Key::one_of("httpGet", HTTP_GET, "make an HTTP request"),
     Key::one_of("tcpSocket", TCP_SOCKET, "open a connection and close it"),
@@ -234,25 +234,25 @@ const HANDLER: [Key; 10] = [
     Key::one_of("drain", DRAIN, "keep the app serving until no new connections come"),
     Key::new(
         "timeoutSeconds",
-        Shape::One(Kind::Timeout),
+        Shape::One(Scalar::Timeout),
         "",
         "limit in seconds; unset: what the budget of a stop leaves",
     ),
     Key::new(
         "retries",
-        Shape::One(Kind::Integer { what: "a number of retries", min: 0, max: 1000 }),
+        Shape::One(Scalar::Integer { what: "a number of retries", min: 0, max: 1000 }),
         "0",
         "how often it is tried again when it has failed",
     ),
     Key::new(
         "backoffSeconds",
-        Shape::One(Kind::Seconds),
+        Shape::One(Scalar::Seconds),
         "1",
         "pause before the first retry; doubles with each, at most 60",
     ),
     Key::new(
         "failurePolicy",
-        Shape::One(Kind::Choice(&["Fail", "Ignore"])),
+        Shape::One(Scalar::Choice(&["Fail", "Ignore"])),
         "\"Fail\"",
         "what a failure means: Fail (preStart: no app; postStart: stop; preStop: skip the rest) or Ignore (log)",
     ),
@@ -272,17 +272,17 @@ const fn with<const N: usize, const M: usize>(keys: [Key; N], more: Key) -> [Key
 
 const ON: Key = Key::new(
     "on",
-    Shape::List(Kind::Choice(&["Completed", "Failed", "Stopped"])),
+    Shape::List(Scalar::Choice(&["Completed", "Failed", "Stopped"])),
     "[\"Completed\", \"Failed\", \"Stopped\"]",
     "for which ends: Completed (by itself, exit code 0), Failed (by itself otherwise), Stopped",
 );
 
 /// The host where none is said: handlers share the app's network, whatever address it has there.
 pub(super) const LOCALHOST: &str = "localhost";
-const A_PORT: Key = Key::required("port", Shape::One(Kind::Port), "number, or a name of the table ports");
+const A_PORT: Key = Key::required("port", Shape::One(Scalar::Port), "number, or a name of the table ports");
 const HOST: Key = Key::new(
     "host",
-    Shape::One(Kind::Name),
+    Shape::One(Scalar::Name),
     "\"localhost\"",
     "name or address; $(VAR) is expanded; unset: the app, whose network handlers share (a kubelet says the pod's IP)",
 );
@@ -290,43 +290,43 @@ const HOST: Key = Key::new(
 static HTTP_GET: &[Key] = &[
     HOST,
     A_PORT,
-    Key::new("path", Shape::One(Kind::Text), "\"/\"", "path and query; $(VAR) is expanded, percent-encoded"),
-    Key::new("scheme", Shape::One(Kind::Choice(&["HTTP", "HTTPS"])), "\"HTTP\"", "HTTPS verifies the certificate"),
+    Key::new("path", Shape::One(Scalar::Text), "\"/\"", "path and query; $(VAR) is expanded, percent-encoded"),
+    Key::new("scheme", Shape::One(Scalar::Choice(&["HTTP", "HTTPS"])), "\"HTTP\"", "HTTPS verifies the certificate"),
     Key::new("httpHeaders", Shape::Tables(HEADER), "", "headers to send; Host, User-Agent and Accept replace ours"),
     Key::new(
         "successStatus",
-        Shape::List(Kind::Status),
+        Shape::List(Scalar::Status),
         "[\"200-399\"]",
         "statuses that are a success: a number or a range",
     ),
     Key::new(
         "caFile",
-        Shape::One(Kind::Path),
+        Shape::One(Scalar::Path),
         "",
         "PEM file with the authorities to trust; unset: SSL_CERT_FILE, else the image's bundle",
     ),
     Key::new(
         "insecureSkipVerify",
-        Shape::One(Kind::Bool),
+        Shape::One(Scalar::Bool),
         "false",
         "whether any certificate will do, as it does for a kubelet",
     ),
 ];
 
 static HEADER: &[Key] = &[
-    Key::required("name", Shape::One(Kind::HeaderName), "name of the header"),
-    Key::either("value", "value", Shape::One(Kind::Source), "its value; $(VAR) is expanded"),
+    Key::required("name", Shape::One(Scalar::HeaderName), "name of the header"),
+    Key::either("value", "value", Shape::One(Scalar::Source), "its value; $(VAR) is expanded"),
     Key::either("value", "valueFrom", Shape::Table(VALUE_FROM), "where its value comes from"),
 ];
 
 static VALUE_FROM: &[Key] =
-    &[Key::required("file", Shape::One(Kind::Path), "file that holds it, read anew for each request")];
+    &[Key::required("file", Shape::One(Scalar::Path), "file that holds it, read anew for each request")];
 
 static TCP_SOCKET: &[Key] = &[HOST, A_PORT];
 
 const SIGNAL: Key = Key::one_of("signal", SIGNAL_KEYS, "send the app a signal, and go on");
 
-static SIGNAL_KEYS: &[Key] = &[Key::required("name", Shape::One(Kind::Stopping), "which, by name or number")];
+static SIGNAL_KEYS: &[Key] = &[Key::required("name", Shape::One(Scalar::Stopping), "which, by name or number")];
 
 static STARTUP_PROBE: [Key; 8] = PROBE;
 static READINESS_PROBE: [Key; 8] = PROBE;
@@ -336,9 +336,9 @@ const PROBE: [Key; 8] = [
     Key::either("probe", "exec", Shape::Table(EXEC), "success is exit code 0"),
     Key::either("probe", "httpGet", Shape::Table(HTTP_GET), "success is status 200-399"),
     Key::either("probe", "tcpSocket", Shape::Table(TCP_SOCKET), "success is a connection"),
-    Key::new("initialDelaySeconds", Shape::One(Kind::Seconds), "0", "from the app's start to the first try"),
-    Key::new("periodSeconds", Shape::One(Kind::Seconds), "10", "from one try to the next, at least 0.1; 0 is 10"),
-    Key::new("timeoutSeconds", Shape::One(Kind::Seconds), "1", "limit of one try; 0 is 1"),
+    Key::new("initialDelaySeconds", Shape::One(Scalar::Seconds), "0", "from the app's start to the first try"),
+    Key::new("periodSeconds", Shape::One(Scalar::Seconds), "10", "from one try to the next, at least 0.1; 0 is 10"),
+    Key::new("timeoutSeconds", Shape::One(Scalar::Seconds), "1", "limit of one try; 0 is 1"),
     Key::new("failureThreshold", Shape::One(THRESHOLD), "3", "failures in a row that make it failed; 0 is 3"),
     Key::new(
         "successThreshold",
@@ -348,17 +348,17 @@ const PROBE: [Key; 8] = [
     ),
 ];
 
-const THRESHOLD: Kind = Kind::Integer { what: "a threshold", min: 0, max: 1_000_000 };
+const THRESHOLD: Scalar = Scalar::Integer { what: "a threshold", min: 0, max: 1_000_000 };
 
 const ACTION: Key = Key::new(
     "action",
-    Shape::One(Kind::Choice(&["Report", "Stop"])),
+    Shape::One(Scalar::Choice(&["Report", "Stop"])),
     "\"Report\"",
     "what a failure does: Report (/livez says so), or Stop (the whole stop sequence, too)",
 );
 
 static EXEC: &[Key] = &[
-    Key::required("command", Shape::List(Kind::Text), "program and arguments, without a shell"),
+    Key::required("command", Shape::List(Scalar::Text), "program and arguments, without a shell"),
     ENV,
     WORKING_DIR,
     USER,
@@ -367,46 +367,46 @@ static EXEC: &[Key] = &[
 /// What app and exec share.
 const ENV: Key = Key::new(
     "env",
-    Shape::Map { names: Kind::Variable, values: Kind::Source },
+    Shape::Map { names: Scalar::Variable, values: Scalar::Source },
     "{}",
     "its environment, beside what bookend was started with; $(VAR) is expanded; { valueFrom.file = \"/path\" }: from a file",
 );
 const WORKING_DIR: Key =
-    Key::new("workingDir", Shape::One(Kind::Path), "", "where it starts; unset: where bookend was started");
+    Key::new("workingDir", Shape::One(Scalar::Path), "", "where it starts; unset: where bookend was started");
 const USER: Key = Key::new(
     "user",
-    Shape::One(Kind::User),
+    Shape::One(Scalar::User),
     "",
     "who it runs as: \"name\", \"uid\", \"uid:gid\" or \"name:group\"; unset: as bookend does",
 );
 
-static SLEEP: &[Key] = &[Key::required("seconds", Shape::One(Kind::Seconds), "how long, in seconds")];
+static SLEEP: &[Key] = &[Key::required("seconds", Shape::One(Scalar::Seconds), "how long, in seconds")];
 
 static DRAIN: &[Key] = &[
-    Key::new("minSeconds", Shape::One(Kind::Seconds), "3", "keep serving at least so long, in seconds"),
+    Key::new("minSeconds", Shape::One(Scalar::Seconds), "3", "keep serving at least so long, in seconds"),
     Key::new(
         "quietSeconds",
-        Shape::One(Kind::Seconds),
+        Shape::One(Scalar::Seconds),
         "2",
         "then until no new connection came for so long, in seconds",
     ),
-    Key::new("maxSeconds", Shape::One(Kind::Seconds), "15", "no longer than this, quiet or not, in seconds"),
+    Key::new("maxSeconds", Shape::One(Scalar::Seconds), "15", "no longer than this, quiet or not, in seconds"),
     Key::new(
         "fallbackSeconds",
-        Shape::One(Kind::Seconds),
+        Shape::One(Scalar::Seconds),
         "",
         "how long where connections cannot be counted (hostNetwork, no /proc), in seconds; unset: minSeconds + quietSeconds",
     ),
     Key::new(
         "toleratedConnections",
-        Shape::One(Kind::Integer { what: "a number of connections", min: 0, max: 10_000 }),
+        Shape::One(Scalar::Integer { what: "a number of connections", min: 0, max: 10_000 }),
         "0",
         "so many new connections within quietSeconds are still quiet: probes that come from many places",
     ),
     Key::new("ports", Shape::List(PORT), "", "ports of the app; unset: those its processes listen on"),
     Key::new(
         "until",
-        Shape::One(Kind::Choice(&["Quiet", "NoBusyConnections", "NoConnections"])),
+        Shape::One(Scalar::Choice(&["Quiet", "NoBusyConnections", "NoConnections"])),
         "\"Quiet\"",
         "what else must be over: for an app whose stop signal is not graceful, its requests",
     ),
@@ -415,13 +415,13 @@ static DRAIN: &[Key] = &[
 static LOG: &[Key] = &[
     Key::new(
         "format",
-        Shape::One(Kind::Choice(&["Text", "Json"])),
+        Shape::One(Scalar::Choice(&["Text", "Json"])),
         "\"Text\"",
         "Text for people, Json one object a line",
     ),
     Key::new(
         "level",
-        Shape::One(Kind::Choice(&["Error", "Warn", "Info", "Debug"])),
+        Shape::One(Scalar::Choice(&["Error", "Warn", "Info", "Debug"])),
         "",
         "how much is logged; unset: Info with a configuration, Warn without one",
     ),

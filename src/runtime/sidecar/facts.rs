@@ -10,7 +10,7 @@ use super::container::{self, Container};
 use super::find::FindError;
 use crate::process::procfs::{self, Member};
 use crate::process::since_boot;
-use bookend_config::settings::Process as Wanted;
+use bookend_config::settings::ProcessSelector as Wanted;
 use bookend_lifecycle::small_map::SmallMap;
 
 /// A process, as far as it matters to whoever looks for one.

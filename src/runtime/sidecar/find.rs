@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::facts::{self, Around, Executable, Process};
 use crate::process::Pid;
 use crate::process::pidfd::PidFd;
-use bookend_config::settings::Process as Wanted;
+use bookend_config::settings::ProcessSelector as Wanted;
 use bookend_lifecycle::small_map::SmallMap;
 
 /// Why nobody is held, where that is not simply because nobody is there.

@@ -10,7 +10,7 @@ use crate::handlers::{App, HandlerContext};
 use crate::process::pidfd::PidFd;
 use crate::report::counters::Counters;
 use crate::runtime::plan;
-use bookend_config::settings::{Container, Handler, Process, Settings};
+use bookend_config::settings::{ContainerSettings, Handler, ProcessSelector, Settings};
 use bookend_lifecycle::small_map::SmallMap;
 use bookend_lifecycle::{Hook, PhaseName, SidecarLifecycle, Time, Timer, Trigger};
 
@@ -21,7 +21,7 @@ pub(super) struct UnitId(pub(super) usize);
 pub(super) struct ContainerUnit {
     /// Its name in the path of its hooks; the one of the top level has none.
     pub(super) name: Option<String>,
-    container: Container,
+    container: ContainerSettings,
     pub(super) machine: SidecarLifecycle,
     pub(super) context: HandlerContext,
     pub(super) timers: SmallMap<Timer, Time>,
@@ -45,7 +45,7 @@ impl ContainerUnit {
     fn new(
         settings: &Settings,
         name: Option<String>,
-        container: Container,
+        container: ContainerSettings,
         place: u64,
         context: &HandlerContext,
     ) -> ContainerUnit {
@@ -127,7 +127,7 @@ impl ContainerUnit {
     }
 
     /// How it is known, where it is to be looked for now. What has to wait is made up for.
-    pub(super) fn looks_for(&mut self, now: Time) -> Option<&Process> {
+    pub(super) fn looks_for(&mut self, now: Time) -> Option<&ProcessSelector> {
         let wanted = self.container.process.as_ref().filter(|_| self.pidfd.is_none())?;
         match self.looks.take(now) {
             Ok(()) => {

@@ -4,12 +4,12 @@ use std::ops::RangeInclusive;
 
 use toml::de::{DeInteger, DeValue};
 
-use super::{Kind, Value, describe};
-use crate::settings::{Id, Limit, User};
+use super::{Scalar, Value, describe};
+use crate::settings::{Id, ResourceLimit, User};
 use bookend_lifecycle::signal::Signal;
 
 /// The string, or why it cannot be one: nothing of ours can carry a NUL byte (execve(2), open(2)).
-pub(super) fn text<'a>(kind: Kind, found: &'a DeValue<'_>) -> Result<&'a str, String> {
+pub(super) fn text<'a>(kind: Scalar, found: &'a DeValue<'_>) -> Result<&'a str, String> {
     match found {
         DeValue::String(text) if text.contains('\0') => Err(format!("{} contains a NUL byte", describe(found))),
         DeValue::String(text) => Ok(text.as_ref()),
@@ -19,7 +19,7 @@ pub(super) fn text<'a>(kind: Kind, found: &'a DeValue<'_>) -> Result<&'a str, St
 
 /// A value that may be a secret: a refusal names its type and never shows it.
 pub(super) fn source(found: &DeValue<'_>) -> Result<Value, String> {
-    let accepted = Kind::Source.accepts();
+    let accepted = Scalar::Source.accepts();
     match found {
         DeValue::String(text) if text.contains('\0') => Err("the value contains a NUL byte".to_owned()),
         DeValue::String(text) => Ok(Value::Text(text.to_string())),
@@ -32,7 +32,7 @@ pub(super) fn source(found: &DeValue<'_>) -> Result<Value, String> {
                 ("valueFrom", DeValue::Table(from)) if from.len() == 1 => from.get("file"),
                 _ => None,
             };
-            match file.map(|file| Kind::Path.read(file.get_ref())) {
+            match file.map(|file| Scalar::Path.read(file.get_ref())) {
                 Some(Ok(Value::Text(path))) => Ok(Value::File(path)),
                 Some(Err(why)) => Err(format!("valueFrom.file: {why}")),
                 _ => Err(format!("this table is not {accepted}")),
@@ -59,12 +59,12 @@ pub(super) fn umask(found: &DeValue<'_>) -> Option<u32> {
 }
 
 /// A limit, or why it is none; nothing: the usual words.
-pub(super) fn limit(found: &DeValue<'_>) -> Result<Limit, &'static str> {
+pub(super) fn limit(found: &DeValue<'_>) -> Result<ResourceLimit, &'static str> {
     let table = match found {
         DeValue::Table(table) => table,
-        _ => return bound(found).map(|both| Limit { soft: Some(both), hard: Some(both) }).ok_or(""),
+        _ => return bound(found).map(|both| ResourceLimit { soft: Some(both), hard: Some(both) }).ok_or(""),
     };
-    let mut limit = Limit::default();
+    let mut limit = ResourceLimit::default();
     for (name, value) in table {
         let value = Some(bound(value.get_ref()).ok_or("soft and hard are numbers or \"unlimited\"")?);
         match name.get_ref().as_ref() {
@@ -74,8 +74,8 @@ pub(super) fn limit(found: &DeValue<'_>) -> Result<Limit, &'static str> {
         }
     }
     match limit {
-        Limit { soft: None, hard: None } => Err(""),
-        Limit { soft: Some(soft), hard: Some(hard) } if soft > hard => Err("soft is more than hard"),
+        ResourceLimit { soft: None, hard: None } => Err(""),
+        ResourceLimit { soft: Some(soft), hard: Some(hard) } if soft > hard => Err("soft is more than hard"),
         limit => Ok(limit),
     }
 }
@@ -119,7 +119,7 @@ pub(crate) fn read_status(range: &str) -> Option<RangeInclusive<u16>> {
 }
 
 /// A user as text. A name has no colon in it (passwd(5)); a number is no name.
-pub(super) fn user(kind: Kind, found: &DeValue<'_>) -> Result<String, String> {
+pub(super) fn user(kind: Scalar, found: &DeValue<'_>) -> Result<String, String> {
     let said = match found {
         DeValue::Integer(number) => number.to_string(),
         _ => text(kind, found)?.to_owned(),

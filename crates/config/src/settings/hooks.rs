@@ -11,7 +11,7 @@ use bookend_lifecycle::signal::Signal;
 
 /// `[lifecycle]`: the four lists, each run in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Lifecycle {
+pub struct LifecycleSettings {
     /// Before the app is started.
     pub pre_start: Vec<Handler>,
     /// Beside the app, once it is started.
@@ -24,18 +24,18 @@ pub struct Lifecycle {
 
 /// `[containers.NAME]`: an app in another container, for a sidecar.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Container {
+pub struct ContainerSettings {
     /// Its handlers; no preStart.
-    pub lifecycle: Lifecycle,
+    pub lifecycle: LifecycleSettings,
     /// `stopSignal`: what its process gets after the preStop handlers; `None`: nothing.
     pub stop_signal: Option<Signal>,
     /// `process`: which one it is; `None`: nobody looks for it.
-    pub process: Option<Process>,
+    pub process: Option<ProcessSelector>,
 }
 
 /// `process`: how the app's process is known in a shared PID namespace; all that is said must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Process {
+pub struct ProcessSelector {
     /// `executable`: the path as the app's own root has it, symbolic links resolved; without a slash the file's name
     /// alone.
     pub executable: Option<PathBuf>,

@@ -6,22 +6,22 @@ use super::*;
 
 #[test]
 fn the_endpoint_has_its_rules() {
-    use crate::settings::{ReadyzDuringStop, Socket, Tls};
+    use crate::settings::{ReadyzDuringStop, SocketPath, TlsSettings};
     let settings = accept(&file(
         "socket = \"/srv/b.sock\"\n[http]\nlisten = \"[::]:9797\"\ntokenFile = \"/run/token\"\n\
          allowFrom = [\"10.0.0.0/8\", \"fd00::1\"]\npostStartMaxSeconds = 7\nreadyzDuringStop = \"Failing\"\n",
     ))
     .settings;
     let http = settings.http.unwrap();
-    assert_eq!(settings.socket, Socket::At("/srv/b.sock".into()));
+    assert_eq!(settings.socket, SocketPath::At("/srv/b.sock".into()));
     assert_eq!(http.token_file, Some("/run/token".into()));
     assert_eq!(http.allow_from.unwrap().len(), 2);
     assert_eq!(http.post_start_max, Duration::from_secs(7));
     assert_eq!(http.readyz_during_stop, ReadyzDuringStop::Failing);
-    assert_eq!(accept(&env(&[("BOOKEND_SOCKET", "None")])).settings.socket, Socket::None);
+    assert_eq!(accept(&env(&[("BOOKEND_SOCKET", "None")])).settings.socket, SocketPath::None);
     let tls = |text: &str| accept(&file(&format!("[http]\nlisten = \"[::]:1\"\n{text}"))).settings.http.unwrap().tls;
-    assert_eq!(tls("selfSigned = true"), Some(Tls::SelfSigned));
-    let files = Tls::Files { cert: "/c".into(), key: "/k".into() };
+    assert_eq!(tls("selfSigned = true"), Some(TlsSettings::SelfSigned));
+    let files = TlsSettings::Files { cert: "/c".into(), key: "/k".into() };
     assert_eq!(tls("selfSigned = true\ntls = { certFile = \"/c\", keyFile = \"/k\" }"), Some(files));
 }
 

@@ -2,35 +2,35 @@
 //! the smallest text in which a key can stand.
 
 use crate::key::{Key, Role, Shape, join};
-use crate::kind::Kind;
+use crate::kind::Scalar;
 
 /// Some values of a kind, as TOML.
-pub(super) fn examples(kind: Kind) -> Vec<String> {
+pub(super) fn examples(kind: Scalar) -> Vec<String> {
     let texts: &[&str] = match kind {
-        Kind::Text => &["\"text\"", "\"other\""],
-        Kind::Name => &["\"name\"", "\"other\""],
-        Kind::Path => &["\"/path\"", "\"/other\""],
-        Kind::Network => &["\"10.0.0.0/8\"", "\"fd00::1\""],
-        Kind::Socket => &["\"/path\"", "\"None\""],
-        Kind::Bool => &["true", "false"],
-        Kind::Seconds | Kind::Timeout => &["5", "7.5"],
-        Kind::Integer { min, max, .. } => return vec![max.to_string(), min.to_string(), (min + 1).to_string()],
-        Kind::Choice(words) => return words.iter().rev().map(|word| format!("{word:?}")).collect(),
-        Kind::Received => &["\"SIGHUP\"", "\"SIGUSR1\""],
-        Kind::Stopping => &["\"SIGQUIT\"", "\"SIGINT\""],
-        Kind::SignalOrIgnore | Kind::StoppingOrIgnore => &["\"SIGQUIT\"", "\"ignore\""],
-        Kind::Address => &["\"0.0.0.0:9797\"", "\"[::]:80\""],
-        Kind::Port => &["8080", "81"],
-        Kind::PortName => &["web", "metrics"],
-        Kind::ContainerName => &["web", "queue-2"],
-        Kind::Program => &["\"/usr/sbin/nginx\"", "\"nginx\""],
-        Kind::HeaderName => &["\"X-Name\"", "\"Host\""],
-        Kind::Status => &["\"200-299\"", "404"],
-        Kind::Source => &["\"value\"", "{ valueFrom.file = \"/run/secrets/x\" }"],
-        Kind::Variable => &["NAME", "OTHER"],
-        Kind::Umask => &["\"027\"", "0o077"],
-        Kind::Limit => &["1024", "{ soft = 1, hard = \"unlimited\" }"],
-        Kind::User => &["\"nobody\"", "\"1000:1000\""],
+        Scalar::Text => &["\"text\"", "\"other\""],
+        Scalar::Name => &["\"name\"", "\"other\""],
+        Scalar::Path => &["\"/path\"", "\"/other\""],
+        Scalar::Network => &["\"10.0.0.0/8\"", "\"fd00::1\""],
+        Scalar::Socket => &["\"/path\"", "\"None\""],
+        Scalar::Bool => &["true", "false"],
+        Scalar::Seconds | Scalar::Timeout => &["5", "7.5"],
+        Scalar::Integer { min, max, .. } => return vec![max.to_string(), min.to_string(), (min + 1).to_string()],
+        Scalar::Choice(words) => return words.iter().rev().map(|word| format!("{word:?}")).collect(),
+        Scalar::Received => &["\"SIGHUP\"", "\"SIGUSR1\""],
+        Scalar::Stopping => &["\"SIGQUIT\"", "\"SIGINT\""],
+        Scalar::SignalOrIgnore | Scalar::StoppingOrIgnore => &["\"SIGQUIT\"", "\"ignore\""],
+        Scalar::Address => &["\"0.0.0.0:9797\"", "\"[::]:80\""],
+        Scalar::Port => &["8080", "81"],
+        Scalar::PortName => &["web", "metrics"],
+        Scalar::ContainerName => &["web", "queue-2"],
+        Scalar::Program => &["\"/usr/sbin/nginx\"", "\"nginx\""],
+        Scalar::HeaderName => &["\"X-Name\"", "\"Host\""],
+        Scalar::Status => &["\"200-299\"", "404"],
+        Scalar::Source => &["\"value\"", "{ valueFrom.file = \"/run/secrets/x\" }"],
+        Scalar::Variable => &["NAME", "OTHER"],
+        Scalar::Umask => &["\"027\"", "0o077"],
+        Scalar::Limit => &["1024", "{ soft = 1, hard = \"unlimited\" }"],
+        Scalar::User => &["\"nobody\"", "\"1000:1000\""],
     };
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
@@ -39,7 +39,7 @@ pub(super) fn examples(kind: Kind) -> Vec<String> {
 pub(super) fn values(shape: Shape) -> Vec<String> {
     match shape {
         Shape::One(kind) => examples(kind),
-        Shape::List(Kind::Text) => vec!["[\"program\", \"argument\"]".to_owned(), "[\"other\"]".to_owned()],
+        Shape::List(Scalar::Text) => vec!["[\"program\", \"argument\"]".to_owned(), "[\"other\"]".to_owned()],
         Shape::List(kind) => examples(kind).into_iter().map(|value| format!("[{value}]")).collect(),
         Shape::Map { names, values } => examples(names)
             .into_iter()

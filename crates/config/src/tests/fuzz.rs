@@ -68,8 +68,8 @@ fn normal(mut settings: Settings) -> Settings {
             bookend_lifecycle::signal::Signal::QUIT,
         ]
     });
-    if settings.socket == crate::settings::Socket::Default {
-        settings.socket = crate::settings::Socket::At("/run/bookend.sock".into());
+    if settings.socket == crate::settings::SocketPath::Default {
+        settings.socket = crate::settings::SocketPath::At("/run/bookend.sock".into());
     }
     settings
 }
