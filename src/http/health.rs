@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn readiness_fails_from_the_beginning_of_a_stop_where_that_is_wanted() {
+    fn readiness_can_fail_from_the_beginning_of_a_stop() {
         assert!(!Health::Readyz.answer(&stopping(), Failing, "").0);
         assert!(Health::Livez.answer(&stopping(), Failing, "").0);
     }

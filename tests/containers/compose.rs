@@ -76,8 +76,8 @@ fn has_compose(test: &str) -> bool {
 }
 
 #[test]
-fn compose_puts_an_image_under_bookend_that_nobody_builds_again() {
-    let test = "compose_puts_an_image_under_bookend_that_nobody_builds_again";
+fn compose_runs_an_unchanged_image_under_bookend() {
+    let test = "compose_runs_an_unchanged_image_under_bookend";
     if !has_compose(test) {
         return;
     }
@@ -105,8 +105,8 @@ fn compose_puts_an_image_under_bookend_that_nobody_builds_again() {
 }
 
 #[test]
-fn compose_stops_the_sidecar_first_and_that_the_app() {
-    let test = "compose_stops_the_sidecar_first_and_that_the_app";
+fn compose_stops_the_sidecar_before_the_app() {
+    let test = "compose_stops_the_sidecar_before_the_app";
     if !has_compose(test) {
         return;
     }

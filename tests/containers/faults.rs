@@ -57,8 +57,8 @@ pub(crate) fn profile(folder: &Folder, denied: &str) -> String {
 }
 
 #[test]
-fn under_dockers_own_seccomp_profile_a_whole_life_is_lived_and_connections_are_seen() {
-    let test = "under_dockers_own_seccomp_profile_a_whole_life_is_lived_and_connections_are_seen";
+fn dockers_seccomp_profile_costs_nothing() {
+    let test = "dockers_seccomp_profile_costs_nothing";
     if !ready(test) {
         return;
     }
@@ -71,7 +71,7 @@ fn under_dockers_own_seccomp_profile_a_whole_life_is_lived_and_connections_are_s
 }
 
 #[test]
-fn a_seccomp_profile_that_forbids_netlink_costs_the_drain_its_look_at_busy_connections_and_nothing_else() {
+fn seccomp_without_netlink_costs_only_busy_detection() {
     let test = "a_seccomp_profile_that_forbids_netlink";
     if !ready(test) {
         return;
@@ -90,7 +90,7 @@ fn a_seccomp_profile_that_forbids_netlink_costs_the_drain_its_look_at_busy_conne
 }
 
 #[test]
-fn a_seccomp_profile_that_knows_no_newer_system_call_costs_nothing_that_counts() {
+fn an_old_seccomp_profile_costs_only_comfort() {
     let test = "a_seccomp_profile_that_knows_no_newer_system_call";
     if !ready(test) {
         return;
@@ -107,7 +107,7 @@ fn a_seccomp_profile_that_knows_no_newer_system_call_costs_nothing_that_counts()
 }
 
 #[test]
-fn at_the_engines_pids_limit_what_cannot_be_started_is_said_and_the_status_is_kept() {
+fn at_the_engines_pids_limit_failed_starts_are_reported() {
     let test = "at_the_engines_pids_limit";
     if !ready(test) {
         return;
@@ -137,7 +137,7 @@ fn at_the_engines_pids_limit_what_cannot_be_started_is_said_and_the_status_is_ke
 }
 
 #[test]
-fn at_the_engines_memory_limit_the_app_is_what_dies_and_its_end_is_told() {
+fn at_the_engines_memory_limit_only_the_app_dies() {
     let test = "at_the_engines_memory_limit";
     if !ready(test) {
         return;
@@ -157,16 +157,16 @@ fn at_the_engines_memory_limit_the_app_is_what_dies_and_its_end_is_told() {
 }
 
 #[test]
-fn with_a_little_memory_to_spare_a_whole_life_is_lived() {
-    let test = "with_a_little_memory_to_spare_a_whole_life_is_lived";
+fn a_whole_life_works_in_little_memory() {
+    let test = "a_whole_life_works_in_little_memory";
     if ready(test) {
         lives_a_whole_life(test, &["--memory=8m", "--memory-swap=8m"], &["sh", "-c", OBEDIENT]);
     }
 }
 
 #[test]
-fn on_a_full_disk_a_whole_life_is_lived() {
-    let test = "on_a_full_disk_a_whole_life_is_lived";
+fn a_whole_life_works_on_a_full_disk() {
+    let test = "a_whole_life_works_on_a_full_disk";
     if !ready(test) {
         return;
     }

@@ -3,8 +3,8 @@
 use crate::docker::{Container, Folder, ready};
 
 #[test]
-fn every_image_says_what_it_is() {
-    if !ready("every_image_says_what_it_is") {
+fn every_image_has_its_labels() {
+    if !ready("every_image_has_its_labels") {
         return;
     }
     for tag in ["", ":debian", ":nginx"] {
@@ -23,8 +23,8 @@ fn every_image_says_what_it_is() {
 }
 
 #[test]
-fn bookend_adds_its_binary_to_an_image_and_nothing_else() {
-    if !ready("bookend_adds_its_binary_to_an_image_and_nothing_else") {
+fn the_image_adds_only_the_binary() {
+    if !ready("the_image_adds_only_the_binary") {
         return;
     }
     let binary = std::fs::metadata(std::env::var_os("BOOKEND_BIN").expect("ready() has looked")).expect("it is there");
@@ -40,8 +40,8 @@ fn layers_of_the_base() -> u32 {
 }
 
 #[test]
-fn the_binary_of_the_other_architecture_is_in_an_image_of_that_architecture() {
-    let test = "the_binary_of_the_other_architecture_is_in_an_image_of_that_architecture";
+fn each_architectures_image_holds_its_binary() {
+    let test = "each_architectures_image_holds_its_binary";
     if !ready(test) {
         return;
     }
@@ -57,8 +57,8 @@ fn the_binary_of_the_other_architecture_is_in_an_image_of_that_architecture() {
 const README: &str = include_str!("../../README.md");
 
 #[test]
-fn the_dockerfile_of_the_readme_makes_an_image_that_runs_its_command() {
-    let test = "the_dockerfile_of_the_readme_makes_an_image_that_runs_its_command";
+fn the_readmes_dockerfile_runs_its_command() {
+    let test = "the_readmes_dockerfile_runs_its_command";
     if !ready(test) {
         return;
     }
@@ -69,8 +69,8 @@ fn the_dockerfile_of_the_readme_makes_an_image_that_runs_its_command() {
 }
 
 #[test]
-fn the_dockerfile_of_the_images_page_makes_an_image_whose_command_is_the_server() {
-    let test = "the_dockerfile_of_the_images_page_makes_an_image_whose_command_is_the_server";
+fn the_images_pages_dockerfile_runs_the_server() {
+    let test = "the_images_pages_dockerfile_runs_the_server";
     if !ready(test) {
         return;
     }
@@ -84,9 +84,9 @@ fn the_dockerfile_of_the_images_page_makes_an_image_whose_command_is_the_server(
 }
 
 #[test]
-fn bookend_copy_brings_the_binary_to_an_image_that_has_none() {
+fn bookend_copy_installs_the_binary() {
     // As an init container and the app's container do, with a shared volume.
-    let test = "bookend_copy_brings_the_binary_to_an_image_that_has_none";
+    let test = "bookend_copy_installs_the_binary";
     if !ready(test) {
         return;
     }

@@ -44,8 +44,8 @@ fn docker_run_init_reaps_forwards_and_keeps_the_code() {
 }
 
 #[test]
-fn docker_run_init_is_bookend_in_full_where_the_environment_asks_for_it() {
-    let test = "docker_run_init_is_bookend_in_full_where_the_environment_asks_for_it";
+fn docker_run_init_is_full_bookend_on_request() {
+    let test = "docker_run_init_is_full_bookend_on_request";
     if !is_ours(test) {
         return;
     }
@@ -55,8 +55,8 @@ fn docker_run_init_is_bookend_in_full_where_the_environment_asks_for_it() {
 }
 
 #[test]
-fn under_another_init_orphans_are_bookends_and_a_stop_runs_its_handlers() {
-    let test = "under_another_init_orphans_are_bookends_and_a_stop_runs_its_handlers";
+fn under_another_init_bookend_reaps_and_stops() {
+    let test = "under_another_init_bookend_reaps_and_stops";
     if !ready(test) {
         return;
     }

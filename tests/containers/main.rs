@@ -57,8 +57,8 @@ fn a_missing_command_is_127() {
 }
 
 #[test]
-fn docker_stop_ends_an_app_that_would_ignore_sigterm_as_pid_1() {
-    let test = "docker_stop_ends_an_app_that_would_ignore_sigterm_as_pid_1";
+fn docker_stop_ends_an_app_without_sigterm_handler() {
+    let test = "docker_stop_ends_an_app_without_sigterm_handler";
     if !ready(test) {
         return;
     }
@@ -106,8 +106,8 @@ fn a_fork_storm_at_the_pids_limit_delays_no_signal_and_loses_no_status() {
 }
 
 #[test]
-fn a_grace_period_kills_an_app_that_ignores_sigterm_and_post_stop_still_runs() {
-    let test = "a_grace_period_kills_an_app_that_ignores_sigterm_and_post_stop_still_runs";
+fn post_stop_runs_after_sigkill_at_the_deadline() {
+    let test = "post_stop_runs_after_sigkill_at_the_deadline";
     if !ready(test) {
         return;
     }
@@ -138,8 +138,8 @@ fn a_grace_period_kills_an_app_that_ignores_sigterm_and_post_stop_still_runs() {
 }
 
 #[test]
-fn an_image_from_scratch_finds_hosts_by_their_names() {
-    let test = "an_image_from_scratch_finds_hosts_by_their_names";
+fn an_image_from_scratch_resolves_host_names() {
+    let test = "an_image_from_scratch_resolves_host_names";
     if !ready(test) {
         return;
     }
@@ -200,8 +200,8 @@ fn assert_no_zombie(container: &Container) {
 }
 
 #[test]
-fn an_app_and_a_handler_run_as_nobody_with_the_groups_of_the_image() {
-    let test = "an_app_and_a_handler_run_as_nobody_with_the_groups_of_the_image";
+fn app_and_handler_run_as_user_nobody_with_its_groups() {
+    let test = "app_and_handler_run_as_user_nobody_with_its_groups";
     if !ready(test) {
         return;
     }

@@ -27,8 +27,8 @@ fn only_descendants_are_ended(test: &str, namespace: &str, stranger: &Container)
 const STRANGER: &str = "trap 'echo signalled' TERM CONT HUP INT; while :; do sleep 0.05; done";
 
 #[test]
-fn with_the_machines_pids_strangers_are_left_alone() {
-    let test = "with_the_machines_pids_strangers_are_left_alone";
+fn with_host_pids_foreign_processes_are_left_alone() {
+    let test = "with_host_pids_foreign_processes_are_left_alone";
     if !ready(test) {
         return;
     }
@@ -38,8 +38,8 @@ fn with_the_machines_pids_strangers_are_left_alone() {
 }
 
 #[test]
-fn with_another_containers_pids_its_processes_are_left_alone() {
-    let test = "with_another_containers_pids_its_processes_are_left_alone";
+fn another_containers_processes_are_left_alone() {
+    let test = "another_containers_processes_are_left_alone";
     if !ready(test) {
         return;
     }

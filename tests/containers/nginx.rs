@@ -71,8 +71,8 @@ fn greets_and_stops(test: &str, stop: impl Fn(&Container)) {
 }
 
 #[test]
-fn entrypoint_scripts_run_in_order_and_their_exports_reach_nginx_and_its_templates() {
-    let test = "entrypoint_scripts_run_in_order_and_their_exports_reach_nginx_and_its_templates";
+fn entrypoint_scripts_run_in_order_with_their_exports() {
+    let test = "entrypoint_scripts_run_in_order_with_their_exports";
     if !ready(test) {
         return;
     }
@@ -127,8 +127,8 @@ fn entrypoint_scripts_run_in_order_and_their_exports_reach_nginx_and_its_templat
 }
 
 #[test]
-fn template_directories_suffix_and_filter_are_those_of_the_environment() {
-    let test = "template_directories_suffix_and_filter_are_those_of_the_environment";
+fn template_settings_come_from_the_environment() {
+    let test = "template_settings_come_from_the_environment";
     if !ready(test) {
         return;
     }
@@ -166,8 +166,8 @@ fn a_script_that_fails_keeps_nginx_from_starting() {
 }
 
 #[test]
-fn another_command_than_nginx_runs_no_script() {
-    let test = "another_command_than_nginx_runs_no_script";
+fn a_command_other_than_nginx_runs_no_script() {
+    let test = "a_command_other_than_nginx_runs_no_script";
     if !ready(test) {
         return;
     }

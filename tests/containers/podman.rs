@@ -115,8 +115,8 @@ impl Drop for Podman {
 }
 
 #[test]
-fn podman_puts_an_image_under_bookend_that_nobody_builds_again() {
-    let test = "podman_puts_an_image_under_bookend_that_nobody_builds_again";
+fn podman_runs_an_unchanged_image_under_bookend() {
+    let test = "podman_runs_an_unchanged_image_under_bookend";
     let Some(podman) = Podman::new(test, "legacy") else { return };
     let command = ("\"/opt/legacy/bin/server\", \"--listen\", \"8080\"", "\"/server\", \"sleep\", \"1000\"");
     podman.play("no-rebuild.yaml", &[("registry.example/legacy:3.2", APP), command]);
@@ -132,8 +132,8 @@ fn podman_puts_an_image_under_bookend_that_nobody_builds_again() {
 }
 
 #[test]
-fn in_a_podman_pod_the_sidecar_stops_the_app_that_it_sees() {
-    let test = "in_a_podman_pod_the_sidecar_stops_the_app_that_it_sees";
+fn in_a_podman_pod_the_sidecar_stops_the_app() {
+    let test = "in_a_podman_pod_the_sidecar_stops_the_app";
     let Some(podman) = Podman::new(test, "proxy") else { return };
     let app = format!("{APP}\n      args: [sleep, \"1000\"]");
     podman.play("sidecar.yaml", &[("nginxinc/nginx-unprivileged:1.29", &app), ("\"/usr/sbin/nginx\"", "\"/server\"")]);

@@ -48,8 +48,8 @@ fn exec_hooks_and_probes_work_in_an_image_from_scratch() {
 }
 
 #[test]
-fn without_any_configuration_a_hook_finds_its_bookend_in_an_image_from_scratch() {
-    let test = "without_any_configuration_a_hook_finds_its_bookend_in_an_image_from_scratch";
+fn a_hook_finds_bookend_without_configuration() {
+    let test = "a_hook_finds_bookend_without_configuration";
     if !ready(test) {
         return;
     }

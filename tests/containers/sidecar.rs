@@ -72,8 +72,8 @@ fn wait_for_post_stop(inside: &Container, times: usize) {
 }
 
 #[test]
-fn in_a_shared_network_the_apps_stop_signal_waits_for_the_sidecar() {
-    let test = "in_a_shared_network_the_apps_stop_signal_waits_for_the_sidecar";
+fn in_a_shared_network_the_signal_waits_for_the_sidecar() {
+    let test = "in_a_shared_network_the_signal_waits_for_the_sidecar";
     let Some(pod) = Pod::new(test, Namespaces::Network) else { return };
     let (sidecar, app) = (pod.sidecar("", &[]), pod.app("web", &[]));
     app.wait_until("the sidecar answers", || app.get("http://127.0.0.1:9797/livez") == 200);
@@ -90,8 +90,8 @@ fn in_a_shared_network_the_apps_stop_signal_waits_for_the_sidecar() {
 }
 
 #[test]
-fn in_shared_pids_the_app_is_known_by_kubernetes_name_and_gets_its_own_stop_signal() {
-    let test = "in_shared_pids_the_app_is_known_by_kubernetes_name_and_gets_its_own_stop_signal";
+fn in_shared_pids_the_kubernetes_name_finds_the_app() {
+    let test = "in_shared_pids_the_kubernetes_name_finds_the_app";
     let Some(pod) = Pod::new(test, Namespaces::NetworkAndPids) else { return };
     let (app, other) = (pod.app("web", &[]), pod.app("queue", &[]));
     // kubectl exec: a guest of the app's container.
@@ -117,8 +117,8 @@ fn in_shared_pids_the_app_is_known_by_kubernetes_name_and_gets_its_own_stop_sign
 }
 
 #[test]
-fn in_shared_pids_the_engines_id_names_a_container_and_a_killed_sidecar_harms_nobody() {
-    let test = "in_shared_pids_the_engines_id_names_a_container_and_a_killed_sidecar_harms_nobody";
+fn in_shared_pids_the_engines_id_finds_the_app() {
+    let test = "in_shared_pids_the_engines_id_finds_the_app";
     let Some(pod) = Pod::new(test, Namespaces::NetworkAndPids) else { return };
     let (app, other) = (pod.app("web", &[]), pod.app("queue", &[]));
     let id = app.id().chars().take(12).collect::<String>();
@@ -137,8 +137,8 @@ fn in_shared_pids_the_engines_id_names_a_container_and_a_killed_sidecar_harms_no
 }
 
 #[test]
-fn in_shared_pids_another_users_app_is_seen_but_not_signalled() {
-    let test = "in_shared_pids_another_users_app_is_seen_but_not_signalled";
+fn in_shared_pids_another_users_app_is_not_signalled() {
+    let test = "in_shared_pids_another_users_app_is_not_signalled";
     let Some(pod) = Pod::new(test, Namespaces::NetworkAndPids) else { return };
     let (app, other) =
         (pod.app("web", &["--user", "1000:1000"]), pod.container("curl", DEBIAN, &[], &["sleep", "1000"]));
@@ -165,8 +165,8 @@ fn in_shared_pids_another_users_app_is_seen_but_not_signalled() {
 }
 
 #[test]
-fn where_pidfds_are_refused_the_app_is_not_signalled_by_its_number() {
-    let test = "where_pidfds_are_refused_the_app_is_not_signalled_by_its_number";
+fn without_pidfds_the_sidecar_signals_no_pid() {
+    let test = "without_pidfds_the_sidecar_signals_no_pid";
     let Some(pod) = Pod::new(test, Namespaces::NetworkAndPids) else { return };
     let app = pod.app("web", &[]);
     let seccomp = profile(&pod.folder, r#"{"names":["pidfd_open"],"action":"SCMP_ACT_ERRNO"}"#);

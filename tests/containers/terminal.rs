@@ -30,8 +30,8 @@ impl Screen {
 }
 
 #[test]
-fn docker_run_it_with_a_shell_has_job_control_and_its_size_follows() {
-    let test = "docker_run_it_with_a_shell_has_job_control_and_its_size_follows";
+fn docker_run_it_has_job_control_and_resizes() {
+    let test = "docker_run_it_has_job_control_and_resizes";
     if !ready(test) {
         return;
     }

@@ -18,8 +18,8 @@ fn files() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_compose_file_is_one_that_the_specification_accepts() {
-    if !ready("every_compose_file_is_one_that_the_specification_accepts") {
+fn every_compose_file_is_valid() {
+    if !ready("every_compose_file_is_valid") {
         return;
     }
     for file in files() {
@@ -33,7 +33,7 @@ fn every_compose_file_is_one_that_the_specification_accepts() {
 }
 
 #[test]
-fn every_configuration_of_a_compose_file_is_accepted_and_has_the_services_budget() {
+fn compose_configurations_fit_the_services_budget() {
     for file in files() {
         let config = file.with_extension("toml");
         let output = Command::new(bookend()).arg("check").arg(&config).env_remove("BOOKEND_BIN").output().unwrap();

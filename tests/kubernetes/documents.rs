@@ -35,16 +35,16 @@ fn pod(part: &Value) -> Option<Value> {
 }
 
 #[test]
-fn every_part_of_a_pod_in_the_documents_is_one_that_the_api_server_accepts() {
+fn every_pod_snippet_in_the_docs_is_valid() {
     let pods: Vec<_> = examples().iter().filter_map(|(_, part)| pod(part)).collect();
     assert!(pods.len() >= 7, "{}", pods.len());
-    if ready("every_part_of_a_pod_in_the_documents_is_one_that_the_api_server_accepts") {
+    if ready("every_pod_snippet_in_the_docs_is_valid") {
         validate(&pods.iter().map(|pod| format!("---\n{pod}\n")).collect::<String>());
     }
 }
 
 #[test]
-fn what_the_documents_ask_of_bookend_in_a_pod_it_knows() {
+fn pod_snippets_in_the_docs_name_existing_paths() {
     let mut asked = 0;
     for (page, part) in examples() {
         let Some(pod) = pod(&part) else { continue };

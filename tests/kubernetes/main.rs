@@ -98,8 +98,8 @@ fn rendered() -> String {
 }
 
 #[test]
-fn every_manifest_is_one_that_the_api_server_accepts() {
-    if !ready("every_manifest_is_one_that_the_api_server_accepts") {
+fn every_manifest_is_valid() {
+    if !ready("every_manifest_is_valid") {
         return;
     }
     for path in manifests() {
@@ -108,8 +108,8 @@ fn every_manifest_is_one_that_the_api_server_accepts() {
 }
 
 #[test]
-fn the_component_puts_a_deployment_under_bookend() {
-    if !ready("the_component_puts_a_deployment_under_bookend") {
+fn the_component_wraps_a_deployment() {
+    if !ready("the_component_wraps_a_deployment") {
         return;
     }
     let text = rendered();
@@ -125,7 +125,7 @@ fn the_component_puts_a_deployment_under_bookend() {
 }
 
 #[test]
-fn every_configuration_in_a_manifest_is_accepted_and_has_the_pods_budget() {
+fn manifest_configurations_fit_the_pods_budget() {
     for path in manifests() {
         let text = fs::read_to_string(&path).unwrap();
         configuration_fits(&documents(&text), &path.display().to_string());
@@ -157,8 +157,8 @@ fn configurations(documents: &[Value]) -> Vec<&str> {
 
 /// A kubelet's side of a pod's life at one bookend: the hooks of all containers, then the stop signal.
 #[test]
-fn every_configuration_in_a_manifest_lives_and_stops_as_its_pod_does() {
-    let test = "every_configuration_in_a_manifest_lives_and_stops_as_its_pod_does";
+fn manifest_configurations_run_and_stop() {
+    let test = "manifest_configurations_run_and_stop";
     if !life::is_possible(test) {
         return;
     }
@@ -183,9 +183,9 @@ fn every_configuration_in_a_manifest_lives_and_stops_as_its_pod_does() {
 }
 
 #[test]
-fn no_container_needs_root_a_writable_root_or_a_capability() {
+fn no_manifest_needs_root_or_a_writable_root() {
     let mut texts: Vec<String> = manifests().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    if ready("no_container_needs_root_a_writable_root_or_a_capability (the component)") {
+    if ready("no_manifest_needs_root_or_a_writable_root (the component)") {
         texts.push(rendered());
     }
     for text in texts {
@@ -205,8 +205,8 @@ fn no_container_needs_root_a_writable_root_or_a_capability() {
 
 #[cfg(feature = "import")]
 #[test]
-fn an_imported_manifest_is_one_that_the_api_server_accepts() {
-    if !ready("an_imported_manifest_is_one_that_the_api_server_accepts") {
+fn an_imported_manifest_is_valid() {
+    if !ready("an_imported_manifest_is_valid") {
         return;
     }
     let text = fs::read_to_string(root().join("config/kubernetes/no-rebuild/example/deployment.yaml")).unwrap();

@@ -20,12 +20,12 @@ fn refused(config: &str, expected: &[&str]) {
 }
 
 #[test]
-fn an_unknown_key_is_named_with_its_line_and_what_was_meant() {
+fn an_unknown_key_is_named_with_line_and_suggestion() {
     refused("\n[app]\nstopSignall = \"SIGQUIT\"\n", &["app.stopSignall", "bookend.toml:3", "stopSignal"]);
 }
 
 #[test]
-fn a_wrong_type_is_named_with_what_is_accepted() {
+fn a_wrong_type_is_reported_with_the_accepted_one() {
     refused("terminationGracePeriodSeconds = \"soon\"", &["terminationGracePeriodSeconds", "soon", ":1"]);
 }
 
@@ -43,7 +43,7 @@ fn two_handlers_in_one_entry_are_refused() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     refused(
         "nonsense = 1\n[app]\nstopSignal = \"SIGNO\"\n[http]\nlisten = \"nowhere\"\n",
         &["nonsense", "app.stopSignal", "SIGNO", "http.listen", "nowhere"],
@@ -58,7 +58,7 @@ fn an_unreadable_file_is_named() {
 }
 
 #[test]
-fn what_is_no_file_of_text_is_named_and_not_waited_for() {
+fn a_fifo_or_a_binary_file_is_named_and_blocks_nothing() {
     let folder = Folder::new();
     let fifo = folder.path("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -87,7 +87,7 @@ fn a_pipe_is_read_to_its_end() {
 }
 
 #[test]
-fn a_missing_command_is_said() {
+fn a_missing_command_is_reported() {
     let finished = run(&["--"]);
     assert_eq!(finished.code(), 125);
     assert!(finished.log.contains("no command to run"), "{}", finished.log);

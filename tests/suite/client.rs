@@ -28,7 +28,7 @@ fn ask(init: &Init, args: &[&str]) -> Finished {
 }
 
 #[test]
-fn an_exec_hook_waits_for_its_handlers_and_prints_what_they_said() {
+fn an_exec_hook_waits_and_prints_its_handlers_output() {
     let config = "lifecycle.preStop = { name = \"flush\", exec.command = [\"sh\", \"-c\", \"sleep 0.2; echo all is flushed\"] }\n\
         lifecycle.postStart.exec.command = [\"echo\", \"not this one\"]";
     let mut init = serving(config);
@@ -45,7 +45,7 @@ fn an_exec_hook_waits_for_its_handlers_and_prints_what_they_said() {
 }
 
 #[test]
-fn a_failed_exec_hook_says_what_failed_and_exits_1() {
+fn a_failed_exec_hook_names_the_failure_and_exits_1() {
     let init = serving(
         "lifecycle.preStop = { name = \"flush\", exec.command = [\"sh\", \"-c\", \"echo disk gone; exit 3\"] }",
     );
@@ -57,7 +57,7 @@ fn a_failed_exec_hook_says_what_failed_and_exits_1() {
 }
 
 #[test]
-fn an_exec_hook_that_comes_before_bookend_waits_for_it() {
+fn an_early_exec_hook_waits_for_bookend() {
     let folder = Folder::new();
     let socket = folder.path("bookend.sock");
     // A kubelet's postStart can come before main() of the container's process has begun.
@@ -74,7 +74,7 @@ fn an_exec_hook_that_comes_before_bookend_waits_for_it() {
 }
 
 #[test]
-fn without_a_bookend_every_verb_says_so_in_bounded_time_and_exits_1() {
+fn without_bookend_every_client_command_fails_in_time() {
     let folder = Folder::new();
     let began = Instant::now();
     let hook = ["hook", "preStop", "--timeoutSeconds", "0.3"];
@@ -94,7 +94,7 @@ fn without_a_bookend_every_verb_says_so_in_bounded_time_and_exits_1() {
 }
 
 #[test]
-fn a_hook_that_is_not_answered_in_time_says_so() {
+fn an_unanswered_hook_call_times_out_with_a_message() {
     let init = serving("lifecycle.preStop.sleep.seconds = 1000");
     let finished = ask(&init, &["hook", "preStop", "--timeoutSeconds", "0.3"]);
     assert_eq!(finished.code(), 1);
@@ -117,7 +117,7 @@ fn an_exec_probe_answers_as_the_endpoint_does() {
 }
 
 #[test]
-fn a_person_sees_the_stop_in_words_and_as_bars() {
+fn status_shows_the_stop_as_text_and_bars() {
     let config = "terminationGracePeriodSeconds = 40\nlifecycle.preStop = { name = \"pause\", sleep.seconds = 0.3 }";
     let init = serving(config);
     assert_eq!(ask(&init, &["hook", "preStop"]).code(), 0);
@@ -142,7 +142,7 @@ fn a_person_sees_the_stop_in_words_and_as_bars() {
 }
 
 #[test]
-fn status_for_programs_is_what_the_endpoint_says() {
+fn status_json_is_what_the_endpoint_serves() {
     let init = serving("");
     let json = ask(&init, &["status", "--json"]);
     assert_eq!(json.code(), 0);
@@ -150,7 +150,7 @@ fn status_for_programs_is_what_the_endpoint_says() {
 }
 
 #[test]
-fn a_stop_that_is_waited_for_is_told_to_its_end() {
+fn stop_wait_reports_the_stop_to_its_end() {
     let init = serving("lifecycle.preStop = { name = \"pause\", sleep.seconds = 0.1 }");
     let finished = ask(&init, &["stop", "--wait"]);
     assert_eq!(finished.code(), 0, "{finished:?}");
@@ -171,7 +171,7 @@ fn a_stop_alone_does_not_wait() {
 }
 
 #[test]
-fn a_signal_reaches_the_app_and_a_wrong_one_is_refused() {
+fn a_signal_reaches_the_app_and_an_unknown_one_is_refused() {
     let init = serving("");
     assert_eq!(ask(&init, &["signal", "hup"]).code(), 0);
     init.wait_for_out("hup");
@@ -182,7 +182,7 @@ fn a_signal_reaches_the_app_and_a_wrong_one_is_refused() {
 }
 
 #[test]
-fn events_are_what_was_and_with_follow_what_comes() {
+fn events_show_the_past_and_follow_the_future() {
     let init = serving("lifecycle.postStart = { name = \"greet\", exec.command = [\"echo\", \"hello\"] }");
     wait_until("postStart is over", || ask(&init, &["probe", "startup"]).code() == 0);
     let past = ask(&init, &["events"]);
@@ -202,7 +202,7 @@ fn events_are_what_was_and_with_follow_what_comes() {
 }
 
 #[test]
-fn a_stranger_is_told_that_he_may_not_ask() {
+fn another_user_is_refused_with_a_reason() {
     if !nix::unistd::geteuid().is_root() {
         // Only root can be two users.
         return;
@@ -219,10 +219,10 @@ fn a_stranger_is_told_that_he_may_not_ask() {
 }
 
 #[test]
-fn an_empty_variable_names_the_default_socket_and_none_is_said_to_be_none() {
+fn an_empty_socket_variable_means_the_default() {
     let finished = Init::start(Folder::new(), command(Path::new("None"), &["hook", "preStop"])).finish();
     assert!(finished.code() == 1 && finished.log.contains("socket is said to be \"None\""), "{finished:?}");
-    if !is_root("an_empty_variable_names_the_default_socket_and_none_is_said_to_be_none") {
+    if !is_root("an_empty_socket_variable_means_the_default") {
         return;
     }
     let mut empty = Command::new("unshare");

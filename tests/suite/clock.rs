@@ -15,7 +15,7 @@ fn faketime() -> PathBuf {
 }
 
 #[test]
-fn a_wall_clock_that_is_set_forward_and_back_moves_no_deadline() {
+fn changing_the_wall_clock_moves_no_deadline() {
     let folder = Folder::new();
     let config = folder.write(
         "bookend.toml",

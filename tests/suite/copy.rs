@@ -19,7 +19,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_copy_is_the_binary_and_starts() {
+fn the_copy_is_the_binary_and_runs() {
     let folder = Folder::new();
     let copy = folder.path("init");
     let finished = run(&["copy", copy.to_str().unwrap()]);
@@ -41,7 +41,7 @@ fn a_directory_gets_a_file_named_bookend() {
 }
 
 #[test]
-fn a_copy_replaces_the_binary_that_runs_from_there() {
+fn a_copy_replaces_a_running_binary() {
     let folder = Folder::new();
     let place = folder.path("bookend");
     assert_eq!(run(&["copy", folder.shown()]).code(), 0);
@@ -59,7 +59,7 @@ fn a_copy_replaces_the_binary_that_runs_from_there() {
 }
 
 #[test]
-fn any_umask_and_any_user_make_a_binary_that_all_can_start() {
+fn a_copy_is_executable_whatever_umask_and_user() {
     let folder = Folder::new();
     fs::set_permissions(folder.shown(), fs::Permissions::from_mode(0o777)).unwrap();
     // The build's own folder may be closed to others.
@@ -107,7 +107,7 @@ fn nothing_but_the_destination_is_written() {
 }
 
 #[test]
-fn without_proc_the_name_it_was_started_by_is_read() {
+fn without_proc_copy_uses_its_own_command_name() {
     let folder = Folder::new();
     fs::copy(bookend(), folder.path("it")).unwrap();
     let is_static = !fs::read(bookend()).unwrap().windows(9).any(|window| window == b"ld-linux-");
@@ -123,7 +123,7 @@ fn without_proc_the_name_it_was_started_by_is_read() {
 }
 
 #[test]
-fn a_mount_where_nothing_can_be_started_is_told() {
+fn copy_reports_a_noexec_mount() {
     let folder = Folder::new();
     let finished = in_own_mounts(&folder, "mount -t tmpfs -o size=100m,noexec tmpfs small; $1 copy small");
     assert_eq!(finished.code(), 0, "{finished:?}");
@@ -131,7 +131,7 @@ fn a_mount_where_nothing_can_be_started_is_told() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_with_its_place() {
+fn copy_names_the_path_that_fails() {
     let finished = run(&["copy", "/no/such/directory/bookend"]);
     assert_eq!(finished.code(), 1);
     assert!(
@@ -141,7 +141,7 @@ fn what_cannot_be_done_is_said_with_its_place() {
 }
 
 #[test]
-fn nothing_but_a_regular_file_is_replaced() {
+fn copy_replaces_only_a_regular_file() {
     let folder = Folder::new();
     let fifo = folder.path("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();

@@ -12,7 +12,7 @@ fn with_pre_start(script: &str, more: &str, app: &str) -> Finished {
 }
 
 #[test]
-fn later_handlers_and_the_app_see_what_a_pre_start_handler_has_set() {
+fn variables_set_by_pre_start_reach_handlers_and_app() {
     let more = r#"
         [[lifecycle.preStart]]
         exec.command = ["sh", "-c", "echo second $A; echo 'B = \"b2\"' >&3"]
@@ -32,7 +32,7 @@ fn later_handlers_and_the_app_see_what_a_pre_start_handler_has_set() {
 }
 
 #[test]
-fn a_mistake_names_handler_line_and_key_and_the_app_is_not_started() {
+fn a_bad_variable_line_names_handler_line_and_key() {
     let script = r#"printf 'A = "1"\nPORT = 8080\nTOKEN = hunter2\n' >&3"#;
     let finished = with_pre_start(script, "", "echo started");
     assert_eq!(finished.code(), 125);
@@ -44,7 +44,7 @@ fn a_mistake_names_handler_line_and_key_and_the_app_is_not_started() {
 }
 
 #[test]
-fn a_handler_that_failed_has_set_nothing() {
+fn a_failed_handler_sets_no_variables() {
     let script = r#"echo 'A = "1"' >&3; exit 3"#;
     let more = "failurePolicy = \"Ignore\"";
     let finished = with_pre_start(script, more, "echo \"<$A>\"");
@@ -54,7 +54,7 @@ fn a_handler_that_failed_has_set_nothing() {
 }
 
 #[test]
-fn too_much_is_a_failure_and_no_hang() {
+fn too_many_variables_fail_the_handler_without_a_hang() {
     let script = "head -c 200000 /dev/zero | tr '\\0' '#' >&3";
     let finished = with_pre_start(script, "", "echo started");
     assert_eq!(finished.code(), 125);
@@ -62,14 +62,14 @@ fn too_much_is_a_failure_and_no_hang() {
 }
 
 #[test]
-fn a_daemon_that_keeps_the_descriptor_is_not_waited_for() {
+fn a_daemon_that_keeps_the_descriptor_holds_nothing() {
     let script = r#"echo 'A = "1"' >&3; sleep 1000 & exit 0"#;
     let finished = with_pre_start(script, "", "echo $A");
     assert_eq!((finished.code(), &*finished.out), (0, "1\n"), "{}", finished.log);
 }
 
 #[test]
-fn no_other_program_has_the_descriptor() {
+fn no_other_program_gets_the_descriptor() {
     let look = "readlink /proc/$PID/fd/3 || echo closed";
     // Whoever runs the tests may have one open.
     let usual = Init::first_process(&["--", "sh", "-c", &look.replace("$PID", "$$")]).finish().out;

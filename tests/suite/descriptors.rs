@@ -53,21 +53,21 @@ fn lives_without_any_of(call: &str) {
 const MOST: u32 = 50;
 
 #[test]
-fn whichever_pipe_is_refused_the_status_is_kept_or_it_is_said_why_not() {
+fn a_refused_pipe_keeps_the_exit_code_or_is_reported() {
     lives_without_any_of("pipe2");
 }
 
 #[test]
-fn whichever_socket_is_refused_the_status_is_kept_or_it_is_said_why_not() {
+fn a_refused_socket_keeps_the_exit_code_or_is_reported() {
     lives_without_any_of("socket");
 }
 
 #[test]
-fn whichever_accept_is_refused_the_hook_is_answered_and_the_status_kept() {
+fn a_refused_accept_loses_no_hook_and_no_exit_code() {
     lives_without_any_of("accept4");
 }
 
 #[test]
-fn whichever_file_is_not_opened_the_status_is_kept_or_it_is_said_why_not() {
+fn a_refused_open_keeps_the_exit_code_or_is_reported() {
     lives_without_any_of("open,openat");
 }

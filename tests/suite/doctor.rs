@@ -48,7 +48,7 @@ fn nginx_conf(folder: &Folder, main: &str) -> String {
 }
 
 #[test]
-fn what_nginx_would_lose_is_found_at_its_line() {
+fn doctor_finds_nginx_settings_that_lose_requests() {
     let folder = Folder::new();
     let conf = nginx_conf(&folder, "daemon on;");
     let site = folder.write("site", "server {\n  listen 127.0.0.1:18080;\n  lingering_close off;\n}\n");
@@ -78,7 +78,7 @@ const GOOD: &str = r#"
 "#;
 
 #[test]
-fn an_nginx_that_loses_nothing_has_no_finding_and_one_that_cannot_be_read_is_not_called_healthy() {
+fn doctor_calls_only_a_readable_sound_nginx_healthy() {
     // netlink and /proc/net are asked for in a network namespace of its own: a machine's own would be hostNetwork.
     let in_namespace = |folder: Folder, main: &str| {
         let conf = nginx_conf(&folder, main);
@@ -105,11 +105,11 @@ fn an_nginx_that_loses_nothing_has_no_finding_and_one_that_cannot_be_read_is_not
 }
 
 #[test]
-fn what_php_fpm_would_lose_is_found_at_its_line() {
+fn doctor_finds_php_fpm_settings_that_lose_requests() {
     let versions =
         std::fs::read_dir("/usr/sbin").unwrap().flatten().filter_map(|file| file.file_name().into_string().ok());
     let program = versions.into_iter().find(|name| name.starts_with("php-fpm")).unwrap_or("php-fpm".to_owned());
-    if !ready("what_php_fpm_would_lose_is_found_at_its_line", &program) {
+    if !ready("doctor_finds_php_fpm_settings_that_lose_requests", &program) {
         return;
     }
     let conf = |folder: &Folder, timeout: &str| {
@@ -206,7 +206,7 @@ fn a_program_or_a_file_that_is_not_in_the_image_is_found() {
 }
 
 #[test]
-fn in_a_running_container_it_looks_at_what_runs_there() {
+fn doctor_examines_the_running_container() {
     let init = Init::configured("http.listen = \"127.0.0.1:0\"", &["--", "sh", "-c", "sleep 1000; exit"]);
     init.wait_for_log("started");
     let pid = init.pid().to_string();
@@ -220,6 +220,6 @@ fn in_a_running_container_it_looks_at_what_runs_there() {
 }
 
 #[test]
-fn without_a_command_there_is_nothing_to_call_healthy() {
+fn without_a_command_doctor_reports_nothing_healthy() {
     assert_eq!(doctor(Folder::new(), &[]).code(), 125);
 }

@@ -54,7 +54,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_link_leads_to_a_file_that_is_there_and_to_a_heading_in_it() {
+fn every_link_leads_to_a_file_and_a_heading() {
     let mut broken = Vec::new();
     for document in documents() {
         for link in links(&read(&document)) {
@@ -74,7 +74,7 @@ fn every_link_leads_to_a_file_that_is_there_and_to_a_heading_in_it() {
 }
 
 #[test]
-fn the_readme_leads_to_every_page() {
+fn every_page_is_linked() {
     let linked: BTreeSet<_> = links(&read(Path::new("README.md"))).into_iter().collect();
     let pages = documents().into_iter().map(|page| page.display().to_string()).filter(|page| page != "README.md");
     let unreachable: Vec<_> = pages.filter(|page| !linked.contains(page)).collect();
@@ -82,7 +82,7 @@ fn the_readme_leads_to_every_page() {
 }
 
 #[test]
-fn every_file_that_a_document_names_is_there() {
+fn every_file_named_in_a_document_exists() {
     let folders = ["src/", "tests/", "docs/", "config/", "images/", "scripts/", "benches/", "fuzz/", ".ci/", ".cargo/"];
     let mut missing = Vec::new();
     for document in documents() {
@@ -97,7 +97,7 @@ fn every_file_that_a_document_names_is_there() {
 }
 
 #[test]
-fn every_target_of_make_that_a_document_names_is_one() {
+fn every_make_target_named_in_a_document_exists() {
     let makefile = read(Path::new("Makefile"));
     let targets: BTreeSet<_> =
         makefile.lines().filter_map(|line| line.split_once(": ").map(|(name, _)| name)).collect();
@@ -137,13 +137,13 @@ fn the_ready_made_files_name_the_images_of_this_version() {
 }
 
 #[test]
-fn the_manual_page_has_the_sections_of_one_and_no_mistake() {
+fn the_manual_page_is_well_formed() {
     let page = run(&["man"]).out;
     let sections: Vec<_> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
     let usual =
         "NAME SYNOPSIS DESCRIPTION OPTIONS SUBCOMMANDS EXIT_STATUS ENVIRONMENT FILES SIGNALS HTTP EXAMPLES SEE_ALSO";
     assert_eq!(sections.join(" ").replace("EXIT STATUS", "EXIT_STATUS").replace("SEE ALSO", "SEE_ALSO"), usual);
-    if !has("the_manual_page_has_the_sections_of_one_and_no_mistake", "mandoc") {
+    if !has("the_manual_page_is_well_formed", "mandoc") {
         return;
     }
     let file = Folder::new();

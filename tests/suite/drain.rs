@@ -77,7 +77,7 @@ fn stop_with_clients(init: Init, port: u16, interval: Duration, arriving: Durati
 }
 
 #[test]
-fn the_stop_signal_waits_until_nobody_comes_any_more() {
+fn the_stop_signal_waits_until_no_client_arrives() {
     let init = start("{ minSeconds = 0.2, quietSeconds = 0.6 }", "");
     let (finished, refused) = stop_with_clients(init, 80, Duration::from_millis(30), Duration::from_millis(1500));
     assert_eq!(refused, 0, "{}", finished.log);
@@ -96,7 +96,7 @@ fn status(init: &Init) -> Value {
 }
 
 #[test]
-fn the_status_and_the_metrics_tell_what_a_drain_sees_while_it_goes_on() {
+fn status_and_metrics_show_a_running_drain() {
     let config = r#"
 http.listen = "127.0.0.1:9797"
 app.profile = "node"
@@ -155,7 +155,7 @@ fn a_quiet_app_is_stopped_after_the_minimum() {
 }
 
 #[test]
-fn probes_of_bookend_itself_are_no_clients_of_the_app() {
+fn probes_of_bookend_itself_do_not_hold_the_drain() {
     let init = start("{ minSeconds = 0.2, quietSeconds = 1, maxSeconds = 20 }", "");
     in_network_of(init.pid(), || assert_eq!(code(9797, "/livez"), 200));
     let (finished, _) = stop_with_clients(init, 9797, Duration::from_millis(450), Duration::from_secs(60));
@@ -163,14 +163,14 @@ fn probes_of_bookend_itself_are_no_clients_of_the_app() {
 }
 
 #[test]
-fn clients_that_never_end_are_told_and_do_not_hold_the_stop_for_ever() {
+fn endless_clients_are_reported_and_end_the_drain_at_max() {
     let init = start("{ minSeconds = 0.1, quietSeconds = 0.5, maxSeconds = 1 }", "");
     let (finished, _) = stop_with_clients(init, 80, Duration::from_millis(20), Duration::from_secs(60));
     assert!(finished.log.contains("not quiet after 1."), "{}", finished.log);
 }
 
 #[test]
-fn in_the_nodes_own_network_the_drain_says_so_and_waits_for_a_fixed_time() {
+fn with_host_network_the_drain_waits_a_fixed_time() {
     // The file that only the first network namespace has.
     let prelude = "mount -t tmpfs none /proc/sys/net/core && : >/proc/sys/net/core/netdev_budget";
     let init = start("{ minSeconds = 0.1, quietSeconds = 0.1, fallbackSeconds = 1.2 }", prelude);
@@ -181,7 +181,7 @@ fn in_the_nodes_own_network_the_drain_says_so_and_waits_for_a_fixed_time() {
 }
 
 #[test]
-fn without_the_kernels_counters_the_drain_says_so_and_waits_for_a_fixed_time() {
+fn without_kernel_counters_the_drain_waits_a_fixed_time() {
     let prelude = "mount -t tmpfs none /proc";
     let init = start("{ minSeconds = 0.1, quietSeconds = 0.6 }", prelude);
     init.signal(15);
@@ -191,7 +191,7 @@ fn without_the_kernels_counters_the_drain_says_so_and_waits_for_a_fixed_time() {
 }
 
 #[test]
-fn an_app_without_a_graceful_signal_keeps_its_connection_until_it_is_over() {
+fn an_app_without_graceful_signal_finishes_its_request() {
     let config = "lifecycle.preStop = { name = \"drain\", drain = { minSeconds = 0.1, quietSeconds = 0.1, until = \"NoConnections\" } }";
     let server = "
 import socket, time
@@ -210,7 +210,7 @@ while True:
 }
 
 #[test]
-fn an_app_that_ends_during_its_drain_is_not_waited_out() {
+fn an_app_that_ends_ends_its_drain() {
     let init = Init::in_a_pod(
         Folder::new(),
         "lifecycle.preStop.drain = { minSeconds = 50, maxSeconds = 60 }",
@@ -277,7 +277,7 @@ fn where_netlink_is_denied_the_drain_reads_proc_net_tcp() {
 }
 
 #[test]
-fn without_netlink_and_proc_net_tcp_the_drain_says_so_and_waits_for_a_fixed_time() {
+fn without_socket_lists_the_drain_waits_a_fixed_time() {
     // The counters are left, as they are now.
     let prelude = "snmp=$(cat /proc/net/snmp); mount -t tmpfs none /proc/1/net; echo \"$snmp\" >/proc/1/net/snmp";
     let (init, _silent) = keeper("{ minSeconds = 0.1, quietSeconds = 0.8, maxSeconds = 25 }", prelude);
@@ -294,7 +294,7 @@ fn without_netlink_and_proc_net_tcp_the_drain_says_so_and_waits_for_a_fixed_time
 }
 
 #[test]
-fn a_request_in_flight_is_waited_for_and_a_silent_connection_is_not() {
+fn the_drain_waits_for_requests_not_silent_connections() {
     let drain = "{ minSeconds = 0.1, quietSeconds = 0.1, maxSeconds = 25, until = \"NoBusyConnections\" }";
     let (init, _silent) = keeper(drain, "");
     let mut client = in_network_of(init.pid(), || TcpStream::connect("127.0.0.1:80")).unwrap();

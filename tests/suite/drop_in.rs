@@ -67,14 +67,14 @@ fn tini_exits_as_tini_does() {
 }
 
 #[test]
-fn docker_init_has_the_version_that_dockerd_reads_and_says_who_it_is() {
+fn docker_init_prints_the_version_dockerd_reads() {
     let finished = start("docker-init", &["--version"]).finish();
     assert_eq!(finished.code(), 0);
     assert!(finished.out.starts_with("tini version ") && finished.out.contains("bookend"), "{}", finished.out);
 }
 
 #[test]
-fn tini_forwards_every_signal_at_once_and_ends_nobody() {
+fn tini_forwards_every_signal_and_kills_no_process() {
     let script = "(trap '' TERM; exec sleep 1000) & echo left $!; trap 'echo got; exit 3' TERM; echo up; while :; do sleep 0.05; done";
     let init = start("tini", &["--", "sh", "-c", script]);
     init.wait_for_out("up");
@@ -89,7 +89,7 @@ fn tini_forwards_every_signal_at_once_and_ends_nobody() {
 }
 
 #[test]
-fn tini_signals_the_group_where_asked() {
+fn tini_signals_the_group_on_request() {
     for (args, env) in [(&["-g", "--"][..], &[][..]), (&["--"], &[("TINI_KILL_PROCESS_GROUP", "1")])] {
         let init = start_with("tini", &[args, &["perl", "-e", GROUP]].concat(), env);
         init.wait_for_out("up");
@@ -107,7 +107,7 @@ const GROUP: &str = r#"
 "#;
 
 #[test]
-fn tini_is_a_subreaper_only_where_asked_and_warns_where_it_gets_no_orphans() {
+fn tini_is_a_subreaper_only_on_request() {
     // A grandchild whose parent ends: who is its next parent?
     let script = "( (sleep 0.3; exec sh -c 'echo parent $PPID') & ); sleep 1; echo init $PPID";
     let warning = "zombie reaping won't work";
@@ -126,7 +126,7 @@ fn tini_is_a_subreaper_only_where_asked_and_warns_where_it_gets_no_orphans() {
 }
 
 #[test]
-fn tini_tells_of_every_orphan_where_asked() {
+fn tini_reports_every_orphan_on_request() {
     let script = "(sleep 0.1 & ); sleep 0.5";
     let told = "Reaped zombie process with pid=";
     assert!(start("tini", &["-sw", "--", "sh", "-c", script]).finish().log.contains(told));
@@ -159,7 +159,7 @@ fn dumb_init_exits_as_dumb_init_does() {
 }
 
 #[test]
-fn dumb_inits_child_leads_a_session_and_its_single_child_stays_in_ours() {
+fn dumb_init_runs_its_child_in_a_session_unless_single() {
     for (mode, is_own) in [("1", true), ("0", false)] {
         let mut init = start_with("dumb-init", &["sleep", "1000"], &[("DUMB_INIT_SETSID", mode)]);
         let child = child_of(&init);
@@ -171,7 +171,7 @@ fn dumb_inits_child_leads_a_session_and_its_single_child_stays_in_ours() {
 }
 
 #[test]
-fn dumb_init_says_farewell_to_the_session_when_its_child_has_ended() {
+fn dumb_init_signals_the_session_after_its_child_ended() {
     // The child's word is for both: its parent is ready before it.
     let child = "(trap 'echo child got TERM; exit' TERM; echo up; while :; do sleep 0.05; done) &";
     let script = format!("trap 'exit 5' USR1; {child} while :; do sleep 0.05; done");
@@ -213,7 +213,7 @@ fn dumb_init_suspends_itself_with_its_session() {
 }
 
 #[test]
-fn a_drop_in_reads_no_configuration_and_says_nothing() {
+fn a_drop_in_reads_no_configuration_and_is_silent() {
     // Not PID 1: a nested init, whose variables are somebody else's.
     for (name, variable) in [("tini", "BOOKEND_CONFIG"), ("dumb-init", "BOOKEND_NO_SUCH_KEY")] {
         let env = [(variable, "/no/such/file"), ("TINI_SUBREAPER", "1")];
@@ -223,7 +223,7 @@ fn a_drop_in_reads_no_configuration_and_says_nothing() {
 }
 
 #[test]
-fn docker_run_init_can_ask_for_bookend_in_the_environment() {
+fn docker_run_init_takes_bookend_variables() {
     // What `docker run --init -e ...` starts: PID 1 under the name docker-init, and nothing but variables.
     let folder = Folder::new();
     let hook = r#"lifecycle.preStop.exec.command = ["echo", "bookend was asked for"]"#;
@@ -244,7 +244,7 @@ fn docker_run_init_can_ask_for_bookend_in_the_environment() {
 }
 
 #[test]
-fn an_empty_variable_asks_for_nothing() {
+fn an_empty_variable_counts_as_unset_for_docker_init() {
     let folder = Folder::new();
     let mut command = Command::new("unshare");
     if !nix::unistd::geteuid().is_root() {

@@ -30,14 +30,14 @@ fn a_core_dump_changes_no_code() {
 }
 
 #[test]
-fn as_pid_1_it_is_the_same() {
+fn exit_codes_are_the_same_as_pid_1() {
     assert_eq!(Init::first_process(&["--", "sh", "-c", "exit 7"]).finish().code(), 7);
     let finished = Init::first_process(&["--", "sh", "-c", "kill -9 $$"]).finish();
     assert_eq!(finished.code(), 137);
 }
 
 #[test]
-fn what_is_not_found_is_127_and_what_cannot_be_executed_is_126() {
+fn not_found_is_127_and_not_executable_is_126() {
     let missing = run(&["--", "no-such-program"]);
     assert_eq!(missing.code(), 127);
     let told = r#"cannot execute "no-such-program" (in no folder of PATH): No such file"#;
@@ -60,7 +60,7 @@ fn codes_are_remapped_and_a_stop_can_be_a_success() {
 }
 
 #[test]
-fn the_apps_program_is_looked_up_in_path_past_what_cannot_be_executed() {
+fn the_path_search_skips_files_that_cannot_be_executed() {
     let folder = crate::support::Folder::new();
     folder.write("true", "not executable");
     let path = format!("{}:/usr/bin:/bin", folder.shown());

@@ -55,7 +55,7 @@ fn config(folder: &Folder, text: &str) -> String {
 }
 
 #[test]
-fn an_app_that_cannot_be_forked_is_reported_as_ours_to_blame() {
+fn a_failed_fork_of_the_app_is_125() {
     let limited = " (the container's pids limit, or ulimit -u, is reached)";
     for (error, limit, words) in [("EAGAIN", limited, "os error 11"), ("ENOMEM", "", "os error 12")] {
         let rule = format!("clone:error={error}:when=1");
@@ -84,7 +84,7 @@ fn a_handler_that_cannot_be_forked_fails_and_the_stop_goes_on() {
 }
 
 #[test]
-fn a_handler_is_never_told_to_have_taken_less_than_it_has() {
+fn a_handlers_duration_is_never_too_short() {
     let folder = Folder::new();
     let text = "log.level = \"Debug\"\nlifecycle.preStart.exec.command = [\"sleep\", \"0.3\"]";
     let path = config(&folder, text);
@@ -98,7 +98,7 @@ fn a_handler_is_never_told_to_have_taken_less_than_it_has() {
 }
 
 #[test]
-fn where_pidfds_are_refused_what_the_app_has_left_to_us_is_ended_all_the_same() {
+fn without_pidfds_remaining_processes_are_still_ended() {
     let left = "sh -c 'trap \"echo told; exit\" TERM; echo up; while :; do sleep 0.02; done' &";
     let script = format!("{left} until [ -e \"$0\" ]; do sleep 0.02; done; exit 3");
     let folder = Folder::new();
@@ -129,7 +129,7 @@ fn a_connection_that_cannot_be_accepted_is_accepted_a_moment_later() {
 }
 
 #[test]
-fn however_few_descriptors_there_are_the_status_is_kept_and_handlers_do_not_hang() {
+fn with_few_descriptors_no_exit_code_is_lost() {
     let app = "trap 'exit 6' TERM; echo up; while :; do sleep 0.02; done";
     for most in 4..24 {
         let folder = Folder::new();
@@ -155,7 +155,7 @@ fn however_few_descriptors_there_are_the_status_is_kept_and_handlers_do_not_hang
 }
 
 #[test]
-fn what_no_kernel_here_can_execute_is_126_and_a_missing_interpreter_is_127() {
+fn a_foreign_binary_is_126_a_missing_interpreter_127() {
     let folder = Folder::new();
     // An ELF header of a machine that is none.
     let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xff\xfe\x01\0\0\0".to_vec();
@@ -219,29 +219,29 @@ fn lives_a_whole_life(test: &str, script: &str) {
 }
 
 #[test]
-fn without_proc_a_whole_life_is_lived() {
-    lives_a_whole_life("without_proc_a_whole_life_is_lived", "umount -l /proc; test ! -e /proc/self");
+fn a_whole_life_works_without_proc() {
+    lives_a_whole_life("a_whole_life_works_without_proc", "umount -l /proc; test ! -e /proc/self");
 }
 
 #[test]
-fn with_hidden_processes_in_proc_a_whole_life_is_lived() {
-    let test = "with_hidden_processes_in_proc_a_whole_life_is_lived";
+fn a_whole_life_works_with_hidepid() {
+    let test = "a_whole_life_works_with_hidepid";
     lives_a_whole_life(test, "umount -l /proc; mount -t proc -o hidepid=2,subset=pid proc /proc");
 }
 
 #[test]
-fn on_a_read_only_root_a_whole_life_is_lived() {
-    lives_a_whole_life("on_a_read_only_root_a_whole_life_is_lived", "mount -o remount,bind,ro /; ! touch /x 2>&-");
+fn a_whole_life_works_on_a_read_only_root() {
+    lives_a_whole_life("a_whole_life_works_on_a_read_only_root", "mount -o remount,bind,ro /; ! touch /x 2>&-");
 }
 
 #[test]
-fn without_dev_null_a_whole_life_is_lived() {
-    lives_a_whole_life("without_dev_null_a_whole_life_is_lived", "mount -t tmpfs none /dev; test ! -e /dev/null");
+fn a_whole_life_works_without_dev_null() {
+    lives_a_whole_life("a_whole_life_works_without_dev_null", "mount -t tmpfs none /dev; test ! -e /dev/null");
 }
 
 #[test]
-fn without_tmp_a_whole_life_is_lived() {
-    let test = "without_tmp_a_whole_life_is_lived";
+fn a_whole_life_works_without_tmp() {
+    let test = "a_whole_life_works_without_tmp";
     // The configuration is in the test's folder: bookend reads it from where it is bound to.
     if !is_root(test) {
         return;
@@ -262,7 +262,7 @@ fn without_tmp_a_whole_life_is_lived() {
 }
 
 #[test]
-fn ten_seconds_of_sigstop_lose_no_signal_no_hook_and_no_status() {
+fn ten_seconds_stopped_lose_no_signal_hook_or_status() {
     let folder = Folder::new();
     let port = free_port();
     let config = format!("http.listen = \"127.0.0.1:{port}\"\nlifecycle.preStop.sleep.seconds = 0.1");
@@ -284,7 +284,7 @@ fn ten_seconds_of_sigstop_lose_no_signal_no_hook_and_no_status() {
 }
 
 #[test]
-fn an_app_that_ends_while_we_are_stopped_is_reported_afterwards() {
+fn an_app_that_ends_while_bookend_is_stopped_is_reported() {
     let folder = Folder::new();
     let app = format!("echo up; while [ ! -e {}/go ]; do sleep 0.02; done; touch {0}/gone; exit 9", folder.shown());
     let init = Init::in_folder(folder, &["--", "sh", "-c", &app]);
@@ -297,7 +297,7 @@ fn an_app_that_ends_while_we_are_stopped_is_reported_afterwards() {
 }
 
 #[test]
-fn an_older_kernel_or_a_strict_seccomp_profile_costs_comfort_and_nothing_else() {
+fn older_kernels_and_strict_seccomp_cost_only_comfort() {
     // What came late to Linux, and what profiles forbid: it says no, always, and it is asked.
     let calls = ["pwritev2:error=ENOSYS", "pwritev2:error=EPERM", "pidfd_open:error=ENOSYS", "pidfd_open:error=EPERM"];
     for rule in calls.into_iter().chain(["prctl:error=EPERM"]) {
@@ -342,8 +342,8 @@ fn as_nobody_known(folder: Folder, before: &[&str], args: &[&str]) -> Init {
 }
 
 #[test]
-fn a_random_uid_without_a_passwd_entry_lives_a_whole_life() {
-    let test = "a_random_uid_without_a_passwd_entry_lives_a_whole_life";
+fn a_whole_life_works_with_a_random_uid() {
+    let test = "a_whole_life_works_with_a_random_uid";
     if !is_root(test) {
         return;
     }
@@ -364,8 +364,8 @@ fn a_random_uid_without_a_passwd_entry_lives_a_whole_life() {
 }
 
 #[test]
-fn at_the_pids_limit_what_cannot_be_started_is_said_and_the_status_is_kept() {
-    let test = "at_the_pids_limit_what_cannot_be_started_is_said_and_the_status_is_kept";
+fn at_the_pids_limit_failed_starts_are_reported() {
+    let test = "at_the_pids_limit_failed_starts_are_reported";
     if !is_root(test) {
         return;
     }
@@ -387,7 +387,7 @@ fn at_the_pids_limit_what_cannot_be_started_is_said_and_the_status_is_kept() {
 }
 
 #[test]
-fn near_the_memory_limit_it_lives_or_says_why_not() {
+fn near_the_memory_limit_it_runs_or_reports_why_not() {
     let app = ["sh", "-c", "echo up; exit 7"];
     let mut lived = 0;
     // From far too little to enough, in steps of less than its stack.
@@ -406,7 +406,7 @@ fn near_the_memory_limit_it_lives_or_says_why_not() {
 }
 
 #[test]
-fn the_rest_of_a_handlers_group_is_killed_when_its_leader_ends_at_the_worst_moment() {
+fn a_handlers_group_is_killed_even_if_its_leader_just_ended() {
     let folder = Folder::new();
     let member = folder.path("member");
     // On SIGTERM an orphan ends, and a moment later the leader does.
@@ -439,7 +439,7 @@ fn a_handler_whose_output_cannot_be_read_is_not_run() {
 }
 
 #[test]
-fn a_connection_that_may_not_be_accepted_keeps_no_processor_busy() {
+fn a_refused_accept_causes_no_busy_loop() {
     let folder = Folder::new();
     let port = free_port();
     let path = config(&folder, &format!("http.listen = \"127.0.0.1:{port}\""));

@@ -25,7 +25,7 @@ fn a_handler_that_fails_is_tried_again_after_growing_pauses() {
 }
 
 #[test]
-fn when_all_tries_have_failed_the_handler_has_and_each_try_is_a_record() {
+fn each_failed_attempt_is_recorded() {
     let config = r#"
         socket = "None"
         lifecycle.preStop = { retries = 2, backoffSeconds = 0.01, exec.command = ["sh", "-c", "exit 3"] }
@@ -42,7 +42,7 @@ fn when_all_tries_have_failed_the_handler_has_and_each_try_is_a_record() {
 }
 
 #[test]
-fn the_number_of_a_try_is_in_the_status() {
+fn the_attempt_number_is_in_the_status() {
     let port = crate::support::free_port();
     let config = format!(
         "http.listen = \"127.0.0.1:{port}\"\n\
@@ -74,7 +74,7 @@ fn a_signal_handler_sends_one_to_the_app_and_the_list_goes_on() {
 }
 
 #[test]
-fn a_post_stop_handler_runs_for_the_ends_it_is_for() {
+fn a_post_stop_handler_runs_for_its_configured_ends() {
     let config = r#"
         [[lifecycle.postStop]]
         on = ["Completed"]
@@ -105,7 +105,7 @@ fn a_post_stop_handler_runs_for_the_ends_it_is_for() {
 }
 
 #[test]
-fn handlers_are_told_where_the_container_is_in_its_life() {
+fn handlers_find_phase_and_reason_in_their_environment() {
     let tell = "[\"sh\", \"-c\", \"echo ${BOOKEND_HOOK}: $BOOKEND_PHASE ${BOOKEND_APP_PID:-none} $BOOKEND_TRIGGER ${BOOKEND_SECONDS_LEFT:-unbounded}\"]";
     let config = format!(
         "terminationGracePeriodSeconds = 20\n[lifecycle]\n\

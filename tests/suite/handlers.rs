@@ -34,7 +34,7 @@ fn handlers_run_in_order_around_the_app() {
 }
 
 #[test]
-fn output_is_in_the_log_line_by_line_with_the_handlers_name() {
+fn handler_output_is_logged_line_by_line_with_its_name() {
     let config = r#"
         [lifecycle.postStart]
         name = "greet"
@@ -47,7 +47,7 @@ fn output_is_in_the_log_line_by_line_with_the_handlers_name() {
 }
 
 #[test]
-fn a_handler_whose_time_is_over_gets_term_then_kill_with_its_whole_group() {
+fn a_timed_out_handlers_group_gets_term_then_kill() {
     let folder = Folder::new();
     let config = format!(
         r#"
@@ -82,7 +82,7 @@ fn has_descendant(_: i32, cmdline: &str) -> bool {
 }
 
 #[test]
-fn a_failed_pre_start_means_the_app_never_starts_and_exit_125() {
+fn a_failed_pre_start_prevents_the_app_and_exits_125() {
     let config = r#"lifecycle.preStart.exec.command = ["sh", "-c", "echo no; exit 3"]"#;
     let finished = Init::configured(config, &["--", "sh", "-c", "echo started"]).finish();
     assert_eq!(finished.code(), 125);
@@ -115,7 +115,7 @@ fn post_stop_runs_on_completion_and_on_a_crash() {
 }
 
 #[test]
-fn a_handler_that_cannot_be_started_has_failed_and_says_why() {
+fn a_handler_that_cannot_start_fails_with_the_reason() {
     let config = r#"lifecycle.preStart.exec.command = ["no-such-program"]"#;
     let finished = Init::configured(config, &["--", "true"]).finish();
     assert_eq!(finished.code(), 125);
@@ -163,7 +163,7 @@ fn handlers_start_in_the_working_directory_of_the_image() {
 }
 
 #[test]
-fn a_stop_during_pre_start_ends_its_handler_gently_and_post_stop_knows_of_the_stop() {
+fn a_stop_during_pre_start_terminates_its_handler_gently() {
     let folder = Folder::new();
     let config = format!(
         r#"
@@ -182,7 +182,7 @@ fn a_stop_during_pre_start_ends_its_handler_gently_and_post_stop_knows_of_the_st
 }
 
 #[test]
-fn a_handler_that_prints_without_end_keeps_no_signal_waiting() {
+fn a_handler_that_prints_endlessly_delays_no_signal() {
     let script =
         "$SIG{USR1} = sub { syswrite STDOUT, '.' }; syswrite STDOUT, 'up'; select undef, undef, undef, 0.01 while 1";
     let config = "lifecycle.postStart.exec.command = [\"yes\", \"\"]";

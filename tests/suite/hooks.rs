@@ -21,7 +21,7 @@ fn serving(config: &str, port: u16) -> Init {
 }
 
 #[test]
-fn a_hook_called_before_anything_is_ready_waits_for_its_answer() {
+fn an_early_hook_call_waits_for_its_response() {
     let port = free_port();
     let config = with(port, "lifecycle.postStart.exec.command = [\"sleep\", \"0.5\"]");
     let init = Init::configured(&config, &["--", "sleep", "1000"]);
@@ -38,7 +38,7 @@ fn a_hook_called_before_anything_is_ready_waits_for_its_answer() {
 }
 
 #[test]
-fn a_kubelets_stop_hook_then_signal() {
+fn a_kubelet_stop_is_hook_then_signal() {
     let port = free_port();
     let init = serving("lifecycle.preStop.exec.command = [\"sh\", \"-c\", \"sleep 0.3; echo prepared\"]", port);
     assert_eq!(code(port, "/readyz"), 200);
@@ -64,7 +64,7 @@ fn hooks_join_the_run_in_flight() {
 }
 
 #[test]
-fn a_failed_hook_breaks_a_kubelets_connection_and_is_500_to_anyone_else() {
+fn a_failed_hook_is_500_and_breaks_a_kubelets_connection() {
     let port = free_port();
     let _init = serving("lifecycle.preStop.exec.command = [\"false\"]", port);
     let kubelet = get_as(KUBELET, port, "/lifecycle/preStop");
@@ -94,7 +94,7 @@ fn a_hook_in_flight_is_answered_when_the_app_ends_by_itself() {
 }
 
 #[test]
-fn an_app_that_ends_at_any_moment_leaves_no_hook_unanswered() {
+fn no_hook_stays_unanswered_when_the_app_ends() {
     for (n, hook) in ["/lifecycle/preStop", "/lifecycle/postStart"].into_iter().cycle().take(30).enumerate() {
         let port = free_port();
         let config = with(
@@ -115,7 +115,7 @@ fn an_app_that_ends_at_any_moment_leaves_no_hook_unanswered() {
 }
 
 #[test]
-fn a_slow_client_delays_nobody() {
+fn a_slow_client_delays_no_other() {
     let port = free_port();
     let init = serving("", port);
     let slow: Vec<_> = (0..50).map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
@@ -128,7 +128,7 @@ fn a_slow_client_delays_nobody() {
 }
 
 #[test]
-fn what_is_not_there_and_what_is_not_asked_for_is_said() {
+fn unknown_paths_and_methods_are_explained() {
     let port = free_port();
     let _init = serving("", port);
     assert_eq!(code(port, "/nothing"), 404);
@@ -149,7 +149,7 @@ fn only_get_calls_a_hook() {
 }
 
 #[test]
-fn what_is_no_http_breaks_nothing() {
+fn bytes_that_are_not_http_break_nothing() {
     let port = free_port();
     let init = serving("", port);
     for garbage in ["\x16\x03\x01\x02\x00\x01\x00\x01", "GET\r\n\r\n", "\r\n\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
@@ -174,7 +174,7 @@ fn request(port: u16, bytes: &str) -> String {
 }
 
 #[test]
-fn hooks_that_wait_do_not_keep_others_from_being_answered() {
+fn waiting_hooks_do_not_block_other_requests() {
     let port = free_port();
     let config = "lifecycle.postStart.exec.command = [\"sleep\", \"1000\"]";
     let init = serving(config, port);
@@ -195,7 +195,7 @@ fn hooks_that_wait_do_not_keep_others_from_being_answered() {
 }
 
 #[test]
-fn a_hook_that_comes_as_everything_ends_is_answered() {
+fn a_hook_call_at_the_very_end_is_answered() {
     let mut answered = 0;
     for _ in 0..20 {
         let port = free_port();

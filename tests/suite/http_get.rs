@@ -92,7 +92,7 @@ fn fails(handler: &str, because: &str) {
 }
 
 #[test]
-fn a_request_looks_as_a_kubelets_with_the_headers_that_were_said() {
+fn a_request_looks_like_a_kubelets_plus_configured_headers() {
     let server = Server::new(&[&answer("200 OK", "")]);
     let folder = Folder::new();
     folder.write("token", "s3cret\n");
@@ -129,7 +129,7 @@ fn a_request_looks_as_a_kubelets_with_the_headers_that_were_said() {
 }
 
 #[test]
-fn a_header_of_ones_own_replaces_ours() {
+fn a_configured_header_replaces_the_default() {
     let server = Server::new(&[&answer("200 OK", "")]);
     succeeds(&format!(
         r#"httpGet = {{ host = "127.0.0.1", port = {}, httpHeaders = [{{ name = "Host", value = "app.example" }}, {{ name = "User-Agent", value = "me" }}, {{ name = "Accept", value = "" }}] }}"#,
@@ -141,7 +141,7 @@ fn a_header_of_ones_own_replaces_ours() {
 }
 
 #[test]
-fn a_success_is_200_to_399_or_what_success_status_says() {
+fn success_is_200_to_399_or_success_status() {
     for (status, success_status, good) in [
         ("204 No Content", "", true),
         ("399 Odd", "", true),
@@ -157,7 +157,7 @@ fn a_success_is_200_to_399_or_what_success_status_says() {
 }
 
 #[test]
-fn what_a_refusal_says_is_in_the_record() {
+fn a_refusals_body_is_recorded() {
     let server = Server::new(&["HTTP/1.1 503 Busy\r\nContent-Length: 22\r\n\r\nno database\n\nat db:\x1b[1"]);
     let port = free_port();
     let config = format!(
@@ -195,7 +195,7 @@ fn redirects_are_followed_within_the_host_and_success_to_another() {
 }
 
 #[test]
-fn a_host_header_of_ones_own_is_kept_only_by_a_redirect_that_names_no_host() {
+fn a_configured_host_header_survives_relative_redirects_only() {
     let go = |to: &str| answer("302 Found", &format!("Location: {to}\r\n"));
     let server = Server::new(&[&go("/next"), &go("http://localhost:PORT/last"), &answer("200 OK", "")]);
     let headers = r#"httpHeaders = [{ name = "Host", value = "app.example" }]"#;
@@ -205,7 +205,7 @@ fn a_host_header_of_ones_own_is_kept_only_by_a_redirect_that_names_no_host() {
 }
 
 #[test]
-fn a_server_that_answers_too_late_too_much_or_rubbish_is_a_failure_in_time() {
+fn late_huge_or_malformed_responses_fail_in_time() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     fails(&format!("httpGet.port = {port}, timeoutSeconds = 0.3"), "timed out after 0.300 s");
@@ -234,7 +234,7 @@ fn a_tcp_socket_accepts_or_does_not() {
 }
 
 #[test]
-fn a_port_of_ipv6_loopback_alone_is_found_as_localhost() {
+fn localhost_finds_a_port_on_ipv6_loopback_only() {
     let Ok(listener) = TcpListener::bind("[::1]:0") else { return };
     succeeds(&format!("tcpSocket.port = {}", listener.local_addr().unwrap().port()));
 }
@@ -289,7 +289,7 @@ fn https(server: &Server, more: &str) -> String {
 }
 
 #[test]
-fn https_is_verified_against_the_authority_that_was_named() {
+fn https_is_verified_against_the_configured_authority() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let trusted = format!("caFile = \"{}\"", ours.file());
     let server = ours.server("localhost", false);
@@ -312,7 +312,7 @@ fn insecure_skip_verify_takes_any_certificate() {
 }
 
 #[test]
-fn without_ca_file_the_systems_bundle_counts() {
+fn without_ca_file_the_systems_bundle_is_used() {
     let authority = Authority::new();
     let folder = Folder::new();
     // SSL_CERT_FILE names it, as for other programs.
@@ -338,8 +338,8 @@ fn without_ca_file_the_systems_bundle_counts() {
 }
 
 #[test]
-fn an_image_without_authorities_is_told_so_and_what_to_do() {
-    if !is_root("an_image_without_authorities_is_told_so_and_what_to_do") {
+fn an_image_without_ca_bundle_gets_an_error_with_a_remedy() {
+    if !is_root("an_image_without_ca_bundle_gets_an_error_with_a_remedy") {
         return;
     }
     let authority = Authority::new();
@@ -370,7 +370,7 @@ fn an_image_without_authorities_is_told_so_and_what_to_do() {
 }
 
 #[test]
-fn what_is_wrong_with_a_ca_file_is_said() {
+fn a_bad_ca_file_is_reported_with_its_fault() {
     let folder = Folder::new();
     folder.write("empty.pem", "nothing here\n");
     let server = Server::new(&[&answer("200 OK", "")]);
@@ -388,7 +388,7 @@ fn what_is_wrong_with_a_ca_file_is_said() {
 }
 
 #[test]
-fn a_pipe_for_a_ca_file_is_an_error_and_holds_up_nobody_who_reads_a_file() {
+fn a_fifo_as_ca_file_is_an_error_and_blocks_nothing() {
     let folder = Folder::new();
     nix::unistd::mkfifo(&folder.path("ca"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let (secret, ca) = (folder.write("secret", "s3cret\n"), folder.path("ca"));
@@ -445,7 +445,7 @@ fn answer_name(query: &[u8], over_tcp: bool) -> Option<Vec<u8>> {
 /// A network namespace of this thread's own, with that name server in it. `false`: it needs root.
 fn enter_a_network_with_a_name_server() -> bool {
     if !nix::unistd::geteuid().is_root() {
-        let test = "names_are_found_in_hosts_and_by_the_name_server";
+        let test = "names_are_resolved_by_hosts_and_name_server";
         println!("NOT RUN (needs root): {test}");
         assert!(std::env::var_os("CI").is_none(), "NOT RUN: {test}");
         return false;
@@ -498,7 +498,7 @@ fn with_own_names(config: &str, args: &[&str]) -> Init {
 }
 
 #[test]
-fn names_are_found_in_hosts_and_by_the_name_server() {
+fn names_are_resolved_by_hosts_and_name_server() {
     if !enter_a_network_with_a_name_server() {
         return;
     }
@@ -545,7 +545,7 @@ fn a_name_server_that_hangs_delays_no_signal_and_no_exit() {
 }
 
 #[test]
-fn the_thread_that_waits_for_a_name_server_takes_no_signal_from_the_app() {
+fn the_resolver_thread_takes_no_signals() {
     if !enter_a_network_with_a_name_server() {
         return;
     }

@@ -62,7 +62,7 @@ fn knock(init: &Init) -> TcpStream {
 const HURRY: &str = "terminationGracePeriodSeconds = 25\napp.stopSignal = \"SIGQUIT\"\napp.hurry = { signal = \"SIGTERM\", afterSeconds = 0.2 }";
 
 #[test]
-fn an_app_that_only_silent_connections_hold_is_not_waited_for_until_sigkill() {
+fn silent_connections_do_not_hold_an_app_until_sigkill() {
     let init = start(HURRY);
     let _silent = connect(&init);
     init.signal(15);
@@ -73,7 +73,7 @@ fn an_app_that_only_silent_connections_hold_is_not_waited_for_until_sigkill() {
 }
 
 #[test]
-fn a_request_in_flight_is_never_hurried() {
+fn a_request_in_flight_gets_no_second_signal() {
     let init = start(HURRY);
     let _silent = connect(&init);
     let mut client = connect(&init);
@@ -89,7 +89,7 @@ fn a_request_in_flight_is_never_hurried() {
 }
 
 #[test]
-fn a_cut_is_told_by_the_status_the_metrics_and_the_termination_message() {
+fn cut_requests_are_reported_everywhere() {
     let folder = Folder::new();
     let (message, seen) = (folder.write("message", ""), folder.path("seen"));
     let config = format!(
@@ -113,7 +113,7 @@ fn a_cut_is_told_by_the_status_the_metrics_and_the_termination_message() {
 }
 
 #[test]
-fn what_sigkill_cuts_is_counted_and_a_stop_that_lost_requests_does_not_look_clean() {
+fn requests_cut_by_sigkill_are_counted_and_reported() {
     let init = start("terminationGracePeriodSeconds = 2\napp.stopSignal = \"SIGURG\"");
     let mut clients = [connect(&init), connect(&init), connect(&init)];
     // The third says nothing, so nobody owes it anything.
@@ -139,19 +139,19 @@ fn stopped_while_two_wait(script: &str, listen: impl Fn(&Init) -> Option<TcpList
 const TWO_WAITED: &str = "2 connections waited to be accepted when the stop signal was sent";
 
 #[test]
-fn who_waits_to_be_accepted_when_the_stop_signal_goes_out_is_told() {
+fn unaccepted_connections_at_the_stop_signal_are_reported() {
     let log = stopped_while_two_wait("exec python3 -c \"$1\"", |_| None);
     assert!(log.contains(TWO_WAITED), "{log}");
 }
 
 #[test]
-fn a_daemon_that_the_app_has_left_to_us_is_a_part_of_it() {
+fn a_daemon_of_the_app_counts_as_the_app() {
     let log = stopped_while_two_wait("(setsid python3 -c \"$1\" &); exec sleep 1000", |_| None);
     assert!(log.contains(TWO_WAITED), "{log}");
 }
 
 #[test]
-fn who_waits_for_another_container_of_the_pod_is_not_told_by_this_one() {
+fn connections_to_other_containers_are_not_counted() {
     let log = stopped_while_two_wait("echo up; exec sleep 1000", |init| {
         Some(in_network_of(init.pid(), || TcpListener::bind("0.0.0.0:80").unwrap()))
     });

@@ -230,7 +230,7 @@ fn live(case: Case) {
 }
 
 #[test]
-fn every_hook_is_answered_as_a_kubelet_needs_it_whatever_else_happens() {
+fn every_hook_is_answered_as_a_kubelet_needs_it() {
     let schemes = [
         Scheme::Http,
         Scheme::HttpsFallsBack,
@@ -264,7 +264,7 @@ fn every_hook_is_answered_as_a_kubelet_needs_it_whatever_else_happens() {
 }
 
 #[test]
-fn a_get_that_is_sent_again_changes_nothing() {
+fn a_repeated_hook_request_changes_nothing() {
     let port = free_port();
     let config =
         format!("http.listen = \"127.0.0.1:{port}\"\nlifecycle.preStop.exec.command = [\"echo\", \"prepared\"]");
@@ -301,7 +301,7 @@ fn two_requests_in_one_packet_are_one_hook() {
 }
 
 #[test]
-fn pre_stop_before_post_start_is_over_is_normal() {
+fn pre_stop_may_come_before_post_start_is_over() {
     let port = free_port();
     let config = format!(
         "http.listen = \"127.0.0.1:{port}\"\nlifecycle.postStart.exec.command = [\"sleep\", \"2\"]\n\
@@ -318,7 +318,7 @@ fn pre_stop_before_post_start_is_over_is_normal() {
 }
 
 #[test]
-fn a_post_start_without_end_is_answered_in_bounded_time() {
+fn an_endless_post_start_is_answered_in_bounded_time() {
     let port = free_port();
     let config = format!(
         "http.listen = \"127.0.0.1:{port}\"\nhttp.postStartMaxSeconds = 0.3\n\
@@ -336,7 +336,7 @@ fn a_post_start_without_end_is_answered_in_bounded_time() {
 }
 
 #[test]
-fn hooks_need_the_token_and_a_refused_kubelet_sees_a_broken_connection() {
+fn hooks_without_the_token_get_a_broken_connection() {
     let port = free_port();
     let folder = Folder::new();
     let token = folder.write("token", "a-secret-of-ours\n");
@@ -383,7 +383,7 @@ fn hooks_come_from_the_allowed_networks_only() {
 }
 
 #[test]
-fn readiness_fails_from_the_beginning_of_a_stop_where_that_is_wanted() {
+fn readiness_can_fail_from_the_beginning_of_a_stop() {
     let port = free_port();
     let config = format!("http.listen = \"127.0.0.1:{port}\"\nhttp.readyzDuringStop = \"Failing\"");
     let init = Init::configured(&config, &["--", "sleep", "1000"]);

@@ -35,7 +35,7 @@ fn without_descriptors_orphans_are_reaped() {
 }
 
 #[test]
-fn last_words_that_nobody_reads_do_not_end_the_app() {
+fn unread_last_words_do_not_end_the_app() {
     let command = few_descriptors(4, "sleep 0.3; exit 3");
     let init = Init::start_with_log(Folder::new(), command, pipe_without_reader());
     assert_eq!(init.finish().code(), 3);

@@ -56,8 +56,8 @@ fn the_later_layer_is_the_stronger_one() {
 }
 
 #[test]
-fn files_that_are_named_replace_those_of_etc_and_merge_with_each_other() {
-    if !crate::support::is_root("files_that_are_named_replace_those_of_etc_and_merge_with_each_other") {
+fn named_files_replace_the_default_ones_and_merge() {
+    if !crate::support::is_root("named_files_replace_the_default_ones_and_merge") {
         return;
     }
     let folder = Folder::new();
@@ -79,8 +79,8 @@ fn an_empty_variable_counts_as_not_set() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_looked_at_is_not_taken_for_none() {
-    if !crate::support::is_root("a_configuration_that_cannot_be_looked_at_is_not_taken_for_none") {
+fn an_inaccessible_configuration_is_an_error() {
+    if !crate::support::is_root("an_inaccessible_configuration_is_an_error") {
         return;
     }
     let closed = Folder::new();
@@ -122,7 +122,7 @@ fn check_shows_where_each_value_comes_from() {
 }
 
 #[test]
-fn an_option_that_says_nothing_right_is_125() {
+fn a_bad_set_option_is_125() {
     for (option, told) in [("log.level", "KEY=VALUE"), ("log.levl=Info", "did you mean \"level\"?")] {
         let finished = crate::support::run(&["--set", option, "--", "true"]);
         assert_eq!(finished.code(), 125, "{}", finished.log);

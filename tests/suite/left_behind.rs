@@ -15,7 +15,7 @@ fn stray_of(out: &str) -> Option<PathBuf> {
 }
 
 #[test]
-fn when_a_test_is_over_nothing_of_it_is_left() {
+fn a_test_leaves_no_process_behind() {
     let init = Init::ordinary(Folder::new(), &["--", "sh", "-c", STRAY]);
     wait_until("it is there", || stray_of(&init.out()).is_some_and(|stray| stray.read_link().is_ok()));
     let stray = stray_of(&init.out()).unwrap();
@@ -25,8 +25,8 @@ fn when_a_test_is_over_nothing_of_it_is_left() {
 
 /// Not a test by itself, as it never ends: the test below starts it in a process of its own and kills that.
 #[test]
-#[ignore = "it waits to be killed: when_the_tests_are_killed_nothing_of_them_is_left runs it"]
-fn waits_to_be_killed() {
+#[ignore = "it waits to be killed: killed_tests_leave_no_process_behind runs it"]
+fn helper_that_waits_to_be_killed() {
     let init = Init::ordinary(Folder::new(), &["--", "sh", "-c", STRAY]);
     wait_until("it is there", || stray_of(&init.out()).is_some());
     print!("\n{}", init.out());
@@ -34,9 +34,9 @@ fn waits_to_be_killed() {
 }
 
 #[test]
-fn when_the_tests_are_killed_nothing_of_them_is_left() {
+fn killed_tests_leave_no_process_behind() {
     let mut tests = Command::new(std::env::current_exe().unwrap());
-    tests.args(["--ignored", "--exact", "left_behind::waits_to_be_killed", "--nocapture"]);
+    tests.args(["--ignored", "--exact", "left_behind::helper_that_waits_to_be_killed", "--nocapture"]);
     let mut tests = tests.stdout(Stdio::piped()).spawn().unwrap();
     let mut out = String::new();
     let mut byte = [0];

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Folder, Init, wait_until};
 
 #[test]
-fn a_leftover_that_obeys_is_not_waited_for_longer_than_it_takes() {
+fn an_obedient_leftover_ends_the_wait_at_once() {
     let began = Instant::now();
     let script = "(trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.05; done) & while ! grep -q up /proc/self/fd/1 2>/dev/null && [ $((n=n+1)) -lt 20 ]; do sleep 0.05; done; exit 4";
     let finished = Init::first_process(&["--", "sh", "-c", script]).finish();
@@ -38,7 +38,7 @@ fn not_as_pid_1_only_our_own_descendants_are_touched() {
 }
 
 #[test]
-fn those_who_had_not_gone_when_sigkill_was_sent_are_named() {
+fn leftovers_killed_by_sigkill_are_named() {
     let script = "(trap '' TERM; exec sleep 1000) & sleep 0.3; exit 5";
     for init in
         [Init::first_process(&["--", "sh", "-c", script]), Init::ordinary(Folder::new(), &["--", "sh", "-c", script])]
@@ -51,7 +51,7 @@ fn those_who_had_not_gone_when_sigkill_was_sent_are_named() {
 }
 
 #[test]
-fn a_leftover_that_is_stopped_is_continued_and_obeys() {
+fn a_stopped_leftover_is_continued_and_obeys() {
     let script =
         "(trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.05; done) & sleep 0.5; kill -STOP $!; exit 4";
     let finished = Init::first_process(&["--", "sh", "-c", script]).finish();

@@ -41,7 +41,7 @@ fn lives(folder: &Folder, mut command: Command) {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_delays_nothing() {
+fn an_unread_log_pipe_delays_nothing() {
     let folder = Folder::new();
     let (reader, writer) = nix::unistd::pipe().unwrap();
     let mut command = Command::new(bookend());
@@ -51,7 +51,7 @@ fn a_pipe_that_nobody_reads_delays_nothing() {
 }
 
 #[test]
-fn a_pipe_whose_reader_has_gone_delays_nothing() {
+fn a_log_pipe_without_reader_delays_nothing() {
     let folder = Folder::new();
     let (reader, writer) = nix::unistd::pipe().unwrap();
     drop(reader);
@@ -81,7 +81,7 @@ fn closed_descriptors_in_every_combination_delay_nothing() {
 }
 
 #[test]
-fn a_reader_that_comes_late_is_told_how_much_it_missed() {
+fn a_late_log_reader_learns_how_much_it_missed() {
     let folder = Folder::new();
     let (reader, writer) = nix::unistd::pipe().unwrap();
     let mut command = Command::new(bookend());

@@ -33,7 +33,7 @@ fn body(port: u16, path: &str) -> String {
 }
 
 #[test]
-fn promtool_accepts_the_metrics_and_they_say_what_has_happened() {
+fn promtool_accepts_the_metrics_and_they_are_right() {
     let port = free_port();
     let init = stopping(port);
     let text = body(port, "/metrics");
@@ -136,7 +136,7 @@ pub(crate) fn documented_status(text: &str) -> Value {
 }
 
 #[test]
-fn the_status_is_what_its_schema_says() {
+fn the_status_matches_its_schema() {
     let port = free_port();
     let init = stopping(port);
     let text = body(port, "/status");

@@ -36,7 +36,7 @@ fn start() -> Nginx {
 }
 
 #[test]
-fn the_documentations_nginx_stops_gracefully_by_hook_and_signal() {
+fn kubernetes_nginx_example_stops_by_hook_and_signal() {
     let nginx = start();
     assert_eq!(code_of(&get_as("kube-lifecycle/1.36", nginx.hooks, "/lifecycle/preStop").unwrap()), 200);
     assert!(get(nginx.port, "/").unwrap().ends_with("hello"), "it serves until the signal");
@@ -47,7 +47,7 @@ fn the_documentations_nginx_stops_gracefully_by_hook_and_signal() {
 }
 
 #[test]
-fn the_documentations_nginx_stops_gracefully_by_sigterm_alone_and_by_sigquit_alone() {
+fn kubernetes_nginx_example_stops_by_signal_alone() {
     for number in [15, 3] {
         let nginx = start();
         nginx.init.signal(number);

@@ -18,7 +18,7 @@ fn told(through_bookend: bool, setup: &str) -> String {
 }
 
 #[test]
-fn the_app_finds_what_it_would_find_without_us() {
+fn the_app_inherits_what_it_would_without_bookend() {
     for setup in [
         ":",
         "trap '' HUP PIPE TERM USR1 CHLD",
@@ -33,7 +33,7 @@ fn the_app_finds_what_it_would_find_without_us() {
 }
 
 #[test]
-fn the_mask_is_the_one_we_found() {
+fn the_app_gets_the_signal_mask_bookend_found() {
     let script = "use POSIX; my $s = POSIX::SigSet->new(SIGUSR1, SIGTERM, 40); sigprocmask(SIG_BLOCK, $s); exec @ARGV";
     let mut command = Command::new("perl");
     command.args(["-e", script]).arg(bookend()).args(["--", "grep", "SigBlk", "/proc/self/status"]);
@@ -42,7 +42,7 @@ fn the_mask_is_the_one_we_found() {
 }
 
 #[test]
-fn handlers_too_find_the_mask_and_the_dispositions_that_we_found() {
+fn handlers_get_the_mask_and_dispositions_bookend_found() {
     let tell = ["-E", "Sig(Blk|Ign|Cgt)", "/proc/self/status"];
     let without = Command::new("grep").args(tell).output().unwrap();
     let config =
@@ -54,7 +54,7 @@ fn handlers_too_find_the_mask_and_the_dispositions_that_we_found() {
 }
 
 #[test]
-fn socket_activation_finds_the_apps_own_pid_in_listen_pid() {
+fn listen_pid_names_the_app() {
     // As systemd starts a service: the variable names whom it has exec'ed, which is bookend.
     let folder = Folder::new();
     let mut command = Command::new("sh");
@@ -77,7 +77,7 @@ fn socket_activation_finds_the_apps_own_pid_in_listen_pid() {
 }
 
 #[test]
-fn we_hold_no_descriptor_and_no_directory_that_is_the_apps() {
+fn bookend_holds_no_descriptor_or_directory_of_the_app() {
     // A FIFO that was passed to the app comes to its end when the app closes it, not when we exit.
     let folder = Folder::new();
     let (here, fifo) = (std::path::PathBuf::from(folder.shown()), folder.path("fifo"));
@@ -103,7 +103,7 @@ fn we_hold_no_descriptor_and_no_directory_that_is_the_apps() {
 }
 
 #[test]
-fn the_app_leads_its_own_group_in_our_session_and_its_oom_score_is_the_one_we_found() {
+fn the_app_leads_a_group_and_keeps_the_oom_score() {
     let tell = "cut -d' ' -f1,5,6 /proc/self/stat; cat /proc/self/oom_score_adj; cut -d' ' -f6 /proc/$PPID/stat";
     let mut command = Command::new("sh");
     command.args(["-c", "echo 100 >/proc/self/oom_score_adj; exec \"$0\" -- sh -c \"exec sh -c \\\"\\$0\\\"\" \"$1\""]);

@@ -41,7 +41,7 @@ fn put(init: &Init, name: &str, text: &str) {
 }
 
 #[test]
-fn an_app_has_started_when_it_says_so() {
+fn the_app_has_started_when_it_sends_ready() {
     let port = free_port();
     let mut init = life(port, "", &["one", "two", "three"]);
     put(&init, "one", "STATUS=loading\nREADY=no\n");
@@ -60,7 +60,7 @@ fn an_app_has_started_when_it_says_so() {
 }
 
 #[test]
-fn readiness_is_not_asked_for_before_the_app_has_said_that_it_started() {
+fn readiness_is_not_probed_before_ready() {
     let port = free_port();
     let more = "readinessProbe = { exec.command = [\"touch\", \"DIR/asked\"], periodSeconds = 0.1 }";
     let init = life(port, more, &["one", "two"]);
@@ -73,7 +73,7 @@ fn readiness_is_not_asked_for_before_the_app_has_said_that_it_started() {
 }
 
 #[test]
-fn a_startup_that_was_extended_is_not_failed() {
+fn an_extended_startup_does_not_fail() {
     let port = free_port();
     let more = r#"startupProbe = { exec.command = ["false"], periodSeconds = 0.1, failureThreshold = 2, initialDelaySeconds = 1 }"#;
     let init = life(port, more, &["one", "two"]);
@@ -92,7 +92,7 @@ fn a_startup_that_was_extended_is_not_failed() {
 }
 
 #[test]
-fn a_stranger_is_not_listened_to() {
+fn messages_of_foreign_processes_are_ignored() {
     let port = free_port();
     let init = life(port, "", &["one"]);
     // As another container of the pod could: the name is known, the process is not of this PID namespace.
@@ -113,7 +113,7 @@ fn without_notify_there_is_no_socket() {
 }
 
 #[test]
-fn a_service_managers_socket_is_the_apps_and_its_stop_signals_are_bookends() {
+fn a_service_managers_notify_socket_reaches_the_app() {
     let folder = Folder::new();
     let path = folder.path("manager");
     let manager = UnixDatagram::bind(&path).unwrap();

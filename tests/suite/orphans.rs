@@ -51,7 +51,7 @@ fn sleeps_through_ends(pid: i32) -> bool {
 }
 
 #[test]
-fn in_a_storm_ends_are_held_and_afterwards_each_is_seen() {
+fn no_child_end_is_lost_in_a_storm() {
     let init = Init::configured("", &["--", "perl", "-e", STORMS]);
     init.wait_for_out("up");
     // From the first instruction to here everything is blocked.
@@ -77,7 +77,7 @@ const NEGLIGENT: &str = r#"
 "#;
 
 #[test]
-fn zombies_with_a_guilty_parent_are_counted_and_the_parent_is_named_once() {
+fn zombies_are_counted_and_their_parent_named_once() {
     let port = free_port();
     let init = Init::configured(&format!("http.listen = \"127.0.0.1:{port}\""), &["--", "perl", "-e", NEGLIGENT]);
     init.wait_for_out("up");

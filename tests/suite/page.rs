@@ -11,7 +11,7 @@ use crate::support::{Folder, Init, PATIENCE, code, free_port, get, wait_until};
 const APP: &[&str] = &["--", "sh", "-c", "trap 'sleep 1; exit 0' TERM; echo up; while :; do sleep 0.02; done"];
 
 #[test]
-fn there_is_a_page_only_where_it_is_asked_for() {
+fn the_page_exists_only_if_enabled() {
     for (page, expected) in [("", 404), ("http.page = false\n", 404), ("http.page = true\n", 200)] {
         let port = free_port();
         let init = Init::configured(&format!("{page}http.listen = \"127.0.0.1:{port}\""), APP);
@@ -21,7 +21,7 @@ fn there_is_a_page_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn the_page_may_load_nothing_and_is_no_place_for_cookies() {
+fn the_page_loads_nothing_and_sets_no_cookies() {
     let port = free_port();
     let init = Init::configured(&format!("http = {{ listen = \"127.0.0.1:{port}\", page = true }}"), APP);
     init.wait_for_out("up");

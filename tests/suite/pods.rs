@@ -13,9 +13,9 @@ use crate::support::{bookend, wait_until};
 use pod::{MARK, PORT, PROCESS, Pids, Pod, STOP_SIGNAL, config};
 
 #[test]
-fn a_native_sidecar_holds_the_apps_stop_signal_until_its_handlers_are_over() {
+fn a_native_sidecar_delays_the_stop_signal_for_its_handlers() {
     for pids in [Pids::Own, Pids::Shared] {
-        let test = "a_native_sidecar_holds_the_apps_stop_signal_until_its_handlers_are_over";
+        let test = "a_native_sidecar_delays_the_stop_signal_for_its_handlers";
         let Some(pod) = Pod::new(test, pids) else { return };
         let mut sidecar = pod.sidecar(&format!("terminationGracePeriodSeconds = 20\n{}", config(&pod, "")));
         let mut app = pod.app();
@@ -33,8 +33,8 @@ fn a_native_sidecar_holds_the_apps_stop_signal_until_its_handlers_are_over() {
 }
 
 #[test]
-fn in_a_shared_process_namespace_the_app_gets_its_own_stop_signal_and_the_hook_waits_for_its_end() {
-    let test = "in_a_shared_process_namespace_the_app_gets_its_own_stop_signal_and_the_hook_waits_for_its_end";
+fn in_shared_pids_the_sidecar_sends_the_stop_signal() {
+    let test = "in_shared_pids_the_sidecar_sends_the_stop_signal";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
     let config = format!("terminationGracePeriodSeconds = 20\n{}", config(&pod, STOP_SIGNAL));
     let mut sidecar = pod.sidecar(&config);
@@ -101,9 +101,9 @@ fn without_a_shared_namespace_a_repeated_post_start_is_a_new_life() {
 }
 
 #[test]
-fn a_killed_sidecar_breaks_the_hook_touches_nobody_and_answers_anew_when_it_is_back() {
+fn a_killed_sidecar_breaks_the_hook_and_recovers() {
     for pids in [Pids::Own, Pids::Shared] {
-        let test = "a_killed_sidecar_breaks_the_hook_touches_nobody_and_answers_anew_when_it_is_back";
+        let test = "a_killed_sidecar_breaks_the_hook_and_recovers";
         let Some(pod) = Pod::new(test, pids) else { return };
         let mut config = format!("terminationGracePeriodSeconds = 20\n{}", config(&pod, ""));
         config = config.replace("sleep 0.3;", &format!("test -e {}/back ||  sleep 1000;", pod.folder.shown()));
@@ -132,10 +132,10 @@ fn a_killed_sidecar_breaks_the_hook_touches_nobody_and_answers_anew_when_it_is_b
 }
 
 #[test]
-fn an_ordinary_sidecar_that_is_stopped_at_once_with_the_app_answers_the_hook_first() {
+fn an_ordinary_sidecar_answers_the_hook_before_it_ends() {
     for (pids, before) in [(Pids::Own, "hook"), (Pids::Own, "signal"), (Pids::Shared, "hook"), (Pids::Shared, "signal")]
     {
-        let test = "an_ordinary_sidecar_that_is_stopped_at_once_with_the_app_answers_the_hook_first";
+        let test = "an_ordinary_sidecar_answers_the_hook_before_it_ends";
         let Some(pod) = Pod::new(test, pids) else { return };
         let mut sidecar = pod.sidecar(&format!("terminationGracePeriodSeconds = 20\n{}", config(&pod, "")));
         let mut app = pod.app();
@@ -166,9 +166,9 @@ fn an_ordinary_sidecar_that_is_stopped_at_once_with_the_app_answers_the_hook_fir
 }
 
 #[test]
-fn an_app_that_is_killed_while_its_hook_is_in_flight_leaves_nothing_hanging() {
+fn an_app_killed_during_its_hook_leaves_nothing_hanging() {
     for pids in [Pids::Own, Pids::Shared] {
-        let test = "an_app_that_is_killed_while_its_hook_is_in_flight_leaves_nothing_hanging";
+        let test = "an_app_killed_during_its_hook_leaves_nothing_hanging";
         let Some(pod) = Pod::new(test, pids) else { return };
         let before = if pids == Pids::Shared { STOP_SIGNAL } else { "" };
         let mut sidecar = pod.sidecar(&format!("terminationGracePeriodSeconds = 20\n{}", config(&pod, before)));
@@ -193,8 +193,8 @@ fn an_app_that_is_killed_while_its_hook_is_in_flight_leaves_nothing_hanging() {
 }
 
 #[test]
-fn a_hung_handler_holds_the_app_no_longer_than_the_budget_says() {
-    let test = "a_hung_handler_holds_the_app_no_longer_than_the_budget_says";
+fn a_hung_handler_holds_the_app_within_the_budget() {
+    let test = "a_hung_handler_holds_the_app_within_the_budget";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
     let config = config(&pod, "").replace("sleep 0.3;", "sleep 1000;");
     let mut sidecar = pod.sidecar(&format!("terminationGracePeriodSeconds = 4\n{config}"));
@@ -211,8 +211,8 @@ fn a_hung_handler_holds_the_app_no_longer_than_the_budget_says() {
 }
 
 #[test]
-fn two_processes_that_may_be_the_app_are_named_and_neither_is_signalled() {
-    let test = "two_processes_that_may_be_the_app_are_named_and_neither_is_signalled";
+fn two_candidate_processes_are_named_and_not_signalled() {
+    let test = "two_candidate_processes_are_named_and_not_signalled";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
     let config = format!("terminationGracePeriodSeconds = 3\n{}", config(&pod, STOP_SIGNAL));
     let (app, other) = (pod.app(), pod.app());
@@ -227,8 +227,8 @@ fn two_processes_that_may_be_the_app_are_named_and_neither_is_signalled() {
 }
 
 #[test]
-fn where_proc_hides_other_users_the_sidecar_says_so_and_answers_its_hooks() {
-    let test = "where_proc_hides_other_users_the_sidecar_says_so_and_answers_its_hooks";
+fn with_hidepid_the_sidecar_reports_it_and_answers_hooks() {
+    let test = "with_hidepid_the_sidecar_reports_it_and_answers_hooks";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
     let app = pod.app();
     let config = format!("http.listen = \"0.0.0.0:{PORT}\"\n{}", config(&pod, ""));
@@ -279,8 +279,8 @@ fn two_apps_in_one_pod_have_their_own_hooks_and_their_own_signals() {
 }
 
 #[test]
-fn workers_that_outlive_their_killed_master_are_not_taken_for_the_app() {
-    let test = "workers_that_outlive_their_killed_master_are_not_taken_for_the_app";
+fn orphaned_workers_are_not_taken_for_the_app() {
+    let test = "orphaned_workers_are_not_taken_for_the_app";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
     let mut sidecar = pod.sidecar(&format!("terminationGracePeriodSeconds = 3\n{}", config(&pod, STOP_SIGNAL)));
     let order = pod.folder.path("order");
@@ -310,8 +310,8 @@ fn signals_and_tells(pod: &Pod) -> String {
 }
 
 #[test]
-fn a_handlers_signal_reaches_the_app_and_post_stop_is_told_what_ended_it() {
-    let test = "a_handlers_signal_reaches_the_app_and_post_stop_is_told_what_ended_it";
+fn a_handlers_signal_reaches_the_app_of_another_container() {
+    let test = "a_handlers_signal_reaches_the_app_of_another_container";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
     let sidecar = pod.sidecar(&signals_and_tells(&pod));
     let mut app = pod.app();
@@ -322,8 +322,8 @@ fn a_handlers_signal_reaches_the_app_and_post_stop_is_told_what_ended_it() {
 }
 
 #[test]
-fn where_nobody_calls_hooks_the_stop_signal_does_their_work() {
-    let test = "where_nobody_calls_hooks_the_stop_signal_does_their_work";
+fn without_hook_calls_the_stop_signal_runs_the_handlers() {
+    let test = "without_hook_calls_the_stop_signal_runs_the_handlers";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
     let mut app = pod.app();
     let mut sidecar = pod.sidecar(&signals_and_tells(&pod));
@@ -336,8 +336,8 @@ fn where_nobody_calls_hooks_the_stop_signal_does_their_work() {
 }
 
 #[test]
-fn nobody_knows_how_an_app_ended_that_ends_by_itself_and_the_next_one_is_found() {
-    let test = "nobody_knows_how_an_app_ended_that_ends_by_itself_and_the_next_one_is_found";
+fn an_ended_app_is_unknown_and_the_next_one_is_found() {
+    let test = "an_ended_app_is_unknown_and_the_next_one_is_found";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
     let told = pod.handler("$BOOKEND_CONTAINER $BOOKEND_REASON", "");
     let sidecar = pod.sidecar(&format!("[containers.web]\n{PROCESS}[[containers.web.lifecycle.postStop]]\n{told}"));
@@ -351,8 +351,8 @@ fn nobody_knows_how_an_app_ended_that_ends_by_itself_and_the_next_one_is_found()
 }
 
 #[test]
-fn a_process_that_is_held_costs_no_wake_up() {
-    let Some(pod) = Pod::new("a_process_that_is_held_costs_no_wake_up", Pids::Shared) else { return };
+fn watching_a_process_costs_no_wake_up() {
+    let Some(pod) = Pod::new("watching_a_process_costs_no_wake_up", Pids::Shared) else { return };
     let _app = pod.app();
     let sidecar = pod.sidecar(&format!("[app]\n{PROCESS}"));
     sidecar.init.wait_for_log("the app's process is found");

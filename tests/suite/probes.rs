@@ -56,7 +56,7 @@ fn readiness_follows_the_app_and_its_thresholds() {
 }
 
 #[test]
-fn in_a_stop_readiness_goes_on_and_liveness_ends() {
+fn during_a_stop_readiness_goes_on_and_liveness_ends() {
     let port = free_port();
     let config = r#"
         lifecycle.preStop.exec.command = ["sh", "-c", "while ! test -e DIR/go; do sleep 0.02; done"]
@@ -99,7 +99,7 @@ fn nothing_is_probed_while_post_start_runs() {
 }
 
 #[test]
-fn a_failed_liveness_probe_is_reported_and_nothing_else() {
+fn a_failed_liveness_probe_is_only_reported_by_default() {
     let port = free_port();
     let config = r#"livenessProbe = { exec.command = ["sh", "-c", "echo deadlock; exit 1"], periodSeconds = 0.1, failureThreshold = 2 }"#;
     let mut init = life(port, config, APP);
@@ -114,7 +114,7 @@ fn a_failed_liveness_probe_is_reported_and_nothing_else() {
 }
 
 #[test]
-fn a_failed_liveness_probe_stops_the_container_where_that_was_said() {
+fn a_failed_liveness_probe_can_stop_the_container() {
     let port = free_port();
     let config = r#"
         lifecycle.preStop.exec.command = ["echo", "preparing"]
@@ -161,7 +161,7 @@ fn a_port_is_probed_by_http_and_by_connecting() {
 }
 
 #[test]
-fn a_try_that_takes_too_long_has_failed_and_is_ended() {
+fn a_probe_that_takes_too_long_fails_and_is_killed() {
     let port = free_port();
     let config = r#"livenessProbe = { exec.command = ["sleep", "1000"], periodSeconds = 0.1, timeoutSeconds = 0.2, failureThreshold = 1 }"#;
     let init = life(port, config, APP);
@@ -176,7 +176,7 @@ fn a_try_that_takes_too_long_has_failed_and_is_ended() {
 }
 
 #[test]
-fn an_app_that_ends_during_a_try_is_not_held_up() {
+fn a_running_probe_does_not_delay_the_end() {
     let port = free_port();
     let config = r#"
         app.env.ASKED = "DIR/asked"
@@ -192,7 +192,7 @@ fn an_app_that_ends_during_a_try_is_not_held_up() {
 }
 
 #[test]
-fn what_probes_leave_running_holds_no_descriptors_of_ours() {
+fn processes_left_by_probes_hold_no_descriptors() {
     let port = free_port();
     let config =
         r#"readinessProbe = { exec.command = ["sh", "-c", "sleep 1000 & echo x >> DIR/asked"], periodSeconds = 0.1 }"#;

@@ -45,8 +45,8 @@ fn an_app_and_a_handler_run_as_the_user_with_its_groups_and_home() {
 }
 
 #[test]
-fn a_user_that_cannot_be_had_is_125_and_says_why() {
-    if !is_root("a_user_that_cannot_be_had_is_125_and_says_why") {
+fn an_unknown_user_is_125_with_the_reason() {
+    if !is_root("an_unknown_user_is_125_with_the_reason") {
         return;
     }
     let finished = with_users("app = { command = [\"true\"], user = \"nobdy\" }");
@@ -92,7 +92,7 @@ fn a_program_starts_in_its_working_directory() {
 }
 
 #[test]
-fn a_working_directory_that_cannot_be_entered_is_125_and_says_why() {
+fn a_bad_working_directory_is_125_with_the_reason() {
     let finished = Init::configured("app.workingDir = \"/nowhere\"", &["--", "true"]).finish();
     assert_eq!(finished.code(), 125);
     let told = "app.workingDir: cannot enter /nowhere: No such file or directory";
@@ -100,7 +100,7 @@ fn a_working_directory_that_cannot_be_entered_is_125_and_says_why() {
 }
 
 #[test]
-fn references_are_expanded_in_the_configuration_and_never_after_the_dashes() {
+fn references_expand_in_files_and_not_after_the_dashes() {
     let config = r#"
         [app]
         command = ["sh", "-c", "echo '$(GREETING)' $$HOME '$$(NAME)' '$(UNKNOWN)'"]
@@ -118,7 +118,7 @@ fn references_are_expanded_in_the_configuration_and_never_after_the_dashes() {
 }
 
 #[test]
-fn a_value_from_a_file_reaches_the_program_and_no_log() {
+fn a_value_from_a_file_is_never_logged() {
     let folder = Folder::new();
     folder.write("secret", "hunter2\n");
     let file = folder.path("secret");
@@ -136,15 +136,15 @@ fn a_value_from_a_file_reaches_the_program_and_no_log() {
 }
 
 #[test]
-fn a_value_whose_file_is_not_there_is_125_and_names_the_key() {
+fn a_missing_value_file_is_125_and_names_the_key() {
     let finished = Init::configured("app.env.A.valueFrom.file = \"/nowhere/a\"", &["--", "true"]).finish();
     assert_eq!(finished.code(), 125);
     assert!(finished.log.contains("app.env.A: cannot read /nowhere/a: No such file"), "{}", finished.log);
 }
 
 #[test]
-fn umask_limits_and_oom_score_are_the_apps_and_not_the_handlers() {
-    if !is_root("umask_limits_and_oom_score_are_the_apps_and_not_the_handlers") {
+fn umask_limits_and_oom_score_apply_to_the_app_only() {
+    if !is_root("umask_limits_and_oom_score_apply_to_the_app_only") {
         return;
     }
     let show =
@@ -162,8 +162,8 @@ fn umask_limits_and_oom_score_are_the_apps_and_not_the_handlers() {
 }
 
 #[test]
-fn limits_that_may_not_be_had_are_125_and_name_the_key() {
-    if !is_root("limits_that_may_not_be_had_are_125_and_name_the_key") {
+fn a_refused_resource_limit_is_125_and_names_the_key() {
+    if !is_root("a_refused_resource_limit_is_125_and_names_the_key") {
         return;
     }
     for (key, told) in [

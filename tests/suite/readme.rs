@@ -58,7 +58,7 @@ fn page(name: &str, language: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_example_for_a_sidecar_is_one() {
+fn every_sidecar_example_is_accepted_as_sidecar() {
     let examples = page("sidecar.md", "toml");
     for example in examples.iter().map(String::as_str).chain([blocks("toml")[1]]) {
         let folder = Folder::new();
@@ -69,7 +69,7 @@ fn every_example_for_a_sidecar_is_one() {
 }
 
 #[test]
-fn the_mistake_that_the_configuration_page_shows_is_told_like_that() {
+fn the_error_on_the_configuration_page_is_real() {
     let folder = Folder::new();
     let before = "app.command = [\"x\"]\n\n[[lifecycle.preStop]]\nname = \"drain\"\ndrain.ports = [80]\n";
     folder.write("bookend.toml", &format!("{before}timeoutSecond = 5\n"));
@@ -79,7 +79,7 @@ fn the_mistake_that_the_configuration_page_shows_is_told_like_that() {
 }
 
 #[test]
-fn the_checks_that_the_page_of_the_endpoint_shows_are_told_like_that() {
+fn the_checks_on_the_http_page_are_real() {
     let port = free_port();
     let config = format!("http.listen = \"127.0.0.1:{port}\"\nlifecycle.preStop.sleep.seconds = 1000");
     let init = Init::configured(&config, &["--", "sleep", "1000"]);
@@ -89,8 +89,8 @@ fn the_checks_that_the_page_of_the_endpoint_shows_are_told_like_that() {
 }
 
 #[test]
-fn the_finding_that_the_page_of_the_doctor_shows_is_told_like_that() {
-    if !has("the_finding_that_the_page_of_the_doctor_shows_is_told_like_that", "nginx") {
+fn the_finding_on_the_doctor_page_is_real() {
+    if !has("the_finding_on_the_doctor_page_is_real", "nginx") {
         return;
     }
     let mut doctor = Command::new(bookend());
@@ -101,7 +101,7 @@ fn the_finding_that_the_page_of_the_doctor_shows_is_told_like_that() {
 }
 
 #[test]
-fn the_nginx_example_lives_and_stops_as_told() {
+fn the_nginx_example_runs_and_stops_as_documented() {
     // The same file on ports and paths of this test's own.
     let folder = Folder::new();
     let dir = folder.shown().to_owned();

@@ -120,8 +120,8 @@ fn node_answers_and_stops_with_or_without_a_handler() {
 }
 
 #[test]
-fn a_jvm_stops_with_143_and_prints_its_threads_on_sigquit() {
-    if !is_root("a_jvm_stops_with_143_and_prints_its_threads_on_sigquit") {
+fn a_jvm_exits_143_and_dumps_threads_on_sigquit() {
+    if !is_root("a_jvm_exits_143_and_dumps_threads_on_sigquit") {
         return;
     }
     // No JVM here: a stand-in that treats the two signals as one does.
@@ -137,8 +137,8 @@ fn a_jvm_stops_with_143_and_prints_its_threads_on_sigquit() {
 }
 
 #[test]
-fn a_worker_finishes_its_piece_and_its_death_by_the_signal_is_no_failure() {
-    if !is_root("a_worker_finishes_its_piece_and_its_death_by_the_signal_is_no_failure") {
+fn a_worker_finishes_its_job_and_exits_0() {
+    if !is_root("a_worker_finishes_its_job_and_exits_0") {
         return;
     }
     for (script, out) in [
@@ -155,8 +155,8 @@ fn a_worker_finishes_its_piece_and_its_death_by_the_signal_is_no_failure() {
 }
 
 #[test]
-fn a_sidecar_holds_the_apps_hook_and_ends_with_its_own_signal() {
-    if !is_root("a_sidecar_holds_the_apps_hook_and_ends_with_its_own_signal") {
+fn the_sidecar_file_holds_the_hook_and_ends_by_signal() {
+    if !is_root("the_sidecar_file_holds_the_hook_and_ends_by_signal") {
         return;
     }
     let container = Container::start_verb(Folder::new(), &["sidecar"], "sidecar.toml", "");

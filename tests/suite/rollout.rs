@@ -192,15 +192,15 @@ fn run(throttled: bool) {
 }
 
 #[test]
-fn nginx_loses_nothing_however_late_its_endpoint_is_removed() {
+fn nginx_loses_nothing_at_any_removal() {
     run(false);
 }
 
 #[test]
-fn nginx_loses_nothing_with_five_milliseconds_of_cpu_in_a_hundred() {
+fn nginx_loses_nothing_with_a_twentieth_of_a_processor() {
     if Quota::can_be_had() {
         run(true);
     } else {
-        crate::servers::not_run("nginx_loses_nothing_with_five_milliseconds_of_cpu_in_a_hundred", "no CPU quota here");
+        crate::servers::not_run("nginx_loses_nothing_with_a_twentieth_of_a_processor", "no CPU quota here");
     }
 }

@@ -103,7 +103,7 @@ const WRONG: &[&str] = &[
 ];
 
 #[test]
-fn what_is_wrong_is_refused_by_schema_and_program_alike() {
+fn schema_and_program_refuse_the_same_files() {
     let folder = Folder::new();
     let mut files = Vec::new();
     for (index, text) in WRONG.iter().enumerate() {
@@ -112,7 +112,7 @@ fn what_is_wrong_is_refused_by_schema_and_program_alike() {
         let finished = Init::ordinary(Folder::new(), &["check", path.to_str().unwrap()]).finish();
         assert_eq!(finished.code(), 125, "accepted by the program: {text}");
     }
-    if let Some(accepted) = accepted("what_is_wrong_is_refused_by_schema_and_program_alike", &folder, &files) {
+    if let Some(accepted) = accepted("schema_and_program_refuse_the_same_files", &folder, &files) {
         let texts: Vec<String> = accepted.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
         assert_eq!(texts, Vec::<String>::new(), "accepted by the schema");
     }

@@ -128,8 +128,8 @@ def app(environ, start_response):
 ";
 
 #[test]
-fn php_fpm_behind_nginx_loses_nothing_however_late_its_endpoint_is_removed() {
-    let test = "php_fpm_behind_nginx_loses_nothing_however_late_its_endpoint_is_removed";
+fn php_fpm_behind_nginx_loses_nothing_at_any_removal() {
+    let test = "php_fpm_behind_nginx_loses_nothing_at_any_removal";
     let Some(php) = program("php-fpm") else { return not_run(test, "no php-fpm") };
     let load = Load { kept_end: true, silent: 0, ..LOAD };
     stop_in_every_way("php-fpm", load, || php_fpm_behind_nginx(&php));
@@ -159,8 +159,8 @@ fn php_fpm_behind_nginx(php: &Path) -> (Folder, Vec<String>, String) {
 }
 
 #[test]
-fn gunicorn_loses_nothing_however_late_its_endpoint_is_removed() {
-    let test = "gunicorn_loses_nothing_however_late_its_endpoint_is_removed";
+fn gunicorn_loses_nothing_at_any_removal() {
+    let test = "gunicorn_loses_nothing_at_any_removal";
     let Some(gunicorn) = program("gunicorn") else { return not_run(test, "no gunicorn") };
     // A silent connection blocks a worker of this kind, stop or not; gunicorn wants a proxy in front of it.
     stop_in_every_way("gunicorn", Load { silent: 0, ..LOAD }, || {
@@ -173,8 +173,8 @@ fn gunicorn_loses_nothing_however_late_its_endpoint_is_removed() {
 }
 
 #[test]
-fn uwsgi_loses_nothing_though_no_signal_of_its_own_is_graceful() {
-    let test = "uwsgi_loses_nothing_though_no_signal_of_its_own_is_graceful";
+fn uwsgi_loses_nothing_without_a_graceful_signal() {
+    let test = "uwsgi_loses_nothing_without_a_graceful_signal";
     let Some(uwsgi) = program("uwsgi-core").or(program("uwsgi")) else { return not_run(test, "no uwsgi") };
     let folder = folder();
     folder.write("wsgi.py", WSGI);
@@ -230,8 +230,8 @@ fn apache_loses_nothing() {
 }
 
 #[test]
-fn node_loses_nothing_though_sigterm_ends_it_at_once() {
-    let test = "node_loses_nothing_though_sigterm_ends_it_at_once";
+fn node_loses_nothing_although_sigterm_ends_it_at_once() {
+    let test = "node_loses_nothing_although_sigterm_ends_it_at_once";
     let Some(node) = program("node") else { return not_run(test, "no node") };
     let server = "require('http').createServer((request, answer) => \
                   setTimeout(() => answer.end('hello'), request.url == '/slow' ? 1000 : 0)).listen(80)";
@@ -240,8 +240,8 @@ fn node_loses_nothing_though_sigterm_ends_it_at_once() {
 }
 
 #[test]
-fn postgres_finishes_its_queries_and_does_not_wait_for_idle_clients() {
-    let test = "postgres_finishes_its_queries_and_does_not_wait_for_idle_clients";
+fn postgres_finishes_queries_and_skips_idle_clients() {
+    let test = "postgres_finishes_queries_and_skips_idle_clients";
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let Some(bin) = versions.map(|version| version.path().join("bin")).find(|bin| bin.join("initdb").exists()) else {
         return not_run(test, "no postgresql");

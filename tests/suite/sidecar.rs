@@ -52,8 +52,8 @@ fn ended_well(finished: &Finished) {
 }
 
 #[test]
-fn more_than_16384_processes_are_not_looked_through() {
-    if !is_root("more_than_16384_processes_are_not_looked_through") {
+fn the_process_search_stops_at_16384_processes() {
+    if !is_root("the_process_search_stops_at_16384_processes") {
         return;
     }
     for (count, why) in [(16_384, "other users' processes are hidden"), (16_385, "/proc has 16385 processes, too many")]
@@ -90,7 +90,7 @@ fn the_apps_stop_signal_comes_after_the_sidecars_handlers() {
 }
 
 #[test]
-fn a_native_sidecar_runs_post_stop_when_its_signal_comes_and_exits_with_0() {
+fn a_native_sidecar_runs_post_stop_at_its_signal() {
     let (init, port) = sidecar(
         "lifecycle.preStop.exec.command = ['true']\n\
          lifecycle.postStop.exec.command = ['sh', '-c', 'echo $BOOKEND_REASON $BOOKEND_TRIGGER > {F}/after']",
@@ -119,7 +119,7 @@ fn the_sidecars_own_pre_stop_hook_drains_and_never_ends_it() {
 }
 
 #[test]
-fn each_container_has_hooks_of_its_own_and_none_waits_for_another() {
+fn each_container_has_its_own_independent_hooks() {
     // Each handler ends when the other one has begun.
     let meet = |mine: &str, other: &str| {
         format!(
@@ -141,7 +141,7 @@ fn each_container_has_hooks_of_its_own_and_none_waits_for_another() {
 }
 
 #[test]
-fn a_hook_that_is_in_flight_when_the_signal_comes_finishes() {
+fn a_hook_in_flight_at_the_signal_finishes() {
     let (init, port) = sidecar(&format!("terminationGracePeriodSeconds = 30\nlifecycle.preStop.{HELD}"));
     let kubelet = call(port, "/lifecycle/preStop");
     wait_for(&init, "begun");
@@ -153,7 +153,7 @@ fn a_hook_that_is_in_flight_when_the_signal_comes_finishes() {
 }
 
 #[test]
-fn a_hook_that_comes_after_the_signal_runs_and_is_answered() {
+fn a_hook_after_the_signal_runs_and_is_answered() {
     // postStart in flight holds the sidecar for as long as the test needs.
     let (init, port) = sidecar(&format!(
         "lifecycle.postStart.{HELD}\nlifecycle.preStop.exec.command = ['sh', '-c', 'echo > {{F}}/drained']"
@@ -170,7 +170,7 @@ fn a_hook_that_comes_after_the_signal_runs_and_is_answered() {
 }
 
 #[test]
-fn a_second_signal_steps_on() {
+fn a_second_stop_signal_ends_the_current_stage() {
     let (init, port) = sidecar(&format!("lifecycle.preStop.{HELD}\nlifecycle.postStop.exec.command = ['true']"));
     let kubelet = call(port, "/lifecycle/preStop");
     wait_for(&init, "begun");
@@ -209,7 +209,7 @@ fn a_repeated_post_start_is_another_life_of_the_app() {
 }
 
 #[test]
-fn a_sidecar_that_was_killed_and_restarted_answers_anew() {
+fn a_restarted_sidecar_answers_again() {
     let port = free_port();
     let config = "lifecycle.preStop.exec.command = ['true']";
     let mut first = sidecar_on(Folder::new(), port, config);
@@ -222,7 +222,7 @@ fn a_sidecar_that_was_killed_and_restarted_answers_anew() {
 }
 
 #[test]
-fn a_failed_handler_is_a_failed_hook_and_a_name_that_is_misspelt_is_one_too() {
+fn a_failed_handler_or_unknown_name_fails_the_hook() {
     let (init, port) = sidecar("containers.web.lifecycle.postStart.exec.command = ['false']");
     assert!(hook(port, "/lifecycle/web/postStart").is_err());
     assert_eq!(code(port, "/lifecycle/web/postStart"), 500);
@@ -311,7 +311,7 @@ fn refused(config: &str, args: &[&str]) -> String {
 }
 
 #[test]
-fn what_means_nothing_in_a_sidecar_is_a_mistake_with_its_line_and_reason() {
+fn keys_without_meaning_in_a_sidecar_are_refused() {
     let log = refused(
         "[app]\ncommand = ['nginx']\nprofile = 'nginx'\n[lifecycle]\npreStart.exec.command = ['a']\n\
          [readinessProbe]\ntcpSocket.port = 80\n[containers.web.lifecycle]\nstopSignal = 'SIGQUIT'\n\
@@ -337,7 +337,7 @@ fn what_means_nothing_in_a_sidecar_is_a_mistake_with_its_line_and_reason() {
 }
 
 #[test]
-fn a_sidecar_takes_no_command_and_an_app_of_our_own_no_containers() {
+fn a_sidecar_takes_no_command_and_run_no_containers() {
     let log = refused("", &["sidecar", "--", "nginx"]);
     assert!(log.contains("app.command: `bookend sidecar` starts no app"), "{log}");
     let log = refused("[containers.web]\n[app.process]\nexecutable = 'nginx'\n", &["run", "--", "nginx"]);

@@ -43,7 +43,7 @@ fn every_catchable_signal_is_forwarded() {
 }
 
 #[test]
-fn real_time_signals_are_forwarded_the_first_one_too() {
+fn every_real_time_signal_is_forwarded() {
     for number in [34, 35, 50, 64] {
         let script = format!(
             "use POSIX; sigaction({number}, POSIX::SigAction->new(sub {{ syswrite STDOUT, 'got' }})); syswrite STDOUT, 'up'; select undef, undef, undef, 0.02 while 1"
@@ -67,7 +67,7 @@ fn signals_are_rewritten_and_dropped_as_configured() {
 }
 
 #[test]
-fn the_pipe_signal_of_our_own_log_is_nobodys_whatever_it_is_made_into() {
+fn a_sigpipe_of_our_own_log_is_not_forwarded() {
     let folder = Folder::new();
     let config = folder.write("bookend.toml", r#"app.signals = { SIGPIPE = "SIGUSR1" }"#);
     let mut command = Command::new(bookend());
@@ -77,7 +77,7 @@ fn the_pipe_signal_of_our_own_log_is_nobodys_whatever_it_is_made_into() {
 }
 
 #[test]
-fn signals_without_end_keep_neither_a_handler_nor_the_deadline_waiting() {
+fn endless_signals_delay_neither_handlers_nor_deadline() {
     let config = "terminationGracePeriodSeconds = 2\nlifecycle.preStop.sleep.seconds = 0.2";
     let app = "trap '' TERM RTMIN; echo up; while :; do sleep 0.02; done";
     let mut init = Init::configured(config, &["--", "bash", "-c", app]);
@@ -94,7 +94,7 @@ fn signals_without_end_keep_neither_a_handler_nor_the_deadline_waiting() {
 }
 
 #[test]
-fn a_stop_signal_that_came_before_the_app_means_no_app() {
+fn a_stop_signal_before_the_app_prevents_it() {
     let folder = Folder::new();
     let marker = folder.path("marker");
     let script = r#"use POSIX; my $set = POSIX::SigSet->new(SIGTERM); sigprocmask(SIG_BLOCK, $set); kill TERM => $$; exec @ARGV"#;
@@ -121,7 +121,7 @@ fn a_stop_at_any_moment_of_the_start_ends_the_container() {
 }
 
 #[test]
-fn the_whole_group_gets_the_signal_where_so_configured() {
+fn the_whole_group_gets_the_signal_if_configured() {
     let config = r#"app.signalScope = "ProcessGroup""#;
     let script = "trap 'echo parent' USR1; (trap 'echo child; exit' USR1; echo up; while :; do sleep 0.05; done) & while :; do wait; done";
     let init = Init::configured(config, &["--", "sh", "-c", script]);
@@ -149,12 +149,12 @@ pub(crate) fn assert_idle(pid: i32) {
 }
 
 #[test]
-fn idle_means_no_wake_up() {
+fn an_idle_bookend_never_wakes_up() {
     assert_idle(Init::first_process(&["--", "sleep", "1000"]).pid());
 }
 
 #[test]
-fn idle_with_an_endpoint_a_socket_and_a_pause_means_no_wake_up_either() {
+fn an_idle_endpoint_socket_or_pause_never_wakes_up() {
     let folder = Folder::new();
     let config = format!(
         "terminationGracePeriodSeconds = 30\nhttp.listen = \"127.0.0.1:0\"\nsocket = \"{}\"\nlifecycle.preStop.sleep.seconds = 1",
@@ -165,7 +165,7 @@ fn idle_with_an_endpoint_a_socket_and_a_pause_means_no_wake_up_either() {
 }
 
 #[test]
-fn signals_that_a_c_library_keeps_to_itself_are_forwarded_too() {
+fn signals_reserved_by_the_c_library_are_forwarded() {
     // Nobody can register 32 and 33 through the C library, and posix_spawn(3) leaves them ignored. Blocked by the kernel's
     // own call, from which the app inherits it, they wait in the app where everybody can see them.
     let block =
@@ -185,7 +185,7 @@ fn signals_that_a_c_library_keeps_to_itself_are_forwarded_too() {
 }
 
 #[test]
-fn a_fault_of_our_own_kills_us_loudly_and_one_that_is_sent_does_not() {
+fn only_a_real_fault_kills_bookend() {
     use std::os::unix::fs::FileExt;
 
     let mut init = Init::ordinary(Folder::new(), &["--", "sh", "-c", "trap '' SEGV ILL; echo up; sleep 5"]);
@@ -208,7 +208,7 @@ fn a_fault_of_our_own_kills_us_loudly_and_one_that_is_sent_does_not() {
 }
 
 #[test]
-fn a_signal_that_is_dropped_begins_nothing_even_before_the_app() {
+fn an_ignored_signal_begins_no_stop_even_before_the_app() {
     let folder = Folder::new();
     let config = folder.write("bookend.toml", "app.signals = { SIGINT = \"ignore\" }");
     let script =

@@ -32,7 +32,7 @@ fn zero_config() -> Init {
 }
 
 #[test]
-fn without_any_configuration_the_command_line_finds_its_socket() {
+fn the_default_socket_works_without_configuration() {
     let mut init = zero_config();
     let path = init.folder.path("bookend.sock");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -45,7 +45,7 @@ fn without_any_configuration_the_command_line_finds_its_socket() {
 }
 
 #[test]
-fn a_stop_and_signals_are_asked_for_at_the_socket() {
+fn the_socket_accepts_stop_and_signals() {
     let mut init = zero_config();
     let path = init.folder.path("bookend.sock");
     for name in ["HUP", "SIGHUP", "1"] {
@@ -72,7 +72,7 @@ fn a_stop_and_signals_are_asked_for_at_the_socket() {
 }
 
 #[test]
-fn nothing_on_the_port_stops_or_signals_the_app_but_the_hook() {
+fn the_port_can_stop_the_app_only_by_the_hook() {
     let port = free_port();
     let config = format!("http.listen = \"127.0.0.1:{port}\"");
     let mut init = Init::configured(&config, &[&["--"], APP].concat());
@@ -96,7 +96,7 @@ fn nothing_on_the_port_stops_or_signals_the_app_but_the_hook() {
 }
 
 #[test]
-fn followers_are_told_what_happens_to_the_last_event() {
+fn followers_receive_every_event_to_the_last() {
     let config = "lifecycle.preStop = { name = \"pause\", sleep.seconds = 0.05 }";
     let mut init = Init::configured(config, &[&["--"], APP].concat());
     init.wait_for_out("up");
@@ -140,7 +140,7 @@ fn a_follower_that_never_reads_delays_nothing() {
 }
 
 #[test]
-fn a_dead_ones_socket_is_replaced_and_a_live_ones_is_left_alone() {
+fn a_stale_socket_is_replaced_and_a_live_one_is_kept() {
     let folder = Folder::new();
     let path = folder.path("bookend.sock");
     drop(UnixListener::bind(&path).unwrap());
@@ -161,7 +161,7 @@ fn a_dead_ones_socket_is_replaced_and_a_live_ones_is_left_alone() {
 }
 
 #[test]
-fn where_there_can_be_no_socket_life_goes_on_and_bookend_says_so() {
+fn a_refused_socket_is_reported_and_life_goes_on() {
     for (config, words) in [
         ("socket = \"/no/such/folder/bookend.sock\"", "cannot make the socket"),
         ("socket = \"/etc/hostname\"", "is no socket"),
@@ -185,7 +185,7 @@ fn where_there_can_be_no_socket_life_goes_on_and_bookend_says_so() {
 }
 
 #[test]
-fn strangers_are_refused_even_where_the_file_lets_them() {
+fn other_users_are_refused_whatever_the_file_mode() {
     if !nix::unistd::geteuid().is_root() {
         // Nobody but root can be two users.
         return;

@@ -24,7 +24,7 @@ fn files_with(needles: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn unsafe_stands_in_the_files_that_the_security_documentation_names_and_in_no_others() {
+fn unsafe_code_is_only_in_the_documented_files() {
     let doc = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md")).unwrap();
     let section = doc.split("\n## ").find(|section| section.starts_with("unsafe\n")).unwrap();
     // Rows like: | `src/main.rs` | why | looked at by |
@@ -39,7 +39,7 @@ fn unsafe_stands_in_the_files_that_the_security_documentation_names_and_in_no_ot
 }
 
 #[test]
-fn a_step_of_the_wall_clock_moves_timestamps_and_nothing_else() {
+fn the_wall_clock_is_used_for_timestamps_only() {
     for file in files_with(&["SystemTime", "CLOCK_REALTIME"]) {
         // `bookend copy` makes a name of it that nobody else has.
         // The age of a PID file is told by the file system, in wall-clock time; nothing is waited for by it.

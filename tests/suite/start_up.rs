@@ -166,7 +166,7 @@ const EPOLL_WAIT: libc::c_long = libc::SYS_epoll_wait;
 const EPOLL_WAIT: libc::c_long = libc::SYS_epoll_pwait;
 
 #[test]
-fn at_each_system_call_of_the_start_every_signal_arrives_once() {
+fn every_signal_arrives_once_at_each_start_system_call() {
     at_each_call(config, &PRINTS_SIGNALS, |point, traced| {
         let signals = if point % 4 == 0 { vec![18] } else { all_but_cont() };
         send(traced.pid, &signals);
@@ -175,7 +175,7 @@ fn at_each_system_call_of_the_start_every_signal_arrives_once() {
 }
 
 #[test]
-fn between_the_fork_and_the_exec_of_the_app_every_signal_arrives_once() {
+fn every_signal_arrives_once_between_fork_and_exec() {
     for signals in [all_but_cont(), vec![18]] {
         let mut traced = Traced::start(&config(), &PRINTS_SIGNALS);
         let mut sent = false;
@@ -192,7 +192,7 @@ fn between_the_fork_and_the_exec_of_the_app_every_signal_arrives_once() {
 }
 
 #[test]
-fn at_each_system_call_of_the_start_a_stop_ends_the_container() {
+fn a_stop_works_at_each_start_system_call() {
     let config = || format!("{DIES_WITH_US}socket = \"None\"");
     at_each_call(config, &["sleep", "1000"], |_, traced| {
         send(traced.pid, &[15]);
@@ -213,7 +213,7 @@ fn app_has_pending(pid: Pid, signal: u32) -> bool {
 }
 
 #[test]
-fn a_parent_that_dies_before_its_death_signal_is_asked_for_is_noticed() {
+fn a_parent_that_died_early_is_noticed() {
     let folder = Folder::new();
     let (config, marker) =
         (folder.write("bookend.toml", "pdeathSignal = \"SIGTERM\"\nsocket = \"None\""), folder.path("marker"));

@@ -71,7 +71,7 @@ fn a_repeated_stop_signal_cuts_the_handlers_short() {
 }
 
 #[test]
-fn the_stop_is_told_as_a_timeline_in_about_ten_lines() {
+fn the_stop_report_is_a_timeline_of_about_ten_lines() {
     let config = "lifecycle.preStop = { name = \"pause\", sleep.seconds = 0.2 }";
     let init = Init::configured(config, &["--", "sh", "-c", "echo up; exec sleep 1000"]);
     init.wait_for_out("up");
@@ -110,7 +110,7 @@ fn calls_of_a_stop(config: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_app_gets_its_signal_before_anything_is_looked_up() {
+fn the_app_gets_its_signal_before_any_lookup() {
     let calls = calls_of_a_stop("");
     let before: Vec<_> = calls.iter().take_while(|call| !call.starts_with("kill(")).collect();
     assert!(before.len() < calls.len(), "{calls:#?}");
@@ -118,7 +118,7 @@ fn the_app_gets_its_signal_before_anything_is_looked_up() {
 }
 
 #[test]
-fn an_end_that_has_come_waits_for_no_look_that_only_a_report_needs() {
+fn the_end_waits_for_no_lookup_of_the_report() {
     let calls = calls_of_a_stop("");
     let after = calls.iter().skip_while(|call| !call.starts_with("kill("));
     let before_a_look: Vec<_> = after.take_while(|call| !call.contains("/proc")).collect();
@@ -129,7 +129,7 @@ fn an_end_that_has_come_waits_for_no_look_that_only_a_report_needs() {
 }
 
 #[test]
-fn before_its_signal_the_kernel_is_asked_for_those_who_listen_alone() {
+fn only_listeners_are_read_before_the_stop_signal() {
     let calls = calls_of_a_stop("terminationGracePeriodSeconds = 30");
     // strace reads a request only when it has seen an answer: that for IPv6 is the one that it shows.
     let asked: Vec<_> =
@@ -139,7 +139,7 @@ fn before_its_signal_the_kernel_is_asked_for_those_who_listen_alone() {
 }
 
 #[test]
-fn an_end_takes_nothing_apart() {
+fn the_end_tears_nothing_down() {
     let calls = calls_of_a_stop("");
     let apart: Vec<_> = calls.iter().filter(|call| call.contains("EPOLL_CTL_DEL")).collect();
     assert!(apart.is_empty(), "the process takes it along: {apart:#?}");

@@ -92,7 +92,7 @@ fn attack(kind: usize, port: u16, stop: &AtomicBool, count: &AtomicU64) {
 }
 
 #[test]
-fn in_a_storm_signals_zombies_hooks_and_probes_are_on_time_and_memory_and_descriptors_bounded() {
+fn a_storm_delays_nothing_and_memory_stays_bounded() {
     let port = free_port();
     let config = format!(
         "http.listen = \"127.0.0.1:{port}\"\nlog.level = \"Warn\"\nlifecycle.preStop.exec.command = [\"echo\", \"prepared\"]"
@@ -206,7 +206,7 @@ fn answer_to(port: u16, bytes: &[u8]) -> (String, Duration) {
 }
 
 #[test]
-fn nobody_is_waited_for_without_end() {
+fn no_client_is_waited_for_without_end() {
     let port = free_port();
     let init = Init::configured(
         &format!("http.listen = \"127.0.0.1:{port}\"\nhttp.selfSigned = true"),
@@ -333,7 +333,7 @@ fn traced(calls: &str) -> (Init, u16) {
 }
 
 #[test]
-fn however_many_want_an_answer_signals_are_looked_for_between_them() {
+fn many_requests_do_not_delay_signals() {
     let (init, port) = traced("?epoll_wait,epoll_pwait,writev,sendto");
     wait_until("the endpoint answers", || code(port, "/livez") == 200);
     let pid = child_of(init.pid().unsigned_abs()).unwrap();
@@ -357,7 +357,7 @@ fn however_many_want_an_answer_signals_are_looked_for_between_them() {
 }
 
 #[test]
-fn however_often_the_status_is_asked_for_the_processes_are_looked_at_once_a_second() {
+fn status_requests_read_processes_once_a_second() {
     let (init, port) = traced("?open,openat");
     let began = Instant::now();
     wait_until("the endpoint answers", || code(port, "/status") == 200);

@@ -161,7 +161,7 @@ fn a_shell_under_bookend_has_job_control_itself() {
 }
 
 #[test]
-fn where_no_shell_waits_ctrl_z_does_not_hang_the_terminal() {
+fn ctrl_z_without_a_shell_does_not_hang_the_terminal() {
     let first = bookend().display().to_string();
     let session = Session::start(&[&first, "--", "perl", "-e", APP]);
     let shell = &session.shell;
@@ -173,7 +173,7 @@ fn where_no_shell_waits_ctrl_z_does_not_hang_the_terminal() {
 }
 
 #[test]
-fn a_script_that_goes_on_after_bookend_has_its_terminal_back() {
+fn the_terminal_is_given_back_at_the_end() {
     let script = "\"$BOOKEND\" -- true; stty sane && read line && echo got-$line";
     let session = Session::start(&["sh", "-c", script]);
     wait_until("the script reads", || {
@@ -184,7 +184,7 @@ fn a_script_that_goes_on_after_bookend_has_its_terminal_back() {
 }
 
 #[test]
-fn a_terminal_that_refuses_is_no_error() {
+fn a_refusing_terminal_is_not_an_error() {
     // Somebody else's, gone, hung up, none at all.
     for error in ["EPERM", "EIO", "ENXIO", "ENOTTY"] {
         let inject = format!("inject=ioctl:error={error}");

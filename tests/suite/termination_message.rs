@@ -32,7 +32,7 @@ fn the_summary_is_written_in_place_within_4096_bytes() {
 }
 
 #[test]
-fn a_link_in_its_place_leads_nowhere() {
+fn a_symlink_as_termination_message_is_not_followed() {
     // As root bookend could be led to any empty file by an app of another user.
     let folder = Folder::new();
     let (elsewhere, link) = (folder.write("elsewhere", ""), folder.path("message"));
@@ -44,19 +44,19 @@ fn a_link_in_its_place_leads_nowhere() {
 }
 
 #[test]
-fn what_the_app_wrote_is_kept() {
+fn the_apps_termination_message_is_kept() {
     let (folder, _) = life(Some("the app's own words"), "exit 7");
     assert_eq!(folder.read("message"), "the app's own words");
 }
 
 #[test]
-fn a_file_that_is_not_there_is_not_made() {
+fn a_missing_termination_message_file_is_not_created() {
     let (folder, _) = life(None, "exit 7");
     assert!(!folder.path("message").exists());
 }
 
 #[test]
-fn a_fifo_in_its_place_holds_nobody_up() {
+fn a_fifo_as_termination_message_blocks_nothing() {
     let folder = Folder::new();
     let path = folder.path("message");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();

@@ -27,7 +27,7 @@ fn unready(listener: TcpListener, times: usize) {
 }
 
 #[test]
-fn it_ends_when_all_that_is_waited_for_is_there() {
+fn wait_ends_when_every_target_is_ready() {
     let folder = Folder::new();
     let (port, file) = (free_port(), folder.path("ready"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -50,7 +50,7 @@ fn it_ends_when_all_that_is_waited_for_is_there() {
 }
 
 #[test]
-fn in_vain_it_says_what_is_not_there_and_why() {
+fn wait_reports_which_target_is_missing_and_why() {
     let (port, began) = (free_port(), Instant::now());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
@@ -68,13 +68,13 @@ fn in_vain_it_says_what_is_not_there_and_why() {
 }
 
 #[test]
-fn without_time_it_looks_once() {
+fn wait_without_time_checks_once() {
     assert_eq!(run(&["wait", "file:/", "--timeoutSeconds", "0"]).code(), 0);
     assert_eq!(run(&["wait", "file:/none", "--timeoutSeconds", "0"]).code(), 1);
 }
 
 #[test]
-fn what_cannot_be_waited_for_is_a_mistake_of_usage() {
+fn an_invalid_wait_target_is_a_usage_error() {
     for target in ["db:5432", "tcp://db", "ftp://db:21"] {
         let finished = run(&["wait", target]);
         assert!(

@@ -23,7 +23,7 @@ fn samples(answer: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_metric_that_a_panel_or_an_alert_names_is_one_that_bookend_has() {
+fn panels_and_alerts_name_existing_metrics() {
     let port = free_port();
     let text = format!(
         "terminationGracePeriodSeconds = 30\nhttp.listen = \"127.0.0.1:{port}\"\n\
@@ -56,7 +56,7 @@ fn every_metric_that_a_panel_or_an_alert_names_is_one_that_bookend_has() {
 }
 
 #[test]
-fn the_dashboard_is_json_with_a_question_in_every_panel() {
+fn every_dashboard_panel_has_a_query() {
     let text = std::fs::read_to_string(config("grafana-dashboard.json")).unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
