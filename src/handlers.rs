@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 pub(crate) use self::drain::DrainStatus;
+use crate::error::describe;
 use crate::handlers::program::{Environment, Variables};
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
@@ -206,12 +207,6 @@ async fn requested(aborted: oneshot::Receiver<()>) {
     if aborted.await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

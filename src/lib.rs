@@ -36,6 +36,7 @@
 mod cli;
 mod compat;
 mod doctor;
+mod error;
 mod exit;
 mod files;
 #[cfg(any(test, fuzzing))]

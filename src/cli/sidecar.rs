@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::run;
+use crate::error::describe;
 use crate::exit;
-use crate::handlers::describe;
 use crate::process::inherited::Inherited;
 use crate::process::last_resort;
 use crate::report::log::last_words;

@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 
-use crate::handlers::describe;
+use crate::error::describe;
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
 use crate::process::reaper::{Ended, end_of};

@@ -26,10 +26,11 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
+use super::Report;
 use super::connect::{ConnectError, connect};
 use super::detached::{DetachedError, spawn_blocking_detached};
 use super::output::printable;
-use super::{Report, describe};
+use crate::error::describe;
 use crate::handlers::program::{Environment, read_value};
 use crate::http::Duplex;
 use bookend_config::settings::{Header, HttpGet, Scheme, ValueSource};

@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 
+use super::Report;
 use super::connect::connect;
-use super::{Report, describe};
+use crate::error::describe;
 use crate::handlers::program::Environment;
 use bookend_config::settings::TcpSocket;
 use bookend_lifecycle::HandlerResult;

@@ -20,8 +20,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
+use crate::error::describe;
 use crate::files::read_small;
-use crate::handlers::describe;
 use bookend_config::settings;
 
 /// Why there is no certificate.

@@ -125,7 +125,7 @@ impl Dispatcher {
     /// Opens the door of the command line. The app runs already, or preStart handlers are about to.
     pub(crate) fn open_socket(&mut self, settings: &Settings) {
         let Some((path, was_asked_for)) = settings.socket.path() else { return };
-        let opened = Socket::open(path).map_err(|error| handlers::describe(&error));
+        let opened = Socket::open(path).map_err(|error| crate::error::describe(&error));
         let served = opened.and_then(|(listener, socket)| {
             let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
             Ok((listener, socket))

@@ -178,7 +178,7 @@ pub(super) fn tell_start(
             let code = crate::exit::code_of_program_error(error, policy.convention);
             match crate::compat::say_not_started(policy.convention, error) {
                 Some(line) => crate::report::log::last_words(&line),
-                None => tracing::error!("{}", crate::handlers::describe(error)),
+                None => tracing::error!("{}", crate::error::describe(error)),
             }
             Event::AppNotStarted { code }
         }

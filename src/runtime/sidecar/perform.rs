@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 use super::find::find;
 use super::unit::{ContainerUnit, UnitId};
 use super::{Gone, SidecarLoop};
-use crate::handlers::describe;
+use crate::error::describe;
 use crate::report::journal::describe_trigger;
 use crate::runtime::dispatcher::{Start, end_what_is_left};
 use bookend_lifecycle::signal::Signal;
