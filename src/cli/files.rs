@@ -1,15 +1,11 @@
 //! The configuration's files: which they are, and their text. They are read while every signal is held for an app that
 //! is not there yet, so nothing here waits or reads without end, whatever stands in a file's place.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-
+use crate::files::read_stream;
 use bookend_config::{Document, MAX_BYTES};
 use bookend_lifecycle::small_map::SmallMap;
 
@@ -56,40 +52,12 @@ fn those_of_the_image(fail: &mut impl FnMut(&Path, io::Error)) -> Vec<PathBuf> {
 
 /// The whole text. A pipe is read to its end, which is how a shell hands over what a command prints.
 fn text(path: &Path) -> io::Result<String> {
-    // Without O_NONBLOCK the opening of a FIFO itself waits, for a writer.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let end = Instant::now() + PATIENCE;
-    if !file.metadata()?.is_file() {
-        // A FIFO that nobody has opened for writing yet is at its end for read(2), but not for poll(2).
-        wait(&file, end)?;
-    }
     let most = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
-    let mut file = file.take(most.saturating_add(1));
-    let mut bytes = Vec::new();
-    while let Err(error) = file.read_to_end(&mut bytes) {
-        match error.kind() {
-            ErrorKind::WouldBlock => wait(file.get_ref(), end)?,
-            _ => return Err(error),
-        }
-    }
-    if bytes.len() > MAX_BYTES {
-        return Err(io::Error::other(format!("it is larger than {MAX_BYTES} bytes, which no configuration is")));
-    }
-    String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(read_stream(path, most, PATIENCE)?).map_err(|error| {
         let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
         let line = good.filter(|byte| **byte == b'\n').count() + 1;
-        io::Error::other(format!("line {line} is not UTF-8; TOML is, so save the file with that encoding"))
+        io::Error::other(format!("line {line} is not UTF-8; save the file with that encoding"))
     })
-}
-
-/// Until there is something to read, or the end of it.
-fn wait(file: &File, end: Instant) -> io::Result<()> {
-    let left = end.saturating_duration_since(Instant::now());
-    let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))? {
-        0 => Err(io::Error::other(format!("it has not come to its end within {} s", PATIENCE.as_secs()))),
-        _ => Ok(()),
-    }
 }
 
 /// For a pipe. A stop that comes meanwhile waits as long.

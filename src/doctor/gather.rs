@@ -2,8 +2,8 @@
 //! one (`tool`), and what cannot be looked at is written down, never guessed.
 
 use std::env;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,7 @@ use super::server::is_php_fpm;
 use super::surroundings::{Surroundings, cpus_of_quota, listeners};
 use super::uwsgi::Uwsgi;
 use super::{Facts, tool};
+use crate::files::read_beginning;
 use crate::net::tcp_monitor::{self, TcpMonitor};
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
@@ -309,11 +310,9 @@ fn cpu_quota() -> Option<u64> {
     cpus_of_quota(&read("/sys/fs/cgroup/cpu.max").or_else(v1)?)
 }
 
-/// The file, or the beginning of it. A pipe or a device is none: reading it may never end.
+/// The beginning of a regular file.
 fn read(path: impl AsRef<Path>) -> Option<String> {
-    let mut bytes = Vec::new();
-    fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-    File::open(path).ok()?.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+    let bytes = read_beginning(path.as_ref(), MOST_BYTES).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -297,7 +297,7 @@ mod tests {
             read_value(&path).unwrap_err();
         }
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(read_value(Path::new("/dev/zero")).unwrap_err().to_string(), "it is no regular file");
+        assert_eq!(read_value(Path::new("/dev/zero")).unwrap_err().to_string(), "not a regular file");
         assert_eq!(read_value(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

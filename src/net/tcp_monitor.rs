@@ -1,8 +1,6 @@
 //! The one that looks: counters from /proc/net/snmp, sockets by netlink or, where that is forbidden, from
 //! /proc/net/tcp{,6}. Never waits, and reads no more than a bound; what cannot be had is `None`, never a guess.
 
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -13,6 +11,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType
 use super::snmp::{self, TcpCounters};
 use super::sock_diag::{self, Family, Which};
 use super::{Socket, State, accepted, proc_tcp};
+use crate::files::read_small;
 
 /// Where sockets are seen.
 #[derive(Debug)]
@@ -125,15 +124,9 @@ fn dump(netlink: &OwnedFd, request: &[u8], buffer: &mut [u8], sockets: &mut Vec<
 
 /// The file, if it is there and no longer than that: half of a list would look like a quiet one.
 fn read_bounded(path: &str, most: u64) -> Option<Vec<u8>> {
-    // In one piece: the kernel makes the text anew for each that is asked for.
-    let mut text = Vec::with_capacity(FIRST_BYTES);
-    let mut file = File::open(path).ok()?.take(most);
-    file.read_to_end(&mut text).ok()?;
-    (u64::try_from(text.len()).ok()? < most).then_some(text)
+    read_small(Path::new(path), most).ok()
 }
 
-/// A page: /proc/net/snmp, and the sockets of a small container.
-const FIRST_BYTES: usize = 4096;
 const SNMP_BYTES: u64 = 64 * 1024;
 /// 50,000 sockets.
 const PROC_BYTES: u64 = 8 * 1024 * 1024;

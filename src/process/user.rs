@@ -7,10 +7,10 @@
 //! | a number  | itself | as above; without an entry bookend's own | as above; without an entry none |
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use crate::files::read_beginning;
 use bookend_config::settings::{Id, User};
 
 /// Who a program runs as.
@@ -132,12 +132,7 @@ fn number(field: &[u8]) -> Option<u32> {
 
 /// The file, or nothing where there is none: an image FROM scratch has no users, and numbers are fine.
 fn read(path: &Path) -> Vec<u8> {
-    let mut text = Vec::new();
-    if let Ok(file) = std::fs::File::open(path) {
-        // What could be read counts; whoever is not in it is missed by name.
-        let _ = file.take(MAX_BYTES).read_to_end(&mut text);
-    }
-    text
+    read_beginning(path, MAX_BYTES).unwrap_or_default()
 }
 
 /// What the kernel takes (setgroups(2)).

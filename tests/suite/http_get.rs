@@ -407,7 +407,7 @@ fn a_fifo_as_ca_file_is_an_error_and_blocks_nothing() {
     );
     let init = Init::configured_in(folder, &config, &PRINTS_SIGNALS);
     init.wait_for_log("bookend: started");
-    assert!(init.log().contains("it is no regular file"), "{}", init.log());
+    assert!(init.log().contains("not a regular file"), "{}", init.log());
 }
 
 // ---- Names --------------------------------------------------------------------------------------

@@ -1,13 +1,13 @@
 //! What /proc shows of the processes around us: read when somebody looks, and held for no longer.
 
 use std::fs;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::container::{self, Container};
 use super::find::FindError;
+use crate::files::{open_regular, read_beginning, read_to_limit};
 use crate::process::procfs::{self, Member};
 use crate::process::since_boot;
 use bookend_config::settings::ProcessSelector as Wanted;
@@ -162,17 +162,12 @@ fn is_pause(command_line: &[String]) -> bool {
 /// `Ok(None)`: not written yet.
 fn read_pid_file(path: &Path) -> Result<Option<PidFile>, FindError> {
     let failed = |source| FindError::PidFile { path: path.to_owned(), source };
-    // A pipe in its place must not make us wait.
-    let file = match fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+    let (file, metadata) = match open_regular(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(failed)?,
     };
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(failed(io::ErrorKind::InvalidInput.into()));
-    }
-    let mut text = String::new();
-    file.take(MOST_PID_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
+    let text = read_to_limit(file, MOST_PID_FILE_BYTES).map_err(failed)?;
+    let text = String::from_utf8_lossy(&text);
     if text.trim().is_empty() {
         // It has been created, and its content is about to come.
         return Ok(None);
@@ -187,14 +182,12 @@ fn read_pid_file(path: &Path) -> Result<Option<PidFile>, FindError> {
 
 /// A file of /proc, or nothing where it cannot be read.
 fn limited(path: impl AsRef<Path>) -> String {
-    let mut text = Vec::new();
-    if let Ok(file) = fs::File::open(path) {
-        let _ = file.take(MOST_BYTES).read_to_end(&mut text);
-    }
+    let text = read_beginning(path.as_ref(), MOST_BYTES).unwrap_or_default();
     String::from_utf8_lossy(&text).into_owned()
 }
 
 /// A pod has tens of them, and a node's limit for one is thousands: a look at more would hold up what else there is to do.
 const MOST_PROCESSES: usize = 16_384;
 const MOST_BYTES: u64 = 64 * 1024;
-const MOST_PID_FILE_BYTES: u64 = 64;
+/// Some servers write more lines than the one with the pid: PostgreSQL eight of them.
+const MOST_PID_FILE_BYTES: u64 = 4096;
