@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::outcome::{Done, Failure, print};
 use super::peer::{Peer, Stream};
-use super::status::{HandlerRun, View, clean};
+use super::status::{HandlerRun, View};
+use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
 #[derive(Debug, clap::Args)]
@@ -85,7 +86,7 @@ fn as_json(kind: &str, mut data: Value) -> String {
 }
 
 fn in_words(kind: &str, data: &Value) -> String {
-    let word = |name: &str| clean(data.get(name).and_then(Value::as_str).unwrap_or_default());
+    let word = |name: &str| printable(data.get(name).and_then(Value::as_str).unwrap_or_default());
     let of = match word("container") {
         name if name.is_empty() => name,
         name => format!("{name}: "),
@@ -99,7 +100,7 @@ fn in_words(kind: &str, data: &Value) -> String {
         "handlerEnded" => HandlerRun::read(data).story().trim_end().to_owned(),
         "exited" => format!("exit code {}", data.get("exitCode").and_then(Value::as_u64).unwrap_or_default()),
         // A newer bookend's.
-        other => format!("{} {}", clean(other), clean(&data.to_string())),
+        other => format!("{} {}", printable(other), printable(&data.to_string())),
     };
     let at = Seconds::of(data.get("atSeconds").and_then(Value::as_f64).unwrap_or_default());
     format!("{at:>10.3} s  {what}\n")

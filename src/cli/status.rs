@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::outcome::{Done, Failure, print};
 use super::peer::Peer;
 use terminal::Terminal;
-pub(super) use view::{HandlerRun, View, clean};
+pub(super) use view::{HandlerRun, View};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {

@@ -5,12 +5,13 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::{Finding, Place, Report, Weight};
+use bookend_lifecycle::printable::printable;
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
-            0 => write!(f, "{}", self.file),
-            line => write!(f, "{}:{line}", self.file),
+            0 => write!(f, "{}", printable(&self.file)),
+            line => write!(f, "{}:{line}", printable(&self.file)),
         }
     }
 }
@@ -26,10 +27,11 @@ impl fmt::Display for Report {
             write!(f, "{}", Shown { title: &title, finding })?;
         }
         for text in &self.unseen {
-            writeln!(f, "not looked at: {text}\n")?;
+            writeln!(f, "not looked at: {}\n", printable(text))?;
         }
         let (findings, notes) = (of(Weight::Finding).count(), of(Weight::Note).count());
         let subject = if self.subject.is_empty() { "no command" } else { &self.subject };
+        let subject = printable(subject);
         writeln!(f, "{subject}: {}, {}", counted(findings, "finding"), counted(notes, "note"))
     }
 }
@@ -46,7 +48,7 @@ struct Shown<'a> {
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Finding { what, why, fix, at, .. } = self.finding;
-        writeln!(f, "{}: {what}", self.title)?;
+        writeln!(f, "{}: {}", self.title, printable(what))?;
         writeln!(f, "    why  {why}")?;
         let at = at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
         writeln!(f, "    fix  {at}{fix}\n")

@@ -29,12 +29,12 @@ use tokio::task::JoinSet;
 use super::Report;
 use super::connect::{ConnectError, connect};
 use super::detached::{DetachedError, spawn_blocking_detached};
-use super::output::printable;
 use crate::error::describe;
 use crate::handlers::program::{Environment, read_value};
 use crate::http::Duplex;
 use bookend_config::settings::{Header, HttpGet, Scheme, ValueSource};
 use bookend_lifecycle::HandlerResult;
+use bookend_lifecycle::printable::printable;
 use url::Url;
 
 /// Why there was no answer.
@@ -114,7 +114,8 @@ fn judge(get: &HttpGet, answer: &Answer) -> Report {
     }
     // Whoever said no may have said why.
     let lines = answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(LINES_KEPT);
-    let output = lines.map(|line| printable(line).chars().take(LINE_KEPT).collect()).collect();
+    let output =
+        lines.map(|line| printable(&String::from_utf8_lossy(line)).chars().take(LINE_KEPT).collect()).collect();
     Report { output, ..Report::new(HandlerResult::Failed, detail) }
 }
 

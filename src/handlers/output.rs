@@ -15,6 +15,7 @@ use tokio::task::yield_now;
 use tracing::{debug, info};
 
 use super::Purpose;
+use bookend_lifecycle::printable::printable;
 
 /// Reads one handler's output until the last process that holds its pipe has gone.
 pub(super) struct Relay {
@@ -110,7 +111,7 @@ impl Reader {
 }
 
 fn emit(name: &str, purpose: Purpose, line: &[u8], lines: &Mutex<VecDeque<String>>) {
-    let text = printable(line);
+    let text = printable(&String::from_utf8_lossy(line));
     match purpose {
         Purpose::Hook(_) => info!(handler = name, "{text}"),
         Purpose::Probe => debug!(probe = name, "{text}"),
@@ -120,12 +121,6 @@ fn emit(name: &str, purpose: Purpose, line: &[u8], lines: &Mutex<VecDeque<String
         lines.pop_front();
     }
     lines.push_back(text.chars().take(KEPT_LENGTH).collect());
-}
-
-/// Control characters could rewrite somebody's terminal or forge another line of the log.
-pub(super) fn printable(line: &[u8]) -> String {
-    let safe = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
-    String::from_utf8_lossy(line).chars().map(safe).collect()
 }
 
 fn lock(lines: &Mutex<VecDeque<String>>) -> MutexGuard<'_, VecDeque<String>> {
@@ -195,10 +190,5 @@ mod tests {
         let lines = split(&[&long, b"y\n"]);
         assert!(lines.iter().all(|line| line.len() <= LONGEST_LINE + 1));
         assert_eq!(lines.concat().len(), long.len() + 1);
-    }
-
-    #[test]
-    fn control_characters_do_not_reach_the_log() {
-        assert_eq!(printable(b"a\x1b[2Jb\tc\r"), "a\u{fffd}[2Jb\tc\u{fffd}");
     }
 }

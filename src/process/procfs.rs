@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 
+use bookend_lifecycle::printable::printable;
+
 /// A process of /proc.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Member {
@@ -81,8 +83,7 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Member> {
     let parent = fields.next()?.parse().ok()?;
     let flags: u32 = fields.nth(FLAGS_AFTER_PARENT)?.parse().ok()?;
     let started = fields.nth(STARTED_AFTER_FLAGS)?.parse().ok()?;
-    // It goes into logs: what a process calls itself is not to write lines of its own there.
-    let name = String::from_utf8_lossy(stat.get(begin + 1..end)?).replace(char::is_control, "?");
+    let name = printable(&String::from_utf8_lossy(stat.get(begin + 1..end)?));
     Some(Member { pid, parent, is_zombie, is_kernel_thread: flags & KERNEL_THREAD != 0, name, started })
 }
 
@@ -127,7 +128,7 @@ mod tests {
         };
         assert_eq!(parse(b"42 (a) S 7"), Some(("a".to_owned(), 7, false, 123_456)));
         assert_eq!(parse(b"42 (x) R (9 1) Z 7"), Some(("x) R (9 1".to_owned(), 7, true, 123_456)));
-        assert_eq!(parse(b"42 (a\nb) S 7"), Some(("a?b".to_owned(), 7, false, 123_456)));
+        assert_eq!(parse(b"42 (a\nb) S 7"), Some(("a\u{fffd}b".to_owned(), 7, false, 123_456)));
         assert_eq!(parse(b"42 (cut"), None);
         assert_eq!(parse(b")42("), None);
         assert_eq!(parse(b""), None);

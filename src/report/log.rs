@@ -24,6 +24,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::process::write_without_waiting;
 use bookend_config::settings::{LogFormat, LogLevel, LogSettings};
+use bookend_lifecycle::printable::{is_printable, printable};
 
 /// Begins to log. `quiet`: only warnings, where the settings name no level.
 pub(crate) fn init(settings: LogSettings, quiet: bool) {
@@ -77,15 +78,8 @@ where
 fn text(writer: &mut Writer<'_>, event: &Event<'_>, fields: &str) -> fmt::Result {
     SystemTime.format_time(writer)?;
     write!(writer, " {:>5} bookend: ", event.metadata().level())?;
-    for char in fields.chars() {
-        match char {
-            '\n' | '\t' => writer.write_char(char)?,
-            // What a stranger has said may be part of it, and must not move the cursor of the terminal it is read on.
-            char if char.is_control() => write!(writer, "{}", char.escape_default())?,
-            char => writer.write_char(char)?,
-        }
-    }
-    writeln!(writer)
+    // Text of others may be part of it: it must not forge another line, nor move the cursor of a terminal.
+    writeln!(writer, "{}", printable(fields))
 }
 
 /// `{"timestamp":"2026-11-23T09:15:13.123456Z","level":"INFO","message":"message","key":"value"}`
@@ -95,7 +89,14 @@ fn json(writer: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
     let mut fields = Fields(vec![("timestamp", time.into()), ("level", event.metadata().level().as_str().into())]);
     event.record(&mut fields);
     for (at, (name, value)) in fields.0.iter().enumerate() {
-        write!(writer, "{}\"{name}\":{value}", if at == 0 { '{' } else { ',' })?;
+        write!(writer, "{}\"{name}\":", if at == 0 { '{' } else { ',' })?;
+        // JSON itself asks for an escape of U+0000 to U+001F alone.
+        for c in value.to_string().chars() {
+            match is_printable(c) {
+                true => writer.write_char(c)?,
+                false => write!(writer, "\\u{:04x}", u32::from(c))?,
+            }
+        }
     }
     writeln!(writer, "}}")
 }
@@ -312,9 +313,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_cannot_move_the_terminals_cursor() {
-        let line = told(|| tracing::error!(path = %"\x1b[2J", also = "\u{9b}\r", "said"));
-        assert!(!line.trim_end_matches('\n').contains(char::is_control), "{line:?}");
-        assert!(line.contains("path=\\u{1b}[2J"), "{line:?}");
+    fn text_of_others_stays_on_one_line_and_moves_no_cursor() {
+        let tell = || tracing::error!(path = %"\x1b[2J\nforged", also = "\u{9b}\r", bidi = %"\u{202e}", "message");
+        let text = told(tell);
+        assert!(text.strip_suffix('\n').unwrap().chars().all(is_printable), "{text:?}");
+        assert!(text.contains("path=\u{fffd}[2J\u{fffd}forged"), "{text:?}");
+        let json = line(LogFormat::Json, tell);
+        assert!(json.strip_suffix('\n').unwrap().chars().all(is_printable), "{json:?}");
+        let value: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((value["also"].as_str(), value["bidi"].as_str()), (Some("\u{9b}\r"), Some("\u{202e}")));
     }
 }

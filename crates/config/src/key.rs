@@ -4,6 +4,7 @@
 //! reference) walks these types and nothing else. Pure; depends on nothing of ours.
 
 use super::kind::Scalar;
+use bookend_lifecycle::printable::is_printable;
 
 /// One key of a table.
 #[derive(Debug, Clone, Copy)]
@@ -143,7 +144,7 @@ pub(super) fn quote(text: &str) -> String {
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if !is_printable(c) => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
             c => quoted.push(c),
         }
     }

@@ -10,6 +10,7 @@ use super::settings::ResourceLimit;
 use super::snippet::SECRET_WORDS;
 use super::tree::Tree;
 use super::vocabulary::{ROOT, SIDECAR_APP};
+use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
 /// The whole tree.
@@ -148,11 +149,6 @@ fn inline(tree: &Tree, path: &str, keys: &'static [Key]) -> String {
 
 fn line(out: &mut String, name: &str, value: &str, origin: &str) {
     out.push_str(&format!("{name} = {value}  # {}\n", printable(origin)));
-}
-
-/// A file's name may hold anything, a line break too.
-fn printable(origin: &str) -> String {
-    origin.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// The table of handlers.

@@ -3,6 +3,7 @@
 //! line that may hold a secret is masked. Pure.
 
 use super::diagnostic::{Source, SourceKind, Span};
+use bookend_lifecycle::printable::printable_char;
 
 /// `  --> file:3:7`, the line, and the caret below it.
 pub(super) fn render(said: &Source<'_>, span: Span, path: &str) -> String {
@@ -47,8 +48,7 @@ fn window(text: &str, before: usize) -> (String, usize) {
     let shift = if before > WIDTH * 3 / 4 { before - WIDTH / 2 } else { 0 };
     let cut = text.chars().skip(shift).take(WIDTH).map(|c| match c {
         '\t' => ' ',
-        c if c.is_control() => '?',
-        c => c,
+        c => printable_char(c),
     });
     (cut.collect::<String>().trim_end().to_owned(), shift)
 }

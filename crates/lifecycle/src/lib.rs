@@ -16,6 +16,7 @@
 //! | `notify`    | what the app reports with sd_notify(3)                           |
 //! | `signal`    | signals as names and numbers                                     |
 //! | `seconds`   | a duration as text and as JSON                                   |
+//! | `printable` | text of others, made safe for terminals and logs                 |
 
 pub mod budget;
 mod container;
@@ -24,6 +25,7 @@ mod hooks;
 mod list;
 mod machine;
 pub mod notify;
+pub mod printable;
 pub mod probe;
 pub mod seconds;
 mod sidecar;

@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use crate::printable::printable_char;
+
 /// One thing that was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -36,9 +38,7 @@ fn message(line: &[u8]) -> Option<Message> {
         (b"STOPPING", b"1") => Some(Message::Stopping),
         (b"STATUS", text) => {
             let text = String::from_utf8_lossy(text);
-            // Control characters could rewrite somebody's terminal.
-            let safe = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
-            Some(Message::Status(safe.take(LONGEST_STATUS).collect()))
+            Some(Message::Status(text.chars().map(printable_char).take(LONGEST_STATUS).collect()))
         }
         (b"EXTEND_TIMEOUT_USEC", number) if !number.is_empty() && number.iter().all(u8::is_ascii_digit) => {
             let micros = std::str::from_utf8(number).ok()?.parse().unwrap_or(u64::MAX);
@@ -58,6 +58,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::printable::is_printable;
 
     #[test]
     fn the_words_of_sd_notify_are_understood_and_others_left_alone() {
@@ -113,7 +114,7 @@ mod tests {
             for message in messages {
                 match message {
                     Message::Status(text) => {
-                        prop_assert!(text.chars().count() <= LONGEST_STATUS && !text.chars().any(char::is_control));
+                        prop_assert!(text.chars().count() <= LONGEST_STATUS && text.chars().all(|c| c == '\t' || is_printable(c)));
                     }
                     Message::ExtendTimeout(time) => prop_assert!(time <= LONGEST_EXTENSION),
                     Message::Ready | Message::Stopping => {}

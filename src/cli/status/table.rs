@@ -15,7 +15,8 @@
 //! ```
 
 use super::terminal::{Colour, Terminal};
-use super::view::{Container, HandlerRun, Lost, View, clean};
+use super::view::{Container, HandlerRun, Lost, View};
+use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
 /// Draws it.
@@ -35,12 +36,12 @@ pub(super) fn draw(view: &View, terminal: Terminal) -> String {
 
 fn head(view: &View, terminal: Terminal) -> String {
     let containers = view.containers.as_deref().unwrap_or_default();
-    let names: Vec<String> = containers.iter().map(|container| clean(&container.name)).collect();
+    let names: Vec<String> = containers.iter().map(|container| printable(&container.name)).collect();
     let mut rows: Vec<(&str, Colour, String)> = Vec::new();
     let ours = env!("CARGO_PKG_VERSION");
     let asked_by = if view.version == ours { String::new() } else { format!(" (asked by {ours})") };
     let up = view.uptime_seconds.map(|seconds| format!(", up {}", span(seconds))).unwrap_or_default();
-    rows.push(("bookend", Colour::Strong, format!("{}{asked_by}{up}", clean(&view.version))));
+    rows.push(("bookend", Colour::Strong, format!("{}{asked_by}{up}", printable(&view.version))));
     rows.push(("phase", phase_colour(view), phase(view)));
     let (colour, clients) = match (view.ready, view.serving) {
         (true, _) => (Colour::Good, "served"),
@@ -50,7 +51,7 @@ fn head(view: &View, terminal: Terminal) -> String {
     rows.push(("clients", colour, clients.to_owned()));
     rows.push(match (&view.app.pid, &view.app.ended) {
         (Some(pid), _) => ("app", Colour::Plain, format!("pid {pid}")),
-        (None, Some(ended)) => ("app", Colour::Plain, clean(ended)),
+        (None, Some(ended)) => ("app", Colour::Plain, printable(ended)),
         (None, None) if view.containers.is_some() => {
             ("app", Colour::Plain, "another container's, not seen from here".to_owned())
         }
@@ -65,8 +66,8 @@ fn head(view: &View, terminal: Terminal) -> String {
             "Failure" => Colour::Bad,
             _ => Colour::Busy,
         };
-        let detail = if probe.detail.is_empty() { String::new() } else { format!(": {}", clean(&probe.detail)) };
-        rows.push((probe_name(&probe.name), colour, format!("{}{detail}", clean(&probe.state))));
+        let detail = if probe.detail.is_empty() { String::new() } else { format!(": {}", printable(&probe.detail)) };
+        rows.push((probe_name(&probe.name), colour, format!("{}{detail}", printable(&probe.state))));
     }
     if let Some(lost) = &view.lost {
         let Lost { requests_cut, not_accepted, resets_sent } = lost;
@@ -93,13 +94,13 @@ fn container_colour(container: &Container) -> Colour {
 
 /// `Stopping by the preStop hook, pid 7`
 fn container_row(container: &Container) -> String {
-    let by = container.stopped_by.as_ref().map(|by| format!(" by {}", clean(by))).unwrap_or_default();
+    let by = container.stopped_by.as_ref().map(|by| format!(" by {}", printable(by))).unwrap_or_default();
     let process = match container.pid {
         Some(pid) => format!(", pid {pid}"),
         None if container.sees_app => ", no process found".to_owned(),
         None => String::new(),
     };
-    format!("{}{by}{process}", clean(&container.phase))
+    format!("{}{by}{process}", printable(&container.phase))
 }
 
 /// The column has room for a word.
@@ -108,12 +109,12 @@ fn probe_name(name: &str) -> &str {
 }
 
 fn phase(view: &View) -> String {
-    let mut text = clean(&view.phase);
+    let mut text = printable(&view.phase);
     if view.phase == "Running" && !view.started {
         text.push_str(", postStart not over");
     }
     if let Some(by) = &view.stopped_by {
-        text.push_str(&format!(" by {}", clean(by)));
+        text.push_str(&format!(" by {}", printable(by)));
     }
     if let (Some(now), Some(began)) = (view.uptime_seconds, view.stop_began_seconds) {
         text.push_str(&format!(", {:.1} s", Seconds::of(now - began)));
@@ -134,18 +135,18 @@ fn phase_colour(view: &View) -> Colour {
 
 fn handlers(view: &View, terminal: Terminal) -> String {
     let names = column("handler", view.handlers.iter().chain(&view.running).map(HandlerRun::label));
-    let results = column("running", view.handlers.iter().map(|run| clean(&run.result)));
+    let results = column("running", view.handlers.iter().map(|run| printable(&run.result)));
     let header = format!("{:<names$}  {:<results$}  {:>10}", "handler", "result", "took");
     let mut text = format!("{}\n", terminal.paint(Colour::Quiet, &header));
     for run in &view.handlers {
         let colour = if run.result == "Succeeded" { Colour::Good } else { Colour::Bad };
-        let result = terminal.paint(colour, &format!("{:<results$}", clean(&run.result)));
+        let result = terminal.paint(colour, &format!("{:<results$}", printable(&run.result)));
         let took = Seconds::of(run.ended_seconds() - run.started_seconds());
-        let detail = terminal.cut(&clean(&run.detail), names + results + 16);
+        let detail = terminal.cut(&printable(&run.detail), names + results + 16);
         text.push_str(&format!("{:<names$}  {result}  {took:>8.3} s  {detail}\n", run.label()));
         if run.result != "Succeeded" {
             for line in &run.output {
-                let line = terminal.cut(&format!("  | {}", clean(line)), 0);
+                let line = terminal.cut(&format!("  | {}", printable(line)), 0);
                 text.push_str(&format!("{}\n", terminal.paint(Colour::Quiet, &line)));
             }
         }
@@ -172,7 +173,7 @@ fn timeline(view: &View, terminal: Terminal) -> String {
         let run = view.handlers.iter().find(|run| row.text.starts_with(&format!("{} took ", run.label())));
         match (run, began) {
             (Some(run), Some(began)) => (run.label(), run.started_seconds() - began, row.at_seconds, true),
-            _ => (clean(&row.text), row.at_seconds, row.at_seconds, false),
+            _ => (printable(&row.text), row.at_seconds, row.at_seconds, false),
         }
     });
     let now = view.uptime_seconds.unwrap_or_default() - began.unwrap_or_default();
@@ -180,7 +181,7 @@ fn timeline(view: &View, terminal: Terminal) -> String {
     let rows: Vec<_> = rows.chain(running.filter(|(_, from, ..)| *from > -ROUNDING)).collect();
     let Some(width) = terminal.width else {
         return rows.iter().zip(&view.timeline).fold(text, |text, (_, row)| {
-            format!("{text}{:>+9.3} s  {}\n", Seconds::of(row.at_seconds), clean(&row.text))
+            format!("{text}{:>+9.3} s  {}\n", Seconds::of(row.at_seconds), printable(&row.text))
         });
     };
     let names = column("", rows.iter().map(|(name, ..)| name.clone())).min(width * 2 / 5);

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::outcome::Failure;
+use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
 /// What `/status` says.
@@ -201,7 +202,7 @@ impl HandlerRun {
     pub(super) fn label(&self) -> String {
         let of = self.container.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
         let again = if self.attempt > 1 { format!(" (try {})", self.attempt) } else { String::new() };
-        clean(&match self.name.starts_with(&self.hook) {
+        printable(&match self.name.starts_with(&self.hook) {
             true => format!("{of}{}{again}", self.name),
             false => format!("{of}{} {}{again}", self.hook, self.name),
         })
@@ -209,10 +210,10 @@ impl HandlerRun {
 
     /// The run in a line, and its last lines of output.
     pub(crate) fn story(&self) -> String {
-        let failed = if self.result == "Succeeded" { String::new() } else { format!(" {}:", clean(&self.result)) };
+        let failed = if self.result == "Succeeded" { String::new() } else { format!(" {}:", printable(&self.result)) };
         let took = Seconds::of(millis(self.took_ms));
-        let lines = self.output.iter().map(|line| format!("  | {}\n", clean(line))).collect::<String>();
-        format!("{} took {took:.3} s:{failed} {}\n{lines}", self.label(), clean(&self.detail))
+        let lines = self.output.iter().map(|line| format!("  | {}\n", printable(line))).collect::<String>();
+        format!("{} took {took:.3} s:{failed} {}\n{lines}", self.label(), printable(&self.detail))
     }
 
     /// The run as `/events` would have told it.
@@ -237,9 +238,4 @@ impl HandlerRun {
 
 fn millis(count: u64) -> f64 {
     std::time::Duration::from_millis(count).as_secs_f64()
-}
-
-/// Text of a handler or of another program: nothing in it moves the cursor or changes the terminal.
-pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -19,6 +19,7 @@ use super::facts::{self, Around, Executable, Process};
 use crate::process::Pid;
 use crate::process::pidfd::PidFd;
 use bookend_config::settings::ProcessSelector as Wanted;
+use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::small_map::SmallMap;
 
 /// Why nobody is held, where that is not simply because nobody is there.
@@ -237,7 +238,8 @@ impl<'a> Family<'a> {
     }
 }
 
-/// `12 "nginx: master process nginx" (/usr/sbin/nginx, container web)`; so many, and then how many more.
+/// `12 "nginx: master process nginx" (/usr/sbin/nginx, container web)`; so many, and then how many more. Names and paths
+/// are those of other containers: Debug and `printable` keep them on one line.
 struct List<'a>(&'a [Process]);
 
 impl fmt::Display for List<'_> {
@@ -247,7 +249,7 @@ impl fmt::Display for List<'_> {
             let said = if said.is_empty() { process.member.name.clone() } else { said };
             let container = process.container.shown().map(|name| format!("container {name}"));
             let executable = match &process.executable {
-                Executable::At(path) => Some(path.display().to_string()),
+                Executable::At(path) => Some(printable(&path.display().to_string())),
                 Executable::None | Executable::Refused => None,
             };
             let more: Vec<String> = executable.into_iter().chain(container).collect();

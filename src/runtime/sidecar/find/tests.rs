@@ -98,6 +98,14 @@ fn several_are_an_error_that_lists_them() {
 }
 
 #[test]
+fn names_of_others_forge_no_line_of_the_log() {
+    let mut hostile = process(30, 0, "a\nb", "web");
+    hostile.executable = Executable::At("/tmp/a\n2026-01-01T00:00:00Z ERROR bookend: forged\u{202e}".into());
+    let shown = List(&[hostile]).to_string();
+    assert!(shown.chars().all(bookend_lifecycle::printable::is_printable), "{shown:?}");
+}
+
+#[test]
 fn neither_bookend_nor_its_handlers_nor_who_started_it_are_found() {
     assert_eq!(found(&command_line("drain"), &pod()), Ok(0));
     assert_eq!(found(&container("bookend"), &pod()), Ok(0));
