@@ -1,12 +1,12 @@
-//! The aarch64 binary keeps the first promises, too: run by qemu-user, with children of this machine. Its
-//! signalfd, its waitid and its sockets go through qemu's translation to the real kernel.
+//! The aarch64 binary keeps the first promises, too. qemu-user runs it, with children of this machine. Its signalfd,
+//! its waitid and its sockets go through qemu's translation to the real kernel.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{Finished, Folder, Init, child_of, code, free_port, wait_until};
 
-/// The binary of `make build-all`. Where it or qemu is missing, says so; in CI that is a failure.
+/// The binary of `make build-all`. If it or qemu is missing, the test reports it; in CI that is a failure.
 fn binary(test: &str) -> Option<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
@@ -19,7 +19,7 @@ fn binary(test: &str) -> Option<PathBuf> {
     let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
     assert!(!in_ci, "NOT RUN: {test}: {reason}: in CI nothing may be skipped");
     use std::io::Write;
-    // Past libtest, which would swallow what a passing test prints.
+    // Written directly: libtest hides what a passing test prints.
     writeln!(std::io::stderr(), "NOT RUN: {test}: {reason}").ok();
     None
 }
@@ -39,8 +39,8 @@ fn aarch64_exit_codes_are_the_apps() {
     let Some(binary) = binary("aarch64_exit_codes_are_the_apps") else { return };
     assert_eq!(run(&binary, &["--", "sh", "-c", "exit 7"]).code(), 7);
     assert_eq!(run(&binary, &["--", "sh", "-c", "kill -KILL $$"]).code(), 137);
-    // qemu-user makes of clone(CLONE_VM|CLONE_VFORK) a fork(2): the child's memory is not ours, and so the
-    // reason why a program cannot be executed stays in it. Its exit code comes through.
+    // qemu-user turns clone(CLONE_VM|CLONE_VFORK) into fork(2). The child's memory is not ours, so the reason why a
+    // program cannot be executed does not reach us. Its exit code does.
     assert_eq!(run(&binary, &["--", "no-such-command"]).code(), 127);
     assert_eq!(run(&binary, &["--", "/etc/passwd"]).code(), 126);
 }

@@ -1,4 +1,4 @@
-//! Bad input gets a clear message, exit code 125, and an app that was not started.
+//! Bad input gets a clear message and exit code 125, and the app is not started.
 
 use std::net::TcpListener;
 use std::process::Command;

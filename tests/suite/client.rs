@@ -1,4 +1,4 @@
-//! The command line as a client of the running bookend: exec hooks and probes of images without a shell, and a
+//! The command line as a client of the running bookend: exec hooks and probes in images without a shell, and a
 //! person with a terminal.
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Finished, Folder, Init, PATIENCE, bookend, is_root, run, took, wait_until};
 
-/// An app that takes a moment to end, in a folder of its own.
+/// An app that needs a moment to end, in a folder of its own.
 fn serving(config: &str) -> Init {
     let app =
         ["--", "sh", "-c", "trap 'sleep 0.2; exit 4' TERM; trap 'echo hup' HUP; echo up; while :; do sleep 0.02; done"];
@@ -87,7 +87,7 @@ fn without_bookend_every_client_command_fails_in_time() {
         assert!(finished.log.contains("none.sock"), "{args:?}: {finished:?}");
     }
     assert!(began.elapsed() < PATIENCE / 2);
-    // The option names it as well, and wins.
+    // The option names the socket as well, and wins.
     let path = folder.path("other.sock");
     let finished = run(&["probe", "liveness", "--socket", path.to_str().unwrap()]);
     assert!(finished.code() == 1 && finished.log.contains("other.sock"), "{finished:?}");
@@ -204,11 +204,11 @@ fn events_show_the_past_and_follow_the_future() {
 #[test]
 fn another_user_is_refused_with_a_reason() {
     if !nix::unistd::geteuid().is_root() {
-        // Only root can be two users.
+        // Only root can act as two users.
         return;
     }
     let init = serving("");
-    // The build's own folder may be closed to others.
+    // The build folder may be closed to other users.
     let copy = init.folder.path("bookend");
     assert_eq!(run(&["copy", copy.to_str().unwrap()]).code(), 0);
     let mut stranger = Command::new("setpriv");

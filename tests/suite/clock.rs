@@ -1,5 +1,5 @@
-//! A wall clock that is set while the container lives (NTP, a suspended node, a person) moves timestamps and nothing
-//! else: every deadline is one of the monotonic clock.
+//! Changing the wall clock while the container runs (NTP, a suspended node, a person) changes timestamps only:
+//! every deadline is on the monotonic clock.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Folder, Init};
 
-/// libfaketime, which scripts/setup brings; it can be loaded into the dynamic build alone.
+/// libfaketime, installed by scripts/setup. It works with the dynamic build only.
 fn faketime() -> PathBuf {
     let libraries = std::fs::read_dir("/usr/lib").unwrap().flatten();
     let mut found = libraries.map(|entry| entry.path().join("faketime/libfaketime.so.1")).filter(|path| path.exists());
@@ -36,7 +36,7 @@ fn changing_the_wall_clock_moves_no_deadline() {
     let began = Instant::now();
     init.signal(15);
     init.wait_for_log("stopping");
-    // Set in the middle of the preStop handler, and again in that of the app's own time.
+    // Set in the middle of the preStop handler, and again while the app ends.
     init.folder.write("clock", "@2031-06-15 12:00:00");
     init.wait_for_out("told");
     init.folder.write("clock", "@2029-06-15 12:00:00");

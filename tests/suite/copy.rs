@@ -1,4 +1,4 @@
-//! `bookend copy`: the file is whole and can be started, or nothing is there.
+//! `bookend copy`: the file is complete and executable, or it does not exist.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -50,7 +50,7 @@ fn a_copy_replaces_a_running_binary() {
     command.args(["--", "sleep", "1000"]);
     let life = Init::start(Folder::new(), command);
     let before = place.metadata().unwrap().ino();
-    // Writing to it would be ETXTBSY; and what it copies is itself, from /proc/self/exe.
+    // Writing to the running file would fail with ETXTBSY. The source is /proc/self/exe.
     assert_eq!(run_with(shown, &["copy", shown]).code(), 0);
     assert_ne!(place.metadata().unwrap().ino(), before);
     assert_eq!(fs::read(&place).unwrap(), fs::read(bookend()).unwrap());
@@ -62,7 +62,7 @@ fn a_copy_replaces_a_running_binary() {
 fn a_copy_is_executable_whatever_umask_and_user() {
     let folder = Folder::new();
     fs::set_permissions(folder.shown(), fs::Permissions::from_mode(0o777)).unwrap();
-    // The build's own folder may be closed to others.
+    // The build folder may be closed to other users.
     let copy = folder.path("first");
     assert_eq!(run(&["copy", copy.to_str().unwrap()]).code(), 0);
     let script = format!("umask 077; exec {0}/first copy {0}/second", folder.shown());
@@ -100,7 +100,7 @@ fn a_full_disk_leaves_nothing_behind() {
 fn nothing_but_the_destination_is_written() {
     let folder = Folder::new();
     fs::create_dir(folder.path("out")).unwrap();
-    // Every mount is read-only but one.
+    // Every mount is read-only except one.
     let script = "mount -t tmpfs -o size=100m tmpfs out; cd /; mount -o remount,ro,bind /; exec $1 copy $OLDPWD/out";
     let finished = in_own_mounts(&folder, script);
     assert_eq!(finished.code(), 0, "{finished:?}");
@@ -112,7 +112,7 @@ fn without_proc_copy_uses_its_own_command_name() {
     fs::copy(bookend(), folder.path("it")).unwrap();
     let is_static = !fs::read(bookend()).unwrap().windows(9).any(|window| window == b"ld-linux-");
     if !is_static {
-        // A root without libraries starts the static build alone: hide /proc instead.
+        // A root without libraries can start the static build only, so hide /proc instead.
         let finished = in_own_mounts(&folder, "mount -t tmpfs tmpfs /proc; PATH=$PWD:$PATH; it copy small/../copied");
         assert_eq!(finished.code(), 0, "{finished:?}");
     } else {

@@ -71,7 +71,7 @@ fn a_daemon_that_keeps_the_descriptor_holds_nothing() {
 #[test]
 fn no_other_program_gets_the_descriptor() {
     let look = "readlink /proc/$PID/fd/3 || echo closed";
-    // Whoever runs the tests may have one open.
+    // The process that runs the tests may have one open.
     let usual = Init::first_process(&["--", "sh", "-c", &look.replace("$PID", "$$")]).finish().out;
     let config = format!(
         "lifecycle.preStart.exec.command = [\"true\"]\n\

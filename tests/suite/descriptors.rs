@@ -1,12 +1,12 @@
-//! Descriptors that run out at one moment or other (EMFILE, ENFILE): whichever call is refused, the app's status is
-//! kept or it is said why there is no app, and no handler and no hook is waited for in vain.
+//! Descriptors run out at one moment or another (EMFILE, ENFILE). Whichever call is refused: the exit code is
+//! kept or the reason for the missing app is reported, and no handler and no hook waits for ever.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::{Folder, Init, bookend, child_of, code, free_port, signal, wait_until};
 
-/// A life with an endpoint, hooks and handlers, in which the `nth` call of this kind is refused. Whether there was one.
+/// A life with an endpoint, hooks and handlers in which the `nth` call of this kind is refused. Returns whether there was one.
 fn lives_without(call: &str, error: &str, nth: u32) -> bool {
     let folder = Folder::new();
     let port = free_port();
@@ -25,7 +25,7 @@ fn lives_without(call: &str, error: &str, nth: u32) -> bool {
     wait_until("it runs or has given up", || init.out().contains("up") || !init.is_running());
     let what = format!("{call} number {nth} says {error}");
     if init.out().contains("up") {
-        // Answered or broken off, and never left waiting; nobody listens where the socket was refused.
+        // Answered or broken off, never left waiting. If the socket was refused, no process listens.
         let asked = Instant::now();
         code(port, "/lifecycle/preStop");
         assert!(asked.elapsed() < Duration::from_secs(15), "{what}: {}", init.log());
@@ -49,7 +49,7 @@ fn lives_without_any_of(call: &str) {
     }
 }
 
-/// What comes later is more of the same: looks at /proc.
+/// The later calls repeat the earlier ones: reads of /proc.
 const MOST: u32 = 50;
 
 #[test]

@@ -24,14 +24,14 @@ fn is_there(program: &str) -> bool {
     paths.split(':').any(|folder| Path::new(folder).join(program).is_file())
 }
 
-/// Whether a server's package is here. Where it is not, says so; in CI that is a failure.
+/// Whether a server's package is installed. If not, the test reports it; in CI that is a failure.
 fn ready(test: &str, program: &str) -> bool {
     let here = is_there(program);
     if !here {
         let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
         assert!(!in_ci, "NOT RUN: {test}: no {program} (scripts/setup): in CI nothing may be skipped");
         use std::io::Write;
-        // Past libtest, which would swallow what a passing test prints.
+        // Written directly: libtest hides what a passing test prints.
         writeln!(std::io::stderr(), "NOT RUN: {test}: no {program} (scripts/setup)").ok();
     }
     here
@@ -79,7 +79,7 @@ const GOOD: &str = r#"
 
 #[test]
 fn doctor_calls_only_a_readable_sound_nginx_healthy() {
-    // netlink and /proc/net are asked for in a network namespace of its own: a machine's own would be hostNetwork.
+    // doctor checks netlink and /proc/net in a network namespace of its own: the machine's own would count as hostNetwork.
     let in_namespace = |folder: Folder, main: &str| {
         let conf = nginx_conf(&folder, main);
         folder.write("site", "keepalive_timeout 0;\nserver { listen 0.0.0.0:18080; }\n");
@@ -201,7 +201,7 @@ fn a_program_or_a_file_that_is_not_in_the_image_is_found() {
     let finished = doctor(folder, &["-c", &config]);
     assert_eq!(finished.code(), 1, "{finished:?}");
     assert!(finished.out.contains("program-missing: the handler bye runs /no/such/sh"), "{}", finished.out);
-    // Before the container runs, a secret may not be there yet.
+    // Before the container runs, a secret may not be mounted yet.
     assert!(finished.out.contains("note: unreadable-file: http.tokenFile names /no/such/token"), "{}", finished.out);
 }
 

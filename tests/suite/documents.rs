@@ -1,5 +1,5 @@
-//! What the documents point to is there: links and their anchors, files of the repository, targets of make. The manual
-//! page is one that man(1) reads.
+//! The targets of the documents exist: links and their anchors, files of the repository, targets of make. The manual
+//! page can be read by man(1).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,24 +29,24 @@ fn read(document: &Path) -> String {
     fs::read_to_string(root().join(document)).unwrap()
 }
 
-/// The text without its fenced blocks.
+/// The text without its fenced code blocks.
 fn prose(text: &str) -> String {
     text.split("\n```").step_by(2).collect()
 }
 
-/// The `code` in a text; what stands in a fenced block is not among it.
+/// The inline `code` of a text, without fenced blocks.
 fn spans(text: &str) -> Vec<String> {
     prose(text).split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The targets of the links to our own files.
+/// The targets of the links to files of the repository.
 fn links(text: &str) -> Vec<String> {
     let prose = prose(text);
     let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
     targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
 }
 
-/// A heading as it is linked to: GitHub's rule for the texts we have.
+/// A heading as a link anchor: GitHub's rule for our texts.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
     let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);

@@ -1,4 +1,4 @@
-//! The drain: the app serves on until nobody comes any more, and only then gets its stop signal.
+//! The drain: the app serves until no client arrives any more, and only then gets its stop signal.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::socket::ask;
 use crate::support::{Finished, Folder, Init, code, get, in_network_of, wait_until};
 
-/// An app that listens on port 80 of its own network and accepts everybody.
+/// An app that listens on port 80 of its own network and accepts every client.
 const APP: &[&str] = &["--", "python3", "-c", SERVER];
 const SERVER: &str = "
 import socket, signal, sys
@@ -22,7 +22,7 @@ while True:
     server.accept()[0].close()
 ";
 
-/// One that keeps every connection as long as its client does. A request is answered once a file is there. SIGTERM
+/// An app that keeps every connection as long as its client does. It answers a request once a file exists. SIGTERM
 /// ends it at once.
 const KEEPER: &str = "
 import os, signal, socket, sys, threading, time
@@ -46,7 +46,7 @@ fn start(drain: &str, prelude: &str) -> Init {
     init
 }
 
-/// How long the drain took, as the timeline tells it.
+/// How long the drain took, according to the timeline.
 fn drained(finished: &Finished) -> f64 {
     let row = finished.log.lines().find_map(|line| line.split_once("preStop drain took "));
     let number = row.and_then(|(_, rest)| rest.split(' ').next()).and_then(|number| number.parse().ok());
@@ -54,7 +54,7 @@ fn drained(finished: &Finished) -> f64 {
     number.unwrap()
 }
 
-/// Stops it while clients come for so long; how it went.
+/// Stops the app while clients arrive for this long, and returns the result.
 fn stop_with_clients(init: Init, port: u16, interval: Duration, arriving: Duration) -> (Finished, u32) {
     let over = AtomicBool::new(false);
     let pid = init.pid();
@@ -85,7 +85,7 @@ fn the_stop_signal_waits_until_no_client_arrives() {
     assert!(drained(&finished) >= 2.0, "{}", finished.log);
 }
 
-/// What the endpoint answers, inside.
+/// The endpoint's response, read inside the network namespace.
 fn body(init: &Init, path: &str) -> String {
     let answer = in_network_of(init.pid(), || get(9797, path)).unwrap();
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
@@ -115,13 +115,13 @@ drain = { quietSeconds = 0.3, minSeconds = 0.3, maxSeconds = 25, until = "NoConn
     assert_eq!(status(&init)["profile"], "node");
     assert!(status(&init)["drain"].is_null() && status(&init)["newConnections"].is_null(), "before a stop");
     init.signal(15);
-    // Not asked for at the endpoint: a connection to it that is not accepted yet would be counted at the beginning.
+    // Not read from the endpoint: a connection to it that is not accepted yet would be counted at the beginning.
     let socket = init.folder.path("bookend.sock");
     wait_until("new connections are counted", || ask(&socket, "GET /status").contains("\"newConnections\": 0"));
-    // Before the drain, and so not seen by it.
+    // Before the drain, so the drain does not see it.
     let _first = connect().unwrap();
     wait_until("the drain goes on", || status(&init)["drain"].is_object());
-    // One may hide behind a connection of ours that was on its way at the drain's first look.
+    // One may be hidden by a connection of ours that was on its way at the drain's first look.
     let mut later = Vec::new();
     wait_until("the drain has seen one", || {
         later.push(connect().unwrap());
@@ -130,7 +130,7 @@ drain = { quietSeconds = 0.3, minSeconds = 0.3, maxSeconds = 25, until = "NoConn
     let all = 1 + later.len() as u64;
     wait_until("it has looked at the sockets", || status(&init)["drain"]["connections"].as_u64() > Some(all));
     let seen = status(&init);
-    // The endpoint's own connections are not among them.
+    // The endpoint's own connections are not counted.
     assert_eq!(seen["newConnections"], all, "{seen:#}");
     assert_eq!((&seen["drain"]["blind"], &seen["drain"]["busy"]), (&false.into(), &0.into()), "{seen:#}");
     let text = body(&init, "/metrics");
@@ -171,7 +171,7 @@ fn endless_clients_are_reported_and_end_the_drain_at_max() {
 
 #[test]
 fn with_host_network_the_drain_waits_a_fixed_time() {
-    // The file that only the first network namespace has.
+    // The file that exists only in the first network namespace.
     let prelude = "mount -t tmpfs none /proc/sys/net/core && : >/proc/sys/net/core/netdev_budget";
     let init = start("{ minSeconds = 0.1, quietSeconds = 0.1, fallbackSeconds = 1.2 }", prelude);
     init.signal(15);
@@ -224,7 +224,7 @@ fn an_app_that_ends_ends_its_drain() {
     assert!(began.elapsed() < Duration::from_secs(20));
 }
 
-/// `KEEPER` with this drain, and a connection that says nothing.
+/// `KEEPER` with this drain, and a connection that sends nothing.
 fn keeper(drain: &str, prelude: &str) -> (Init, TcpStream) {
     let folder = Folder::new();
     let answer = folder.path("answer");
@@ -241,7 +241,7 @@ fn keeper(drain: &str, prelude: &str) -> (Init, TcpStream) {
     (init, silent.unwrap())
 }
 
-/// From now on bookend gets no new socket, as where a seccomp profile forbids netlink.
+/// From now on bookend gets no new socket, as under a seccomp profile that forbids netlink.
 fn deny_sockets(init: &Init) -> Child {
     let said = init.folder.path("strace.said");
     let mut strace = Command::new("strace");
@@ -252,7 +252,7 @@ fn deny_sockets(init: &Init) -> Child {
     strace
 }
 
-/// How it ended, and that the kernel did say no.
+/// The result, and that the kernel did refuse.
 fn finish_denied(mut init: Init, mut strace: Child) -> Finished {
     let finished = init.end();
     strace.wait().unwrap();
@@ -269,7 +269,7 @@ fn where_netlink_is_denied_the_drain_reads_proc_net_tcp() {
     init.signal(15);
     wait_until("the connection is seen", || status(&init)["drain"]["connections"] == 1);
     let seen = &status(&init)["drain"];
-    // Only netlink tells which ones are busy.
+    // Only netlink shows which connections are busy.
     assert!(seen["blind"] == false && seen["busy"].is_null(), "{seen}");
     drop(silent);
     let finished = finish_denied(init, strace);
@@ -278,7 +278,7 @@ fn where_netlink_is_denied_the_drain_reads_proc_net_tcp() {
 
 #[test]
 fn without_socket_lists_the_drain_waits_a_fixed_time() {
-    // The counters are left, as they are now.
+    // The counters stay readable, with their present values.
     let prelude = "snmp=$(cat /proc/net/snmp); mount -t tmpfs none /proc/1/net; echo \"$snmp\" >/proc/1/net/snmp";
     let (init, _silent) = keeper("{ minSeconds = 0.1, quietSeconds = 0.8, maxSeconds = 25 }", prelude);
     let strace = deny_sockets(&init);
@@ -301,7 +301,7 @@ fn the_drain_waits_for_requests_not_silent_connections() {
     client.write_all(b"GET").unwrap();
     let asked = Instant::now();
     init.signal(15);
-    // So long that not even the request itself is fresh any more: an answer is owed, and nothing else is the matter.
+    // Long enough that the request itself is not recent any more: only the owed response keeps the connection busy.
     wait_until("it is only owed", || asked.elapsed() > Duration::from_millis(2500));
     let seen = status(&init);
     assert!(seen["drain"]["busy"] == 1 && seen["drain"]["connections"] == 2, "{seen:#}");

@@ -28,7 +28,7 @@ fn code(name: &str, args: &[&str]) -> i32 {
     start(name, args).finish().code()
 }
 
-/// /proc/PID/stat after the name: state, parent, group, session, ... Empty where there is no such process.
+/// /proc/PID/stat after the name: state, parent, group, session, ... Empty if the process does not exist.
 fn stat(pid: i32) -> Vec<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().map(str::to_owned).collect()
@@ -38,7 +38,7 @@ fn is_stopped(pid: i32) -> bool {
     stat(pid).first().is_some_and(|state| state == "T")
 }
 
-/// Its child, once it is what was to be run: from the clone to the exec it is still bookend.
+/// Its child, once it has executed the program: between clone and exec it is still bookend.
 fn child_of(init: &Init) -> i32 {
     let program = |pid: i32| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
     let ours = program(init.pid());
@@ -108,7 +108,7 @@ const GROUP: &str = r#"
 
 #[test]
 fn tini_is_a_subreaper_only_on_request() {
-    // A grandchild whose parent ends: who is its next parent?
+    // A grandchild whose parent ends: which process becomes its parent?
     let script = "( (sleep 0.3; exec sh -c 'echo parent $PPID') & ); sleep 1; echo init $PPID";
     let warning = "zombie reaping won't work";
     let parent_is_init = |out: &str| {
@@ -172,7 +172,7 @@ fn dumb_init_runs_its_child_in_a_session_unless_single() {
 
 #[test]
 fn dumb_init_signals_the_session_after_its_child_ended() {
-    // The child's word is for both: its parent is ready before it.
+    // The child's message stands for both: its parent is ready before it.
     let child = "(trap 'echo child got TERM; exit' TERM; echo up; while :; do sleep 0.05; done) &";
     let script = format!("trap 'exit 5' USR1; {child} while :; do sleep 0.05; done");
     let mut init = start("dumb-init", &["sh", "-c", &script]);
@@ -214,7 +214,7 @@ fn dumb_init_suspends_itself_with_its_session() {
 
 #[test]
 fn a_drop_in_reads_no_configuration_and_is_silent() {
-    // Not PID 1: a nested init, whose variables are somebody else's.
+    // Not PID 1: a nested init, whose variables are meant for another one.
     for (name, variable) in [("tini", "BOOKEND_CONFIG"), ("dumb-init", "BOOKEND_NO_SUCH_KEY")] {
         let env = [(variable, "/no/such/file"), ("TINI_SUBREAPER", "1")];
         let finished = start_with(name, &["--", "true"], &env).finish();
@@ -224,7 +224,7 @@ fn a_drop_in_reads_no_configuration_and_is_silent() {
 
 #[test]
 fn docker_run_init_takes_bookend_variables() {
-    // What `docker run --init -e ...` starts: PID 1 under the name docker-init, and nothing but variables.
+    // As `docker run --init -e ...` starts it: PID 1 under the name docker-init, configured by variables only.
     let folder = Folder::new();
     let hook = r#"lifecycle.preStop.exec.command = ["echo", "bookend was asked for"]"#;
     let config = folder.write("bookend.toml", hook);
@@ -261,13 +261,13 @@ fn an_empty_variable_counts_as_unset_for_docker_init() {
 fn a_pause_reaps_and_ends_with_sigterm_or_sigint() {
     for number in [15, 2] {
         let folder = Folder::new();
-        // It has a child from before its exec, and orphans come to it because it is a subreaper.
+        // It has a child from before its exec, and receives orphans because it is a subreaper.
         let mut command = Command::new("sh");
         command.args(["-c", "(sleep 0.2; (sleep 0.2 &)) & exec \"$0\" pause"]).arg(bookend());
         let mut init = Init::start(folder, command);
         child_of(&init);
         wait_until("all are reaped", || crate::support::child_of(u32::try_from(init.pid()).unwrap()).is_none());
-        // Anything else means nothing to it.
+        // Other signals have no effect on it.
         [1, 10, 28].into_iter().for_each(|ignored| init.signal(ignored));
         assert!(init.is_running());
         init.signal(number);

@@ -1,4 +1,4 @@
-//! bookend exits with the app's code; 128+n for a signal; 125, 126, 127 where there was no app.
+//! bookend exits with the app's code, 128+n for a signal, and 125, 126 or 127 if there was no app.
 
 use crate::support::{Folder, Init, run};
 
@@ -11,7 +11,7 @@ fn every_exit_code_of_the_app_is_ours() {
 
 #[test]
 fn an_app_killed_by_signal_n_is_128_plus_n() {
-    // All that kill by default, and cannot be mistaken for something else.
+    // All signals that kill by default and whose death cannot be mistaken for something else.
     for signal in (1..=15).chain([24, 25, 26, 27, 29, 30, 31, 34, 40, 64]) {
         let finished = run(&["--", "sh", "-c", &format!("kill -{signal} $$; sleep 9")]);
         assert_eq!(finished.code(), 128 + signal, "{finished:?}");
@@ -23,7 +23,7 @@ fn a_core_dump_changes_no_code() {
     let folder = Folder::new();
     let script = format!("cd {}; ulimit -c unlimited; kill -QUIT $$; sleep 9", folder.shown());
     assert_eq!(run(&["--", "sh", "-c", &script]).code(), 128 + 3);
-    // Where the kernel puts it, or whom it pipes it to, is the machine's.
+    // Where the kernel puts the core, or which program gets it, depends on the machine.
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
     let mut files = std::fs::read_dir(folder.path("")).unwrap();
     assert!(pattern.starts_with(['/', '|']) || files.next().is_some(), "there is no core: {pattern}");

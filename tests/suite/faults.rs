@@ -1,6 +1,6 @@
-//! Faults of the world, one by one: never a hang, a lost status or a silent loss. strace's injector makes the
-//! kernel say no; namespaces and limits take away what is usually there. docs/proof.md has the table, and says
-//! where the faults that are not here are held (closed and full descriptors: `log.rs`).
+//! Faults of the environment, one by one: never a hang, a lost exit code or a silent loss. strace's injector makes the
+//! kernel refuse calls; namespaces and limits take away what usually exists. docs/proof.md has the table and names the
+//! tests of the other faults (closed and full descriptors: `log.rs`).
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Folder, Init, bookend, code, code_of, free_port, get, is_root, wait_until};
 
-/// bookend as an ordinary child, with the kernel answering as told. Its children are not traced.
+/// bookend as an ordinary child, with injected system call results. Its children are not traced.
 fn injected(folder: Folder, rules: &[&str], args: &[&str]) -> Init {
     let strace = strace(&folder, rules, args);
     Init::start(folder, strace)
 }
 
-/// The same with a pipe for stderr, which is written in another way than a file.
+/// The same with a pipe as stderr, which is written in another way than a file.
 fn injected_with_a_pipe(folder: Folder, rules: &[&str], args: &[&str]) -> Init {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
     let mut log = std::fs::File::create(folder.path("log")).unwrap();
@@ -40,7 +40,7 @@ fn name_of(rule: &str) -> &str {
     rule.split(':').next().unwrap_or(rule)
 }
 
-/// The process that strace traces: signals are for it.
+/// The process that strace traces: signals are sent to it.
 fn traced(init: &Init) -> i32 {
     let mut pid = None;
     wait_until("strace has its child", || {
@@ -88,7 +88,7 @@ fn a_handlers_duration_is_never_too_short() {
     let folder = Folder::new();
     let text = "log.level = \"Debug\"\nlifecycle.preStart.exec.command = [\"sleep\", \"0.3\"]";
     let path = config(&folder, text);
-    // The program is well on its way when its start returns to a bookend that others keep from the processor.
+    // The program may have run for a while when spawn returns to a bookend that other processes keep from the processor.
     let rule = "clone:delay_exit=200000:when=1";
     let finished = injected(folder, &[rule], &["-c", &path, "--", "true"]).finish();
     assert_eq!(finished.code(), 0, "{finished:?}");
@@ -146,7 +146,7 @@ fn with_few_descriptors_no_exit_code_is_lost() {
             init.signal(15);
             assert_eq!(init.finish().code(), 6, "{most} descriptors");
         } else {
-            // Too few to bind or to read the configuration: said, and nothing was started.
+            // Too few to bind or to read the configuration: reported, and no app was started.
             let finished = init.finish();
             assert_eq!(finished.code(), 125, "{most} descriptors: {finished:?}");
             assert!(finished.log.contains("Too many open files"), "{most}: {}", finished.log);
@@ -157,7 +157,7 @@ fn with_few_descriptors_no_exit_code_is_lost() {
 #[test]
 fn a_foreign_binary_is_126_a_missing_interpreter_127() {
     let folder = Folder::new();
-    // An ELF header of a machine that is none.
+    // An ELF header of an unknown machine.
     let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xff\xfe\x01\0\0\0".to_vec();
     elf.resize(120, 0);
     let programs = [
@@ -188,7 +188,7 @@ fn in_changed_world(script: &str, config: &str, args: &[&str]) -> Init {
     init
 }
 
-/// The process in the new PID namespace; /proc out here is whole.
+/// The process in the new PID namespace. /proc outside is complete.
 fn first_process_of(init: &Init) -> i32 {
     crate::support::child_of(init.pid().unsigned_abs()).expect("unshare's child")
 }
@@ -206,7 +206,7 @@ fn lives_a_whole_life(test: &str, script: &str) {
     if !is_root(test) {
         return;
     }
-    // Something is left behind as well: it is found and ended without /proc.
+    // A process is left behind as well; it is found and ended without /proc.
     let app = format!("(trap '' TERM; while :; do sleep 0.1; done) & {OBEDIENT}");
     let init = in_changed_world(script, ALL_HOOKS, &["--", "sh", "-c", &app]);
     init.wait_for_log("greeted");
@@ -298,12 +298,12 @@ fn an_app_that_ends_while_bookend_is_stopped_is_reported() {
 
 #[test]
 fn older_kernels_and_strict_seccomp_cost_only_comfort() {
-    // What came late to Linux, and what profiles forbid: it says no, always, and it is asked.
+    // Newer Linux calls, and calls that seccomp profiles forbid: always refused, and bookend does call them.
     let calls = ["pwritev2:error=ENOSYS", "pwritev2:error=EPERM", "pidfd_open:error=ENOSYS", "pidfd_open:error=EPERM"];
     for rule in calls.into_iter().chain(["prctl:error=EPERM"]) {
         let folder = Folder::new();
         let path = config(&folder, ALL_HOOKS);
-        // It leaves something behind, which is found and ended without being PID 1.
+        // It leaves a process behind, which is found and ended although bookend is not PID 1.
         let app = format!("(trap '' TERM; while :; do sleep 0.1; done) & {OBEDIENT}");
         let mut init = injected_with_a_pipe(folder, &[rule], &["-c", &path, "--", "sh", "-c", &app]);
         init.wait_for_out("up");
@@ -330,9 +330,9 @@ fn without_epoll_or_signalfd_it_stays_an_init() {
     }
 }
 
-/// bookend as a user that no /etc/passwd knows.
+/// bookend as a user without an entry in /etc/passwd.
 fn as_nobody_known(folder: Folder, before: &[&str], args: &[&str]) -> Init {
-    // The debug binary may stand where only root can read.
+    // The debug binary may be readable by root only.
     let binary = folder.path("bookend");
     std::fs::copy(bookend(), &binary).unwrap();
     std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -369,7 +369,7 @@ fn at_the_pids_limit_failed_starts_are_reported() {
     if !is_root(test) {
         return;
     }
-    // One process: not even the app. Two: the app, and no handler.
+    // One process: not even the app. Two: the app but no handler.
     let folder = Folder::new();
     let path = config(&folder, "lifecycle.preStop = { name = \"drain\", exec.command = [\"true\"] }");
     let app =
@@ -416,7 +416,7 @@ fn a_handlers_group_is_killed_even_if_its_leader_just_ended() {
         "[lifecycle.postStart]\nexec.command = [\"sh\", \"-c\", {script:?}, {member:?}]\ntimeoutSeconds = 1\nfailurePolicy = \"Ignore\""
     );
     let path = config(&folder, &text);
-    // The first look finds the orphan; the second one finds nobody, and the leader ends before it returns.
+    // The first look finds the orphan; the second finds no process, and the leader ends before it returns.
     let rule = "waitid:delay_exit=1000000:when=2";
     let init = injected(folder, &[rule], &["-c", &path, "--", "sh", "-c", "exec sleep 1000"]);
     init.wait_for_log("timed out after");

@@ -1,5 +1,5 @@
-//! Roots that no container runtime has set up: a plain chroot(2), which has neither /proc nor /dev nor a namespace of
-//! its own, and systemd-nspawn.
+//! Roots that no container runtime has set up: a plain chroot(2) without /proc, /dev or a namespace of its own,
+//! and systemd-nspawn.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ const CONFIG: &str = r#"
     exec.command = ["sh", "-c", "echo over: $BOOKEND_REASON $BOOKEND_EXIT_CODE"]
 "#;
 
-/// What the machine's programs need, shown inside.
+/// The machine's programs and libraries, mounted inside.
 const SHOWN: [&str; 4] = ["/usr", "/bin", "/lib", "/lib64"];
 
 fn root() -> Folder {
@@ -56,7 +56,7 @@ fn a_plain_chroot_without_proc_works() {
     stopped_as_ever(&init.end());
 }
 
-/// systemd-nspawn on a machine that systemd need not run; the payload's end is its own.
+/// systemd-nspawn on a machine that need not run systemd; it ends with its payload.
 fn nspawn(options: &[&str]) -> Init {
     let folder = root();
     let mut command = Command::new("systemd-nspawn");
@@ -75,7 +75,7 @@ fn systemd_nspawn_runs_bookend_as_init() {
         return;
     }
     for options in [&[][..], &["--private-network"]] {
-        // What it does with SIGTERM: it sends the payload the signal of --kill-signal.
+        // Its reaction to SIGTERM: it sends the payload the signal of --kill-signal.
         let mut init = nspawn(options);
         init.signal(15);
         stopped_as_ever(&init.end());

@@ -1,4 +1,4 @@
-//! What every handler may say: retries and their back-off, `on`, and what it is told; and the signal handler.
+//! Keys that every handler has: retries and their back-off, `on`, its environment; and the signal handler.
 
 use std::time::{Duration, Instant};
 

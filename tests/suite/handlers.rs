@@ -64,7 +64,7 @@ fn a_timed_out_handlers_group_gets_term_then_kill() {
     init.signal(15);
     wait_until("the handler got SIGTERM", || init.folder.path("term").exists());
     init.wait_for_log("timed out after 0.5");
-    // While the app takes its two seconds, the whole group is killed.
+    // While the app takes its two seconds, its whole group is killed.
     wait_until("nobody of the group is left", || !has_descendant(init.pid(), "sleep\x001000"));
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(init.finish().code(), 0);
@@ -193,7 +193,7 @@ fn a_handler_that_prints_endlessly_delays_no_signal() {
     command.arg("-c").arg(config).args(["--", "perl", "-e", script]);
     let init = Init::start_with_log(folder, command, flood);
     init.wait_for_out("up");
-    // One is enough to show that it can be quick: a busy machine may delay any of the others.
+    // One fast run suffices to show that it is fast: a busy machine may delay any of the others.
     let quickest = (1..=10)
         .map(|n| {
             let began = Instant::now();

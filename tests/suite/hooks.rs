@@ -1,4 +1,4 @@
-//! The HTTP endpoint as a kubelet, a probe and a person see it.
+//! The HTTP endpoint as a kubelet, a probe and a person use it.
 
 use std::time::{Duration, Instant};
 
@@ -85,7 +85,7 @@ fn a_stop_signal_ends_the_handlers_of_a_hook_and_answers_it() {
 
 #[test]
 fn a_hook_in_flight_is_answered_when_the_app_ends_by_itself() {
-    // The documentation's own example: the handler makes the app end, and waits for it.
+    // The example of the Kubernetes documentation: the handler makes the app end and waits for it.
     let port = free_port();
     let config = "lifecycle.preStop.exec.command = [\"sh\", \"-c\", \"kill -TERM $BOOKEND_APP_PID; while kill -0 $BOOKEND_APP_PID 2>/dev/null; do sleep 0.05; done\"]";
     let init = serving(config, port);
@@ -103,7 +103,7 @@ fn no_hook_stays_unanswered_when_the_app_ends() {
         );
         let init = Init::configured(&config, &["--", "sleep", &format!("0.{:03}", n * 5)]);
         wait_until("the port is bound", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        // Whatever it is told, and be it a refusal because we had exited: it is told.
+        // Any response counts, even a refusal because bookend has exited.
         let began = Instant::now();
         match get(port, hook) {
             Ok(answer) => assert!([200, 500].contains(&code_of(&answer)), "life {n}: {answer:?}\n{}", init.log()),
@@ -161,12 +161,12 @@ fn bytes_that_are_not_http_break_nothing() {
     assert_eq!(init.finish().code(), 0);
 }
 
-/// These bytes, and what comes back until the connection ends.
+/// Sends these bytes, and returns the response until the connection ends.
 fn request(port: u16, bytes: &str) -> String {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
-    // The other side may have hung up on the garbage already.
+    // The server may have hung up on the garbage already.
     let _ = stream.write_all(bytes.as_bytes());
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -186,7 +186,7 @@ fn waiting_hooks_do_not_block_other_requests() {
             stream
         })
         .collect();
-    // The first sixty-four wait, the others are sent away; then those hang up and make room.
+    // The first sixty-four wait, the others are refused; then those hang up and make room.
     assert_eq!(code(port, "/livez"), 200);
     drop(waiting);
     wait_until("a hook finds a place", || code(port, "/lifecycle/preStop") == 200);
@@ -200,7 +200,7 @@ fn a_hook_call_at_the_very_end_is_answered() {
     for _ in 0..20 {
         let port = free_port();
         let init = Init::configured_without_waiting(&with(port, "log.level = \"Error\""), &["--", "no-such-program"]);
-        // The first connection after the bind, when there is nothing left to wait for: the app cannot be executed.
+        // The first connection after the bind, when the app cannot be executed and bookend is about to exit.
         let answer = loop {
             match get(port, "/lifecycle/postStart") {
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused && !init.has_ended() => {}
@@ -210,6 +210,6 @@ fn a_hook_call_at_the_very_end_is_answered() {
         answered += u32::from(answer.is_ok_and(|answer| [200, 500].contains(&code_of(&answer))));
         assert_eq!(init.finish().code(), 127);
     }
-    // On a busy machine we may come too late for some of these lives of two milliseconds.
+    // On a busy machine we may be too late for some of these lives of two milliseconds.
     assert!(answered >= 15, "{answered} of 20");
 }

@@ -13,7 +13,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::{Finished, Folder, Init, PRINTS_SIGNALS, free_port, is_root, wait_until};
 
-/// What a server got, and what it says: one answer a connection, in order; the last one again and again.
+/// What a server received, and its responses: one per connection, in order; the last one repeats.
 struct Server {
     port: u16,
     requests: Receiver<String>,
@@ -54,7 +54,7 @@ impl Server {
     }
 }
 
-/// One request and its answer; an empty answer closes the connection. What was read; nothing, if that failed.
+/// One request and its response; an empty response closes the connection. Returns what was read, or nothing on failure.
 fn exchange(mut stream: impl Read + Write, answer: &str) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -73,7 +73,7 @@ fn answer(status: &str, more: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n{more}\r\n")
 }
 
-/// A life whose preStart is this handler: it runs before an app that ends at once; exit code 0, or 125.
+/// A life whose preStart is this handler, before an app that ends at once; exit code 0 or 125.
 fn life(handler: &str) -> Finished {
     Init::configured(&format!("[lifecycle]\npreStart = {{ {handler} }}"), &["--", "true"]).finish()
 }
@@ -178,13 +178,13 @@ fn redirects_are_followed_within_the_host_and_success_to_another() {
     let paths: Vec<String> = (0..3).map(|_| server.request().split(' ').nth(1).unwrap().to_owned()).collect();
     assert_eq!(paths, ["/first", "/next?a=1", "/last"]);
 
-    // Nobody is asked there: the redirect itself is the answer.
+    // No second request is made: the redirect itself is the result.
     let server = Server::new(&[&go("http://127.0.0.2:1/")]);
     succeeds(&format!("httpGet = {{ port = {} }}", server.port));
     let server = Server::new(&[&go("http://127.0.0.2:1/")]);
     fails(&format!("httpGet = {{ port = {}, successStatus = [200] }}", server.port), "status 302");
 
-    // Three answers without a place to go to.
+    // Three redirects without a usable target.
     let server = Server::new(&[&answer("302 Found", "")]);
     succeeds(&format!("httpGet = {{ port = {} }}", server.port));
     let server = Server::new(&[&go("ftp://localhost/")]);
@@ -299,7 +299,7 @@ fn https_is_verified_against_the_configured_authority() {
     fails(&https(&theirs.server("localhost", false), &trusted), "UnknownIssuer");
     fails(&https(&ours.server("other.example", false), &trusted), "not valid for name");
     fails(&https(&ours.server("localhost", true), &trusted), "expired");
-    // An address is verified as one.
+    // An address is verified as an address.
     succeeds(&https(&ours.server("127.0.0.1", false), &format!("host = \"127.0.0.1\", {trusted}")));
 }
 
@@ -327,7 +327,7 @@ fn without_ca_file_the_systems_bundle_is_used() {
     let finished = life(&authority.server("localhost", false));
     assert_eq!(finished.code(), 0, "{}", finished.log);
     drop(folder);
-    // The bundle of this machine, or none at all: our authority is in neither.
+    // This machine's bundle, or an empty one: our authority is in neither.
     let finished = Init::configured(
         &format!("lifecycle.preStart = {{ {} }}", https(&authority.server("localhost", false), "path = \"/\"")),
         &["--", "true"],
@@ -347,7 +347,7 @@ fn an_image_without_ca_bundle_gets_an_error_with_a_remedy() {
     let life = |hook: &str, more: &str| {
         let folder = Folder::new();
         folder.write("bookend.toml", &format!("lifecycle.{hook} = {{ {} }}", https(&server, more)));
-        // FROM scratch, as far as certificates go.
+        // An image FROM scratch, as far as certificates are concerned.
         let image = "for d in /etc/ssl /etc/pki; do [ ! -d $d ] || mount -t tmpfs empty $d || exit; done; exec \"$@\"";
         let mut command = std::process::Command::new("unshare");
         command.args(["--mount", "sh", "-c", image, "sh"]).arg(crate::support::bookend()).arg("-c");
@@ -356,7 +356,7 @@ fn an_image_without_ca_bundle_gets_an_error_with_a_remedy() {
     };
     let told = "this image has no certificate authorities to verify with (looked for SSL_CERT_FILE, /etc/ssl/certs/ca-certificates.crt,";
     let to_do = "name them in caFile, or set insecureSkipVerify";
-    // The app is not started; a postStop is reported, and the exit code is the app's.
+    // The app is not started; the postStop failure is reported, and the exit code is the app's.
     for (hook, code) in [("preStart", 125), ("postStop", 3)] {
         let finished = life(hook, "path = \"/\"");
         assert_eq!(finished.code(), code, "{}", finished.log);
@@ -377,7 +377,7 @@ fn a_bad_ca_file_is_reported_with_its_fault() {
     let ca = |name: &str| https(&server, &format!("caFile = \"{}/{name}\"", folder.shown()));
     fails(&ca("empty.pem"), "holds no certificate");
     fails(&ca("none.pem"), "No such file");
-    // What speaks no TLS says so by its first bytes.
+    // A server without TLS shows it by its first bytes.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -412,8 +412,8 @@ fn a_fifo_as_ca_file_is_an_error_and_blocks_nothing() {
 
 // ---- Names --------------------------------------------------------------------------------------
 
-/// A name server on 127.0.0.1:53 of a network namespace of the test's own: answers A for `app.internal.`, with a
-/// truncated answer over UDP for `big.internal.`, and nothing at all for `hung.internal.`.
+/// A name server on 127.0.0.1:53 of the test's own network namespace: it answers A for `app.internal.`, a truncated
+/// response over UDP for `big.internal.`, and nothing for `hung.internal.`.
 fn answer_name(query: &[u8], over_tcp: bool) -> Option<Vec<u8>> {
     let mut name = String::new();
     let mut at = 12;
@@ -442,7 +442,7 @@ fn answer_name(query: &[u8], over_tcp: bool) -> Option<Vec<u8>> {
     Some(answer)
 }
 
-/// A network namespace of this thread's own, with that name server in it. `false`: it needs root.
+/// A network namespace of this thread's own with that name server. `false`: it needs root.
 fn enter_a_network_with_a_name_server() -> bool {
     if !nix::unistd::geteuid().is_root() {
         let test = "names_are_resolved_by_hosts_and_name_server";
@@ -465,7 +465,7 @@ fn enter_a_network_with_a_name_server() -> bool {
     });
     std::thread::spawn(move || {
         for stream in tcp.incoming() {
-            // Both questions, for A and for AAAA, may come on one connection.
+            // Both questions, A and AAAA, may come on one connection.
             let mut stream: TcpStream = stream.unwrap();
             let mut length = [0; 2];
             while stream.read_exact(&mut length).is_ok() {
@@ -507,7 +507,7 @@ fn names_are_resolved_by_hosts_and_name_server() {
         ("listed.example", true),
         ("app.internal", true),
         ("app.internal.", true),
-        // By the search list; and over TCP.
+        // By the search list, and over TCP.
         ("app", true),
         ("big.internal", true),
         ("none.internal", false),
@@ -540,7 +540,7 @@ fn a_name_server_that_hangs_delays_no_signal_and_no_exit() {
     let began = std::time::Instant::now();
     init.signal(15);
     assert_eq!(init.finish().code(), 7);
-    // glibc and musl would wait for their name server for two seconds, and several times over.
+    // glibc and musl would wait two seconds for the name server, several times.
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
 }
 

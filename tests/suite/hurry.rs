@@ -1,5 +1,5 @@
-//! After the stop signal: an app that only idle connections hold gets a second signal, a request is never cut by it,
-//! and what SIGKILL cuts is told.
+//! After the stop signal: an app that only idle connections hold gets a second signal, which never cuts a request, and
+//! requests that SIGKILL cuts are reported.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -54,7 +54,7 @@ fn connect(init: &Init) -> TcpStream {
     client
 }
 
-/// A client, whether anybody accepts it or not.
+/// A client, accepted or not.
 fn knock(init: &Init) -> TcpStream {
     in_network_of(init.pid(), || TcpStream::connect("127.0.0.1:80").unwrap())
 }
@@ -78,7 +78,7 @@ fn a_request_in_flight_gets_no_second_signal() {
     let _silent = connect(&init);
     let mut client = connect(&init);
     client.write_all(b"GET").unwrap();
-    // Who waits in the app's accept queue is reset by the app itself, when it stops listening.
+    // A connection in the app's accept queue is reset by the app itself when it stops listening.
     init.wait_for_out("asked");
     init.signal(15);
     let mut answer = String::new();
@@ -116,14 +116,14 @@ fn cut_requests_are_reported_everywhere() {
 fn requests_cut_by_sigkill_are_counted_and_reported() {
     let init = start("terminationGracePeriodSeconds = 2\napp.stopSignal = \"SIGURG\"");
     let mut clients = [connect(&init), connect(&init), connect(&init)];
-    // The third says nothing, so nobody owes it anything.
+    // The third client sent nothing, so no response is owed to it.
     clients.iter_mut().take(2).for_each(|client| client.write_all(b"GET").unwrap());
     init.signal(15);
     let finished = init.finish();
     assert!(finished.log.contains("s, 2 requests cut: app was killed by SIGKILL"), "{}", finished.log);
 }
 
-/// The log of a stop under which two clients wait to be accepted by whom `script` runs in the background, if anybody.
+/// The log of a stop during which two clients wait in the accept queue of the process that `script` runs in the background.
 fn stopped_while_two_wait(script: &str, listen: impl Fn(&Init) -> Option<TcpListener>) -> String {
     let config = "terminationGracePeriodSeconds = 25";
     let server =

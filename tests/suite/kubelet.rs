@@ -1,6 +1,6 @@
-//! A kubelet's side of the hooks, byte for byte as it behaves: GET with its headers, the status ignored, no timeout,
-//! a kept connection used again and the GET re-sent when that breaks, HTTPS that falls back to HTTP. The whole
-//! table of what can meet is lived through.
+//! A kubelet's side of the hooks, byte for byte: GET with its headers, the status ignored, no timeout, a kept
+//! connection reused and the GET repeated when that breaks, HTTPS that falls back to HTTP. The whole table of possible
+//! combinations is tested.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Folder, Init, PATIENCE, code, code_of, free_port, get, get_as, wait_until};
 
-/// How the Pod's `httpGet` names the scheme, and what the port makes of it.
+/// How the Pod's `httpGet` names the scheme, and what the port speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Http,
@@ -24,7 +24,7 @@ pub(crate) struct Kubelet {
     port: u16,
     scheme: Scheme,
     kept: Option<TcpStream>,
-    /// How often a GET went out.
+    /// How often a GET was sent.
     sent: u32,
 }
 
@@ -33,12 +33,12 @@ impl Kubelet {
         Kubelet { port, scheme, kept: None, sent: 0 }
     }
 
-    /// Ok: the hook has succeeded, whatever the status.
+    /// Ok: the hook has succeeded, whatever its status.
     pub(crate) fn hook(&mut self, path: &str) -> io::Result<String> {
         match self.scheme {
             Scheme::Http => {}
             Scheme::HttpsFallsBack => {
-                // crypto/tls: the first five bytes that come back look like no record, and begin with HTTP/.
+                // crypto/tls: the first five bytes of the response are not a TLS record and begin with HTTP/.
                 let mut stream = self.connect()?;
                 stream.write_all(HELLO)?;
                 let mut first = [0; 5];
@@ -55,7 +55,7 @@ impl Kubelet {
         self.sent += 1;
         if let Some(mut kept) = self.kept.take() {
             match self.on(&mut kept, path) {
-                // net/http: a reused connection that ends without a byte of answer: the GET is sent again.
+                // net/http: a reused connection that ends without a byte: the GET is sent again.
                 Err(_) => self.sent += 1,
                 answered => return answered,
             }
@@ -70,7 +70,7 @@ impl Kubelet {
 
     fn connect(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        // It has none; a test that waits that long has found a hang.
+        // A kubelet has no timeout; a test that waits this long has found a hang.
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(stream)
     }
@@ -88,7 +88,7 @@ fn request(port: u16, path: &str) -> String {
     )
 }
 
-/// Head and body; an end before the head is a failure.
+/// Reads head and body; an end before the head is a failure.
 fn read_answer(stream: &mut impl Read) -> io::Result<String> {
     let mut answer = Vec::new();
     let mut byte = [0];
@@ -106,7 +106,7 @@ fn read_answer(stream: &mut impl Read) -> io::Result<String> {
     Ok(head + &String::from_utf8_lossy(&body))
 }
 
-/// A TLS hello of Go's, as far as the first flight's first bytes matter here.
+/// The first bytes of a TLS hello of Go's.
 const HELLO: &[u8] = b"\x16\x03\x01\x00\xf8\x01\x00\x00\xf4\x03\x03 a hello that nobody can answer";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,14 +140,14 @@ struct Case {
     scheme: Scheme,
 }
 
-/// What the kubelet must see. `None`: two things race, and either is right.
+/// What the kubelet must see. `None`: two events race, and either result is right.
 fn expected(case: Case) -> Option<bool> {
     match (case.handlers, case.app, case.signal) {
         (Handlers::Failing | Handlers::Hanging, ..) => Some(false),
         // They are over before anything else happens.
         (Handlers::Ok, App::Alive, Signal::During | Signal::After) => Some(true),
         (Handlers::Slow, App::Alive, Signal::After) => Some(true),
-        // The kubelet's patience is over, or a stop aborts postStart.
+        // The kubelet gives up, or a stop aborts postStart.
         (Handlers::Slow, App::Alive, Signal::During) => Some(false),
         _ => None,
     }
@@ -178,7 +178,7 @@ fn live(case: Case) {
     let mut kubelet = Kubelet::new(port, case.scheme);
     let path = format!("/lifecycle/{}", case.hook);
     if case.hook == "preStop" || case.signal == Signal::Before {
-        // A postStart that fails can end it before it says so.
+        // A failing postStart can end the container before it is answered.
         wait_until("the app is up", || init.out().contains("up") || init.has_ended());
     }
     if case.signal == Signal::Before {
@@ -187,7 +187,7 @@ fn live(case: Case) {
     let hook = std::thread::spawn(move || {
         loop {
             match kubelet.hook(&path) {
-                // Before the bind, or after the end; the latter is looked at below.
+                // Before the bind or after the end; the latter is checked below.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && began.elapsed().as_secs() < 5 => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
@@ -220,7 +220,7 @@ fn live(case: Case) {
     let may_fail_the_start = case.hook == "postStart" && case.handlers != Handlers::Ok;
     let codes: &[i32] = match case.app {
         _ if may_fail_the_start => &[125, 0, 139, 143],
-        // A signal that comes before the shell has set its trap ends it.
+        // A signal before the shell has set its trap ends it.
         App::Alive | App::Exiting => &[0, 143],
         App::Crashing => &[139, 143],
     };
@@ -242,7 +242,7 @@ fn every_hook_is_answered_as_a_kubelet_needs_it() {
         for handlers in [Handlers::Ok, Handlers::Failing, Handlers::Slow, Handlers::Hanging] {
             for app in [App::Alive, App::Exiting, App::Crashing] {
                 for signal in [Signal::Before, Signal::During, Signal::After] {
-                    // A row of three sees all schemes, and the rows below it in another order.
+                    // Each group of three uses all schemes, and the groups below in another order.
                     let scheme = schemes[(cases.len() + cases.len() / 3) % schemes.len()];
                     cases.push(Case { hook, handlers, app, signal, scheme });
                 }
@@ -273,7 +273,7 @@ fn a_repeated_hook_request_changes_nothing() {
     let mut kubelet = Kubelet::new(port, Scheme::Http);
     kubelet.hook("/lifecycle/postStart").unwrap();
     assert!(kubelet.kept.is_none(), "the answer says that the connection is over");
-    // One that keeps it all the same meets the end of the stream, and sends its GET again.
+    // A client that keeps the connection anyway meets its end and sends the GET again.
     let mut stale = kubelet.connect().unwrap();
     kubelet.on(&mut stale, "/lifecycle/postStart").unwrap();
     kubelet.kept = Some(stale);
@@ -408,7 +408,7 @@ mod tls {
 
     use super::*;
 
-    /// A kubelet verifies nothing.
+    /// A kubelet verifies no certificate.
     #[derive(Debug)]
     struct Anything;
 
@@ -452,7 +452,7 @@ mod tls {
         protocol: Option<Vec<u8>>,
     }
 
-    /// One GET; what the server showed, and the answer. An end without a head, closed properly or not, is a failure.
+    /// One GET; returns the server's protocol and the response. An end without a head is a failure.
     pub(super) fn get(mut stream: TcpStream, request: &str, alpn: &[&str]) -> io::Result<(Seen, String)> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()

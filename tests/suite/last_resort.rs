@@ -1,4 +1,4 @@
-//! After the app is spawned nothing is fatal: without descriptors for a runtime, bookend still forwards, reaps and
+//! After the app is spawned nothing is fatal. Without descriptors for a runtime bookend still forwards signals, reaps and
 //! exits with the app's code.
 
 use std::process::Command;

@@ -7,7 +7,7 @@ use crate::support::{Finished, Folder, Init, bookend};
 
 const SAY: &str = "command = [\"sh\", \"-c\", \"echo $A $B $C $D\"]";
 
-/// Runs bookend where /etc/bookend is a folder of ours.
+/// Runs bookend with a folder of ours as /etc/bookend.
 fn with_etc(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("conf.d")).unwrap();
@@ -21,7 +21,7 @@ fn with_etc(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     started_with_etc(folder, &[], arguments, variables)
 }
 
-/// The same with that folder as /etc/bookend, by a program that starts bookend.
+/// The same through a program that starts bookend.
 fn started_with_etc(folder: Folder, by: &[&str], arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     let script = "mkdir -p /etc/bookend && mount --bind $1 /etc/bookend && shift && exec \"$@\"";
     let mut command = Command::new("unshare");
@@ -97,7 +97,7 @@ fn an_inaccessible_configuration_is_an_error() {
         (link_to_nowhere, "bookend.toml: No such file"),
         (no_folder, "conf.d: Not a directory"),
     ] {
-        // Root that may read only what its user may.
+        // Root without CAP_DAC_OVERRIDE: it may read only what its user may.
         let by = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"];
         let finished = started_with_etc(folder, &by, &["--", "echo", "started"], &[]);
         assert_eq!((finished.code(), finished.out.as_str()), (125, ""), "{what}: {}", finished.log);

@@ -1,4 +1,4 @@
-//! No test leaves a process behind, passed, failed or killed.
+//! No test leaves a process behind, whether it passed, failed or was killed.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Folder, Init, wait_until};
 
-/// Has a session of its own, and no parent that waits.
+/// It leads a session of its own, and no parent waits for it.
 const STRAY: &str = "setsid sh -c 'echo pid-$$; exec sleep 1000' & wait";
 
 fn stray_of(out: &str) -> Option<PathBuf> {
@@ -23,7 +23,7 @@ fn a_test_leaves_no_process_behind() {
     assert!(stray.read_link().is_err(), "it lives");
 }
 
-/// Not a test by itself, as it never ends: the test below starts it in a process of its own and kills that.
+/// Not a test by itself, as it never ends: the next test starts it in a process of its own and kills that process.
 #[test]
 #[ignore = "it waits to be killed: killed_tests_leave_no_process_behind runs it"]
 fn helper_that_waits_to_be_killed() {

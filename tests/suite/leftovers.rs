@@ -1,4 +1,4 @@
-//! When the app has ended, what it left gets SIGTERM, a short time, SIGKILL; strangers get nothing.
+//! When the app has ended, its remaining processes get SIGTERM, a short time, then SIGKILL. Other processes get nothing.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ fn a_leftover_that_ignores_sigterm_is_killed() {
 #[test]
 fn not_as_pid_1_only_our_own_descendants_are_touched() {
     let mut stranger = Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn().unwrap();
-    // setsid and a double fork: neither the group nor the parent shows whose it is.
+    // setsid and a double fork: neither the group nor the parent shows where it came from.
     let script = "setsid sh -c 'sleep 1000 & echo $!' ; exit 6";
     let mut init = Init::ordinary(Folder::new(), &["--", "sh", "-c", script]);
     let finished = init.end();

@@ -1,4 +1,4 @@
-//! The process does not depend on its log: closed, full, unread, it goes on.
+//! The process does not depend on its log: closed, full or unread, bookend goes on.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Folder, Init, PATIENCE, bookend, run, signal, wait_until};
 
-/// Handlers that print far more than any pipe holds, and an app that obeys.
+/// Handlers that print far more than a pipe holds, and an app that obeys.
 fn noisy(folder: &Folder) -> Vec<String> {
     let config = format!(
         r#"
@@ -90,7 +90,7 @@ fn a_late_log_reader_learns_how_much_it_missed() {
     drop(command);
     wait_until("postStart is over", || folder.path("ready").exists());
     let read = std::thread::spawn(move || std::io::read_to_string(File::from(reader)).unwrap());
-    // The reader takes what is kept; what is logged after that says what is missing.
+    // The reader takes what is kept; the next log line reports what is missing.
     std::thread::sleep(std::time::Duration::from_millis(300));
     signal(i32::try_from(child.id()).unwrap(), 15);
     assert_eq!(child.wait().unwrap().code(), Some(4));

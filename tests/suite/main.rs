@@ -1,5 +1,5 @@
-//! bookend's promises, kept by the real binary: real signals, real children, real PID namespaces, a real nginx.
-//! One promise a file, more or less; `support` waits for conditions with a deadline, never for a time.
+//! bookend's promises, tested on the real binary: real signals, real children, real PID namespaces, a real nginx.
+//! About one promise per file. Helpers wait for conditions with a deadline, never for a fixed time.
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are nobody's PID 1")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 

@@ -1,4 +1,4 @@
-//! What Prometheus and programs read: /metrics, and /status against its schema.
+//! Responses for Prometheus and programs: /metrics, and /status against its schema.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{Init, code, free_port, get, get_as, output_of, wait_until};
 
-/// A container in the middle of a stop, with something to show of everything.
+/// A container in the middle of a stop, with a value for every field.
 fn stopping(port: u16) -> Init {
     let config = format!(
         "terminationGracePeriodSeconds = 30\nhttp.listen = \"127.0.0.1:{port}\"\napp.profile = \"java\"\n\
@@ -61,7 +61,7 @@ fn promtool_accepts_the_metrics_and_they_are_right() {
     promtool_accepts(&text);
 }
 
-/// Prometheus' own check, where it is installed.
+/// Prometheus' own check, if it is installed.
 pub(crate) fn promtool_accepts(text: &str) {
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -82,7 +82,7 @@ pub(crate) fn promtool_accepts(text: &str) {
     assert!(said.status.success() && said.stderr.is_empty() && said.stdout.is_empty(), "{said:?}\n{text}");
 }
 
-/// What of JSON Schema the status' schema uses.
+/// The part of JSON Schema that the status schema uses.
 fn violations(schema: &Value, root: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
     if let Some(reference) = schema["$ref"].as_str() {
         let target = root.pointer(reference.trim_start_matches('#')).expect("the schema refers to itself");
@@ -109,7 +109,7 @@ fn violations(schema: &Value, root: &Value, value: &Value, path: &str, found: &m
         let additional = schema.get("additionalProperties");
         match schema["properties"].get(name).or(additional) {
             Some(schema) => violations(schema, root, value, &format!("{path}.{name}"), found),
-            // Clients may meet keys they do not know; the schema knows them all.
+            // Clients may meet unknown keys; the schema knows them all.
             None => found.push(format!("{path}.{name} is not in docs/status.schema.json")),
         }
     }
@@ -118,7 +118,7 @@ fn violations(schema: &Value, root: &Value, value: &Value, path: &str, found: &m
     }
 }
 
-/// What of a status the documented schema does not allow.
+/// The parts of a status that the documented schema does not allow.
 fn undocumented(status: &Value) -> Vec<String> {
     let schema: Value = serde_json::from_str(include_str!("../../docs/status.schema.json")).unwrap();
     let mut found = Vec::new();
@@ -126,7 +126,7 @@ fn undocumented(status: &Value) -> Vec<String> {
     found
 }
 
-/// The body of `/status`, which is what the schema says.
+/// The body of `/status`, checked against the schema.
 #[track_caller]
 pub(crate) fn documented_status(text: &str) -> Value {
     let status = serde_json::from_str(text).unwrap();

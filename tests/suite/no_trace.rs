@@ -1,10 +1,10 @@
-//! Nothing of ours is left in the app: it finds what it would find without us.
+//! bookend leaves nothing of its own in the app: the app inherits what it would without bookend.
 
 use std::process::{Command, Stdio};
 
 use crate::support::{Folder, Init, bookend, wait_until};
 
-/// What the child is asked to tell: everything of it that an init could have changed.
+/// The child prints everything that an init could have changed.
 const TELL: &str = "grep -E '^(Sig(Blk|Ign|Cgt)|NoNewPrivs|Seccomp)' /proc/self/status; ulimit -a; umask; pwd; env | grep -v '^_=' | sort; ls /proc/self/fd | sort -n | tr '\\n' ' '";
 
 fn told(through_bookend: bool, setup: &str) -> String {
@@ -55,7 +55,7 @@ fn handlers_get_the_mask_and_dispositions_bookend_found() {
 
 #[test]
 fn listen_pid_names_the_app() {
-    // As systemd starts a service: the variable names whom it has exec'ed, which is bookend.
+    // As systemd starts a service: the variable names the executed process, which is bookend.
     let folder = Folder::new();
     let mut command = Command::new("sh");
     let tell = "echo $$ $LISTEN_PID ${LISTEN_PIDFDID-none} $LISTEN_FDS $LISTEN_FDNAMES; cat <&3";
@@ -67,7 +67,7 @@ fn listen_pid_names_the_app() {
     let words: Vec<_> = finished.out.split_whitespace().collect();
     assert_eq!(words[0], words[1], "{finished:?}");
     assert_eq!(words[2..], ["none", "1", "web", "the", "socket"], "{finished:?}");
-    // One that names somebody else is not ours to touch.
+    // A variable that names another process stays as it is.
     let mut command = Command::new(bookend());
     command
         .args(["--", "sh", "-c", "echo $LISTEN_PID $LISTEN_PIDFDID"])
@@ -78,7 +78,7 @@ fn listen_pid_names_the_app() {
 
 #[test]
 fn bookend_holds_no_descriptor_or_directory_of_the_app() {
-    // A FIFO that was passed to the app comes to its end when the app closes it, not when we exit.
+    // A FIFO passed to the app reaches its end when the app closes it, not when bookend exits.
     let folder = Folder::new();
     let (here, fifo) = (std::path::PathBuf::from(folder.shown()), folder.path("fifo"));
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -93,7 +93,7 @@ fn bookend_holds_no_descriptor_or_directory_of_the_app() {
     assert_eq!(reader.join().unwrap(), "said\n");
     init.wait_for_out(here.to_str().unwrap());
     let proc = std::path::PathBuf::from(format!("/proc/{}", init.pid()));
-    // The app may be quicker than we are.
+    // The app may be faster than the test.
     wait_until("bookend is at /", || std::fs::read_link(proc.join("cwd")).unwrap() == std::path::Path::new("/"));
     let links = || std::fs::read_dir(proc.join("fd")).unwrap().flatten();
     let holds = || links().filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|link| link == here);

@@ -1,11 +1,11 @@
-//! sd_notify: the app says that it has started, and what it is about.
+//! sd_notify: the app reports that it has started, and its status.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use crate::support::{Folder, Init, bookend, code, free_port, get, wait_until};
 
-/// A shell that notifies what stands in the folder's files, one after another, as `send N` asks for.
+/// A shell that sends the contents of the folder's files as notifications, one after another, as `send N` requests.
 const SEND: &str = r#"
 use Socket;
 my $path = $ENV{NOTIFY_SOCKET} or die "no NOTIFY_SOCKET";
@@ -34,7 +34,7 @@ fn life(port: u16, more: &str, words: &[&str]) -> Init {
     init
 }
 
-/// The file appears with its content, not before.
+/// The file appears with its content, never empty.
 fn put(init: &Init, name: &str, text: &str) {
     let path = init.folder.write(&format!("{name}.new"), text);
     std::fs::rename(path, init.folder.path(name)).unwrap();
@@ -51,7 +51,7 @@ fn the_app_has_started_when_it_sends_ready() {
     put(&init, "two", "READY=1\nSTATUS=serving\nMAINPID=1\n");
     wait_until("started", || code(port, "/startupz") == 200);
     assert_eq!((code(port, "/readyz"), code(port, "/lbz")), (200, 200));
-    // It is on its way out by itself: no new clients.
+    // It is ending by itself: no new clients.
     put(&init, "three", "STOPPING=1");
     wait_until("no new clients", || code(port, "/lbz") == 503);
     assert_eq!(code(port, "/readyz"), 200);
@@ -95,7 +95,7 @@ fn an_extended_startup_does_not_fail() {
 fn messages_of_foreign_processes_are_ignored() {
     let port = free_port();
     let init = life(port, "", &["one"]);
-    // As another container of the pod could: the name is known, the process is not of this PID namespace.
+    // As another container of the pod could: it knows the name, but its process is not in this PID namespace.
     let address = environment_of_app(&init, "NOTIFY_SOCKET=@");
     let socket = UnixDatagram::unbound().unwrap();
     let address = SocketAddr::from_abstract_name(address).unwrap();

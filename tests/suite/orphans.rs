@@ -5,7 +5,7 @@ use crate::support::{Init, code, free_port, get, wait_until};
 #[test]
 fn ten_thousand_orphans_are_reaped_with_none_left() {
     let port = free_port();
-    // Each child forks a grandchild and ends: the grandchild's next parent is PID 1.
+    // Each child forks a grandchild and ends, so PID 1 becomes the grandchild's parent.
     let script = r#"
         $SIG{CHLD} = 'DEFAULT';
         for (1..10000) { my $p = fork; die "fork: $!" unless defined $p; if (!$p) { fork; exit 0 } waitpid $p, 0;
@@ -24,7 +24,7 @@ fn ten_thousand_orphans_are_reaped_with_none_left() {
     assert!(get(port, "/status").unwrap().contains("\"orphansReaped\": 10000"));
 }
 
-/// Leaves orphans behind, ten at a time, until it is told to stop; then one at a time, each when it is told to.
+/// Leaves orphans behind, ten at a time, until it is told to stop; then one at a time, on request.
 const STORMS: &str = r#"
     my ($calm, $next) = (0, 0);
     $SIG{USR1} = sub { $calm = 1 }; $SIG{USR2} = sub { $next = 1 };
@@ -43,8 +43,8 @@ fn blocks_ends(status: &str) -> bool {
     u64::from_str_radix(blocked, 16).unwrap() >> (nix::libc::SIGCHLD - 1) & 1 == 1
 }
 
-/// Whether it sleeps with SIGCHLD blocked, and goes on to: its number of context switches is in there, too. While the
-/// signal's handler runs it is blocked as well.
+/// Whether it sleeps with SIGCHLD blocked and stays so: the number of context switches is read, too. The signal is also
+/// blocked while its handler runs.
 fn sleeps_through_ends(pid: i32) -> bool {
     let status = status_of(pid);
     status.contains("State:\tS") && blocks_ends(&status) && (0..2).all(|_| status_of(pid) == status)
@@ -54,7 +54,7 @@ fn sleeps_through_ends(pid: i32) -> bool {
 fn no_child_end_is_lost_in_a_storm() {
     let init = Init::configured("", &["--", "perl", "-e", STORMS]);
     init.wait_for_out("up");
-    // From the first instruction to here everything is blocked.
+    // From the first instruction to this point everything is blocked.
     init.wait_for_log("bookend: started");
     wait_until("the storm's ends wake nobody", || sleeps_through_ends(init.pid()));
     init.signal(10);
@@ -69,7 +69,7 @@ fn no_child_end_is_lost_in_a_storm() {
     wait_until("the next one is, too", only_the_app);
 }
 
-/// Forks children that end, and does not wait for them until it is told to.
+/// Forks children that end, and does not wait for them until told to.
 const NEGLIGENT: &str = r#"
     $SIG{USR1} = sub { 1 while waitpid(-1, 0) > 0; syswrite STDOUT, "mended" };
     for (1..3) { my $p = fork; exit 0 unless $p }
@@ -97,7 +97,7 @@ fn zombies_are_counted_and_their_parent_named_once() {
 
 #[test]
 fn daemons_vforked_children_and_clones_are_reaped() {
-    // A daemon's two forks; a child that does not tell its parent by SIGCHLD (clone(2), exit signal 0).
+    // A daemon's two forks; a child that sends its parent no SIGCHLD (clone(2), exit signal 0).
     let script = r#"
         for (1..20) { my $p = fork; if (!$p) { use POSIX; setsid; exit 0 if fork; select undef, undef, undef, 0.05; exit 0 } waitpid $p, 0 }
         for (1..20) { my $p = fork; if (!$p) { my $q = syscall($ARGV[0], 0, 0, 0, 0, 0); select undef, undef, undef, 0.05 unless $q; POSIX::_exit(0) } waitpid $p, 0 }
@@ -113,7 +113,7 @@ fn daemons_vforked_children_and_clones_are_reaped() {
 
 #[test]
 fn a_hundred_thousand_orphans_delay_no_handler() {
-    // A storm in the app, while a handler runs every time it is asked; pids are used again and again.
+    // A storm of orphans in the app while a handler runs at every request; pids are reused again and again.
     let script = r#"
         for (1..200) { my $p = fork; next unless defined $p; if (!$p) { for (1..500) { my $q = fork; exit 0 if defined $q && !$q } exit 0 } waitpid $p, 0 }
         syswrite STDOUT, "done"; exit 9

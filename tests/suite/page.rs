@@ -1,4 +1,4 @@
-//! The page at `/`: what it may do, what it shows, and that it follows a stop to its end, in a real browser.
+//! The page at `/`: what it may load, what it shows, and that it follows a stop to its end in a real browser.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -88,7 +88,7 @@ struct Browser {
 }
 
 impl Browser {
-    /// `None`: there is none on this machine, which is told, and in CI a failure.
+    /// `None`: no browser on this machine, which is reported; in CI that is a failure.
     fn open(test: &str) -> Option<Browser> {
         let port = free_port();
         let mut command = Command::new("chromedriver");
@@ -96,7 +96,7 @@ impl Browser {
         let Ok(driver) = command.spawn() else {
             let is_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
             assert!(!is_ci, "NOT RUN: {test}: no chromedriver: in CI nothing may be skipped");
-            // Past libtest, which would swallow what a passing test prints.
+            // Written directly: libtest hides what a passing test prints.
             let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: no chromedriver (scripts/setup brings it)");
             return None;
         };
@@ -148,7 +148,7 @@ impl Browser {
             .collect()
     }
 
-    /// What it looks like, in light and dark, for whoever wants to look: in the folder that `PAGE_PICTURES` names.
+    /// A picture in light and dark mode, in the folder that `PAGE_PICTURES` names.
     fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("PAGE_PICTURES") else { return };
         for scheme in ["light", "dark"] {
@@ -176,7 +176,7 @@ impl Browser {
         write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").ok()?;
         let mut answer = Vec::new();
         let mut chunk = vec![0; 64 * 1024];
-        // It keeps the connection in spite of what it was asked: the length says where the answer ends.
+        // The server keeps the connection although it was asked to close it: the length tells where the response ends.
         loop {
             let count = stream.read(&mut chunk).ok().filter(|count| *count > 0)?;
             answer.extend(chunk.iter().take(count));
@@ -198,7 +198,7 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         if !self.session.is_empty() {
-            // Ends the browser, which the driver's own death would leave behind.
+            // Ends the browser, which would survive the driver's death.
             let _ = self.exchange("DELETE", "", &Value::Null);
         }
         let _ = self.driver.kill();

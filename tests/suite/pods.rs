@@ -1,6 +1,6 @@
-//! Pods acted out with real namespaces: an app that knows nothing of bookend, `bookend sidecar` beside it, each with a
-//! mount namespace of its own, in one network namespace; with PID namespaces of their own, or in one that they share,
-//! whose PID 1 is `bookend pause`. The test plays the kubelet: hooks and signals in its order, over the pod's network.
+//! Pods acted out with real namespaces: an unmodified app and `bookend sidecar` beside it, each in a mount namespace of
+//! its own, in one network namespace, with separate PID namespaces or a shared one whose PID 1 is `bookend pause`. The
+//! test acts as the kubelet: hooks and signals in its order, over the pod's network.
 
 mod pod;
 
@@ -39,7 +39,7 @@ fn in_shared_pids_the_sidecar_sends_the_stop_signal() {
     let config = format!("terminationGracePeriodSeconds = 20\n{}", config(&pod, STOP_SIGNAL));
     let mut sidecar = pod.sidecar(&config);
     let mut app = pod.app();
-    // Another container, whose command line is not the app's; its end is the pod's.
+    // Another container, whose command line does not match; the pod ends with it.
     let stranger = pod.container(&["sleep", "1000"]);
     pod.hook("/lifecycle/postStart").unwrap();
     pod.hook("/lifecycle/preStop").unwrap();
@@ -117,7 +117,7 @@ fn a_killed_sidecar_breaks_the_hook_and_recovers() {
             hook.join().unwrap()
         });
         assert!(broken.is_err(), "a kubelet sees a failed hook, and goes on: {broken:?}");
-        // unshare(1) makes a 1 of a child that was killed.
+        // unshare(1) exits with 1 if its child was killed.
         assert_ne!(sidecar.end().code(), 0);
         assert!(!app.has_ended());
         fs::write(pod.folder.path("back"), "").unwrap();
@@ -179,7 +179,7 @@ fn an_app_killed_during_its_hook_leaves_nothing_hanging() {
             let hook = scope.spawn(|| pod.hook("/lifecycle/preStop"));
             wait_until("the handlers run", || pod.status().contains("\"stoppedBy\""));
             app.signal(9);
-            // Answered or broken: a kubelet goes on either way.
+            // Answered or broken: a kubelet goes on in either case.
             let _ = hook.join().unwrap();
         });
         assert_ne!(app.end().code(), 0);
@@ -233,7 +233,7 @@ fn with_hidepid_the_sidecar_reports_it_and_answers_hooks() {
     let app = pod.app();
     let config = format!("http.listen = \"0.0.0.0:{PORT}\"\n{}", config(&pod, ""));
     let config = pod.folder.write("bookend.toml", &config);
-    // Where another user may start it, and write.
+    // A place where another user may execute and write.
     let binary = pod.folder.path("bookend");
     fs::copy(bookend(), &binary).unwrap();
     fs::set_permissions(pod.folder.path("order"), fs::Permissions::from_mode(0o666)).unwrap();
@@ -284,7 +284,7 @@ fn orphaned_workers_are_not_taken_for_the_app() {
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
     let mut sidecar = pod.sidecar(&format!("terminationGracePeriodSeconds = 3\n{}", config(&pod, STOP_SIGNAL)));
     let order = pod.folder.path("order");
-    // The worker says so if it gets anything; its command line has the mark, as its master's has.
+    // The worker reports every signal it gets; its command line has the mark, as its master's has.
     let worker = format!("trap 'echo worker got it >> {order:?}' TERM QUIT; : {MARK}; while :; do sleep 0.02; done");
     let master = format!("sh -c \"$0\" & echo up; : {MARK}; while :; do sleep 0.02; done");
     let mut app = pod.container(&["sh", "-c", &master, &worker]);
@@ -301,7 +301,7 @@ fn orphaned_workers_are_not_taken_for_the_app() {
     assert!(!pod.order().contains(&"worker got it".to_owned()), "{:?}", pod.order());
 }
 
-/// A handler that signals the app, and one that says why the app is gone.
+/// A handler that signals the app, and one that prints why the app ended.
 fn signals_and_tells(pod: &Pod) -> String {
     let told = pod.handler("$BOOKEND_REASON $BOOKEND_TRIGGER", "");
     format!(

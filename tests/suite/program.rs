@@ -1,11 +1,11 @@
-//! What the configuration says about a program is what the program finds: environment, directory, user.
+//! The program gets the environment, directory and user that the configuration gives it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::support::{Finished, Folder, Init, bookend, is_root};
 
-/// Runs a configured app in an image whose users are ours.
+/// Runs a configured app in an image with the test's own users.
 fn with_users(config: &str) -> Finished {
     let folder = Folder::new();
     let passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n";
@@ -58,7 +58,7 @@ fn an_unknown_user_is_125_with_the_reason() {
     assert_eq!(finished.code(), 125);
     assert!(finished.log.contains("exec.user: there is no group \"nogrup\" in /etc/group"), "{}", finished.log);
 
-    // Not root: nobody may become somebody else, and everybody may stay who they are.
+    // Not root: no user change is possible, and keeping the present user is.
     let folder = Folder::new();
     std::fs::set_permissions(folder.path("."), std::fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path("bookend");

@@ -1,4 +1,4 @@
-//! What the README and docs/ show is what bookend does.
+//! README and docs/ show what bookend really does.
 
 use std::fs;
 use std::path::Path;
@@ -102,7 +102,7 @@ fn the_finding_on_the_doctor_page_is_real() {
 
 #[test]
 fn the_nginx_example_runs_and_stops_as_documented() {
-    // The same file on ports and paths of this test's own.
+    // The same file with ports and paths of this test's own.
     let folder = Folder::new();
     let dir = folder.shown().to_owned();
     let port = crate::support::free_port();
@@ -123,13 +123,13 @@ fn the_nginx_example_runs_and_stops_as_documented() {
     }
     let (told, shown) =
         (without_numbers(&finished.log), blocks("text").into_iter().find(|b| b.starts_with("stopped by")));
-    // In the machine's own network, which this test may be in, a drain counts nothing.
+    // In the machine's own network, where this test may run, a drain counts nothing.
     for line in without_numbers(shown.unwrap()).lines().filter(|line| !line.contains("drain took")) {
         assert!(told.contains(line), "{line}: {}", finished.log);
     }
 }
 
-/// A story of another day: its times and counts are not this one's.
+/// A report of an earlier run: its times and counts differ.
 fn without_numbers(text: &str) -> String {
     let pieces = text.split(|c: char| c.is_ascii_digit() || c == '.');
     pieces.filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join("#")

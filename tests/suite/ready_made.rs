@@ -1,8 +1,8 @@
-//! The ready-made files of config/ as they are, each with its real server where Debian has one: it is started,
-//! answers, and stops as the file says.
+//! The ready-made files of config/ as they are, each with its real server where Debian has one: it starts, answers,
+//! and stops as the file describes.
 //!
-//! Each life has a network namespace of its own, where the files' own ports are free. What differs from an image
-//! (paths, an application to serve) is said by a second file, which is what layers are for.
+//! Each life has a network namespace of its own, where the ports of the file are free. Differences to an image
+//! (paths, an application to serve) are in a second file: layers are made for that.
 
 use std::path::Path;
 use std::process::Command;
@@ -36,7 +36,7 @@ impl Container {
         Container { init: Init::start(folder, command) }
     }
 
-    /// What a GET inside the container's network answers.
+    /// The response to a GET inside the container's network.
     fn get(&self, port: u16, path: &str) -> String {
         self.inside(&["curl", "-s", "--max-time", "5", &format!("http://127.0.0.1:{port}{path}")])
     }

@@ -1,5 +1,5 @@
-//! A rollout loses nothing: nginx under bookend, clients that still come for one, three and six seconds, one and the
-//! same configuration. 0 refused, 0 reset, 0 truncated; and the stop takes what it needs, not more.
+//! A rollout loses nothing: nginx under bookend, clients that still arrive for one, three and six seconds, always the
+//! same configuration. 0 refused, 0 reset, 0 truncated; and the stop takes no longer than it needs.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,12 @@ use crate::support::{Finished, Folder, Init, get_as, in_network_of, wait_until};
 use bookend_rehearse::load::{Load, Outcome, wait_for_port};
 use bookend_test_support::nginx_conf;
 
-/// Who begins the stop.
+/// What begins the stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     /// The stop signal alone.
     Signal,
-    /// The kubelet's preStop hook, and the signal after its answer.
+    /// The kubelet's preStop hook, and the signal after its response.
     Hook,
 }
 
@@ -38,7 +38,7 @@ const QUIET: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(2);
 
 impl Rollout {
-    /// What went wrong; empty: nothing.
+    /// The deviations; empty if there are none.
     fn run(self, felt: &AtomicBool) -> String {
         let folder = Folder::new();
         let dir = folder.shown().to_owned();
@@ -92,8 +92,8 @@ impl Rollout {
         if finished.code() != 0 || finished.log.contains("SIGKILL") {
             wrong.push(format!("exit code {}", finished.code()));
         }
-        // A machine that stalled the generator stalled bookend as well; a request that is lost is never noise. Who has a
-        // twentieth of a processor, and that shared with whoever is there, needs what it needs.
+        // A machine that delayed the generator delayed bookend as well, but a lost request is never noise. With a twentieth
+        // of a shared processor, no upper limit of the stop is claimed.
         let most =
             MIN.max(Duration::from_secs(self.late) + QUIET) + LONGEST + Duration::from_secs(1) + 2 * outcome.stall;
         if took > most && !self.throttled {
@@ -103,7 +103,7 @@ impl Rollout {
     }
 }
 
-/// Stops nginx' workers for 50 ms, ten times a second and through the whole stop: at the signal, too.
+/// Stops nginx' workers for 50 ms, ten times a second, through the whole stop.
 fn stall_workers(init: i32, over: &AtomicBool) {
     let parent_of = |pid: i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -118,7 +118,7 @@ fn stall_workers(init: i32, over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
         for signal in [Signal::SIGSTOP, Signal::SIGCONT] {
             for worker in workers.iter().filter(|worker| parent_of(**worker) == Some(master)) {
-                // It may end this very moment.
+                // It may end in this very moment.
                 let _ = kill(Pid::from_raw(*worker), signal);
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -126,7 +126,7 @@ fn stall_workers(init: i32, over: &AtomicBool) {
     }
 }
 
-/// A control group with 5 ms of CPU every 100 ms, removed with it.
+/// A control group with 5 ms of CPU every 100 ms. Dropping it removes it.
 struct Quota(PathBuf);
 
 impl Quota {
@@ -142,7 +142,7 @@ impl Quota {
             return Quota(group);
         }
         let root = PathBuf::from("/sys/fs/cgroup");
-        // Refused where it is on already, or where it cannot be had: the next lines tell which.
+        // Refused if it is on already or not available: the next lines show which.
         let _ = std::fs::write(root.join("cgroup.subtree_control"), "+cpu");
         let group = root.join(name);
         std::fs::create_dir(&group).unwrap();
@@ -150,18 +150,18 @@ impl Quota {
         Quota(group)
     }
 
-    /// Whether this machine lets us.
+    /// Whether this machine allows it.
     fn can_be_had() -> bool {
         std::panic::catch_unwind(|| drop(Quota::new())).is_ok()
     }
 
-    /// Whether it ever held somebody up.
+    /// Whether it ever throttled a process.
     fn was_felt(&self) -> bool {
         let stat = std::fs::read_to_string(self.0.join("cpu.stat")).unwrap();
         stat.lines().any(|line| line.strip_prefix("nr_throttled ").is_some_and(|count| count != "0"))
     }
 
-    /// The line of shell that enters it.
+    /// A line of shell that enters it.
     fn enter(&self) -> String {
         format!("echo 0 >{}/cgroup.procs", self.0.display())
     }
@@ -177,10 +177,10 @@ impl Drop for Quota {
     }
 }
 
-/// All of them side by side, each in a network of its own.
+/// All of them at the same time, each in a network of its own.
 fn run(throttled: bool) {
     let cases = [1, 3, 6].into_iter().flat_map(|late| [By::Signal, By::Hook].map(|by| Rollout { late, by, throttled }));
-    // Whether the quota held anybody up.
+    // Whether the quota throttled a process.
     let felt = AtomicBool::new(false);
     let wrong: String = std::thread::scope(|scope| {
         let felt = &felt;

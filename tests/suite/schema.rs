@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::{Folder, Init, run};
 
-/// Validates TOML files; prints the names of those that the schema accepts.
+/// Validates TOML files and prints the names of those that the schema accepts.
 const VALIDATOR: &str = r#"
 import json, sys, tomllib
 from jsonschema import Draft202012Validator
@@ -18,12 +18,12 @@ for name in sys.argv[2:]:
         print(name)
 "#;
 
-/// The names of the accepted ones among the files; nothing where there is no validator.
+/// The names of the accepted files; nothing without a validator.
 fn accepted(test: &str, folder: &Folder, files: &[String]) -> Option<Vec<String>> {
     let schema = run(&["schema"]);
     assert_eq!(schema.code(), 0, "{}", schema.log);
     let schema = folder.write("schema.json", &schema.out);
-    // Debian's own: another python in PATH has other packages.
+    // Debian's python3: another python in PATH has other packages.
     let output = Command::new("/usr/bin/python3").args(["-c", VALIDATOR]).arg(schema).args(files).output();
     match output {
         Ok(output) if output.status.success() => {
@@ -54,7 +54,7 @@ fn every_ready_made_file_is_valid() {
     }
 }
 
-/// What bookend refuses and the schema can see.
+/// Faults that bookend refuses and the schema can express.
 const WRONG: &[&str] = &[
     "stopSignl = 1",
     "[app]\nstopSignall = \"SIGQUIT\"",

@@ -9,7 +9,7 @@ use crate::support::{Folder, Init, get_as, in_network_of, output_of, wait_until}
 use bookend_rehearse::load::{Load, wait_for_port};
 use bookend_test_support::nginx_conf;
 
-/// Says so; in CI, where everything is to be had, it is a failure.
+/// Reports that a server is missing; in CI, where all are installable, that is a failure.
 pub(crate) fn not_run(test: &str, why: &str) {
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci.is_empty()),
@@ -18,7 +18,7 @@ pub(crate) fn not_run(test: &str, why: &str) {
     eprintln!("NOT RUN: {test}: {why}");
 }
 
-/// A program in sbin or bin, the last of its versions.
+/// A program in sbin or bin; the last version if there are several.
 fn program(name: &str) -> Option<PathBuf> {
     let folders = ["/usr/local/sbin", "/usr/sbin", "/usr/bin", "/usr/local/bin"];
     let is_it = |file: &str| file == name || file.strip_prefix(name).is_some_and(|rest| rest.parse::<f32>().is_ok());
@@ -31,7 +31,7 @@ fn program(name: &str) -> Option<PathBuf> {
     })
 }
 
-/// New connections for a second after the stop began, and kept ones as long as the server keeps them.
+/// New connections for one second after the stop began; kept ones as long as the server keeps them.
 const LOAD: Load = Load {
     port: 80,
     new: 20,
@@ -54,8 +54,8 @@ fn stop_under_load(profile: &str, folder: Folder, command: &[&str], prelude: &st
     stop_by(By::Signal, profile, folder, command, prelude, load);
 }
 
-/// The same for removals after one, three and six seconds, by signal and by hook: one configuration, and the stop
-/// signal comes no later than it must; what the server makes of it is its own. Side by side, each in a network of its own.
+/// The same for removals after one, three and six seconds, by signal and by hook, with one configuration. The stop signal
+/// comes no later than it must; the rest is the server's. All at the same time, each in a network of its own.
 fn stop_in_every_way(profile: &str, load: Load, server: impl Fn() -> (Folder, Vec<String>, String) + Sync) {
     std::thread::scope(|scope| {
         for (late, by) in [1, 3, 6].into_iter().flat_map(|late| [By::Signal, By::Hook].map(|by| (late, by))) {
@@ -65,7 +65,7 @@ fn stop_in_every_way(profile: &str, load: Load, server: impl Fn() -> (Folder, Ve
                 let (folder, command, prelude) = server();
                 let command: Vec<&str> = command.iter().map(String::as_str).collect();
                 let stop = stop_by(by, profile, folder, &command, &prelude, load);
-                // minSeconds, quietSeconds, `/slow` and a second; a machine that stalled the load stalled the stop, too.
+                // minSeconds, quietSeconds, `/slow` and a second. A machine that delayed the load delayed the stop, too.
                 let [min, quiet, longest, second] = [3, 2, 1, 1].map(Duration::from_secs);
                 let most = min.max(load.late + quiet) + longest + second + 2 * stop.stall;
                 assert!(
@@ -79,11 +79,11 @@ fn stop_in_every_way(profile: &str, load: Load, server: impl Fn() -> (Folder, Ve
     });
 }
 
-/// A stop that has lost nothing.
+/// A stop that lost nothing.
 struct Stop {
-    /// How long the drain went on, in its own words.
+    /// How long the drain took, according to its own report.
     drained: Duration,
-    /// The longest the load was late.
+    /// The longest delay of the load generator.
     stall: Duration,
     log: String,
 }
@@ -135,7 +135,7 @@ fn php_fpm_behind_nginx_loses_nothing_at_any_removal() {
     stop_in_every_way("php-fpm", load, || php_fpm_behind_nginx(&php));
 }
 
-/// Its folder, its command, and the shell that starts nginx.
+/// Its folder, its command, and shell code that starts nginx.
 fn php_fpm_behind_nginx(php: &Path) -> (Folder, Vec<String>, String) {
     let folder = folder();
     let dir = folder.shown().to_owned();
@@ -152,7 +152,7 @@ fn php_fpm_behind_nginx(php: &Path) -> (Folder, Vec<String>, String) {
         .replace("location = /slow", "location = /file");
     let nginx = nginx.replace("location = / ", "location / ");
     folder.write("nginx.conf", &nginx);
-    // nginx is the client here, and a proxy that stays: it stops asking when the endpoint is removed.
+    // nginx is the client here, and a proxy that stays: it stops sending requests when the endpoint is removed.
     let prelude = format!("nginx -c {dir}/nginx.conf");
     let command = [php.to_str().unwrap(), "-F", "-y", &format!("{dir}/fpm.conf")].map(str::to_owned);
     (folder, command.to_vec(), prelude)
@@ -162,7 +162,7 @@ fn php_fpm_behind_nginx(php: &Path) -> (Folder, Vec<String>, String) {
 fn gunicorn_loses_nothing_at_any_removal() {
     let test = "gunicorn_loses_nothing_at_any_removal";
     let Some(gunicorn) = program("gunicorn") else { return not_run(test, "no gunicorn") };
-    // A silent connection blocks a worker of this kind, stop or not; gunicorn wants a proxy in front of it.
+    // A silent connection blocks a worker of this kind, stop or not; gunicorn needs a proxy in front of it.
     stop_in_every_way("gunicorn", Load { silent: 0, ..LOAD }, || {
         let folder = folder();
         folder.write("wsgi.py", WSGI);
@@ -284,7 +284,7 @@ fn postgres_finishes_queries_and_skips_idle_clients() {
     };
     in_network_of(pid, || {
         wait_until("postgres answers", || output_of(psql("select 1")).status.success());
-        // A pooled connection that says nothing for as long as it is let.
+        // A pooled connection that sends nothing until it is closed.
         let mut idle = Command::new(Path::new(bin).join("psql"));
         let idle = idle.args(["-h", "127.0.0.1", "-U", "postgres"]).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut idle = idle.stderr(Stdio::null()).spawn().unwrap();

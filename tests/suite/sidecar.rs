@@ -1,5 +1,5 @@
-//! `bookend sidecar`: the kubelet calls the hooks of apps that are not bookend's, holds their stop signal until the
-//! hooks are answered, and stops the sidecar last, or together with them. A client plays the kubelet.
+//! `bookend sidecar`: the kubelet calls the hooks of apps that are not bookend's children, holds their stop signal until
+//! the hooks are answered, and stops the sidecar last or together with them. A client acts as the kubelet.
 
 use std::io;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::metrics::{documented_status, promtool_accepts};
 use crate::signals::assert_idle;
 use crate::support::{Finished, Folder, Init, bookend, code, code_of, free_port, get, is_root, wait_until};
 
-/// A sidecar whose hooks are on this port; `{F}` in the configuration is the folder.
+/// A sidecar with its hooks on this port; `{F}` in the configuration is the folder.
 fn sidecar(config: &str) -> (Init, u16) {
     let port = free_port();
     (sidecar_on(Folder::new(), port, config), port)
@@ -25,7 +25,7 @@ fn sidecar_on(folder: Folder, port: u16, config: &str) -> Init {
     init
 }
 
-/// A kubelet's call of a hook, which lasts until it is answered.
+/// A kubelet's hook call, which lasts until it is answered.
 fn call(port: u16, path: &str) -> JoinHandle<io::Result<String>> {
     let path = path.to_owned();
     spawn(move || Kubelet::new(port, Scheme::Http).hook(&path))
@@ -35,7 +35,7 @@ fn hook(port: u16, path: &str) -> io::Result<String> {
     Kubelet::new(port, Scheme::Http).hook(path)
 }
 
-/// A handler that says that it has begun, and ends when it may.
+/// A handler that writes that it has begun, and ends on request.
 const HELD: &str = "exec.command = ['sh', '-c', 'echo >> {F}/begun; until [ -e {F}/go ]; do sleep 0.01; done']";
 
 fn allow(init: &Init) {
@@ -60,7 +60,7 @@ fn the_process_search_stops_at_16384_processes() {
     {
         let folder = Folder::new();
         let config = folder.write("bookend.toml", "app.process.executable = \"app\"");
-        // Nothing but numbers: the last has to be counted before anything is read of the first.
+        // Only pids: all of them have to be counted before anything is read of the first.
         let proc = "mount -t tmpfs proc /proc && cd /proc && seq $0 | xargs mkdir && exec \"$@\"";
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", proc, &count.to_string()]);
@@ -84,7 +84,7 @@ fn the_apps_stop_signal_comes_after_the_sidecars_handlers() {
     assert_eq!(code_of(&kubelet.join().unwrap().unwrap()), 200);
     app.kill().unwrap();
     app.wait().unwrap();
-    // As a native sidecar: its own signal comes when the app is gone.
+    // As a native sidecar: its own signal comes when the app has ended.
     init.signal(15);
     ended_well(&init.finish());
 }
@@ -226,7 +226,7 @@ fn a_failed_handler_or_unknown_name_fails_the_hook() {
     let (init, port) = sidecar("containers.web.lifecycle.postStart.exec.command = ['false']");
     assert!(hook(port, "/lifecycle/web/postStart").is_err());
     assert_eq!(code(port, "/lifecycle/web/postStart"), 500);
-    // A kubelet takes every status for a success.
+    // A kubelet takes every status as success.
     assert!(hook(port, "/lifecycle/wbe/postStart").is_err());
     assert_eq!(code(port, "/lifecycle/wbe/postStart"), 404);
     init.wait_for_log("a kubelet called a hook that there is not");
@@ -247,7 +247,7 @@ fn the_sidecar_is_started_and_ready_before_any_hook_comes() {
     starting.join().unwrap().unwrap();
     assert_eq!(code(port, "/startupz"), 200);
     hook(port, "/lifecycle/preStop").unwrap();
-    // From the beginning of a stop no new clients, and the others are served on.
+    // From the beginning of a stop no new clients; the present ones are still served.
     assert_eq!((code(port, "/lbz"), code(port, "/readyz")), (503, 200));
     init.signal(15);
     ended_well(&init.finish());
@@ -299,7 +299,7 @@ fn the_command_line_talks_to_a_sidecar() {
     ended_well(&init.end());
 }
 
-/// What `bookend` says to a configuration with these arguments; it must not start.
+/// The output of `bookend` for a configuration with these arguments; it must not start.
 fn refused(config: &str, args: &[&str]) -> String {
     let folder = Folder::new();
     let path = folder.write("bookend.toml", config);

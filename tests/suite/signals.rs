@@ -1,4 +1,4 @@
-//! Every signal reaches the app; none is lost from the first instruction on.
+//! Every signal reaches the app; none is lost from bookend's first instruction on.
 
 use std::process::Command;
 
@@ -6,8 +6,8 @@ use crate::support::{Folder, Init, bookend, output_of, pipe_without_reader, wait
 
 /// An app that prints the number of each signal it gets.
 ///
-/// All apps here look around every 20 ms: Perl runs its handlers between two operations, so a signal that comes
-/// just before a long sleep would wait for the sleep's end.
+/// All apps here poll every 20 ms: Perl runs its handlers between two operations, so a signal just before a long sleep
+/// would wait for the end of that sleep.
 const LISTENER: &str = r#"
     use POSIX; $| = 1;
     for my $n (1..8, 10..16, 18, 20..31) { my $name = (split ' ', $Config::Config{sig_name})[$n]; $SIG{$name} = sub { syswrite STDOUT, "<$n>" } if $name; }
@@ -107,7 +107,7 @@ fn a_stop_signal_before_the_app_prevents_it() {
 
 #[test]
 fn a_stop_at_any_moment_of_the_start_ends_the_container() {
-    // The moment is the loop's variable: from before main to well after the app's own start.
+    // The loop varies the moment: from before main to well after the app's start.
     for microseconds in (0..4000).step_by(100) {
         let folder = Folder::new();
         let mut init = Init::ordinary(folder, &["--", "sleep", "1000"]);
@@ -137,7 +137,7 @@ pub(crate) fn assert_idle(pid: i32) {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         status.lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect::<Vec<_>>()
     };
-    // It has settled when it has not run between two looks.
+    // It is idle when it has not run between two looks.
     let mut last = switches();
     wait_until("bookend is idle", || {
         std::thread::sleep(std::time::Duration::from_millis(200));
@@ -166,8 +166,8 @@ fn an_idle_endpoint_socket_or_pause_never_wakes_up() {
 
 #[test]
 fn signals_reserved_by_the_c_library_are_forwarded() {
-    // Nobody can register 32 and 33 through the C library, and posix_spawn(3) leaves them ignored. Blocked by the kernel's
-    // own call, from which the app inherits it, they wait in the app where everybody can see them.
+    // No process can register 32 and 33 through the C library, and posix_spawn(3) leaves them ignored. Blocked by the raw
+    // system call, which the app inherits, they stay pending in the app, where they are visible.
     let block =
         format!("my $all = pack('Q', ~0); syscall({}, 0, $all, 0, 8); exec @ARGV", nix::libc::SYS_rt_sigprocmask);
     let mut command = Command::new("perl");
@@ -198,7 +198,7 @@ fn only_a_real_fault_kills_bookend() {
         read("status").contains("SigPnd:\t0000000000000000") && read("syscall").split_whitespace().count() > 2
     });
     assert!(init.is_running());
-    // An instruction that there is not, where it will go on: the last word of /proc/PID/syscall.
+    // An invalid instruction at the place where it will go on: the last field of /proc/PID/syscall.
     let counter = read("syscall").split_whitespace().last().unwrap().trim_start_matches("0x").to_owned();
     let memory = std::fs::File::options().write(true).open(format!("/proc/{pid}/mem")).unwrap();
     let illegal: &[u8] = if cfg!(target_arch = "x86_64") { &[0x0f, 0x0b] } else { &[0; 4] };
@@ -223,7 +223,7 @@ fn pid_1_loses_no_stop_while_it_reads_its_configuration() {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
 
-    // A configuration that takes its time: a FIFO. It can be opened for writing once bookend reads it.
+    // A configuration that takes time to read: a FIFO. It can be opened for writing once bookend reads it.
     let folder = Folder::new();
     let (config, marker) = (folder.path("bookend.toml"), folder.path("marker"));
     nix::unistd::mkfifo(&config, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -243,7 +243,7 @@ fn pid_1_loses_no_stop_while_it_reads_its_configuration() {
 
 #[test]
 fn rewritten_real_time_signals_are_counted_not_flagged() {
-    // It takes them one by one, out of the kernel's queue: a handler of Perl's or Python's is a flag itself.
+    // It takes them one by one from the kernel's queue: a handler in Perl or Python is only a flag.
     let script = "import os, signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [36])\nos.write(1, b'up')\nwhile True: os.write(1, b'%d.' % signal.sigwait([36]))";
     let init = Init::configured("app.signals = { \"SIGRTMIN+1\" = \"SIGRTMIN+2\" }", &["--", "python3", "-c", script]);
     init.wait_for_out("up");

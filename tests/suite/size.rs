@@ -1,5 +1,5 @@
-//! How large the shipped binary is. A debug build, which is what other runs of the tests
-//! start, promises nothing of its size.
+//! The size of the shipped binary. A debug build, which other test runs
+//! start, has no promised size.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The unix socket of the command line: root's and our own user's, with the verbs that the port does not have.
+//! The unix socket of the command line: for root and bookend's own user, with requests that the port does not accept.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ fn send(path: &Path, request: &str) -> UnixStream {
     stream
 }
 
-/// The whole answer to a request at the socket.
+/// The whole response to a request at the socket.
 pub(crate) fn ask(path: &Path, request: &str) -> String {
     let mut answer = String::new();
     send(path, request).read_to_string(&mut answer).unwrap();
@@ -187,7 +187,7 @@ fn a_refused_socket_is_reported_and_life_goes_on() {
 #[test]
 fn other_users_are_refused_whatever_the_file_mode() {
     if !nix::unistd::geteuid().is_root() {
-        // Nobody but root can be two users.
+        // Only root can act as two users.
         return;
     }
     let init = zero_config();

@@ -1,4 +1,4 @@
-//! Promises about the source itself, which no run could show.
+//! Promises about the source code itself, which no run can show.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The files under src/ with one of these in their code; comments are not code.
+/// The files below src/ that contain one of these in their code; comments do not count.
 fn files_with(needles: &[&str]) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let code_has = |path: &PathBuf| {
@@ -41,8 +41,8 @@ fn unsafe_code_is_only_in_the_documented_files() {
 #[test]
 fn the_wall_clock_is_used_for_timestamps_only() {
     for file in files_with(&["SystemTime", "CLOCK_REALTIME"]) {
-        // `bookend copy` makes a name of it that nobody else has.
-        // The age of a PID file is told by the file system, in wall-clock time; nothing is waited for by it.
+        // `bookend copy` makes a unique name of it.
+        // The age of a PID file is a wall-clock time of the file system; no wait depends on it.
         let named = file.starts_with("log")
             || file == "cli/copy.rs"
             || ["sidecar/facts.rs", "sidecar/find/tests.rs"].contains(&&*file);

@@ -1,5 +1,5 @@
-//! A signal at any point of the start is neither lost nor delivered twice: bookend is stopped at each of its system
-//! calls, and between the fork and the exec of the app, gets every signal there is, and goes on.
+//! A signal at any point of the start is neither lost nor delivered twice. The test stops bookend at each of its system
+//! calls, and between fork and exec of the app, sends every signal, and lets it go on.
 
 use std::process::Command;
 
@@ -10,12 +10,12 @@ use nix::unistd::Pid;
 
 use crate::support::{Folder, Init, PRINTS_SIGNALS, bookend, child_of, free_port, wait_until};
 
-/// Blocks everything, waits to be traced, and becomes what it was told.
+/// Blocks all signals, waits to be traced, and executes its arguments.
 const WAITER: &str =
     "use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(1..31, 34..64)); kill STOP => $$; exec @ARGV";
 
-/// All that can be caught but those that are ours (SIGCHLD, and SIGPWR for a stop). SIGCONT throws away what stops, and
-/// the other way round (signal(7)), so they are not sent together.
+/// All catchable signals except ours (SIGCHLD, and SIGPWR for a stop). SIGCONT discards pending stop signals and the
+/// other way round (signal(7)), so they are not sent together.
 fn all_but_cont() -> Vec<i32> {
     (1..=8).chain(10..=16).chain(20..=29).chain([31]).chain(34..=64).collect()
 }
@@ -40,7 +40,7 @@ impl Traced {
         Traced::seize(init, pid)
     }
 
-    /// The process is a waiter, below what was started.
+    /// The process is a waiter, below the process that was started.
     fn seize(init: Init, pid: Pid) -> Traced {
         let stat = format!("/proc/{pid}/stat");
         wait_until("it waits", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
@@ -54,8 +54,8 @@ impl Traced {
         Traced { init, pid, inside: true }
     }
 
-    /// Goes on to the beginning of the next system call, and says which. `None`: it has ended. A child goes its own
-    /// way, stopped before its exec while `before_exec` looks around.
+    /// Goes on to the beginning of the next system call and returns it. `None`: it has ended. A child goes its own way; it is
+    /// stopped before its exec while `before_exec` looks at it.
     fn next_call(&mut self, mut before_exec: impl FnMut(Pid)) -> Option<libc::c_long> {
         let mut signal = None;
         loop {
@@ -73,27 +73,27 @@ impl Traced {
                 }
                 WaitStatus::PtraceSyscall(_) => {
                     self.inside = !self.inside;
-                    // From the end of one to the beginning of the next nothing happens that a signal could see.
+                    // Between the end of one call and the beginning of the next nothing happens that a signal could see.
                     if self.inside {
                         return call_of(self.pid);
                     }
                 }
                 WaitStatus::Exited(..) | WaitStatus::Signaled(..) => return None,
-                // On its way to bookend: whoever traces it has to pass it on.
+                // A signal on its way to bookend: the tracer has to pass it on.
                 WaitStatus::Stopped(_, delivered) => signal = Some(delivered),
                 _ => {}
             }
         }
     }
 
-    /// Goes on to the beginning of this system call of its start. `false`: before that it waits for something to happen.
+    /// Goes on to the beginning of this system call of its start. `false`: it began to wait for events before that.
     fn go_to(&mut self, point: usize) -> bool {
         // The number on x86-64, and the only one there is on aarch64.
         let waits = |call| call == libc::SYS_epoll_pwait || call == EPOLL_WAIT;
         (0..=point).all(|_| !waits(self.next_call(|_| {}).expect("it has not ended")))
     }
 
-    /// Lets it go, but not before its app is up, so that whatever comes twice is seen twice. Looks what has come.
+    /// Lets it go once its app is up, so that a signal that comes twice is seen twice. Returns the signals that came.
     fn go_on_and_count(mut self, signals: &[i32]) {
         while child_of(u32::try_from(self.pid.as_raw()).unwrap()).is_none() {
             self.next_call(|_| {}).unwrap();
@@ -103,7 +103,7 @@ impl Traced {
         for signal in signals {
             self.init.wait_for_out(&format!("<{signal}>"));
         }
-        // What comes twice has come before this.
+        // A second delivery would have come before this.
         self.init.signal(64);
         let sent_before = usize::from(signals.contains(&64));
         wait_until("the last one has come", || self.init.out().matches("<64>").count() > sent_before);
@@ -127,7 +127,7 @@ fn syscall_of(pid: Pid) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default()
 }
 
-/// Each of them, in one go.
+/// Sends all of them at once.
 fn send(pid: Pid, signals: &[i32]) {
     let script = format!(
         "for n in {}; do kill -$n {pid} || exit; done",
@@ -136,10 +136,10 @@ fn send(pid: Pid, signals: &[i32]) {
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
 }
 
-/// An app that blocks everything, or ends of nothing, is not to outlive its test.
+/// An app that blocks everything, or survives everything, must not outlive its test.
 const DIES_WITH_US: &str = "app.pdeathSignal = \"SIGKILL\"\n";
 
-/// A stop has a signal of its own here, so that all others are the app's; there is a listener to be bound.
+/// A stop has a signal of its own here, so that all others are the app's; there is a listener to bind.
 fn config() -> String {
     format!(
         "{DIES_WITH_US}app.stopSignals = [\"SIGPWR\"]\nsocket = \"None\"\nhttp.listen = \"127.0.0.1:{}\"\n",
@@ -147,8 +147,8 @@ fn config() -> String {
     )
 }
 
-/// Starts bookend again and again, until it was stopped at each system call up to where it waits for something to happen.
-/// Each run says by itself where that is: how many there are may differ, as with what is inherited and closed.
+/// Starts bookend again and again, until it was stopped at each system call up to its first wait for events.
+/// Each run finds that point by itself: the number of calls may differ, for instance with inherited descriptors.
 fn at_each_call(config: impl Fn() -> String, app: &[&str], mut stopped: impl FnMut(usize, Traced)) {
     for point in 0.. {
         let mut traced = Traced::start(&config(), app);
@@ -197,14 +197,14 @@ fn a_stop_works_at_each_start_system_call() {
     at_each_call(config, &["sleep", "1000"], |_, traced| {
         send(traced.pid, &[15]);
         ptrace::detach(traced.pid, None).unwrap();
-        // The app is started with everything blocked, and never unblocks: only where it was not started is it 143.
+        // The app is started with everything blocked and never unblocks: only without an app the code is 143.
         wait_until("the stop has come to the app, or there is none", || {
             traced.init.has_ended() || app_has_pending(traced.pid, 15)
         });
     });
 }
 
-/// Whether the app has got it, which it blocks as bookend was told to.
+/// Whether the signal is pending in the app, which blocks it as bookend was started with it blocked.
 fn app_has_pending(pid: Pid, signal: u32) -> bool {
     let app = child_of(u32::try_from(pid.as_raw()).unwrap());
     let status = app.and_then(|app| std::fs::read_to_string(format!("/proc/{app}/status")).ok()).unwrap_or_default();
@@ -229,7 +229,7 @@ fn a_parent_that_died_early_is_noticed() {
         traced.next_call(|_| panic!("it starts the app before it asks")).expect("it has not ended");
     }
     traced.init.signal(9);
-    // Whose status has come has no children any more.
+    // A process whose status was reaped has no children any more.
     traced.init.end();
     ptrace::detach(traced.pid, None).unwrap();
     let bookend = format!("/proc/{}/exe", traced.pid);

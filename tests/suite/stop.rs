@@ -131,7 +131,7 @@ fn the_end_waits_for_no_lookup_of_the_report() {
 #[test]
 fn only_listeners_are_read_before_the_stop_signal() {
     let calls = calls_of_a_stop("terminationGracePeriodSeconds = 30");
-    // strace reads a request only when it has seen an answer: that for IPv6 is the one that it shows.
+    // strace decodes a request only when it has seen a response: the one for IPv6 is what it shows.
     let asked: Vec<_> =
         calls.iter().filter(|call| call.starts_with("sendto(") && call.contains("idiag_states=")).collect();
     assert!(!asked.is_empty(), "{calls:#?}");

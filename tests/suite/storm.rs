@@ -1,5 +1,5 @@
-//! A port that anybody can reach: slow, silent, deaf, broken and far too many clients, all from the kubelet's own
-//! address, and what must hold meanwhile.
+//! A port that anybody can reach: slow, silent, unreading, broken and far too many clients, all from the kubelet's own
+//! address, and the promises that must hold meanwhile.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -35,7 +35,7 @@ fn resident_kb(pid: i32) -> u64 {
     line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0)
 }
 
-/// One way of being a bad client, until told to stop. `count`: connections made.
+/// One kind of bad client, until it is told to stop. `count`: connections made.
 fn attack(kind: usize, port: u16, stop: &AtomicBool, count: &AtomicU64) {
     let connect = || {
         let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
@@ -47,7 +47,7 @@ fn attack(kind: usize, port: u16, stop: &AtomicBool, count: &AtomicU64) {
     let mut held: Vec<TcpStream> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         match kind {
-            // Slowloris: a header that goes on and on, a byte at a time, over many connections.
+            // Slowloris: an endless header, one byte at a time, over many connections.
             0 => {
                 if held.len() < 150
                     && let Some(mut stream) = connect()
@@ -57,9 +57,9 @@ fn attack(kind: usize, port: u16, stop: &AtomicBool, count: &AtomicU64) {
                 }
                 held.retain_mut(|stream| stream.write_all(b"x").is_ok());
             }
-            // Thousands of connections that say nothing and go.
+            // Thousands of connections that send nothing and close.
             1 => drop(connect()),
-            // Readers that ask for much and take nothing; TLS hellos that stop half-way; silence.
+            // Clients that request much and read nothing; TLS hellos that stop half-way; silence.
             2 => {
                 for bytes in [&b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", b""] {
                     if let Some(mut stream) = connect() {
@@ -118,7 +118,7 @@ fn a_storm_delays_nothing_and_memory_stays_bounded() {
                 wait_until("the app has its signal", || init.out().matches("usr1").count() >= round);
                 slowest[0] = slowest[0].max(began.elapsed());
                 let began = Instant::now();
-                // It looks at nothing but the connection, and never asks twice.
+                // It looks at the connection only, and never repeats a request.
                 Kubelet::new(port, Scheme::Http).hook("/lifecycle/postStart").expect("the hook is answered");
                 slowest[1] = slowest[1].max(began.elapsed());
                 let began = Instant::now();
@@ -141,7 +141,7 @@ fn a_storm_delays_nothing_and_memory_stays_bounded() {
         "{connections} connections; slowest signal, hook, probe: {slowest:?}; {most_descriptors} fds, {most_kb} kB"
     );
     assert!(slowest.iter().all(|took| *took < Duration::from_secs(5)), "{slowest:?}");
-    // 128 unfinished requests, 64 that wait, and what bookend itself has open.
+    // 128 unfinished requests, 64 that wait, and bookend's own descriptors.
     assert!(most_descriptors <= 128 + 64 + 40, "{most_descriptors} descriptors");
     assert!(most_kb < 64 * 1024, "{most_kb} kB");
     init.signal(15);
@@ -187,13 +187,13 @@ fn a_probe_is_answered_at_once_while_a_handler_runs_and_prints() {
         began.elapsed() / 2
     });
     let fastest = times.min().unwrap();
-    // The rule is a millisecond; the debug build and a busy machine take their share of the whole round trip.
+    // The promise is a millisecond; the debug build and a busy machine take their share of the round trip.
     assert!(fastest < Duration::from_millis(5), "{fastest:?}");
     init.signal(15);
     assert_eq!(init.finish().code(), 3);
 }
 
-/// What comes back for these bytes until the connection ends by itself, and how long that took.
+/// The response to these bytes until the connection ends by itself, and how long that took.
 fn answer_to(port: u16, bytes: &[u8]) -> (String, Duration) {
     let began = Instant::now();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -230,7 +230,7 @@ fn no_client_is_waited_for_without_end() {
         for (what, bytes, expected) in &cases {
             scope.spawn(move || {
                 let (answer, took) = answer_to(port, bytes);
-                // Whatever a timeout says, if it says anything, is no success.
+                // A response after a timeout, if there is one, must not be a success.
                 let code = crate::support::code_of(&answer);
                 assert!(code == *expected || *expected == 0 && code >= 400 || answer.is_empty(), "{what}: {answer}");
                 assert!(took < Duration::from_secs(20), "{what}: {took:?}");
@@ -240,7 +240,7 @@ fn no_client_is_waited_for_without_end() {
     drop(init);
 }
 
-/// Requests as they come, and what can become of them on the way.
+/// Valid requests, and what can happen to them on the way.
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     let method =
         prop::sample::select(vec!["GET", "HEAD", "POST", "PUT", "OPTIONS", "PRI", "get", "", "G\u{e9}T", "CONNECT"]);
@@ -305,7 +305,7 @@ fn no_bytes_at_all_hang_or_break_the_endpoint() {
     let result = runner.run(&requests(), |bytes| {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        // The other side may have heard enough before all is said.
+        // The server may have hung up before everything is sent.
         let _ = stream.write_all(&bytes);
         let _ = stream.shutdown(Shutdown::Write);
         let mut answer = Vec::new();
@@ -322,7 +322,7 @@ fn no_bytes_at_all_hang_or_break_the_endpoint() {
     assert_eq!(init.finish().code(), 143);
 }
 
-/// An endpoint whose system calls of these names are written down.
+/// An endpoint whose system calls of these names are recorded.
 fn traced(calls: &str) -> (Init, u16) {
     let (folder, port) = (Folder::new(), free_port());
     let config = folder.write("bookend.toml", &format!("http.listen = \"127.0.0.1:{port}\""));
@@ -337,7 +337,7 @@ fn many_requests_do_not_delay_signals() {
     let (init, port) = traced("?epoll_wait,epoll_pwait,writev,sendto");
     wait_until("the endpoint answers", || code(port, "/livez") == 200);
     let pid = child_of(init.pid().unsigned_abs()).unwrap();
-    // Stopped, until all of them have asked.
+    // Stopped until all clients have sent their request.
     signal(pid, 19);
     let stopped = || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") t "));
     wait_until("it is stopped", stopped);

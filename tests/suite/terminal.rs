@@ -1,4 +1,4 @@
-//! With a terminal the app has the foreground; without one nothing is missed.
+//! With a terminal the app has the foreground; without one nothing changes.
 
 use std::process::Command;
 
@@ -21,7 +21,7 @@ fn the_apps_group_has_the_foreground() {
 
 #[test]
 fn ctrl_c_reaches_the_app_once() {
-    // What is typed is what comes through the pipe; it is typed when the app is ready for it.
+    // The pipe delivers what is typed; it is typed when the app is ready for it.
     let typist = r#"(until grep -q up "$OUT"; do sleep 0.05; done; printf '\003'; until grep -q caught "$OUT"; do sleep 0.05; done)"#;
     let app = r#"trap "echo caught; exit 5" INT; echo up; while :; do sleep 0.05; done"#;
     let folder = Folder::new();
@@ -35,14 +35,14 @@ fn ctrl_c_reaches_the_app_once() {
     assert_eq!(finished.out.matches("caught").count(), 1, "{finished:?}");
 }
 
-/// A terminal of our own, and an interactive shell on it that leads its session.
+/// A terminal of the test's own, and an interactive shell on it that leads its session.
 struct Session {
     terminal: std::fs::File,
     shell: Init,
 }
 
 impl Session {
-    /// `first`: what the shell is; `setsid --ctty` makes the terminal its own.
+    /// `first`: the kind of shell; `setsid --ctty` makes the terminal its own.
     fn start(first: &[&str]) -> Session {
         let folder = Folder::new();
         let pty = nix::pty::openpty(None, None).unwrap();
@@ -55,11 +55,11 @@ impl Session {
         session
     }
 
-    /// What is printed goes to the folder's `out`, where the helpers look.
+    /// The output goes to the folder's `out`, where the helpers look.
     fn read_in_background(&self) {
         let mut terminal = self.terminal.try_clone().unwrap();
         let mut out = std::fs::File::create(self.shell.folder.path("out")).unwrap();
-        // It ends with EIO when nobody has the terminal any more.
+        // It ends with EIO when no process has the terminal open any more.
         std::thread::spawn(move || std::io::copy(&mut terminal, &mut out));
     }
 
@@ -71,7 +71,7 @@ impl Session {
         wait_until(printed, || count() > before);
     }
 
-    /// Leaves the shell; one that speaks of a stopped job first is told again.
+    /// Leaves the shell; a shell that mentions a stopped job first is asked again.
     fn exit(mut self, text: &str) -> i32 {
         wait_until("the shell ends", || {
             use std::io::Write;
@@ -89,8 +89,8 @@ impl Session {
     }
 }
 
-/// Says what happens to it, and never what was typed: an echo is no answer. It reads only when it is told to, by a file:
-/// a job that reads in the background is stopped, and a shell that has not noticed it yet brings back a stopped job.
+/// Prints what happens to it, and never what was typed: an echo is not a response. It reads only on request, by a file:
+/// a job that reads in the background is stopped, and a shell that has not noticed it yet resumes a stopped job.
 const APP: &str = r#"$| = 1; $SIG{INT} = sub { print "caught-", "int\n" }; $SIG{WINCH} = sub { print "size-", `stty size` };
     $SIG{CONT} = sub { print "contin", "ued\n" }; $SIG{TERM} = sub { print "by", "e\n"; exit 5 };
     print "app-", "up\n"; while (1) { select undef, undef, undef, 0.02; if (unlink "$0.read") { my $l = <STDIN>; print "read-", $l if defined $l } }"#;
@@ -103,14 +103,14 @@ fn an_interactive_shell_has_job_control_over_the_app() {
     session.keys(&format!("\"$BOOKEND\" -- perl {app}\n"));
     shell.wait_for_out("app-up");
     session.keys_until("\u{3}", "caught-int");
-    // Ctrl-Z: the job is stopped, and the shell has its prompt back.
+    // Ctrl-Z: the job is stopped, and the shell shows its prompt again.
     session.keys_until("\u{1a}", "Stopped");
     session.keys_until("echo prompt-$((40+2))\n", "prompt-42");
     // In the background it goes on, and in the foreground it reads from the terminal again.
     session.keys_until("bg\n", "continued");
     session.keys_until("echo back-$((40+3))\n", "back-43");
     session.keys("fg\n");
-    // The shell gives the terminal to the job, and no signal: it runs already. The app gets it when it reads.
+    // The shell gives the terminal to the job without a signal: the job runs already. The app gets it when it reads.
     wait_until("the shell has given the terminal away", || {
         nix::unistd::tcgetpgrp(&session.terminal).is_ok_and(|group| group.as_raw() != shell.pid())
     });
@@ -120,12 +120,12 @@ fn an_interactive_shell_has_job_control_over_the_app() {
     // Once more, from stopped to the foreground at once.
     session.keys_until("\u{1a}", "Stopped");
     session.keys_until("fg\n", "continued");
-    // A terminal's new size is told by the kernel, whoever sets it.
+    // The kernel reports a terminal's new size, whoever sets it.
     let mut stty = Command::new("stty");
     stty.args(["rows", "33", "cols", "77"]).stdin(session.terminal.try_clone().unwrap());
     assert!(stty.status().unwrap().success());
     shell.wait_for_out("size-33 77");
-    // Its end gives the terminal back, and the code to the shell.
+    // At its end the terminal goes back to the shell, and so does the exit code.
     session.keys_until("\u{1a}", "Stopped");
     session.keys("kill %1; fg; echo code-$?\n");
     shell.wait_for_out("bye");
@@ -150,7 +150,7 @@ fn a_shell_under_bookend_has_job_control_itself() {
     let first = bookend().display().to_string();
     let session = Session::start(&[&first, "--", "bash", "--norc", "--noprofile", "-i"]);
     let shell = &session.shell;
-    // A key throws away what was typed before anybody has read it.
+    // A key discards typed input that was not read yet.
     shell.wait_for_out("$ ");
     session.keys_until("sh -c 'echo jo\"\"b; exec sleep 1000'\n", "job\r\n");
     session.keys_until("\u{1a}", "Stopped");
@@ -185,13 +185,13 @@ fn the_terminal_is_given_back_at_the_end() {
 
 #[test]
 fn a_refusing_terminal_is_not_an_error() {
-    // Somebody else's, gone, hung up, none at all.
+    // Another session's terminal, a closed one, a hung-up one, none at all.
     for error in ["EPERM", "EIO", "ENXIO", "ENOTTY"] {
         let inject = format!("inject=ioctl:error={error}");
         let first = bookend().display().to_string();
         let strace =
             ["strace", "-f", "-qqq", "-e", "signal=none", "-e", "trace=ioctl", "-e", &inject, "-o", "/dev/null"];
-        // It says so by echo, which asks no terminal; a stop and a continue look at the terminal, too.
+        // It reports by echo, which does not use the terminal; a stop and a continue use the terminal, too.
         let app = "trap 'echo by\"\"e; exit 7' TERM; echo u\"\"p; while :; do sleep 0.02; done";
         let session = Session::start(&[&strace[..], &[&first, "--", "sh", "-c", app]].concat());
         session.shell.wait_for_out("up");

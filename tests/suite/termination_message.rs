@@ -1,4 +1,4 @@
-//! The summary in the termination message file: written in place, if the file is there and the app left it empty.
+//! The report in the termination message file: written in place, if the file exists and the app left it empty.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -33,7 +33,7 @@ fn the_summary_is_written_in_place_within_4096_bytes() {
 
 #[test]
 fn a_symlink_as_termination_message_is_not_followed() {
-    // As root bookend could be led to any empty file by an app of another user.
+    // An app of another user could lead a bookend that runs as root to any empty file.
     let folder = Folder::new();
     let (elsewhere, link) = (folder.write("elsewhere", ""), folder.path("message"));
     std::os::unix::fs::symlink(elsewhere, &link).unwrap();

@@ -1,4 +1,4 @@
-//! `bookend wait`: until what is waited for is there, and not for ever.
+//! `bookend wait`: waits until its targets are ready, with a time limit.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ fn waiting(targets: &[&str]) -> Init {
     Init::start(Folder::new(), command)
 }
 
-/// A server that answers 503 so many times, then 204.
+/// A server that answers 503 this many times, then 204.
 fn unready(listener: TcpListener, times: usize) {
     std::thread::spawn(move || {
         for n in 0.. {
@@ -34,7 +34,7 @@ fn wait_ends_when_every_target_is_ready() {
     let url = format!("http://127.0.0.1:{}/healthz", listener.local_addr().unwrap().port());
     let mut life = waiting(&[&format!("tcp://localhost:{port}"), &format!("file:{}", file.display()), &url]);
     let still_waits = |life: &mut Init| {
-        // It has looked more than once by then.
+        // It has checked more than once by then.
         std::thread::sleep(Duration::from_millis(200));
         assert!(life.is_running(), "{}", life.log());
     };

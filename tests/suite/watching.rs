@@ -1,4 +1,4 @@
-//! The dashboard and the alert rules in config/: they name only metrics that bookend has, and fire when they should.
+//! The dashboard and the alert rules in config/: they name existing metrics only, and the alerts fire when they should.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ fn named(text: &str) -> BTreeSet<String> {
     words.filter(|word| word.starts_with("bookend_")).map(str::to_owned).collect()
 }
 
-/// The names of a /metrics answer's samples.
+/// The names of the samples in a /metrics response.
 fn samples(answer: &str) -> BTreeSet<String> {
     let lines = answer.lines().filter(|line| line.starts_with("bookend_"));
     lines.map(|line| line.split(['{', ' ']).next().unwrap_or_default().to_owned()).collect()
@@ -35,7 +35,7 @@ fn panels_and_alerts_name_existing_metrics() {
     init.signal(1);
     wait_until("postStart is over", || code(port, "/startupz") == 200);
     assert_eq!(code(port, "/lifecycle/preStop"), 200);
-    // In the middle of a stop everything has a value.
+    // In the middle of a stop every metric has a value.
     init.signal(15);
     let mut there = BTreeSet::new();
     let mut missing = Vec::new();
@@ -77,7 +77,7 @@ fn each_alert_fires_when_it_should_and_not_before() {
     let Ok(checked) = promtool(["check", "rules"], config("alerts.yaml")) else {
         let is_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
         assert!(!is_ci, "NOT RUN: {test}: no promtool: in CI nothing may be skipped");
-        // Past libtest, which would swallow what a passing test prints.
+        // Written directly: libtest hides what a passing test prints.
         use std::io::Write;
         let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: no promtool (scripts/setup brings it)");
         return;

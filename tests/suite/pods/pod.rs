@@ -1,4 +1,4 @@
-//! The pod of these tests, its containers, and the kubelet's hand on them.
+//! The pod of these tests, its containers, and the test's side as their kubelet.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -18,22 +18,22 @@ pub(super) enum Pids {
     Shared,
 }
 
-/// The sandbox: its pause holds the namespaces. Dropped last, it takes all that is in its PID namespace with it.
+/// The sandbox: its pause process holds the namespaces. Dropped last, it ends everything in its PID namespace.
 pub(super) struct Pod {
     pause: Init,
     pub(super) pids: Pids,
-    /// What happened, a line each, in order.
+    /// The events, one line each, in order.
     pub(super) folder: Folder,
 }
 
-/// A container's first process: the child of who has put it into the namespaces.
+/// A container's first process: the child of the process that entered the namespaces.
 pub(super) struct Container {
     pub(super) init: Init,
     pid: i32,
 }
 
 impl Pod {
-    /// None: it needs root, and says so.
+    /// `None`: it needs root, and the test reports that.
     pub(super) fn new(test: &str, pids: Pids) -> Option<Pod> {
         is_root(test).then(|| {
             let mut command = Command::new("unshare");
@@ -50,13 +50,13 @@ impl Pod {
         child_of(u32::try_from(self.pause.pid()).unwrap())
     }
 
-    /// Puts a command into the pod as a runtime does: from outside, its parent is not in the namespace.
+    /// Puts a command into the pod as a runtime does: from outside, so its parent is not in the namespace.
     pub(super) fn container(&self, command: &[&str]) -> Container {
         let pause = self.pause_pid().expect("the pod is there");
         let mut enter = Command::new("nsenter");
         enter.arg(format!("--net=/proc/{pause}/ns/net"));
         match self.pids {
-            // `nsenter --pid` forks, so that its child is in it.
+            // `nsenter --pid` forks, so that its child is in the namespace.
             Pids::Shared => enter.arg(format!("--pid=/proc/{pause}/ns/pid")).args(["--", "unshare", "--mount"]),
             Pids::Own => enter.args(["--", "unshare", "--mount", "--pid", "--fork", "--kill-child"]),
         };
@@ -70,12 +70,12 @@ impl Pod {
         Container { pid: pid.unwrap(), init }
     }
 
-    /// An app that says what it gets.
+    /// An app that prints the signals it gets.
     pub(super) fn app(&self) -> Container {
         self.app_marked("app", MARK)
     }
 
-    /// One of several, whose mark has its name.
+    /// One of several apps, whose mark contains its name.
     pub(super) fn app_called(&self, name: &str) -> Container {
         self.app_marked(name, &format!("{MARK}-{name}"))
     }
@@ -103,7 +103,7 @@ impl Pod {
         sidecar
     }
 
-    /// A handler that says its word; `more` is shell.
+    /// A handler that writes its word; `more` is shell code.
     pub(super) fn handler(&self, word: &str, more: &str) -> String {
         let script = format!("{more} echo {word} >> {}", self.folder.path("order").display());
         format!("exec.command = [\"sh\", \"-c\", {script:?}]\n")
@@ -148,7 +148,7 @@ impl Container {
         self.init.has_ended()
     }
 
-    /// Its end; who has put it there hands its code on.
+    /// Waits for its end; the process that started it passes the exit code on.
     pub(super) fn end(&mut self) -> Finished {
         self.init.end()
     }
@@ -156,7 +156,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // Its parent is our child, and it is not reaped before that one has ended: the number is still its own.
+        // Its parent is our child and reaps it only at its own end, so the pid still belongs to it.
         if !self.has_ended() && child_of(u32::try_from(self.init.pid()).unwrap()) == Some(self.pid) {
             let _ = Command::new("kill").arg("-KILL").arg(self.pid.to_string()).stderr(Stdio::null()).status();
         }
@@ -167,15 +167,15 @@ fn is_bookend(pid: i32) -> bool {
     fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.file_name() == bookend().file_name())
 }
 
-/// In the app's command line, and in no other.
+/// In the app's command line and in no other.
 pub(super) const MARK: &str = "the-app-itself";
 
-/// How the sidecar knows it.
+/// How the sidecar identifies it.
 pub(super) const PROCESS: &str = "process.commandLine = \"the-app-itself\"\n";
 
 pub(super) const STOP_SIGNAL: &str = "stopSignal = \"SIGQUIT\"\n";
 
-/// Hooks that say what they do.
+/// Hooks that write what they do.
 pub(super) fn config(pod: &Pod, before_lists: &str) -> String {
     let process = match pod.pids {
         Pids::Shared => format!("[app]\n{PROCESS}{before_lists}"),
