@@ -1,7 +1,7 @@
-//! What a rollout costs nginx' clients, strategy by strategy: each in a PID and a network namespace of its own, under
-//! the same load, with clients that still come for three and for six seconds. `make bench-drain` runs it as root and
+//! The cost of a rollout for nginx' clients, strategy by strategy: each in a PID and a network namespace of its own, under
+//! the same load, with clients that still arrive for three and for six seconds. `make bench-drain` runs it as root and
 //! prints the table of docs/drain.md.
-#![expect(clippy::disallowed_methods, reason = "a bench starts programs and waits for them; it is nobody's PID 1")]
+#![expect(clippy::disallowed_methods, reason = "a bench starts programs and waits for them; it is not PID 1")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot measure stops")]
 
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ fn main() {
     for late in [3, 6] {
         for strategy in strategies(&bookend, &config) {
             if let Some(program) = strategy.init.first().filter(|program| !Path::new(program).exists()) {
-                println!("| {} | {late} s | NOT RUN: there is no {program} | | | | | | |", strategy.name);
+                println!("| {} | {late} s | NOT RUN: {program} is not installed | | | | | | |", strategy.name);
                 continue;
             }
             let (outcome, took, killed) = run(&strategy, &folder, Duration::from_secs(late));
@@ -126,7 +126,7 @@ fn run(strategy: &Strategy, folder: &Path, late: Duration) -> (Outcome, Duration
     match strategy.stop {
         Stop::Signal(name) => kill(pid, name),
         Stop::Script(script) => {
-            // As a kubelet runs it: in the container, and then SIGTERM, if there is still somebody.
+            // As a kubelet does it: in the container, and then SIGTERM if the container still runs.
             let mut inside = Command::new("nsenter");
             inside.args(["-t", &pid.to_string(), "-m", "-p", "-n", "sh", "-c", script, shown]);
             let mut inside = inside.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

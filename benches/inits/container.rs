@@ -1,5 +1,5 @@
-//! One life of an init: PID 1 of a fresh PID and mount namespace with /proc and an empty /run, as in a container, and the
-//! application of the bench, which tells on a datagram socket when something happened to it.
+//! One life of an init: PID 1 of a fresh PID and mount namespace with /proc and an empty /run, as in a container, with the
+//! bench's application, which reports its events on a datagram socket.
 
 use std::ffi::CString;
 use std::io;
@@ -17,18 +17,18 @@ use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve};
 
 use crate::subjects::Subject;
 
-/// Longer than any init takes for anything.
+/// Longer than any init needs for anything.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 pub(crate) struct Container {
-    /// PID 1, as it is called outside.
+    /// PID 1, as seen from outside.
     pub(crate) init: Pid,
     socket: UnixDatagram,
     path: PathBuf,
 }
 
 impl Container {
-    /// Starts the init, and does not wait for anything.
+    /// Starts the init without waiting for anything.
     pub(crate) fn start(subject: &Subject, folder: &Path, orphans: usize) -> Container {
         let path = folder.join("socket").join(subject.name);
         let _ = std::fs::remove_file(&path);
@@ -37,7 +37,7 @@ impl Container {
         let command: Vec<CString> = subject.command.iter().map(text).collect();
         let program = text(&subject.program);
         let env = environment(&path, orphans);
-        let said = folder.join("said").join(subject.name);
+        let output_file = folder.join("output").join(subject.name);
         // SAFETY: this program has one thread; without CLONE_VM that is a fork.
         let pid = unsafe {
             let flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::SIGCHLD;
@@ -46,7 +46,7 @@ impl Container {
         match pid {
             -1 => panic!("namespaces need root: {}", io::Error::last_os_error()),
             0 => {
-                become_container(&said).unwrap_or_else(|error| panic!("cannot make the container: {error}"));
+                become_container(&output_file).unwrap_or_else(|error| panic!("cannot make the container: {error}"));
                 UnixDatagram::unbound().unwrap().send_to(format!("exec {}", now()).as_bytes(), &path).unwrap();
                 let error = execve(&program, &command, &env).unwrap_err();
                 panic!("{}: {error}", subject.program)
@@ -55,8 +55,8 @@ impl Container {
         }
     }
 
-    /// The time that comes with the next message of this name, in nanoseconds; none, where none comes.
-    pub(crate) fn told(&self, what: &str) -> Option<i64> {
+    /// The time in the next message of this name, in nanoseconds; `None` if no message comes.
+    pub(crate) fn reported_time(&self, what: &str) -> Option<i64> {
         let mut buffer = [0; 64];
         loop {
             let length = self.socket.recv(&mut buffer).ok()?;
@@ -68,7 +68,7 @@ impl Container {
         }
     }
 
-    /// All processes of the container but the application, which has no children; the first one is PID 1.
+    /// All processes of the container except the application, which has no children. The first one is PID 1.
     pub(crate) fn inits(&self) -> Vec<Pid> {
         let mut tree = vec![self.init];
         let mut next = 0;
@@ -91,12 +91,12 @@ impl Container {
         None
     }
 
-    /// Waits for the end of PID 1, and so of the container. When it was; none, where it does not come.
+    /// Waits for the end of PID 1, and so of the container. Returns its time; `None` if it does not come.
     pub(crate) fn gone(&self) -> Option<i64> {
-        // SAFETY: our own child, which nobody has waited for.
+        // SAFETY: our own child, which has not been reaped.
         let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, self.init.as_raw(), 0) };
         assert!(raw >= 0, "pidfd_open: {}", io::Error::last_os_error());
-        // SAFETY: just opened, and nobody else's.
+        // SAFETY: the descriptor was just opened, and no other code owns it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(i32::try_from(raw).unwrap()) };
         let timeout = PollTimeout::try_from(PATIENCE).unwrap();
         let ready = poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], timeout).unwrap();
@@ -119,7 +119,7 @@ pub(crate) fn now() -> i64 {
 }
 
 /// In the child, until its exec.
-fn become_container(said: &Path) -> io::Result<()> {
+fn become_container(output_file: &Path) -> io::Result<()> {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none)?;
@@ -127,11 +127,11 @@ fn become_container(said: &Path) -> io::Result<()> {
     nix::unistd::setsid()?;
     // A bench that is killed takes its containers along.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-    let (null, said) = (std::fs::File::open("/dev/null")?, std::fs::File::create(said)?);
+    let (null, output_file) = (std::fs::File::open("/dev/null")?, std::fs::File::create(output_file)?);
     dup2_stdin(&null)?;
-    dup2_stdout(&said)?;
-    dup2_stderr(&said)?;
-    // Rust's runtime ignores SIGPIPE; who started us may have ignored or blocked more.
+    dup2_stdout(&output_file)?;
+    dup2_stderr(&output_file)?;
+    // Rust's runtime ignores SIGPIPE, and the process that started us may have ignored or blocked more signals.
     for number in Signal::iterator().filter(|number| !matches!(number, Signal::SIGKILL | Signal::SIGSTOP)) {
         // SAFETY: a default disposition runs no code.
         unsafe { signal(number, SigHandler::SigDfl) }?;
@@ -140,7 +140,7 @@ fn become_container(said: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What a container usually has, and how the application reaches us; nothing that would configure an init.
+/// The usual environment of a container, and how the application reaches the bench; nothing that would configure an init.
 fn environment(socket: &Path, orphans: usize) -> Vec<CString> {
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let socket = format!("BENCH_SOCKET={}", socket.display());
@@ -156,7 +156,7 @@ fn children(pid: Pid) -> Vec<Pid> {
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
 }
 
-/// By its executable: what a supervisor calls it is the supervisor's business.
+/// By its executable: a supervisor may rename its processes.
 fn is_app(pid: Pid) -> bool {
     std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.file_name().is_some_and(|name| name == "app"))
 }

@@ -1,4 +1,4 @@
-//! What is measured. In each figure all inits take turns, so that whatever else this machine does hits all alike.
+//! The measurements. For each figure all inits take turns, so that other load of this machine affects all alike.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpStream};
@@ -30,8 +30,8 @@ const WARM_UP: usize = 5;
 pub(crate) fn start_up(subjects: &[Subject], folder: &Path, effort: &Effort) -> Samples {
     in_turns(subjects, effort.rounds, |subject| {
         let container = Container::start(subject, folder, 0);
-        let began = container.told("exec")?;
-        Some((container.told("main")? - began) as f64 / 1e3)
+        let began = container.reported_time("exec")?;
+        Some((container.reported_time("main")? - began) as f64 / 1e3)
     })
 }
 
@@ -51,8 +51,8 @@ pub(crate) fn listen(subjects: &[Subject], folder: &Path, effort: &Effort) -> Sa
     in_turns(&listeners, effort.rounds, |subject| {
         let container = Container::start(subject, folder, 0);
         let taken = first_connection(port)?;
-        let began = container.told("exec")?;
-        container.told("main")?;
+        let began = container.reported_time("exec")?;
+        container.reported_time("main")?;
         Some((taken - began) as f64 / 1e3)
     })
 }
@@ -67,8 +67,8 @@ fn first_connection(port: SocketAddr) -> Option<i64> {
     None
 }
 
-/// From the stop signal to the end of the container; milliseconds. In each round all of them are started, and stopped in
-/// turns when the youngest is older than a kubelet's postStart hook takes to come: bookend waits for those.
+/// From the stop signal to the end of the container; milliseconds. In each round all inits are started, and stopped in
+/// turn when the youngest is older than the time in which a kubelet's postStart hook arrives: bookend waits for those.
 pub(crate) fn shutdown(subjects: &[Subject], folder: &Path, effort: &Effort) -> Samples {
     let mut samples = Samples::new();
     for round in 0..effort.rounds {
@@ -76,7 +76,7 @@ pub(crate) fn shutdown(subjects: &[Subject], folder: &Path, effort: &Effort) -> 
             .iter()
             .filter(|subject| subject.is_in(round))
             .map(|subject| (subject, Container::start(subject, folder, 0)))
-            .filter(|(_, container)| container.told("main").is_some())
+            .filter(|(_, container)| container.reported_time("main").is_some())
             .collect();
         quiet(&started.iter().map(|(_, container)| container).collect::<Vec<_>>(), Duration::from_millis(150));
         // The first one finds a processor that has slept.
@@ -92,7 +92,7 @@ pub(crate) fn shutdown(subjects: &[Subject], folder: &Path, effort: &Effort) -> 
     samples
 }
 
-/// What living inits cost and how fast they are. They all live at the same time, and are asked in turns.
+/// The cost and speed of running inits. They all run at the same time, and are asked in turn.
 pub(crate) struct Living {
     pub(crate) resident: Samples,
     pub(crate) unshared: Samples,
@@ -107,7 +107,7 @@ pub(crate) fn living(subjects: &[Subject], folder: &Path, effort: &Effort) -> Li
     let containers: Vec<(&Subject, Container)> = subjects
         .iter()
         .map(|subject| (subject, Container::start(subject, folder, effort.orphans)))
-        .filter(|(_, container)| container.told("main").is_some())
+        .filter(|(_, container)| container.reported_time("main").is_some())
         .collect();
     quiet(&containers.iter().map(|(_, container)| container).collect::<Vec<_>>(), Duration::from_millis(500));
     let of = |field: &str| -> Samples {
@@ -143,10 +143,10 @@ fn latency(containers: &[(&Subject, Container)], signals: usize) -> Samples {
     let mut samples = Samples::new();
     let mut asked: Vec<_> = containers.iter().filter(|(subject, _)| subject.hands_on_signals()).collect();
     for _ in 0..signals {
-        // Who has failed once is not waited for again.
+        // An init that has failed once is not waited for again.
         asked.retain(|(subject, container)| {
             let began = now();
-            let arrived = kill(container.init, Signal::SIGUSR1).ok().and_then(|()| container.told("signal"));
+            let arrived = kill(container.init, Signal::SIGUSR1).ok().and_then(|()| container.reported_time("signal"));
             let sample = arrived.map(|arrived| (arrived - began) as f64 / 1e3);
             samples.entry(subject.name).or_default().extend(sample);
             sample.is_some()
@@ -155,19 +155,19 @@ fn latency(containers: &[(&Subject, Container)], signals: usize) -> Samples {
     samples
 }
 
-/// Orphans that end all at once: milliseconds until the last one is reaped, and milliseconds of PID 1's processor time.
+/// Orphans that end at the same time: milliseconds until the last one is reaped, and milliseconds of PID 1's processor time.
 fn storms(containers: &[(&Subject, Container)], storms: usize) -> (Samples, Samples) {
     let (mut times, mut cpu) = (Samples::new(), Samples::new());
     let mut asked: Vec<_> = containers.iter().filter(|(subject, _)| subject.reaps()).collect();
     for round in 0..storms {
-        // Who has failed once is not waited for again; supervisord takes ten seconds for a storm.
+        // An init that has failed once is not waited for again; supervisord takes ten seconds for a storm.
         asked.retain(|(subject, container)| {
             if subject.kind == Kind::Supervisor && round >= 2 {
                 return false;
             }
             let before = processor_time(container.init);
             let asked = container.app().and_then(|app| kill(app, Signal::SIGUSR2).ok());
-            let took = asked.and_then(|()| container.told("storm")).filter(|took| *took >= 0);
+            let took = asked.and_then(|()| container.reported_time("storm")).filter(|took| *took >= 0);
             let spent = processor_time(container.init) - before;
             times.entry(subject.name).or_default().extend(took.map(|took| took as f64 / 1e6));
             cpu.entry(subject.name).or_default().extend(took.map(|_| spent as f64 / 1e6));
@@ -177,7 +177,7 @@ fn storms(containers: &[(&Subject, Container)], storms: usize) -> (Samples, Samp
     (times, cpu)
 }
 
-/// The files that are executed, in kB of 1000 bytes; what they load besides (libraries, an interpreter) is not counted.
+/// The executed files, in kB of 1000 bytes; libraries and interpreters that they load are not counted.
 pub(crate) fn sizes(subjects: &[Subject]) -> Samples {
     let of = |subject: &Subject| kilobytes(&subject.program).map(|size| (subject.name, vec![size]));
     subjects.iter().filter_map(of).collect()
@@ -207,7 +207,7 @@ fn in_turns(subjects: &[Subject], rounds: usize, measure: impl Fn(&Subject) -> O
     samples
 }
 
-/// Waits until none of them has been woken up for so long; those that wake up ever again, for ten times as long.
+/// Waits until none of them has been woken up for this long; those that never stop waking up, for ten times as long.
 fn quiet(containers: &[&Container], period: Duration) {
     let woken = || containers.iter().map(|container| switches(container)).sum::<u64>();
     for _ in 0..10 {
@@ -219,12 +219,12 @@ fn quiet(containers: &[&Container], period: Duration) {
     }
 }
 
-/// Where there is no init, it costs nothing.
+/// Without an init the cost is zero.
 fn with_inits<'a>(containers: &'a [(&Subject, Container)]) -> impl Iterator<Item = &'a (&'a Subject, Container)> {
     containers.iter().filter(|(subject, _)| subject.kind != Kind::None)
 }
 
-/// Context switches of the init's processes, of their own will and not.
+/// Context switches of the init's processes, voluntary and not.
 fn switches(container: &Container) -> u64 {
     let of = |pid: Pid| -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -3,16 +3,16 @@
 //!
 //! | room        | for                                                            |
 //! | ----------- | -------------------------------------------------------------- |
-//! | `subjects`  | who is measured, and how each of them is asked to run the app   |
+//! `subjects`  | the inits, and how each of them is asked to run the app         |
 //! | `container` | one life                                                       |
-//! | `figures`   | what is measured                                               |
-//! | `report`    | the tables, the targets, and which are missed                  |
-//! | `app.c`     | the application: says when something happened to it            |
-//! | `floor.c`   | the least that is an init                                      |
+//! `figures`   | the measurements                                               |
+//! `report`    | the tables, the targets, and the missed ones                   |
+//! `app.c`     | the application: reports its events                            |
+//! `floor.c`   | the smallest possible init                                     |
 //!
-//! `cargo test` measures next to nothing, to see that the report has its rows.
+//! `cargo test` measures next to nothing; it checks that the report has its rows.
 #![expect(unsafe_code, reason = "a container is a clone with flags; and pidfd_open")]
-#![expect(clippy::disallowed_methods, reason = "a bench starts programs and waits for them; it is nobody's PID 1")]
+#![expect(clippy::disallowed_methods, reason = "a bench starts programs and waits for them; it is not PID 1")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
 
 mod container;
@@ -44,20 +44,20 @@ fn main() {
     }
     let bookend = std::env::var("BOOKEND_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_bookend").to_owned());
     let folder = std::env::temp_dir().join(format!("bookend-bench-{}", std::process::id()));
-    for folder in [&folder, &folder.join("socket"), &folder.join("said")] {
+    for folder in [&folder, &folder.join("socket"), &folder.join("output")] {
         std::fs::create_dir(folder).unwrap();
     }
     for program in ["app", "floor"] {
         compile(&Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/inits"), program, &folder);
     }
     let (mut subjects, mut missing) = subjects::all(&bookend, &folder);
-    // A test is not to wait for those who take seconds.
+    // A test must not wait for inits that take seconds.
     subjects.retain(|subject| is_bench || subject.kind != Kind::Supervisor);
     subjects.retain(|subject| {
-        let starts = Container::start(subject, &folder, 0).told("main").is_some();
+        let starts = Container::start(subject, &folder, 0).reported_time("main").is_some();
         if !starts {
-            let said = std::fs::read_to_string(folder.join("said").join(subject.name)).unwrap_or_default();
-            missing.push(format!("{}: it does not start the application: {}", subject.name, said.trim()));
+            let output_file = std::fs::read_to_string(folder.join("output").join(subject.name)).unwrap_or_default();
+            missing.push(format!("{}: it does not start the application: {}", subject.name, output_file.trim()));
         }
         starts
     });
@@ -111,7 +111,7 @@ fn measure(subjects: &[Subject], folder: &Path, effort: &Effort) -> String {
     report.finish()
 }
 
-/// That the report has what it is to have; what the figures are is no matter of a test.
+/// Checks that the report is complete; the figures are not a matter of a test.
 fn check(report: &str, missing: &[String]) {
     for name in ["bookend", "bookend as tini", "bookend, http and handlers", "tini", "floor.c", "no init"] {
         assert!(!missing.iter().any(|missing| missing.starts_with(&format!("{name}:"))), "{missing:?}");

@@ -15,7 +15,7 @@ pub(crate) struct Figure<'a> {
     pub(crate) targets: [Target; 2],
 }
 
-/// What is made of the samples.
+/// How the samples become one figure.
 #[derive(Clone, Copy)]
 pub(crate) enum Of {
     Median,
@@ -25,9 +25,9 @@ pub(crate) enum Of {
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     None,
-    /// So many times what tini has in the same run, at most.
+    /// At most this many times tini's figure of the same run.
     OfTini(f64),
-    /// So much, at most.
+    /// At most this figure.
     Most(f64),
 }
 
@@ -43,7 +43,7 @@ impl Of {
     }
 }
 
-/// All tables, and at last the targets that are missed.
+/// All tables, and at the end the missed targets.
 pub(crate) struct Report<'a> {
     pub(crate) subjects: &'a [Subject],
     pub(crate) text: String,
@@ -56,7 +56,7 @@ impl Report<'_> {
         Report { subjects, text: String::new(), missed: Vec::new(), reached: 0 }
     }
 
-    /// `tini`: what ratios refer to, where it is not tini's value of this figure.
+    /// `tini`: the reference of the ratios, if it is not tini's value of this figure.
     pub(crate) fn add(&mut self, figure: &Figure, tini: Option<f64>) -> Option<f64> {
         let value = |name: &str| figure.samples.get(name).and_then(|samples| figure.of.value(samples));
         let tini = tini.or_else(|| value("tini"));
@@ -108,7 +108,7 @@ impl Report<'_> {
     }
 }
 
-/// Three digits say enough, and no more can be trusted.
+/// Three digits: more cannot be trusted.
 fn number(value: f64) -> String {
     match value {
         value if value >= 100.0 || value == value.trunc() => format!("{value:.0}"),

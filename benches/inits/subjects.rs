@@ -1,18 +1,18 @@
-//! Who is measured, and how each of them is asked to run the application.
+//! The measured inits, and how each of them is asked to run the application.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
-/// An init and what can be asked of it.
+/// An init and what it can do.
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
-    /// The file that is executed; `command[0]` is what it is called.
+    /// The executed file; `command[0]` is its name.
     pub(crate) program: String,
     pub(crate) command: Vec<String>,
     pub(crate) kind: Kind,
-    /// What stops it.
+    /// The signal that stops it.
     pub(crate) stop: Signal,
 }
 
@@ -22,11 +22,11 @@ pub(crate) enum Kind {
     Plain,
     /// bookend with an endpoint and handlers.
     Configured,
-    /// Others: nothing is expected of them.
+    /// Others: they have no targets.
     Other,
-    /// Others that supervise: slow, and they do not hand signals on.
+    /// Other supervisors: slow, and they do not forward signals.
     Supervisor,
-    /// No init at all: nobody hands a signal on or reaps.
+    /// No init at all: no process forwards signals or reaps.
     None,
 }
 
@@ -40,16 +40,16 @@ impl Subject {
         self.kind != Kind::None
     }
 
-    /// A supervisor takes up to seconds for what an init does in a millisecond: it takes part in a few rounds.
+    /// A supervisor takes up to seconds for work that takes an init a millisecond, so it takes part in a few rounds.
     pub(crate) fn is_in(&self, round: usize) -> bool {
         self.kind != Kind::Supervisor || round < SUPERVISORS
     }
 }
 
-/// So many rounds are enough to see what a supervisor is like.
+/// Enough rounds to show how a supervisor performs.
 const SUPERVISORS: usize = 7;
 
-/// Everybody in the order of the report. What is not there is named in the second list.
+/// All inits in the order of the report. Missing ones are named in the second list.
 pub(crate) fn all(bookend: &str, folder: &Path) -> (Vec<Subject>, Vec<String>) {
     let app = folder.join("app").display().to_string();
     let config = write(folder, "bookend.toml", CONFIG);
@@ -90,7 +90,7 @@ pub(crate) fn all(bookend: &str, folder: &Path) -> (Vec<Subject>, Vec<String>) {
         init("pid1 (crate)", Other, &pid1, &["pid1"]),
         supervisor("horust (crate)", &[&horust, "--services-path", &horust_services], Signal::SIGTERM),
         supervisor("s6-svscan", &["/usr/bin/s6-svscan", &scan], Signal::SIGTERM),
-        // SIGTERM would leave the services without anybody; SIGHUP stops them.
+        // SIGTERM would leave the services without a supervisor; SIGHUP stops them.
         supervisor("runsvdir (runit)", &["/usr/bin/runsvdir", "-P", &services], Signal::SIGHUP),
         supervisor("supervisord", &["/usr/bin/supervisord", "-n", "-c", &supervisord], Signal::SIGTERM),
         init("floor.c", Other, &floor, &["floor"]),
@@ -101,7 +101,7 @@ pub(crate) fn all(bookend: &str, folder: &Path) -> (Vec<Subject>, Vec<String>) {
     subjects.retain_mut(|subject| {
         // Copies: how a file once came into the page cache decides how many page faults its start costs.
         let copy = folder.join("program").join(subject.name);
-        // Written out: pages that wait for the disk would count as dirty memory of whom they are mapped by.
+        // Written to disk: pages that wait for the disk would count as dirty memory of the process that maps them.
         let copied = fs::copy(&subject.program, &copy).and_then(|_| fs::File::open(&copy)?.sync_all());
         if let Err(error) = &copied {
             missing.push(format!("{}: {}: {error}", subject.name, subject.program));
@@ -119,7 +119,7 @@ fn write(folder: &Path, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-/// A folder of services with one whose `run` is the application itself: a shell in between would be measured, too.
+/// A folder of services with one whose `run` is the application itself: a shell between them would be measured, too.
 fn service(folder: &Path, name: &str, app: &str) -> String {
     let services: PathBuf = folder.join(name);
     fs::create_dir_all(services.join("app")).unwrap();

@@ -1,4 +1,4 @@
-//! The files under `config/compose/`, run with the machine's Compose. What a test's engine has not is said otherwise:
+//! The files under `config/compose/`, run with the machine's Compose. Only what a test engine lacks is replaced:
 //! other images, no network, no published port.
 
 use std::fs;
@@ -32,7 +32,7 @@ impl Project {
             }
         }
         let folder = Folder::new(test);
-        // YAML is what JSON is, too.
+        // JSON is YAML.
         folder.write("compose.yaml", &document.to_string());
         let config = fs::read_to_string(source.with_extension("toml")).expect("it is there");
         folder.write(&format!("{file}.toml"), &config);
@@ -68,11 +68,11 @@ impl Drop for Project {
     }
 }
 
-/// Whether there is an engine, and Compose.
+/// Whether an engine and Compose are available.
 fn has_compose(test: &str) -> bool {
     ready(test)
         && (run(Command::new("docker-compose").arg("version")).code == Some(0)
-            || bookend_test_support::not_run(test, "there is no docker-compose (scripts/setup installs it)"))
+            || bookend_test_support::not_run(test, "docker-compose is not installed (scripts/setup installs it)"))
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn compose_runs_an_unchanged_image_under_bookend() {
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     assert_eq!(app.exit_code(), 0, "{}", app.log());
     let log = app.log();
-    for told in ["preStop drain", "SIGTERM sent to the app", "bye"] {
-        assert!(log.contains(told), "{told}: {log}");
+    for expected in ["preStop drain", "SIGTERM sent to the app", "bye"] {
+        assert!(log.contains(expected), "{expected}: {log}");
     }
     assert_eq!(project.container("bookend").exit_code(), 0);
 }
@@ -110,7 +110,7 @@ fn compose_stops_the_sidecar_before_the_app() {
     if !has_compose(test) {
         return;
     }
-    // The base of the test's images has an nginx, and none without root.
+    // The base of the test images has an nginx, but no unprivileged one.
     let nginx = "pid /tmp/nginx.pid; error_log stderr notice; daemon off; events {} http { access_log off; \
         client_body_temp_path /tmp/a; proxy_temp_path /tmp/b; fastcgi_temp_path /tmp/c; uwsgi_temp_path /tmp/d; \
         scgi_temp_path /tmp/e; server { listen 8080; } }";
@@ -131,10 +131,10 @@ fn compose_stops_the_sidecar_before_the_app() {
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     let log = sidecar.log();
     assert_eq!(sidecar.exit_code(), 0, "{log}");
-    // nginx ends with 0 of SIGQUIT, its graceful stop.
+    // nginx exits with 0 after SIGQUIT, its graceful stop.
     assert_eq!(app.exit_code(), 0, "{log}\n{}", app.log());
     assert!(app.log().contains("signal 3"), "{}", app.log());
-    for told in ["preStop drain took", "postStop tell"] {
-        assert!(log.contains(told), "{told}: {log}");
+    for expected in ["preStop drain took", "postStop tell"] {
+        assert!(log.contains(expected), "{expected}: {log}");
     }
 }

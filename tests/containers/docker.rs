@@ -1,4 +1,4 @@
-//! The container engine as the tests need it: images built once, containers that clean up after
+//! The container engine for the tests: images built once, containers that clean up after
 //! themselves, and waiting with a deadline. Everything goes through the `docker` command line.
 
 use std::env;
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 /// Long enough for a slow machine; a test that comes near it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What `scripts/images` builds: `bookend-test`, `bookend-test:debian`, `bookend-test:nginx`.
+/// The images of `scripts/images`: `bookend-test`, `bookend-test:debian`, `bookend-test:nginx`.
 pub(crate) const PREFIX: &str = "bookend-test";
 
-/// Whether the images are there. Where not, says so by the test's name; in CI that is a failure.
+/// Whether the images are available. If not, the test reports it by name; in CI that is a failure.
 pub(crate) fn ready(test: &str) -> bool {
     static IMAGES: OnceLock<Result<(), String>> = OnceLock::new();
     let Err(reason) = IMAGES.get_or_init(build_images) else {
@@ -28,7 +28,7 @@ pub(crate) fn ready(test: &str) -> bool {
 fn build_images() -> Result<(), String> {
     let binary = env::var_os("BOOKEND_BIN").ok_or("BOOKEND_BIN is not set (make test sets it)")?;
     if !Path::new(&binary).is_file() {
-        return Err(format!("BOOKEND_BIN is no file: {}", binary.display()));
+        return Err(format!("BOOKEND_BIN is not a file: {}", binary.display()));
     }
     let info = run(Command::new("docker").arg("info"));
     if info.code != Some(0) {
@@ -42,7 +42,7 @@ fn build_images() -> Result<(), String> {
     }
 }
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
@@ -61,7 +61,7 @@ pub(crate) fn run(command: &mut Command) -> Finished {
     }
 }
 
-/// `docker ARGS`, ended by timeout(1) where the engine hangs.
+/// `docker ARGS`, ended by timeout(1) if the engine hangs.
 fn docker(args: &[&str]) -> Finished {
     run(Command::new("timeout").args(["--kill-after=5", "60", "docker"]).args(args))
 }
@@ -123,7 +123,7 @@ impl Container {
         docker(&[&first, options, &[image.as_str()], command].concat())
     }
 
-    /// The same in the foreground, to its end: what the engine made of the exit code.
+    /// The same in the foreground, to its end: shows the exit code that the engine reports.
     pub(crate) fn run(test: &str, tag: &str, command: &[&str]) -> Finished {
         Self::run_with(test, tag, &[], command)
     }
@@ -136,7 +136,7 @@ impl Container {
         docker(&[&first, options, &[image.as_str()], command].concat())
     }
 
-    /// The same as a command that somebody else starts, with a terminal of its own; and the container that it will be.
+    /// The same as a command that the caller starts, with a terminal of its own; and the container it will be.
     pub(crate) fn command(test: &str, tag: &str, options: &[&str], command: &[&str]) -> (Command, Self) {
         let container = Self::named(test);
         let image = format!("{PREFIX}{tag}");
@@ -146,12 +146,12 @@ impl Container {
         (docker, container)
     }
 
-    /// What the engine knows it by.
+    /// Its name in the engine.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Builds an image from a Dockerfile of the documentation, its images being those of the tests.
+    /// Builds an image from a Dockerfile of the documentation, on the images of the tests.
     pub(crate) fn build(tag: &str, dockerfile: &str, folder: &Folder) {
         let ours = dockerfile
             .replace("debian:stable-slim", "bookend-base")
@@ -160,13 +160,13 @@ impl Container {
         let path = folder.write("Dockerfile", &ours);
         let (path, image) = (path.display().to_string(), format!("{PREFIX}{tag}"));
         let mut build = Command::new("docker");
-        // The classic builder, as scripts/images: it asks no registry for what is here.
+        // The classic builder, as in scripts/images: it asks no registry for local images.
         build.env("DOCKER_BUILDKIT", "0").args(["build", "--network", "none", "--tag", &image, "--file", &path]);
         let finished = run(build.arg(&folder.path));
         assert_eq!(finished.code, Some(0), "{finished:#?}");
     }
 
-    /// What `docker image inspect` says of an image.
+    /// The output of `docker image inspect`.
     pub(crate) fn image(tag: &str, format: &str) -> String {
         let image = format!("{PREFIX}{tag}");
         docker_ok(&["image", "inspect", "--format", format, &image]).stdout.trim().to_owned()
@@ -181,7 +181,7 @@ impl Container {
         fs::read(copy).expect("docker cp has written it")
     }
 
-    /// One that somebody else has started; it is removed all the same.
+    /// A container that was started by other means; it is removed as well.
     pub(crate) fn of_id(id: String) -> Self {
         Self { name: id }
     }
@@ -195,7 +195,7 @@ impl Container {
         docker(&[&["exec", &self.name], command].concat())
     }
 
-    /// The status of a GET from inside the container; 0 where nothing answered.
+    /// The status of a GET from inside the container; 0 without a response.
     pub(crate) fn get(&self, url: &str) -> u16 {
         let curl = ["curl", "--silent", "--max-time", "30", "--output", "/dev/null"];
         let finished = self.exec(&[&curl[..], &["--write-out", "%{http_code}", url]].concat());
@@ -249,7 +249,7 @@ impl Container {
     pub(crate) fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
         let held_before_the_end = || match condition() {
             true => Some(true),
-            // No use in waiting for what has ended.
+            // A container that has ended will not fulfil the condition.
             false => (!self.state().starts_with("running")).then_some(false),
         };
         if wait_for(what, held_before_the_end) != Some(true) {
@@ -257,14 +257,14 @@ impl Container {
         }
     }
 
-    /// `running 0`, `exited 7`: the engine's word and the exit code.
+    /// `running 0`, `exited 7`: the engine's state and the exit code.
     fn state(&self) -> String {
         let format = "{{.State.Status}} {{.State.ExitCode}}";
         docker_ok(&["inspect", "--format", format, &self.name]).stdout
     }
 
     fn give_up(&self, what: &str) -> ! {
-        panic!("waited {PATIENCE:?} in vain: {what}; the log of {}:\n{}", self.name, self.log())
+        panic!("waited {PATIENCE:?} until {what}; the log of {}:\n{}", self.name, self.log())
     }
 }
 
@@ -274,7 +274,7 @@ impl Drop for Container {
     }
 }
 
-/// Asks again and again until there is an answer; None when `PATIENCE` has passed.
+/// Asks again and again until there is a result; `None` after `PATIENCE`.
 pub(crate) fn wait_for<T>(what: &str, answer: impl Fn() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {

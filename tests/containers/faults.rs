@@ -1,4 +1,4 @@
-//! What a container engine takes away: system calls (seccomp), processes (the pids limit), memory (the memory
+//! Resources that a container engine takes away: system calls (seccomp), processes (the pids limit), memory (the memory
 //! limit), disk. Each with the outcome that docs/proof.md names.
 
 use super::DEBIAN;
@@ -15,7 +15,7 @@ drain = { minSeconds = 0.1, quietSeconds = 0.1, maxSeconds = 5, ports = [8080] }
 [[lifecycle.preStop]]
 exec.command = ["echo", "drained"]
 "#;
-/// It holds one connection on which nobody waits for anything.
+/// It holds one connection on which no response is owed.
 const KEEPER: &str = r#"
     $SIG{TERM} = sub { exit 6 };
     $listener = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1:8080") or die $!;
@@ -29,7 +29,7 @@ const OBEDIENT: &str = "trap 'exit 6' TERM; echo the app is up; while :; do slee
 
 const PERL: [&str; 4] = ["perl", "-MIO::Socket::INET", "-e", KEEPER];
 
-/// A whole life with every hook, and what it cost: the log, and `/status` when the handlers are done.
+/// A whole life with every hook; returns the log, and `/status` when the handlers are done.
 fn lives_a_whole_life(test: &str, options: &[&str], app: &[&str]) -> (String, String) {
     let folder = Folder::new(test);
     folder.write("bookend.toml", ALL_HOOKS);
@@ -83,7 +83,7 @@ fn seccomp_without_netlink_costs_only_busy_detection() {
             r#"{{"names":["socket"],"action":"SCMP_ACT_ERRNO","errnoRet":{errno},"args":[{{"index":0,"value":16,"op":"SCMP_CMP_EQ"}}]}}"#
         );
         let (_, status) = lives_a_whole_life(test, &[&profile(&folder, &netlink)], &PERL);
-        // It sees the connection, and not whether it is busy: only netlink tells that.
+        // It sees the connection but not whether it is busy: only netlink shows that.
         let seen = status.contains("\"connections\": 1") && !status.contains("\"busy\"");
         assert!(seen && status.contains("\"blind\": false"), "{errno}: {status}");
     }
@@ -97,10 +97,10 @@ fn an_old_seccomp_profile_costs_only_comfort() {
     }
     let folder = Folder::new(&format!("{test}-profile"));
     let newer = r#""pidfd_open","pidfd_send_signal","pidfd_getfd","pwritev2","preadv2","clone3","close_range","openat2","statx","prctl","getrandom""#;
-    // ENOSYS as an old kernel says it, EPERM as an old profile does.
+    // ENOSYS as from an old kernel, EPERM as from an old profile.
     for errno in [38, 1] {
         let denied = format!(r#"{{"names":[{newer}],"action":"SCMP_ACT_ERRNO","errnoRet":{errno}}}"#);
-        // The filter is the last thing before exec then: runc itself needs some of these.
+        // The filter is then the last step before exec: runc itself needs some of these calls.
         let options = ["--security-opt=no-new-privileges", &profile(&folder, &denied)];
         lives_a_whole_life(test, &options, &["sh", "-c", OBEDIENT]);
     }
@@ -146,7 +146,7 @@ fn at_the_engines_memory_limit_only_the_app_dies() {
     folder.write("bookend.toml", "lifecycle.postStop.exec.command = [\"echo\", \"told of it\"]");
     let mount = folder.mount("", "/shared");
     let options = ["--entrypoint", "/bookend", &mount, "--memory=24m", "--memory-swap=24m"];
-    // Orphans as well, so that there is something to be done while memory is short.
+    // Orphans as well, so that bookend has work while memory is short.
     let glutton = "fork || do { sleep 1; exit } for 1..5; push @eaten, 'x' x 1000000 while 1";
     let container =
         Container::start(test, DEBIAN, &options, &["-c", "/shared/bookend.toml", "--", "perl", "-e", glutton]);
@@ -174,7 +174,7 @@ fn a_whole_life_works_on_a_full_disk() {
     folder.write("bookend.toml", &format!("terminationMessagePath = \"/small/message\"\n{ALL_HOOKS}"));
     let mount = folder.mount("", "/shared");
     let options = ["--entrypoint", "/bookend", &mount, "--tmpfs=/small:size=64k", "--tmpfs=/run:size=4k"];
-    // Both are full before anything of the stop is written.
+    // Both disks are full before anything of the stop is written.
     let fill = "for in in /small/fill /run/fill; do cat /dev/zero >$in 2>&-; done; : >/small/message 2>&-;";
     let container = Container::start(
         test,

@@ -1,4 +1,4 @@
-//! What every image promises: its labels, its stop signal, its architecture.
+//! The promises of every image: its labels, its stop signal, its architecture.
 
 use crate::docker::{Container, Folder, ready};
 
@@ -85,7 +85,7 @@ fn the_images_pages_dockerfile_runs_the_server() {
 
 #[test]
 fn bookend_copy_installs_the_binary() {
-    // As an init container and the app's container do, with a shared volume.
+    // As an init container and the app's container do it, with a shared volume.
     let test = "bookend_copy_installs_the_binary";
     if !ready(test) {
         return;

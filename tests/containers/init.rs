@@ -8,7 +8,7 @@ fn run(test: &str, options: &[&str], command: &[&str]) -> Finished {
     Container::run_with(test, ":debian", &[&first, options].concat(), command)
 }
 
-/// Whether the engine's init is ours: an engine that was there before has one of its own.
+/// Whether the engine's init is bookend: an engine that ran before the tests has one of its own.
 fn is_ours(test: &str) -> bool {
     if !ready(test) {
         return false;
@@ -60,7 +60,7 @@ fn under_another_init_bookend_reaps_and_stops() {
     if !ready(test) {
         return;
     }
-    // The app's orphan comes to bookend, which is not PID 1, and not to the init above it.
+    // The app's orphan goes to bookend, which is not PID 1, and not to the init above it.
     let app = "sh -c 'sleep 1000 & echo orphan-$!'; trap 'exit 6' TERM; echo up; while :; do sleep 0.05; done";
     let options = ["--init", "--entrypoint", "/bookend"];
     let set = "lifecycle.preStop={ exec.command = [\"echo\", \"draining\"] }";

@@ -1,7 +1,7 @@
 //! bookend in real containers: the images under `images/`, a real engine, the static binary that
 //! `BOOKEND_BIN` names. Nothing here needs a network or an image registry.
 //!
-//! `make test` brings engine and images. Where they are missing a test says `NOT RUN` and its name;
+//! `make test` provides engine and images. If they are missing, a test prints `NOT RUN` and its name;
 //! with `CI` set that is a failure.
 #![expect(clippy::disallowed_methods, reason = "tests wait for the tools they start")]
 #![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
@@ -87,7 +87,7 @@ fn a_fork_storm_at_the_pids_limit_delays_no_signal_and_loses_no_status() {
     if !ready(test) {
         return;
     }
-    // Two forks each, so that the grandchildren are PID 1's; what the limit refuses is tried again.
+    // Two forks each, so that the grandchildren are PID 1's. A fork that the limit refuses is tried again.
     let storm = r#"
         $SIG{TERM} = sub { exit 7 };
         syswrite STDOUT, "up\n";
@@ -222,7 +222,7 @@ fn app_and_handler_run_as_user_nobody_with_its_groups() {
     assert_eq!(container.exit_code(), 0, "{}", container.log());
     let log = container.log();
     let nobody = "65534:65534:65534 700 /nonexistent";
-    for told in [format!("app {nobody}"), format!("before {nobody}"), "after 0:0:".to_owned()] {
-        assert!(log.contains(&told), "{told}: {log}");
+    for expected in [format!("app {nobody}"), format!("before {nobody}"), "after 0:0:".to_owned()] {
+        assert!(log.contains(&expected), "{expected}: {log}");
     }
 }

@@ -1,8 +1,8 @@
-//! In a PID namespace that is not ours alone, the machine's or another container's: only our own descendants are touched.
+//! In a PID namespace that is shared with the machine or another container, only our own descendants are touched.
 
 use crate::docker::{Container, ready};
 
-/// Ends and leaves somebody behind, in a session of his own, who says so when he is asked to go.
+/// Ends and leaves a process behind, in a session of its own, which prints when it is asked to end.
 const LEAVES: &str = r#"
     setsid sh -c '(trap "echo bye; exit" TERM; echo stays; while :; do sleep 0.05; done) &'
     until [ -e /tmp/go ]; do sleep 0.05; done
@@ -12,18 +12,18 @@ const LEAVES: &str = r#"
 fn only_descendants_are_ended(test: &str, namespace: &str, stranger: &Container) {
     let options = ["--pid", namespace];
     let container = Container::start(test, ":debian", &options, &["sh", "-c", LEAVES]);
-    container.wait_until("somebody is to be left behind", || container.log().contains("stays"));
+    container.wait_until("a process is left behind", || container.log().contains("stays"));
     let seen = container.exec(&["sh", "-c", "ls -l /proc/[0-9]*/exe 2>/dev/null | grep -c bookend"]);
     assert!(seen.stdout.trim().parse().is_ok_and(|count: u32| count > 0), "bookend is in that namespace: {seen:#?}");
     container.exec(&["touch", "/tmp/go"]);
     assert_eq!(container.exit_code(), 6, "{}", container.log());
-    assert!(container.log().contains("bye"), "whom it left was asked to go: {}", container.log());
-    // The engine answers, and the stranger lives: nobody has signalled everybody.
+    assert!(container.log().contains("bye"), "the remaining process was asked to end: {}", container.log());
+    // The engine answers, and the foreign process runs: not every process was signalled.
     assert_eq!(stranger.exec(&["true"]).code, Some(0));
     assert!(!stranger.log().contains("signalled"), "{}", stranger.log());
 }
 
-/// Says so when it gets a signal.
+/// Prints when it gets a signal.
 const STRANGER: &str = "trap 'echo signalled' TERM CONT HUP INT; while :; do sleep 0.05; done";
 
 #[test]

@@ -5,7 +5,7 @@ use crate::docker::{Container, Folder, ready};
 
 const NGINX: &str = ":nginx";
 
-/// Goes on top of the image's own configuration: the documentation's greeting, and a stop without its long minimum.
+/// Laid over the image's own configuration: the documentation's greeting, and a stop without its long minimum.
 const ON_TOP: &str = r#"
     [[lifecycle.postStart]]
     exec.command = ["/bin/sh", "-c", "echo Hello from the postStart handler > /usr/share/message"]
@@ -13,12 +13,12 @@ const ON_TOP: &str = r#"
     [[lifecycle.preStop]]
     drain = { minSeconds = 0.2, quietSeconds = 0.2, maxSeconds = 5 }
 "#;
-/// The same for a container that cannot write its root.
+/// The same for a container with a read-only root.
 const SHORT_STOP: &str = "lifecycle.preStop.drain = { minSeconds = 0.2, quietSeconds = 0.2, maxSeconds = 5 }";
 
 #[test]
 fn nginx_stops_gracefully_after_the_pre_stop_hook() {
-    // As the kubelet does: the hook first, the stop signal when it has answered.
+    // As the kubelet does: the hook first, the stop signal after its response.
     greets_and_stops("nginx_stops_gracefully_after_the_pre_stop_hook", |container| {
         assert_eq!(container.get("http://127.0.0.1:9797/lifecycle/preStop"), 200);
         assert_eq!(container.get("http://127.0.0.1/"), 200, "the hook leaves the app serving");
@@ -38,7 +38,7 @@ fn nginx_stops_gracefully_on_sigterm() {
     greets_and_stops("nginx_stops_gracefully_on_sigterm", |container| container.kill("SIGTERM"));
 }
 
-/// The example of the Kubernetes documentation from start to exit; `stop` is what differs.
+/// The example of the Kubernetes documentation from start to exit; `stop` is the difference.
 fn greets_and_stops(test: &str, stop: impl Fn(&Container)) {
     if !ready(test) {
         return;
@@ -86,7 +86,7 @@ fn entrypoint_scripts_run_in_order_with_their_exports() {
     folder.write_program("90-late.envsh", "export LATE=\"$GREETING, late\"\n");
     folder.write("95-not-executable.sh", "echo never >/run/never\n");
     folder.write_program("96-other.txt", "echo never >/run/never\n");
-    // nginx writes its title over its environment in /proc: what stands before it in PATH looks first.
+    // nginx writes its title over its environment in /proc, so a wrapper earlier in PATH reads the environment first.
     folder.write_program("look", "#!/bin/sh\nenv >/run/environment\nexec /usr/sbin/nginx \"$@\"\n");
     folder.write(
         "templates/hello.conf.template",
@@ -104,7 +104,7 @@ fn entrypoint_scripts_run_in_order_with_their_exports() {
     container.wait_until("nginx serves the template", || container.get("http://127.0.0.1:8080/") == 200);
     let shown = |command: &str| container.exec(&["sh", "-c", command]).stdout;
     assert_eq!(shown("curl -s http://127.0.0.1:8080/path"), "hello there /path", "nginx' own variables are left alone");
-    assert_eq!(shown("head -n 1 /etc/nginx/conf.d/hello.conf"), "# ${UNKNOWN}\n", "and those that nobody has set");
+    assert_eq!(shown("head -n 1 /etc/nginx/conf.d/hello.conf"), "# ${UNKNOWN}\n", "and unset ones stay");
     assert_eq!(shown("cat /etc/nginx/conf.d/deep/er.txt"), "hello there\n");
     assert_eq!(shown("curl -s --http0.9 telnet://127.0.0.1:8081 </dev/null"), "hello there", "{}", container.log());
     assert_eq!(shown("cat /run/seen"), "run sees hello there\n");

@@ -1,5 +1,5 @@
-//! The pods under `config/podman/`, played by a real Podman: rootful, with a storage of the test's own, which is gone
-//! afterwards. Other images and no network are said instead of the files' own, nothing else.
+//! The pods under `config/podman/`, run by a real Podman: rootful, with a storage of the test's own that is removed
+//! afterwards. Only images and network differ from the files.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::docker::{Finished, Folder, run, wait_for};
 
-/// Stand for the images of the files: bookend, and a server that is a copy of it and sleeps.
+/// Replace the images of the files: bookend, and a server that is a copy of it and sleeps.
 const IMAGE: &str = "localhost/bookend-test";
 const APP: &str = "localhost/bookend-test-app";
 
@@ -19,14 +19,14 @@ struct Podman {
 }
 
 impl Podman {
-    /// None where it cannot run here, which is said.
+    /// `None` if it cannot run here, which the test reports.
     fn new(test: &str, pod: &'static str) -> Option<Podman> {
         let binary = env::var_os("BOOKEND_BIN").filter(|binary| Path::new(binary).is_file());
         let reason = match binary {
             None => Some("BOOKEND_BIN is not set (make test sets it)"),
             _ if !nix::unistd::geteuid().is_root() => Some("it needs root"),
             _ if run(Command::new("podman").arg("--version")).code != Some(0) => {
-                Some("there is no podman (scripts/setup installs it)")
+                Some("podman is not installed (scripts/setup installs it)")
             }
             _ => None,
         };
@@ -40,7 +40,7 @@ impl Podman {
             "storage.conf",
             &format!("[storage]\ndriver = \"vfs\"\ngraphroot = {:?}\nrunroot = {:?}\n", path("graph"), path("run")),
         );
-        // Cgroups without systemd, which need not run; limits that a machine need not allow are not asked for.
+        // Cgroups without systemd, which need not run; no limits, which a machine need not allow.
         podman.folder.write(
             "containers.conf",
             &format!(
@@ -62,7 +62,7 @@ impl Podman {
         Some(podman)
     }
 
-    /// `podman ARGS` in the test's own storage, ended by timeout(1) where it hangs.
+    /// `podman ARGS` in the test's own storage, ended by timeout(1) if it hangs.
     fn podman(&self, args: &[&str]) -> Finished {
         let mut command = Command::new("timeout");
         command.env("CONTAINERS_STORAGE_CONF", self.folder.path.join("storage.conf"));
@@ -76,7 +76,7 @@ impl Podman {
         finished
     }
 
-    /// Plays the file, with the images that are there, without a network, and with what else is not here replaced.
+    /// Runs the file with the test's images and without a network.
     fn play(&self, file: &str, instead: &[(&str, &str)]) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/podman").join(file);
         let mut text = fs::read_to_string(source).expect("it is there");
@@ -126,8 +126,8 @@ fn podman_runs_an_unchanged_image_under_bookend() {
     podman.good(&["pod", "stop", "legacy"]);
     assert_eq!(podman.exit_code("app"), "143", "{}", podman.log("app"));
     let log = podman.log("app");
-    for told in ["preStop drain took", "SIGTERM sent to the app"] {
-        assert!(log.contains(told), "{told}: {log}");
+    for expected in ["preStop drain took", "SIGTERM sent to the app"] {
+        assert!(log.contains(expected), "{expected}: {log}");
     }
 }
 
@@ -141,9 +141,9 @@ fn in_a_podman_pod_the_sidecar_stops_the_app() {
     podman.good(&["stop", "proxy-bookend"]);
     let log = podman.log("bookend");
     assert_eq!(podman.exit_code("bookend"), "0", "{log}");
-    // 128 and SIGQUIT: the server is one that has no handler for it.
+    // 128 and SIGQUIT: this server has no handler for it.
     assert_eq!(podman.exit_code("nginx"), "131", "{log}");
-    for told in ["preStop drain took", "postStop tell"] {
-        assert!(log.contains(told), "{told}: {log}");
+    for expected in ["preStop drain took", "postStop tell"] {
+        assert!(log.contains(expected), "{expected}: {log}");
     }
 }

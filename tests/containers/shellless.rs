@@ -27,7 +27,7 @@ fn exec_hooks_and_probes_work_in_an_image_from_scratch() {
         assert!(finished.stdout.contains(words), "{words}: {finished:#?}");
     };
 
-    // As the kubelet does: at once, whether bookend listens already or not.
+    // As the kubelet does: at once, before or after bookend listens.
     good(&ask(&["hook", "postStart"]), "postStart done\npostStart greet took");
     for probe in ["startup", "readiness", "liveness"] {
         good(&ask(&["probe", probe]), "ok\n");
@@ -53,7 +53,7 @@ fn a_hook_finds_bookend_without_configuration() {
     if !ready(test) {
         return;
     }
-    // There is not even a /run in it.
+    // The image has no /run.
     let container = Container::start(test, SCRATCH, &[], &["/bookend", "sleep", "1000"]);
     for command in [["hook", "postStart"], ["probe", "readiness"], ["hook", "preStop"]] {
         let finished = container.exec(&[&["/bookend"], &command[..]].concat());

@@ -1,5 +1,5 @@
-//! A pod of real containers: `bookend pause` holds the network and, where it is said, the PIDs; an app that knows nothing
-//! of bookend and `bookend sidecar` are put into them. The test plays the kubelet, from inside the pod.
+//! A pod of real containers: `bookend pause` holds the network and, if wanted, the PID namespace. An unmodified app
+//! and `bookend sidecar` join them. The test acts as the kubelet, from inside the pod.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::docker::{Container, Folder, Namespaces, ready};
 use crate::faults::profile;
 use crate::{DEBIAN, SCRATCH};
 
-/// Says what it gets. Its mark is in its command line, and nowhere else.
+/// Prints the signals it gets. Its mark is in its command line and nowhere else.
 const APP: &str = "trap 'echo got TERM; exit 0' TERM; trap 'echo got QUIT; exit 0' QUIT; trap 'echo crash; exit 3' USR1; \
                    echo up; : the-app-itself; while :; do sleep 0.05; done";
 
@@ -27,7 +27,7 @@ struct Pod {
 }
 
 impl Pod {
-    /// None where there is no engine, which is said.
+    /// `None` without an engine, which the test reports.
     fn new(test: &'static str, namespaces: Namespaces) -> Option<Pod> {
         ready(test).then(|| {
             let pause = Container::start(&format!("{test}-pause"), SCRATCH, &[], &["pause"]);
@@ -40,7 +40,7 @@ impl Pod {
         Container::start_beside(&test, &self.pause, self.namespaces, tag, options, command)
     }
 
-    /// An unmodified image's app, with the mount that a kubelet makes for a container of this name.
+    /// The app of an unmodified image, with the mount that a kubelet makes for a container of this name.
     fn app(&self, name: &str, options: &[&str]) -> Container {
         let message = format!("pods/0b1d/containers/{name}/8c2f1a90");
         self.folder.write(&message, "");
@@ -64,7 +64,7 @@ fn hook(inside: &Container, path: &str) -> u16 {
     inside.get(&format!("http://127.0.0.1:9797/lifecycle/{path}"))
 }
 
-/// Waits until postStop has run so often in all.
+/// Waits until postStop has run this often in all.
 fn wait_for_post_stop(inside: &Container, times: usize) {
     let url = "http://127.0.0.1:9797/status";
     let runs = || inside.exec(&["curl", "--silent", url]).stdout.matches("\"hook\": \"postStop\"").count();
@@ -84,8 +84,8 @@ fn in_a_shared_network_the_signal_waits_for_the_sidecar() {
     assert_eq!(app.exit_code(), 0, "{}", app.log());
     sidecar.stop(&[]);
     assert_eq!(sidecar.exit_code(), 0, "{}", sidecar.log());
-    for told in ["preStop prepare took", "postStop tell took"] {
-        assert!(sidecar.log().contains(told), "{told}: {}", sidecar.log());
+    for expected in ["preStop prepare took", "postStop tell took"] {
+        assert!(sidecar.log().contains(expected), "{expected}: {}", sidecar.log());
     }
 }
 
@@ -94,7 +94,7 @@ fn in_shared_pids_the_kubernetes_name_finds_the_app() {
     let test = "in_shared_pids_the_kubernetes_name_finds_the_app";
     let Some(pod) = Pod::new(test, Namespaces::NetworkAndPids) else { return };
     let (app, other) = (pod.app("web", &[]), pod.app("queue", &[]));
-    // kubectl exec: a guest of the app's container.
+    // As kubectl exec does: a guest process in the app's container.
     app.exec(&["sh", "-c", "sleep 1000 & exit 0"]);
     let sidecar = pod.sidecar("app = { stopSignal = \"SIGQUIT\", process.container = \"web\" }", &[]);
     sidecar.wait_until("the app's process is found", || sidecar.log().contains("the app's process is found"));

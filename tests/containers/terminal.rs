@@ -1,4 +1,4 @@
-//! `docker run -it`: a shell under bookend, and somebody who types.
+//! `docker run -it`: a shell under bookend, and a person who types.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,17 +13,17 @@ struct Screen(Arc<Mutex<String>>);
 
 impl Screen {
     fn text(&self) -> String {
-        self.0.lock().expect("nobody panics with it").clone()
+        self.0.lock().expect("no thread panics while it holds the lock").clone()
     }
 
-    /// Everything that comes, until nobody has the terminal any more.
+    /// Reads everything until no process has the terminal any more.
     fn show(&self, mut terminal: File) {
         let screen = self.clone();
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(length) = terminal.read(&mut bytes) {
                 let text = String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned();
-                screen.0.lock().expect("nobody panics with it").push_str(&text);
+                screen.0.lock().expect("no thread panics while it holds the lock").push_str(&text);
             }
         });
     }
@@ -51,7 +51,7 @@ fn docker_run_it_has_job_control_and_resizes() {
     let keys = |text: &str| (&terminal).write_all(text.as_bytes()).expect("the terminal is there");
 
     shown("# ", 1);
-    // What is typed is shown, too: the answers are written otherwise.
+    // Typed text is shown, too, so the expected output is written in another way.
     keys("sh -c 'echo jo\"\"b; exec sleep 1000'\n");
     shown("job\r\n", 1);
     keys("\u{3}");
@@ -63,7 +63,7 @@ fn docker_run_it_has_job_control_and_resizes() {
     shown("Stopped", 1);
     keys("bg; kill %1; wait %1; echo code-$?\n");
     shown("code-143", 1);
-    // Whichever end it is set on; the client tells the engine.
+    // Whichever end sets it; the client informs the engine.
     let resized = Command::new("stty")
         .args(["rows", "33", "cols", "77"])
         .stdin(terminal.try_clone().expect("a descriptor"))

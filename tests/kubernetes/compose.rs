@@ -1,4 +1,4 @@
-//! The files under `config/compose/`: the Compose specification accepts them, and what they mount is a configuration whose
+//! The files under `config/compose/`: the Compose specification accepts them, and each mounts a configuration whose
 //! budget is the service's. tests/containers runs them.
 
 use std::fs;
@@ -37,8 +37,8 @@ fn compose_configurations_fit_the_services_budget() {
     for file in files() {
         let config = file.with_extension("toml");
         let output = Command::new(bookend()).arg("check").arg(&config).env_remove("BOOKEND_BIN").output().unwrap();
-        let said = shown(&output);
-        assert!(output.status.success() && !said.contains("warning:"), "{}: {said}", config.display());
+        let reported = shown(&output);
+        assert!(output.status.success() && !reported.contains("warning:"), "{}: {reported}", config.display());
         let table: toml::Table = toml::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
         let grace = table["terminationGracePeriodSeconds"].as_integer().unwrap();
         let documents = documents(&fs::read_to_string(&file).unwrap());
@@ -50,7 +50,7 @@ fn compose_configurations_fit_the_services_budget() {
     }
 }
 
-/// As the pods are: nothing writable but volumes, and no capability.
+/// As in the pods: nothing writable except volumes, and no capability.
 fn is_confined(document: &Value, file: &Path) {
     for (name, service) in document["services"].as_object().unwrap() {
         assert_eq!(service["read_only"], true, "{}: {name}", file.display());

@@ -1,4 +1,4 @@
-//! The YAML that README and docs/ show: parts of a Pod, which the API server would accept, and whose hooks, probes and
+//! The YAML in README and docs/: parts of a Pod that the API server would accept, whose hooks, probes and
 //! arguments bookend knows.
 
 use serde_json::{Map, json};
@@ -19,7 +19,7 @@ fn examples() -> Vec<(String, Value)> {
         .collect()
 }
 
-/// The Pod around a part of one; a kustomization is none.
+/// The Pod around a part of one; a kustomization is not a part of a Pod.
 fn pod(part: &Value) -> Option<Value> {
     let spec = match part {
         part if part.get("components").is_some() => return None,

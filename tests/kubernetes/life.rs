@@ -1,4 +1,4 @@
-//! A configuration out of a manifest, run: with a network and PIDs of its own, the hooks that the pod's containers name,
+//! A configuration from a manifest, run with its own network and PID namespaces: the hooks that the pod's containers name,
 //! called as a kubelet calls them, and its stop.
 
 use std::fs;
@@ -14,10 +14,10 @@ use crate::{bookend, containers};
 /// Long enough for a busy machine; a test that comes near it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// In place of the image's app.
+/// Replaces the image's app.
 const APP: &str = r#"app.command = ["sh", "-c", "trap 'exit 0' TERM QUIT; while :; do sleep 0.02; done"]"#;
 
-/// Whether we may make namespaces; where not, the test says so.
+/// Whether the test may make namespaces; if not, it reports that.
 pub(crate) fn is_possible(test: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {

@@ -1,7 +1,7 @@
-//! The manifests under `config/kubernetes/` and their kin for Compose and Podman: what the API server accepts, with configurations that bookend accepts and
-//! that live and stop as their pod's budget says. `scripts/kube-tools` brings the OpenAPI schema's validator and
-//! kubectl; no cluster is needed. Where they cannot be had a test says `NOT RUN`; with `CI` set that is a failure.
-#![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are nobody's PID 1")]
+//! The manifests under `config/kubernetes/`, and the files for Compose and Podman: the API server accepts them, bookend accepts
+//! their configurations, and these run and stop within their pod's budget. `scripts/kube-tools` installs the schema validator and
+//! kubectl; no cluster is needed. If they are missing, a test prints `NOT RUN`; with `CI` set that is a failure.
+#![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are not PID 1")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs;
@@ -23,7 +23,7 @@ fn bookend() -> PathBuf {
     std::env::var_os("BOOKEND_BIN").map_or_else(|| env!("CARGO_BIN_EXE_bookend").into(), PathBuf::from)
 }
 
-/// Whether validator and kubectl are there.
+/// Whether validator and kubectl are installed.
 fn ready(test: &str) -> bool {
     static TOOLS: OnceLock<Result<(), String>> = OnceLock::new();
     let tools = TOOLS.get_or_init(|| match Command::new(root().join("scripts/kube-tools")).output() {
@@ -34,7 +34,7 @@ fn ready(test: &str) -> bool {
     let Err(reason) = tools else { return true };
     let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
     assert!(!in_ci, "NOT RUN: {test}: scripts/kube-tools failed: {reason}");
-    // Past libtest, which would swallow what a passing test prints.
+    // Written directly: libtest hides what a passing test prints.
     use std::io::Write;
     writeln!(std::io::stderr(), "NOT RUN: {test}: scripts/kube-tools failed: {reason}").ok();
     false
@@ -48,7 +48,7 @@ fn shown(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Every manifest; kustomizations and patches are none.
+/// Every manifest, without kustomizations and patches.
 fn manifests() -> Vec<PathBuf> {
     let folders = [root().join("config/kubernetes"), root().join("config/podman")];
     let example = root().join("config/kubernetes/no-rebuild/example/deployment.yaml");
@@ -139,9 +139,9 @@ fn configuration_fits(documents: &[Value], what: &str) {
         fs::write(&file, config).unwrap();
         let output = Command::new(bookend()).arg("check").arg(&file).env_remove("BOOKEND_BIN").output().unwrap();
         fs::remove_file(&file).unwrap();
-        let said = shown(&output);
-        assert!(output.status.success(), "{what}: {said}");
-        assert!(!said.contains("warning:"), "{what}: {said}");
+        let reported = shown(&output);
+        assert!(output.status.success(), "{what}: {reported}");
+        assert!(!reported.contains("warning:"), "{what}: {reported}");
         let table: toml::Table = toml::from_str(config).unwrap();
         let grace = table["terminationGracePeriodSeconds"].as_integer();
         for pod in pods(documents) {
@@ -155,7 +155,7 @@ fn configurations(documents: &[Value]) -> Vec<&str> {
     documents.iter().filter_map(|document| document["data"]["bookend.toml"].as_str()).collect()
 }
 
-/// A kubelet's side of a pod's life at one bookend: the hooks of all containers, then the stop signal.
+/// The kubelet's part of a pod's life for one bookend: the hooks of all containers, then the stop signal.
 #[test]
 fn manifest_configurations_run_and_stop() {
     let test = "manifest_configurations_run_and_stop";
@@ -168,7 +168,7 @@ fn manifest_configurations_run_and_stop() {
         texts.push(("the component".to_owned(), rendered()));
     }
     let mut lived = 0;
-    // Each waits for its drain: beside each other that is the time of one.
+    // Each waits for its drain; together they take the time of one.
     std::thread::scope(|scope| {
         for (what, text) in &texts {
             let documents = documents(text);

@@ -1,4 +1,4 @@
-//! The app and the handlers. Each writes what it sees into the trace, one whole line at a time.
+//! The app and the handlers. Each writes its events into the trace, one whole line at a time.
 
 use std::io::Write;
 use std::process::Command;
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::server::Server;
 
-/// Plays a part and returns its exit code: `app TRACE CODE MILLIS ON_TERM LEFTOVER ON_HURRY`,
+/// Plays a part and returns its exit code: `app TRACE CODE MILLIS ON_TERM LEFTOVER ON_SECOND`,
 /// `handler TRACE NAME RESULT MILLIS` or `probe FILE MILLIS`.
 pub(crate) fn play(words: &[String]) -> i32 {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["app", trace, code, millis, on_term, leftover, on_hurry] => {
-            app(trace, code, number(millis), on_term, leftover, on_hurry)
+        ["app", trace, code, millis, on_term, leftover, on_second] => {
+            app(trace, code, number(millis), on_term, leftover, on_second)
         }
         ["handler", trace, name, result, millis] => {
             say(trace, &format!("{name} begins"));
@@ -20,14 +20,14 @@ pub(crate) fn play(words: &[String]) -> i32 {
             say(trace, &format!("{name} ends"));
             i32::from(result != "ok")
         }
-        // It fails when so much time has passed since the first of its kind.
+        // It fails when this much time has passed since the first of its kind.
         ["probe", file, fails_after] => {
             let first = std::fs::File::options().append(true).create(true).open(file).unwrap();
             let age = first.metadata().unwrap().modified().unwrap().elapsed().unwrap_or_default();
             i32::from(age > Duration::from_millis(number(fails_after)))
         }
         ["leftover"] => {
-            // It ignores what it is asked, until SIGKILL.
+            // It ignores SIGTERM, until SIGKILL.
             let _deaf = signal_hook::iterator::Signals::new([libc::SIGTERM]).unwrap();
             std::thread::sleep(Duration::from_secs(60));
             0
@@ -36,16 +36,16 @@ pub(crate) fn play(words: &[String]) -> i32 {
     }
 }
 
-/// `code`: a number it exits with, or `signal N`. `on_term`: the same for the moment a stop signal comes, `ignore`, or
-/// `drain`: when its last connection is gone. `on_hurry`: the same for SIGUSR1, or `ignore`; `none`: it is no server.
+/// `code`: an exit code, or `signal N`. `on_term`: the same for the moment a stop signal comes, `ignore`, or
+/// `drain`: when its last connection is closed. `on_second`: the same for SIGUSR1, or `ignore`; `none`: it is not a server.
 #[expect(clippy::zombie_processes, reason = "it leaves its child to the init: that is what is tried")]
-fn app(trace: &str, code: &str, millis: u64, on_term: &str, leftover: &str, on_hurry: &str) -> i32 {
+fn app(trace: &str, code: &str, millis: u64, on_term: &str, leftover: &str, on_second: &str) -> i32 {
     let known = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1];
     let mut signals = signal_hook::iterator::Signals::new(known).unwrap();
     if leftover == "yes" {
         Command::new(std::env::current_exe().unwrap()).args(["actor", "leftover"]).spawn().unwrap();
     }
-    let mut server = (on_hurry != "none").then(|| Server::listen(trace));
+    let mut server = (on_second != "none").then(|| Server::listen(trace));
     say(trace, "app up");
     let end = Instant::now() + Duration::from_millis(millis);
     let mut drains = false;
@@ -54,8 +54,8 @@ fn app(trace: &str, code: &str, millis: u64, on_term: &str, leftover: &str, on_h
             say(trace, &format!("app {signal}"));
             match (signal, on_term) {
                 (libc::SIGHUP, _) => {}
-                (libc::SIGUSR1, _) if on_hurry == "ignore" => {}
-                (libc::SIGUSR1, _) => return leave(on_hurry),
+                (libc::SIGUSR1, _) if on_second == "ignore" => {}
+                (libc::SIGUSR1, _) => return leave(on_second),
                 (_, "ignore") => {}
                 (_, "drain") => drains = true,
                 _ => return leave(on_term),

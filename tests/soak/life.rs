@@ -1,4 +1,4 @@
-//! Living it: bookend as PID 1, the deeds at their times, the callers each on a thread of its own.
+//! One life: bookend as PID 1, the actions at their times, each caller on a thread of its own.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -10,14 +10,14 @@ use crate::scenario::{Deed, Scenario};
 use crate::server::{self, Asked};
 use bookend_test_support::{Folder, Init, PATIENCE, code_of, wait_until};
 
-/// What is left of a life.
+/// The result of a life.
 pub(crate) struct Lived {
     pub(crate) code: i32,
     pub(crate) log: String,
     pub(crate) trace: Vec<String>,
-    /// What each caller of a hook got; 0: a broken connection.
+    /// The status that each caller of a hook got; 0: a broken connection.
     pub(crate) answers: Vec<(&'static str, u16)>,
-    /// What the app's clients saw, those that asked for something.
+    /// The results of the app's clients that sent a request.
     pub(crate) asked: Vec<Asked>,
 }
 
@@ -31,8 +31,8 @@ pub(crate) fn live(scenario: &Scenario) -> Lived {
     let app = ["--", actor, "actor", "app", trace].into_iter().chain(scenario.app.iter().map(String::as_str));
     let mut init = Init::configured_in(folder, &config, &app.collect::<Vec<_>>());
     let pid = nix::unistd::Pid::from_raw(init.pid());
-    // Between exec and our first instruction the kernel itself drops a signal to PID 1 (pid_namespaces(7)): nobody
-    // can keep it. From the first instruction on bookend does.
+    // Between exec and the first instruction the kernel itself drops a signal to PID 1 (pid_namespaces(7)); no program
+    // can prevent that. From its first instruction on bookend keeps signals.
     wait_until("bookend has its first instruction behind it", || keeps_signals(init.pid()) || init.has_ended());
     let (answers, clients) = scope(|scope| {
         let is_running = move || Path::new(&format!("/proc/{pid}")).exists();
@@ -47,7 +47,7 @@ pub(crate) fn live(scenario: &Scenario) -> Lived {
             match deed {
                 Deed::Signal(number) => {
                     let signal = nix::sys::signal::Signal::try_from(*number).unwrap();
-                    // It may have ended just now; unshare has not been waited for, so the number is nobody else's.
+                    // It may have ended just now; unshare has not been reaped, so the pid is not reused.
                     let _ = nix::sys::signal::kill(pid, signal);
                 }
                 Deed::Call(hook) => {
@@ -57,7 +57,7 @@ pub(crate) fn live(scenario: &Scenario) -> Lived {
                 }
                 Deed::Request => {
                     let request = "POST /stop HTTP/1.1\r\nHost: bookend\r\nContent-Length: 0\r\n\r\n";
-                    // The app comes before the socket: somebody who wants a stop asks until he is heard.
+                    // The app starts before the socket: a caller that wants a stop repeats its request until it is accepted.
                     wait_until("the stop is heard", || ask(&socket, request) != 0 || !init.is_running());
                 }
             }
@@ -81,7 +81,7 @@ fn keeps_signals(pid: i32) -> bool {
     (mask("SigBlk:") | mask("SigCgt:")) & (1 << (15 - 1)) != 0
 }
 
-/// One request; 0 where nobody answers (any more).
+/// One request; 0 if no process answers (any more).
 fn ask(socket: &Path, request: &str) -> u16 {
     let answer = UnixStream::connect(socket).and_then(|mut stream| {
         stream.set_read_timeout(Some(PATIENCE))?;

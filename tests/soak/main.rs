@@ -1,17 +1,17 @@
 //! `make soak`: thousands of whole lives of random containers, each judged by the state machine itself. The real
-//! binary is PID 1 of a PID namespace; app, handlers, signals and hooks are drawn from a seed; what bookend says has
-//! happened is told to a fresh `Lifecycle` again, and its orders are compared with what app and handlers saw.
+//! binary is PID 1 of a PID namespace; app, handlers, signals and hooks are drawn from a seed. The events that bookend
+//! logged are replayed into a fresh machine, and its actions are compared with what app and handlers saw.
 //!
-//! | room       | for                                                          |
+//! module     | for                                                          |
 //! | ---------- | ------------------------------------------------------------ |
-//! | `scenario` | what a life is like, from its seed                            |
-//! | `life`     | living it                                                    |
-//! | `verdict`  | the machine's opinion, and whether the world agrees           |
-//! | `actors`   | the app and the handlers: this very program, called otherwise |
+//! `scenario` | a life, drawn from its seed                                   |
+//! `life`     | runs it                                                      |
+//! `verdict`  | the machine's verdict, and whether the world agrees           |
+//! `actors`   | the app and the handlers: this program with other arguments   |
 //! | `server`   | an app that is a server, and its clients                      |
 //!
-//! `cargo test` lives a few lives. `SOAK_LIVES`, `SOAK_SEED` (a life alone: `SOAK_LIVES=1` and the seed it printed), `SOAK_JOBS`.
-#![expect(clippy::disallowed_methods, reason = "a test starts programs and waits for them; it is nobody's PID 1")]
+//! `cargo test` runs a few lives. `SOAK_LIVES`, `SOAK_SEED` (one life: `SOAK_LIVES=1` and the printed seed), `SOAK_JOBS`.
+#![expect(clippy::disallowed_methods, reason = "a test starts programs and waits for them; it is not PID 1")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -79,7 +79,7 @@ fn main() {
 
 fn one(seed: u64) -> Result<Vec<&'static str>, String> {
     let scenario = scenario::Scenario::of(seed);
-    // A helper that waits in vain panics: that is a deviation like another.
+    // A helper that times out panics: that is a deviation like any other.
     let lived = std::panic::catch_unwind(|| life::live(&scenario)).map_err(|_| format!("it hangs:\n{scenario:#?}"))?;
     verdict::judge(&scenario, &lived).map_err(|why| {
         format!("{why}\n--- scenario\n{scenario:#?}\n--- trace\n{}\n--- log\n{}", lived.trace.join("\n"), lived.log)

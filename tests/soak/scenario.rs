@@ -1,4 +1,4 @@
-//! What a life is like, from its seed: the configuration, the app, the handlers, and what is done to it.
+//! A life, drawn from its seed: the configuration, the app, the handlers, and the actions on it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,15 +14,15 @@ pub(crate) struct Scenario {
     pub(crate) grace: Option<u64>,
     pub(crate) stop_is_success: bool,
     pub(crate) handlers: BTreeMap<Hook, Vec<Handler>>,
-    /// A liveness probe that stops the app, and after how many milliseconds it begins to fail.
+    /// A liveness probe that stops the app, and the milliseconds until it begins to fail.
     pub(crate) liveness: Option<u64>,
     /// The app's arguments after `app TRACE`.
     pub(crate) app: [String; 5],
-    /// `app.hurry`, after so many milliseconds; the app is a server then.
+    /// `app.secondSignal` after this many milliseconds; the app is then a server.
     hurry: Option<u64>,
-    /// Its clients, each connected so many milliseconds after it listens.
+    /// Its clients, each connected this many milliseconds after it listens.
     pub(crate) clients: Vec<(u64, Client)>,
-    /// What is done, each after so many milliseconds.
+    /// The actions, each after this many milliseconds.
     pub(crate) deeds: Vec<(u64, Deed)>,
 }
 
@@ -44,7 +44,7 @@ enum Kind {
     Sleep {
         millis: u64,
     },
-    /// At least so long; it looks at the connections of the whole machine, and ends when they allow it.
+    /// At least this long; it watches the connections of the whole machine, and ends when they allow it.
     Drain {
         millis: u64,
     },
@@ -83,7 +83,7 @@ impl Scenario {
         let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let random = &mut random;
         let deaf = random.one_in(6);
-        // Nobody ends a deaf app without a grace period.
+        // Without a grace period no process ends an app that ignores signals.
         let grace = (deaf || random.one_in(2)).then(|| 1 + random.below(2));
         let handlers = HOOKS.map(|hook| (hook, (0..random.below(3)).map(|_| Handler::random(hook, random)).collect()));
         let codes = ["0", "1", "7", "signal 9", "signal 11", "signal 15"];
@@ -91,7 +91,7 @@ impl Scenario {
         let (code, on_term) = (choose(&codes), choose(&codes));
         let deeds: Vec<_> = (0..random.below(5)).map(|_| (random.below(120), Deed::random(random))).collect();
         let liveness = random.one_in(5).then(|| random.below(300));
-        // Where somebody ends it, half of the apps wait for that: a lost signal is a life that hangs.
+        // If a process ends it, half of the apps wait for that: a lost signal is a life that hangs.
         let is_ended = deeds.iter().any(|(_, deed)| matches!(deed, Deed::Signal(2 | 15) | Deed::Request));
         // A probe does not run in the stop of a hook that no signal follows, which may last for half a minute.
         let calls = deeds.iter().any(|(_, deed)| matches!(deed, Deed::Call("preStop")));
@@ -116,20 +116,20 @@ impl Scenario {
 
     /// The app drains its connections at a stop signal, and most of the time something holds it.
     fn becomes_a_server(&mut self, random: &mut Random) {
-        let [_, millis, on_term, _, on_hurry] = &mut self.app;
+        let [_, millis, on_term, _, on_second] = &mut self.app;
         if on_term != "ignore" && !random.one_in(4) {
             "drain".clone_into(on_term);
         }
         let ways = ["0", "1", "signal 10", "signal 9", "ignore"];
-        ways[usize::try_from(random.below(5)).unwrap()].clone_into(on_hurry);
+        ways[usize::try_from(random.below(5)).unwrap()].clone_into(on_second);
         self.hurry = Some(50 + random.below(200));
         self.clients = (0..random.below(4)).map(|_| (50 + random.below(100), Client::random(random))).collect();
-        // They are there when something happens, and a stop comes.
+        // They are connected when something happens and a stop comes.
         self.handlers.insert(Hook::PreStart, Vec::new());
         self.deeds.push((random.below(200), Deed::Signal(15)));
         self.deeds[0].0 += 200;
         "600000".clone_into(millis);
-        if on_hurry == "ignore" || self.grace.is_some() {
+        if on_second == "ignore" || self.grace.is_some() {
             // A connection counts as busy for two seconds after its answer.
             self.grace = Some(if random.one_in(3) { 6 } else { 3 });
         }
@@ -185,7 +185,7 @@ impl Scenario {
         out
     }
 
-    /// What the machine is to know of it.
+    /// The machine's plan for it.
     pub(crate) fn plan(&self) -> Plan {
         let plan_of = |handler: &Handler| HandlerPlan {
             timeout: handler.timeout.map(Duration::from_millis),
@@ -212,11 +212,11 @@ impl Scenario {
         matches!(self.handlers[&hook][index].kind, Kind::Exec { .. })
     }
 
-    /// Whether the app waits for silent connections alone, and the second signal ends it.
+    /// Whether only silent connections hold the app, and the second signal ends it.
     pub(crate) fn waits_in_vain(&self) -> bool {
-        let [_, _, on_term, _, on_hurry] = &self.app;
+        let [_, _, on_term, _, on_second] = &self.app;
         let asks = |(_, client): &(u64, Client)| matches!(client, Client::Asks { .. });
-        on_term == "drain" && on_hurry != "ignore" && !self.clients.iter().any(asks)
+        on_term == "drain" && on_second != "ignore" && !self.clients.iter().any(asks)
     }
 
     /// Whether a handler of the hook may run more than once.

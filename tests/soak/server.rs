@@ -1,4 +1,4 @@
-//! An app that is a server, and its clients, over real connections: silent ones, which nobody waits for, and requests.
+//! An app that is a server, and its clients, over real connections: silent ones, and clients with requests.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,18 +21,18 @@ struct Connection {
 }
 
 impl Server {
-    /// Listens on a port of its own, and writes it where the clients look.
+    /// Listens on a port of its own, and writes it to the file that the clients read.
     pub(crate) fn listen(trace: &str) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        // Whole, or not there.
+        // Complete, or absent.
         let (unfinished, port) = (format!("{trace}.port.new"), port_file(trace));
         std::fs::write(&unfinished, listener.local_addr().unwrap().port().to_string()).unwrap();
         std::fs::rename(unfinished, port).unwrap();
         Server { listener: Some(listener), connections: Vec::new() }
     }
 
-    /// Does what is to be done now; says how many connections there are. One that drains accepts no more.
+    /// Does what is due now, and returns the number of connections. A draining server accepts no more.
     pub(crate) fn serve(&mut self, drains: bool) -> usize {
         if drains {
             self.listener = None;
@@ -47,7 +47,7 @@ impl Server {
 }
 
 impl Connection {
-    /// Whether the client is still there.
+    /// Whether the client is still connected.
     fn serve(&mut self) -> bool {
         if self.answer_at.is_some_and(|at| at <= Instant::now()) {
             self.answer_at = None;
@@ -68,23 +68,23 @@ impl Connection {
     }
 }
 
-/// A client: what it does once it is connected.
+/// A client's behaviour once it is connected.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Client {
-    /// Says nothing, and leaves after so many milliseconds, if ever.
+    /// Sends nothing, and closes after this many milliseconds, if ever.
     Silent { millis: Option<u64> },
-    /// Asks for an answer that takes so long, and keeps the connection.
+    /// Sends a request whose response takes this long, and keeps the connection.
     Asks { millis: u16 },
 }
 
-/// What has become of a client.
+/// The result of a client.
 pub(crate) struct Left {
     pub(crate) asked: Option<Asked>,
-    /// One that does not leave by itself is there as long as this is kept.
+    /// A client that does not close by itself stays connected as long as this is kept.
     _connection: Option<TcpStream>,
 }
 
-/// What a client that asks has seen.
+/// The result of a client's request.
 #[derive(Debug)]
 pub(crate) struct Asked {
     /// When the request had been written, in microseconds of the day.
@@ -92,8 +92,8 @@ pub(crate) struct Asked {
     pub(crate) answered: bool,
 }
 
-/// Waits for the app's port as long as the container lives, then so many milliseconds more, and is that client until
-/// the app or itself has had enough.
+/// Waits for the app's port as long as the container runs, then this many milliseconds more, and acts as that client
+/// until the app or the client closes.
 pub(crate) fn connect(trace: &str, after: u64, client: Client, is_running: &dyn Fn() -> bool) -> Option<Left> {
     let port = loop {
         match std::fs::read_to_string(port_file(trace)) {
@@ -103,7 +103,7 @@ pub(crate) fn connect(trace: &str, after: u64, client: Client, is_running: &dyn 
         }
     };
     sleep(Duration::from_millis(after));
-    // It may be gone by now, or accept nobody any more.
+    // The app may have ended, or accept no more clients.
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     let mut answer = Vec::new();
     match client {

@@ -1,5 +1,5 @@
-//! The machine's opinion. What bookend logged as happened is applied to a fresh machine, in the same order at the same
-//! times; its orders must be what the app, the handlers and the callers saw, and its exit code the one there was.
+//! The machine's verdict. The events that bookend logged are applied to a fresh machine, in the same order at the same
+//! times. Its actions must match what the app, the handlers and the callers saw, and its exit code the real one.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use bookend_lifecycle::{
 use crate::life::Lived;
 use crate::scenario::{Scenario, name};
 
-/// What the life went through, for the account at the end.
+/// The landmarks of a life, for the summary at the end.
 pub(crate) fn judge(scenario: &Scenario, lived: &Lived) -> Result<Vec<&'static str>, String> {
-    // The log begins some time after the beginning; on a busy machine that time is long, and it is logged nowhere. It
-    // decides only whether there was still time for something.
+    // The log begins some time after the start. On a busy machine that time is long, and it is not logged. It
+    // decides only whether there was still time for some step.
     let at_once = judge_as_of(Duration::ZERO, scenario, lived);
     let later = || (1..60).find_map(|n| judge_as_of(Duration::from_millis(50) * n, scenario, lived).ok());
     at_once.or_else(|why| later().ok_or(why))
@@ -67,7 +67,7 @@ fn landmarks(lived: &Lived, orders: &[Action]) -> Vec<&'static str> {
     passed
 }
 
-/// The orders, and when the connections were first to be looked at, in microseconds of the day.
+/// The actions, and when the connections were first to be looked at, in microseconds of the day.
 fn replay(scenario: &Scenario, lived: &Lived, late: Duration) -> Result<(Vec<Action>, Option<u64>), String> {
     let mut machine = ContainerLifecycle::new(scenario.plan());
     let mut now = Duration::ZERO;
@@ -78,7 +78,7 @@ fn replay(scenario: &Scenario, lived: &Lived, late: Duration) -> Result<(Vec<Act
         orders.extend(actions);
         ordered
     };
-    // What happens before there is a log is known without it.
+    // Events before the log exists are known without it.
     let app_started = lived.log.contains("app started");
     let first = if app_started || scenario_begins(scenario, lived) { Event::Begin } else { first_signal(lived) };
     if let [true, _] = apply(now, first) {
@@ -89,12 +89,12 @@ fn replay(scenario: &Scenario, lived: &Lived, late: Duration) -> Result<(Vec<Act
         let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { continue };
         let at = line["timestamp"].as_str().and_then(micros);
         if let Some(at) = at {
-            // Debug lines come when an event is taken up, which is when its time is read.
+            // Debug lines are written when an event is taken up, which is when its time is read.
             now = late + Duration::from_micros(at.saturating_sub(*began.get_or_insert(at)));
         }
         if line["message"] == "happened" {
             let text = line["event"].as_str().unwrap_or_default();
-            let event = event(text).ok_or_else(|| format!("an event that nobody knows: {text}"))?;
+            let event = event(text).ok_or_else(|| format!("an unknown event: {text}"))?;
             if let [_, true] = apply(now, event) {
                 watched = watched.or(at);
             }
@@ -103,19 +103,19 @@ fn replay(scenario: &Scenario, lived: &Lived, late: Duration) -> Result<(Vec<Act
     Ok((orders, watched))
 }
 
-/// Whether it has begun at all: a preStart handler ran, or an event says so.
+/// Whether the life has begun: a preStart handler ran, or an event shows it.
 fn scenario_begins(scenario: &Scenario, lived: &Lived) -> bool {
     let has_pre_start = scenario.handlers.get(&Hook::PreStart).is_some_and(|list| !list.is_empty());
     has_pre_start && lived.log.contains("preStart")
 }
 
-/// A stop signal came before the first instruction of ours; the log says which.
+/// A stop signal came before our first instruction; the log names it.
 fn first_signal(lived: &Lived) -> Event {
     Event::Signal(if lived.log.contains("stopped by SIGINT") { Signal::INT } else { Signal::TERM })
 }
 
-/// The handlers that left traces are those that were ordered, in their order; one that was aborted may have had no
-/// time to leave any.
+/// The handlers that left traces are those that were started, in their order. An aborted handler may have left
+/// no trace.
 fn handlers_ran_as_ordered(scenario: &Scenario, lived: &Lived, orders: &[Action]) -> Result<(), String> {
     for hook in [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop] {
         let seen: Vec<_> = lived
@@ -135,7 +135,7 @@ fn handlers_ran_as_ordered(scenario: &Scenario, lived: &Lived, orders: &[Action]
                 return Err(format!("{seen} ran, and was not ordered (or not then)"));
             }
         }
-        // At most once a stop, said without the machine; but for those that are tried again.
+        // At most once per stop, checked without the machine; retries are allowed.
         let rearmed = orders.contains(&Action::Tell(Note::Rearmed));
         let twice = seen.iter().enumerate().any(|(at, name)| seen[..at].contains(name));
         if twice && !scenario.has_retries(hook) && !(hook == Hook::PreStop && rearmed) {
@@ -169,7 +169,7 @@ fn signals_arrived_as_ordered(lived: &Lived, orders: &[Action]) -> Result<(), St
     Ok(())
 }
 
-/// Every caller was answered, and with what the machine said; who came after Exit finds nobody, or a late answer.
+/// Every caller was answered as the machine decided. A caller after Exit finds no process, or gets a late response.
 fn callers_heard_as_ordered(lived: &Lived, orders: &[Action]) -> Result<(), String> {
     for (hook, word) in [(Hook::PreStop, "preStop"), (Hook::PostStart, "postStart")] {
         let ordered = orders.iter().filter_map(|order| match order {
@@ -181,20 +181,20 @@ fn callers_heard_as_ordered(lived: &Lived, orders: &[Action]) -> Result<(), Stri
         for (_, code) in lived.answers.iter().filter(|(hook, code)| *hook == word && *code != 0) {
             match ordered.iter().position(|ordered| ordered == code) {
                 Some(place) => drop(ordered.remove(place)),
-                // Answered in the last milliseconds, by rule: nothing is left to be prepared or to be waited for.
+                // Answered in the last milliseconds, by rule: no handler can run any more.
                 None if matches!(code, 200 | 500 | 503) && lived.log.contains("exit code") => {}
                 None => return Err(format!("{word} was answered with {code}, which was not ordered")),
             }
         }
         if !ordered.is_empty() {
-            return Err(format!("{word}: answers {ordered:?} were ordered, and nobody got them"));
+            return Err(format!("{word}: the responses {ordered:?} were decided, and no caller got them"));
         }
     }
     Ok(())
 }
 
-/// The second signal (`app.hurry`), said without the machine: it cuts no request that was there when the stop signal
-/// went out, it is sent where there are connections alone, and an app that only silent ones hold needs no SIGKILL.
+/// The second signal (`app.secondSignal`), checked without the machine: it cuts no request that was in flight when the stop
+/// signal went out, it is sent only if there are connections, and an app that only silent ones hold needs no SIGKILL.
 fn nothing_was_cut_or_held_in_vain(
     scenario: &Scenario,
     lived: &Lived,

@@ -14,7 +14,7 @@ fn refused(config: &str, expected: &[&str]) {
     let finished = init.end();
     assert_eq!(finished.code(), 125, "{config}\n{}", finished.log);
     for text in expected {
-        assert!(finished.log.contains(text), "{text:?} is not said:\n{}", finished.log);
+        assert!(finished.log.contains(text), "{text:?} is missing:\n{}", finished.log);
     }
     assert!(!marker.exists(), "the app was started");
 }
@@ -72,8 +72,8 @@ fn a_fifo_or_a_binary_file_is_named_and_blocks_nothing() {
     ] {
         let finished = run(&["-c", path, "--", "true"]);
         assert_eq!(finished.code(), 125);
-        let told = format!("cannot read the configuration {path}: ");
-        assert!(finished.log.contains(&told) && finished.log.contains(what), "{}", finished.log);
+        let expected = format!("cannot read the configuration {path}: ");
+        assert!(finished.log.contains(&expected) && finished.log.contains(what), "{}", finished.log);
     }
 }
 

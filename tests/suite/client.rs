@@ -192,7 +192,7 @@ fn events_show_the_past_and_follow_the_future() {
     follower.wait_for_out("\"event\":\"phase\"");
     init.signal(15);
     let finished = follower.end();
-    assert_eq!(finished.code(), 0, "it was told the end: {finished:?}");
+    assert_eq!(finished.code(), 0, "it saw the end: {finished:?}");
     assert!(finished.out.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{finished:?}");
     assert!(
         finished.out.contains("\"event\":\"handlerEnded\"") && finished.out.contains("\"exitCode\":4"),

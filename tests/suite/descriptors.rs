@@ -35,7 +35,7 @@ fn lives_without(call: &str, error: &str, nth: u32) -> bool {
     } else {
         let code = init.end().code();
         assert!(code == 125 || code == 127 || code == 126, "{what}: {code}: {}", init.log());
-        assert!(!init.log().is_empty(), "{what}: it is said why");
+        assert!(!init.log().is_empty(), "{what}: the reason is logged");
     }
     init.folder.read("strace").contains("(INJECTED)")
 }

@@ -105,10 +105,10 @@ fn every_make_target_named_in_a_document_exists() {
     for document in documents() {
         let text = read(&document);
         let fenced = text.split("\n```").skip(1).step_by(2).flat_map(str::lines).map(str::to_owned);
-        let said = spans(&text).into_iter().chain(fenced);
+        let reported = spans(&text).into_iter().chain(fenced);
         // `MODEL_DISTURBANCES=3 make model`, and in a block `make demo    # nginx ...`.
-        let made = said.filter_map(|said| {
-            let rest = said.split_once("make ").filter(|(before, _)| before.chars().all(|c| !c.is_lowercase()))?.1;
+        let made = reported.filter_map(|reported| {
+            let rest = reported.split_once("make ").filter(|(before, _)| before.chars().all(|c| !c.is_lowercase()))?.1;
             Some(rest.split(' ').next()?.to_owned())
         });
         unknown

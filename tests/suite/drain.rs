@@ -243,12 +243,12 @@ fn keeper(drain: &str, prelude: &str) -> (Init, TcpStream) {
 
 /// From now on bookend gets no new socket, as under a seccomp profile that forbids netlink.
 fn deny_sockets(init: &Init) -> Child {
-    let said = init.folder.path("strace.said");
+    let reported = init.folder.path("strace.log");
     let mut strace = Command::new("strace");
     strace.args(["-e", "signal=none", "-e", "trace=socket", "-e", "inject=socket:error=EPERM", "-o"]);
     strace.arg(init.folder.path("strace")).args(["-p", &init.pid().to_string()]);
-    let strace = strace.stderr(File::create(&said).unwrap()).spawn().expect("scripts/setup installs strace");
-    wait_until("strace is attached", || fs::read_to_string(&said).unwrap().contains("attached"));
+    let strace = strace.stderr(File::create(&reported).unwrap()).spawn().expect("scripts/setup installs strace");
+    wait_until("strace is attached", || fs::read_to_string(&reported).unwrap().contains("attached"));
     strace
 }
 

@@ -128,9 +128,9 @@ fn tini_is_a_subreaper_only_on_request() {
 #[test]
 fn tini_reports_every_orphan_on_request() {
     let script = "(sleep 0.1 & ); sleep 0.5";
-    let told = "Reaped zombie process with pid=";
-    assert!(start("tini", &["-sw", "--", "sh", "-c", script]).finish().log.contains(told));
-    assert!(!start("tini", &["-s", "--", "sh", "-c", script]).finish().log.contains(told));
+    let expected = "Reaped zombie process with pid=";
+    assert!(start("tini", &["-sw", "--", "sh", "-c", script]).finish().log.contains(expected));
+    assert!(!start("tini", &["-s", "--", "sh", "-c", script]).finish().log.contains(expected));
 }
 
 #[test]

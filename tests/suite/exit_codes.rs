@@ -26,7 +26,7 @@ fn a_core_dump_changes_no_code() {
     // Where the kernel puts the core, or which program gets it, depends on the machine.
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
     let mut files = std::fs::read_dir(folder.path("")).unwrap();
-    assert!(pattern.starts_with(['/', '|']) || files.next().is_some(), "there is no core: {pattern}");
+    assert!(pattern.starts_with(['/', '|']) || files.next().is_some(), "no core: {pattern}");
 }
 
 #[test]
@@ -40,8 +40,8 @@ fn exit_codes_are_the_same_as_pid_1() {
 fn not_found_is_127_and_not_executable_is_126() {
     let missing = run(&["--", "no-such-program"]);
     assert_eq!(missing.code(), 127);
-    let told = r#"cannot execute "no-such-program" (in no folder of PATH): No such file"#;
-    assert!(missing.log.contains(told), "{}", missing.log);
+    let expected = r#"cannot execute "no-such-program" (in no folder of PATH): No such file"#;
+    assert!(missing.log.contains(expected), "{}", missing.log);
     let refused = run(&["--", "/etc/passwd"]);
     assert_eq!(refused.code(), 126);
     assert!(refused.log.contains(r#"cannot execute "/etc/passwd": Permission denied"#), "{}", refused.log);

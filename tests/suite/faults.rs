@@ -61,8 +61,8 @@ fn a_failed_fork_of_the_app_is_125() {
         let rule = format!("clone:error={error}:when=1");
         let finished = injected(Folder::new(), &[&rule], &["--", "sh", "-c", "exit 7"]).finish();
         assert_eq!(finished.code(), 125, "{finished:?}");
-        let told = format!("cannot create a process for \"sh\"{limit}: ");
-        assert!(finished.log.contains(&told), "{}", finished.log);
+        let expected = format!("cannot create a process for \"sh\"{limit}: ");
+        assert!(finished.log.contains(&expected), "{}", finished.log);
         assert!(finished.log.contains(words), "{}", finished.log);
     }
 }

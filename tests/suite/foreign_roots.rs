@@ -35,8 +35,8 @@ fn root() -> Folder {
 fn stopped_as_ever(finished: &Finished) {
     assert_eq!(finished.code(), 7, "{}", finished.log);
     assert_eq!(finished.out.trim_end(), "up\nbye");
-    for told in ["prepared in a foreign root", "over: Stopped 7", "SIGTERM sent to the app"] {
-        assert!(finished.log.contains(told), "{told}: {}", finished.log);
+    for expected in ["prepared in a foreign root", "over: Stopped 7", "SIGTERM sent to the app"] {
+        assert!(finished.log.contains(expected), "{expected}: {}", finished.log);
     }
 }
 

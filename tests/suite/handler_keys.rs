@@ -49,7 +49,7 @@ fn the_attempt_number_is_in_the_status() {
          lifecycle.postStart = {{ retries = 1, backoffSeconds = 0, failurePolicy = \"Ignore\", exec.command = [\"false\"] }}"
     );
     let _init = Init::configured(&config, &["--", "sleep", "1000"]);
-    wait_until("both tries are told", || {
+    wait_until("both attempts are recorded", || {
         let status = get(port, "/status").unwrap_or_default();
         status.contains("\"attempt\": 1") && status.contains("\"attempt\": 2")
     });
@@ -88,20 +88,20 @@ fn a_post_stop_handler_runs_for_its_configured_ends() {
         [[lifecycle.postStop]]
         exec.command = ["echo", "always"]
     "#;
-    let said = |log: &str| {
+    let reported = |log: &str| {
         let words = ["it completed", "it failed", "it was stopped", "always"];
         words.into_iter().filter(|word| log.contains(word)).collect::<Vec<_>>()
     };
     let finished = Init::configured(config, &["--", "true"]).finish();
-    assert_eq!(said(&finished.log), ["it completed", "always"], "{}", finished.log);
+    assert_eq!(reported(&finished.log), ["it completed", "always"], "{}", finished.log);
     let finished = Init::configured(config, &["--", "false"]).finish();
-    assert_eq!(said(&finished.log), ["it failed", "always"], "{}", finished.log);
+    assert_eq!(reported(&finished.log), ["it failed", "always"], "{}", finished.log);
     let init =
         Init::configured(config, &["--", "sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 0.02; done"]);
     init.wait_for_out("up");
     init.signal(15);
     let finished = init.finish();
-    assert_eq!(said(&finished.log), ["it was stopped", "always"], "{}", finished.log);
+    assert_eq!(reported(&finished.log), ["it was stopped", "always"], "{}", finished.log);
 }
 
 #[test]
@@ -133,8 +133,8 @@ fn handlers_find_phase_and_reason_in_their_environment() {
     assert_eq!([&stopping[1], &stopping[2], &stopping[3]], ["Stopping", &started[2], "SIGTERM"]);
     assert!(stopping[4].parse::<u32>().is_ok_and(|left| (1..=20).contains(&left)), "{stopping:?}");
     assert_eq!(line("postStop: ")[1..4], ["Finishing", "none", "SIGTERM"]);
-    let told = line("ran ");
-    let seconds = |at: usize| told[at].parse::<f64>().unwrap();
-    assert!(seconds(3) >= 0.3 && seconds(1) >= seconds(3), "{told:?}");
-    assert_eq!(told[5], "9");
+    let expected = line("ran ");
+    let seconds = |at: usize| expected[at].parse::<f64>().unwrap();
+    assert!(seconds(3) >= 0.3 && seconds(1) >= seconds(3), "{expected:?}");
+    assert_eq!(expected[5], "9");
 }

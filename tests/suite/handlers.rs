@@ -65,7 +65,7 @@ fn a_timed_out_handlers_group_gets_term_then_kill() {
     wait_until("the handler got SIGTERM", || init.folder.path("term").exists());
     init.wait_for_log("timed out after 0.5");
     // While the app takes its two seconds, its whole group is killed.
-    wait_until("nobody of the group is left", || !has_descendant(init.pid(), "sleep\x001000"));
+    wait_until("no process of the group is left", || !has_descendant(init.pid(), "sleep\x001000"));
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(init.finish().code(), 0);
 }
@@ -107,10 +107,10 @@ fn a_failed_post_start_stops_the_app_and_an_ignored_one_does_not() {
 
 #[test]
 fn post_stop_runs_on_completion_and_on_a_crash() {
-    for (end, told) in [("exit 0", "Completed 0"), ("exit 3", "Failed 3"), ("kill -9 $$", "Failed 137 SIGKILL")] {
+    for (end, expected) in [("exit 0", "Completed 0"), ("exit 3", "Failed 3"), ("kill -9 $$", "Failed 137 SIGKILL")] {
         let config = r#"lifecycle.postStop.exec.command = ["sh", "-c", "echo $BOOKEND_REASON $BOOKEND_EXIT_CODE $BOOKEND_SIGNAL"]"#;
         let finished = Init::configured(config, &["--", "sh", "-c", end]).finish();
-        assert!(finished.log.contains(told), "{told}: {}", finished.log);
+        assert!(finished.log.contains(expected), "{expected}: {}", finished.log);
     }
 }
 

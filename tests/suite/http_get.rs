@@ -125,7 +125,7 @@ fn a_request_looks_like_a_kubelets_plus_configured_headers() {
     ] {
         assert!(lines.contains(&line), "{line}: {request}");
     }
-    assert!(!finished.log.contains("s3cret"), "no secret is told: {}", finished.log);
+    assert!(!finished.log.contains("s3cret"), "no secret is logged: {}", finished.log);
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn without_ca_file_the_systems_bundle_is_used() {
     )
     .finish();
     assert_eq!(finished.code(), 125, "{}", finished.log);
-    assert!(finished.log.contains("caFile"), "it is said what to do: {}", finished.log);
+    assert!(finished.log.contains("caFile"), "the remedy is named: {}", finished.log);
 }
 
 #[test]
@@ -354,14 +354,14 @@ fn an_image_without_ca_bundle_gets_an_error_with_a_remedy() {
         command.arg(folder.path("bookend.toml")).args(["--", "sh", "-c", "exit 3"]).env_remove("SSL_CERT_FILE");
         Init::start(folder, command).finish()
     };
-    let told = "this image has no certificate authorities to verify with (looked for SSL_CERT_FILE, /etc/ssl/certs/ca-certificates.crt,";
+    let expected = "this image has no certificate authorities to verify with (looked for SSL_CERT_FILE, /etc/ssl/certs/ca-certificates.crt,";
     let to_do = "name them in caFile, or set insecureSkipVerify";
     // The app is not started; the postStop failure is reported, and the exit code is the app's.
     for (hook, code) in [("preStart", 125), ("postStop", 3)] {
         let finished = life(hook, "path = \"/\"");
         assert_eq!(finished.code(), code, "{}", finished.log);
-        let said = finished.log.lines().find(|line| line.contains(told));
-        assert!(said.is_some_and(|line| line.contains(hook) && line.contains(to_do)), "{}", finished.log);
+        let reported = finished.log.lines().find(|line| line.contains(expected));
+        assert!(reported.is_some_and(|line| line.contains(hook) && line.contains(to_do)), "{}", finished.log);
     }
     for more in [format!("caFile = \"{}\"", authority.file()), "insecureSkipVerify = true".to_owned()] {
         let finished = life("preStart", &more);

@@ -107,7 +107,7 @@ fn read_answer(stream: &mut impl Read) -> io::Result<String> {
 }
 
 /// The first bytes of a TLS hello of Go's.
-const HELLO: &[u8] = b"\x16\x03\x01\x00\xf8\x01\x00\x00\xf4\x03\x03 a hello that nobody can answer";
+const HELLO: &[u8] = b"\x16\x03\x01\x00\xf8\x01\x00\x00\xf4\x03\x03 a hello without an answer.....";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Handlers {
@@ -355,7 +355,7 @@ fn hooks_without_the_token_get_a_broken_connection() {
     assert!(Kubelet::new(port, Scheme::Http).hook("/lifecycle/preStop").is_err());
     assert!(!init.log().contains("prepared"));
     (0..20).for_each(|_| assert_eq!(code(port, "/lifecycle/preStop"), 401));
-    assert_eq!(init.log().matches("a hook was refused").count(), 1, "whoever calls does not fill the log");
+    assert_eq!(init.log().matches("a hook was refused").count(), 1, "callers cannot fill the log");
     assert_eq!(code(port, "/livez"), 200, "probes need no token");
     assert_eq!(code_of(&with("kube-lifecycle/1.36", "Bearer a-secret-of-ours").unwrap()), 200);
     wait_until("the handler's line is there", || init.log().contains("prepared"));
@@ -391,8 +391,8 @@ fn readiness_can_fail_from_the_beginning_of_a_stop() {
     assert_eq!(code(port, "/readyz"), 200);
     assert_eq!(code(port, "/lifecycle/preStop"), 200);
     assert_eq!(code(port, "/readyz"), 503);
-    let told = get(port, "/readyz?verbose").unwrap();
-    assert!(told.contains("[+]ping ok\n") && told.ends_with("readyz check failed\n"), "{told}");
+    let expected = get(port, "/readyz?verbose").unwrap();
+    assert!(expected.contains("[+]ping ok\n") && expected.ends_with("readyz check failed\n"), "{expected}");
     assert_eq!(code(port, "/readyz?exclude=stop"), 200);
     assert_eq!(code(port, "/livez"), 200);
 }

@@ -17,7 +17,7 @@ fn with_etc(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     );
     folder.write("conf.d/20-second.toml", "app.env.C = \"second\"");
     folder.write("conf.d/10-first.toml", "app.env = { B = \"first\", C = \"first\" }");
-    folder.write("conf.d/30-not.txt", "this is no configuration");
+    folder.write("conf.d/30-not.txt", "this is not a configuration");
     started_with_etc(folder, &[], arguments, variables)
 }
 
@@ -91,7 +91,7 @@ fn an_inaccessible_configuration_is_an_error() {
     std::os::unix::fs::symlink("/no/such/file", link_to_nowhere.path("bookend.toml")).unwrap();
     let no_folder = Folder::new();
     no_folder.write("conf.d", "");
-    let told = "cannot read the configuration /etc/bookend/";
+    let expected = "cannot read the configuration /etc/bookend/";
     for (folder, what) in [
         (closed, "bookend.toml: Permission denied"),
         (link_to_nowhere, "bookend.toml: No such file"),
@@ -101,7 +101,7 @@ fn an_inaccessible_configuration_is_an_error() {
         let by = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"];
         let finished = started_with_etc(folder, &by, &["--", "echo", "started"], &[]);
         assert_eq!((finished.code(), finished.out.as_str()), (125, ""), "{what}: {}", finished.log);
-        assert!(finished.log.contains(&format!("{told}{what}")), "{what}: {}", finished.log);
+        assert!(finished.log.contains(&format!("{expected}{what}")), "{what}: {}", finished.log);
     }
 }
 
@@ -123,9 +123,9 @@ fn check_shows_where_each_value_comes_from() {
 
 #[test]
 fn a_bad_set_option_is_125() {
-    for (option, told) in [("log.level", "KEY=VALUE"), ("log.levl=Info", "did you mean \"level\"?")] {
+    for (option, expected) in [("log.level", "KEY=VALUE"), ("log.levl=Info", "did you mean \"level\"?")] {
         let finished = crate::support::run(&["--set", option, "--", "true"]);
         assert_eq!(finished.code(), 125, "{}", finished.log);
-        assert!(finished.log.contains(told), "{told}: {}", finished.log);
+        assert!(finished.log.contains(expected), "{expected}: {}", finished.log);
     }
 }

@@ -96,7 +96,7 @@ fn a_late_log_reader_learns_how_much_it_missed() {
     assert_eq!(child.wait().unwrap().code(), Some(4));
     let log = read.join().unwrap();
     assert!(log.contains("log lines were dropped"), "{}", &log[log.len().saturating_sub(2000)..]);
-    assert!(log.contains("stopped by SIGTERM"), "the end is told again");
+    assert!(log.contains("stopped by SIGTERM"), "the end is logged again");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! bookend's promises, tested on the real binary: real signals, real children, real PID namespaces, a real nginx.
 //! About one promise per file. Helpers wait for conditions with a deadline, never for a fixed time.
-#![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are nobody's PID 1")]
+#![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are not PID 1")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use bookend_test_support as support;
@@ -10,12 +10,12 @@ mod bad_input;
 mod client;
 mod clock;
 mod copy;
-mod descriptor3;
 mod descriptors;
 mod doctor;
 mod documents;
 mod drain;
 mod drop_in;
+mod env_pipe;
 mod exit_codes;
 mod faults;
 mod foreign_roots;
@@ -23,7 +23,6 @@ mod handler_keys;
 mod handlers;
 mod hooks;
 mod http_get;
-mod hurry;
 mod kubelet;
 mod last_resort;
 mod layers;
@@ -43,6 +42,7 @@ mod readme;
 mod ready_made;
 mod rollout;
 mod schema;
+mod second_signal;
 mod servers;
 mod sidecar;
 mod signals;

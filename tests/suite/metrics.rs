@@ -78,8 +78,11 @@ pub(crate) fn promtool_accepts(text: &str) {
         }
     };
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let said = output_of(promtool);
-    assert!(said.status.success() && said.stderr.is_empty() && said.stdout.is_empty(), "{said:?}\n{text}");
+    let reported = output_of(promtool);
+    assert!(
+        reported.status.success() && reported.stderr.is_empty() && reported.stdout.is_empty(),
+        "{reported:?}\n{text}"
+    );
 }
 
 /// The part of JSON Schema that the status schema uses.

@@ -7,7 +7,7 @@ use crate::support::{Folder, Init, bookend, wait_until};
 /// The child prints everything that an init could have changed.
 const TELL: &str = "grep -E '^(Sig(Blk|Ign|Cgt)|NoNewPrivs|Seccomp)' /proc/self/status; ulimit -a; umask; pwd; env | grep -v '^_=' | sort; ls /proc/self/fd | sort -n | tr '\\n' ' '";
 
-fn told(through_bookend: bool, setup: &str) -> String {
+fn expected(through_bookend: bool, setup: &str) -> String {
     let folder = Folder::new();
     let config = folder.write("bookend.toml", "lifecycle.preStop.sleep.seconds = 0\nhttp.listen = \"127.0.0.1:0\"");
     let prefix =
@@ -26,9 +26,9 @@ fn the_app_inherits_what_it_would_without_bookend() {
         "umask 077; cd /usr; ulimit -n 321; ulimit -c 0",
         "exec 0<&-",
     ] {
-        let without = told(false, setup);
+        let without = expected(false, setup);
         assert!(without.contains("SigIgn"), "{without}");
-        assert_eq!(told(true, setup), without, "{setup}");
+        assert_eq!(expected(true, setup), without, "{setup}");
     }
 }
 

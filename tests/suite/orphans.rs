@@ -56,7 +56,7 @@ fn no_child_end_is_lost_in_a_storm() {
     init.wait_for_out("up");
     // From the first instruction to this point everything is blocked.
     init.wait_for_log("bookend: started");
-    wait_until("the storm's ends wake nobody", || sleeps_through_ends(init.pid()));
+    wait_until("the storm's child ends wake no process", || sleeps_through_ends(init.pid()));
     init.signal(10);
     init.wait_for_out("calm");
     let only_the_app = || {
@@ -87,7 +87,9 @@ fn zombies_are_counted_and_their_parent_named_once() {
     let metrics = get(port, "/metrics").unwrap();
     let of_perl = |line: &str| line.starts_with("bookend_zombie_parent{name=\"perl\",pid=") && line.ends_with("} 3");
     assert!(metrics.lines().any(of_perl), "{metrics}");
-    wait_until("it is told", || status().contains("\"zombies\": 3") && init.log().contains("does not wait for its"));
+    wait_until("it is reported", || {
+        status().contains("\"zombies\": 3") && init.log().contains("does not wait for its")
+    });
     status();
     assert_eq!(init.log().matches("does not wait for its children").count(), 1, "{}", init.log());
     init.signal(10);

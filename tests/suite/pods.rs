@@ -95,8 +95,8 @@ fn without_a_shared_namespace_a_repeated_post_start_is_a_new_life() {
     sidecar.signal(15);
     assert_eq!(sidecar.end().code(), 0);
     let order = pod.order();
-    assert_eq!(order.iter().filter(|told| *told == "prepared").count(), 2, "{order:?}");
-    assert_eq!(order.iter().filter(|told| *told == "greeted").count(), 2, "{order:?}");
+    assert_eq!(order.iter().filter(|expected| *expected == "prepared").count(), 2, "{order:?}");
+    assert_eq!(order.iter().filter(|expected| *expected == "greeted").count(), 2, "{order:?}");
     assert_eq!(order.last().map(String::as_str), Some("over"), "{order:?}");
 }
 
@@ -156,7 +156,7 @@ fn an_ordinary_sidecar_answers_the_hook_before_it_ends() {
         let finished = sidecar.end();
         assert_eq!(finished.code(), 0, "{}", finished.log);
         let order = pod.order();
-        let of_app: Vec<&str> = order.iter().map(String::as_str).filter(|told| *told != "over").collect();
+        let of_app: Vec<&str> = order.iter().map(String::as_str).filter(|expected| *expected != "over").collect();
         assert_eq!(of_app, ["app up", "greeted", "prepared", "app TERM"], "{pids:?}, {before} first: {}", finished.log);
         assert!(order.contains(&"over".to_owned()), "{}", finished.log);
         if pids == Pids::Shared {
@@ -188,7 +188,7 @@ fn an_app_killed_during_its_hook_leaves_nothing_hanging() {
         assert_eq!(finished.code(), 0, "{}", finished.log);
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}\n{}", began.elapsed(), finished.log);
         let order = pod.order();
-        assert_eq!(order.iter().filter(|told| *told == "over").count(), 1, "{order:?}\n{}", finished.log);
+        assert_eq!(order.iter().filter(|expected| *expected == "over").count(), 1, "{order:?}\n{}", finished.log);
     }
 }
 
@@ -303,9 +303,9 @@ fn orphaned_workers_are_not_taken_for_the_app() {
 
 /// A handler that signals the app, and one that prints why the app ended.
 fn signals_and_tells(pod: &Pod) -> String {
-    let told = pod.handler("$BOOKEND_REASON $BOOKEND_TRIGGER", "");
+    let expected = pod.handler("$BOOKEND_REASON $BOOKEND_TRIGGER", "");
     format!(
-        "[app]\n{PROCESS}{STOP_SIGNAL}[[lifecycle.preStop]]\nsignal.name = \"SIGHUP\"\n[[lifecycle.postStop]]\n{told}"
+        "[app]\n{PROCESS}{STOP_SIGNAL}[[lifecycle.preStop]]\nsignal.name = \"SIGHUP\"\n[[lifecycle.postStop]]\n{expected}"
     )
 }
 
@@ -339,8 +339,8 @@ fn without_hook_calls_the_stop_signal_runs_the_handlers() {
 fn an_ended_app_is_unknown_and_the_next_one_is_found() {
     let test = "an_ended_app_is_unknown_and_the_next_one_is_found";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
-    let told = pod.handler("$BOOKEND_CONTAINER $BOOKEND_REASON", "");
-    let sidecar = pod.sidecar(&format!("[containers.web]\n{PROCESS}[[containers.web.lifecycle.postStop]]\n{told}"));
+    let expected = pod.handler("$BOOKEND_CONTAINER $BOOKEND_REASON", "");
+    let sidecar = pod.sidecar(&format!("[containers.web]\n{PROCESS}[[containers.web.lifecycle.postStop]]\n{expected}"));
     for life in 1..=2 {
         let mut app = pod.app();
         wait_until("it is found", || sidecar.init.log().matches("the app's process is found").count() == life);

@@ -29,8 +29,8 @@ fn the_others_wait_for_the_startup_probe() {
     let tries = || get(port, "/status").unwrap_or_default().contains("\"failures\": 2");
     wait_until("it was tried twice", tries);
     assert_eq!((code(port, "/startupz"), code(port, "/readyz"), code(port, "/livez")), (503, 503, 200));
-    let said = get(port, "/startupz?verbose").unwrap();
-    assert!(said.contains("[+]postStart ok\n[-]startupProbe failed: the last try: exit code 1"), "{said}");
+    let reported = get(port, "/startupz?verbose").unwrap();
+    assert!(reported.contains("[+]postStart ok\n[-]startupProbe failed: the last try: exit code 1"), "{reported}");
     assert!(!init.folder.path("asked").exists(), "the others have not been tried");
     init.folder.write("started", "");
     wait_until("the app has started", || code(port, "/startupz") == 200);
@@ -42,7 +42,7 @@ fn readiness_follows_the_app_and_its_thresholds() {
     let port = free_port();
     let probe = r#"{ exec.command = ["test", "-e", "DIR/ready"], periodSeconds = 0.1, failureThreshold = 2, successThreshold = 2 }"#;
     let init = life(port, &format!("readinessProbe = {probe}"), APP);
-    assert_eq!(code(port, "/readyz"), 503, "nobody has looked yet, or it said no");
+    assert_eq!(code(port, "/readyz"), 503, "not probed yet, or failed");
     assert_eq!(code(port, "/startupz"), 200);
     init.folder.write("ready", "");
     wait_until("ready", || code(port, "/readyz") == 200);
@@ -51,7 +51,7 @@ fn readiness_follows_the_app_and_its_thresholds() {
     wait_until("not ready", || code(port, "/readyz") == 503);
     assert_eq!((code(port, "/lbz"), code(port, "/livez")), (503, 200));
     let log = init.log();
-    assert_eq!(log.matches("readinessProbe succeeded").count(), 1, "a change is told, not every try: {log}");
+    assert_eq!(log.matches("readinessProbe succeeded").count(), 1, "a change is logged, not every attempt: {log}");
     assert_eq!(log.matches("readinessProbe failed: exit code 1").count(), 1, "{log}");
 }
 
@@ -77,7 +77,7 @@ fn during_a_stop_readiness_goes_on_and_liveness_ends() {
     init.folder.write("gone", "");
     wait_until("readiness is still asked for", || init.folder.read("ready").len() > ready.len() + 2);
     wait_until("and counts", || code(port, "/readyz") == 503);
-    assert_eq!(init.folder.read("live"), live, "nobody asks for the life of what is to die");
+    assert_eq!(init.folder.read("live"), live, "a stopping app is not probed for liveness");
     assert_eq!(code(port, "/livez"), 200);
     init.folder.write("go", "");
     assert_eq!(init.end().code(), 5);

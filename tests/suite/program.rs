@@ -63,7 +63,7 @@ fn an_unknown_user_is_125_with_the_reason() {
     std::fs::set_permissions(folder.path("."), std::fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path("bookend");
     std::fs::copy(bookend(), &binary).unwrap();
-    for (user, code, told) in
+    for (user, code, expected) in
         [("0", 125, "app.user: cannot become root (uid 0, gid 0): Operation not permitted"), ("\"65534:65534\"", 0, "")]
     {
         let config = folder.write("bookend.toml", &format!("app = {{ command = [\"true\"], user = {user} }}"));
@@ -71,7 +71,7 @@ fn an_unknown_user_is_125_with_the_reason() {
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&binary).arg("-c").arg(&config);
         let finished = Init::start(Folder::new(), command).finish();
         assert_eq!(finished.code(), code, "{}", finished.log);
-        assert!(finished.log.contains(told), "{}", finished.log);
+        assert!(finished.log.contains(expected), "{}", finished.log);
     }
 }
 
@@ -95,8 +95,8 @@ fn a_program_starts_in_its_working_directory() {
 fn a_bad_working_directory_is_125_with_the_reason() {
     let finished = Init::configured("app.workingDir = \"/nowhere\"", &["--", "true"]).finish();
     assert_eq!(finished.code(), 125);
-    let told = "app.workingDir: cannot enter /nowhere: No such file or directory";
-    assert!(finished.log.contains(told), "{}", finished.log);
+    let expected = "app.workingDir: cannot enter /nowhere: No such file or directory";
+    assert!(finished.log.contains(expected), "{}", finished.log);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_refused_resource_limit_is_125_and_names_the_key() {
     if !is_root("a_refused_resource_limit_is_125_and_names_the_key") {
         return;
     }
-    for (key, told) in [
+    for (key, expected) in [
         (
             "rlimits = { core = 0, nofile = { hard = 4611686018427387904 } }",
             "app.rlimits.nofile: cannot set the limit: ",
@@ -182,6 +182,6 @@ fn a_refused_resource_limit_is_125_and_names_the_key() {
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&binary).arg("-c").arg(&config);
         let finished = Init::start(Folder::new(), command).finish();
         assert_eq!(finished.code(), 125, "{}", finished.log);
-        assert!(finished.log.contains(told), "{told}: {}", finished.log);
+        assert!(finished.log.contains(expected), "{expected}: {}", finished.log);
     }
 }

@@ -121,11 +121,11 @@ fn the_nginx_example_runs_and_stops_as_documented() {
     for text in ["SIGQUIT sent to the app", "gone: Stopped, exit code 0"] {
         assert!(finished.log.contains(text), "{text}: {}", finished.log);
     }
-    let (told, shown) =
+    let (expected, shown) =
         (without_numbers(&finished.log), blocks("text").into_iter().find(|b| b.starts_with("stopped by")));
     // In the machine's own network, where this test may run, a drain counts nothing.
     for line in without_numbers(shown.unwrap()).lines().filter(|line| !line.contains("drain took")) {
-        assert!(told.contains(line), "{line}: {}", finished.log);
+        assert!(expected.contains(line), "{line}: {}", finished.log);
     }
 }
 

@@ -60,9 +60,9 @@ impl Container {
 }
 
 #[track_caller]
-fn stopped_well(finished: &Finished, told: &[&str]) {
+fn stopped_well(finished: &Finished, expected: &[&str]) {
     assert_eq!(finished.code(), 0, "{}", finished.log);
-    for text in told {
+    for text in expected {
         assert!(finished.log.contains(text), "{text}: {}", finished.log);
     }
 }
@@ -106,7 +106,7 @@ fn node_answers_and_stops_with_or_without_a_handler() {
         return;
     }
     let graceful = "process.on('SIGTERM', () => server.close());";
-    for (handler, told) in [("", "app was killed by SIGTERM"), (graceful, "app exited with 0")] {
+    for (handler, expected) in [("", "app was killed by SIGTERM"), (graceful, "app exited with 0")] {
         let folder = Folder::new();
         let script = format!(
             "const server = require('http').createServer((_, answer) => answer.end(process.env.NODE_ENV));\n\
@@ -115,7 +115,7 @@ fn node_answers_and_stops_with_or_without_a_handler() {
         folder.write("server.js", &script);
         let container = Container::start(folder, "node.toml", "lifecycle.preStop = []");
         wait_until("node answers", || container.get(8080, "/") == "production");
-        stopped_well(&container.stop(), &[told]);
+        stopped_well(&container.stop(), &[expected]);
     }
 }
 

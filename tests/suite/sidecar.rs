@@ -318,7 +318,7 @@ fn keys_without_meaning_in_a_sidecar_are_refused() {
          preStop.signal.name = 'SIGHUP'\n[containers.queue]\nprocess = {}\nlifecycle.preStart.exec.command = ['a']\n",
         &["sidecar"],
     );
-    for said in [
+    for reported in [
         "app.command: `bookend sidecar` starts no app\n  --> ",
         "bookend.toml:2:11",
         "app.profile: `bookend sidecar` starts no app",
@@ -332,7 +332,7 @@ fn keys_without_meaning_in_a_sidecar_are_refused() {
         "what must come before is an init container's",
         "8 mistakes",
     ] {
-        assert!(log.contains(said), "{said}\n{log}");
+        assert!(log.contains(reported), "{reported}\n{log}");
     }
 }
 

@@ -105,8 +105,9 @@ fn followers_receive_every_event_to_the_last() {
     let mut lines = BufReader::new(send(&path, "GET /events")).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "event: phase"), "it begins with where things stand");
     init.signal(15);
-    let told: Vec<String> = lines.filter(|line| line.starts_with("event: ") || line.starts_with("data: ")).collect();
-    let told = told.join("\n");
+    let expected: Vec<String> =
+        lines.filter(|line| line.starts_with("event: ") || line.starts_with("data: ")).collect();
+    let expected = expected.join("\n");
     let parts = [
         "event: signal\ndata: {\"atSeconds\":",
         "\"phase\":\"Stopping\"",
@@ -117,9 +118,10 @@ fn followers_receive_every_event_to_the_last() {
         "event: exited\n",
         "\"exitCode\":4",
     ];
-    let mut rest = told.as_str();
+    let mut rest = expected.as_str();
     for part in parts {
-        let (_, after) = rest.split_once(part).unwrap_or_else(|| panic!("{part} is missing, or too early:\n{told}"));
+        let (_, after) =
+            rest.split_once(part).unwrap_or_else(|| panic!("{part} is missing, or too early:\n{expected}"));
         rest = after;
     }
     assert_eq!(init.end().code(), 4);

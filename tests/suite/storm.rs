@@ -218,7 +218,7 @@ fn no_client_is_waited_for_without_end() {
         ("half a header", b"GET /livez HTTP/1.1\r\nHost", 0),
         ("half a hello", b"\x16\x03\x01\x02\x00", 0),
         ("a body that never comes", b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", 413),
-        ("a body nobody asked for", b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 200),
+        ("an unexpected body", b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 200),
         (
             "a large body",
             &[&b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n"[..], &[b'x'; 20000]].concat(),

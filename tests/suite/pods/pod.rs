@@ -114,7 +114,7 @@ impl Pod {
     }
 
     pub(super) fn wait_for_order(&self, line: &str) {
-        wait_until(line, || self.order().iter().any(|told| told == line));
+        wait_until(line, || self.order().iter().any(|expected| expected == line));
     }
 
     /// A hook as the kubelet calls it.

@@ -104,7 +104,7 @@ fn cut_requests_are_reported_everywhere() {
     clients.iter_mut().for_each(|client| client.write_all(b"GET").unwrap());
     init.signal(15);
     let body = |path| in_network_of(init.pid(), || get(9797, path)).unwrap_or_default();
-    wait_until("the cut is told", || body("/status").contains("\"requestsCut\": 2"));
+    wait_until("the cut is reported", || body("/status").contains("\"requestsCut\": 2"));
     assert!(body("/metrics").contains("\nbookend_requests_cut_total 2\n"), "{}", body("/metrics"));
     init.folder.write("seen", "");
     let finished = init.end();

@@ -37,8 +37,8 @@ fn a_bad_variable_line_names_handler_line_and_key() {
     let finished = with_pre_start(script, "", "echo started");
     assert_eq!(finished.code(), 125);
     assert_eq!(finished.out, "");
-    for told in ["handler=\"prepare\"", "descriptor 3: line 2: \"PORT\": a number", "line 3: not TOML"] {
-        assert!(finished.log.contains(told), "{told}: {}", finished.log);
+    for expected in ["handler=\"prepare\"", "descriptor 3: line 2: \"PORT\": a number", "line 3: not TOML"] {
+        assert!(finished.log.contains(expected), "{expected}: {}", finished.log);
     }
     assert!(!finished.log.contains("hunter2"), "{}", finished.log);
 }
