@@ -15,11 +15,11 @@ use crate::net::{count, ports};
 use crate::process::Pid;
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::drain::ConnectionCounts;
-use bookend_lifecycle::drain::{Drain, DrainDecision, End, Seen, Step};
+use bookend_lifecycle::drain::{Drain, DrainDecision, DrainEnd, DrainProgress, DrainStep};
 use bookend_lifecycle::seconds::Seconds;
 
 /// Where a drain writes what it sees: only the newest counts. `None`: there was none yet.
-pub(crate) type DrainStatus = Arc<watch::Sender<Option<Seen>>>;
+pub(crate) type DrainStatus = Arc<watch::Sender<Option<DrainProgress>>>;
 
 /// Runs to its end, within the limit. Never fails: a stop goes on, however unquiet it is.
 pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>, board: DrainStatus) -> Report {
@@ -39,32 +39,32 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
     let end = loop {
         let counter = if host { None } else { TcpMonitor::arrivals() };
         let mut step = watch.arrivals(began.elapsed(), counter);
-        if step == Step::LookAtSockets {
+        if step == DrainStep::CheckSockets {
             let look = look_at(&mut tcp_monitor, &ports);
             step = watch.sockets(began.elapsed(), look);
         }
-        board.send_replace(Some(watch.seen()));
+        board.send_replace(Some(watch.progress()));
         match step {
-            Step::Over(end) => break end,
-            Step::Wait | Step::LookAtSockets => sleep(INTERVAL).await,
+            DrainStep::Over(end) => break end,
+            DrainStep::Wait | DrainStep::CheckSockets => sleep(INTERVAL).await,
         }
     };
     let seconds = Seconds(began.elapsed());
     let detail = match end {
-        End::Quiet => format!("quiet after {seconds:.3} s and {} new connections", watch.seen().arrived),
-        End::Blind if host => format!("waited {seconds:.3} s: no counting in the node's own network"),
-        End::Blind => {
+        DrainEnd::Quiet => format!("quiet after {seconds:.3} s and {} new connections", watch.progress().arrived),
+        DrainEnd::Unavailable if host => format!("waited {seconds:.3} s: no counting in the node's own network"),
+        DrainEnd::Unavailable => {
             let why =
                 if listens_nowhere { "the app listens on no TCP port" } else { "connections cannot be seen here" };
             warn!("drain: {why}: waited for a fixed time (fallbackSeconds)");
             format!("waited {seconds:.3} s: {why}")
         }
-        End::TimeOver => {
+        DrainEnd::TimeOver => {
             // What is still there now is what the stop signal meets.
-            let look = look_at(&mut tcp_monitor, &ports).or(watch.seen().last);
+            let look = look_at(&mut tcp_monitor, &ports).or(watch.progress().last);
             let detail = format!(
                 "not quiet after {seconds:.3} s and {} new connections{}",
-                watch.seen().arrived,
+                watch.progress().arrived,
                 describe(look)
             );
             warn!("drain: {detail}");

@@ -131,7 +131,7 @@ impl Status {
         out.counter("probe_tries", "tries of the app's probes", tries)?;
         let hooks = tallies.iter().flat_map(|(of, counters)| {
             let told = counters.hooks.iter();
-            told.map(|((hook, result), count)| (labels(*of, &[("hook", hook), ("result", result)]), *count))
+            told.map(|((hook, result), count)| (labels(*of, &[("hook", hook), ("result", result.name())]), *count))
         });
         out.counter("hooks", "lifecycle hooks that were called, by what they were told", hooks)?;
         let signals = tallies.iter().flat_map(|(of, counters)| {
@@ -140,7 +140,7 @@ impl Status {
         out.counter("signals_sent", "signals the app was sent", signals)?;
         let runs = tallies.iter().flat_map(|(of, counters)| {
             counters.runs.iter().map(|((hook, name, result), count)| {
-                (labels(*of, &[("hook", hook), ("name", name), ("result", result)]), *count)
+                (labels(*of, &[("hook", hook), ("name", name), ("result", result.name())]), *count)
             })
         });
         out.counter("handler_runs", "handler runs that are over", runs)?;

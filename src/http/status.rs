@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::report::counters::Counters;
 use crate::report::journal::{Record, Row};
-use bookend_lifecycle::drain::Seen;
+use bookend_lifecycle::drain::DrainProgress;
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::small_map::SmallMap;
 
@@ -203,10 +203,10 @@ pub(crate) struct DrainView {
 
 impl DrainView {
     /// From what the drain has seen.
-    pub(crate) fn of(seen: Seen) -> DrainView {
+    pub(crate) fn of(seen: DrainProgress) -> DrainView {
         DrainView {
             new_connections: seen.arrived,
-            blind: seen.blind,
+            blind: seen.unavailable,
             waiting: seen.last.map(|look| look.queue),
             connections: seen.last.map(|look| look.connections),
             busy: seen.last.and_then(|look| look.busy),

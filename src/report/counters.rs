@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
-use bookend_lifecycle::{Hook, Note, Outcome, Time};
+use bookend_lifecycle::{HandlerResult, Hook, Note, Outcome, Time};
 
 /// The numbers so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
     /// Handler runs by hook, name and result.
-    pub(crate) runs: SmallMap<(&'static str, String, &'static str), u64>,
+    pub(crate) runs: SmallMap<(&'static str, String, HandlerResult), u64>,
     /// How long they took, by hook and name.
     pub(crate) durations: SmallMap<(&'static str, String), Histogram>,
     /// Hooks that were called and answered, by hook and result.
-    pub(crate) hooks: SmallMap<(&'static str, &'static str), u64>,
+    pub(crate) hooks: SmallMap<(&'static str, Outcome), u64>,
     /// Signals the app was sent, by number.
     pub(crate) signals: SmallMap<Signal, u64>,
     /// How long the stages of the start and of the last stop took.
@@ -50,7 +50,7 @@ impl Counters {
         self.marks.app_started = Some(now);
     }
 
-    pub(crate) fn ran(&mut self, hook: &'static str, name: &str, result: &'static str, took: Duration) {
+    pub(crate) fn ran(&mut self, hook: &'static str, name: &str, result: HandlerResult, took: Duration) {
         *self.runs.or_insert((hook, name.to_owned(), result), 0) += 1;
         let spread = self.durations.or_insert((hook, name.to_owned()), Histogram::default());
         spread.count += 1;
@@ -64,12 +64,7 @@ impl Counters {
     }
 
     pub(crate) fn answered(&mut self, hook: Hook, outcome: Outcome) {
-        let result = match outcome {
-            Outcome::Succeeded => "Succeeded",
-            Outcome::Failed => "Failed",
-            Outcome::Aborted => "Aborted",
-        };
-        *self.hooks.or_insert((hook.name(), result), 0) += 1;
+        *self.hooks.or_insert((hook.name(), outcome), 0) += 1;
     }
 
     pub(crate) fn signalled(&mut self, signal: Signal) {
@@ -114,7 +109,7 @@ mod tests {
     fn a_duration_is_counted_once_below_the_bound_it_fits_and_nowhere_beyond_the_last() {
         let mut counters = Counters::default();
         for ms in [0, 10, 11, 120_000, 120_001] {
-            counters.ran("preStop", "drain", "Succeeded", Duration::from_millis(ms));
+            counters.ran("preStop", "drain", HandlerResult::Succeeded, Duration::from_millis(ms));
         }
         let spread = counters.durations.get(&("preStop", "drain".to_owned())).unwrap();
         assert_eq!(spread.count, 5);

@@ -30,7 +30,7 @@ pub(crate) struct Record {
     /// How long it took, in milliseconds.
     pub(crate) took_ms: u64,
     /// `Succeeded`, `Failed`, `TimedOut`, `Aborted`.
-    pub(crate) result: &'static str,
+    pub(crate) result: HandlerResult,
     /// `exit code 3`, `timed out after 2.000 s`, ...
     pub(crate) detail: String,
     /// The last lines of its output.
@@ -152,7 +152,7 @@ impl Journal {
 
     /// The headline, the timeline and what failed, within so many bytes.
     pub(crate) fn summary(&self, now: Time, code: u8, most_bytes: usize) -> String {
-        let failed = self.records.iter().filter(|record| record.result != "Succeeded");
+        let failed = self.records.iter().filter(|record| record.result != HandlerResult::Succeeded);
         let lines = std::iter::once(self.headline(now, code)).chain(self.timeline().map(|row| row.to_string())).chain(
             failed.map(|record| {
                 let output = record.output.iter().map(|line| format!("\n  | {line}")).collect::<String>();
@@ -190,15 +190,6 @@ fn label(record: &Record) -> String {
     match record.name.starts_with(record.hook) {
         true => format!("{of}{}", record.name),
         false => format!("{of}{} {}", record.hook, record.name),
-    }
-}
-
-/// The word for a result.
-pub(crate) fn result_word(result: HandlerResult) -> &'static str {
-    match result {
-        HandlerResult::Succeeded => "Succeeded",
-        HandlerResult::Failed => "Failed",
-        HandlerResult::TimedOut => "TimedOut",
     }
 }
 

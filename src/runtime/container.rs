@@ -36,7 +36,7 @@ use crate::report::counters::Counters;
 use crate::runtime::dispatcher::{self, Dispatcher, LATE_ASKS, LOG_AGAIN, Receipts, ring};
 use bookend_config::settings::Settings;
 use bookend_lifecycle::notify::Message;
-use bookend_lifecycle::probe;
+use bookend_lifecycle::probe::{ProbeKind, ProbeRunId};
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
 use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, HandlerResult, Time, Timer};
@@ -46,7 +46,7 @@ use reap_throttle::ReapThrottle;
 /// What tasks tell the loop, beside what the desk's do.
 #[derive(Debug)]
 enum Input {
-    Probed(probe::Kind, probe::RunId, Report),
+    Probed(ProbeKind, ProbeRunId, Report),
     /// What the app says of itself.
     Notified(Vec<Message>),
     /// Whether connections are left, all of them idle.

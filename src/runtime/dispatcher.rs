@@ -21,11 +21,11 @@ use crate::process::leftovers;
 use crate::process::reaper::Reaper;
 use crate::process::zombies::{NegligentParent, Watch};
 use crate::report::counters::Counters;
-use crate::report::journal::{Journal, Record, result_word, trigger_word};
+use crate::report::journal::{Journal, Record, trigger_word};
 use bookend_config::settings::{Handler, Settings};
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
-use bookend_lifecycle::{CallerId, Hook, Outcome, RunId, Time, Trigger};
+use bookend_lifecycle::{CallerId, HandlerResult, Hook, Outcome, RunId, Time, Trigger};
 
 /// What tasks tell the loop.
 #[derive(Debug)]
@@ -240,14 +240,14 @@ impl Dispatcher {
     /// Takes down a run that is over by itself. `trigger`: what began the stop that is going on.
     pub(crate) fn reported(&mut self, id: RunId, report: Report, trigger: Option<Trigger>, counters: &mut Counters) {
         if let Some(run) = self.runs.remove(&id) {
-            self.record(&run, result_word(report.result), report.detail, report.output, trigger, counters);
+            self.record(&run, report.result, report.detail, report.output, trigger, counters);
         }
     }
 
     /// Ends a run; nothing more is heard of it.
     pub(crate) fn abort(&mut self, id: RunId, trigger: Option<Trigger>, counters: &mut Counters) {
         if let Some(run) = self.runs.remove(&id) {
-            self.record(&run, "Aborted", "aborted".to_owned(), Vec::new(), trigger, counters);
+            self.record(&run, HandlerResult::Aborted, "aborted".to_owned(), Vec::new(), trigger, counters);
             run.running.abort();
         }
     }
@@ -255,7 +255,7 @@ impl Dispatcher {
     fn record(
         &mut self,
         run: &Run,
-        result: &'static str,
+        result: HandlerResult,
         detail: String,
         output: Vec<String>,
         trigger: Option<Trigger>,
@@ -265,9 +265,15 @@ impl Dispatcher {
         let hook = run.hook.name();
         let container = run.container.as_deref();
         match result {
-            "Succeeded" => debug!(hook, container, handler = run.name, took_ms = millis(took), "handler succeeded"),
-            "Aborted" => info!(hook, container, handler = run.name, took_ms = millis(took), "handler aborted"),
-            _ => warn!(hook, container, handler = run.name, took_ms = millis(took), "handler failed: {detail}"),
+            HandlerResult::Succeeded => {
+                debug!(hook, container, handler = run.name, took_ms = millis(took), "handler succeeded")
+            }
+            HandlerResult::Aborted => {
+                info!(hook, container, handler = run.name, took_ms = millis(took), "handler aborted")
+            }
+            HandlerResult::Failed | HandlerResult::TimedOut => {
+                warn!(hook, container, handler = run.name, took_ms = millis(took), "handler failed: {detail}")
+            }
         }
         let record = Record {
             container: run.container.clone(),

@@ -47,9 +47,9 @@ pub(super) fn settings(tree: &Tree) -> Settings {
             .map(|(name, path)| (name, container(&root.at(path))))
             .collect(),
         probes: ProbeSet {
-            startup: probe(&root, probe::Kind::Startup),
-            readiness: probe(&root, probe::Kind::Readiness),
-            liveness: probe(&root, probe::Kind::Liveness),
+            startup: probe(&root, probe::ProbeKind::Startup),
+            readiness: probe(&root, probe::ProbeKind::Readiness),
+            liveness: probe(&root, probe::ProbeKind::Liveness),
             stop_on_liveness: root.table("livenessProbe").text("action") == Some("Stop"),
         },
         log: log(&root.table("log")),
@@ -223,14 +223,14 @@ fn drain(at: &TableView<'_>) -> Drain {
 }
 
 /// Zero means the default, as in a Pod, where a zero cannot be told from nothing.
-fn probe(root: &TableView<'_>, kind: probe::Kind) -> Option<ProbeSettings> {
+fn probe(root: &TableView<'_>, kind: probe::ProbeKind) -> Option<ProbeSettings> {
     let at = root.table(kind.name());
     if !at.is_there() {
         return None;
     }
     let seconds = |name, default| at.seconds(name).filter(|s| !s.is_zero()).unwrap_or(Duration::from_secs(default));
     let threshold = |name, default| at.integer(name).filter(|n| *n != 0).unwrap_or(default);
-    let rule = probe::Rule {
+    let rule = probe::ProbeRule {
         initial_delay: at.seconds("initialDelaySeconds").unwrap_or_default(),
         period: seconds("periodSeconds", 10),
         failure_threshold: threshold("failureThreshold", 3),

@@ -10,7 +10,7 @@ use super::modes;
 use super::tree::{Entry, Tree};
 use super::vocabulary::ROOT;
 use super::{Features, Mode};
-use bookend_lifecycle::probe::Kind;
+use bookend_lifecycle::probe::ProbeKind;
 use bookend_lifecycle::seconds::Seconds;
 
 /// Checks one layer: its lists of tables stand or fall as a whole, and so do its commands. They are
@@ -63,7 +63,7 @@ fn lists(layer: &Tree, report: &mut Collector<'_>, path: &str, keys: &'static [K
 pub(super) fn check_merged(tree: &Tree, mode: Mode, built_with: Features, report: &mut Collector<'_>) {
     modes::check(tree, mode, report);
     table(tree, report, "", ROOT);
-    for kind in Kind::ALL {
+    for kind in ProbeKind::ALL {
         probe_numbers(tree, report, kind);
     }
     for (path, entry) in tree.iter() {
@@ -88,10 +88,10 @@ fn features(tree: &Tree, built_with: Features, report: &mut Collector<'_>) {
 }
 
 /// Numbers of a probe that Kubernetes refuses, too, and a period that would do nothing but probe.
-fn probe_numbers(tree: &Tree, report: &mut Collector<'_>, kind: Kind) {
+fn probe_numbers(tree: &Tree, report: &mut Collector<'_>, kind: ProbeKind) {
     let path = join(kind.name(), "successThreshold");
     if let Some(Entry { value: Value::Integer(2..), span, .. }) = tree.get(&path)
-        && kind != Kind::Readiness
+        && kind != ProbeKind::Readiness
     {
         report.diagnostic(*span, &path, "must be 1, as in a Pod: the first success counts".to_owned(), Vec::new());
     }

@@ -12,7 +12,7 @@ pub use hooks::*;
 
 use super::network::Network;
 use bookend_lifecycle::SecondSignal;
-use bookend_lifecycle::probe::{Kind, Rule};
+use bookend_lifecycle::probe::{ProbeKind, ProbeRule};
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
 
@@ -270,11 +270,11 @@ pub struct ProbeSet {
 
 impl ProbeSet {
     /// One of them.
-    pub fn get(&self, kind: Kind) -> Option<&ProbeSettings> {
+    pub fn get(&self, kind: ProbeKind) -> Option<&ProbeSettings> {
         match kind {
-            Kind::Startup => self.startup.as_ref(),
-            Kind::Readiness => self.readiness.as_ref(),
-            Kind::Liveness => self.liveness.as_ref(),
+            ProbeKind::Startup => self.startup.as_ref(),
+            ProbeKind::Readiness => self.readiness.as_ref(),
+            ProbeKind::Liveness => self.liveness.as_ref(),
         }
     }
 }
@@ -285,7 +285,7 @@ pub struct ProbeSettings {
     /// What a try does: exec, httpGet or tcpSocket, with its `timeoutSeconds`.
     pub handler: Handler,
     /// Its numbers.
-    pub rule: Rule,
+    pub rule: ProbeRule,
 }
 
 /// `[log]`.

@@ -1,59 +1,59 @@
-//! When it is quiet enough for the stop signal: looks at the network go in with their time, a verdict comes out. Pure.
+//! Decides when a server is quiet enough for its stop signal. Connection counts go in with their time, and a decision
+//! comes out.
 //!
 //! ```text
 //! stop begins        minSeconds                                                   maxSeconds
-//!   │◄── in any case ──►│◄── until no new connection for quietSeconds, ───────────────►│ in no case longer
-//!   │                   │    nobody in the accept queue, and what `until` says         │
+//!   │◄───── always ────►│◄── until no new connection for quietSeconds, ───────────────►│ never longer
+//!   │                   │    an empty accept queue, and the condition of `until`       │
 //! ```
 //!
-//! Quiet may only extend the minimum: at two requests a second a quiet second means nothing. Where the network cannot
-//! be seen nothing is guessed: then the stop waits for a fixed time.
+//! A quiet network can only extend the minimum, never shorten it: at two requests a second, one quiet second means nothing.
+//! If connections cannot be counted, the drain does not guess: it waits for a fixed time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What the sockets of some ports look like at one moment.
+use crate::time::Time;
+
+/// The TCP connections of the app's ports at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnectionCounts {
-    /// Connections that wait to be accepted.
+    /// Connections in the accept queue: the app has not accepted them yet.
     pub queue: u32,
-    /// Connections that both sides may use.
+    /// Established connections.
     pub connections: u32,
-    /// Those on which somebody waits for something; `None`: the source does not tell.
+    /// Connections with a request in flight; `None` if the source cannot tell.
     pub busy: Option<u32>,
 }
 
-/// Time on the caller's clock.
-type Time = Duration;
-
-/// What is asked for: the keys of a `drain` handler.
+/// The keys of a `drain` handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drain {
-    /// `minSeconds`: the app goes on serving at least so long.
+    /// `minSeconds`: the app serves at least this long.
     pub min: Duration,
-    /// `quietSeconds`: so long no new connection may have come.
+    /// `quietSeconds`: how long no new connection may have arrived.
     pub quiet: Duration,
-    /// `maxSeconds`: then it is over, quiet or not.
+    /// `maxSeconds`: the drain ends after this time, quiet or not.
     pub max: Duration,
-    /// `fallbackSeconds`: instead of all that where the network cannot be seen; `None`: `min` and `quiet` together.
+    /// `fallbackSeconds`: the fixed time if connections cannot be counted; `None` stands for `min` plus `quiet`.
     pub fallback: Option<Duration>,
-    /// `toleratedConnections`: so many within `quiet` are still quiet.
+    /// `toleratedConnections`: this many new connections within `quiet` still count as quiet.
     pub tolerated: u32,
-    /// `ports`; empty: those the app listens on.
+    /// `ports`; if empty, the ports on which the app listens.
     pub ports: Vec<u16>,
-    /// `until`.
+    /// `until`: what must be over besides new connections.
     pub until: Until,
 }
 
-/// What must be over besides new connections.
+/// The condition for the end of a drain, besides no new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Until {
-    /// Nothing: the app's stop signal lets requests in flight finish.
+    /// No further condition: the app's stop signal lets requests in flight finish.
     #[default]
     Quiet,
-    /// No connection owes an answer or moves a byte: for an app whose stop signal is not graceful.
+    /// No connection is busy. For an app whose stop signal is not graceful.
     NoBusyConnections,
-    /// No connection is left at all.
+    /// No connection is open.
     NoConnections,
 }
 
@@ -72,130 +72,143 @@ impl Default for Drain {
 }
 
 impl Drain {
-    /// How long is waited where the network cannot be seen: never shorter than asked.
+    /// The fixed time if connections cannot be counted: never shorter than `min`.
     pub fn fallback(&self) -> Duration {
         self.fallback.unwrap_or(self.min.saturating_add(self.quiet)).max(self.min)
     }
 
-    /// The longest it can take.
+    /// The longest time that the drain can take.
     pub fn longest(&self) -> Duration {
         self.max.max(self.min)
     }
 }
 
-/// Why a drain is over.
+/// Why a drain ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// All that was asked for.
+pub enum DrainEnd {
+    /// Every condition was met.
     Quiet,
-    /// `maxSeconds`, or the stop's budget, came first.
+    /// `maxSeconds` or the budget of the stop was over first.
     TimeOver,
-    /// The fixed time is over: there was nothing to be seen.
-    Blind,
+    /// The fixed time is over: connections could not be counted.
+    Unavailable,
 }
 
-/// What is to be done next.
+/// What the caller must do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Count the arrivals again, a moment later.
+pub enum DrainStep {
+    /// Call [`DrainDecision::arrivals`] again, a moment later.
     Wait,
-    /// It may be quiet: look at the sockets, which costs more.
-    LookAtSockets,
-    /// The next handler, or the stop signal.
-    Over(End),
+    /// It may be quiet. Count the sockets, which costs more, and call [`DrainDecision::sockets`].
+    CheckSockets,
+    /// The drain is over: go on with the next handler or the stop signal.
+    Over(DrainEnd),
 }
 
-/// What a drain has seen so far, for whoever asks.
+/// The counts of a drain so far, for `/status` and the metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// New connections since it began.
+pub struct DrainProgress {
+    /// New connections since the drain began.
     pub arrived: u64,
-    /// The counter or the sockets could not be seen: it waits for a fixed time.
-    pub blind: bool,
-    /// The last look at the sockets. There is none while connections keep coming.
+    /// Connections cannot be counted: the drain waits for a fixed time.
+    pub unavailable: bool,
+    /// The last count of the sockets; `None` while new connections keep arriving.
     pub last: Option<ConnectionCounts>,
 }
 
-/// A drain that is going on.
+/// A drain in progress.
 #[derive(Debug, Clone)]
 pub struct DrainDecision {
     drain: Drain,
     began: Time,
     counter: Option<u64>,
-    blind: bool,
-    /// The latest arrivals, no more than it takes to say that it is not quiet.
+    /// There is no counter of new connections.
+    no_counter: bool,
+    /// The latest arrivals: only as many as it takes to know that it is not quiet.
     recent: VecDeque<(Time, u64)>,
     arrived: u64,
     last: Option<ConnectionCounts>,
-    /// The last look at the sockets saw nothing.
-    unavailable: bool,
+    /// The sockets could not be counted the last time.
+    no_sockets: bool,
 }
 
 impl DrainDecision {
-    /// `limit`: what the budget of the stop leaves.
+    /// `limit` is the time that the budget of the stop leaves, counted from `began`.
     pub fn new(mut drain: Drain, began: Time, limit: Option<Duration>) -> DrainDecision {
         drain.max = drain.longest().min(limit.unwrap_or(Duration::MAX));
         let recent = VecDeque::new();
-        DrainDecision { drain, began, counter: None, blind: false, recent, arrived: 0, last: None, unavailable: false }
+        DrainDecision {
+            drain,
+            began,
+            counter: None,
+            no_counter: false,
+            recent,
+            arrived: 0,
+            last: None,
+            no_sockets: false,
+        }
     }
 
-    /// Takes the namespace's counter of connections that were not ours. `None`: there is none here.
-    pub fn arrivals(&mut self, now: Time, counter: Option<u64>) -> Step {
+    /// Takes the number of connections that the network namespace has accepted, without bookend's own. `None` means that
+    /// the kernel does not provide it.
+    pub fn arrivals(&mut self, now: Time, counter: Option<u64>) -> DrainStep {
         let Some(counter) = counter else {
-            self.blind = true;
+            self.no_counter = true;
             return self.without_counts(now);
         };
-        // The first look is where counting begins; a counter that falls back was ahead for a moment by one of ours.
+        // Counting begins with the first value. A counter that decreases had counted one of our own connections for a
+        // moment.
         let new = counter.saturating_sub(self.counter.unwrap_or(counter));
         self.counter = Some(counter);
         if new > 0 {
             self.arrived = self.arrived.saturating_add(new);
             self.recent.push_back((now, new));
-            self.forget();
+            self.forget_old_arrivals();
         }
         let elapsed = now.saturating_sub(self.began);
-        if self.blind {
+        if self.no_counter {
             self.without_counts(now)
         } else if elapsed >= self.drain.max {
-            Step::Over(End::TimeOver)
+            DrainStep::Over(DrainEnd::TimeOver)
         } else if elapsed >= self.drain.min && self.is_quiet(now) {
-            Step::LookAtSockets
+            DrainStep::CheckSockets
         } else {
-            Step::Wait
+            DrainStep::Wait
         }
     }
 
-    /// Takes a look at the sockets. `None`: they cannot be seen here.
-    pub fn sockets(&mut self, now: Time, look: Option<ConnectionCounts>) -> Step {
-        self.last = look;
-        self.unavailable = look.is_none();
-        let Some(look) = look else { return self.without_counts(now) };
+    /// Takes a count of the sockets. `None` means that they cannot be counted.
+    pub fn sockets(&mut self, now: Time, counts: Option<ConnectionCounts>) -> DrainStep {
+        self.last = counts;
+        self.no_sockets = counts.is_none();
+        let Some(counts) = counts else { return self.without_counts(now) };
         let left = match self.drain.until {
             Until::Quiet => 0,
-            // Not told which ones are busy: then all of them may be.
-            Until::NoBusyConnections => look.busy.unwrap_or(look.connections),
-            Until::NoConnections => look.connections,
+            // If the source cannot tell which ones are busy, all of them may be.
+            Until::NoBusyConnections => counts.busy.unwrap_or(counts.connections),
+            Until::NoConnections => counts.connections,
         };
-        if look.queue == 0 && left == 0 { Step::Over(End::Quiet) } else { Step::Wait }
+        if counts.queue == 0 && left == 0 { DrainStep::Over(DrainEnd::Quiet) } else { DrainStep::Wait }
     }
 
-    /// What it has seen so far.
-    pub fn seen(&self) -> Seen {
-        Seen { arrived: self.arrived, blind: self.blind || self.unavailable, last: self.last }
+    /// The counts so far.
+    pub fn progress(&self) -> DrainProgress {
+        let unavailable = self.no_counter || self.no_sockets;
+        DrainProgress { arrived: self.arrived, unavailable, last: self.last }
     }
 
-    fn without_counts(&self, now: Time) -> Step {
+    fn without_counts(&self, now: Time) -> DrainStep {
         let end = self.drain.fallback().min(self.drain.max);
-        if now.saturating_sub(self.began) >= end { Step::Over(End::Blind) } else { Step::Wait }
+        if now.saturating_sub(self.began) >= end { DrainStep::Over(DrainEnd::Unavailable) } else { DrainStep::Wait }
     }
 
     fn is_quiet(&self, now: Time) -> bool {
         let since = |at: Time| now.saturating_sub(at) >= self.drain.quiet;
-        since(self.began) && self.first_too_many().is_none_or(since)
+        since(self.began) && self.last_above_tolerance().is_none_or(since)
     }
 
-    /// When the latest arrival came that was one too many.
-    fn first_too_many(&self) -> Option<Time> {
+    /// The time of the latest arrival that exceeded the tolerated number.
+    fn last_above_tolerance(&self) -> Option<Time> {
         let mut count = 0;
         self.recent.iter().rev().find_map(|(at, new)| {
             count += new;
@@ -203,7 +216,7 @@ impl DrainDecision {
         })
     }
 
-    fn forget(&mut self) {
+    fn forget_old_arrivals(&mut self) {
         let mut count: u64 = self.recent.iter().map(|(_, new)| new).sum();
         while let Some((_, oldest)) = self.recent.front() {
             count -= oldest;
@@ -225,22 +238,22 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    const NOBODY: ConnectionCounts = ConnectionCounts { queue: 0, connections: 0, busy: Some(0) };
+    const EMPTY: ConnectionCounts = ConnectionCounts { queue: 0, connections: 0, busy: Some(0) };
 
-    /// Looks every 100 ms at a namespace in which connections come at these times; when it is over, and how.
-    fn play(drain: &Drain, arrivals: &[u64], look: impl Fn(u64) -> Option<ConnectionCounts>) -> (u64, End) {
-        let mut watch = DrainDecision::new(drain.clone(), millis(7), None);
+    /// Counts every 100 ms in a namespace in which connections arrive at these times. Returns when the drain ends, and why.
+    fn play(drain: &Drain, arrivals: &[u64], counts: impl Fn(u64) -> Option<ConnectionCounts>) -> (u64, DrainEnd) {
+        let mut decision = DrainDecision::new(drain.clone(), millis(7), None);
         for now in (0..).step_by(100) {
             let count = arrivals.iter().filter(|at| **at <= now).count();
-            let mut step = watch.arrivals(millis(now + 7), Some(1000 + u64::try_from(count).unwrap()));
-            if step == Step::LookAtSockets {
-                step = watch.sockets(millis(now + 7), look(now));
+            let mut step = decision.arrivals(millis(now + 7), Some(1000 + u64::try_from(count).unwrap()));
+            if step == DrainStep::CheckSockets {
+                step = decision.sockets(millis(now + 7), counts(now));
             }
-            if let Step::Over(end) = step {
+            if let DrainStep::Over(end) = step {
                 return (now, end);
             }
         }
-        unreachable!("maxSeconds ends it")
+        unreachable!("maxSeconds ends the drain")
     }
 
     fn every(interval: u64, until: u64) -> Vec<u64> {
@@ -248,104 +261,104 @@ mod tests {
     }
 
     #[test]
-    fn the_minimum_is_kept_however_quiet_it_is() {
-        assert_eq!(play(&Drain::default(), &[], |_| Some(NOBODY)), (3000, End::Quiet));
+    fn a_quiet_app_still_serves_for_the_minimum() {
+        assert_eq!(play(&Drain::default(), &[], |_| Some(EMPTY)), (3000, DrainEnd::Quiet));
     }
 
     #[test]
-    fn the_end_follows_the_last_connection_whenever_that_comes() {
+    fn the_drain_ends_when_no_connection_came_for_the_quiet_time() {
         for late in [1000, 3000, 6000] {
-            let (at, end) = play(&Drain::default(), &every(10, late), |_| Some(NOBODY));
-            assert_eq!(end, End::Quiet);
+            let (at, end) = play(&Drain::default(), &every(10, late), |_| Some(EMPTY));
+            assert_eq!(end, DrainEnd::Quiet);
             assert!(at >= 3000.max(late + 2000 - 10) && at <= 3000.max(late + 2200), "{late}: {at}");
         }
     }
 
     #[test]
-    fn somebody_in_the_accept_queue_is_waited_for() {
-        let queue = |now| Some(ConnectionCounts { queue: u32::from(now < 4500), ..NOBODY });
-        assert_eq!(play(&Drain::default(), &[], queue), (4500, End::Quiet));
+    fn connections_in_the_accept_queue_extend_the_drain() {
+        let queue = |now| Some(ConnectionCounts { queue: u32::from(now < 4500), ..EMPTY });
+        assert_eq!(play(&Drain::default(), &[], queue), (4500, DrainEnd::Quiet));
     }
 
     #[test]
-    fn clients_that_never_end_end_at_the_maximum() {
-        assert_eq!(play(&Drain::default(), &every(50, 99_000), |_| Some(NOBODY)), (15_000, End::TimeOver));
+    fn the_maximum_ends_a_drain_that_never_becomes_quiet() {
+        assert_eq!(play(&Drain::default(), &every(50, 99_000), |_| Some(EMPTY)), (15_000, DrainEnd::TimeOver));
     }
 
     #[test]
-    fn a_trickle_is_quiet_only_where_it_is_tolerated() {
+    fn a_trickle_counts_as_quiet_only_if_tolerated() {
         let trickle = every(1000, 99_000);
-        assert_eq!(play(&Drain::default(), &trickle, |_| Some(NOBODY)).1, End::TimeOver);
+        assert_eq!(play(&Drain::default(), &trickle, |_| Some(EMPTY)).1, DrainEnd::TimeOver);
         let tolerant = Drain { tolerated: 3, ..Drain::default() };
-        assert_eq!(play(&tolerant, &trickle, |_| Some(NOBODY)), (3000, End::Quiet));
+        assert_eq!(play(&tolerant, &trickle, |_| Some(EMPTY)), (3000, DrainEnd::Quiet));
     }
 
     #[test]
-    fn as_many_as_are_tolerated_are_quiet_and_one_more_is_not() {
+    fn one_connection_more_than_tolerated_is_not_quiet() {
         let tolerant = Drain { tolerated: 3, ..Drain::default() };
-        assert_eq!(play(&tolerant, &[2500, 2600, 2700], |_| Some(NOBODY)), (3000, End::Quiet));
-        assert_eq!(play(&tolerant, &[2500, 2600, 2700, 2800], |_| Some(NOBODY)), (4500, End::Quiet));
+        assert_eq!(play(&tolerant, &[2500, 2600, 2700], |_| Some(EMPTY)), (3000, DrainEnd::Quiet));
+        assert_eq!(play(&tolerant, &[2500, 2600, 2700, 2800], |_| Some(EMPTY)), (4500, DrainEnd::Quiet));
     }
 
     #[test]
-    fn without_sight_the_fixed_time_is_waited_and_never_less_than_the_minimum() {
-        assert_eq!(play(&Drain::default(), &[], |_| None), (5000, End::Blind));
+    fn without_counts_the_drain_waits_for_the_fixed_time() {
+        assert_eq!(play(&Drain::default(), &[], |_| None), (5000, DrainEnd::Unavailable));
         let short = Drain { fallback: Some(millis(1)), ..Drain::default() };
-        assert_eq!(play(&short, &[], |_| None), (3000, End::Blind));
-        let mut watch = DrainDecision::new(Drain::default(), millis(0), None);
-        assert_eq!(watch.arrivals(millis(4900), None), Step::Wait);
-        assert_eq!(watch.arrivals(millis(5000), None), Step::Over(End::Blind));
+        assert_eq!(play(&short, &[], |_| None), (3000, DrainEnd::Unavailable));
+        let mut decision = DrainDecision::new(Drain::default(), millis(0), None);
+        assert_eq!(decision.arrivals(millis(4900), None), DrainStep::Wait);
+        assert_eq!(decision.arrivals(millis(5000), None), DrainStep::Over(DrainEnd::Unavailable));
     }
 
     #[test]
-    fn an_app_without_a_graceful_signal_waits_for_its_requests() {
+    fn until_extends_the_drain_for_busy_or_open_connections() {
         let busy = |now| Some(ConnectionCounts { queue: 0, connections: 9, busy: Some(u32::from(now < 7000)) });
         let drain = Drain { until: Until::NoBusyConnections, ..Drain::default() };
-        assert_eq!(play(&drain, &[], busy), (7000, End::Quiet));
-        // Where nobody says which connections are busy, all of them are.
-        let untold = |now| Some(ConnectionCounts { queue: 0, connections: u32::from(now < 9000), busy: None });
-        assert_eq!(play(&drain, &[], untold), (9000, End::Quiet));
+        assert_eq!(play(&drain, &[], busy), (7000, DrainEnd::Quiet));
+        // If the source cannot tell which connections are busy, all of them count.
+        let unknown = |now| Some(ConnectionCounts { queue: 0, connections: u32::from(now < 9000), busy: None });
+        assert_eq!(play(&drain, &[], unknown), (9000, DrainEnd::Quiet));
         let none = Drain { until: Until::NoConnections, ..Drain::default() };
-        assert_eq!(play(&none, &[], busy).1, End::TimeOver);
+        assert_eq!(play(&none, &[], busy).1, DrainEnd::TimeOver);
     }
 
     #[test]
-    fn the_budget_of_the_stop_ends_it_earlier() {
-        let mut watch = DrainDecision::new(Drain::default(), millis(0), Some(millis(1000)));
-        assert_eq!(watch.arrivals(millis(900), Some(1)), Step::Wait);
-        assert_eq!(watch.arrivals(millis(1000), Some(1)), Step::Over(End::TimeOver));
+    fn the_budget_of_the_stop_ends_the_drain_earlier() {
+        let mut decision = DrainDecision::new(Drain::default(), millis(0), Some(millis(1000)));
+        assert_eq!(decision.arrivals(millis(900), Some(1)), DrainStep::Wait);
+        assert_eq!(decision.arrivals(millis(1000), Some(1)), DrainStep::Over(DrainEnd::TimeOver));
     }
 
     #[test]
-    fn a_probe_of_ours_that_was_counted_too_early_hides_nobody() {
-        let mut watch = DrainDecision::new(Drain::default(), millis(0), None);
+    fn an_own_connection_counted_too_early_hides_no_client() {
+        let mut decision = DrainDecision::new(Drain::default(), millis(0), None);
         for (now, counter) in [(0, 10), (100, 11), (200, 10), (300, 11)] {
-            watch.arrivals(millis(now), Some(counter));
+            decision.arrivals(millis(now), Some(counter));
         }
-        assert_eq!(watch.seen().arrived, 2);
+        assert_eq!(decision.progress().arrived, 2);
     }
 
     proptest! {
         #[test]
-        fn no_history_ends_before_the_minimum_after_the_maximum_or_into_an_arrival(
+        fn a_drain_keeps_its_minimum_its_maximum_and_its_quiet_time(
             min in 0..5000u64, quiet in 0..3000u64, max in 0..10_000u64, tolerated in 0..4u32,
             mut arrivals in proptest::collection::vec(0..12_000u64, 0..60),
             queue_until in 0..9000u64,
         ) {
             let drain = Drain { min: millis(min), quiet: millis(quiet), max: millis(max), tolerated, ..Drain::default() };
             arrivals.sort_unstable();
-            let look = |now| Some(ConnectionCounts { queue: u32::from(now < queue_until), ..NOBODY });
-            let (at, end) = play(&drain, &arrivals, look);
+            let counts = |now| Some(ConnectionCounts { queue: u32::from(now < queue_until), ..EMPTY });
+            let (at, end) = play(&drain, &arrivals, counts);
             prop_assert!(at >= min);
             prop_assert!(at <= max.max(min).next_multiple_of(100));
-            if end == End::Quiet {
-                // What came before the first look is not new; what came within it is seen at the next.
+            if end == DrainEnd::Quiet {
+                // An arrival before the first count is not new. One between two counts is seen at the later one.
                 let window = at.saturating_sub(quiet) + 100..=at;
                 let recent = arrivals.iter().filter(|a| **a > 0 && window.contains(a)).count();
                 prop_assert!(recent <= usize::try_from(tolerated).unwrap(), "{arrivals:?} at {at}");
                 prop_assert!(at >= queue_until && at >= quiet);
             } else {
-                prop_assert_eq!(end, End::TimeOver);
+                prop_assert_eq!(end, DrainEnd::TimeOver);
             }
         }
     }

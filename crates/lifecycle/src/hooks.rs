@@ -1,15 +1,16 @@
 //! The lists of handlers of one life, and those who wait for them. postStart and preStop may overlap; each caller gets
 //! one answer. What the end of a list means is for the machine to say that has them.
 
-use crate::list::{HandlerPlan, HandlerResult, List, NextStep, RunId};
+use crate::list::{HandlerList, HandlerPlan, HandlerResult, NextStep, RunId};
 use crate::small_map::SmallMap;
-use crate::vocabulary::{Action, CallerId, Hook, Note, Outcome, Reason, Time, Timer};
+use crate::time::Time;
+use crate::vocabulary::{Action, CallerId, Hook, Note, Outcome, Reason, Timer};
 
 /// postStart and preStop, each on its own: the two may overlap.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum HookState {
     Idle,
-    InFlight(List),
+    InFlight(HandlerList),
     Over(Outcome),
 }
 
@@ -87,8 +88,8 @@ impl Hooks {
         deadline: Option<Time>,
         reason: Option<Reason>,
     ) -> ListStep {
-        *self.state(hook) = HookState::InFlight(List::new(hook, deadline, reason));
-        self.advance(out, now, hook, List::begin)
+        *self.state(hook) = HookState::InFlight(HandlerList::new(hook, deadline, reason));
+        self.advance(out, now, hook, HandlerList::begin)
     }
 
     /// The run in flight is over. `last`: none may follow it.
@@ -105,7 +106,7 @@ impl Hooks {
 
     /// The back-off before a retry is over.
     pub(super) fn retry(&mut self, out: &mut Vec<Action>, now: Time, hook: Hook) -> ListStep {
-        self.advance(out, now, hook, List::retry)
+        self.advance(out, now, hook, HandlerList::retry)
     }
 
     /// Lets the list decide its next move with what has just happened to it, and carries it out.
@@ -114,7 +115,7 @@ impl Hooks {
         out: &mut Vec<Action>,
         now: Time,
         hook: Hook,
-        step: impl FnOnce(&mut List, &[HandlerPlan], Time) -> NextStep,
+        step: impl FnOnce(&mut HandlerList, &[HandlerPlan], Time) -> NextStep,
     ) -> ListStep {
         let state = self.state(hook);
         let mut list = match std::mem::replace(state, HookState::Idle) {

@@ -31,13 +31,14 @@ pub mod seconds;
 mod sidecar;
 pub mod signal;
 pub mod small_map;
+mod time;
 mod vocabulary;
 
 pub use container::ContainerLifecycle;
 pub use list::{HandlerPlan, HandlerResult, On, RunId};
 pub use machine::Machine;
 pub use sidecar::SidecarLifecycle;
+pub use time::Time;
 pub use vocabulary::{
-    Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, SecondSignal, Time, Timer,
-    Trigger,
+    Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, SecondSignal, Timer, Trigger,
 };

@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::budget::{longest, pause};
-use crate::vocabulary::{Hook, Outcome, Reason, Time};
+use crate::time::Time;
+use crate::vocabulary::{Hook, Outcome, Reason};
 
 /// The name of one run of one handler; never used twice, so a late report cannot be mistaken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,15 +70,29 @@ impl Default for On {
     }
 }
 
-/// How a handler run went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The result of a handler run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum HandlerResult {
-    /// As it should.
+    /// The handler did its work.
     Succeeded,
-    /// The handler said no, or could not be run.
+    /// The handler reported a failure, or could not be run.
     Failed,
-    /// Its time was over; what it had begun is being ended.
+    /// The handler did not finish within its timeout.
     TimedOut,
+    /// The machine aborted the run. The edge records this result, but never reports it back.
+    Aborted,
+}
+
+impl HandlerResult {
+    /// The name in `/status`, in the events and in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            HandlerResult::Succeeded => "Succeeded",
+            HandlerResult::Failed => "Failed",
+            HandlerResult::TimedOut => "TimedOut",
+            HandlerResult::Aborted => "Aborted",
+        }
+    }
 }
 
 /// What is to be done next.
@@ -96,42 +113,42 @@ pub(super) enum NextStep {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct List {
+pub(super) struct HandlerList {
     hook: Hook,
     deadline: Option<Time>,
     /// How the app ended: postStop's handlers choose by it.
     reason: Option<Reason>,
     index: usize,
     attempt: u32,
-    state: State,
+    state: RunState,
     failed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum State {
+enum RunState {
     Between,
     InFlight(RunId),
     BackingOff,
 }
 
-impl List {
-    pub(super) fn new(hook: Hook, deadline: Option<Time>, reason: Option<Reason>) -> List {
-        List { hook, deadline, reason, index: 0, attempt: 0, state: State::Between, failed: false }
+impl HandlerList {
+    pub(super) fn new(hook: Hook, deadline: Option<Time>, reason: Option<Reason>) -> HandlerList {
+        HandlerList { hook, deadline, reason, index: 0, attempt: 0, state: RunState::Between, failed: false }
     }
 
     /// The run that is in flight.
     pub(super) fn current(&self) -> Option<RunId> {
         match self.state {
-            State::InFlight(run) => Some(run),
-            State::Between | State::BackingOff => None,
+            RunState::InFlight(run) => Some(run),
+            RunState::Between | RunState::BackingOff => None,
         }
     }
 
     /// Whether what is going on is nothing but a pause.
     pub(super) fn waits_only(&self, plans: &[HandlerPlan]) -> bool {
         match self.state {
-            State::InFlight(_) => plans.get(self.index).is_none_or(|plan| plan.waits_only),
-            State::Between | State::BackingOff => true,
+            RunState::InFlight(_) => plans.get(self.index).is_none_or(|plan| plan.waits_only),
+            RunState::Between | RunState::BackingOff => true,
         }
     }
 
@@ -153,16 +170,16 @@ impl List {
     }
 
     pub(super) fn started(&mut self, run: RunId) {
-        self.state = State::InFlight(run);
+        self.state = RunState::InFlight(run);
     }
 
     /// The run in flight is over. `last`: none may follow it.
     pub(super) fn ended(&mut self, plans: &[HandlerPlan], now: Time, result: HandlerResult, last: bool) -> NextStep {
-        self.state = State::Between;
+        self.state = RunState::Between;
         let progress = match result {
             HandlerResult::Succeeded => self.next(plans, now),
-            HandlerResult::Failed | HandlerResult::TimedOut if last => self.failed(plans, now),
-            HandlerResult::Failed | HandlerResult::TimedOut => self.retry_or_fail(plans, now),
+            HandlerResult::Failed | HandlerResult::TimedOut | HandlerResult::Aborted if last => self.failed(plans, now),
+            HandlerResult::Failed | HandlerResult::TimedOut | HandlerResult::Aborted => self.retry_or_fail(plans, now),
         };
         if last { NextStep::Over(if self.failed { Outcome::Failed } else { Outcome::Succeeded }) } else { progress }
     }
@@ -170,12 +187,12 @@ impl List {
     /// The back-off is over.
     pub(super) fn retry(&mut self, plans: &[HandlerPlan], now: Time) -> NextStep {
         match self.state {
-            State::BackingOff => {
-                self.state = State::Between;
+            RunState::BackingOff => {
+                self.state = RunState::Between;
                 self.begin(plans, now)
             }
             // An alarm of a run before this one.
-            State::Between | State::InFlight(_) => NextStep::Wait,
+            RunState::Between | RunState::InFlight(_) => NextStep::Wait,
         }
     }
 
@@ -188,7 +205,7 @@ impl List {
             return self.failed(plans, now);
         }
         self.attempt += 1;
-        self.state = State::BackingOff;
+        self.state = RunState::BackingOff;
         NextStep::RetryAt(now + pause)
     }
 

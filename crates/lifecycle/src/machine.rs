@@ -1,6 +1,7 @@
 //! The interface that both state machines share, so that one loop can drive either of them.
 
-use crate::vocabulary::{Action, Event, Hook, Outcome, PhaseName, Reason, Time, Trigger};
+use crate::time::Time;
+use crate::vocabulary::{Action, Event, Hook, Outcome, PhaseName, Reason, Trigger};
 
 /// A life as a state machine: events go in, actions come out.
 ///

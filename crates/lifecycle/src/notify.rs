@@ -1,31 +1,31 @@
-//! What an app says with sd_notify(3), as words: one datagram, one assignment a line. Pure.
+//! Parses the messages that an app sends with sd_notify(3): a datagram with one assignment per line.
 //!
-//! | said                      | means here                                                                  |
-//! | ------------------------- | --------------------------------------------------------------------------- |
-//! | `READY=1`                 | started: `/startupz` and `/readyz` have waited for it                       |
-//! | `STOPPING=1`              | it ends by itself: no new clients (`/lbz`)                                   |
-//! | `STATUS=...`              | shown in `/status`                                                          |
-//! | `EXTEND_TIMEOUT_USEC=...` | until then a failing startupProbe is not counted                            |
-//! | anything else             | nothing: MAINPID (the app is who we started), WATCHDOG (a livenessProbe), ... |
+//! | assignment                | effect                                                                          |
+//! | ------------------------- | ------------------------------------------------------------------------------- |
+//! | `READY=1`                 | the app has started; `/startupz` and `/readyz` wait for it                      |
+//! | `STOPPING=1`              | the app is ending by itself; `/lbz` reports that it takes no new clients        |
+//! | `STATUS=...`              | shown in `/status`                                                              |
+//! | `EXTEND_TIMEOUT_USEC=...` | failures of the startupProbe do not count during this time                      |
+//! | anything else             | ignored: MAINPID (the app is our child), WATCHDOG (use a livenessProbe), others |
 
 use std::time::Duration;
 
 use crate::printable::printable_char;
 
-/// One thing that was said.
+/// One assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// `READY=1`.
     Ready,
     /// `STOPPING=1`.
     Stopping,
-    /// `STATUS=...`, printable and short.
+    /// `STATUS=...`, without control characters, at most 200 characters.
     Status(String),
-    /// `EXTEND_TIMEOUT_USEC=...`, at most an hour.
+    /// `EXTEND_TIMEOUT_USEC=...`, at most one hour.
     ExtendTimeout(Duration),
 }
 
-/// What a datagram says, in its order. Whatever the bytes are, this is all that comes of them.
+/// Parses a datagram. Returns at most 16 messages, in order; lines that are not understood are skipped.
 pub fn parse(datagram: &[u8]) -> Vec<Message> {
     datagram.split(|byte| *byte == b'\n').filter_map(message).take(MOST_MESSAGES).collect()
 }
@@ -48,7 +48,7 @@ fn message(line: &[u8]) -> Option<Message> {
     }
 }
 
-/// No honest datagram says more.
+/// No real app sends more in one datagram.
 const MOST_MESSAGES: usize = 16;
 const LONGEST_STATUS: usize = 200;
 const LONGEST_EXTENSION: Duration = Duration::from_secs(60 * 60);
@@ -61,10 +61,10 @@ mod tests {
     use crate::printable::is_printable;
 
     #[test]
-    fn the_words_of_sd_notify_are_understood_and_others_left_alone() {
-        let said = b"READY=1\nSTATUS=Serving 12 clients\xff\x1b[2J\nMAINPID=4711\nWATCHDOG=1\nEXTEND_TIMEOUT_USEC=2500000\nSTOPPING=1\n";
+    fn known_assignments_are_parsed_and_others_ignored() {
+        let datagram = b"READY=1\nSTATUS=Serving 12 clients\xff\x1b[2J\nMAINPID=4711\nWATCHDOG=1\nEXTEND_TIMEOUT_USEC=2500000\nSTOPPING=1\n";
         assert_eq!(
-            parse(said),
+            parse(datagram),
             [
                 Message::Ready,
                 Message::Status("Serving 12 clients\u{fffd}\u{fffd}[2J".to_owned()),
@@ -75,8 +75,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_like_a_word_is_none() {
-        for said in [
+    fn assignments_that_only_look_similar_are_ignored() {
+        for line in [
             "",
             "READY",
             "READY=",
@@ -90,14 +90,14 @@ mod tests {
             "EXTEND_TIMEOUT_USEC=",
             "EXTEND_TIMEOUT_USEC=1s",
         ] {
-            assert_eq!(parse(said.as_bytes()), [], "{said:?}");
+            assert_eq!(parse(line.as_bytes()), [], "{line:?}");
         }
     }
 
     #[test]
-    fn no_extension_is_for_ever() {
-        let said = format!("EXTEND_TIMEOUT_USEC={}", "9".repeat(400));
-        assert_eq!(parse(said.as_bytes()), [Message::ExtendTimeout(LONGEST_EXTENSION)]);
+    fn an_extension_is_at_most_one_hour() {
+        let line = format!("EXTEND_TIMEOUT_USEC={}", "9".repeat(400));
+        assert_eq!(parse(line.as_bytes()), [Message::ExtendTimeout(LONGEST_EXTENSION)]);
     }
 
     proptest! {

@@ -1,25 +1,24 @@
-//! The app's own probes: when each is due, what its results add up to, and what that means for `/startupz`,
-//! `/readyz` and `/livez`. Pure: results and times in, what to do out. The semantics are the kubelet's
+//! The app's own probes: when each is due, what its results add up to, and what that means for `/startupz`, `/readyz` and
+//! `/livez`. Results and times go in, runs to start or abort come out. The semantics are the kubelet's
 //! (pkg/kubelet/prober/worker.go):
 //!
-//! | probe     | runs                                                              | before its first result |
-//! | --------- | ----------------------------------------------------------------- | ----------------------- |
-//! | startup   | once postStart is over, until it has succeeded; not in a stop     | not started             |
-//! | readiness | once startup is over; in a stop, too                              | not ready               |
-//! | liveness  | once startup is over; not in a stop                               | live                    |
+//! | probe     | runs                                                                 | before its first result |
+//! | --------- | -------------------------------------------------------------------- | ----------------------- |
+//! | startup   | after postStart, until it has succeeded; not during a stop           | not started             |
+//! | readiness | after startup; also during a stop                                    | not ready               |
+//! | liveness  | after startup; not during a stop                                     | live                    |
 //!
-//! Startup is over when the startup probe has succeeded and, with `app.notify`, the app has said READY=1. A state
-//! changes after `failureThreshold` failures or `successThreshold` successes in a row. At most one run of each is in
-//! flight; the time of the next is counted from the beginning of the last.
+//! Startup is over when the startup probe has succeeded and, with `app.notify`, the app has sent READY=1. A state changes
+//! after `failureThreshold` consecutive failures or `successThreshold` consecutive successes. At most one run of each probe
+//! is in flight. The next run is due one period after the last one began.
 
 use std::time::Duration;
 
-/// Time since bookend began, as the lifecycle counts it.
-type Time = Duration;
+use crate::time::Time;
 
-/// Which probe.
+/// The three probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum ProbeKind {
     /// `startupProbe`.
     Startup,
     /// `readinessProbe`.
@@ -28,23 +27,23 @@ pub enum Kind {
     Liveness,
 }
 
-impl Kind {
-    /// All of them, the one that the others wait for first.
-    pub const ALL: [Kind; 3] = [Kind::Startup, Kind::Readiness, Kind::Liveness];
+impl ProbeKind {
+    /// All three. Startup comes first, because the others wait for it.
+    pub const ALL: [ProbeKind; 3] = [ProbeKind::Startup, ProbeKind::Readiness, ProbeKind::Liveness];
 
-    /// Its name in a Pod spec, in the configuration and in the log.
+    /// The name in a Pod spec, in the configuration and in the log.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Startup => "startupProbe",
-            Kind::Readiness => "readinessProbe",
-            Kind::Liveness => "livenessProbe",
+            ProbeKind::Startup => "startupProbe",
+            ProbeKind::Readiness => "readinessProbe",
+            ProbeKind::Liveness => "livenessProbe",
         }
     }
 }
 
-/// A probe's numbers.
+/// The numbers of one probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Rule {
+pub struct ProbeRule {
     /// `initialDelaySeconds`, counted from the app's start.
     pub initial_delay: Duration,
     /// `periodSeconds`.
@@ -57,71 +56,83 @@ pub struct Rule {
 
 /// What a probe's results add up to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum State {
-    /// Nothing yet.
+pub enum ProbeState {
+    /// No threshold has been reached yet.
     #[default]
     Unknown,
-    /// The last change was to success.
-    Success,
-    /// The last change was to failure.
-    Failure,
+    /// `successThreshold` was reached last.
+    Succeeded,
+    /// `failureThreshold` was reached last.
+    Failed,
 }
 
-/// The name of one run; never used twice, so a late result cannot be mistaken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RunId(pub u64);
+impl ProbeState {
+    /// The name in `/status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProbeState::Unknown => "Unknown",
+            ProbeState::Succeeded => "Succeeded",
+            ProbeState::Failed => "Failed",
+        }
+    }
+}
 
-/// What a probe looks at besides its results.
+/// Identifies one run of a probe. An identifier is never used twice, so a late result cannot be mistaken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProbeRunId(pub u64);
+
+/// What decides whether a probe may run, besides its own results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct View {
-    /// When the app was started; `None`: there is none, or none any more.
+pub struct ProbeConditions {
+    /// When the app was started; `None` before its start and after its end.
     pub app_since: Option<Time>,
-    /// postStart is over and succeeded.
+    /// postStart has succeeded.
     pub post_start_over: bool,
-    /// The app has said READY=1, or need not.
+    /// The app has sent READY=1, or does not have to.
     pub notified: bool,
     /// A stop has begun.
     pub stopping: bool,
-    /// Until then a failing startup probe is not counted (EXTEND_TIMEOUT_USEC).
+    /// Failures of the startup probe do not count before this time (EXTEND_TIMEOUT_USEC).
     pub startup_extended_to: Option<Time>,
 }
 
-/// What is to be done.
+/// What the caller must do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Act {
-    /// Run the probe once; answered by `ended`.
-    Start(Kind, RunId),
-    /// End a run; nothing more is expected of it.
-    Abort(Kind),
+pub enum ProbeAction {
+    /// Run the probe once, and report the result to [`Probes::ended`].
+    Start(ProbeKind, ProbeRunId),
+    /// Abort the run in flight. Its result is ignored.
+    Abort(ProbeKind),
 }
 
-/// One probe.
+/// One probe and its results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Probe {
-    rule: Rule,
-    turn: ListStep,
-    /// What its results add up to.
-    pub state: State,
+    rule: ProbeRule,
+    schedule: Schedule,
+    /// What the results add up to.
+    pub state: ProbeState,
     last: Option<bool>,
-    in_a_row: u32,
-    /// Runs that succeeded so far.
+    /// How many consecutive runs had the last result.
+    streak: u32,
+    /// Number of runs that succeeded.
     pub successes: u64,
-    /// Runs that failed so far.
+    /// Number of runs that failed.
     pub failures: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum ListStep {
-    /// It may not run.
+enum Schedule {
+    /// The probe may not run.
     Off,
     DueAt(Time),
     InFlight {
-        run: RunId,
+        run: ProbeRunId,
         began: Time,
     },
 }
 
-/// The three of them; those that are not configured are not there.
+/// The configured probes of one app.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Probes {
     startup: Option<Probe>,
@@ -131,141 +142,149 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Those that are configured, none of them run yet.
-    pub fn new(rule: impl Fn(Kind) -> Option<Rule>) -> Probes {
+    /// The probes for which `rule` returns numbers. None of them has run yet.
+    pub fn new(rule: impl Fn(ProbeKind) -> Option<ProbeRule>) -> Probes {
         let probe = |kind| rule(kind).map(Probe::new);
         Probes {
-            startup: probe(Kind::Startup),
-            readiness: probe(Kind::Readiness),
-            liveness: probe(Kind::Liveness),
+            startup: probe(ProbeKind::Startup),
+            readiness: probe(ProbeKind::Readiness),
+            liveness: probe(ProbeKind::Liveness),
             runs: 0,
         }
     }
 
-    /// Whether any is configured.
-    pub fn are_there(&self) -> bool {
-        Kind::ALL.into_iter().any(|kind| self.get(kind).is_some())
+    /// Whether any probe is configured.
+    pub fn any_configured(&self) -> bool {
+        ProbeKind::ALL.into_iter().any(|kind| self.get(kind).is_some())
     }
 
-    /// One of them.
-    pub fn get(&self, kind: Kind) -> Option<&Probe> {
+    /// The probe of this kind, if it is configured.
+    pub fn get(&self, kind: ProbeKind) -> Option<&Probe> {
         match kind {
-            Kind::Startup => self.startup.as_ref(),
-            Kind::Readiness => self.readiness.as_ref(),
-            Kind::Liveness => self.liveness.as_ref(),
+            ProbeKind::Startup => self.startup.as_ref(),
+            ProbeKind::Readiness => self.readiness.as_ref(),
+            ProbeKind::Liveness => self.liveness.as_ref(),
         }
     }
 
-    /// Whether the startup probe has succeeded, or there is none.
+    /// Whether the startup probe has succeeded or is not configured.
     pub fn has_started(&self) -> bool {
-        self.startup.is_none_or(|probe| probe.state == State::Success)
+        self.startup.is_none_or(|probe| probe.state == ProbeState::Succeeded)
     }
 
-    /// Whether the readiness probe says so, or there is none.
+    /// Whether the readiness probe succeeds or is not configured.
     pub fn is_ready(&self) -> bool {
-        self.readiness.is_none_or(|probe| probe.state == State::Success)
+        self.readiness.is_none_or(|probe| probe.state == ProbeState::Succeeded)
     }
 
-    /// Whether the liveness probe says nothing else, or there is none.
+    /// Whether the liveness probe has not failed or is not configured.
     pub fn is_live(&self) -> bool {
-        self.liveness.is_none_or(|probe| probe.state != State::Failure)
+        self.liveness.is_none_or(|probe| probe.state != ProbeState::Failed)
     }
 
-    /// Whether a run of it is in flight.
-    pub fn is_in_flight(&self, kind: Kind) -> bool {
-        self.get(kind).is_some_and(|probe| matches!(probe.turn, ListStep::InFlight { .. }))
+    /// Whether a run of this probe is in flight.
+    pub fn is_in_flight(&self, kind: ProbeKind) -> bool {
+        self.get(kind).is_some_and(|probe| matches!(probe.schedule, Schedule::InFlight { .. }))
     }
 
-    /// When `tend` has something to do although nothing happens.
+    /// When [`Probes::update`] must be called next, if no event comes before.
     pub fn next_at(&self) -> Option<Time> {
-        Kind::ALL.into_iter().filter_map(|kind| self.get(kind)?.due_at()).min()
+        ProbeKind::ALL.into_iter().filter_map(|kind| self.get(kind)?.due_at()).min()
     }
 
-    /// Called whenever anything may have changed: begins what is due, ends what may not run any more.
-    pub fn tend(&mut self, now: Time, view: &View) -> Vec<Act> {
-        let mut acts = Vec::new();
-        for kind in Kind::ALL {
-            let since = view.app_since.filter(|_| self.may_run(kind, view));
-            let next = RunId(self.runs + 1);
+    /// Starts the runs that are due and aborts those that may not go on. Call it after every event that can change
+    /// `conditions`, and at [`Probes::next_at`].
+    pub fn update(&mut self, now: Time, conditions: &ProbeConditions) -> Vec<ProbeAction> {
+        let mut actions = Vec::new();
+        for kind in ProbeKind::ALL {
+            let since = conditions.app_since.filter(|_| self.may_run(kind, conditions));
+            let next = ProbeRunId(self.runs + 1);
             let Some(probe) = self.get_mut(kind) else { continue };
-            match probe.tend(now, since, next) {
+            match probe.update(now, since, next) {
                 Some(true) => {
                     self.runs += 1;
-                    acts.push(Act::Start(kind, next));
+                    actions.push(ProbeAction::Start(kind, next));
                 }
-                Some(false) => acts.push(Act::Abort(kind)),
+                Some(false) => actions.push(ProbeAction::Abort(kind)),
                 None => {}
             }
         }
-        acts
+        actions
     }
 
-    /// A run is over. What the probe's state has become, if it has changed.
-    pub fn ended(&mut self, now: Time, run: RunId, good: bool, view: &View) -> Option<(Kind, State)> {
-        let is_of = |probe: &Probe| matches!(probe.turn, ListStep::InFlight { run: own, .. } if own == run);
-        // Otherwise it has been aborted: its result is of no interest any more.
-        let kind = Kind::ALL.into_iter().find(|kind| self.get(*kind).is_some_and(is_of))?;
-        let excused = kind == Kind::Startup && view.startup_extended_to.is_some_and(|until| now < until);
+    /// Takes the result of a run. Returns the probe's new state if it has changed.
+    pub fn ended(
+        &mut self,
+        now: Time,
+        run: ProbeRunId,
+        good: bool,
+        conditions: &ProbeConditions,
+    ) -> Option<(ProbeKind, ProbeState)> {
+        let is_of = |probe: &Probe| matches!(probe.schedule, Schedule::InFlight { run: own, .. } if own == run);
+        // The result of an aborted run belongs to no probe, and is ignored.
+        let kind = ProbeKind::ALL.into_iter().find(|kind| self.get(*kind).is_some_and(is_of))?;
+        let excused = kind == ProbeKind::Startup && conditions.startup_extended_to.is_some_and(|until| now < until);
         let probe = self.get_mut(kind)?;
         let before = probe.state;
         probe.ended(now, good, excused);
         (probe.state != before).then_some((kind, probe.state))
     }
 
-    fn may_run(&self, kind: Kind, view: &View) -> bool {
-        let is_past_startup = self.has_started() && view.notified;
-        view.post_start_over
+    fn may_run(&self, kind: ProbeKind, conditions: &ProbeConditions) -> bool {
+        let is_past_startup = self.has_started() && conditions.notified;
+        conditions.post_start_over
             && match kind {
-                Kind::Startup => !self.has_started() && !view.stopping,
-                Kind::Readiness => is_past_startup,
-                Kind::Liveness => is_past_startup && !view.stopping,
+                ProbeKind::Startup => !self.has_started() && !conditions.stopping,
+                ProbeKind::Readiness => is_past_startup,
+                ProbeKind::Liveness => is_past_startup && !conditions.stopping,
             }
     }
 
-    fn get_mut(&mut self, kind: Kind) -> Option<&mut Probe> {
+    fn get_mut(&mut self, kind: ProbeKind) -> Option<&mut Probe> {
         match kind {
-            Kind::Startup => self.startup.as_mut(),
-            Kind::Readiness => self.readiness.as_mut(),
-            Kind::Liveness => self.liveness.as_mut(),
+            ProbeKind::Startup => self.startup.as_mut(),
+            ProbeKind::Readiness => self.readiness.as_mut(),
+            ProbeKind::Liveness => self.liveness.as_mut(),
         }
     }
 }
 
 impl Probe {
-    fn new(rule: Rule) -> Probe {
-        Probe { rule, turn: ListStep::Off, state: State::Unknown, last: None, in_a_row: 0, successes: 0, failures: 0 }
+    fn new(rule: ProbeRule) -> Probe {
+        let (schedule, state) = (Schedule::Off, ProbeState::Unknown);
+        Probe { rule, schedule, state, last: None, streak: 0, successes: 0, failures: 0 }
     }
 
     fn due_at(&self) -> Option<Time> {
-        match self.turn {
-            ListStep::DueAt(at) => Some(at),
-            ListStep::Off | ListStep::InFlight { .. } => None,
+        match self.schedule {
+            Schedule::DueAt(at) => Some(at),
+            Schedule::Off | Schedule::InFlight { .. } => None,
         }
     }
 
-    /// `Some(true)`: start a run. `Some(false)`: end the one in flight. `since`: when the app was started, if it may run.
-    fn tend(&mut self, now: Time, since: Option<Time>, next: RunId) -> Option<bool> {
+    /// `Some(true)`: start a run. `Some(false)`: abort the run in flight. `since` is the app's start if the probe may run.
+    fn update(&mut self, now: Time, since: Option<Time>, next: ProbeRunId) -> Option<bool> {
         let Some(since) = since else {
-            let was = std::mem::replace(&mut self.turn, ListStep::Off);
-            return matches!(was, ListStep::InFlight { .. }).then_some(false);
+            let was = std::mem::replace(&mut self.schedule, Schedule::Off);
+            return matches!(was, Schedule::InFlight { .. }).then_some(false);
         };
-        let at = match self.turn {
-            ListStep::InFlight { .. } => return None,
-            ListStep::DueAt(at) => at,
-            ListStep::Off => now.max(since + self.rule.initial_delay),
+        let at = match self.schedule {
+            Schedule::InFlight { .. } => return None,
+            Schedule::DueAt(at) => at,
+            Schedule::Off => now.max(since + self.rule.initial_delay),
         };
         if at > now {
-            self.turn = ListStep::DueAt(at);
+            self.schedule = Schedule::DueAt(at);
             return None;
         }
-        self.turn = ListStep::InFlight { run: next, began: now };
+        self.schedule = Schedule::InFlight { run: next, began: now };
         Some(true)
     }
 
     fn ended(&mut self, now: Time, good: bool, excused: bool) {
-        if let ListStep::InFlight { began, .. } = self.turn {
-            // A run that took longer than the period is followed at once.
-            self.turn = ListStep::DueAt((began + self.rule.period).max(now));
+        if let Schedule::InFlight { began, .. } = self.schedule {
+            // After a run that took longer than the period, the next one is due at once.
+            self.schedule = Schedule::DueAt((began + self.rule.period).max(now));
         }
         if good {
             self.successes += 1;
@@ -275,13 +294,13 @@ impl Probe {
         if excused && !good {
             return;
         }
-        self.in_a_row = if self.last == Some(good) { self.in_a_row.saturating_add(1) } else { 1 };
+        self.streak = if self.last == Some(good) { self.streak.saturating_add(1) } else { 1 };
         self.last = Some(good);
         let (threshold, state) = match good {
-            true => (self.rule.success_threshold, State::Success),
-            false => (self.rule.failure_threshold, State::Failure),
+            true => (self.rule.success_threshold, ProbeState::Succeeded),
+            false => (self.rule.failure_threshold, ProbeState::Failed),
         };
-        if self.in_a_row >= threshold {
+        if self.streak >= threshold {
             self.state = state;
         }
     }

@@ -1,5 +1,5 @@
-//! Times as people write and read them, a number of seconds: `30`, `0.25`. Exact, and by whole numbers alone: to read
-//! and write floating point is 30 kB of code.
+//! Durations as people write and read them, as a number of seconds: `30`, `0.25`. Exact, with integer arithmetic:
+//! parsing and printing floating point would add 30 kB of code.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-/// `{}` is as short as it can be, `{:.3}` has so many places.
+/// A duration that is displayed in seconds. `{}` prints no trailing zeros, `{:.3}` exactly three decimals.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seconds(pub Duration);
 
 impl Seconds {
-    /// Of what another program has said; none for what is no time.
+    /// From a number of seconds that another program reported. A negative, infinite or NaN value becomes zero.
     pub fn of(seconds: f64) -> Seconds {
         Seconds(Duration::try_from_secs_f64(seconds).unwrap_or_default())
     }
@@ -39,7 +39,7 @@ impl fmt::Display for Seconds {
 }
 
 impl Serialize for Seconds {
-    /// A number, of whole milliseconds: what is finer says nothing.
+    /// A JSON number of seconds, rounded to milliseconds.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64((self.0.as_secs_f64() * 1000.0).round() / 1000.0)
     }
@@ -48,7 +48,7 @@ impl Serialize for Seconds {
 impl FromStr for Seconds {
     type Err = ();
 
-    /// What TOML and people have for numbers: `1_000` has lost its `_` by then.
+    /// Accepts the numbers of TOML (`2.5`, `+1.`, `1e-3`) without `_`, which the caller removes.
     fn from_str(text: &str) -> Result<Seconds, ()> {
         exact(text).map(Seconds).ok_or(())
     }
@@ -87,20 +87,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_as_short_as_it_can_be_or_has_the_places_that_were_asked_for() {
-        let said = |ms| Seconds(Duration::from_millis(ms));
-        assert_eq!([0, 30_000, 100, 2_500, 1].map(|ms| said(ms).to_string()), ["0", "30", "0.1", "2.5", "0.001"]);
-        assert_eq!(format!("{:.3} {:.1} {:.0}", said(2_500), said(2_450), said(2_500)), "2.500 2.5 3");
-        assert_eq!(format!("{:>8.3}|{:>+9.3}|{:<6.1}|", said(1), said(2), said(3_000)), "   0.001|   +0.002|3.0   |");
+    fn the_text_is_shortest_or_has_the_requested_decimals() {
+        let ms = |ms| Seconds(Duration::from_millis(ms));
+        assert_eq!([0, 30_000, 100, 2_500, 1].map(|millis| ms(millis).to_string()), ["0", "30", "0.1", "2.5", "0.001"]);
+        assert_eq!(format!("{:.3} {:.1} {:.0}", ms(2_500), ms(2_450), ms(2_500)), "2.500 2.5 3");
+        assert_eq!(format!("{:>8.3}|{:>+9.3}|{:<6.1}|", ms(1), ms(2), ms(3_000)), "   0.001|   +0.002|3.0   |");
         assert_eq!(format!("{:.3}", Seconds(Duration::from_micros(999_999))), "1.000");
         assert_eq!(
-            [1.5, -1.0, f64::NAN, f64::INFINITY].map(|said| Seconds::of(said).to_string()),
+            [1.5, -1.0, f64::NAN, f64::INFINITY].map(|seconds| Seconds::of(seconds).to_string()),
             ["1.5", "0", "0", "0"]
         );
     }
 
     #[test]
-    fn what_toml_has_for_numbers_is_read() {
+    fn the_numbers_of_toml_parse() {
         for (text, nanos) in [
             ("0", 0),
             ("2.5", 2_500_000_000),
@@ -120,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_read_as_it_was_written_and_as_a_float_is(nanos in 0..1_000_000_000_000_000u64) {
+        fn the_text_parses_back_and_agrees_with_floats(nanos in 0..1_000_000_000_000_000u64) {
             let time = Duration::from_nanos(nanos);
             let text = Seconds(time).to_string();
             prop_assert_eq!(text.parse(), Ok(Seconds(time)));
@@ -129,7 +129,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_has_an_answer(text in "[0-9.eE+ -]{0,50}") {
+        fn parsing_never_panics(text in "[0-9.eE+ -]{0,50}") {
             let _ = text.parse::<Seconds>();
         }
     }

@@ -37,8 +37,9 @@ use crate::hooks::{HookState, Hooks, ListStep};
 use crate::list::HandlerPlan;
 use crate::machine::Machine;
 use crate::signal::Signal;
+use crate::time::Time;
 use crate::vocabulary::{
-    Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, Time, Timer, Trigger,
+    Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, Timer, Trigger,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

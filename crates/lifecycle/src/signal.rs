@@ -1,8 +1,7 @@
-//! Signals as words and numbers: what the configuration says, what the state machine decides about
-//! and what the kernel edge sends. Pure; depends on nothing of ours.
+//! Signals as names and numbers, for the configuration, the state machines and the kernel edge.
 //!
-//! Names are those of signal(7). Real-time signals count from 34 as `SIGRTMIN`, as glibc and
-//! kill(1) do for every program a user could have named them with, although musl keeps 34 to itself.
+//! The names are those of signal(7). `SIGRTMIN` is 34, as in glibc and kill(1), because users take real-time numbers from
+//! there. (musl reserves 34 and starts at 35.)
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,36 +11,36 @@ use std::str::FromStr;
 pub struct Signal(u8);
 
 impl Signal {
-    /// Hang-up: usually "read your configuration again".
+    /// Hang-up; most servers reload their configuration.
     pub const HUP: Signal = Signal(1);
     /// Ctrl-C.
     pub const INT: Signal = Signal(2);
     /// The graceful stop of nginx and php-fpm.
     pub const QUIT: Signal = Signal(3);
-    /// Cannot be caught; the end of every budget.
+    /// Kills the process; cannot be caught.
     pub const KILL: Signal = Signal(9);
-    /// A write to a pipe that nobody reads any more; the kernel sends it to whoever has written.
+    /// Sent by the kernel to a process that writes to a pipe without a reader.
     pub const PIPE: Signal = Signal(13);
     /// The default stop signal of Kubernetes and Docker.
     pub const TERM: Signal = Signal(15);
-    /// A child changed its state; ours alone.
+    /// A child changed its state. bookend handles it itself and never forwards it.
     pub const CHLD: Signal = Signal(17);
-    /// Cannot be caught.
+    /// Stops the process; cannot be caught.
     pub const STOP: Signal = Signal(19);
-    /// Goes on after a stop.
+    /// Continues a stopped process.
     pub const CONT: Signal = Signal(18);
     /// Ctrl-Z.
     pub const TSTP: Signal = Signal(20);
-    /// A background job wants to read from its terminal.
+    /// A background job tried to read from its terminal.
     pub const TTIN: Signal = Signal(21);
-    /// A background job wants to write to its terminal.
+    /// A background job tried to write to its terminal.
     pub const TTOU: Signal = Signal(22);
-    /// `SIGRTMIN` as glibc counts it.
+    /// `SIGRTMIN` as in glibc.
     pub const RTMIN: Signal = Signal(34);
     /// `SIGRTMAX`.
     pub const RTMAX: Signal = Signal(64);
 
-    /// The signal with this number, if there is one (1-64).
+    /// The signal with this number; `None` unless it is between 1 and 64.
     pub fn new(number: i32) -> Option<Signal> {
         match u8::try_from(number) {
             Ok(n @ 1..=64) => Some(Signal(n)),
@@ -49,7 +48,7 @@ impl Signal {
         }
     }
 
-    /// Every signal, in the order of their numbers.
+    /// Every signal, ordered by number.
     pub fn all() -> impl Iterator<Item = Signal> {
         (1..=64).map(Signal)
     }
@@ -59,7 +58,7 @@ impl Signal {
         i32::from(self.0)
     }
 
-    /// The exit code a shell, `docker run` and tini give a process that died of this signal: 128+n.
+    /// The exit code for a process that this signal killed: 128+n, as a shell, `docker run` and tini report it.
     pub fn exit_code(self) -> u8 {
         128 + self.0
     }
@@ -76,7 +75,7 @@ impl fmt::Display for Signal {
             return write!(f, "SIG{name}");
         }
         match self.0 {
-            // 32 and 33 are the C library's own; they have no name in kill(1) either.
+            // The C library reserves 32 and 33; kill(1) has no name for them either.
             n @ 32..=33 => write!(f, "SIG{n}"),
             34 => f.write_str("SIGRTMIN"),
             64 => f.write_str("SIGRTMAX"),
@@ -85,7 +84,7 @@ impl fmt::Display for Signal {
     }
 }
 
-/// The text is not the name or number of a signal.
+/// The text is neither the name nor the number of a signal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a signal; accepted: a name of signal(7) like SIGTERM or TERM, SIGRTMIN+n, SIGRTMAX-n, or a number 1-64"
@@ -123,7 +122,7 @@ impl FromStr for Signal {
     }
 }
 
-/// The names on Linux for x86-64 and aarch64 (signal(7)); both architectures number them alike.
+/// The names on Linux (signal(7)). x86-64 and aarch64 have the same numbers.
 const NAMES: &[(&str, u8)] = &[
     ("HUP", 1),
     ("INT", 2),
@@ -165,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_signal_is_read_back_from_its_own_name() {
+    fn every_signal_parses_from_its_own_name() {
         for signal in Signal::all().filter(|s| !(32..=33).contains(&s.number())) {
             assert_eq!(signal.to_string().parse(), Ok(signal), "{signal}");
             assert_eq!(signal.number().to_string().parse(), Ok(signal));
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_with_and_without_prefix_in_any_case() {
+    fn names_parse_with_or_without_prefix_in_any_case() {
         for text in ["SIGTERM", "TERM", "sigterm", "term", "15"] {
             assert_eq!(text.parse(), Ok(Signal::TERM));
         }
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_signal_is_refused() {
+    fn text_that_is_not_a_signal_is_refused() {
         for text in ["", "0", "65", "SIG", "SIGFOO", "RTMIN+31", "RTMIN-1", "RTMIN+", "-1", "999999999999"] {
             assert!(text.parse::<Signal>().is_err(), "{text:?}");
         }

@@ -6,9 +6,7 @@ use std::time::Duration;
 use crate::list::{HandlerPlan, HandlerResult, RunId};
 use crate::signal::Signal;
 use crate::small_map::SmallMap;
-
-/// Time since bookend began. The machine never reads a clock.
-pub type Time = Duration;
+use crate::time::Time;
 
 /// The four lists of handlers: Kubernetes' two, and the two it lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,8 +114,8 @@ impl Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallerId(pub u64);
 
-/// What a hook's caller is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The outcome of a hook, which its caller is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
     /// All handlers that counted succeeded.
     Succeeded,
@@ -125,6 +123,17 @@ pub enum Outcome {
     Failed,
     /// A stop, or the next step of one, came first.
     Aborted,
+}
+
+impl Outcome {
+    /// The name in the answer, in the metrics and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Succeeded => "Succeeded",
+            Outcome::Failed => "Failed",
+            Outcome::Aborted => "Aborted",
+        }
+    }
 }
 
 /// What began a stop.

@@ -16,6 +16,7 @@
 
 use super::terminal::{Colour, Terminal};
 use super::view::{Container, HandlerRun, Lost, View};
+use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
@@ -139,12 +140,12 @@ fn handlers(view: &View, terminal: Terminal) -> String {
     let header = format!("{:<names$}  {:<results$}  {:>10}", "handler", "result", "took");
     let mut text = format!("{}\n", terminal.paint(Colour::Quiet, &header));
     for run in &view.handlers {
-        let colour = if run.result == "Succeeded" { Colour::Good } else { Colour::Bad };
+        let colour = if run.result == HandlerResult::Succeeded.name() { Colour::Good } else { Colour::Bad };
         let result = terminal.paint(colour, &format!("{:<results$}", printable(&run.result)));
         let took = Seconds::of(run.ended_seconds() - run.started_seconds());
         let detail = terminal.cut(&printable(&run.detail), names + results + 16);
         text.push_str(&format!("{:<names$}  {result}  {took:>8.3} s  {detail}\n", run.label()));
-        if run.result != "Succeeded" {
+        if run.result != HandlerResult::Succeeded.name() {
             for line in &run.output {
                 let line = terminal.cut(&format!("  | {}", printable(line)), 0);
                 text.push_str(&format!("{}\n", terminal.paint(Colour::Quiet, &line)));

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::outcome::Failure;
+use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
@@ -210,7 +211,11 @@ impl HandlerRun {
 
     /// The run in a line, and its last lines of output.
     pub(crate) fn story(&self) -> String {
-        let failed = if self.result == "Succeeded" { String::new() } else { format!(" {}:", printable(&self.result)) };
+        let failed = if self.result == HandlerResult::Succeeded.name() {
+            String::new()
+        } else {
+            format!(" {}:", printable(&self.result))
+        };
         let took = Seconds::of(millis(self.took_ms));
         let lines = self.output.iter().map(|line| format!("  | {}\n", printable(line))).collect::<String>();
         format!("{} took {took:.3} s:{failed} {}\n{lines}", self.label(), printable(&self.detail))

@@ -9,16 +9,16 @@ use crate::handlers::{self, Purpose, Report, Running};
 use crate::http::{LifecycleEvent, NotifyView, ProbeView};
 use crate::process::notify_socket::NotifySocket;
 use bookend_lifecycle::notify::{self, Message};
-use bookend_lifecycle::probe::{Act, Kind, Probes, RunId, State, View};
+use bookend_lifecycle::probe::{ProbeAction, ProbeConditions, ProbeKind, ProbeRunId, ProbeState, Probes};
 use bookend_lifecycle::{Event, HandlerResult, PhaseName, Time};
 
 /// The probes, what runs of them, and what the app has said.
 #[derive(Debug, Default)]
 pub(super) struct Probing {
     probes: Probes,
-    runs: Vec<(Kind, Running)>,
+    runs: Vec<(ProbeKind, Running)>,
     /// The last result of each, for people.
-    last: Vec<(Kind, String)>,
+    last: Vec<(ProbeKind, String)>,
     said: Said,
 }
 
@@ -63,13 +63,13 @@ impl Probing {
     }
 
     pub(super) fn views(&self) -> Vec<ProbeView> {
-        let view = |kind: Kind| {
+        let view = |kind: ProbeKind| {
             let probe = self.probes.get(kind)?;
             let last = self.last.iter().find(|(of, _)| *of == kind).map(|(_, detail)| detail.clone());
             let state = match probe.state {
-                State::Unknown => "Unknown",
-                State::Success => "Success",
-                State::Failure => "Failure",
+                ProbeState::Unknown => "Unknown",
+                ProbeState::Succeeded => "Success",
+                ProbeState::Failed => "Failure",
             };
             Some(ProbeView {
                 name: kind.name(),
@@ -79,7 +79,7 @@ impl Probing {
                 detail: last,
             })
         };
-        Kind::ALL.into_iter().filter_map(view).collect()
+        ProbeKind::ALL.into_iter().filter_map(view).collect()
     }
 
     pub(super) fn notify_view(&self) -> Option<NotifyView> {
@@ -91,14 +91,14 @@ impl Probing {
 impl ContainerLoop {
     /// Begins what is due, ends what may not run any more; called whenever anything may have changed.
     pub(super) fn tend_probes(&mut self) {
-        if !self.probing.probes.are_there() {
+        if !self.probing.probes.any_configured() {
             return;
         }
         let (now, view) = (self.now(), self.probe_view());
-        for act in self.probing.probes.tend(now, &view) {
+        for act in self.probing.probes.update(now, &view) {
             match act {
-                Act::Start(kind, run) => self.start_probe(kind, run),
-                Act::Abort(kind) => {
+                ProbeAction::Start(kind, run) => self.start_probe(kind, run),
+                ProbeAction::Abort(kind) => {
                     if let Some(at) = self.probing.runs.iter().position(|(of, _)| *of == kind) {
                         self.probing.runs.remove(at).1.abort();
                     }
@@ -111,8 +111,8 @@ impl ContainerLoop {
         }
     }
 
-    fn probe_view(&self) -> View {
-        View {
+    fn probe_view(&self) -> ProbeConditions {
+        ProbeConditions {
             app_since: self.app_since.filter(|_| self.reaper().app().is_some()),
             post_start_over: self.lifecycle.has_started(),
             notified: self.probing.said.ready || !self.probing.said.is_expected,
@@ -121,7 +121,7 @@ impl ContainerLoop {
         }
     }
 
-    fn start_probe(&mut self, kind: Kind, id: RunId) {
+    fn start_probe(&mut self, kind: ProbeKind, id: ProbeRunId) {
         // It was the settings that said there is one.
         let Some(probe) = self.settings.probes.get(kind) else { return };
         let (running, report) = match handler_env(self, None, kind.name()) {
@@ -138,7 +138,7 @@ impl ContainerLoop {
         });
     }
 
-    pub(super) fn probed(&mut self, kind: Kind, run: RunId, report: Report) {
+    pub(super) fn probed(&mut self, kind: ProbeKind, run: ProbeRunId, report: Report) {
         let good = report.result == HandlerResult::Succeeded;
         let (now, view) = (self.now(), self.probe_view());
         let changed = self.probing.probes.ended(now, run, good, &view);
@@ -150,12 +150,12 @@ impl ContainerLoop {
         let detail = format!("{}{output}", report.detail);
         if let Some((_, state)) = changed {
             let text = match state {
-                State::Failure => format!("{} failed: {detail}", kind.name()),
-                State::Success | State::Unknown => format!("{} succeeded", kind.name()),
+                ProbeState::Failed => format!("{} failed: {detail}", kind.name()),
+                ProbeState::Succeeded | ProbeState::Unknown => format!("{} succeeded", kind.name()),
             };
             match state {
-                State::Failure => warn!("{text}"),
-                State::Success | State::Unknown => info!("{text}"),
+                ProbeState::Failed => warn!("{text}"),
+                ProbeState::Succeeded | ProbeState::Unknown => info!("{text}"),
             }
             self.dispatcher.publish(&LifecycleEvent::Note { text: &text });
         }

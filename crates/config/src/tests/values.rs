@@ -8,7 +8,7 @@ use crate::settings::{
     User, ValueSource,
 };
 use bookend_lifecycle::drain::{Drain, Until};
-use bookend_lifecycle::probe::Rule;
+use bookend_lifecycle::probe::ProbeRule;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{On, SecondSignal};
 
@@ -184,7 +184,7 @@ fn a_pod_specs_probes_are_read_and_a_zero_is_the_default() {
     )))
     .settings;
     let secs = Duration::from_secs;
-    let rule = |initial_delay, period, failure_threshold, success_threshold| Rule {
+    let rule = |initial_delay, period, failure_threshold, success_threshold| ProbeRule {
         initial_delay: secs(initial_delay),
         period: secs(period),
         failure_threshold,

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{ContainerLifecycle, HookState, Phase, Step, Stop};
-use crate::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Reason, Time, Timer, Trigger};
+use crate::time::Time;
+use crate::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Reason, Timer, Trigger};
 
 impl ContainerLifecycle {
     pub(super) fn app_ended(&mut self, now: Time, status: AppStatus, others: bool) {

@@ -3,7 +3,8 @@
 
 use super::{AfterPreStop, ConnectionState, ContainerLifecycle, Phase, Stage, Step, Stop};
 use crate::signal::Signal;
-use crate::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Time, Timer, Trigger};
+use crate::time::Time;
+use crate::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Timer, Trigger};
 
 impl ContainerLifecycle {
     pub(super) fn signal(&mut self, now: Time, signal: Signal) {

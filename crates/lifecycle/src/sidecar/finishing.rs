@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{App, End, Phase, SidecarLifecycle, Stage, Step, Stop};
 use crate::budget::SHORTEST;
 use crate::hooks::HookState;
-use crate::vocabulary::{Action, CallerId, Hook, Note, Outcome, Time, Timer, Trigger};
+use crate::time::Time;
+use crate::vocabulary::{Action, CallerId, Hook, Note, Outcome, Timer, Trigger};
 
 impl SidecarLifecycle {
     // ---- The end of a life ----------------------------------------------------------------------

@@ -83,6 +83,7 @@ impl Lists {
             }
             HandlerResult::Failed | HandlerResult::TimedOut if list.starts <= retries => list.retry_open = true,
             HandlerResult::Failed | HandlerResult::TimedOut => self.give_up(plan, run.hook),
+            HandlerResult::Aborted => unreachable!("an aborted run does not report back"),
         }
     }
 

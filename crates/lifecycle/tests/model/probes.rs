@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bookend_lifecycle::probe::{Act, Kind, Probes, Rule, RunId, State, View};
+use bookend_lifecycle::probe::{ProbeAction, ProbeConditions, ProbeKind, ProbeRule, ProbeRunId, ProbeState, Probes};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 const STEP: Duration = Duration::from_secs(5);
@@ -22,18 +22,18 @@ struct Setting {
 /// What has been seen of one probe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Memory {
-    flying: Option<RunId>,
+    flying: Option<ProbeRunId>,
     began: Option<Duration>,
     /// The result that came last, and how often in a row.
     row: Option<(bool, u32)>,
-    state: State,
-    aborted: Option<RunId>,
+    state: ProbeState,
+    aborted: Option<ProbeRunId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Life {
     probes: Probes,
-    view: View,
+    view: ProbeConditions,
     now: Duration,
     memory: [Memory; 3],
     /// What bounds the history.
@@ -45,9 +45,9 @@ struct Life {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Move {
     Wait,
-    Ends(Kind, bool),
+    Ends(ProbeKind, bool),
     /// The result of a run that was aborted.
-    EndsLate(Kind),
+    EndsLate(ProbeKind),
     PostStartOver,
     Ready,
     Extends,
@@ -62,35 +62,36 @@ impl Life {
         }
     }
 
-    fn state(&self, kind: Kind) -> State {
+    fn state(&self, kind: ProbeKind) -> ProbeState {
         self.memory[place(kind)].state
     }
 
     /// By the table at the top of src/probe.rs.
-    fn may_run(&self, setting: Setting, kind: Kind) -> bool {
-        let startup_over = !setting.there[place(Kind::Startup)] || self.state(Kind::Startup) == State::Success;
+    fn may_run(&self, setting: Setting, kind: ProbeKind) -> bool {
+        let startup_over =
+            !setting.there[place(ProbeKind::Startup)] || self.state(ProbeKind::Startup) == ProbeState::Succeeded;
         let past = startup_over && self.view.notified;
         let alive = self.view.app_since.is_some() && self.view.post_start_over;
         alive
             && match kind {
-                Kind::Startup => !startup_over && !self.view.stopping,
-                Kind::Readiness => past,
-                Kind::Liveness => past && !self.view.stopping,
+                ProbeKind::Startup => !startup_over && !self.view.stopping,
+                ProbeKind::Readiness => past,
+                ProbeKind::Liveness => past && !self.view.stopping,
             }
     }
 
-    fn ends(&mut self, setting: Setting, kind: Kind, good: bool) {
+    fn ends(&mut self, setting: Setting, kind: ProbeKind, good: bool) {
         let Some(run) = self.memory[place(kind)].flying.take() else { return };
         let is_excused =
-            kind == Kind::Startup && !good && self.view.startup_extended_to.is_some_and(|until| self.now < until);
+            kind == ProbeKind::Startup && !good && self.view.startup_extended_to.is_some_and(|until| self.now < until);
         let before = self.state(kind);
         let memory = &mut self.memory[place(kind)];
         if !is_excused {
-            let in_a_row = memory.row.filter(|(last, _)| *last == good).map_or(0, |(_, count)| count) + 1;
-            memory.row = Some((good, in_a_row));
+            let streak = memory.row.filter(|(last, _)| *last == good).map_or(0, |(_, count)| count) + 1;
+            memory.row = Some((good, streak));
             let (threshold, state) =
-                if good { (setting.successes, State::Success) } else { (setting.failures, State::Failure) };
-            if in_a_row >= threshold {
+                if good { (setting.successes, ProbeState::Succeeded) } else { (setting.failures, ProbeState::Failed) };
+            if streak >= threshold {
                 memory.state = state;
             }
         }
@@ -102,10 +103,10 @@ impl Life {
     }
 
     /// Lets the probes go on, and watches.
-    fn tend(&mut self, setting: Setting) {
-        for act in self.probes.tend(self.now, &self.view) {
+    fn update(&mut self, setting: Setting) {
+        for act in self.probes.update(self.now, &self.view) {
             match act {
-                Act::Start(kind, run) => {
+                ProbeAction::Start(kind, run) => {
                     self.must(setting.there[place(kind)] && self.may_run(setting, kind), "a probe runs when it may");
                     let delayed = self.view.app_since.is_some_and(|since| self.now >= since + DELAY);
                     self.must(delayed, "no probe runs before its delay is over");
@@ -115,7 +116,7 @@ impl Life {
                     let memory = &mut self.memory[place(kind)];
                     (memory.flying, memory.began, memory.aborted) = (Some(run), Some(self.now), None);
                 }
-                Act::Abort(kind) => {
+                ProbeAction::Abort(kind) => {
                     self.must(!self.may_run(setting, kind), "a run is ended when it may not run any more");
                     let memory = &mut self.memory[place(kind)];
                     let aborted = memory.flying.take();
@@ -124,7 +125,7 @@ impl Life {
                 }
             }
         }
-        for kind in Kind::ALL {
+        for kind in ProbeKind::ALL {
             let memory = &self.memory[place(kind)];
             let flies = memory.flying.is_some();
             let waits = setting.there[place(kind)] && self.may_run(setting, kind) && !flies;
@@ -134,9 +135,9 @@ impl Life {
         }
         self.must(self.probes.next_at().is_none_or(|at| at > self.now), "what is due has begun");
         let shown = [self.probes.has_started(), self.probes.is_ready(), self.probes.is_live()];
-        let is = |kind| !setting.there[place(kind)] || self.state(kind) == State::Success;
-        let live = self.state(Kind::Liveness) != State::Failure;
-        let expected = [is(Kind::Startup), is(Kind::Readiness), live];
+        let is = |kind| !setting.there[place(kind)] || self.state(kind) == ProbeState::Succeeded;
+        let live = self.state(ProbeKind::Liveness) != ProbeState::Failed;
+        let expected = [is(ProbeKind::Startup), is(ProbeKind::Readiness), live];
         self.must(shown == expected, "started, ready and live are shown as the results add up");
     }
 }
@@ -146,7 +147,7 @@ impl Model for Setting {
     type Action = Move;
 
     fn init_states(&self) -> Vec<Life> {
-        let rule = Rule {
+        let rule = ProbeRule {
             initial_delay: DELAY,
             period: PERIOD,
             failure_threshold: self.failures,
@@ -154,14 +155,14 @@ impl Model for Setting {
         };
         let mut life = Life {
             probes: Probes::new(|kind| self.there[place(kind)].then_some(rule)),
-            view: View { app_since: Some(STEP), notified: !self.notifies, ..View::default() },
+            view: ProbeConditions { app_since: Some(STEP), notified: !self.notifies, ..ProbeConditions::default() },
             now: STEP,
             memory: Default::default(),
             waits: 6,
             results: 6,
             broken: None,
         };
-        life.tend(*self);
+        life.update(*self);
         vec![life]
     }
 
@@ -172,7 +173,7 @@ impl Model for Setting {
         if life.waits > 0 {
             moves.push(Move::Wait);
         }
-        for kind in Kind::ALL {
+        for kind in ProbeKind::ALL {
             let memory = &life.memory[place(kind)];
             if memory.flying.is_some() && life.results > 0 {
                 moves.extend([Move::Ends(kind, true), Move::Ends(kind, false)]);
@@ -212,7 +213,7 @@ impl Model for Setting {
             Move::Stops => life.view.stopping = true,
             Move::AppGone => life.view.app_since = None,
         }
-        life.tend(*self);
+        life.update(*self);
         Some(life)
     }
 
@@ -221,7 +222,7 @@ impl Model for Setting {
     }
 }
 
-fn place(kind: Kind) -> usize {
+fn place(kind: ProbeKind) -> usize {
     kind as usize
 }
 
