@@ -13,10 +13,10 @@ use bookend_lifecycle::Outcome;
 use bookend_lifecycle::signal::Signal;
 
 /// A function of bytes, and its name: that of its corpus and of its file in `fuzz/fuzz_targets`.
-pub type Target = (&'static str, fn(&[u8]));
+pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: &[Target] = &[
+pub const TARGETS: &[FuzzTarget] = &[
     ("configuration", configuration),
     ("environment", environment),
     ("assignments", assignments),

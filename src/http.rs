@@ -36,8 +36,9 @@ mod token;
 pub(crate) use events::{LifecycleEvent, Subscribers};
 pub(crate) use rules::Rules;
 pub(crate) use server::{Detail, Endpoint, HookCall, HookResponse, Request, serve_port, serve_socket};
-pub(crate) use socket::Socket;
+pub(crate) use socket::ControlSocket;
 pub(crate) use status::{
-    AppStatusView, ContainerView, DrainView, Lost, NotifyView, ProbeView, Status, Unfinished, ZombieParent,
+    AppStatusView, ContainerView, DrainView, LossView, NotifyView, ProbeView, RunningHandlerView, StatusView,
+    ZombieParent,
 };
 pub(crate) use timed::Duplex;

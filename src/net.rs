@@ -21,7 +21,7 @@ use bookend_lifecycle::drain::ConnectionCounts;
 
 /// State of a TCP socket as the kernel numbers it (include/net/tcp_states.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum TcpState {
     /// A connection that both sides may use, accepted or still in the accept queue.
     Established,
     /// A handshake that is not over.
@@ -36,16 +36,16 @@ pub(crate) enum State {
     Other,
 }
 
-impl State {
+impl TcpState {
     /// From the kernel's number.
-    pub(crate) fn from_number(number: u8) -> State {
+    pub(crate) fn from_number(number: u8) -> TcpState {
         match number {
-            1 => State::Established,
-            3 | 12 => State::SynReceived,
-            4 | 9 | 11 => State::Closing,
-            8 => State::CloseWait,
-            10 => State::Listen,
-            _ => State::Other,
+            1 => TcpState::Established,
+            3 | 12 => TcpState::SynReceived,
+            4 | 9 | 11 => TcpState::Closing,
+            8 => TcpState::CloseWait,
+            10 => TcpState::Listen,
+            _ => TcpState::Other,
         }
     }
 }
@@ -54,7 +54,7 @@ impl State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Socket {
     /// Its state.
-    pub(crate) state: State,
+    pub(crate) state: TcpState,
     /// The local port.
     pub(crate) port: u16,
     /// Bytes the app has not read; for a listening socket the length of its accept queue.
@@ -74,7 +74,7 @@ impl Socket {
             return Some(true);
         }
         // Closed by us, and nothing is left to be sent: only the client's farewell is still to come.
-        if self.state == State::Closing {
+        if self.state == TcpState::Closing {
             return Some(false);
         }
         self.info.map(|info| info.is_busy(tie))
@@ -86,12 +86,12 @@ pub(crate) fn count<'a>(sockets: impl IntoIterator<Item = &'a Socket>, tie: tcp_
     let mut counts = ConnectionCounts { busy: Some(0), ..ConnectionCounts::default() };
     for socket in sockets {
         match socket.state {
-            State::Listen => counts.queue = counts.queue.saturating_add(socket.unread),
-            State::SynReceived | State::Other => continue,
-            State::Established | State::CloseWait => counts.connections += 1,
-            State::Closing => {}
+            TcpState::Listen => counts.queue = counts.queue.saturating_add(socket.unread),
+            TcpState::SynReceived | TcpState::Other => continue,
+            TcpState::Established | TcpState::CloseWait => counts.connections += 1,
+            TcpState::Closing => {}
         }
-        if socket.state != State::Listen {
+        if socket.state != TcpState::Listen {
             let busy = socket.is_busy(tie);
             counts.busy = counts.busy.zip(busy).map(|(count, busy)| count + u32::from(busy));
         }

@@ -28,7 +28,7 @@ pub(crate) enum Trust {
 
 /// Why nobody can be trusted, or this one cannot.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TlsError {
+pub(crate) enum TrustError {
     /// The file is not there, or cannot be read.
     #[error("cannot read the certificates in {path:?}")]
     Read {
@@ -58,15 +58,15 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 }
 
 /// How a client of ours speaks TLS. Reads files.
-pub(crate) fn client(trust: &Trust) -> Result<ClientConfig, TlsError> {
+pub(crate) fn client(trust: &Trust) -> Result<ClientConfig, TrustError> {
     let provider = provider();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(TlsError::Setup)?;
+        .map_err(TrustError::Setup)?;
     let roots = match trust {
         Trust::System(Some(path)) => authorities(path)?,
         Trust::System(None) => {
-            let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists()).ok_or(TlsError::NoBundle)?;
+            let bundle = BUNDLES.iter().map(Path::new).find(|path| path.exists()).ok_or(TrustError::NoBundle)?;
             authorities(bundle)?
         }
         Trust::File(path) => authorities(path)?,
@@ -79,17 +79,17 @@ pub(crate) fn client(trust: &Trust) -> Result<ClientConfig, TlsError> {
 }
 
 /// The certificates of a PEM file; never none.
-pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read_small(path, MOST_PEM).map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let text = read_small(path, MOST_PEM).map_err(|source| TrustError::Read { path: path.to_owned(), source })?;
     // What cannot be read among many is left out: the others are still to be trusted.
     let found: Vec<_> = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).collect();
-    if found.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(found) }
+    if found.is_empty() { Err(TrustError::NoCertificate(path.to_owned())) } else { Ok(found) }
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+fn authorities(path: &Path) -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates(path)?);
-    if added == 0 { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(roots) }
+    if added == 0 { Err(TrustError::NoCertificate(path.to_owned())) } else { Ok(roots) }
 }
 
 /// `insecureSkipVerify`: any certificate will do. That its holder has the key is verified all the same.

@@ -66,7 +66,7 @@ enum HttpError {
     /// Nobody to be trusted.
     #[cfg(feature = "tls")]
     #[error(transparent)]
-    Trust(#[from] crate::tls::TlsError),
+    Trust(#[from] crate::tls::TrustError),
     /// A build without `tls`, redirected to https.
     #[cfg(not(feature = "tls"))]
     #[error("this build of bookend has no TLS")]

@@ -62,7 +62,7 @@ impl LifecycleEvent<'_> {
 }
 
 #[derive(Serialize)]
-struct Data<'a> {
+struct EventData<'a> {
     #[serde(rename = "atSeconds")]
     at_seconds: f64,
     #[serde(flatten)]
@@ -72,43 +72,43 @@ struct Data<'a> {
 /// Those who follow.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
-    readers: Vec<Reader>,
+    all: Vec<Subscriber>,
     /// How many things have happened.
     count: u64,
 }
 
 #[derive(Debug)]
-struct Reader {
+struct Subscriber {
     queue: mpsc::Sender<Bytes>,
     was_slow: Arc<AtomicBool>,
 }
 
 impl Subscribers {
     /// One more reader; `None`: there are more than anybody needs.
-    pub(crate) fn subscribe(&mut self, now: Time, phase: &str) -> Option<Stream> {
-        self.readers.retain(|reader| !reader.queue.is_closed());
-        if self.readers.len() >= MOST_READERS {
+    pub(crate) fn subscribe(&mut self, now: Time, phase: &str) -> Option<EventStream> {
+        self.all.retain(|subscriber| !subscriber.queue.is_closed());
+        if self.all.len() >= MOST_SUBSCRIBERS {
             return None;
         }
         let (queue, receiver) = mpsc::channel(QUEUE);
         let was_slow = Arc::new(AtomicBool::new(false));
         // What a reader finds first: where things stand.
         let _ = queue.try_send(told(self.count, now, &LifecycleEvent::Phase { phase }));
-        self.readers.push(Reader { queue, was_slow: Arc::clone(&was_slow) });
-        Some(Stream { receiver, was_slow, is_over: false })
+        self.all.push(Subscriber { queue, was_slow: Arc::clone(&was_slow) });
+        Some(EventStream { receiver, was_slow, is_over: false })
     }
 
     /// Tells everybody. Costs nothing where nobody follows.
     pub(crate) fn publish(&mut self, now: Time, happening: &LifecycleEvent<'_>) {
         self.count += 1;
-        if self.readers.is_empty() {
+        if self.all.is_empty() {
             return;
         }
         let text = told(self.count, now, happening);
-        self.readers.retain(|reader| match reader.queue.try_send(text.clone()) {
+        self.all.retain(|subscriber| match subscriber.queue.try_send(text.clone()) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {
-                reader.was_slow.store(true, Ordering::Relaxed);
+                subscriber.was_slow.store(true, Ordering::Relaxed);
                 false
             }
             Err(mpsc::error::TrySendError::Closed(_)) => false,
@@ -117,12 +117,12 @@ impl Subscribers {
 
     /// Nothing more happens.
     pub(crate) fn close(&mut self) {
-        self.readers.clear();
+        self.all.clear();
     }
 }
 
 fn told(id: u64, now: Time, happening: &LifecycleEvent<'_>) -> Bytes {
-    let data = Data { at_seconds: now.as_secs_f64(), happening };
+    let data = EventData { at_seconds: now.as_secs_f64(), happening };
     // Strings and numbers: there is nothing in it that JSON cannot say.
     let data = serde_json::to_string(&data).unwrap_or_default();
     Bytes::from(format!("id: {id}\nevent: {}\ndata: {data}\n\n", happening.kind()))
@@ -130,13 +130,13 @@ fn told(id: u64, now: Time, happening: &LifecycleEvent<'_>) -> Bytes {
 
 /// The body of `GET /events`.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(crate) struct EventStream {
     receiver: mpsc::Receiver<Bytes>,
     was_slow: Arc<AtomicBool>,
     is_over: bool,
 }
 
-impl Body for Stream {
+impl Body for EventStream {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
@@ -155,7 +155,7 @@ impl Body for Stream {
     }
 }
 
-const MOST_READERS: usize = 16;
+const MOST_SUBSCRIBERS: usize = 16;
 /// What one of them may be behind.
 const QUEUE: usize = 256;
 
@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    fn read_all(stream: Stream) -> String {
+    fn read_all(stream: EventStream) -> String {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let bytes = runtime.block_on(stream.collect()).unwrap().to_bytes();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -191,7 +191,7 @@ mod tests {
         for _ in 0..10 * QUEUE {
             subscribers.publish(Time::ZERO, &LifecycleEvent::Note { text: "x" });
         }
-        assert!(subscribers.readers.is_empty());
+        assert!(subscribers.all.is_empty());
         let text = read_all(stream);
         assert_eq!(text.matches("event: ").count(), QUEUE);
         assert!(text.ends_with(": let go: too slow a reader\n\n"));
@@ -201,7 +201,7 @@ mod tests {
     fn readers_are_bounded_and_those_who_left_make_room() {
         let mut subscribers = Subscribers::default();
         let streams: Vec<_> =
-            (0..MOST_READERS).map(|_| subscribers.subscribe(Time::ZERO, "Running").unwrap()).collect();
+            (0..MOST_SUBSCRIBERS).map(|_| subscribers.subscribe(Time::ZERO, "Running").unwrap()).collect();
         assert!(subscribers.subscribe(Time::ZERO, "Running").is_none());
         drop(streams);
         assert!(subscribers.subscribe(Time::ZERO, "Running").is_some());

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::server::{Endpoint, HookResponse, ListenerKind, Request, serve_stream};
-use super::status::{ProbeView, Status};
+use super::status::{ProbeView, StatusView};
 use super::{Rules, Subscribers};
 use bookend_config::settings::{HttpSettings, ReadyzDuringStop, Settings};
 use bookend_lifecycle::Outcome;
@@ -29,7 +29,7 @@ pub(crate) struct Scenario {
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Observed {
     /// All that was written back until the end of the connection.
     pub(crate) answer: Vec<u8>,
     /// Hooks that were called.
@@ -39,13 +39,13 @@ pub(crate) struct Seen {
 }
 
 /// One connection, from its first byte to its end. `None`: it does not end by itself.
-pub(crate) fn run_connection(request: &[u8], scenario: Scenario) -> Option<Seen> {
+pub(crate) fn run_connection(request: &[u8], scenario: Scenario) -> Option<Observed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let connection = async { timeout(ENDS_WITHIN, connection(request, scenario)).await };
     runtime.expect("a runtime without a network").block_on(connection).ok()
 }
 
-async fn connection(request: &[u8], scenario: Scenario) -> Seen {
+async fn connection(request: &[u8], scenario: Scenario) -> Observed {
     let (endpoint, requests) = Endpoint::new();
     let http = HttpSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -63,7 +63,7 @@ async fn connection(request: &[u8], scenario: Scenario) -> Seen {
     };
     let (fuzz_harness, ours) = duplex(4096);
     let (mut reader, mut writer) = split(fuzz_harness);
-    let mut seen = Seen::default();
+    let mut seen = Observed::default();
     let write = async {
         for chunk in request.chunks(scenario.chunk.max(1)) {
             if writer.write_all(chunk).await.is_err() {
@@ -115,10 +115,10 @@ async fn answer_all(mut requests: mpsc::Receiver<Request>, told: Option<Outcome>
     (hooks, verbs)
 }
 
-fn status() -> Status {
+fn status() -> StatusView {
     let detail = Some("\"connection refused\"\n\\ <b>".to_owned());
     let probe = ProbeView { name: "readinessProbe", state: "Failure", failures: 3, detail, ..ProbeView::default() };
-    Status { version: "0", phase: "Running", probes: vec![probe], ..Status::default() }
+    StatusView { version: "0", phase: "Running", probes: vec![probe], ..StatusView::default() }
 }
 
 /// Everything is answered at once: longer is for ever.

@@ -1,7 +1,7 @@
 //! The answers of `/livez`, `/readyz`, `/startupz` and `/lbz`, in the format of Kubernetes' own: `ok`, or with
 //! `?verbose` and in every failure a line for each check. `?exclude=NAME` leaves a check out. Pure.
 
-use super::status::{ProbeView, Status};
+use super::status::{ProbeView, StatusView};
 use bookend_config::settings::ReadyzDuringStop;
 
 /// Which of the four was asked.
@@ -15,16 +15,16 @@ pub(super) enum Health {
 
 /// A named check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Check {
+pub(crate) struct HealthCheck {
     /// `ping`, `postStart`, `readinessProbe`.
     pub(crate) name: &'static str,
     /// Why it does not hold; `None`: it holds.
     pub(crate) failed: Option<String>,
 }
 
-impl Check {
-    fn that(name: &'static str, holds: bool, why_not: &str) -> Check {
-        Check { name, failed: (!holds).then(|| why_not.to_owned()) }
+impl HealthCheck {
+    fn that(name: &'static str, holds: bool, why_not: &str) -> HealthCheck {
+        HealthCheck { name, failed: (!holds).then(|| why_not.to_owned()) }
     }
 }
 
@@ -38,8 +38,8 @@ impl Health {
         }
     }
 
-    fn checks(self, status: &Status, during_stop: ReadyzDuringStop) -> Vec<Check> {
-        let mut checks = vec![Check::that("ping", true, "")];
+    fn checks(self, status: &StatusView, during_stop: ReadyzDuringStop) -> Vec<HealthCheck> {
+        let mut checks = vec![HealthCheck::that("ping", true, "")];
         let mut probe = |name: &str| {
             checks.extend(status.probes.iter().find(|probe| probe.name == name).map(probe_check));
         };
@@ -52,23 +52,23 @@ impl Health {
             probe("readinessProbe");
         }
         if let Some(notify) = &status.notify {
-            checks.push(Check::that("notify", notify.ready, "the app has not said READY=1"));
+            checks.push(HealthCheck::that("notify", notify.ready, "the app has not said READY=1"));
         }
-        checks.insert(1, Check::that("postStart", status.post_start_over, "postStart is not over"));
+        checks.insert(1, HealthCheck::that("postStart", status.post_start_over, "postStart is not over"));
         if matches!(self, Health::Readyz | Health::Lbz) {
             // Where another check says why not, this one is not to say it again; an end is news all the same.
             let is_told = status.app.ended.is_none() && checks.iter().any(|check| check.failed.is_some());
-            checks.push(Check::that("app", status.serving || is_told, "the app cannot serve"));
+            checks.push(HealthCheck::that("app", status.serving || is_told, "the app cannot serve"));
         }
         if self == Health::Lbz || self == Health::Readyz && during_stop == ReadyzDuringStop::Failing {
             let app_stops = status.notify.as_ref().is_some_and(|notify| notify.stopping);
-            checks.push(Check::that("stop", status.stopped_by.is_none() && !app_stops, "a stop has begun"));
+            checks.push(HealthCheck::that("stop", status.stopped_by.is_none() && !app_stops, "a stop has begun"));
         }
         checks
     }
 
     /// Whether all is well, and what is said.
-    pub(super) fn answer(self, status: &Status, during_stop: ReadyzDuringStop, query: &str) -> (bool, String) {
+    pub(super) fn answer(self, status: &StatusView, during_stop: ReadyzDuringStop, query: &str) -> (bool, String) {
         let mut excluded: Vec<&str> = values(query, "exclude").collect();
         let mut lines = String::new();
         let mut good = true;
@@ -98,13 +98,13 @@ impl Health {
 }
 
 /// A liveness probe holds until it fails, the others from their first success.
-fn probe_check(probe: &ProbeView) -> Check {
+fn probe_check(probe: &ProbeView) -> HealthCheck {
     let holds = if probe.name == "livenessProbe" { probe.state != "Failure" } else { probe.state == "Success" };
     let why = match &probe.detail {
         Some(last) => format!("the last try: {last}"),
         None => "not tried yet".to_owned(),
     };
-    Check::that(probe.name, holds, &why)
+    HealthCheck::that(probe.name, holds, &why)
 }
 
 /// The values of a parameter in a query: `verbose`, `exclude=a&exclude=b`.
@@ -119,9 +119,9 @@ mod tests {
     use super::*;
     use bookend_config::settings::ReadyzDuringStop::{Failing, Serving};
 
-    fn stopping() -> Status {
+    fn stopping() -> StatusView {
         let stopped_by = Some("SIGTERM".to_owned());
-        Status { post_start_over: true, started: true, serving: true, stopped_by, ..Status::default() }
+        StatusView { post_start_over: true, started: true, serving: true, stopped_by, ..StatusView::default() }
     }
 
     #[test]
@@ -159,19 +159,19 @@ mod tests {
     #[test]
     fn a_stop_and_the_apps_end_are_told_beside_a_readiness_that_fails() {
         let probe = ProbeView { name: "readinessProbe", state: "Failure", ..ProbeView::default() };
-        let stopping = Status { serving: false, probes: vec![probe], ..stopping() };
+        let stopping = StatusView { serving: false, probes: vec![probe], ..stopping() };
         let (good, text) = Health::Lbz.answer(&stopping, Serving, "exclude=readinessProbe");
         assert!(!good && text.contains("[-]stop failed: a stop has begun\n"), "{text}");
         assert!(!Health::Readyz.answer(&stopping, Failing, "exclude=readinessProbe").0);
         assert!(Health::Readyz.answer(&stopping, Serving, "exclude=readinessProbe").0);
         let app = AppStatusView { ended: Some("exited with 0".to_owned()), ..AppStatusView::default() };
-        let ended = Status { app, ..stopping };
+        let ended = StatusView { app, ..stopping };
         assert!(!Health::Readyz.answer(&ended, Serving, "exclude=readinessProbe").0);
     }
 
     #[test]
     fn nothing_is_ready_before_it_has_started() {
-        let fresh = Status::default();
+        let fresh = StatusView::default();
         assert!(Health::Livez.answer(&fresh, Serving, "").0);
         for health in [Health::Startupz, Health::Readyz, Health::Lbz] {
             assert!(!health.answer(&fresh, Serving, "").0);

@@ -11,12 +11,12 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::status::Status;
+use super::status::StatusView;
 use crate::report::counters::{BOUNDS_MS, Counters};
 use bookend_lifecycle::small_map::SmallMap;
 
 /// The body and its content type.
-pub(super) fn answer(status: Box<Status>, accepts: &str) -> (String, &'static str) {
+pub(super) fn answer(status: Box<StatusView>, accepts: &str) -> (String, &'static str) {
     let mut registry = Registry::with_prefix("bookend");
     registry.register_collector(Box::new(Snapshot(status)));
     let mut body = String::new();
@@ -34,7 +34,7 @@ pub(super) fn answer(status: Box<Status>, accepts: &str) -> (String, &'static st
 const PHASES: [&str; 4] = ["Starting", "Running", "Stopping", "Finishing"];
 
 /// The snapshot as a collector has to be: with a Debug that nobody calls, and that of a whole snapshot is 8 kB.
-struct Snapshot(Box<Status>);
+struct Snapshot(Box<StatusView>);
 
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,9 +48,9 @@ impl Collector for Snapshot {
     }
 }
 
-impl Status {
+impl StatusView {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut out = Out(&mut encoder);
+        let mut out = MetricWriter(&mut encoder);
         out.info("build", "bookend's own version", &[("version", self.version)])?;
         let phases = PHASES.map(|phase| ([("phase", phase)], u64::from(self.phase == phase)));
         out.gauges("phase", "1 for the phase the container is in", None, phases)?;
@@ -168,9 +168,9 @@ fn labels<'a>(container: Option<&'a str>, rest: &[(&'a str, &str)]) -> Vec<(&'a 
 }
 
 /// The shapes that are needed here, each with a name, a line of help and its samples.
-struct Out<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+struct MetricWriter<'a, 'b>(&'a mut DescriptorEncoder<'b>);
 
-impl Out<'_, '_> {
+impl MetricWriter<'_, '_> {
     fn info(&mut self, name: &str, help: &str, labels: &impl EncodeLabelSet) -> fmt::Result {
         self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(labels)
     }
@@ -211,12 +211,12 @@ impl Out<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{DrainView, Lost};
+    use crate::http::{DrainView, LossView};
 
     #[test]
     fn a_drain_tells_what_it_sees_and_nothing_it_does_not() {
         let drain = DrainView { new_connections: 7, blind: true, ..DrainView::default() };
-        let status = Status { drain: Some(drain), new_connections: Some(9), ..Status::default() };
+        let status = StatusView { drain: Some(drain), new_connections: Some(9), ..StatusView::default() };
         let text = answer(Box::new(status), "").0;
         for line in
             ["bookend_drain_new_connections_total 7", "bookend_drain_blind 1", "bookend_new_connections_total 9"]
@@ -230,8 +230,8 @@ mod tests {
     fn what_a_stop_cost_is_told_once_there_was_one() {
         let quiet = answer(Box::default(), "").0;
         assert!(!quiet.contains("requests_cut"), "{quiet}");
-        let lost = Some(Lost { requests_cut: 1, not_accepted: 2, resets_sent: 3 });
-        let text = answer(Box::new(Status { lost, ..Status::default() }), "").0;
+        let lost = Some(LossView { requests_cut: 1, not_accepted: 2, resets_sent: 3 });
+        let text = answer(Box::new(StatusView { lost, ..StatusView::default() }), "").0;
         for line in [
             "bookend_requests_cut_total 1",
             "bookend_connections_not_accepted_total 2",

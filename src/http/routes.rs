@@ -10,7 +10,7 @@ use hyper::header::{
 use hyper::{Method, Response, StatusCode};
 use tokio::time::timeout;
 
-use super::events::Stream;
+use super::events::EventStream;
 use super::health::Health;
 use super::metrics;
 use super::server::{Connection, Detail, HookCall, ListenerKind, Request};
@@ -18,12 +18,12 @@ use super::token::Refusal;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Hook, Outcome};
 
-pub(super) type Answered = Response<Either<Full<Bytes>, Stream>>;
+pub(super) type Answered = Response<Either<Full<Bytes>, EventStream>>;
 
 /// There is nothing to answer: the connection is to break, so that a kubelet sees a failed hook.
 #[derive(Debug, thiserror::Error)]
 #[error("the hook has failed, and its caller looks at nothing but the connection")]
-pub(super) struct Break;
+pub(super) struct BrokenConnection;
 
 /// What is meant by a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,10 @@ impl Route<'_> {
 }
 
 /// Answers one request. A hook's receipt stays with the connection, to be dropped when that is over.
-pub(super) async fn answer(mut request: hyper::Request<Incoming>, connection: &Connection) -> Result<Answered, Break> {
+pub(super) async fn answer(
+    mut request: hyper::Request<Incoming>,
+    connection: &Connection,
+) -> Result<Answered, BrokenConnection> {
     if !body_is_bearable(request.body_mut()).await {
         return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "nothing here takes a body\n".to_owned()));
     }
@@ -159,14 +162,14 @@ async fn call(
     called: HookCall,
     request: &hyper::Request<Incoming>,
     connection: &Connection,
-) -> Result<Answered, Break> {
+) -> Result<Answered, BrokenConnection> {
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     if let Err(refusal) = connection.authorize(authorization) {
         // A refused hook is a hook that has not run; told by a status, a kubelet would take it for done.
-        return if is_kubelet(request) { Err(Break) } else { Ok(refused(refusal)) };
+        return if is_kubelet(request) { Err(BrokenConnection) } else { Ok(refused(refusal)) };
     }
     if !connection.wait() {
-        return if is_kubelet(request) { Err(Break) } else { Ok(too_many()) };
+        return if is_kubelet(request) { Err(BrokenConnection) } else { Ok(too_many()) };
     }
     let hook = called.hook;
     let asked = connection.endpoint().request(|sender| Request::Hook(called, sender));
@@ -174,7 +177,7 @@ async fn call(
         Hook::PostStart => match timeout(connection.rules().post_start_max, asked).await {
             Ok(answer) => answer,
             // The handlers go on; whoever waited for them has waited long enough.
-            Err(_) if is_kubelet(request) => return Err(Break),
+            Err(_) if is_kubelet(request) => return Err(BrokenConnection),
             Err(_) => {
                 return Ok(text(
                     StatusCode::GATEWAY_TIMEOUT,
@@ -186,13 +189,13 @@ async fn call(
         _ => asked.await,
     };
     // The loop is gone only when the process is about to be.
-    let answer = answer.ok_or(Break)?;
+    let answer = answer.ok_or(BrokenConnection)?;
     connection.hold(answer.receipt);
     let name = hook.name();
     match answer.outcome {
         Outcome::Succeeded => Ok(text(StatusCode::OK, format!("{name} done\n"))),
         // Its status is ignored by a kubelet; only a broken connection is a failed hook to it.
-        Outcome::Failed | Outcome::Aborted if is_kubelet(request) => Err(Break),
+        Outcome::Failed | Outcome::Aborted if is_kubelet(request) => Err(BrokenConnection),
         Outcome::Failed => Ok(text(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} failed; see /status\n"))),
         Outcome::Aborted => Ok(text(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} was cut short by a stop\n"))),
     }
@@ -262,7 +265,7 @@ fn with_type(code: StatusCode, kind: &'static str, body: String) -> Answered {
     response
 }
 
-fn events(stream: Stream) -> Answered {
+fn events(stream: EventStream) -> Answered {
     let mut response = Response::new(Either::Right(stream));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -10,7 +10,7 @@ use bookend_config::settings::{HttpSettings, ReadyzDuringStop, Settings};
 pub(crate) struct Rules {
     pub(super) gate: HookAuth,
     #[cfg(feature = "tls")]
-    pub(super) tls: Option<super::tls::Tls>,
+    pub(super) tls: Option<super::tls::ServerCertificate>,
     /// Whose hooks there are beside those of the app that has no name.
     pub(super) containers: Vec<String>,
     pub(super) post_start_max: Duration,
@@ -26,7 +26,7 @@ impl Rules {
         Rules {
             gate: HookAuth { token_file: http.token_file.clone(), allow_from: http.allow_from.clone() },
             #[cfg(feature = "tls")]
-            tls: http.tls.clone().map(super::tls::Tls::new),
+            tls: http.tls.clone().map(super::tls::ServerCertificate::new),
             #[cfg(feature = "page")]
             page: http.page,
             ..Rules::of_socket(settings)

@@ -18,13 +18,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::warn;
 
-use super::events::Stream;
+use super::events::EventStream;
 use super::limits::{ConnectionLimit, ConnectionTable};
 use super::routes;
 use super::rules::{RateLimit, Rules};
 use super::socket::may_talk;
-use super::status::Status;
-use super::timed::{Duplex, Timed};
+use super::status::StatusView;
+use super::timed::{Duplex, WriteTimeout};
 use super::token::Refusal;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Hook, Outcome};
@@ -35,13 +35,13 @@ pub(crate) enum Request {
     /// Somebody called a hook. Its sender is closed when the caller has gone.
     Hook(HookCall, oneshot::Sender<HookResponse>),
     /// How things stand.
-    Status(Detail, oneshot::Sender<Box<Status>>),
+    Status(Detail, oneshot::Sender<Box<StatusView>>),
     /// `POST /stop`.
     Stop(oneshot::Sender<()>),
     /// `POST /signal/{name}`: as if we had received it; or why that means nothing here.
     Signal(Signal, oneshot::Sender<Result<(), &'static str>>),
     /// `GET /events`. `None`: there are too many followers.
-    Follow(oneshot::Sender<Option<Stream>>),
+    Follow(oneshot::Sender<Option<EventStream>>),
 }
 
 /// A hook that was called.
@@ -256,11 +256,11 @@ impl Connection {
     }
 
     /// A kubelet's hook that there is not: its connection breaks, and the log says why.
-    pub(super) fn knows_no_hook(&self, path: &str) -> routes::Break {
+    pub(super) fn knows_no_hook(&self, path: &str) -> routes::BrokenConnection {
         if lock(&self.listener.refusals).allow() {
             warn!(path, "a kubelet called a hook that there is not: it is told that the hook has failed");
         }
-        routes::Break
+        routes::BrokenConnection
     }
 
     /// A hook waits long, and must not keep others from being read: it moves to a place of its own kind.
@@ -290,7 +290,7 @@ impl Connection {
 
     async fn serve_tls(&self, mut stream: TcpStream) {
         #[cfg(feature = "tls")]
-        if let Some(acceptor) = self.rules().tls.as_ref().and_then(super::tls::Tls::acceptor) {
+        if let Some(acceptor) = self.rules().tls.as_ref().and_then(super::tls::ServerCertificate::acceptor) {
             if let Some(stream) = super::tls::handshake(acceptor, stream, HANDSHAKE_TIME).await {
                 self.serve(Box::new(stream)).await;
             }
@@ -317,7 +317,7 @@ impl Connection {
             .max_buf_size(MOST_HEADER_BYTES)
             .max_headers(MOST_HEADERS)
             .keep_alive(false)
-            .serve_connection(TokioIo::new(Timed::new(stream, WRITE_TIME)), service)
+            .serve_connection(TokioIo::new(WriteTimeout::new(stream, WRITE_TIME)), service)
             .await;
         // A broken connection is the caller's to notice; for a kubelet's failed hook it is the answer.
         drop(served);

@@ -37,15 +37,15 @@ pub(crate) enum SocketError {
 
 /// A listening socket, and the file that is to go with us.
 #[derive(Debug)]
-pub(crate) struct Socket {
+pub(crate) struct ControlSocket {
     path: PathBuf,
     /// Device and inode: what is removed at the end is what we made.
     identity: Option<(u64, u64)>,
 }
 
-impl Socket {
+impl ControlSocket {
     /// Makes it. Nothing here waits.
-    pub(crate) fn open(path: &Path) -> Result<(UnixListener, Socket), SocketError> {
+    pub(crate) fn open(path: &Path) -> Result<(UnixListener, ControlSocket), SocketError> {
         let failed = |source: io::Error| SocketError::Make { path: path.to_owned(), source };
         let listener = match listen_at(path) {
             Err(Errno::EADDRINUSE) => replace_a_dead_one(path)?,
@@ -56,7 +56,7 @@ impl Socket {
             listener => listener.map_err(|errno| failed(errno.into()))?,
         };
         let identity = fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()));
-        Ok((listener, Socket { path: path.to_owned(), identity }))
+        Ok((listener, ControlSocket { path: path.to_owned(), identity }))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn the_socket_is_its_owners_alone_and_goes_with_us() {
         let path = path("own");
-        let (_listener, socket) = Socket::open(&path).unwrap();
+        let (_listener, socket) = ControlSocket::open(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         socket.remove();
         assert!(!path.exists());
@@ -148,10 +148,10 @@ mod tests {
     #[test]
     fn a_dead_ones_socket_is_replaced_and_a_live_ones_is_not() {
         let path = path("dead");
-        let (listener, first) = Socket::open(&path).unwrap();
-        assert!(matches!(Socket::open(&path), Err(SocketError::Live(_))));
+        let (listener, first) = ControlSocket::open(&path).unwrap();
+        assert!(matches!(ControlSocket::open(&path), Err(SocketError::Live(_))));
         drop(listener);
-        let (_listener, second) = Socket::open(&path).unwrap();
+        let (_listener, second) = ControlSocket::open(&path).unwrap();
         // The file at the path is another's now.
         if first.identity != second.identity {
             first.remove();
@@ -164,7 +164,7 @@ mod tests {
     fn somebodys_file_is_left_alone() {
         let path = path("file");
         fs::write(&path, "mine").unwrap();
-        assert!(matches!(Socket::open(&path), Err(SocketError::NotASocket(_))));
+        assert!(matches!(ControlSocket::open(&path), Err(SocketError::NotASocket(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
         fs::remove_file(&path).unwrap();
     }

@@ -11,7 +11,7 @@ use bookend_lifecycle::small_map::SmallMap;
 /// What `/status` shows. Field names are part of the interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Status {
+pub(crate) struct StatusView {
     /// bookend's own version.
     pub(crate) version: &'static str,
     /// `Starting`, `Running`, `Stopping`, `Finishing`.
@@ -59,7 +59,7 @@ pub(crate) struct Status {
     pub(crate) orphans_reaped: u64,
     /// What a stop cost the app's clients, as far as it is known; from the stop signal on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) lost: Option<Lost>,
+    pub(crate) lost: Option<LossView>,
     /// Zombies that we cannot reap: their parents live, and do not wait for them.
     pub(crate) zombies: usize,
     /// Those parents, the worst first; at most ten.
@@ -74,7 +74,7 @@ pub(crate) struct Status {
     /// The handler runs so far, the oldest first; the last fifty are kept.
     pub(crate) handlers: Vec<Record>,
     /// Those that run now.
-    pub(crate) running: Vec<Unfinished>,
+    pub(crate) running: Vec<RunningHandlerView>,
     /// The stop that is going on, row by row.
     pub(crate) timeline: Vec<Row>,
 }
@@ -160,7 +160,7 @@ pub(crate) struct AppStatusView {
 /// A handler that runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Unfinished {
+pub(crate) struct RunningHandlerView {
     /// Whose app it is for, in a sidecar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) container: Option<String>,
@@ -175,7 +175,7 @@ pub(crate) struct Unfinished {
 /// What a stop cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Lost {
+pub(crate) struct LossView {
     /// Requests that our SIGKILL, or the second signal, cut.
     pub(crate) requests_cut: u32,
     /// Connections nobody had accepted when the stop signal went out; many servers reset them.

@@ -13,15 +13,15 @@ use tokio::time::{Sleep, sleep};
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
-pub(super) struct Timed {
+pub(super) struct WriteTimeout {
     stream: Box<dyn Duplex>,
     limit: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Timed {
-    pub(super) fn new(stream: Box<dyn Duplex>, limit: Duration) -> Timed {
-        Timed { stream, limit, stalled: None }
+impl WriteTimeout {
+    pub(super) fn new(stream: Box<dyn Duplex>, limit: Duration) -> WriteTimeout {
+        WriteTimeout { stream, limit, stalled: None }
     }
 
     /// Passes on what has been done, and counts the time in which nothing is.
@@ -36,13 +36,13 @@ impl Timed {
     }
 }
 
-impl AsyncRead for Timed {
+impl AsyncRead for WriteTimeout {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Timed {
+impl AsyncWrite for WriteTimeout {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.within(cx, done)
@@ -73,7 +73,8 @@ mod tests {
     fn a_reader_that_takes_nothing_is_not_written_to_for_ever() {
         run(async {
             let (_deaf, ours) = duplex(10);
-            let error = Timed::new(Box::new(ours), Duration::from_millis(20)).write_all(&[0; 100]).await.unwrap_err();
+            let error =
+                WriteTimeout::new(Box::new(ours), Duration::from_millis(20)).write_all(&[0; 100]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         });
     }
@@ -82,7 +83,7 @@ mod tests {
     fn a_reader_that_takes_a_little_now_and_then_gets_it_all() {
         run(async {
             let (mut slow, ours) = duplex(10);
-            let mut ours = Timed::new(Box::new(ours), Duration::from_secs(5));
+            let mut ours = WriteTimeout::new(Box::new(ours), Duration::from_secs(5));
             let mut chunk = [0; 5];
             let reader = async {
                 for _ in 0..20 {

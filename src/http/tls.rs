@@ -26,7 +26,7 @@ use bookend_config::settings;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
-enum TlsError {
+enum CertificateError {
     #[error("cannot read {path:?} (http.tls)")]
     Read {
         path: PathBuf,
@@ -43,24 +43,24 @@ enum TlsError {
 
 /// What hellos are answered with.
 #[derive(Debug)]
-pub(super) struct Tls {
+pub(super) struct ServerCertificate {
     source: settings::TlsSettings,
-    now: Mutex<Now>,
+    now: Mutex<Current>,
 }
 
 /// The certificate in use, and what the files looked like when it was read.
 #[derive(Debug, Default)]
-struct Now {
+struct Current {
     config: Option<Arc<ServerConfig>>,
-    looks: Option<Looks>,
+    identities: Option<FileIdentities>,
     looked: Option<Instant>,
 }
 
-type Looks = [(u64, i64, i64, u64); 2];
+type FileIdentities = [(u64, i64, i64, u64); 2];
 
-impl Tls {
-    pub(super) fn new(source: settings::TlsSettings) -> Tls {
-        Tls { source, now: Mutex::default() }
+impl ServerCertificate {
+    pub(super) fn new(source: settings::TlsSettings) -> ServerCertificate {
+        ServerCertificate { source, now: Mutex::default() }
     }
 
     /// The server's half of a handshake; `None`: there is nothing to answer it with.
@@ -74,11 +74,11 @@ impl Tls {
             return now.config.clone();
         }
         now.looked = Some(Instant::now());
-        let looks = match &self.source {
-            settings::TlsSettings::Files { cert, key } => Some([looks(cert), looks(key)]),
+        let identities = match &self.source {
+            settings::TlsSettings::Files { cert, key } => Some([identities(cert), identities(key)]),
             settings::TlsSettings::SelfSigned => None,
         };
-        if now.config.is_some() && now.looks == looks {
+        if now.config.is_some() && now.identities == identities {
             return now.config.clone();
         }
         let made = match &self.source {
@@ -89,12 +89,12 @@ impl Tls {
             Ok(config) => {
                 info!("certificate loaded");
                 now.config = Some(Arc::new(config));
-                now.looks = looks;
+                now.identities = identities;
             }
             // A certificate and its key are two files: between the two writes of a rotation the old pair serves on.
-            Err(error) if now.looks != looks => {
+            Err(error) if now.identities != identities => {
                 warn!("{}", describe(&error));
-                now.looks = looks;
+                now.identities = identities;
             }
             Err(_) => {}
         }
@@ -112,36 +112,40 @@ pub(super) async fn handshake(
 }
 
 /// What tells a file from the one that replaced it; a missing one looks like nothing.
-fn looks(path: &Path) -> (u64, i64, i64, u64) {
+fn identities(path: &Path) -> (u64, i64, i64, u64) {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).map_or((0, 0, 0, 0), |file| (file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
 }
 
-fn of_files(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let read =
-        |path: &Path| read_small(path, MOST_PEM).map_err(|source| TlsError::Read { path: path.to_owned(), source });
+fn of_files(cert: &Path, key: &Path) -> Result<ServerConfig, CertificateError> {
+    let read = |path: &Path| {
+        read_small(path, MOST_PEM).map_err(|source| CertificateError::Read { path: path.to_owned(), source })
+    };
     let chain: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(&read(cert)?).collect::<Result<_, _>>().unwrap_or_default();
     if chain.is_empty() {
-        return Err(TlsError::Pem { what: "certificate", path: cert.to_owned() });
+        return Err(CertificateError::Pem { what: "certificate", path: cert.to_owned() });
     }
     let key = PrivateKeyDer::from_pem_slice(&read(key)?)
-        .map_err(|_| TlsError::Pem { what: "private key", path: key.to_owned() })?;
+        .map_err(|_| CertificateError::Pem { what: "private key", path: key.to_owned() })?;
     configure(chain, key)
 }
 
-fn of_our_own() -> Result<ServerConfig, TlsError> {
-    let own =
-        rcgen::generate_simple_self_signed(["bookend".to_owned(), "localhost".to_owned()]).map_err(TlsError::Own)?;
+fn of_our_own() -> Result<ServerConfig, CertificateError> {
+    let own = rcgen::generate_simple_self_signed(["bookend".to_owned(), "localhost".to_owned()])
+        .map_err(CertificateError::Own)?;
     let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
     configure(vec![own.cert.der().clone()], key)
 }
 
-fn configure(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, TlsError> {
+fn configure(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, CertificateError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(TlsError::Pair)?;
+        .map_err(CertificateError::Pair)?;
     // A probe offers h2 as well.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
@@ -157,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_certificate_of_our_own_is_made_once() {
-        let tls = Tls::new(settings::TlsSettings::SelfSigned);
+        let tls = ServerCertificate::new(settings::TlsSettings::SelfSigned);
         let first = tls.config().unwrap();
         tls.now.lock().unwrap().looked = None;
         assert!(Arc::ptr_eq(&first, &tls.config().unwrap()));
@@ -173,7 +177,7 @@ mod tests {
             std::fs::write(&cert, own.cert.pem()).unwrap();
             std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
         };
-        let tls = Tls::new(settings::TlsSettings::Files { cert: cert.clone(), key: key.clone() });
+        let tls = ServerCertificate::new(settings::TlsSettings::Files { cert: cert.clone(), key: key.clone() });
         let again = || {
             tls.now.lock().unwrap().looked = None;
             tls.config()

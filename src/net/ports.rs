@@ -71,7 +71,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::net::State;
+    use crate::net::TcpState;
 
     #[test]
     fn a_link_to_a_socket_has_its_inode() {
@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn without_a_process_to_look_at_every_port_counts() {
-        let listener = |port| Socket { state: State::Listen, port, unread: 0, unsent: 0, inode: u64::MAX, info: None };
+        let listener =
+            |port| Socket { state: TcpState::Listen, port, unread: 0, unsent: 0, inode: u64::MAX, info: None };
         assert_eq!(of_app(None, &[listener(443), listener(80), listener(80)]), [80, 443]);
     }
 

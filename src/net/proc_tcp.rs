@@ -2,7 +2,7 @@
 //! is left where netlink is forbidden; says nothing of what a connection has done. Total: a line that is no socket
 //! is skipped.
 
-use super::{Socket, State};
+use super::{Socket, TcpState};
 
 /// The sockets of one file.
 pub(crate) fn parse(text: &[u8]) -> impl Iterator<Item = Socket> {
@@ -17,7 +17,7 @@ fn line_of(line: &str) -> Option<Socket> {
     let state = words.nth(1)?;
     let (unsent, unread) = words.next()?.split_once(':')?;
     Some(Socket {
-        state: State::from_number(u8::from_str_radix(state, 16).ok()?),
+        state: TcpState::from_number(u8::from_str_radix(state, 16).ok()?),
         port: u16::from_str_radix(port, 16).ok()?,
         unread: u32::from_str_radix(unread, 16).ok()?,
         unsent: u32::from_str_radix(unsent, 16).ok()?,
@@ -42,9 +42,9 @@ mod tests {
     fn a_listening_socket_shows_its_accept_queue_and_a_connection_its_bytes() {
         let sockets: Vec<Socket> = parse(REAL.as_bytes()).collect();
         let [listener, connection] = sockets[..] else { panic!("{sockets:?}") };
-        assert_eq!((listener.state, listener.port, listener.unread), (State::Listen, 8080, 3));
+        assert_eq!((listener.state, listener.port, listener.unread), (TcpState::Listen, 8080, 3));
         assert_eq!((listener.inode, connection.inode), (21433, 21500));
-        assert_eq!((connection.state, connection.unsent, connection.unread), (State::Established, 16, 255));
+        assert_eq!((connection.state, connection.unsent, connection.unread), (TcpState::Established, 16, 255));
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //! they are walked past alone. Pure; total on bytes: a message that is cut or of another kind is skipped.
 
 use super::tcp_info::TcpInfo;
-use super::{Socket, State};
+use super::{Socket, TcpState};
 
 /// Which of the two lists is asked for; IPv4 connections of an IPv6 listener are in the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Family {
+pub(crate) enum IpFamily {
     /// AF_INET
     V4,
     /// AF_INET6
@@ -16,7 +16,7 @@ pub(crate) enum Family {
 
 /// What one read of the answer holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Part {
+pub(crate) struct DumpPart {
     /// The sockets in it.
     pub(crate) sockets: Vec<Socket>,
     /// Whether it was the last, and if it was an error, which (errno).
@@ -25,7 +25,7 @@ pub(crate) struct Part {
 
 /// Which sockets are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
+pub(crate) enum SocketsWanted {
     /// Every state in which somebody may be owed something, and LISTEN. The kernel walks its table of all connections
     /// of the node: a millisecond, where that has 262,144 places.
     All,
@@ -34,7 +34,7 @@ pub(crate) enum Which {
 }
 
 /// A dump of the sockets whose local port is among these; of all ports if there are none or too many to filter.
-pub(crate) fn request(family: Family, which: Which, ports: &[u16]) -> Vec<u8> {
+pub(crate) fn request(family: IpFamily, which: SocketsWanted, ports: &[u16]) -> Vec<u8> {
     let filter = if ports.len() <= MOST_FILTERED { filter(ports) } else { Vec::new() };
     let attribute = if filter.is_empty() { 0 } else { ATTRIBUTE_HEADER + filter.len() };
     let length = HEADER + REQUEST + attribute;
@@ -45,15 +45,15 @@ pub(crate) fn request(family: Family, which: Which, ports: &[u16]) -> Vec<u8> {
     // Sequence and port: one question at a time on a socket of its own.
     out.extend([0; 8]);
     out.push(match family {
-        Family::V4 => AF_INET,
-        Family::V6 => AF_INET6,
+        IpFamily::V4 => AF_INET,
+        IpFamily::V6 => AF_INET6,
     });
     out.push(IPPROTO_TCP);
     out.push(1 << (INET_DIAG_INFO - 1));
     out.push(0);
     let states = match which {
-        Which::All => STATES,
-        Which::Listening => LISTEN,
+        SocketsWanted::All => STATES,
+        SocketsWanted::Listening => LISTEN,
     };
     out.extend(states.to_ne_bytes());
     // The socket's identity: unused in a dump.
@@ -89,8 +89,8 @@ fn filter(ports: &[u16]) -> Vec<u8> {
 }
 
 /// Reads what one recv(2) brought.
-pub(crate) fn parse(mut bytes: &[u8]) -> Part {
-    let mut part = Part::default();
+pub(crate) fn parse(mut bytes: &[u8]) -> DumpPart {
+    let mut part = DumpPart::default();
     while let Some((kind, body, rest)) = message(bytes) {
         match kind {
             NLMSG_DONE => part.end = Some(Ok(())),
@@ -119,7 +119,7 @@ fn socket(body: &[u8]) -> Option<Socket> {
     let attributes = body.get(MESSAGE..)?;
     let port = body.get(4..6)?;
     Some(Socket {
-        state: State::from_number(*body.get(1)?),
+        state: TcpState::from_number(*body.get(1)?),
         port: u16::from_be_bytes(port.try_into().ok()?),
         unread: read32(body, 56)?,
         unsent: if *body.get(1)? == TCP_LISTEN { 0 } else { read32(body, 60)? },
@@ -234,7 +234,7 @@ mod tests {
         let part = parse(&bytes);
         assert_eq!(part.end, Some(Ok(())));
         let [socket] = part.sockets[..] else { panic!("{part:?}") };
-        assert_eq!((socket.state, socket.port, socket.unread, socket.unsent), (State::Listen, 80, 3, 0));
+        assert_eq!((socket.state, socket.port, socket.unread, socket.unsent), (TcpState::Listen, 80, 3, 0));
         assert_eq!(socket.inode, 77);
     }
 
@@ -267,7 +267,7 @@ mod tests {
 
         #[test]
         fn the_ports_of_a_request_never_break_its_length(ports in proptest::collection::vec(any::<u16>(), 0..200)) {
-            let bytes = request(Family::V6, Which::All, &ports);
+            let bytes = request(IpFamily::V6, SocketsWanted::All, &ports);
             assert_eq!(usize::try_from(read32(&bytes, 0).unwrap()).unwrap(), bytes.len());
         }
     }

@@ -9,13 +9,13 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 use super::snmp::{self, TcpCounters};
-use super::sock_diag::{self, Family, Which};
-use super::{Socket, State, accepted, proc_tcp};
+use super::sock_diag::{self, IpFamily, SocketsWanted};
+use super::{Socket, TcpState, accepted, proc_tcp};
 use crate::files::read_small;
 
 /// Where sockets are seen.
 #[derive(Debug)]
-enum Source {
+enum SocketSource {
     Netlink(OwnedFd),
     Proc,
 }
@@ -23,7 +23,7 @@ enum Source {
 /// Looks at this network namespace.
 #[derive(Debug)]
 pub(crate) struct TcpMonitor {
-    source: Source,
+    source: SocketSource,
 }
 
 impl TcpMonitor {
@@ -31,7 +31,7 @@ impl TcpMonitor {
     pub(crate) fn open() -> TcpMonitor {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let netlink = socket(AddressFamily::Netlink, SockType::Raw, flags, Some(SockProtocol::NetlinkSockDiag)).ok();
-        TcpMonitor { source: netlink.map_or(Source::Proc, Source::Netlink) }
+        TcpMonitor { source: netlink.map_or(SocketSource::Proc, SocketSource::Netlink) }
     }
 
     /// The namespace's counters.
@@ -48,22 +48,22 @@ impl TcpMonitor {
 
     /// The sockets of these ports; of all ports if there are none. `None`: there is no way to see them here.
     pub(crate) fn sockets(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
-        self.look(Which::All, ports)
+        self.look(SocketsWanted::All, ports)
     }
 
     /// Those that listen, on all ports; much cheaper than all sockets are.
     pub(crate) fn listeners(&mut self) -> Option<Vec<Socket>> {
-        let mut sockets = self.look(Which::Listening, &[])?;
-        sockets.retain(|socket| socket.state == State::Listen);
+        let mut sockets = self.look(SocketsWanted::Listening, &[])?;
+        sockets.retain(|socket| socket.state == TcpState::Listen);
         Some(sockets)
     }
 
-    fn look(&mut self, which: Which, ports: &[u16]) -> Option<Vec<Socket>> {
-        if let Source::Netlink(netlink) = &self.source {
+    fn look(&mut self, which: SocketsWanted, ports: &[u16]) -> Option<Vec<Socket>> {
+        if let SocketSource::Netlink(netlink) = &self.source {
             match by_netlink(netlink, which, ports) {
                 Ok(sockets) => return Some(only(sockets, ports)),
                 // gVisor, a kernel without tcp_diag, a seccomp profile: it will not change.
-                Err(_) => self.source = Source::Proc,
+                Err(_) => self.source = SocketSource::Proc,
             }
         }
         let v4 = read_bounded("/proc/net/tcp", PROC_BYTES);
@@ -89,13 +89,13 @@ pub(crate) fn is_host_network() -> bool {
     *IS.get_or_init(|| Path::new("/proc/sys/net/core/netdev_budget").exists())
 }
 
-fn by_netlink(netlink: &OwnedFd, which: Which, ports: &[u16]) -> Result<Vec<Socket>, Errno> {
+fn by_netlink(netlink: &OwnedFd, which: SocketsWanted, ports: &[u16]) -> Result<Vec<Socket>, Errno> {
     let mut sockets = Vec::new();
     let mut buffer = vec![0; NETLINK_BYTES];
-    for family in [Family::V4, Family::V6] {
+    for family in [IpFamily::V4, IpFamily::V6] {
         match dump(netlink, &sock_diag::request(family, which, ports), &mut buffer, &mut sockets) {
             // A kernel built without IPv6 has no such list.
-            Err(Errno::ENOENT | Errno::EINVAL | Errno::EAFNOSUPPORT) if family == Family::V6 => {}
+            Err(Errno::ENOENT | Errno::EINVAL | Errno::EAFNOSUPPORT) if family == IpFamily::V6 => {}
             other => other?,
         }
     }
@@ -154,11 +154,11 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Some((listener, _client)) = waiting(address) else { continue };
             let port = listener.local_addr().unwrap().port();
-            for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: Source::Proc }] {
+            for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc }] {
                 let seen = tcp_monitor.sockets(&[port]).unwrap();
                 let look = count(&seen, TieBreak::Owed);
                 assert_eq!((look.queue, look.connections), (1, 1), "{address} {tcp_monitor:?} {seen:?}");
-                assert!(seen.iter().any(|socket| socket.state == State::Listen && socket.inode != 0));
+                assert!(seen.iter().any(|socket| socket.state == TcpState::Listen && socket.inode != 0));
             }
         }
     }
@@ -167,9 +167,9 @@ mod tests {
     fn the_listeners_are_those_among_all_sockets_over_netlink_and_proc() {
         let Some((listener, _client)) = waiting("127.0.0.1:0") else { return };
         let port = listener.local_addr().unwrap().port();
-        for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: Source::Proc }] {
+        for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc }] {
             let seen = tcp_monitor.listeners().unwrap();
-            assert!(seen.iter().all(|socket| socket.state == State::Listen), "{tcp_monitor:?}");
+            assert!(seen.iter().all(|socket| socket.state == TcpState::Listen), "{tcp_monitor:?}");
             let of_port: Vec<u32> = seen.iter().filter(|s| s.port == port).map(|socket| socket.unread).collect();
             assert_eq!(of_port, [1], "{tcp_monitor:?}: the accept queue");
         }
@@ -196,7 +196,7 @@ mod tests {
         let many: Vec<u16> = (1..=100).chain([port]).collect();
         for ports in [vec![], many, vec![port, 1], vec![1, port]] {
             let seen = tcp_monitor.sockets(&ports).unwrap();
-            assert!(matches!(tcp_monitor.source, Source::Netlink(_)), "the kernel refused the filter");
+            assert!(matches!(tcp_monitor.source, SocketSource::Netlink(_)), "the kernel refused the filter");
             assert!(seen.iter().any(|socket| socket.port == port), "{ports:?}");
         }
     }

@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::handlers::program::{Environment, ProgramError};
 use crate::handlers::{self, HandlerContext, Purpose, Report, Running};
-use crate::http::{self, Endpoint, HookCall, HookResponse, LifecycleEvent, Request, Rules, Socket, Subscribers};
+use crate::http::{self, ControlSocket, Endpoint, HookCall, HookResponse, LifecycleEvent, Request, Rules, Subscribers};
 use crate::process::inherited::Inherited;
 use crate::process::leftovers;
 use crate::process::reaper::Reaper;
@@ -72,7 +72,7 @@ pub(crate) struct Dispatcher {
     endpoint: Endpoint,
     /// A port was bound before everything else.
     has_port: bool,
-    socket: Option<Socket>,
+    socket: Option<ControlSocket>,
     pub(crate) subscribers: Subscribers,
 }
 
@@ -125,7 +125,7 @@ impl Dispatcher {
     /// Opens the door of the command line. The app runs already, or preStart handlers are about to.
     pub(crate) fn open_socket(&mut self, settings: &Settings) {
         let Some((path, was_asked_for)) = settings.socket.path() else { return };
-        let opened = Socket::open(path).map_err(|error| crate::error::describe(&error));
+        let opened = ControlSocket::open(path).map_err(|error| crate::error::describe(&error));
         let served = opened.and_then(|(listener, socket)| {
             let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
             Ok((listener, socket))
@@ -144,7 +144,7 @@ impl Dispatcher {
 
     /// Where the command line can reach us.
     pub(crate) fn socket_path(&self) -> Option<&Path> {
-        self.socket.as_ref().map(Socket::path)
+        self.socket.as_ref().map(ControlSocket::path)
     }
 
     // ---- Callers --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::{ContainerLoop, Input};
-use crate::http::{LifecycleEvent, Lost};
+use crate::http::{LifecycleEvent, LossView};
 use crate::net::tcp_info::TieBreak;
 use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::net::{count, ports};
@@ -22,14 +22,14 @@ pub(super) struct Connections {
     tcp_monitor: TcpMonitor,
     /// Empty: the app listens on no port that we could see.
     ports: Vec<u16>,
-    lost: Lost,
+    lost: LossView,
     /// Resets sent by the namespace until the stop signal; not in the node's own network.
     resets_before: Option<u64>,
     watcher: Option<JoinHandle<()>>,
 }
 
 impl Connections {
-    pub(super) fn lost(&self) -> Lost {
+    pub(super) fn lost(&self) -> LossView {
         self.lost
     }
 
@@ -63,7 +63,7 @@ impl ContainerLoop {
             let (to_inputs, ports) = (self.to_inputs.clone(), ports.clone());
             tokio::spawn(watch(to_inputs, ports))
         });
-        let lost = Lost { not_accepted: waiting, ..Lost::default() };
+        let lost = LossView { not_accepted: waiting, ..LossView::default() };
         self.connections = Some(Connections { tcp_monitor, ports, lost, resets_before, watcher });
         if waiting > 0 {
             self.remark(format!("{waiting} connections waited to be accepted when the stop signal was sent"));

@@ -9,7 +9,7 @@ use super::boot::{start_app, tell_start};
 use super::connections::Connections;
 use super::handler_env::handler_env;
 use crate::compat::policy::Leftovers;
-use crate::http::{AppStatusView, Detail, DrainView, Status};
+use crate::http::{AppStatusView, Detail, DrainView, StatusView};
 use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::process::leftovers;
 use crate::process::terminal;
@@ -145,10 +145,10 @@ impl ContainerLoop {
     }
 
     /// The state as it is now, for whoever asks.
-    pub(super) fn snapshot(&mut self, show: Detail) -> Status {
-        let story = if show == Detail::Everything { self.story() } else { Status::default() };
+    pub(super) fn snapshot(&mut self, show: Detail) -> StatusView {
+        let story = if show == Detail::Everything { self.story() } else { StatusView::default() };
         let machine = &self.lifecycle;
-        Status {
+        StatusView {
             version: env!("CARGO_PKG_VERSION"),
             phase: machine.phase().name(),
             uptime_seconds: Seconds(self.now()),
@@ -173,9 +173,9 @@ impl ContainerLoop {
     }
 
     /// What a status tells besides how things stand.
-    fn story(&mut self) -> Status {
+    fn story(&mut self) -> StatusView {
         let drain = self.context.drain.borrow().map(DrainView::of);
-        Status {
+        StatusView {
             counters: self.counters.clone(),
             profile: self.settings.app.profile.clone(),
             new_connections: self.new_connections(),

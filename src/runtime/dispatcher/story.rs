@@ -8,7 +8,7 @@ use std::path::Path;
 use tracing::{debug, info, warn};
 
 use super::{Dispatcher, Run, millis};
-use crate::http::{DrainView, LifecycleEvent, Status, Unfinished, ZombieParent};
+use crate::http::{DrainView, LifecycleEvent, RunningHandlerView, StatusView, ZombieParent};
 use crate::process::zombies::{self, NegligentParent};
 use crate::report::journal::describe_note;
 use bookend_lifecycle::small_map::SmallMap;
@@ -40,28 +40,28 @@ impl Dispatcher {
     }
 
     /// What a status tells besides how things stand.
-    pub(crate) fn story(&mut self, drain: Option<DrainView>) -> Status {
+    pub(crate) fn story(&mut self, drain: Option<DrainView>) -> StatusView {
         if self.zombies.is_stale(self.now()) {
             self.look_for_zombies();
         }
         let guilty = &self.guilty;
         let shown = guilty.iter().take(MOST_PARENTS);
         let shown = shown.map(|one| ZombieParent { pid: one.pid, name: one.name.clone(), zombies: one.zombies });
-        Status {
+        StatusView {
             zombies: guilty.iter().map(|one| one.zombies).sum(),
             zombie_parents: shown.collect(),
             handlers: self.journal.records().cloned().collect(),
             running: self.unfinished(),
             timeline: self.journal.timeline().collect(),
             drain,
-            ..Status::default()
+            ..StatusView::default()
         }
     }
 
     /// The handlers that run, the oldest first.
-    fn unfinished(&self) -> Vec<Unfinished> {
+    fn unfinished(&self) -> Vec<RunningHandlerView> {
         let runs: SmallMap<_, _> = self.runs.iter().map(|(id, run)| ((run.began, *id), run)).collect();
-        let shown = |run: &Run| Unfinished {
+        let shown = |run: &Run| RunningHandlerView {
             container: run.container.clone(),
             hook: run.hook.name(),
             name: run.name.clone(),

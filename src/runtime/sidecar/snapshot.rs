@@ -2,7 +2,7 @@
 
 use super::SidecarLoop;
 use super::unit::ContainerUnit;
-use crate::http::{AppStatusView, ContainerView, Detail, DrainView, Status};
+use crate::http::{AppStatusView, ContainerView, Detail, DrainView, StatusView};
 use crate::report::journal::describe_trigger;
 use bookend_lifecycle::PhaseName;
 use bookend_lifecycle::seconds::Seconds;
@@ -19,15 +19,15 @@ impl SidecarLoop {
         }
     }
 
-    pub(super) fn snapshot(&mut self, show: Detail) -> Status {
-        let story = if show == Detail::Everything { self.story() } else { Status::default() };
+    pub(super) fn snapshot(&mut self, show: Detail) -> StatusView {
+        let story = if show == Detail::Everything { self.story() } else { StatusView::default() };
         // Called or not: an app's container must not wait for what only it will bring.
         let started = !self.units.iter().any(|unit| unit.machine.is_starting());
         let phase = self.phase();
         let trigger = self.stop.or_else(|| self.units.iter().find_map(ContainerUnit::trigger));
         let end = self.units.iter().filter_map(|unit| unit.machine.deadline()).min();
         let left = end.map(|end| Seconds(end.saturating_sub(self.dispatcher.now())));
-        Status {
+        StatusView {
             version: env!("CARGO_PKG_VERSION"),
             phase: phase.name(),
             uptime_seconds: Seconds(self.dispatcher.now()),
@@ -60,10 +60,10 @@ impl SidecarLoop {
         }
     }
 
-    fn story(&mut self) -> Status {
+    fn story(&mut self) -> StatusView {
         let drain = self.units.first().and_then(|unit| *unit.context.drain.borrow()).map(DrainView::of);
         let counters = self.units.first().map(|unit| unit.counters.clone()).unwrap_or_default();
-        Status { counters, ..self.dispatcher.story(drain) }
+        StatusView { counters, ..self.dispatcher.story(drain) }
     }
 }
 
