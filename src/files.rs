@@ -6,14 +6,16 @@
 //! | `read_small`     | a regular file              | is an error      |
 //! | `read_beginning` | a regular file              | is cut           |
 //! | `read_stream`    | a pipe, too; with a timeout | is an error      |
+//! | `read_stdin`     | standard input, likewise    | is an error      |
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// The content of a regular file, at most `most` bytes. A FIFO, a device or a larger file is an error.
@@ -36,14 +38,32 @@ pub(crate) fn read_stream(path: &Path, most: u64, timeout: Duration) -> io::Resu
     let end = Instant::now() + timeout;
     if !file.metadata()?.is_file() {
         // For read(2) a FIFO that no process has opened for writing yet is at its end; for poll(2) it is not.
-        wait(&file, end, timeout)?;
+        wait(file.as_fd(), end, timeout)?;
     }
     let mut file = file.take(most.saturating_add(1));
     let mut bytes = buffer();
     while let Err(error) = file.read_to_end(&mut bytes) {
         match error.kind() {
-            ErrorKind::WouldBlock => wait(file.get_ref(), end, timeout)?,
+            ErrorKind::WouldBlock => wait(file.get_ref().as_fd(), end, timeout)?,
             _ => return Err(error),
+        }
+    }
+    within(bytes, most)
+}
+
+/// Standard input to its end, which must come within `timeout`; at most `most` bytes. Other processes may share it, so
+/// its O_NONBLOCK stays as it is, and each read waits for poll(2) first.
+pub(crate) fn read_stdin(most: u64, timeout: Duration) -> io::Result<Vec<u8>> {
+    let stdin = io::stdin();
+    let end = Instant::now() + timeout;
+    let (mut bytes, mut chunk) = (buffer(), [0; 4096]);
+    while u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
+        wait(stdin.as_fd(), end, timeout)?;
+        match nix::unistd::read(&stdin, &mut chunk) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(errno) => return Err(errno.into()),
         }
     }
     within(bytes, most)
@@ -84,9 +104,9 @@ fn within(bytes: Vec<u8>, most: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Waits until there is something to read, or the end of it.
-fn wait(file: &File, end: Instant, timeout: Duration) -> io::Result<()> {
+fn wait(file: BorrowedFd<'_>, end: Instant, timeout: Duration) -> io::Result<()> {
     let left = end.saturating_duration_since(Instant::now());
-    let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+    let mut fds = [PollFd::new(file, PollFlags::POLLIN)];
     match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))? {
         0 => Err(io::Error::other(format!("the end of it did not come within {} s", timeout.as_secs()))),
         _ => Ok(()),

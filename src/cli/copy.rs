@@ -1,8 +1,8 @@
-//! `bookend copy DEST`: puts this very binary there. An init container runs it where there is neither a shell
-//! nor cp(1), as any user, with a read-only root; the app's container then starts what it finds.
+//! `bookend copy DEST`: copies this binary. An init container runs it in images without a shell or cp(1), as any user,
+//! with a read-only root file system; the app's container then starts the copy.
 //!
-//! The file appears whole or not at all: it is written beside its place, made executable, synced, read back
-//! and compared, and only then renamed. Whatever fails before that leaves nothing behind.
+//! The file appears complete or not at all: it is written beside its destination, made executable, synced, read back
+//! and compared, and only then renamed. A failure leaves no file behind.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -14,43 +14,42 @@ use std::time::SystemTime;
 
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
-use super::outcome::{Done, Failure, print};
+use super::outcome::{Failure, Outcome, print};
 use crate::process::executed_path;
 use crate::report::log::last_words;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Copy {
-    /// A file, replaced if it is there, or a directory, which then gets a file named bookend
+pub(super) struct CopyArgs {
+    /// A file, which is replaced if it exists, or a directory, which gets a file named bookend
     #[arg(value_name = "DEST")]
     destination: PathBuf,
 }
 
-impl Copy {
-    pub(super) fn run(&self) -> Done {
-        let unread = |error| Failure::no(format!("bookend: cannot read this binary to copy it: {error}\n"));
+impl CopyArgs {
+    pub(super) fn run(&self) -> Outcome {
+        let unread = |error| Failure::new(format!("bookend: cannot read this binary: {error}\n"));
         let binary = own_bytes().map_err(unread)?;
-        let place = place(&self.destination);
-        let failed = |error| Failure::no(format!("bookend: cannot copy to {}: {error}\n", place.display()));
-        if fs::metadata(&place).is_ok_and(|there| !there.is_file()) {
-            // A rename would put a file where everybody expects /dev/null.
-            return Err(failed(io::Error::other("what is there is no regular file, and is not replaced by one")));
+        let path = file_path(&self.destination);
+        let failed = |error| Failure::new(format!("bookend: cannot copy to {}: {error}\n", path.display()));
+        if fs::metadata(&path).is_ok_and(|existing| !existing.is_file()) {
+            // A rename would replace a device such as /dev/null.
+            return Err(failed(io::Error::other("it exists and is not a regular file")));
         }
-        let mut new = Unfinished::beside(&place).map_err(failed)?;
+        let mut new = PartialFile::beside(&path).map_err(failed)?;
         new.fill(&binary).map_err(failed)?;
         if fstatvfs(&new.file).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOEXEC)) {
             last_words(&format!(
-                "bookend: {} is mounted noexec here: nothing can be started from it\n",
+                "bookend: warning: {} is mounted noexec here: no program can be started from it\n",
                 self.destination.display()
             ));
         }
-        new.finish(&place).map_err(failed)?;
-        print(&format!("{}: bookend {}, {} bytes\n", place.display(), env!("CARGO_PKG_VERSION"), binary.len()));
+        new.finish(&path).map_err(failed)?;
+        print(&format!("{}: bookend {}, {} bytes\n", path.display(), env!("CARGO_PKG_VERSION"), binary.len()));
         Ok(())
     }
 }
 
-/// The file that is running, even where its name has another one by now; without /proc, the file of the name
-/// that execve(2) was given.
+/// The file that is running, even if its name has been replaced since. Without /proc: the file that execve(2) was given.
 fn own_bytes() -> io::Result<Vec<u8>> {
     fs::read("/proc/self/exe").or_else(|error| match executed_path() {
         Some(path) if is_elf(&path) => fs::read(path),
@@ -58,13 +57,14 @@ fn own_bytes() -> io::Result<Vec<u8>> {
     })
 }
 
-/// Guards against the name's having become something else.
+/// Whether the name still is a binary.
 fn is_elf(path: &Path) -> bool {
     let mut magic = [0; 4];
     File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\x7fELF"
 }
 
-fn place(destination: &Path) -> PathBuf {
+/// The file to write.
+fn file_path(destination: &Path) -> PathBuf {
     if destination.is_dir() || destination.as_os_str().as_bytes().ends_with(b"/") {
         destination.join("bookend")
     } else {
@@ -72,52 +72,52 @@ fn place(destination: &Path) -> PathBuf {
     }
 }
 
-/// A new file that is removed again unless it is finished.
-struct Unfinished {
+/// A new file, removed again unless it is finished.
+struct PartialFile {
     file: File,
     path: PathBuf,
     finished: bool,
 }
 
-impl Unfinished {
-    /// In the same directory: a rename crosses no file system.
-    fn beside(place: &Path) -> io::Result<Unfinished> {
-        let name = place.file_name().unwrap_or(OsStr::new("bookend"));
-        // In a container we are PID 1 every time, and a copy that was killed may have left its file.
+impl PartialFile {
+    /// In the same directory, because a rename cannot cross file systems.
+    fn beside(path: &Path) -> io::Result<PartialFile> {
+        let name = path.file_name().unwrap_or(OsStr::new("bookend"));
+        // Our pid is 1 in every container, and a killed copy may have left its file.
         let stamp = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
         let mut hidden = OsStr::new(".").to_owned();
         hidden.push(name);
         hidden.push(format!(".{}-{stamp}", std::process::id()));
-        let path = place.with_file_name(hidden);
+        let path = path.with_file_name(hidden);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Unfinished { file, path, finished: false })
+        Ok(PartialFile { file, path, finished: false })
     }
 
     fn fill(&mut self, binary: &[u8]) -> io::Result<()> {
         self.file.write_all(binary)?;
-        // Whatever the umask is: another container's user starts it.
+        // Regardless of the umask: the user of another container starts it.
         self.file.set_permissions(Permissions::from_mode(0o755))?;
         self.file.sync_all()?;
         if fs::read(&self.path)? != binary {
-            return Err(io::Error::other("what was written reads back differently: the storage is broken"));
+            return Err(io::Error::other("the written file reads back differently: the storage is faulty"));
         }
         Ok(())
     }
 
-    fn finish(mut self, place: &Path) -> io::Result<()> {
-        fs::rename(&self.path, place)?;
+    fn finish(mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
         self.finished = true;
-        // The name is as durable as the content. Some file systems cannot sync a directory; theirs is the risk.
-        let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Makes the name as durable as the content. Some file systems cannot sync a directory; that is not an error.
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let _ = File::open(directory).and_then(|directory| directory.sync_all());
         Ok(())
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         if !self.finished {
-            // Already failing: the first error is the one to tell.
+            // Already failing: the first error is the one to report.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -1,5 +1,5 @@
-//! `bookend hook postStart|preStop`: a Pod's exec hook in an image without a shell or curl. The kubelet keeps what
-//! a hook prints for its event alone, so the handlers' last lines are printed again.
+//! `bookend hook postStart|preStop`: an exec hook of a Pod, for images without a shell or curl. The kubelet shows only
+//! what the hook itself prints, so the last lines of the handlers are printed again.
 
 use std::ffi::OsStr;
 use std::time::{Duration, Instant};
@@ -7,49 +7,49 @@ use std::time::{Duration, Instant};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Command};
 
-use super::outcome::{Done, Failure, print};
-use super::peer::Peer;
-use super::sleep::seconds;
-use super::status::{HandlerRun, View};
+use super::client::Client;
+use super::outcome::{Failure, Outcome, print};
+use super::seconds::seconds;
+use super::status::{HandlerRun, StatusView};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Hook {
-    /// Which handlers are to run, of a sidecar's container NAME/...; the answer comes when they are done
-    #[arg(value_name = "[NAME/]HOOK", value_parser = Names)]
-    hook: HookCall,
-    /// How long to wait for the answer [default: as long as the handlers take]
-    #[arg(long = "timeoutSeconds", value_name = "SECONDS", value_parser = seconds)]
+pub(super) struct HookArgs {
+    /// Hook to run; in a sidecar with the container's NAME
+    #[arg(value_name = "[NAME/]HOOK", value_parser = HookParser)]
+    hook: HookName,
+    /// Longest time to wait for the response [default: as long as the handlers take]
+    #[arg(long = "timeout-seconds", alias = "timeoutSeconds", value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     #[command(flatten)]
-    peer: Peer,
+    client: Client,
 }
 
 /// `preStop`, `web/preStop`.
 #[derive(Debug, Clone)]
-struct HookCall {
+struct HookName {
     container: Option<String>,
     hook: String,
 }
 
-/// Reads it; completions offer the hooks themselves.
+/// Reads it; the completion scripts offer the hooks.
 #[derive(Debug, Clone)]
-struct Names;
+struct HookParser;
 
 const HOOKS: [&str; 2] = ["postStart", "preStop"];
 
-impl TypedValueParser for Names {
-    type Value = HookCall;
+impl TypedValueParser for HookParser {
+    type Value = HookName;
 
-    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, said: &OsStr) -> Result<HookCall, clap::Error> {
-        let text = said.to_str().unwrap_or_default();
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<HookName, clap::Error> {
+        let text = value.to_str().unwrap_or_default();
         let (container, hook) = text.rsplit_once('/').map_or((None, text), |(name, hook)| (Some(name), hook));
-        // What stands in a path of HTTP is not to end it.
+        // The name becomes part of an HTTP path and must not end it.
         let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !name.is_empty();
         match HOOKS.contains(&hook) && container.is_none_or(is_name) {
-            true => Ok(HookCall { container: container.map(str::to_owned), hook: hook.to_owned() }),
+            true => Ok(HookName { container: container.map(str::to_owned), hook: hook.to_owned() }),
             false => PossibleValuesParser::new(HOOKS)
-                .parse_ref(command, arg, said)
-                .map(|hook| HookCall { container: None, hook }),
+                .parse_ref(command, arg, value)
+                .map(|hook| HookName { container: None, hook }),
         }
     }
 
@@ -58,36 +58,36 @@ impl TypedValueParser for Names {
     }
 }
 
-impl Hook {
-    pub(super) fn run(&self) -> Done {
-        let HookCall { container, hook } = &self.hook;
+impl HookArgs {
+    pub(super) fn run(&self) -> Outcome {
+        let HookName { container, hook } = &self.hook;
         let path = container.as_ref().map(|name| format!("{name}/{hook}"));
         let path = path.as_ref().unwrap_or(hook);
-        let until = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let answer = self.peer.ask_patiently(&format!("GET /lifecycle/{path}"), until)?;
-        let text = format!("{}\n{}", answer.body.trim_end(), self.told());
-        match answer.code {
+        let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let response = self.client.request_with_retry(&format!("GET /lifecycle/{path}"), deadline)?;
+        let text = format!("{}\n{}", response.body.trim_end(), self.handler_report());
+        match response.code {
             200 => {
                 print(&text);
                 Ok(())
             }
-            _ => Err(Failure::no(text)),
+            _ => Err(Failure::new(text)),
         }
     }
 
-    /// What the handlers of this hook did, as far as bookend still answers.
-    fn told(&self) -> String {
-        let until = Instant::now() + Duration::from_secs(1);
-        let Ok(answer) = self.peer.ask("GET /status", Some(until)) else { return String::new() };
-        let Ok(view) = View::read(&answer.body) else { return String::new() };
-        last_run(&view.handlers, &self.hook).iter().map(|run| run.story()).collect()
+    /// What the handlers of this hook did. Empty if bookend does not respond any more.
+    fn handler_report(&self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let Ok(response) = self.client.request("GET /status", Some(deadline)) else { return String::new() };
+        let Ok(view) = StatusView::read(&response.body) else { return String::new() };
+        last_round(&view.handlers, &self.hook).iter().map(|run| run.summary()).collect()
     }
 }
 
-/// The runs of a hook's last round: a name that comes again, and was not tried again, is another round's.
-fn last_run<'a>(runs: &'a [HandlerRun], called: &HookCall) -> Vec<&'a HandlerRun> {
+/// The runs of a hook's last round. A name that repeats without being a retry belongs to an earlier round.
+fn last_round<'a>(runs: &'a [HandlerRun], hook: &HookName) -> Vec<&'a HandlerRun> {
     let mut round: Vec<&HandlerRun> = Vec::new();
-    for run in runs.iter().rev().filter(|run| run.hook == called.hook && run.container == called.container) {
+    for run in runs.iter().rev().filter(|run| run.hook == hook.hook && run.container == hook.container) {
         if round.iter().any(|later| later.name == run.name && later.attempt <= run.attempt) {
             break;
         }
@@ -102,20 +102,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_the_last_round_with_all_its_tries() {
+    fn the_report_is_the_last_round_with_all_its_retries() {
         let run = |hook: &str, name: &str, attempt| {
             let mut run = HandlerRun::default();
             (run.hook, run.name, run.attempt) = (hook.to_owned(), name.to_owned(), attempt);
             run
         };
-        // A preStop hook that nobody followed, and then a stop.
+        // A preStop hook without a stop signal after it, and then a stop.
         let first =
             [run("postStart", "greet", 1), run("preStop", "a", 1), run("preStop", "b", 1), run("preStop", "b", 2)];
         let second = [run("preStop", "a", 1), run("preStop", "b", 1), run("preStop", "b", 2), run("preStop", "b", 3)];
         let all = [first.to_vec(), second.to_vec()].concat();
-        let called = HookCall { container: None, hook: "preStop".to_owned() };
-        let told: Vec<_> = last_run(&all, &called).iter().map(|run| (run.name.clone(), run.attempt)).collect();
+        let hook = HookName { container: None, hook: "preStop".to_owned() };
+        let reported: Vec<_> = last_round(&all, &hook).iter().map(|run| (run.name.clone(), run.attempt)).collect();
         let expected: Vec<_> = second.iter().map(|run| (run.name.clone(), run.attempt)).collect();
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
     }
 }

@@ -1,9 +1,9 @@
-//! The manual page: what is written by hand (manual/*.1), and between it every option and subcommand as clap knows them.
-//! A test makes it, and holds generated/bookend.1 to it.
+//! The manual page: handwritten parts (manual/*.1), and between them every option and subcommand as clap knows them. A
+//! test generates it and compares generated/bookend.1 with it.
 
 use clap::{Arg, Command};
 
-/// One page for all subcommands: whoever has a problem in a container has one terminal.
+/// One page for all subcommands, because a container has one terminal.
 pub(super) fn manual(cli: &Command, subcommands: &[Command]) -> String {
     let options: Vec<&Arg> =
         subcommands.iter().flat_map(Command::get_arguments).filter(|arg| !is_left_out(arg)).collect();
@@ -14,20 +14,23 @@ pub(super) fn manual(cli: &Command, subcommands: &[Command]) -> String {
         let of = if is_common(arg) { users(arg, subcommands) } else { String::new() };
         page.push_str(&entry(arg, &of));
     }
-    let mut told: Vec<&Arg> = cli.get_arguments().collect();
+    let mut listed: Vec<&Arg> = cli.get_arguments().collect();
     for arg in options.iter().copied().filter(|arg| is_common(arg)) {
-        if !told.iter().any(|other| is_same(arg, other)) {
-            told.push(arg);
+        if !listed.iter().any(|other| is_same(arg, other)) {
+            listed.push(arg);
             page.push_str(&entry(arg, &users(arg, subcommands)));
         }
     }
-    page.push_str(".SH SUBCOMMANDS\nOPTIONS has those of several; each knows\n.BR \\-\\-help .\n");
+    page.push_str(
+        ".SH SUBCOMMANDS\nOPTIONS lists the options of several subcommands; each subcommand has\n.BR \\-\\-help .\n",
+    );
     for subcommand in subcommands {
         let usage = subcommand.clone().render_usage().to_string().replacen("Usage: bookend ", "", 1);
         let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
         page.push_str(&format!(".SS {}\n{}", escaped(&usage), filled(&about)));
-        for arg in
-            subcommand.get_arguments().filter(|arg| !is_left_out(arg) && !told.iter().any(|other| is_same(arg, other)))
+        for arg in subcommand
+            .get_arguments()
+            .filter(|arg| !is_left_out(arg) && !listed.iter().any(|other| is_same(arg, other)))
         {
             page.push_str(&entry(arg, ""));
         }
@@ -35,7 +38,7 @@ pub(super) fn manual(cli: &Command, subcommands: &[Command]) -> String {
     page + include_str!("manual/tail.1")
 }
 
-/// Told once, or not to be told.
+/// Not listed: hidden, or the same for all.
 fn is_left_out(arg: &Arg) -> bool {
     arg.get_id() == "help" || arg.is_hide_set()
 }
@@ -52,7 +55,7 @@ fn users(arg: &Arg, subcommands: &[Command]) -> String {
     format!(" ({})", names.join(", "))
 }
 
-/// An option with what it is for.
+/// An option and its help text.
 fn entry(arg: &Arg, more: &str) -> String {
     let mut tag = Vec::new();
     tag.extend(arg.get_short().map(|short| format!("\\fB\\-{short}\\fR")));
@@ -73,7 +76,7 @@ fn entry(arg: &Arg, more: &str) -> String {
     format!(".TP\n{}\n{}", tag.trim(), filled(&(text + more)))
 }
 
-/// Lines of a width that diff(1) and people like; the page is filled anyway.
+/// Wrapped for readers of the source; man(1) fills the page anyway.
 fn filled(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace().map(escaped) {
@@ -83,7 +86,7 @@ fn filled(text: &str) -> String {
             _ => lines.push(word),
         }
     }
-    // A line that begins with one of these would be a request.
+    // A line that begins with one of these characters would be a roff request.
     let lines = lines
         .iter()
         .map(|line| if line.starts_with(['.', '\'']) { format!("\\&{line}\n") } else { format!("{line}\n") });

@@ -1,13 +1,13 @@
-//! How a verb ends: what is said, and the number.
+//! How a subcommand ends: its output, and its exit code.
 
 use std::io::Write;
 
 use crate::exit;
 
-/// A verb that is over.
-pub(super) type Done = Result<(), Failure>;
+/// The end of a subcommand.
+pub(super) type Outcome = Result<(), Failure>;
 
-/// A verb that did not do what it is for.
+/// Why a subcommand did not do its work.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) code: u8,
@@ -16,20 +16,18 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// It was asked for rightly, and did not succeed: the answer is no, a wait was in vain, nobody was there.
-    pub(super) fn no(text: impl Into<String>) -> Failure {
+    /// The request was right and did not succeed: exit code 1.
+    pub(super) fn new(text: impl Into<String>) -> Failure {
         Failure { code: exit::FAILURE, text: text.into() }
     }
-}
 
-/// It was asked for wrongly: usage, configuration.
-impl From<String> for Failure {
-    fn from(text: String) -> Failure {
-        Failure { code: exit::FAILED, text }
+    /// The request was wrong (usage, configuration) or bookend itself failed: exit code 125.
+    pub(super) fn usage(text: impl Into<String>) -> Failure {
+        Failure { code: exit::BOOKEND_FAILED, text: text.into() }
     }
 }
 
-/// To stdout. Nobody reads it: nobody is to be told so.
+/// Writes to stdout. If the reader has gone, there is no other place to report it.
 pub(super) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -1,60 +1,60 @@
-//! `bookend probe startup|readiness|liveness`: a Pod's exec probe, or a HEALTHCHECK. It runs every few seconds for
-//! as long as the container lives, so it is read without clap and answered without a runtime.
+//! `bookend probe startup|readiness|liveness`: an exec probe of a Pod, or a HEALTHCHECK. It runs every few seconds for
+//! as long as the container lives, so it is read without clap and answered without an async runtime.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
-use super::outcome::{Done, Failure, print};
-use super::peer::Peer;
+use super::client::Client;
+use super::outcome::{Failure, Outcome, print};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Probe {
-    /// Which probe
+pub(super) struct ProbeArgs {
+    /// The probe to run
     #[arg(value_name = "PROBE")]
-    probe: Name,
+    probe: ProbeName,
     #[command(flatten)]
-    peer: Peer,
+    client: Client,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Name {
+enum ProbeName {
     Startup,
     Readiness,
     Liveness,
 }
 
-impl Probe {
-    /// The form that stands in a Pod spec, `probe NAME` and nothing else.
-    pub(super) fn of_plain(args: &[OsString]) -> Option<Probe> {
-        let [_, verb, name] = args else { return None };
-        if verb != "probe" {
+impl ProbeArgs {
+    /// Reads the form that a Pod spec contains: `probe NAME` without an option.
+    pub(super) fn of_plain(args: &[OsString]) -> Option<ProbeArgs> {
+        let [_, subcommand, name] = args else { return None };
+        if subcommand != "probe" {
             return None;
         }
         let probe = match name.to_str()? {
-            "startup" => Name::Startup,
-            "readiness" => Name::Readiness,
-            "liveness" => Name::Liveness,
+            "startup" => ProbeName::Startup,
+            "readiness" => ProbeName::Readiness,
+            "liveness" => ProbeName::Liveness,
             _ => return None,
         };
-        Some(Probe { probe, peer: Peer::default() })
+        Some(ProbeArgs { probe, client: Client::default() })
     }
 
-    pub(super) fn run(&self) -> Done {
+    pub(super) fn run(&self) -> Outcome {
         let path = match self.probe {
-            Name::Startup => "/startupz",
-            Name::Readiness => "/readyz",
-            Name::Liveness => "/livez",
+            ProbeName::Startup => "/startupz",
+            ProbeName::Readiness => "/readyz",
+            ProbeName::Liveness => "/livez",
         };
-        let answer = self.peer.ask(&format!("GET {path}"), Some(Instant::now() + TIMEOUT))?;
-        match answer.code {
+        let response = self.client.request(&format!("GET {path}"), Some(Instant::now() + TIMEOUT))?;
+        match response.code {
             200 => {
-                print(&answer.body);
+                print(&response.body);
                 Ok(())
             }
-            _ => Err(Failure::no(format!("{}\n", answer.body.trim_end()))),
+            _ => Err(Failure::new(format!("{}\n", response.body.trim_end()))),
         }
     }
 }
 
-/// A backstop: the kubelet's own timeoutSeconds is the probe's.
+/// A backstop; the limit of a probe is the kubelet's own timeoutSeconds.
 const TIMEOUT: Duration = Duration::from_secs(10);

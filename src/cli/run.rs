@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{files, outcome};
+use super::outcome::{self, Failure};
+use super::{args, files, suggest};
 use crate::compat::policy::Policy;
 use crate::compat::{self, Meaning, Personality, Stream};
 use crate::error::describe;
@@ -16,11 +17,11 @@ use bookend_config::settings::Settings;
 use bookend_config::{Effective, Features, Mode, Override, Sources};
 
 #[derive(Debug, Default, clap::Args)]
-pub(super) struct Run {
-    /// Configuration file (TOML); may be given several times, the last one wins
+pub(super) struct RunArgs {
+    /// Configuration file (TOML); repeatable, the last one wins; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Vec<PathBuf>,
-    /// Set one key, stronger than files and environment; a list or a table is said in TOML
+    /// Set one key, stronger than files and environment; lists and tables in TOML
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = read_override)]
     pub(super) set: Vec<Override>,
     /// The application and its arguments; replaces app.command
@@ -28,10 +29,10 @@ pub(super) struct Run {
     pub(super) command: Vec<OsString>,
 }
 
-impl Run {
-    /// `[run] [-c FILE]... [--set KEY=VALUE]... -- COMMAND`, and nothing that could be a mistake.
-    pub(super) fn of_plain(args: &[OsString]) -> Option<Run> {
-        let mut run = Run::default();
+impl RunArgs {
+    /// Reads `[run] [-c FILE]... [--set KEY=VALUE]... -- COMMAND`, and no line that may contain a mistake.
+    pub(super) fn of_plain(args: &[OsString]) -> Option<RunArgs> {
+        let mut run = RunArgs::default();
         let mut words = args.get(1..)?.iter().peekable();
         words.next_if(|word| *word == "run");
         loop {
@@ -50,11 +51,7 @@ impl Run {
     }
 }
 
-pub(super) fn run_container(run: Run, inherited: Inherited) -> u8 {
-    run_configured(run, inherited)
-}
-
-/// Under another init's name.
+/// Runs under the name of another init.
 pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inherited) -> u8 {
     let run = match personality.read(args, |name| std::env::var_os(name)) {
         Meaning::Run(run) => *run,
@@ -66,10 +63,10 @@ pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inh
             return code;
         }
     };
-    let said = std::env::vars_os().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
-    if is_first_process() && compat::asks_for_bookend(said) {
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
+    if is_first_process() && compat::asks_for_bookend(set) {
         let command = run.settings.app.program.command;
-        return run_configured(Run { config: Vec::new(), set: run.overrides, command }, inherited);
+        return run_container(RunArgs { config: Vec::new(), set: run.overrides, command }, inherited);
     }
     if let (Some(warning), false, None | Some(false)) = (&run.without_orphans, gets_orphans(), run.settings.subreaper) {
         last_words(warning);
@@ -77,14 +74,37 @@ pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inh
     live(run.settings, run.policy, inherited, true, run.failed)
 }
 
-fn run_configured(run: Run, inherited: Inherited) -> u8 {
+/// Runs the app under bookend's own name.
+pub(super) fn run_container(run: RunArgs, inherited: Inherited) -> u8 {
+    let suggestion = suggestion(&run);
     match load(&run.config, run.set, run.command, Mode::App) {
-        Ok((effective, quiet)) => live(effective.settings, Policy::default(), inherited, quiet, exit::FAILED),
-        Err(text) => {
-            last_words(&text);
-            exit::FAILED
+        Ok((effective, quiet)) => {
+            if let Some(suggestion) = suggestion.filter(|_| !sets_path(&effective.settings)) {
+                last_words(&suggestion);
+            }
+            live(effective.settings, Policy::default(), inherited, quiet, exit::BOOKEND_FAILED)
+        }
+        Err(failure) => {
+            last_words(&failure.text);
+            failure.code
         }
     }
+}
+
+/// A line for a COMMAND that does not exist and reads like a subcommand. The start then fails as for any other program.
+fn suggestion(run: &RunArgs) -> Option<String> {
+    let program = run.command.first()?;
+    let meant = suggest::subcommand(program, args::SUBCOMMANDS)?;
+    let files = run.config.iter().map(|file| format!(" -c {}", file.display())).collect::<String>();
+    let set = run.set.iter().map(|set| format!(" {}={}", set.flag, set.value)).collect::<String>();
+    let rest = run.command.iter().skip(1).map(|word| format!(" {}", word.to_string_lossy())).collect::<String>();
+    let program = program.to_string_lossy();
+    Some(format!("bookend: there is no program {program:?}; did you mean `bookend {meant}{files}{set}{rest}`?\n"))
+}
+
+/// Whether the app's PATH may differ from ours.
+fn sets_path(settings: &Settings) -> bool {
+    settings.app.program.env.iter().any(|(name, _)| name == "PATH")
 }
 
 fn live(settings: Settings, policy: Policy, inherited: Inherited, quiet: bool, failed: u8) -> u8 {
@@ -94,37 +114,37 @@ fn live(settings: Settings, policy: Policy, inherited: Inherited, quiet: bool, f
     failed
 }
 
-/// Reads and checks every layer. The flag: nothing was configured at all.
+/// Reads and checks every layer. The flag is true if nothing is configured at all.
 pub(super) fn load(
     files: &[PathBuf],
     overrides: Vec<Override>,
     command: Vec<OsString>,
     mode: Mode,
-) -> Result<(Effective, bool), String> {
-    let files = files::read(files)?;
-    // An empty variable counts as not set.
+) -> Result<(Effective, bool), Failure> {
+    let files = files::read(files).map_err(Failure::usage)?;
+    // An empty variable counts as unset.
     let env: Vec<_> = std::env::vars_os()
         .filter(|(key, value)| key.as_encoded_bytes().starts_with(b"BOOKEND_") && !value.is_empty())
         .collect();
-    // Where the socket is does not make an init talkative.
+    // The path of the socket alone does not make an init talkative.
     let quiet = files.is_empty() && overrides.is_empty() && env.iter().all(|(key, _)| key == "BOOKEND_SOCKET");
     if quiet && env.is_empty() && mode == Mode::App {
-        // Zero config: there is nothing to read, and reading nothing costs more than starting the application.
+        // Even reading an empty configuration costs more than starting the application.
         return Ok((Effective::of_command(command), quiet));
     }
     let sources = Sources { files, env, command, overrides, mode, features: BUILT_WITH };
-    let effective = bookend_config::load(&sources).map_err(|mistakes| format!("{mistakes}\n"))?;
+    let effective = bookend_config::load(&sources).map_err(|diagnostics| Failure::usage(format!("{diagnostics}\n")))?;
     Ok((effective, quiet))
 }
 
-/// `app.stopSignal=SIGQUIT`. Keys and values are checked with all the others.
-pub(super) fn read_override(said: &str) -> Result<Override, String> {
-    match said.split_once('=') {
+/// Reads `app.stopSignal=SIGQUIT`. Key and value are checked later, with those of the other layers.
+pub(super) fn read_override(text: &str) -> Result<Override, String> {
+    match text.split_once('=') {
         Some((path, value)) => {
             let path = path.trim().to_owned();
             Ok(Override { flag: format!("--set {path}"), path, value: value.to_owned() })
         }
-        None => Err("it has no `=`; accepted: KEY=VALUE like app.stopSignal=SIGQUIT".to_owned()),
+        None => Err("it contains no `=`; accepted: KEY=VALUE like app.stopSignal=SIGQUIT".to_owned()),
     }
 }
 

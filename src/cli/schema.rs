@@ -1,8 +1,8 @@
-//! `bookend schema`: the configuration's JSON Schema.
+//! `bookend schema`: the JSON Schema of the configuration.
 
-use super::outcome::{Done, print};
+use super::outcome::{Outcome, print};
 
-pub(super) fn run() -> Done {
+pub(super) fn run() -> Outcome {
     print(&bookend_config::schema());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `bookend sidecar [-c FILE]`: the hooks of apps in other containers.
+//! `bookend sidecar [-c FILE]`: runs the hooks of apps in other containers.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,31 +13,31 @@ use crate::runtime::sidecar;
 use bookend_config::{Mode, Override};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Sidecar {
-    /// Configuration file (TOML); may be given several times, the last one wins
+pub(super) struct SidecarArgs {
+    /// Configuration file (TOML); repeatable, the last one wins; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     config: Vec<PathBuf>,
-    /// Set one key, stronger than files and environment; a list or a table is said in TOML
+    /// Set one key, stronger than files and environment; lists and tables in TOML
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = run::read_override)]
     set: Vec<Override>,
-    /// Taken in to be refused with a reason: whoever says it means `bookend run`
+    /// Accepted only to be refused with a reason: a command belongs to `bookend run`
     #[arg(trailing_var_arg = true, hide = true)]
     command: Vec<OsString>,
 }
 
-impl Sidecar {
+impl SidecarArgs {
     pub(super) fn run(self, inherited: Inherited) -> u8 {
         let (effective, quiet) = match run::load(&self.config, self.set, self.command, Mode::Sidecar) {
             Ok(loaded) => loaded,
-            Err(text) => {
-                last_words(&text);
-                return exit::FAILED;
+            Err(failure) => {
+                last_words(&failure.text);
+                return failure.code;
             }
         };
         last_resort::catch_panics();
         sidecar::run(effective.settings, inherited, quiet).unwrap_or_else(|error| {
             last_words(&format!("bookend: {}\n", describe(&error)));
-            exit::FAILED
+            exit::BOOKEND_FAILED
         })
     }
 }

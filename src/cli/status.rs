@@ -1,4 +1,4 @@
-//! `bookend status`: what the running bookend says of itself, as a table for people or as its own JSON.
+//! `bookend status`: the state of the running bookend, as a table for people or as JSON.
 
 mod table;
 mod terminal;
@@ -6,31 +6,31 @@ mod view;
 
 use std::time::{Duration, Instant};
 
-use super::outcome::{Done, Failure, print};
-use super::peer::Peer;
+use super::client::Client;
+use super::outcome::{Outcome, print};
 use terminal::Terminal;
-pub(super) use view::{HandlerRun, View};
+pub(super) use view::{HandlerRun, StatusView};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Status {
-    /// As JSON, for programs
+pub(super) struct StatusArgs {
+    /// Print the JSON object of `GET /status`
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    peer: Peer,
+    client: Client,
 }
 
-impl Status {
-    pub(super) fn run(&self) -> Done {
-        let answer = self.peer.ask("GET /status", Some(Instant::now() + Duration::from_secs(10)))?;
-        if answer.code != 200 {
-            return Err(Failure::no(format!("bookend: refused ({}): {}\n", answer.code, answer.body.trim_end())));
+impl StatusArgs {
+    pub(super) fn run(&self) -> Outcome {
+        let response = self.client.request("GET /status", Some(Instant::now() + Duration::from_secs(10)))?;
+        if response.code != 200 {
+            return Err(response.refusal());
         }
         if self.json {
-            print(&answer.body);
+            print(&response.body);
             return Ok(());
         }
-        print(&table::draw(&View::read(&answer.body)?, Terminal::of_stdout()));
+        print(&table::draw(&StatusView::read(&response.body)?, Terminal::of_stdout()));
         Ok(())
     }
 }

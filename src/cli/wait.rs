@@ -1,5 +1,5 @@
-//! `bookend wait TARGET...`: until a port accepts connections, a URL answers with success, a file is there. All
-//! targets are looked at side by side, each again after a pause that grows to a second.
+//! `bookend wait TARGET...`: until a port accepts connections, a URL responds with success, a file exists. All targets
+//! are tried concurrently, each again after a pause that grows to one second.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::outcome::{Done, Failure};
-use super::sleep::seconds;
+use super::outcome::{Failure, Outcome};
+use super::seconds::seconds;
 use crate::handlers::program::{Environment, Variables};
 use crate::handlers::{Report, http_get, tcp_socket};
 use bookend_config::settings::{HttpGet, Scheme, TcpSocket};
@@ -18,40 +18,40 @@ use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::seconds::Seconds;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Wait {
-    /// tcp://HOST:PORT, http://HOST[:PORT][/PATH], https://... or file:PATH; all of them are waited for
+pub(super) struct WaitArgs {
+    /// tcp://HOST:PORT, http://HOST[:PORT][/PATH], https://... or file:PATH; all are waited for
     #[arg(value_name = "TARGET", required = true)]
-    targets: Vec<Target>,
-    /// How long to wait; 0: look once
-    #[arg(long = "timeoutSeconds", value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    targets: Vec<WaitTarget>,
+    /// Longest time to wait; 0 tries once
+    #[arg(long = "timeout-seconds", alias = "timeoutSeconds", value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     timeout: Duration,
-    /// A file with the authorities that https trusts, instead of the system's
-    #[arg(long = "caFile", value_name = "FILE")]
+    /// File with the certificate authorities that https trusts [default: those of the system]
+    #[arg(long = "ca-file", alias = "caFile", value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Take any certificate, as a kubelet does
-    #[arg(long = "insecureSkipVerify")]
+    /// Accept any certificate, as a kubelet does
+    #[arg(long = "insecure-skip-verify", alias = "insecureSkipVerify")]
     insecure_skip_verify: bool,
 }
 
-/// What is waited for.
+/// A resource to wait for, with the text that named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Target {
-    Tcp { said: String, host: String, port: u16 },
-    Http { said: String, scheme: Scheme, host: String, port: u16, path: String },
+enum WaitTarget {
+    Tcp { text: String, host: String, port: u16 },
+    Http { text: String, scheme: Scheme, host: String, port: u16, path: String },
     File(PathBuf),
 }
 
-impl FromStr for Target {
+impl FromStr for WaitTarget {
     type Err = String;
 
-    fn from_str(said: &str) -> Result<Target, String> {
+    fn from_str(text: &str) -> Result<WaitTarget, String> {
         let wrong =
-            || format!("{said:?} is none of tcp://HOST:PORT, http://HOST[:PORT][/PATH], https://..., file:PATH");
-        let (scheme, rest) = said.split_once(':').ok_or_else(wrong)?;
+            || format!("{text:?} is not one of tcp://HOST:PORT, http://HOST[:PORT][/PATH], https://..., file:PATH");
+        let (scheme, rest) = text.split_once(':').ok_or_else(wrong)?;
         if scheme == "file" {
             // file:///run/x as well as file:/run/x and file:run/x.
             let path = rest.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(rest);
-            return if path.is_empty() { Err(wrong()) } else { Ok(Target::File(path.into())) };
+            return if path.is_empty() { Err(wrong()) } else { Ok(WaitTarget::File(path.into())) };
         }
         let rest = rest.strip_prefix("//").ok_or_else(wrong)?;
         let at = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -62,13 +62,13 @@ impl FromStr for Target {
             _ => None,
         };
         let (host, port) = host_and_port(authority, default).ok_or_else(wrong)?;
-        let (said, host) = (said.to_owned(), host.to_owned());
+        let (text, host) = (text.to_owned(), host.to_owned());
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         match scheme {
-            "tcp" if path == "/" => Ok(Target::Tcp { said, host, port }),
-            "http" => Ok(Target::Http { said, scheme: Scheme::Http, host, port, path }),
-            "https" if cfg!(feature = "tls") => Ok(Target::Http { said, scheme: Scheme::Https, host, port, path }),
-            "https" => Err(format!("{said:?}: this build of bookend has no TLS (cargo feature tls)")),
+            "tcp" if path == "/" => Ok(WaitTarget::Tcp { text, host, port }),
+            "http" => Ok(WaitTarget::Http { text, scheme: Scheme::Http, host, port, path }),
+            "https" if cfg!(feature = "tls") => Ok(WaitTarget::Http { text, scheme: Scheme::Https, host, port, path }),
+            "https" => Err(format!("{text:?}: this binary was built without the feature `tls`")),
             _ => Err(wrong()),
         }
     }
@@ -84,46 +84,46 @@ fn host_and_port(authority: &str, default: Option<u16>) -> Option<(&str, u16)> {
     is_plain.then_some((host, port.or(default)?))
 }
 
-impl Target {
-    fn said(&self) -> String {
+impl WaitTarget {
+    fn text(&self) -> String {
         match self {
-            Target::Tcp { said, .. } | Target::Http { said, .. } => said.clone(),
-            Target::File(path) => format!("file:{}", path.display()),
+            WaitTarget::Tcp { text, .. } | WaitTarget::Http { text, .. } => text.clone(),
+            WaitTarget::File(path) => format!("file:{}", path.display()),
         }
     }
 }
 
-impl Wait {
-    pub(super) fn run(&self) -> Done {
+impl WaitArgs {
+    pub(super) fn run(&self) -> Outcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::no(format!("bookend: cannot wait: {error}\n")))?;
+        let runtime = runtime.map_err(|error| Failure::new(format!("bookend: cannot wait: {error}\n")))?;
         let missing = runtime.block_on(self.wait());
-        if missing.is_empty() { Ok(()) } else { Err(Failure::no(missing.concat())) }
+        if missing.is_empty() { Ok(()) } else { Err(Failure::new(missing.concat())) }
     }
 
-    /// A line for each target that was not there in time.
+    /// A line for each target that was not available in time.
     async fn wait(&self) -> Vec<String> {
         let until = Instant::now() + self.timeout;
         let mut waiting = JoinSet::new();
         for target in &self.targets {
-            let (said, what) = (target.said(), self.look(target));
-            waiting.spawn(async move { until_there(what, until).await.map_err(|why| (said, why)) });
+            let (text, attempt) = (target.text(), self.attempts(target));
+            waiting.spawn(async move { until_available(attempt, until).await.map_err(|reason| (text, reason)) });
         }
         let results = waiting.join_all().await;
         let waited = format!("{} s", Seconds(self.timeout));
-        let line = |(said, why)| format!("bookend: {said} is not there after {waited}: {why}\n");
+        let line = |(text, reason)| format!("bookend: {text} is not available after {waited}: {reason}\n");
         results.into_iter().filter_map(|result| result.err().map(line)).collect()
     }
 
-    /// One look after the other.
-    fn look(&self, target: &Target) -> impl Fn() -> Look + Send + 'static {
+    /// Makes one attempt after the other.
+    fn attempts(&self, target: &WaitTarget) -> impl Fn() -> Attempt + Send + 'static {
         let (target, ca_file, insecure) = (target.clone(), self.ca_file.clone(), self.insecure_skip_verify);
         move || match target.clone() {
-            Target::File(path) => Box::pin(std::future::ready(there(&path))),
-            Target::Tcp { host, port, .. } => {
-                Box::pin(async move { said(tcp_socket::run(TcpSocket { host, port }, environment()).await) })
+            WaitTarget::File(path) => Box::pin(std::future::ready(exists(&path))),
+            WaitTarget::Tcp { host, port, .. } => {
+                Box::pin(async move { outcome(tcp_socket::run(TcpSocket { host, port }, environment()).await) })
             }
-            Target::Http { scheme, host, port, path, .. } => {
+            WaitTarget::Http { scheme, host, port, path, .. } => {
                 let get = HttpGet {
                     host,
                     port,
@@ -134,67 +134,67 @@ impl Wait {
                     ca_file: ca_file.clone(),
                     insecure_skip_verify: insecure,
                 };
-                Box::pin(async move { said(http_get::run(get, environment()).await) })
+                Box::pin(async move { outcome(http_get::run(get, environment()).await) })
             }
         }
     }
 }
 
-/// For `SSL_CERT_FILE`, and a `$(VAR)` that nobody has filled in.
+/// For `SSL_CERT_FILE`, and a `$(VAR)` in a target.
 fn environment() -> Environment {
     Environment::with(Variables::default())
 }
 
-/// A look at a target: why it is not there.
-type Look = std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+/// One attempt; the error says why the target is not available.
+type Attempt = std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
-fn there(path: &std::path::Path) -> Result<(), String> {
+fn exists(path: &std::path::Path) -> Result<(), String> {
     std::fs::metadata(path).map(drop).map_err(|error| error.to_string())
 }
 
-fn said(report: Report) -> Result<(), String> {
+fn outcome(report: Report) -> Result<(), String> {
     if report.result == HandlerResult::Succeeded { Ok(()) } else { Err(report.detail) }
 }
 
-/// Looks until it is there. The last reason, if it never is.
-async fn until_there(look: impl Fn() -> Look, until: Instant) -> Result<(), String> {
-    let mut again = FIRST_AGAIN;
+/// Tries until the target is available. Returns the last reason if it never is.
+async fn until_available(attempt: impl Fn() -> Attempt, until: Instant) -> Result<(), String> {
+    let mut pause = FIRST_PAUSE;
     loop {
-        // The one look of a timeout of 0 has its time as well.
-        let why = match timeout(LOOK, look()).await {
+        // The single attempt of a timeout of 0 has its full time, too.
+        let reason = match timeout(ATTEMPT_TIMEOUT, attempt()).await {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(why)) => why,
-            Err(_) => format!("no answer within {} s", LOOK.as_secs()),
+            Ok(Err(reason)) => reason,
+            Err(_) => format!("no response within {} s", ATTEMPT_TIMEOUT.as_secs()),
         };
-        if Instant::now() + again >= until {
-            return Err(why);
+        if Instant::now() + pause >= until {
+            return Err(reason);
         }
-        sleep(again).await;
-        again = (again * 2).min(MOST_AGAIN);
+        sleep(pause).await;
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 
-/// A look that hangs (packets that are swallowed) is given up and made again.
-const LOOK: Duration = Duration::from_secs(5);
-const FIRST_AGAIN: Duration = Duration::from_millis(50);
-const MOST_AGAIN: Duration = Duration::from_secs(1);
+/// An attempt that hangs (dropped packets) is given up and repeated.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<String> {
-        let target: Target = text.parse().ok()?;
+        let target: WaitTarget = text.parse().ok()?;
         Some(match target {
-            Target::Tcp { host, port, .. } => format!("{host} {port}"),
-            Target::Http { scheme, host, port, path, .. } => format!("{scheme:?} {host} {port} {path}"),
-            Target::File(path) => path.display().to_string(),
+            WaitTarget::Tcp { host, port, .. } => format!("{host} {port}"),
+            WaitTarget::Http { scheme, host, port, path, .. } => format!("{scheme:?} {host} {port} {path}"),
+            WaitTarget::File(path) => path.display().to_string(),
         })
     }
 
     #[test]
-    fn a_target_is_read_as_it_is_meant() {
-        for (text, meant) in [
+    fn a_target_is_read_into_its_parts() {
+        for (text, parts) in [
             ("tcp://db:5432", "db 5432"),
             ("tcp://[::1]:80", "[::1] 80"),
             ("http://app", "Http app 80 /"),
@@ -205,13 +205,13 @@ mod tests {
             ("file:///run/ready", "/run/ready"),
             ("file:ready", "ready"),
         ] {
-            assert_eq!(read(text).as_deref(), Some(meant), "{text}");
+            assert_eq!(read(text).as_deref(), Some(parts), "{text}");
         }
         assert_eq!(read("https://app/").is_some(), cfg!(feature = "tls"));
     }
 
     #[test]
-    fn what_is_no_target_is_refused() {
+    fn other_texts_are_refused() {
         let wrong =
             ["", "db:5432", "tcp://db", "tcp://db:0", "tcp://db:99999", "tcp://:80", "tcp://db:80/x", "ftp://db:21"];
         for text in wrong.into_iter().chain(["http://", "http://a@b/", "http://::1/", "file:", "http:/app"]) {

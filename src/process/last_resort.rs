@@ -92,7 +92,7 @@ pub(crate) fn run() -> ! {
                 Waited::Changed(..) => {}
                 Waited::Nothing => break,
                 // The app's status has been taken already; its code died with whoever took it.
-                Waited::NoChildren => exit(crate::exit::FAILED),
+                Waited::NoChildren => exit(crate::exit::BOOKEND_FAILED),
             }
         }
         match sys::wait_for_signal(SignalSet::ALL) {

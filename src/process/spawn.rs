@@ -204,7 +204,7 @@ impl Spawn<'_> {
 /// which makes a fork(2) of the clone, the reason stays in the child's memory, and this is all there is.
 fn exit_code(step: i32, error: i32) -> u8 {
     match error {
-        _ if step != Step::Exec as i32 => exit::FAILED,
+        _ if step != Step::Exec as i32 => exit::BOOKEND_FAILED,
         libc::ENOENT | libc::ENOTDIR => exit::NOT_FOUND,
         _ => exit::NOT_EXECUTABLE,
     }

@@ -34,7 +34,7 @@ fn exec_hooks_and_probes_work_in_an_image_from_scratch() {
     }
     good(&ask(&["status"]), "Running");
 
-    good(&ask(&["wait", "file:/shared/bookend", "--timeoutSeconds", "5"]), "");
+    good(&ask(&["wait", "file:/shared/bookend", "--timeout-seconds", "5"]), "");
     good(&ask(&["copy", "/copied"]), "/copied: bookend");
     good(&container.exec(&["/copied", "--version"]), "bookend");
     let pre_stop = ask(&["hook", "preStop"]);

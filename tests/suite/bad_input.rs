@@ -54,7 +54,7 @@ fn all_mistakes_are_reported_at_once() {
 fn an_unreadable_file_is_named() {
     let finished = run(&["-c", "/no/such/file.toml", "--", "true"]);
     assert_eq!(finished.code(), 125);
-    assert!(finished.log.contains("cannot read the configuration /no/such/file.toml"), "{}", finished.log);
+    assert!(finished.log.contains("cannot read the configuration file /no/such/file.toml"), "{}", finished.log);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_fifo_or_a_binary_file_is_named_and_blocks_nothing() {
     ] {
         let finished = run(&["-c", path, "--", "true"]);
         assert_eq!(finished.code(), 125);
-        let expected = format!("cannot read the configuration {path}: ");
+        let expected = format!("cannot read the configuration file {path}: ");
         assert!(finished.log.contains(&expected) && finished.log.contains(what), "{}", finished.log);
     }
 }

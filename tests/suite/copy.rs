@@ -149,7 +149,7 @@ fn copy_replaces_only_a_regular_file() {
     std::os::unix::fs::symlink("fifo", &link).unwrap();
     for place in [&fifo, &link] {
         let finished = run(&["copy", place.to_str().unwrap()]);
-        assert!(finished.code() == 1 && finished.log.contains("is no regular file"), "{finished:?}");
+        assert!(finished.code() == 1 && finished.log.contains("is not a regular file"), "{finished:?}");
         assert!(fs::metadata(place).unwrap().file_type().is_fifo());
     }
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());

@@ -91,7 +91,7 @@ fn an_inaccessible_configuration_is_an_error() {
     std::os::unix::fs::symlink("/no/such/file", link_to_nowhere.path("bookend.toml")).unwrap();
     let no_folder = Folder::new();
     no_folder.write("conf.d", "");
-    let expected = "cannot read the configuration /etc/bookend/";
+    let expected = "cannot read the configuration file /etc/bookend/";
     for (folder, what) in [
         (closed, "bookend.toml: Permission denied"),
         (link_to_nowhere, "bookend.toml: No such file"),

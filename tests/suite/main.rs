@@ -9,6 +9,7 @@ mod aarch64;
 mod bad_input;
 mod client;
 mod clock;
+mod command_line;
 mod copy;
 mod descriptors;
 mod doctor;

@@ -56,21 +56,21 @@ fn wait_reports_which_target_is_missing_and_why() {
     let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
     unready(listener, usize::MAX);
     let tcp = format!("tcp://127.0.0.1:{port}");
-    let finished = run(&["wait", &tcp, "file:/no/such/file", &url, "file:/", "--timeoutSeconds", "0.5"]);
+    let finished = run(&["wait", &tcp, "file:/no/such/file", &url, "file:/", "--timeout-seconds", "0.5"]);
     assert_eq!(finished.code(), 1, "{finished:?}");
     assert!(began.elapsed() < Duration::from_secs(15));
     let lines: Vec<&str> = finished.log.lines().collect();
-    assert_eq!(lines.len(), 3, "what is there is not complained of: {finished:?}");
+    assert_eq!(lines.len(), 3, "available targets are not reported: {finished:?}");
     for (target, why) in [(tcp.as_str(), "refused"), ("file:/no/such/file", "No such file"), (url.as_str(), "503")] {
-        let line = lines.iter().find(|line| line.contains(&format!("{target} is not there after 0.5 s")));
+        let line = lines.iter().find(|line| line.contains(&format!("{target} is not available after 0.5 s")));
         assert!(line.is_some_and(|line| line.contains(why)), "{target} {why}: {finished:?}");
     }
 }
 
 #[test]
 fn wait_without_time_checks_once() {
-    assert_eq!(run(&["wait", "file:/", "--timeoutSeconds", "0"]).code(), 0);
-    assert_eq!(run(&["wait", "file:/none", "--timeoutSeconds", "0"]).code(), 1);
+    assert_eq!(run(&["wait", "file:/", "--timeout-seconds", "0"]).code(), 0);
+    assert_eq!(run(&["wait", "file:/none", "--timeout-seconds", "0"]).code(), 1);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn an_invalid_wait_target_is_a_usage_error() {
     for target in ["db:5432", "tcp://db", "ftp://db:21"] {
         let finished = run(&["wait", target]);
         assert!(
-            finished.code() == 125 && finished.log.contains("is none of tcp://HOST:PORT"),
+            finished.code() == 125 && finished.log.contains("is not one of tcp://HOST:PORT"),
             "{target}: {finished:?}"
         );
     }

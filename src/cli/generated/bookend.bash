@@ -160,13 +160,13 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__doctor)
-opts="-c -h --stopSignal --json --config --set --help"
+opts="-c -h --stop-signal --json --config --set --help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 fi
 case "${prev}" in
---stopSignal)
+--stop-signal)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
@@ -222,13 +222,13 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__hook)
-opts="-h --timeoutSeconds --socket --help postStart preStop"
+opts="-h --timeout-seconds --socket --help postStart preStop"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 fi
 case "${prev}" in
---timeoutSeconds)
+--timeout-seconds)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
@@ -378,7 +378,7 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__signal)
-opts="-h --socket --help"
+opts="-h --socket --help SIGHUP SIGINT SIGQUIT SIGUSR1 SIGUSR2 SIGALRM SIGTERM SIGCONT SIGTSTP SIGWINCH SIGIO"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -446,17 +446,17 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__wait)
-opts="-h --timeoutSeconds --caFile --insecureSkipVerify --help"
+opts="-h --timeout-seconds --ca-file --insecure-skip-verify --help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 fi
 case "${prev}" in
---timeoutSeconds)
+--timeout-seconds)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
---caFile)
+--ca-file)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;

@@ -24,90 +24,90 @@ function __fish_bookend_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c bookend -n "__fish_bookend_needs_command" -s c -l config -d 'Configuration file (TOML); may be given several times, the last one wins' -r -F
-complete -c bookend -n "__fish_bookend_needs_command" -l set -d 'Set one key, stronger than files and environment; a list or a table is said in TOML' -r
-complete -c bookend -n "__fish_bookend_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bookend -n "__fish_bookend_needs_command" -s c -l config -d 'Configuration file (TOML); repeatable, the last one wins; `-` is standard input' -r -F
+complete -c bookend -n "__fish_bookend_needs_command" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
+complete -c bookend -n "__fish_bookend_needs_command" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_needs_command" -s V -l version -d 'Print version'
 complete -c bookend -n "__fish_bookend_needs_command" -a "run" -d 'Run the container\'s application (the default)'
-complete -c bookend -n "__fish_bookend_needs_command" -a "sidecar" -d 'Answer the hooks of apps in other containers, and start none'
-complete -c bookend -n "__fish_bookend_needs_command" -a "check" -d 'Validate the configuration and show what is in effect'
-complete -c bookend -n "__fish_bookend_needs_command" -a "hook" -d 'Run the handlers of a hook, as an exec hook in an image without a shell'
-complete -c bookend -n "__fish_bookend_needs_command" -a "probe" -d 'Say whether all is well, as an exec probe or a HEALTHCHECK'
-complete -c bookend -n "__fish_bookend_needs_command" -a "status" -d 'Show what the running bookend does'
-complete -c bookend -n "__fish_bookend_needs_command" -a "events" -d 'Show what has happened, and follow what happens'
+complete -c bookend -n "__fish_bookend_needs_command" -a "sidecar" -d 'Run the hooks of apps in other containers, and start no app'
+complete -c bookend -n "__fish_bookend_needs_command" -a "check" -d 'Validate the configuration and show the values in effect'
+complete -c bookend -n "__fish_bookend_needs_command" -a "hook" -d 'Run the handlers of a hook: an exec hook for images without a shell'
+complete -c bookend -n "__fish_bookend_needs_command" -a "probe" -d 'Report startup, readiness or liveness: an exec probe or a HEALTHCHECK'
+complete -c bookend -n "__fish_bookend_needs_command" -a "status" -d 'Show the state of the running bookend'
+complete -c bookend -n "__fish_bookend_needs_command" -a "events" -d 'List the handlers that ran, and follow new events'
 complete -c bookend -n "__fish_bookend_needs_command" -a "stop" -d 'Begin a stop, as a stop signal does'
 complete -c bookend -n "__fish_bookend_needs_command" -a "signal" -d 'Send a signal to the application'
-complete -c bookend -n "__fish_bookend_needs_command" -a "doctor" -d 'Say what in this image or pod would drop requests at a stop, and the fix'
+complete -c bookend -n "__fish_bookend_needs_command" -a "doctor" -d 'Find what would lose requests at a stop, and how to fix it'
 complete -c bookend -n "__fish_bookend_needs_command" -a "schema" -d 'Print the JSON Schema of the configuration'
-complete -c bookend -n "__fish_bookend_needs_command" -a "sleep" -d 'Wait for so many seconds, in images that have no sleep(1)'
-complete -c bookend -n "__fish_bookend_needs_command" -a "wait" -d 'Wait until a port, a URL or a file is there'
-complete -c bookend -n "__fish_bookend_needs_command" -a "copy" -d 'Put this very binary there, in images that have no cp(1)'
-complete -c bookend -n "__fish_bookend_needs_command" -a "completions" -d 'Print the completions of a shell'
-complete -c bookend -n "__fish_bookend_needs_command" -a "import" -d 'Carry a Kubernetes manifest\'s lifecycle and probes over (in builds with the feature `import`)'
-complete -c bookend -n "__fish_bookend_needs_command" -a "man" -d 'Print the manual page, as man(1) reads it'
-complete -c bookend -n "__fish_bookend_needs_command" -a "pause" -d 'Do nothing but reap until SIGTERM or SIGINT: a pod\'s pause container'
+complete -c bookend -n "__fish_bookend_needs_command" -a "sleep" -d 'Wait for a number of seconds: for images without sleep(1)'
+complete -c bookend -n "__fish_bookend_needs_command" -a "wait" -d 'Wait until a port, a URL or a file is available'
+complete -c bookend -n "__fish_bookend_needs_command" -a "copy" -d 'Copy this binary: for images without cp(1)'
+complete -c bookend -n "__fish_bookend_needs_command" -a "completions" -d 'Print the completion script of a shell'
+complete -c bookend -n "__fish_bookend_needs_command" -a "import" -d 'Convert the hooks and probes of a Kubernetes manifest (needs the feature `import`)'
+complete -c bookend -n "__fish_bookend_needs_command" -a "man" -d 'Print the manual page in the format of man(1)'
+complete -c bookend -n "__fish_bookend_needs_command" -a "pause" -d 'Only reap until SIGTERM or SIGINT: the pause container of a pod'
 complete -c bookend -n "__fish_bookend_needs_command" -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c bookend -n "__fish_bookend_using_subcommand run" -s c -l config -d 'Configuration file (TOML); may be given several times, the last one wins' -r -F
-complete -c bookend -n "__fish_bookend_using_subcommand run" -l set -d 'Set one key, stronger than files and environment; a list or a table is said in TOML' -r
+complete -c bookend -n "__fish_bookend_using_subcommand run" -s c -l config -d 'Configuration file (TOML); repeatable, the last one wins; `-` is standard input' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand run" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
 complete -c bookend -n "__fish_bookend_using_subcommand run" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -s c -l config -d 'Configuration file (TOML); may be given several times, the last one wins' -r -F
-complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -l set -d 'Set one key, stronger than files and environment; a list or a table is said in TOML' -r
+complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -s c -l config -d 'Configuration file (TOML); repeatable, the last one wins; `-` is standard input' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
 complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand check" -s c -l config -d 'A configuration file, as `bookend run` takes it; read before FILES' -r -F
-complete -c bookend -n "__fish_bookend_using_subcommand check" -l set -d 'Set one key, stronger than files and environment; a list or a table is said in TOML' -r
-complete -c bookend -n "__fish_bookend_using_subcommand check" -l sidecar -d 'Check it for `bookend sidecar`; without, it may be for either'
+complete -c bookend -n "__fish_bookend_using_subcommand check" -s c -l config -d 'Configuration file, as `bookend run` takes it; read before FILES' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand check" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
+complete -c bookend -n "__fish_bookend_using_subcommand check" -l sidecar -d 'Check the configuration of a `bookend sidecar`'
 complete -c bookend -n "__fish_bookend_using_subcommand check" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand hook" -l timeoutSeconds -d 'How long to wait for the answer [default: as long as the handlers take]' -r
-complete -c bookend -n "__fish_bookend_using_subcommand hook" -l socket -d 'The running bookend\'s socket [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand hook" -l timeout-seconds -d 'Longest time to wait for the response [default: as long as the handlers take]' -r
+complete -c bookend -n "__fish_bookend_using_subcommand hook" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
 complete -c bookend -n "__fish_bookend_using_subcommand hook" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand probe" -l socket -d 'The running bookend\'s socket [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand probe" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
 complete -c bookend -n "__fish_bookend_using_subcommand probe" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand status" -l socket -d 'The running bookend\'s socket [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
-complete -c bookend -n "__fish_bookend_using_subcommand status" -l json -d 'As JSON, for programs'
+complete -c bookend -n "__fish_bookend_using_subcommand status" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand status" -l json -d 'Print the JSON object of `GET /status`'
 complete -c bookend -n "__fish_bookend_using_subcommand status" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand events" -l socket -d 'The running bookend\'s socket [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
-complete -c bookend -n "__fish_bookend_using_subcommand events" -s f -l follow -d 'Go on until the container ends'
-complete -c bookend -n "__fish_bookend_using_subcommand events" -l json -d 'One JSON object a line'
+complete -c bookend -n "__fish_bookend_using_subcommand events" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand events" -s f -l follow -d 'Print new events until the container ends'
+complete -c bookend -n "__fish_bookend_using_subcommand events" -l json -d 'Print one JSON object per line'
 complete -c bookend -n "__fish_bookend_using_subcommand events" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand stop" -l socket -d 'The running bookend\'s socket [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
-complete -c bookend -n "__fish_bookend_using_subcommand stop" -l wait -d 'Tell what happens until the container has ended'
+complete -c bookend -n "__fish_bookend_using_subcommand stop" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand stop" -l wait -d 'Print the events of the stop until the container has ended'
 complete -c bookend -n "__fish_bookend_using_subcommand stop" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand signal" -l socket -d 'The running bookend\'s socket [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand signal" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
 complete -c bookend -n "__fish_bookend_using_subcommand signal" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand doctor" -l stopSignal -d 'The image\'s STOPSIGNAL, which nobody can see from inside; or STOPSIGNAL in the environment' -r
-complete -c bookend -n "__fish_bookend_using_subcommand doctor" -s c -l config -d 'Configuration file (TOML); may be given several times, the last one wins' -r -F
-complete -c bookend -n "__fish_bookend_using_subcommand doctor" -l set -d 'Set one key, stronger than files and environment; a list or a table is said in TOML' -r
+complete -c bookend -n "__fish_bookend_using_subcommand doctor" -l stop-signal -d 'The image\'s STOPSIGNAL, which is not visible inside a container [default: $STOPSIGNAL]' -r
+complete -c bookend -n "__fish_bookend_using_subcommand doctor" -s c -l config -d 'Configuration file (TOML); repeatable, the last one wins; `-` is standard input' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand doctor" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
 complete -c bookend -n "__fish_bookend_using_subcommand doctor" -l json -d 'Print one JSON object'
 complete -c bookend -n "__fish_bookend_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand schema" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand sleep" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand wait" -l timeoutSeconds -d 'How long to wait; 0: look once' -r
-complete -c bookend -n "__fish_bookend_using_subcommand wait" -l caFile -d 'A file with the authorities that https trusts, instead of the system\'s' -r -F
-complete -c bookend -n "__fish_bookend_using_subcommand wait" -l insecureSkipVerify -d 'Take any certificate, as a kubelet does'
+complete -c bookend -n "__fish_bookend_using_subcommand wait" -l timeout-seconds -d 'Longest time to wait; 0 tries once' -r
+complete -c bookend -n "__fish_bookend_using_subcommand wait" -l ca-file -d 'File with the certificate authorities that https trusts [default: those of the system]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand wait" -l insecure-skip-verify -d 'Accept any certificate, as a kubelet does'
 complete -c bookend -n "__fish_bookend_using_subcommand wait" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand copy" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c bookend -n "__fish_bookend_using_subcommand import" -l container -d 'Which container; may be left out where there is only one' -r
-complete -c bookend -n "__fish_bookend_using_subcommand import" -l manifest -d 'Write the manifest with the container under bookend there; the bookend.toml goes to stdout' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand import" -l container -d 'Name of the container; optional if there is only one' -r
+complete -c bookend -n "__fish_bookend_using_subcommand import" -l manifest -d 'Write the manifest that runs the container under bookend; stdout gets the bookend.toml' -r -F
 complete -c bookend -n "__fish_bookend_using_subcommand import" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand man" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand pause" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "run" -d 'Run the container\'s application (the default)'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "sidecar" -d 'Answer the hooks of apps in other containers, and start none'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "check" -d 'Validate the configuration and show what is in effect'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "hook" -d 'Run the handlers of a hook, as an exec hook in an image without a shell'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "probe" -d 'Say whether all is well, as an exec probe or a HEALTHCHECK'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "status" -d 'Show what the running bookend does'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "events" -d 'Show what has happened, and follow what happens'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "sidecar" -d 'Run the hooks of apps in other containers, and start no app'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "check" -d 'Validate the configuration and show the values in effect'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "hook" -d 'Run the handlers of a hook: an exec hook for images without a shell'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "probe" -d 'Report startup, readiness or liveness: an exec probe or a HEALTHCHECK'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "status" -d 'Show the state of the running bookend'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "events" -d 'List the handlers that ran, and follow new events'
 complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "stop" -d 'Begin a stop, as a stop signal does'
 complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "signal" -d 'Send a signal to the application'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "doctor" -d 'Say what in this image or pod would drop requests at a stop, and the fix'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "doctor" -d 'Find what would lose requests at a stop, and how to fix it'
 complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "schema" -d 'Print the JSON Schema of the configuration'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "sleep" -d 'Wait for so many seconds, in images that have no sleep(1)'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "wait" -d 'Wait until a port, a URL or a file is there'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "copy" -d 'Put this very binary there, in images that have no cp(1)'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "completions" -d 'Print the completions of a shell'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "import" -d 'Carry a Kubernetes manifest\'s lifecycle and probes over (in builds with the feature `import`)'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "man" -d 'Print the manual page, as man(1) reads it'
-complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "pause" -d 'Do nothing but reap until SIGTERM or SIGINT: a pod\'s pause container'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "sleep" -d 'Wait for a number of seconds: for images without sleep(1)'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "wait" -d 'Wait until a port, a URL or a file is available'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "copy" -d 'Copy this binary: for images without cp(1)'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "import" -d 'Convert the hooks and probes of a Kubernetes manifest (needs the feature `import`)'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "man" -d 'Print the manual page in the format of man(1)'
+complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "pause" -d 'Only reap until SIGTERM or SIGINT: the pause container of a pod'
 complete -c bookend -n "__fish_bookend_using_subcommand help; and not __fish_seen_subcommand_from run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

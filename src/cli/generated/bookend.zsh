@@ -15,11 +15,11 @@ _bookend() {
 
     local context curcontext="$curcontext" state line
     _arguments "${_arguments_options[@]}" : \
-'*-c+[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
-'*--config=[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
-'*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
-'-h[Print help (see more with '\''--help'\'')]' \
-'--help[Print help (see more with '\''--help'\'')]' \
+'*-c+[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
+'*--config=[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
+'*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
 '-V[Print version]' \
 '--version[Print version]' \
 '::command -- The application and its arguments; replaces app.command:_default' \
@@ -34,9 +34,9 @@ _bookend() {
         case $line[2] in
             (run)
 _arguments "${_arguments_options[@]}" : \
-'*-c+[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
-'*--config=[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
-'*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
+'*-c+[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
+'*--config=[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
+'*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 '*::command -- The application and its arguments; replaces app.command:_default' \
@@ -44,82 +44,82 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (sidecar)
 _arguments "${_arguments_options[@]}" : \
-'*-c+[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
-'*--config=[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
-'*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
+'*-c+[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
+'*--config=[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
+'*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
-'*::command -- Taken in to be refused with a reason\: whoever says it means `bookend run`:_default' \
+'*::command -- Accepted only to be refused with a reason\: a command belongs to `bookend run`:_default' \
 && ret=0
 ;;
 (check)
 _arguments "${_arguments_options[@]}" : \
-'*-c+[A configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
-'*--config=[A configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
-'*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
-'--sidecar[Check it for \`bookend sidecar\`; without, it may be for either]' \
+'*-c+[Configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
+'*--config=[Configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
+'*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
+'--sidecar[Check the configuration of a \`bookend sidecar\`]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'*::files -- Configuration files; where several set the same key, the last one wins:_files' \
+'*::files -- Configuration files; the last one that sets a key wins; `-` is standard input:_files' \
 && ret=0
 ;;
 (hook)
 _arguments "${_arguments_options[@]}" : \
-'--timeoutSeconds=[How long to wait for the answer \[default\: as long as the handlers take\]]:SECONDS:_default' \
-'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--timeout-seconds=[Longest time to wait for the response \[default\: as long as the handlers take\]]:SECONDS:_default' \
+'--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
 '-h[Print help]' \
 '--help[Print help]' \
-':hook -- Which handlers are to run, of a sidecar'\''s container NAME/...; the answer comes when they are done:(postStart preStop)' \
+':hook -- Hook to run; in a sidecar with the container'\''s NAME:(postStart preStop)' \
 && ret=0
 ;;
 (probe)
 _arguments "${_arguments_options[@]}" : \
-'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
 '-h[Print help]' \
 '--help[Print help]' \
-':probe -- Which probe:(startup readiness liveness)' \
+':probe -- The probe to run:(startup readiness liveness)' \
 && ret=0
 ;;
 (status)
 _arguments "${_arguments_options[@]}" : \
-'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
-'--json[As JSON, for programs]' \
+'--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--json[Print the JSON object of \`GET /status\`]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
 ;;
 (events)
 _arguments "${_arguments_options[@]}" : \
-'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
-'-f[Go on until the container ends]' \
-'--follow[Go on until the container ends]' \
-'--json[One JSON object a line]' \
+'--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'-f[Print new events until the container ends]' \
+'--follow[Print new events until the container ends]' \
+'--json[Print one JSON object per line]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
 ;;
 (stop)
 _arguments "${_arguments_options[@]}" : \
-'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
-'--wait[Tell what happens until the container has ended]' \
+'--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--wait[Print the events of the stop until the container has ended]' \
 '-h[Print help]' \
 '--help[Print help]' \
 && ret=0
 ;;
 (signal)
 _arguments "${_arguments_options[@]}" : \
-'--socket=[The running bookend'\''s socket \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
 '-h[Print help]' \
 '--help[Print help]' \
-':signal -- SIGHUP, HUP or 1; the application gets it as if bookend had received it:_default' \
+':signal -- SIGHUP, HUP or 1; the application gets it as if bookend had received it:(SIGHUP SIGINT SIGQUIT SIGUSR1 SIGUSR2 SIGALRM SIGTERM SIGCONT SIGTSTP SIGWINCH SIGIO)' \
 && ret=0
 ;;
 (doctor)
 _arguments "${_arguments_options[@]}" : \
-'--stopSignal=[The image'\''s STOPSIGNAL, which nobody can see from inside; or STOPSIGNAL in the environment]:SIGNAL:_default' \
-'*-c+[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
-'*--config=[Configuration file (TOML); may be given several times, the last one wins]:FILE:_files' \
-'*--set=[Set one key, stronger than files and environment; a list or a table is said in TOML]:KEY=VALUE:_default' \
+'--stop-signal=[The image'\''s STOPSIGNAL, which is not visible inside a container \[default\: \$STOPSIGNAL\]]:SIGNAL:_default' \
+'*-c+[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
+'*--config=[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
+'*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
 '--json[Print one JSON object]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -136,40 +136,40 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
 '--help[Print help]' \
-':seconds -- Seconds; fractions are fine:_default' \
+':seconds -- Number of seconds; fractions are accepted:_default' \
 && ret=0
 ;;
 (wait)
 _arguments "${_arguments_options[@]}" : \
-'--timeoutSeconds=[How long to wait; 0\: look once]:SECONDS:_default' \
-'--caFile=[A file with the authorities that https trusts, instead of the system'\''s]:FILE:_files' \
-'--insecureSkipVerify[Take any certificate, as a kubelet does]' \
+'--timeout-seconds=[Longest time to wait; 0 tries once]:SECONDS:_default' \
+'--ca-file=[File with the certificate authorities that https trusts \[default\: those of the system\]]:FILE:_files' \
+'--insecure-skip-verify[Accept any certificate, as a kubelet does]' \
 '-h[Print help]' \
 '--help[Print help]' \
-'*::targets -- tcp\://HOST\:PORT, http\://HOST\[\:PORT\]\[/PATH\], https\://... or file\:PATH; all of them are waited for:_default' \
+'*::targets -- tcp\://HOST\:PORT, http\://HOST\[\:PORT\]\[/PATH\], https\://... or file\:PATH; all are waited for:_default' \
 && ret=0
 ;;
 (copy)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
 '--help[Print help]' \
-':destination -- A file, replaced if it is there, or a directory, which then gets a file named bookend:_files' \
+':destination -- A file, which is replaced if it exists, or a directory, which gets a file named bookend:_files' \
 && ret=0
 ;;
 (completions)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
 '--help[Print help]' \
-':shell -- The shell they are for:(bash zsh fish)' \
+':shell -- The shell that reads the script:(bash zsh fish)' \
 && ret=0
 ;;
 (import)
 _arguments "${_arguments_options[@]}" : \
-'--container=[Which container; may be left out where there is only one]:NAME:_default' \
-'--manifest=[Write the manifest with the container under bookend there; the bookend.toml goes to stdout]:FILE:_files' \
+'--container=[Name of the container; optional if there is only one]:NAME:_default' \
+'--manifest=[Write the manifest that runs the container under bookend; stdout gets the bookend.toml]:FILE:_files' \
 '-h[Print help]' \
 '--help[Print help]' \
-':file -- The manifest (YAML)\: a Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob among its documents:_files' \
+':file -- Manifest (YAML) with a Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob:_files' \
 && ret=0
 ;;
 (man)
@@ -198,23 +198,23 @@ esac
 _bookend_commands() {
     local commands; commands=(
 'run:Run the container'\''s application (the default)' \
-'sidecar:Answer the hooks of apps in other containers, and start none' \
-'check:Validate the configuration and show what is in effect' \
-'hook:Run the handlers of a hook, as an exec hook in an image without a shell' \
-'probe:Say whether all is well, as an exec probe or a HEALTHCHECK' \
-'status:Show what the running bookend does' \
-'events:Show what has happened, and follow what happens' \
+'sidecar:Run the hooks of apps in other containers, and start no app' \
+'check:Validate the configuration and show the values in effect' \
+'hook:Run the handlers of a hook\: an exec hook for images without a shell' \
+'probe:Report startup, readiness or liveness\: an exec probe or a HEALTHCHECK' \
+'status:Show the state of the running bookend' \
+'events:List the handlers that ran, and follow new events' \
 'stop:Begin a stop, as a stop signal does' \
 'signal:Send a signal to the application' \
-'doctor:Say what in this image or pod would drop requests at a stop, and the fix' \
+'doctor:Find what would lose requests at a stop, and how to fix it' \
 'schema:Print the JSON Schema of the configuration' \
-'sleep:Wait for so many seconds, in images that have no sleep(1)' \
-'wait:Wait until a port, a URL or a file is there' \
-'copy:Put this very binary there, in images that have no cp(1)' \
-'completions:Print the completions of a shell' \
-'import:Carry a Kubernetes manifest'\''s lifecycle and probes over (in builds with the feature \`import\`)' \
-'man:Print the manual page, as man(1) reads it' \
-'pause:Do nothing but reap until SIGTERM or SIGINT\: a pod'\''s pause container' \
+'sleep:Wait for a number of seconds\: for images without sleep(1)' \
+'wait:Wait until a port, a URL or a file is available' \
+'copy:Copy this binary\: for images without cp(1)' \
+'completions:Print the completion script of a shell' \
+'import:Convert the hooks and probes of a Kubernetes manifest (needs the feature \`import\`)' \
+'man:Print the manual page in the format of man(1)' \
+'pause:Only reap until SIGTERM or SIGINT\: the pause container of a pod' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'bookend commands' commands "$@"

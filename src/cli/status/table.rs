@@ -15,13 +15,13 @@
 //! ```
 
 use super::terminal::{Colour, Terminal};
-use super::view::{Container, HandlerRun, Lost, View};
+use super::view::{ContainerView, HandlerRun, LostView, StatusView};
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
 /// Draws it.
-pub(super) fn draw(view: &View, terminal: Terminal) -> String {
+pub(super) fn draw(view: &StatusView, terminal: Terminal) -> String {
     let mut text = head(view, terminal);
     if !(view.handlers.is_empty() && view.running.is_empty()) {
         text.push('\n');
@@ -31,16 +31,16 @@ pub(super) fn draw(view: &View, terminal: Terminal) -> String {
         text.push('\n');
         text.push_str(&timeline(view, terminal));
     }
-    // Columns are padded; what nobody sees is not sent.
+    // Columns are padded; trailing blanks are not sent.
     text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
-fn head(view: &View, terminal: Terminal) -> String {
+fn head(view: &StatusView, terminal: Terminal) -> String {
     let containers = view.containers.as_deref().unwrap_or_default();
     let names: Vec<String> = containers.iter().map(|container| printable(&container.name)).collect();
     let mut rows: Vec<(&str, Colour, String)> = Vec::new();
     let ours = env!("CARGO_PKG_VERSION");
-    let asked_by = if view.version == ours { String::new() } else { format!(" (asked by {ours})") };
+    let asked_by = if view.version == ours { String::new() } else { format!(" (this command is {ours})") };
     let up = view.uptime_seconds.map(|seconds| format!(", up {}", span(seconds))).unwrap_or_default();
     rows.push(("bookend", Colour::Strong, format!("{}{asked_by}{up}", printable(&view.version))));
     rows.push(("phase", phase_colour(view), phase(view)));
@@ -53,9 +53,7 @@ fn head(view: &View, terminal: Terminal) -> String {
     rows.push(match (&view.app.pid, &view.app.ended) {
         (Some(pid), _) => ("app", Colour::Plain, format!("pid {pid}")),
         (None, Some(ended)) => ("app", Colour::Plain, printable(ended)),
-        (None, None) if view.containers.is_some() => {
-            ("app", Colour::Plain, "another container's, not seen from here".to_owned())
-        }
+        (None, None) if view.containers.is_some() => ("app", Colour::Plain, "in another container".to_owned()),
         (None, None) => ("app", Colour::Plain, "not started".to_owned()),
     });
     for (name, container) in names.iter().zip(containers) {
@@ -71,12 +69,12 @@ fn head(view: &View, terminal: Terminal) -> String {
         rows.push((probe_name(&probe.name), colour, format!("{}{detail}", printable(&probe.state))));
     }
     if let Some(lost) = &view.lost {
-        let Lost { requests_cut, not_accepted, resets_sent } = lost;
+        let LostView { requests_cut, not_accepted, resets_sent } = lost;
         let is_clean = requests_cut + not_accepted + resets_sent == 0;
-        let said =
+        let text =
             format!("{requests_cut} requests cut, {not_accepted} connections not accepted, {resets_sent} resets");
-        let (colour, said) = if is_clean { (Colour::Good, "nothing".to_owned()) } else { (Colour::Bad, said) };
-        rows.push(("lost", colour, said));
+        let (colour, text) = if is_clean { (Colour::Good, "nothing".to_owned()) } else { (Colour::Bad, text) };
+        rows.push(("lost", colour, text));
     }
     if view.orphans_reaped > 0 {
         rows.push(("orphans", Colour::Plain, format!("{} reaped", view.orphans_reaped)));
@@ -89,12 +87,12 @@ fn head(view: &View, terminal: Terminal) -> String {
         .collect()
 }
 
-fn container_colour(container: &Container) -> Colour {
+fn container_colour(container: &ContainerView) -> Colour {
     if container.phase == "Running" { Colour::Good } else { Colour::Busy }
 }
 
 /// `Stopping by the preStop hook, pid 7`
-fn container_row(container: &Container) -> String {
+fn container_row(container: &ContainerView) -> String {
     let by = container.stopped_by.as_ref().map(|by| format!(" by {}", printable(by))).unwrap_or_default();
     let process = match container.pid {
         Some(pid) => format!(", pid {pid}"),
@@ -104,15 +102,15 @@ fn container_row(container: &Container) -> String {
     format!("{}{by}{process}", printable(&container.phase))
 }
 
-/// The column has room for a word.
+/// The column has room for one word.
 fn probe_name(name: &str) -> &str {
     name.strip_suffix("Probe").unwrap_or(name)
 }
 
-fn phase(view: &View) -> String {
+fn phase(view: &StatusView) -> String {
     let mut text = printable(&view.phase);
     if view.phase == "Running" && !view.started {
-        text.push_str(", postStart not over");
+        text.push_str(", postStart still running");
     }
     if let Some(by) = &view.stopped_by {
         text.push_str(&format!(" by {}", printable(by)));
@@ -126,7 +124,7 @@ fn phase(view: &View) -> String {
     text
 }
 
-fn phase_colour(view: &View) -> Colour {
+fn phase_colour(view: &StatusView) -> Colour {
     match view.phase.as_str() {
         "Running" if view.started => Colour::Good,
         "Finishing" => Colour::Bad,
@@ -134,7 +132,7 @@ fn phase_colour(view: &View) -> Colour {
     }
 }
 
-fn handlers(view: &View, terminal: Terminal) -> String {
+fn handlers(view: &StatusView, terminal: Terminal) -> String {
     let names = column("handler", view.handlers.iter().chain(&view.running).map(HandlerRun::label));
     let results = column("running", view.handlers.iter().map(|run| printable(&run.result)));
     let header = format!("{:<names$}  {:<results$}  {:>10}", "handler", "result", "took");
@@ -160,8 +158,8 @@ fn handlers(view: &View, terminal: Terminal) -> String {
     text
 }
 
-/// The stop: what took time as bars below one another, what was done in a moment as a mark.
-fn timeline(view: &View, terminal: Terminal) -> String {
+/// The stop as a chart: a bar for what took time, a mark for an instant.
+fn timeline(view: &StatusView, terminal: Terminal) -> String {
     let mut text = format!("{}\n", terminal.paint(Colour::Quiet, "stop"));
     let began = view.stop_began_seconds;
     let end = view.timeline.last().map_or(0.0, |row| row.at_seconds);
@@ -170,7 +168,7 @@ fn timeline(view: &View, terminal: Terminal) -> String {
         _ => end,
     };
     let rows = view.timeline.iter().map(|row| {
-        // `preStop pause took 2.001 s: slept 2.000 s` is a run that is over.
+        // `preStop pause took 2.001 s: slept 2.000 s` is a run that has ended.
         let run = view.handlers.iter().find(|run| row.text.starts_with(&format!("{} took ", run.label())));
         match (run, began) {
             (Some(run), Some(began)) => (run.label(), run.started_seconds() - began, row.at_seconds, true),
@@ -188,7 +186,7 @@ fn timeline(view: &View, terminal: Terminal) -> String {
     let names = column("", rows.iter().map(|(name, ..)| name.clone())).min(width * 2 / 5);
     let room = width.saturating_sub(names + 2 + 13).clamp(8, 60);
     for (name, from, to, is_run) in rows {
-        let (left, right) = (place(from, end, room), place(to, end, room));
+        let (left, right) = (column_at(from, end, room), column_at(to, end, room));
         let bar = match is_run {
             true => "━".repeat((right - left).max(1)),
             false => "╵".to_owned(),
@@ -205,11 +203,11 @@ fn timeline(view: &View, terminal: Terminal) -> String {
     text
 }
 
-/// Times are whole milliseconds, rounded one by one: what began with the stop may seem to be one earlier.
+/// Times are rounded to milliseconds one by one: a run that began with the stop may seem to begin a little earlier.
 const ROUNDING: f64 = 0.005;
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the room's columns")]
-fn place(at: f64, end: f64, room: usize) -> usize {
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the number of columns")]
+fn column_at(at: f64, end: f64, room: usize) -> usize {
     let room = u16::try_from(room).unwrap_or(u16::MAX);
     if end <= 0.0 { 0 } else { (at / end * f64::from(room)).round().clamp(0.0, f64::from(room)) as usize }
 }
@@ -252,7 +250,7 @@ mod tests {
     }"#;
 
     fn drawn(json: &str, width: Option<usize>, colour: bool) -> String {
-        draw(&View::read(json).unwrap(), Terminal { width, colour })
+        draw(&StatusView::read(json).unwrap(), Terminal { width, colour })
     }
 
     #[test]
@@ -268,7 +266,7 @@ mod tests {
             bar("preStop flush").contains("━━━") && text.contains("preStop flush    running       1.500 s"),
             "{text}"
         );
-        assert!(!text.contains('\u{1b}'), "neither ours nor a handler's: {text}");
+        assert!(!text.contains('\u{1b}'), "no escape sequence, neither ours nor a handler's: {text}");
         assert!(drawn(STOPPING, Some(80), true).contains("\u{1b}[33m"));
     }
 
@@ -281,21 +279,21 @@ mod tests {
     }
 
     #[test]
-    fn without_a_terminal_there_are_words_alone() {
+    fn without_a_terminal_there_is_only_text() {
         let text = drawn(STOPPING, None, false);
         assert!(text.contains("   +2.000 s  preStop pause took 2.000 s: slept 2.000 s\n"), "{text}");
         assert!(!text.contains('━'));
     }
 
     #[test]
-    fn an_answer_of_another_version_is_shown_as_far_as_it_goes() {
+    fn a_status_of_another_version_is_shown_as_far_as_it_is_known() {
         let text = drawn("{ \"version\": \"9.0.0\", \"phase\": \"Dreaming\", \"new\": {} }", None, false);
-        assert!(text.contains("9.0.0 (asked by") && text.contains("Dreaming"), "{text}");
-        assert!(View::read("<html>").is_err());
+        assert!(text.contains("9.0.0 (this command is") && text.contains("Dreaming"), "{text}");
+        assert!(StatusView::read("<html>").is_err());
     }
 
     #[test]
-    fn a_span_is_told_in_two_units() {
+    fn a_time_span_has_two_units() {
         assert_eq!([0.04, 65.0, 7380.0, 100_000.0].map(span), ["0.0 s", "1 min 5 s", "2 h 3 min", "1 d 3 h"]);
     }
 }

@@ -1,27 +1,27 @@
-//! What the reader of stdout can show.
+//! The width and colours of the terminal that stdout is connected to.
 
 use std::io::{IsTerminal, stdout};
 
 use crate::process::terminal_width;
 
-/// A screen, or a file.
+/// A terminal, or a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Terminal {
-    /// Columns; `None`: no terminal, so no pictures and no lines cut short.
+    /// Columns. `None`: not a terminal, so no chart and no shortened lines.
     pub(super) width: Option<usize>,
     pub(super) colour: bool,
 }
 
 impl Terminal {
     pub(super) fn of_stdout() -> Terminal {
-        let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         if !stdout().is_terminal() {
             return Terminal { width: None, colour: false };
         }
-        let columns = said("COLUMNS").and_then(|columns| columns.parse().ok());
+        let columns = variable("COLUMNS").and_then(|columns| columns.parse().ok());
         let width = columns.or_else(|| terminal_width().map(usize::from)).unwrap_or(80);
         // https://no-color.org
-        let colour = said("NO_COLOR").is_none() && said("TERM").is_none_or(|term| term != "dumb");
+        let colour = variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|term| term != "dumb");
         Terminal { width: Some(width.max(40)), colour }
     }
 
@@ -37,7 +37,7 @@ impl Terminal {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    /// No longer than the screen is wide.
+    /// Shortened to the width of the terminal; `used` columns are taken.
     pub(super) fn cut(self, text: &str, used: usize) -> String {
         let Some(room) = self.width.map(|width| width.saturating_sub(used)) else { return text.to_owned() };
         match room {

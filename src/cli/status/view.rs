@@ -1,4 +1,5 @@
-//! `/status` as a reader needs it. Every field may be missing: the bookend that answers may be older or newer.
+//! The response of `/status` as the command line needs it. Any field may be missing: the running bookend may be older or
+//! newer than this one.
 
 use serde_json::Value;
 
@@ -7,41 +8,41 @@ use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
-/// What `/status` says.
+/// The state of the running bookend.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct View {
+pub(crate) struct StatusView {
     pub(super) version: String,
     pub(super) phase: String,
     pub(super) started: bool,
     pub(super) ready: bool,
     pub(super) serving: bool,
     pub(super) uptime_seconds: Option<f64>,
-    pub(super) app: App,
-    /// A sidecar's, and only there.
-    pub(super) containers: Option<Vec<Container>>,
+    pub(super) app: AppView,
+    /// Present in a sidecar only.
+    pub(super) containers: Option<Vec<ContainerView>>,
     pub(super) stopped_by: Option<String>,
     /// When the stop began, in seconds since bookend did.
     pub(super) stop_began_seconds: Option<f64>,
     pub(super) termination_grace_period_seconds: Option<f64>,
     pub(super) orphans_reaped: u64,
-    pub(super) probes: Vec<Probe>,
-    pub(super) lost: Option<Lost>,
+    pub(super) probes: Vec<ProbeView>,
+    pub(super) lost: Option<LostView>,
     pub(crate) handlers: Vec<HandlerRun>,
-    /// Those that are not over: no result, no time taken.
+    /// Runs in progress: without result and duration.
     pub(super) running: Vec<HandlerRun>,
-    pub(super) timeline: Vec<Row>,
+    pub(super) timeline: Vec<TimelineEntry>,
 }
 
 /// The main process.
 #[derive(Debug, Clone, Default)]
-pub(super) struct App {
+pub(super) struct AppView {
     pub(super) pid: Option<u64>,
     pub(super) ended: Option<String>,
 }
 
-/// The app of another container.
+/// The app of another container, in a sidecar.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Container {
+pub(super) struct ContainerView {
     pub(super) name: String,
     pub(super) phase: String,
     pub(super) sees_app: bool,
@@ -49,18 +50,18 @@ pub(super) struct Container {
     pub(super) stopped_by: Option<String>,
 }
 
-/// One of the app's own probes.
+/// One of the app's probes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Probe {
+pub(super) struct ProbeView {
     pub(super) name: String,
     /// `Success`, `Failure`, `Unknown`.
     pub(super) state: String,
     pub(super) detail: String,
 }
 
-/// What a stop cost the app's clients.
+/// What the app's clients lost in a stop.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Lost {
+pub(super) struct LostView {
     pub(super) requests_cut: u64,
     pub(super) not_accepted: u64,
     pub(super) resets_sent: u64,
@@ -69,7 +70,7 @@ pub(super) struct Lost {
 /// A handler run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HandlerRun {
-    /// Whose app it is for, in a sidecar.
+    /// The container whose app it is for, in a sidecar.
     pub(crate) container: Option<String>,
     pub(crate) hook: String,
     pub(crate) name: String,
@@ -80,72 +81,73 @@ pub(crate) struct HandlerRun {
     pub(super) result: String,
     pub(super) detail: String,
     pub(super) output: Vec<String>,
-    /// All that was said of it.
-    said: Value,
+    /// The object that it was read from.
+    object: Value,
 }
 
-/// Something that happened in a stop.
+/// One event of a stop.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Row {
+pub(super) struct TimelineEntry {
     /// Since the stop began.
     pub(super) at_seconds: f64,
     pub(super) text: String,
 }
 
-impl View {
-    /// Reads what bookend answered.
-    pub(crate) fn read(json: &str) -> Result<View, Failure> {
-        let said: Value = serde_json::from_str(json).map_err(|error| {
+impl StatusView {
+    /// Reads the JSON object.
+    pub(crate) fn read(json: &str) -> Result<StatusView, Failure> {
+        let object: Value = serde_json::from_str(json).map_err(|error| {
             let version = env!("CARGO_PKG_VERSION");
-            Failure::no(format!("bookend: the answer is no status that bookend {version} can read: {error}\n"))
+            Failure::new(format!("bookend: bookend {version} cannot read the status that it got: {error}\n"))
         })?;
-        let app = said.get("app").unwrap_or(&Value::Null);
-        let containers = said.get("containers").and_then(Value::as_object);
-        Ok(View {
-            version: text(&said, "version").unwrap_or_default(),
-            phase: text(&said, "phase").unwrap_or_default(),
-            started: is(&said, "started"),
-            ready: is(&said, "ready"),
-            serving: is(&said, "serving"),
-            uptime_seconds: seconds(&said, "uptimeSeconds"),
-            app: App { pid: count(app, "pid"), ended: text(app, "ended") },
-            containers: containers.map(|all| all.iter().map(|(name, said)| Container::read(name, said)).collect()),
-            stopped_by: text(&said, "stoppedBy"),
-            stop_began_seconds: seconds(&said, "stopBeganSeconds"),
-            termination_grace_period_seconds: seconds(&said, "terminationGracePeriodSeconds"),
-            orphans_reaped: count(&said, "orphansReaped").unwrap_or_default(),
-            probes: each(&said, "probes", Probe::read),
-            lost: said.get("lost").map(Lost::read),
-            handlers: each(&said, "handlers", HandlerRun::read),
-            running: each(&said, "running", HandlerRun::read),
-            timeline: each(&said, "timeline", Row::read),
+        let app = object.get("app").unwrap_or(&Value::Null);
+        let containers = object.get("containers").and_then(Value::as_object);
+        Ok(StatusView {
+            version: text(&object, "version").unwrap_or_default(),
+            phase: text(&object, "phase").unwrap_or_default(),
+            started: is(&object, "started"),
+            ready: is(&object, "ready"),
+            serving: is(&object, "serving"),
+            uptime_seconds: seconds(&object, "uptimeSeconds"),
+            app: AppView { pid: count(app, "pid"), ended: text(app, "ended") },
+            containers: containers
+                .map(|all| all.iter().map(|(name, object)| ContainerView::read(name, object)).collect()),
+            stopped_by: text(&object, "stoppedBy"),
+            stop_began_seconds: seconds(&object, "stopBeganSeconds"),
+            termination_grace_period_seconds: seconds(&object, "terminationGracePeriodSeconds"),
+            orphans_reaped: count(&object, "orphansReaped").unwrap_or_default(),
+            probes: each(&object, "probes", ProbeView::read),
+            lost: object.get("lost").map(LostView::read),
+            handlers: each(&object, "handlers", HandlerRun::read),
+            running: each(&object, "running", HandlerRun::read),
+            timeline: each(&object, "timeline", TimelineEntry::read),
         })
     }
 }
 
-impl Container {
-    fn read(name: &str, said: &Value) -> Container {
-        Container {
+impl ContainerView {
+    fn read(name: &str, object: &Value) -> ContainerView {
+        ContainerView {
             name: name.to_owned(),
-            phase: text(said, "phase").unwrap_or_default(),
-            sees_app: is(said, "seesApp"),
-            pid: count(said, "pid"),
-            stopped_by: text(said, "stoppedBy"),
+            phase: text(object, "phase").unwrap_or_default(),
+            sees_app: is(object, "seesApp"),
+            pid: count(object, "pid"),
+            stopped_by: text(object, "stoppedBy"),
         }
     }
 }
 
-impl Probe {
-    fn read(said: &Value) -> Probe {
-        let text = |name| text(said, name).unwrap_or_default();
-        Probe { name: text("name"), state: text("state"), detail: text("detail") }
+impl ProbeView {
+    fn read(object: &Value) -> ProbeView {
+        let text = |name| text(object, name).unwrap_or_default();
+        ProbeView { name: text("name"), state: text("state"), detail: text("detail") }
     }
 }
 
-impl Lost {
-    fn read(said: &Value) -> Lost {
-        let count = |name| count(said, name).unwrap_or_default();
-        Lost {
+impl LostView {
+    fn read(object: &Value) -> LostView {
+        let count = |name| count(object, name).unwrap_or_default();
+        LostView {
             requests_cut: count("requestsCut"),
             not_accepted: count("notAccepted"),
             resets_sent: count("resetsSent"),
@@ -153,39 +155,42 @@ impl Lost {
     }
 }
 
-impl Row {
-    fn read(said: &Value) -> Row {
-        Row { at_seconds: seconds(said, "atSeconds").unwrap_or_default(), text: text(said, "text").unwrap_or_default() }
+impl TimelineEntry {
+    fn read(object: &Value) -> TimelineEntry {
+        TimelineEntry {
+            at_seconds: seconds(object, "atSeconds").unwrap_or_default(),
+            text: text(object, "text").unwrap_or_default(),
+        }
     }
 }
 
-fn text(said: &Value, name: &str) -> Option<String> {
-    said.get(name)?.as_str().map(str::to_owned)
+fn text(object: &Value, name: &str) -> Option<String> {
+    object.get(name)?.as_str().map(str::to_owned)
 }
 
-fn count(said: &Value, name: &str) -> Option<u64> {
-    said.get(name)?.as_u64()
+fn count(object: &Value, name: &str) -> Option<u64> {
+    object.get(name)?.as_u64()
 }
 
-fn seconds(said: &Value, name: &str) -> Option<f64> {
-    said.get(name)?.as_f64()
+fn seconds(object: &Value, name: &str) -> Option<f64> {
+    object.get(name)?.as_f64()
 }
 
-fn is(said: &Value, name: &str) -> bool {
-    said.get(name).and_then(Value::as_bool).unwrap_or_default()
+fn is(object: &Value, name: &str) -> bool {
+    object.get(name).and_then(Value::as_bool).unwrap_or_default()
 }
 
-fn each<T>(said: &Value, name: &str, read: fn(&Value) -> T) -> Vec<T> {
-    said.get(name).and_then(Value::as_array).into_iter().flatten().map(read).collect()
+fn each<T>(object: &Value, name: &str, read: fn(&Value) -> T) -> Vec<T> {
+    object.get(name).and_then(Value::as_array).into_iter().flatten().map(read).collect()
 }
 
 impl HandlerRun {
-    /// Reads a run of `/status`, or an event of `/events` that tells of one.
-    pub(crate) fn read(said: &Value) -> HandlerRun {
-        let text = |name| text(said, name).unwrap_or_default();
-        let count = |name| count(said, name).unwrap_or_default();
+    /// Reads a run of `/status`, or of a `handlerEnded` event.
+    pub(crate) fn read(object: &Value) -> HandlerRun {
+        let text = |name| text(object, name).unwrap_or_default();
+        let count = |name| count(object, name).unwrap_or_default();
         HandlerRun {
-            container: self::text(said, "container"),
+            container: self::text(object, "container"),
             hook: text("hook"),
             name: text("name"),
             attempt: count("attempt"),
@@ -193,13 +198,13 @@ impl HandlerRun {
             took_ms: count("tookMs"),
             result: text("result"),
             detail: text("detail"),
-            output: each(said, "output", |line| line.as_str().unwrap_or_default().to_owned()),
-            said: said.clone(),
+            output: each(object, "output", |line| line.as_str().unwrap_or_default().to_owned()),
+            object: object.clone(),
         }
     }
 
-    /// `preStop drain`; the list alone where the name begins with it: `preStop[0]`; ` (try 2)` for a retry;
-    /// `web: preStop drain` in a sidecar.
+    /// `preStop drain`; `preStop[0]` for a handler without a name; ` (try 2)` for a retry; `web: preStop drain` in a
+    /// sidecar.
     pub(super) fn label(&self) -> String {
         let of = self.container.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
         let again = if self.attempt > 1 { format!(" (try {})", self.attempt) } else { String::new() };
@@ -209,8 +214,8 @@ impl HandlerRun {
         })
     }
 
-    /// The run in a line, and its last lines of output.
-    pub(crate) fn story(&self) -> String {
+    /// The run as one line, and its last lines of output.
+    pub(crate) fn summary(&self) -> String {
         let failed = if self.result == HandlerResult::Succeeded.name() {
             String::new()
         } else {
@@ -221,9 +226,9 @@ impl HandlerRun {
         format!("{} took {took:.3} s:{failed} {}\n{lines}", self.label(), printable(&self.detail))
     }
 
-    /// The run as `/events` would have told it.
+    /// The run as the event that `/events` publishes.
     pub(crate) fn as_event(&self) -> Value {
-        let mut event = self.said.clone();
+        let mut event = self.object.clone();
         if let Some(fields) = event.as_object_mut() {
             fields.insert("event".to_owned(), "handlerEnded".into());
             fields.insert("atSeconds".to_owned(), self.ended_seconds().into());
@@ -231,7 +236,7 @@ impl HandlerRun {
         event
     }
 
-    /// When it was over, in seconds since bookend began.
+    /// When it ended, in seconds since bookend began.
     pub(crate) fn ended_seconds(&self) -> f64 {
         millis(self.started_ms.saturating_add(self.took_ms))
     }

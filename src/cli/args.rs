@@ -1,0 +1,239 @@
+//! The words of the command line as a subcommand with its options.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use super::{check, completions, copy, doctor, events, hook, import, probe, run, sidecar, signal, sleep, status, stop};
+use super::{version, wait};
+use crate::exit;
+
+/// The first and last process of a container.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bookend",
+    version,
+    long_version = version::text(),
+    override_help = include_str!("help.txt"),
+    subcommand_value_name = "SUBCOMMAND",
+    args_conflicts_with_subcommands = true,
+    next_line_help = true
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    subcommand: Option<Subcommand>,
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Subcommand {
+    /// Run the container's application (the default)
+    Run(run::RunArgs),
+    /// Run the hooks of apps in other containers, and start no app
+    Sidecar(sidecar::SidecarArgs),
+    /// Validate the configuration and show the values in effect
+    Check(check::CheckArgs),
+    /// Run the handlers of a hook: an exec hook for images without a shell
+    Hook(hook::HookArgs),
+    /// Report startup, readiness or liveness: an exec probe or a HEALTHCHECK
+    Probe(probe::ProbeArgs),
+    /// Show the state of the running bookend
+    Status(status::StatusArgs),
+    /// List the handlers that ran, and follow new events
+    Events(events::EventsArgs),
+    /// Begin a stop, as a stop signal does
+    Stop(stop::StopArgs),
+    /// Send a signal to the application
+    Signal(signal::SignalArgs),
+    /// Find what would lose requests at a stop, and how to fix it
+    Doctor(doctor::DoctorArgs),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Wait for a number of seconds: for images without sleep(1)
+    Sleep(sleep::SleepArgs),
+    /// Wait until a port, a URL or a file is available
+    Wait(wait::WaitArgs),
+    /// Copy this binary: for images without cp(1)
+    Copy(copy::CopyArgs),
+    /// Print the completion script of a shell
+    Completions(completions::CompletionsArgs),
+    /// Convert the hooks and probes of a Kubernetes manifest (needs the feature `import`)
+    Import(import::ImportArgs),
+    /// Print the manual page in the format of man(1)
+    Man,
+    /// Only reap until SIGTERM or SIGINT: the pause container of a pod
+    Pause,
+}
+
+/// Reads the command line.
+///
+/// clap's tables cost more time than starting the application. The forms that containers use are therefore read
+/// without it: `-- COMMAND` and `COMMAND` of an ENTRYPOINT, with files or without, and the exec probe of a Pod spec.
+pub(super) fn parse(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
+    if let Some(probe) = probe::ProbeArgs::of_plain(&args) {
+        return Ok(Subcommand::Probe(probe));
+    }
+    if let Some(run) = run::RunArgs::of_plain(&args) {
+        return Ok(Subcommand::Run(run));
+    }
+    match args.get(1).and_then(|first| first.to_str()) {
+        Some(first) if first.starts_with('-') || first.is_empty() || SUBCOMMANDS.contains(&first) => parse_all(args),
+        Some(_) => {
+            Ok(Subcommand::Run(run::RunArgs { command: args.into_iter().skip(1).collect(), ..run::RunArgs::default() }))
+        }
+        None => parse_all(args),
+    }
+}
+
+/// Reads the command line of another bookend. `None`: it does not run a container.
+pub(super) fn parse_run(args: Vec<OsString>) -> Option<run::RunArgs> {
+    match parse(args) {
+        Ok(Subcommand::Run(run)) => Some(run),
+        _ => None,
+    }
+}
+
+fn parse_all(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
+    let cli = Cli::try_parse_from(args).map_err(UsageMessage)?;
+    Ok(cli.subcommand.unwrap_or(Subcommand::Run(cli.run)))
+}
+
+/// The words that are subcommands if they come first. A test compares them with clap's.
+pub(super) const SUBCOMMANDS: &[&str] = &[
+    "run",
+    "sidecar",
+    "check",
+    "doctor",
+    "schema",
+    "hook",
+    "probe",
+    "status",
+    "events",
+    "stop",
+    "signal",
+    "sleep",
+    "wait",
+    "copy",
+    "completions",
+    "import",
+    "man",
+    "pause",
+    "help",
+];
+
+/// Help, the version, or a usage error.
+pub(super) struct UsageMessage(clap::Error);
+
+impl UsageMessage {
+    pub(super) fn print_and_code(self) -> u8 {
+        // If the reader has gone, there is no other place to report it.
+        let _ = self.0.print();
+        if self.0.use_stderr() { exit::BOOKEND_FAILED } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn args(words: &[&str]) -> Vec<OsString> {
+        std::iter::once("bookend").chain(words.iter().copied()).map(OsString::from).collect()
+    }
+
+    fn command_of(words: &[&str]) -> Vec<OsString> {
+        match parse(args(words)) {
+            Ok(Subcommand::Run(run)) => run.command,
+            _ => panic!("{words:?} is not a run"),
+        }
+    }
+
+    #[test]
+    fn the_list_of_subcommands_is_that_of_clap() {
+        let mut cli = Cli::command();
+        cli.build();
+        let mut known: Vec<_> = cli.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        known.sort();
+        let mut ours = SUBCOMMANDS.to_vec();
+        ours.sort_unstable();
+        assert_eq!(known, ours);
+    }
+
+    #[test]
+    fn the_help_names_each_subcommand_and_option() {
+        let help = include_str!("help.txt");
+        for subcommand in Cli::command().get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+            let line = format!("  {:<12} {}", subcommand.get_name(), subcommand.get_about().unwrap());
+            assert!(help.lines().any(|shown| shown == line), "help.txt lacks {line:?}");
+        }
+        for option in Cli::command().get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)) {
+            assert!(help.contains(&format!("--{option} ")), "help.txt lacks --{option}");
+        }
+    }
+
+    #[test]
+    fn no_line_of_any_help_is_wider_than_100_columns() {
+        let names = SUBCOMMANDS.iter().filter(|name| **name != "help");
+        for line in names.map(|name| vec!["bookend", name, "--help"]).chain([vec!["bookend", "--help"]]) {
+            let help = Cli::try_parse_from(&line).unwrap_err().render().to_string();
+            let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 100).collect();
+            assert!(wide.is_empty(), "{line:?}: {wide:#?}");
+        }
+    }
+
+    #[test]
+    fn after_two_dashes_every_word_belongs_to_the_app() {
+        assert_eq!(command_of(&["--", "check", "-c", "x"]), ["check", "-c", "x"]);
+        assert_eq!(command_of(&["-c", "f", "--", "run", "--", "-x"]), ["run", "--", "-x"]);
+        assert_eq!(command_of(&["run", "--", "sleep", "1"]), ["sleep", "1"]);
+    }
+
+    #[test]
+    fn reading_without_clap_gives_the_same_result() {
+        let lines = [
+            "-- a b",
+            "--",
+            "-c f -- a -c g",
+            "--config f -c g -- a",
+            "--set log.level=Error -c f --set app.env.A=-b -- a -- b",
+            "run -- a",
+            "run -c f --set a=b=c -- run",
+        ];
+        for line in lines {
+            let words: Vec<&str> = line.split(' ').collect();
+            let by_hand = run::RunArgs::of_plain(&args(&words)).unwrap_or_else(|| panic!("{line} is left to clap"));
+            let Ok(Subcommand::Run(by_clap)) = parse_all(args(&words)) else { panic!("{line} is not a run") };
+            assert_eq!(format!("{by_hand:?}"), format!("{by_clap:?}"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_may_be_a_mistake_is_left_to_clap() {
+        for line in
+            ["-c", "-c -- a", "-c  -- a", "--set a -- b", "--set -- a", "-x -- a", "-c f a", "-c=f -- a", "check -- a"]
+        {
+            assert!(run::RunArgs::of_plain(&args(&line.split(' ').collect::<Vec<_>>())).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_a_subcommand_only_as_the_first_argument() {
+        assert_eq!(command_of(&["nginx", "check"]), ["nginx", "check"]);
+        assert_eq!(command_of(&["-c", "f", "nginx", "-g", "daemon off;"]), ["nginx", "-g", "daemon off;"]);
+        // ENTRYPOINT ["/bookend", "-c", "f"] with CMD ["sleep", "10"].
+        assert_eq!(command_of(&["-c", "f", "sleep", "10"]), ["sleep", "10"]);
+    }
+
+    #[test]
+    fn the_camel_case_names_of_options_are_still_read() {
+        for line in [
+            "hook preStop --timeoutSeconds 1",
+            "wait file:/a --timeoutSeconds 1 --caFile /ca --insecureSkipVerify",
+            "doctor --stopSignal SIGQUIT -- nginx",
+        ] {
+            assert!(parse(args(&line.split(' ').collect::<Vec<_>>())).is_ok(), "{line}");
+        }
+    }
+}

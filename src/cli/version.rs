@@ -1,0 +1,22 @@
+//! What `bookend --version` prints: the version, and what this binary was built for.
+//!
+//! The same source gives the same text: nothing here depends on the time, the machine or a git repository.
+
+/// The version first, as other programs read it; then one fact per line.
+pub(super) fn text() -> &'static str {
+    let environment = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
+    let linked = if cfg!(target_feature = "crt-static") { "static" } else { "dynamic" };
+    let features: Vec<&str> =
+        [("import", cfg!(feature = "import")), ("page", cfg!(feature = "page")), ("tls", cfg!(feature = "tls"))]
+            .into_iter()
+            .filter_map(|(name, is_on)| is_on.then_some(name))
+            .collect();
+    let features = if features.is_empty() { "-".to_owned() } else { features.join(" ") };
+    let commit = COMMIT.map(|commit| format!("\ncommit: {commit}")).unwrap_or_default();
+    let arch = std::env::consts::ARCH;
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{version}\ntarget: {arch}-linux-{environment}, {linked}\nfeatures: {features}{commit}").leak()
+}
+
+/// The build sets it if it knows the commit.
+const COMMIT: Option<&str> = option_env!("BOOKEND_COMMIT");
