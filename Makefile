@@ -1,5 +1,5 @@
-# What a person or CI types. `make test` is everything, on a fresh Debian or Ubuntu with a Rust
-# toolchain; each step is a line you can also run by hand.
+# What a person or CI types. Each step is a line that you can also run by hand. `make test` runs everything, on a fresh
+# Debian or Ubuntu with a Rust toolchain.
 
 SHELL := /bin/bash
 # rustup installs here, and a non-login shell may not have it in PATH.
@@ -9,89 +9,110 @@ target := $(shell uname -m)-unknown-linux-musl
 folder := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # The static release binary. Every test that starts bookend starts this one.
 export BOOKEND_BIN := $(folder)/$(target)/release/bookend
-# The same without TLS, whose size is a promise, too.
-without_tls := $(folder)/without-tls/$(target)/release/bookend
+# The same without TLS, page and doctor. Its size is a promise, too.
+export BOOKEND_MINIMAL := $(folder)/minimal/$(target)/release/bookend
 
-scripts := $(wildcard scripts/*) .ci/run .cargo/rustc images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
+# The toolchain that releases are built with. Every other one from Cargo.toml's rust-version on works as well.
+toolchain := 1.95.0
+release := scripts/as-caller cargo build --release --config .cargo/release.toml
+
+scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build build-all build-without-tls test lint check images demo bench bench-drain model broken mutants fuzz memory soak supply-chain reproducible fmt clean
+.PHONY: help setup toolchain build build-all build-minimal test lint check images demo bench bench-drain model broken mutants packages fuzz memory soak supply-chain reproducible fmt clean
 
-help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing: Debian packages (as root), the musl targets
-	@scripts/setup
+setup: ## install what `make test` needs (as root); scripts/setup GOAL installs what one goal needs
+	@scripts/setup test
 
-build: setup ## the static release binary for this machine
-	cargo build --release --target $(target)
+toolchain:
+	@version=$$(scripts/as-caller rustc --version | cut -d ' ' -f 2); [ "$$version" = $(toolchain) ] || \
+		echo "make: releases are built with Rust $(toolchain), this is $${version:-no toolchain}: it works, but the binary is not a release's" >&2
+
+build: toolchain ## build the static release binary for this machine
+	@scripts/setup build
+	$(release) --target $(target)
 	@echo "built $(BOOKEND_BIN)"
 
-build-all: setup ## the static release binaries for x86_64 and aarch64
-	cargo build --release --target x86_64-unknown-linux-musl
-	cargo build --release --target aarch64-unknown-linux-musl
+build-all: toolchain ## build the static release binaries for x86_64 and aarch64
+	@scripts/setup build-all
+	$(release) --target x86_64-unknown-linux-musl
+	$(release) --target aarch64-unknown-linux-musl
 
-# In the same folder as the other one: all that it is made of is there, but for bookend itself. The other one is put back.
-build-without-tls: setup ## the same without TLS, in target/without-tls
-	cargo build --release --target $(target) --no-default-features --features page
-	install -D $(BOOKEND_BIN) $(without_tls)
-	cargo build --release --target $(target)
+build-minimal: toolchain ## build the same for this machine without TLS, page and doctor, in target/minimal
+	@scripts/setup build
+	$(release) --target $(target) --no-default-features --target-dir $(folder)/minimal
+	@echo "built $(BOOKEND_MINIMAL)"
 
-test: lint build-all build-without-tls ## everything: format, lints, docs, unit, property, model, suite and container tests
+test: setup lint build-all build-minimal ## run everything: format, lints, docs, all tests, models, packages, containers
 	scripts/supply-chain
-	MODEL_DISTURBANCES=2 scripts/machine model
-	scripts/machine broken
-	scripts/with-engine cargo test --features import
+	MODEL_DISTURBANCES=2 $(MAKE) --no-print-directory model
+	scripts/broken
+	scripts/packages
+	cargo test --no-default-features --lib
+	scripts/with-engine cargo test --workspace --features import
 
-check: lint build-without-tls ## the same without container tests
-	CI= cargo test --features import
+check: lint build-minimal ## run the same tests as far as this machine has what they need, without container tests
+	CI= cargo test --workspace --features import
 
-lint: setup ## format, clippy, rustdoc and shellcheck, without warnings
+lint: ## check format, clippy, rustdoc, shellcheck and portability, without warnings
+	@scripts/setup lint
 	shellcheck $(scripts)
-	cargo fmt --check
-	cargo clippy --all-targets --features import -- -D warnings
-	cargo clippy --no-default-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --features import -- -D warnings
+	cargo clippy --all-targets --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	scripts/portable
 
-images: build-all ## the container images, as tarballs for docker load
+images: build ## build the container images, and save them as tarballs for docker load
+	@scripts/setup images
 	scripts/with-engine scripts/images --save target/images
 
-demo: build ## nginx under bookend: hooks, a graceful stop under load, the stop's timeline
+demo: build ## show nginx under bookend: hooks, a graceful stop under load, the stop's timeline
+	@scripts/setup demo
 	scripts/demo
 
-bench: build-without-tls ## speed, memory and size beside other inits, as ratios to tini of the same run (as root; docs/performance.md)
+bench: build build-minimal ## measure speed, memory and size beside other inits, as ratios to tini of the same run (as root)
+	@scripts/setup bench
 	scripts/bench-inits
-	BENCH_INITS=target/bench-inits/bin BOOKEND_WITHOUT_TLS=$(without_tls) cargo bench --profile dev --bench inits
+	BENCH_INITS=target/bench-inits/bin cargo bench --profile dev --bench inits
 
-bench-drain: build ## what a stop costs nginx' clients, nine strategies side by side (as root, six minutes)
+bench-drain: build ## measure what a stop costs nginx' clients, nine strategies side by side (as root, six minutes)
+	@scripts/setup bench
 	cargo bench --profile dev --bench drain
 
-model: ## the state machine against every history of a larger world than `make test` has (docs/proof.md)
-	scripts/machine model
+model: ## check the state machines against every history of a bounded world; MODEL_DISTURBANCES, MODEL_TICKS
+	MODEL_DISTURBANCES=$${MODEL_DISTURBANCES:-3} cargo test --package bookend-lifecycle --test model --profile model -- --nocapture
 
-broken: ## a few guards of the state machine taken out, one after the other: the model must find it
-	scripts/machine broken
+broken: ## take guards out of the state machines, one after the other: the model must notice each
+	scripts/broken
 
-mutants: ## every guard of the state machine broken once: the tests must notice (needs cargo-mutants)
-	scripts/machine mutants
+mutants: ## break every guard of the state machines once: the tests must notice (needs cargo-mutants)
+	cargo mutants --package bookend-lifecycle --output target --no-shuffle
 
-fuzz: ## what strangers write, with coverage (cargo-fuzz): a minute for each reader; FUZZ_SECONDS, SANITIZER=address
+packages: ## pack the crates and run each package's own tests
+	scripts/packages
+
+fuzz: ## fuzz the parsers of untrusted input, with coverage (cargo-fuzz); FUZZ_SECONDS for each, SANITIZER=address
 	scripts/fuzz
 
-memory: ## faults of memory: miri, AddressSanitizer, valgrind (needs a nightly toolchain with miri; as root; docs/proof.md)
+memory: ## look for memory errors: miri, AddressSanitizer, valgrind (needs nightly Rust with miri; as root)
 	scripts/memory
 
-soak: build ## ten thousand random lives, each judged by the state machine; SOAK_LIVES, SOAK_SEED, SOAK_JOBS
+soak: build ## run ten thousand random container lives, each judged by the state machine; SOAK_LIVES, SOAK_SEED, SOAK_JOBS
 	SOAK_LIVES=$${SOAK_LIVES:-10000} cargo test --test soak
 
-supply-chain: build ## the bill of materials, licences, sources, bans and advisories (docs/security.md)
+supply-chain: build ## write the bill of materials; check licences, sources, bans and advisories
 	scripts/supply-chain
 
-reproducible: setup ## HEAD built twice in different folders: the same bits
+reproducible: toolchain ## build HEAD twice in different folders and compare the bits
+	@scripts/setup build
 	scripts/reproducible
 
 fmt: ## format the source
-	cargo fmt
+	cargo fmt --all
 
 clean: ## remove everything that was built
 	cargo clean

@@ -8,14 +8,17 @@ mod check;
 mod client;
 mod completions;
 mod copy;
+#[cfg(feature = "doctor")]
 mod doctor;
 mod events;
 mod files;
 #[cfg(test)]
+#[cfg(feature = "doctor")]
 mod generated;
 mod hook;
 mod import;
 #[cfg(test)]
+#[cfg(feature = "doctor")]
 mod manual;
 mod outcome;
 mod probe;
@@ -62,6 +65,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
             Ok(())
         }
         Subcommand::Check(args) => args.run(),
+        #[cfg(feature = "doctor")]
         Subcommand::Doctor(args) => args.run(&inherited, args::parse_run),
         Subcommand::Schema => schema::run(),
         Subcommand::Hook(args) => args.run(),

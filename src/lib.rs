@@ -33,8 +33,12 @@
 //! | `compat`     | other inits' words -> settings and policy; thin         | `config`, `policy`           |
 //! | `policy`     | what another init does differently; pure                | `signal`                     |
 
+// An init for Linux: the crate is empty elsewhere, and main.rs has the one error that tells so.
+#![cfg(target_os = "linux")]
+
 mod cli;
 mod compat;
+#[cfg(feature = "doctor")]
 mod doctor;
 mod error;
 mod exit;

@@ -1,32 +1,34 @@
-//! The door. `no_main`, because what Rust's runtime does before `main` would be seen by the app: it ignores
-//! SIGPIPE for us and so for every child, opens /dev/null where stdin, stdout or stderr was closed, and
-//! costs start-up time on an alternate stack that one thread with no handlers does not need.
+//! The entry point. `no_main`, because the app would see what Rust's runtime does before `main`: it ignores SIGPIPE for
+//! us and so for every child, and opens /dev/null in place of a closed stdin, stdout or stderr. It also costs start-up
+//! time for an alternate stack that one thread without a SIGSEGV handler does not need.
 
 #![no_main]
-#![expect(unsafe_code, reason = "C's main: the exported symbol, and its arguments")]
+#![cfg_attr(target_os = "linux", expect(unsafe_code, reason = "C's main: the exported symbol, and its arguments"))]
 
-use std::ffi::{c_char, c_int};
+#[cfg(not(target_os = "linux"))]
+compile_error!("bookend is an init for Linux containers: build it for a Linux target, e.g. x86_64-unknown-linux-musl");
 
 /// C's main.
 ///
 /// # Safety
 /// Called once, by the C library's start code, with the arguments of execve(2).
 // SAFETY: the name is `main`, as the C library's start code expects, with main's signature.
+#[cfg(target_os = "linux")]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+pub unsafe extern "C" fn main(argc: std::ffi::c_int, argv: *const *const std::ffi::c_char) -> std::ffi::c_int {
     // SAFETY: execve(2) passes `argc` pointers to NUL-terminated strings that live as long as we do.
     let args = unsafe { bookend::arguments(argc, argv) };
-    c_int::from(bookend::main(args))
+    std::ffi::c_int::from(bookend::main(args))
 }
 
-/// The unwinder, in place of libunwind: a panic never unwinds, and there are no tables that it could follow
-/// (.cargo/no-unwinding.ld). The linker sees that a backtrace has nothing to show, and leaves out what would show it:
-/// readers of debug information, of compressed sections and of mangled names, 250 kB with libunwind itself.
-#[cfg(all(target_env = "musl", panic = "abort"))]
+/// Takes the place of libunwind in the release configuration (.cargo/release.toml), which leaves out the tables for
+/// unwinding: a panic aborts and never unwinds. The linker then also leaves out what would print a backtrace: readers of
+/// debug information, of compressed sections and of mangled names. An ordinary build has none of this.
+#[cfg(bookend_release)]
 mod unwinder {
     use std::ffi::{c_int, c_void};
 
-    /// Calls `each` for every caller. None can be found.
+    /// Would call `_each` for every caller. Without tables it can find none.
     // SAFETY: the name and the signature are those of the C interface that the standard library calls.
     #[unsafe(no_mangle)]
     extern "C" fn _Unwind_Backtrace(_each: *const c_void, _argument: *mut c_void) -> c_int {
@@ -36,7 +38,7 @@ mod unwinder {
 
     macro_rules! only_while_unwinding {
         ($($name:ident)*) => { $(
-            // SAFETY: the name is the C interface's; whatever the arguments, nobody reads them and nobody returns.
+            // SAFETY: the name is the C interface's. The arguments are never read, and the function never returns.
             #[unsafe(no_mangle)]
             extern "C" fn $name() -> ! {
                 std::process::abort()
@@ -44,7 +46,8 @@ mod unwinder {
         )* };
     }
 
-    // All that the standard library names: one that was missing would bring libunwind in beside these.
+    // Every function that the standard library names: if one is missing, the linker takes all of libunwind, whose
+    // functions then collide with these.
     only_while_unwinding! {
         _Unwind_FindEnclosingFunction _Unwind_GetCFA _Unwind_GetDataRelBase _Unwind_GetIP _Unwind_GetIPInfo
         _Unwind_GetLanguageSpecificData _Unwind_GetRegionStart _Unwind_GetTextRelBase _Unwind_Resume _Unwind_SetGR

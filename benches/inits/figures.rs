@@ -183,9 +183,9 @@ pub(crate) fn sizes(subjects: &[Subject]) -> Samples {
     subjects.iter().filter_map(of).collect()
 }
 
-/// The same of a bookend that is built without TLS, where `make bench` has built one.
-pub(crate) fn size_without_tls() -> Samples {
-    let size = std::env::var("BOOKEND_WITHOUT_TLS").ok().and_then(|path| kilobytes(&path));
+/// The same of the minimal bookend, if `make build-minimal` has built one.
+pub(crate) fn size_minimal() -> Samples {
+    let size = std::env::var("BOOKEND_MINIMAL").ok().and_then(|path| kilobytes(&path));
     size.map(|size| ("bookend", vec![size])).into_iter().collect()
 }
 

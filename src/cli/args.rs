@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use super::{check, completions, copy, doctor, events, hook, import, probe, run, sidecar, signal, sleep, status, stop};
+#[cfg(feature = "doctor")]
+use super::doctor;
+use super::{check, completions, copy, events, hook, import, probe, run, sidecar, signal, sleep, status, stop};
 use super::{version, wait};
 use crate::exit;
 
@@ -14,7 +16,7 @@ use crate::exit;
     name = "bookend",
     version,
     long_version = version::text(),
-    override_help = include_str!("help.txt"),
+    override_help = help(),
     subcommand_value_name = "SUBCOMMAND",
     args_conflicts_with_subcommands = true,
     next_line_help = true
@@ -47,6 +49,7 @@ pub(super) enum Subcommand {
     /// Send a signal to the application
     Signal(signal::SignalArgs),
     /// Find what would lose requests at a stop, and how to fix it
+    #[cfg(feature = "doctor")]
     Doctor(doctor::DoctorArgs),
     /// Print the JSON Schema of the configuration
     Schema,
@@ -78,6 +81,12 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
         return Ok(Subcommand::Run(run));
     }
     match args.get(1).and_then(|first| first.to_str()) {
+        // Reserved in every build, so that no build starts an app of this name.
+        #[cfg(not(feature = "doctor"))]
+        Some("doctor") => {
+            let text = "this bookend is built without the feature `doctor`; use a build that has it\n";
+            Err(UsageMessage(clap::Error::raw(clap::error::ErrorKind::InvalidSubcommand, text)))
+        }
         Some(first) if first.starts_with('-') || first.is_empty() || SUBCOMMANDS.contains(&first) => parse_all(args),
         Some(_) => {
             Ok(Subcommand::Run(run::RunArgs { command: args.into_iter().skip(1).collect(), ..run::RunArgs::default() }))
@@ -86,7 +95,16 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
     }
 }
 
+/// The grouped help, without the line of a subcommand that this build lacks.
+fn help() -> String {
+    let is_there = |line: &&str| {
+        cfg!(feature = "doctor") || !line.starts_with("  doctor ") && !line.starts_with("  bookend doctor ")
+    };
+    include_str!("help.txt").split_inclusive('\n').filter(is_there).collect()
+}
+
 /// Reads the command line of another bookend. `None`: it does not run a container.
+#[cfg(feature = "doctor")]
 pub(super) fn parse_run(args: Vec<OsString>) -> Option<run::RunArgs> {
     match parse(args) {
         Ok(Subcommand::Run(run)) => Some(run),
@@ -143,6 +161,11 @@ mod tests {
         std::iter::once("bookend").chain(words.iter().copied()).map(OsString::from).collect()
     }
 
+    /// The subcommands of this build.
+    fn subcommands() -> impl Iterator<Item = &'static str> {
+        SUBCOMMANDS.iter().copied().filter(|word| cfg!(feature = "doctor") || *word != "doctor")
+    }
+
     fn command_of(words: &[&str]) -> Vec<OsString> {
         match parse(args(words)) {
             Ok(Subcommand::Run(run)) => run.command,
@@ -156,14 +179,14 @@ mod tests {
         cli.build();
         let mut known: Vec<_> = cli.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
         known.sort();
-        let mut ours = SUBCOMMANDS.to_vec();
+        let mut ours: Vec<_> = subcommands().collect();
         ours.sort_unstable();
         assert_eq!(known, ours);
     }
 
     #[test]
     fn the_help_names_each_subcommand_and_option() {
-        let help = include_str!("help.txt");
+        let help = help();
         for subcommand in Cli::command().get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
             let line = format!("  {:<12} {}", subcommand.get_name(), subcommand.get_about().unwrap());
             assert!(help.lines().any(|shown| shown == line), "help.txt lacks {line:?}");
@@ -175,7 +198,7 @@ mod tests {
 
     #[test]
     fn no_line_of_any_help_is_wider_than_100_columns() {
-        let names = SUBCOMMANDS.iter().filter(|name| **name != "help");
+        let names = subcommands().filter(|name| *name != "help");
         for line in names.map(|name| vec!["bookend", name, "--help"]).chain([vec!["bookend", "--help"]]) {
             let help = Cli::try_parse_from(&line).unwrap_err().render().to_string();
             let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 100).collect();
@@ -231,6 +254,7 @@ mod tests {
         for line in [
             "hook preStop --timeoutSeconds 1",
             "wait file:/a --timeoutSeconds 1 --caFile /ca --insecureSkipVerify",
+            #[cfg(feature = "doctor")]
             "doctor --stopSignal SIGQUIT -- nginx",
         ] {
             assert!(parse(args(&line.split(' ').collect::<Vec<_>>())).is_ok(), "{line}");

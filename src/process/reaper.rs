@@ -191,6 +191,7 @@ impl Table {
 }
 
 /// How this one child has ended, if it has. For a tool, which is no init: it takes nobody else's status.
+#[cfg(feature = "doctor")]
 pub(crate) fn end_of(pid: Pid) -> Option<Ended> {
     match sys::wait_changed(Some(pid)) {
         Waited::Changed(_, status) => Ended::from_wait_status(status),

@@ -1,41 +1,64 @@
-//! The size of the shipped binary. A debug build, which other test runs
-//! start, has no promised size.
+//! How large the shipped binaries are and what they contain. Debug builds, which other runs of the tests start, promise
+//! nothing of the kind.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+/// The binary of `make build`.
 fn static_binary() -> Option<PathBuf> {
     let binary = std::env::var_os("BOOKEND_BIN")?;
     Path::new(&binary).ends_with("x86_64-unknown-linux-musl/release/bookend").then(|| binary.into())
 }
 
-#[test]
-fn the_static_binary_has_at_most_1_6_megabytes_and_2_5_with_tls() {
-    let Some(binary) = static_binary() else { return };
-    is_at_most(&binary, 2_500_000);
-    // `make build-without-tls` puts it there, as `make test` does.
-    let Some(target) = binary.ancestors().nth(3) else { return };
-    let without_tls = target.join("without-tls/x86_64-unknown-linux-musl/release/bookend");
-    if !without_tls.exists() {
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "NOT RUN: {without_tls:?} is not there");
-        return eprintln!("NOT RUN: {without_tls:?} is not there: make build-without-tls");
+/// The binary of `make build-minimal`. If it is missing, that is reported, and in CI it is a failure.
+fn minimal_binary(test: &str) -> Option<PathBuf> {
+    let binary = PathBuf::from(std::env::var_os("BOOKEND_MINIMAL")?);
+    if binary.exists() {
+        return Some(binary);
     }
-    is_at_most(&without_tls, 1_600_000);
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "NOT RUN: {test}: {binary:?} does not exist");
+    eprintln!("NOT RUN: {test}: {binary:?} does not exist: make build-minimal");
+    None
 }
 
-fn is_at_most(binary: &Path, most: u64) {
+#[test]
+fn the_static_binary_has_at_most_2_5_megabytes() {
+    let Some(binary) = static_binary() else { return };
+    assert_at_most(&binary, 2_500_000);
+}
+
+#[test]
+fn the_minimal_binary_has_at_most_1_45_megabytes() {
+    let Some(binary) = minimal_binary("the_minimal_binary_has_at_most_1_45_megabytes") else { return };
+    assert_at_most(&binary, 1_450_000);
+}
+
+fn assert_at_most(binary: &Path, most: u64) {
     let bytes = std::fs::metadata(binary).unwrap().len();
     assert!(
         bytes <= most,
-        "{}: {bytes} bytes: a new dependency, or the tables for unwinding or the backtraces are back?",
+        "{}: {bytes} bytes, {most} are allowed: a new dependency, or not built with .cargo/release.toml?",
         binary.display()
     );
 }
 
 #[test]
-fn the_static_binary_tells_nothing_of_who_has_built_it() {
+fn the_minimal_binary_runs_an_app_and_has_no_doctor() {
+    let Some(binary) = minimal_binary("the_minimal_binary_runs_an_app_and_has_no_doctor") else { return };
+    let status = Command::new(&binary).args(["--", "sh", "-c", "exit 7"]).status().unwrap();
+    assert_eq!(status.code(), Some(7));
+    let doctor = Command::new(&binary).arg("doctor").output().unwrap();
+    let message = String::from_utf8_lossy(&doctor.stderr);
+    assert!(!doctor.status.success() && message.contains("built without the feature `doctor`"), "{doctor:?}");
+    let help = Command::new(&binary).arg("--help").output().unwrap();
+    assert!(!String::from_utf8_lossy(&help.stdout).contains("doctor"), "{help:?}");
+}
+
+#[test]
+fn the_static_binary_reveals_no_path_of_its_builder() {
     let Some(binary) = static_binary() else { return };
     let bytes = std::fs::read(&binary).unwrap();
-    let there = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(there("/tokio-1."), "a panic says where: the file, and the package with its version");
-    assert!(!there("/registry/src/"), "paths of a home: does another RUSTC_WRAPPER stand in for .cargo/rustc?");
+    let contains = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(contains("/tokio-1."), "a panic names the package with its version, and the file");
+    assert!(!contains("/registry/src/"), "it names files of a home: does RUSTC_WRAPPER replace .cargo/remap-paths?");
 }
