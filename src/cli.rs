@@ -31,6 +31,7 @@ mod sleep;
 mod status;
 mod stop;
 mod suggest;
+mod trust;
 mod version;
 mod wait;
 

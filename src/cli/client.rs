@@ -10,13 +10,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, send, setsockopt, socket, sockopt::SendTimeout,
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, send, setsockopt, socket,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
+use nix::unistd::geteuid;
 
 use super::outcome::{Failure, Outcome, print};
 use super::sleep::pause;
+use super::trust::is_trusted;
 
 /// Which bookend to ask.
 #[derive(Debug, Default, clap::Args)]
@@ -24,6 +27,9 @@ pub(super) struct Client {
     /// Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Trust a bookend that runs as this user, besides root and the user of this command
+    #[arg(long, value_name = "UID")]
+    peer_uid: Option<u32>,
 }
 
 /// A complete response.
@@ -85,6 +91,19 @@ pub(super) enum ClientError {
     /// The deadline has passed.
     #[error("bookend at {0} did not respond in time")]
     Timeout(PathBuf),
+    /// Another user listens there, who may have put the socket there.
+    #[error(
+        "the process listening on {path} runs as uid {peer}, this command as uid {own}: not trusted; \
+         if it is your bookend, pass --peer-uid {peer}"
+    )]
+    Untrusted {
+        /// The socket.
+        path: PathBuf,
+        /// The user of the listening process.
+        peer: u32,
+        /// Our own user.
+        own: u32,
+    },
     /// The response is not HTTP.
     #[error("the process listening on {0} is not bookend")]
     NotBookend(PathBuf),
@@ -183,7 +202,7 @@ impl Client {
     }
 
     fn connect(&self, path: &Path, deadline: Option<Instant>) -> Result<UnixConnection, ClientError> {
-        let connected = (|| {
+        let connected: io::Result<_> = (|| {
             let address = UnixAddr::new(path)?;
             let fd: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
             // With a full backlog connect(2) blocks, on a unix socket for SO_SNDTIMEO. Without time left we still try:
@@ -194,11 +213,14 @@ impl Client {
                 setsockopt(&fd, SendTimeout, &TimeVal::microseconds(micros))?;
             }
             connect(fd.as_raw_fd(), &address)?;
-            Ok(UnixStream::from(fd))
+            let peer = getsockopt(&fd, PeerCredentials)?.uid();
+            Ok((UnixStream::from(fd), peer))
         })();
-        match connected {
-            Ok(stream) => Ok(UnixConnection { stream, deadline, content_length: None }),
-            Err(error) => Err(self.error(error)),
+        let (stream, peer) = connected.map_err(|error| self.error(error))?;
+        let own = geteuid().as_raw();
+        match is_trusted(own, peer, self.peer_uid, path) {
+            true => Ok(UnixConnection { stream, deadline, content_length: None }),
+            false => Err(ClientError::Untrusted { path: path.to_owned(), peer, own }),
         }
     }
 
@@ -301,7 +323,7 @@ mod tests {
             stream.write_all(response.as_bytes()).unwrap();
             String::from_utf8_lossy(&request[..count]).into_owned()
         });
-        let client = Client { socket: Some(path.clone()) };
+        let client = Client { socket: Some(path.clone()), peer_uid: None };
         let result = client.request("GET /status", Some(Instant::now() + FIRST_WAIT));
         assert!(server.join().unwrap().starts_with("GET /status HTTP/1.0\r\n"));
         std::fs::remove_file(path).unwrap();

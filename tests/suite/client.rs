@@ -231,3 +231,62 @@ fn an_empty_socket_variable_means_the_default() {
     let finished = Init::start(Folder::new(), empty).finish();
     assert!(finished.code() == 1 && finished.log.contains("is running at /run/bookend.sock"), "{finished:?}");
 }
+
+/// A bookend that runs as user 12345, with its socket below a directory of this owner and mode.
+fn bookend_of_another_user(owner: u32, mode: u32) -> (Init, std::path::PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let copy = folder.path("bookend");
+    assert_eq!(run(&["copy", copy.to_str().unwrap()]).code(), 0);
+    let dir = folder.path("run");
+    std::fs::create_dir(&dir).unwrap();
+    // Written by user 12345 itself.
+    std::os::unix::fs::chown(&dir, Some(12345), None).unwrap();
+    let socket = dir.join("bookend.sock");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=12345", "--clear-groups"]).arg(copy).args(["-c", "/dev/null", "--", "sleep", "1000"]);
+    command.env("BOOKEND_SOCKET", &socket);
+    let init = Init::start(folder, command);
+    wait_until("the socket is there", || socket.exists());
+    std::os::unix::fs::chown(&dir, Some(owner), None).unwrap();
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(mode)).unwrap();
+    (init, socket)
+}
+
+#[test]
+fn root_trusts_another_user_only_where_no_third_can_interfere() {
+    if !is_root("root_trusts_another_user_only_where_no_third_can_interfere") {
+        return;
+    }
+    for (owner, mode, is_trusted) in
+        [(12345, 0o755, true), (0, 0o755, true), (12345, 0o777, false), (54321, 0o755, false)]
+    {
+        let (init, socket) = bookend_of_another_user(owner, mode);
+        let finished = Init::start(Folder::new(), command(&socket, &["status"])).finish();
+        assert_eq!(finished.code() == 0, is_trusted, "{owner} {mode:o}: {finished:?}");
+        if !is_trusted {
+            assert!(finished.log.contains("runs as uid 12345, this command as uid 0: not trusted"), "{finished:?}");
+            let allowed = Init::start(Folder::new(), command(&socket, &["status", "--peer-uid", "12345"])).finish();
+            assert_eq!(allowed.code(), 0, "{allowed:?}");
+        }
+        init.signal(15);
+        init.finish();
+    }
+}
+
+#[test]
+fn an_ordinary_user_does_not_trust_another_ordinary_user() {
+    use std::os::unix::fs::PermissionsExt;
+    if !is_root("an_ordinary_user_does_not_trust_another_ordinary_user") {
+        return;
+    }
+    let (init, socket) = bookend_of_another_user(12345, 0o755);
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid=23456", "--clear-groups"]).arg(init.folder.path("bookend")).args(["probe", "liveness"]);
+    other.env("BOOKEND_SOCKET", &socket);
+    let finished = Init::start(Folder::new(), other).finish();
+    assert!(finished.code() == 1 && finished.log.contains("uid 12345, this command as uid 23456"), "{finished:?}");
+    init.signal(15);
+    init.finish();
+}

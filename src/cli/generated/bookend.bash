@@ -190,13 +190,17 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__events)
-opts="-f -h --follow --json --socket --help"
+opts="-f -h --follow --json --socket --peer-uid --help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 fi
 case "${prev}" in
 --socket)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--peer-uid)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
@@ -222,7 +226,7 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__hook)
-opts="-h --timeout-seconds --socket --help postStart preStop"
+opts="-h --timeout-seconds --socket --peer-uid --help postStart preStop"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -233,6 +237,10 @@ COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
 --socket)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--peer-uid)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
@@ -294,13 +302,17 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__probe)
-opts="-h --socket --help startup readiness liveness"
+opts="-h --socket --peer-uid --help startup readiness liveness"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 fi
 case "${prev}" in
 --socket)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--peer-uid)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
@@ -378,13 +390,17 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__signal)
-opts="-h --socket --help SIGHUP SIGINT SIGQUIT SIGUSR1 SIGUSR2 SIGALRM SIGTERM SIGCONT SIGTSTP SIGWINCH SIGIO"
+opts="-h --socket --peer-uid --help SIGHUP SIGINT SIGQUIT SIGUSR1 SIGUSR2 SIGALRM SIGTERM SIGCONT SIGTSTP SIGWINCH SIGIO"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 fi
 case "${prev}" in
 --socket)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--peer-uid)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
@@ -410,13 +426,17 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__status)
-opts="-h --json --socket --help"
+opts="-h --json --socket --peer-uid --help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 fi
 case "${prev}" in
 --socket)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--peer-uid)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
@@ -428,13 +448,17 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__stop)
-opts="-h --wait --socket --help"
+opts="-h --wait --socket --peer-uid --help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 fi
 case "${prev}" in
 --socket)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--peer-uid)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;

@@ -59,20 +59,26 @@ complete -c bookend -n "__fish_bookend_using_subcommand check" -l sidecar -d 'Ch
 complete -c bookend -n "__fish_bookend_using_subcommand check" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand hook" -l timeout-seconds -d 'Longest time to wait for the response [default: as long as the handlers take]' -r
 complete -c bookend -n "__fish_bookend_using_subcommand hook" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand hook" -l peer-uid -d 'Trust a bookend that runs as this user, besides root and the user of this command' -r
 complete -c bookend -n "__fish_bookend_using_subcommand hook" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand probe" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand probe" -l peer-uid -d 'Trust a bookend that runs as this user, besides root and the user of this command' -r
 complete -c bookend -n "__fish_bookend_using_subcommand probe" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand status" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand status" -l peer-uid -d 'Trust a bookend that runs as this user, besides root and the user of this command' -r
 complete -c bookend -n "__fish_bookend_using_subcommand status" -l json -d 'Print the JSON object of `GET /status`'
 complete -c bookend -n "__fish_bookend_using_subcommand status" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand events" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand events" -l peer-uid -d 'Trust a bookend that runs as this user, besides root and the user of this command' -r
 complete -c bookend -n "__fish_bookend_using_subcommand events" -s f -l follow -d 'Print new events until the container ends'
 complete -c bookend -n "__fish_bookend_using_subcommand events" -l json -d 'Print one JSON object per line'
 complete -c bookend -n "__fish_bookend_using_subcommand events" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand stop" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand stop" -l peer-uid -d 'Trust a bookend that runs as this user, besides root and the user of this command' -r
 complete -c bookend -n "__fish_bookend_using_subcommand stop" -l wait -d 'Print the events of the stop until the container has ended'
 complete -c bookend -n "__fish_bookend_using_subcommand stop" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand signal" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F
+complete -c bookend -n "__fish_bookend_using_subcommand signal" -l peer-uid -d 'Trust a bookend that runs as this user, besides root and the user of this command' -r
 complete -c bookend -n "__fish_bookend_using_subcommand signal" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand doctor" -l stop-signal -d 'The image\'s STOPSIGNAL, which is not visible inside a container [default: $STOPSIGNAL]' -r
 complete -c bookend -n "__fish_bookend_using_subcommand doctor" -s c -l config -d 'Configuration file (TOML); repeatable, the last one wins; `-` is standard input' -r -F

@@ -67,6 +67,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '--timeout-seconds=[Longest time to wait for the response \[default\: as long as the handlers take\]]:SECONDS:_default' \
 '--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--peer-uid=[Trust a bookend that runs as this user, besides root and the user of this command]:UID:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 ':hook -- Hook to run; in a sidecar with the container'\''s NAME:(postStart preStop)' \
@@ -75,6 +76,7 @@ _arguments "${_arguments_options[@]}" : \
 (probe)
 _arguments "${_arguments_options[@]}" : \
 '--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--peer-uid=[Trust a bookend that runs as this user, besides root and the user of this command]:UID:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 ':probe -- The probe to run:(startup readiness liveness)' \
@@ -83,6 +85,7 @@ _arguments "${_arguments_options[@]}" : \
 (status)
 _arguments "${_arguments_options[@]}" : \
 '--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--peer-uid=[Trust a bookend that runs as this user, besides root and the user of this command]:UID:_default' \
 '--json[Print the JSON object of \`GET /status\`]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -91,6 +94,7 @@ _arguments "${_arguments_options[@]}" : \
 (events)
 _arguments "${_arguments_options[@]}" : \
 '--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--peer-uid=[Trust a bookend that runs as this user, besides root and the user of this command]:UID:_default' \
 '-f[Print new events until the container ends]' \
 '--follow[Print new events until the container ends]' \
 '--json[Print one JSON object per line]' \
@@ -101,6 +105,7 @@ _arguments "${_arguments_options[@]}" : \
 (stop)
 _arguments "${_arguments_options[@]}" : \
 '--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--peer-uid=[Trust a bookend that runs as this user, besides root and the user of this command]:UID:_default' \
 '--wait[Print the events of the stop until the container has ended]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -109,6 +114,7 @@ _arguments "${_arguments_options[@]}" : \
 (signal)
 _arguments "${_arguments_options[@]}" : \
 '--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--peer-uid=[Trust a bookend that runs as this user, besides root and the user of this command]:UID:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 ':signal -- SIGHUP, HUP or 1; the application gets it as if bookend had received it:(SIGHUP SIGINT SIGQUIT SIGUSR1 SIGUSR2 SIGALRM SIGTERM SIGCONT SIGTSTP SIGWINCH SIGIO)' \
