@@ -16,14 +16,14 @@ pub(super) struct CheckArgs {
     /// Set one key, stronger than files and environment; lists and tables in TOML
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = run::read_override)]
     set: Vec<Override>,
-    /// Check the configuration of a `bookend sidecar`
+    /// Check it as `bookend sidecar` would, instead of `bookend run`
     #[arg(long)]
     sidecar: bool,
 }
 
 impl CheckArgs {
     pub(super) fn run(&self) -> Outcome {
-        let mode = if self.sidecar { Mode::Sidecar } else { Mode::Either };
+        let mode = if self.sidecar { Mode::Sidecar } else { Mode::App };
         let files = [&*self.config, &*self.files].concat();
         let (effective, _) = run::load(&files, self.set.clone(), Vec::new(), mode)?;
         print(&effective.to_string());

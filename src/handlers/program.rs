@@ -39,8 +39,8 @@ pub(crate) enum ProgramError {
         #[source]
         source: io::Error,
     },
-    /// Nobody has that name.
-    #[error("{key}: {source}")]
+    /// /etc/passwd or /etc/group has no such entry.
+    #[error("{key}")]
     User { key: String, source: UnknownId },
     /// See there.
     #[error(transparent)]

@@ -137,7 +137,9 @@ fn configuration_fits(documents: &[Value], what: &str) {
     for config in configurations(documents) {
         let file = std::env::temp_dir().join(format!("bookend-config-{}-{:p}.toml", std::process::id(), config));
         fs::write(&file, config).unwrap();
-        let output = Command::new(bookend()).arg("check").arg(&file).env_remove("BOOKEND_BIN").output().unwrap();
+        let mut command = Command::new(bookend());
+        command.arg("check").arg(&file).args(mode_of(config)).env_remove("BOOKEND_BIN");
+        let output = command.output().unwrap();
         fs::remove_file(&file).unwrap();
         let reported = shown(&output);
         assert!(output.status.success(), "{what}: {reported}");
@@ -148,6 +150,13 @@ fn configuration_fits(documents: &[Value], what: &str) {
             assert_eq!(pod["terminationGracePeriodSeconds"].as_i64(), grace, "{what}");
         }
     }
+}
+
+/// `--sidecar` for the configuration of a sidecar.
+fn mode_of(config: &str) -> Option<&'static str> {
+    let table: toml::Table = toml::from_str(config).unwrap();
+    let process = table.get("app").and_then(|app| app.get("process"));
+    (table.contains_key("containers") || process.is_some()).then_some("--sidecar")
 }
 
 /// The bookend.toml of its ConfigMaps.

@@ -52,6 +52,7 @@ fn an_unknown_user_is_125_with_the_reason() {
     let finished = with_users("app = { command = [\"true\"], user = \"nobdy\" }");
     assert_eq!(finished.code(), 125);
     assert!(finished.log.contains("app.user: there is no user \"nobdy\" in /etc/passwd"), "{}", finished.log);
+    assert_eq!(finished.log.matches("there is no user").count(), 1, "{}", finished.log);
     let finished = with_users(
         "app.command = [\"true\"]\nlifecycle.preStart.exec = { command = [\"true\"], user = \"nobody:nogrup\" }",
     );
@@ -184,4 +185,21 @@ fn a_refused_resource_limit_is_125_and_names_the_key() {
         assert_eq!(finished.code(), 125, "{}", finished.log);
         assert!(finished.log.contains(expected), "{expected}: {}", finished.log);
     }
+}
+
+#[test]
+fn a_fifo_in_place_of_passwd_or_dev_null_blocks_nothing() {
+    if !is_root("a_fifo_in_place_of_passwd_or_dev_null_blocks_nothing") {
+        return;
+    }
+    let folder = Folder::new();
+    let handler = "lifecycle.preStart.exec.command = [\"sh\", \"-c\", \"cat; echo handler done\"]";
+    folder.write("bookend.toml", &format!("app = {{ command = [\"echo\", \"app\"], user = \"1234\" }}\n{handler}"));
+    let script = "mkfifo $1/fifo && for file in /etc/passwd /etc/group /dev/null; do mount --bind $1/fifo $file; done && \
+        exec $2 -c $1/bookend.toml";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh", folder.shown()]).arg(bookend());
+    let finished = Init::start(folder, command).end();
+    assert_eq!((finished.code(), finished.out.as_str()), (0, "app\n"), "{}", finished.log);
+    assert!(finished.log.contains("handler done"), "{}", finished.log);
 }

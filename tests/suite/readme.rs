@@ -45,7 +45,8 @@ fn every_toml_example_of_the_docs_is_accepted() {
         for example in blocks_of(&fs::read_to_string(&page).unwrap(), "toml") {
             let folder = Folder::new();
             let path = folder.write("bookend.toml", example);
-            let finished = Init::ordinary(folder, &["check", path.to_str().unwrap()]).finish();
+            let mode: &[&str] = if page.ends_with("sidecar.md") { &["--sidecar"] } else { &[] };
+            let finished = Init::ordinary(folder, &[&["check", path.to_str().unwrap()], mode].concat()).finish();
             assert_eq!(finished.code(), 0, "{}:\n{example}\n{}", page.display(), finished.log);
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn is_sidecar(tree: &Tree) -> bool {
 
 fn app(tree: &Tree, report: &mut Collector<'_>) {
     for path in ["containers", "app.process"] {
-        let help = "the app here is a child of bookend's own; those of other containers are a sidecar's";
+        let help = "the app here is a child of bookend; `bookend check --sidecar` checks a sidecar's configuration";
         diagnostic(tree, report, path, "only `bookend sidecar` knows it", help);
     }
 }

@@ -57,7 +57,7 @@ _arguments "${_arguments_options[@]}" : \
 '*-c+[Configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
 '*--config=[Configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
 '*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
-'--sidecar[Check the configuration of a \`bookend sidecar\`]' \
+'--sidecar[Check it as \`bookend sidecar\` would, instead of \`bookend run\`]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '*::files -- Configuration files; the last one that sets a key wins; `-` is standard input:_files' \
