@@ -37,14 +37,14 @@ use bookend_lifecycle::{HandlerResult, Hook};
 pub(crate) struct HandlerContext {
     pub(crate) reaper: Reaper,
     pub(crate) inherited: Arc<Inherited>,
-    pub(crate) app: App,
+    pub(crate) app: AppHandle,
     /// What the last drain has seen.
     pub(crate) drain: DrainStatus,
 }
 
 /// The app, as handlers reach it.
 #[derive(Debug, Clone)]
-pub(crate) enum App {
+pub(crate) enum AppHandle {
     /// A child of ours; who of it gets signals (`app.signalScope`).
     Child(Target),
     /// Another container's, while its process is known.
@@ -54,23 +54,23 @@ pub(crate) enum App {
 impl HandlerContext {
     pub(crate) fn app_pid(&self) -> Option<Pid> {
         match &self.app {
-            App::Child(_) => self.reaper.app(),
-            App::OtherContainer(pidfd) => pidfd.as_ref().map(|pidfd| pidfd.pid()),
+            AppHandle::Child(_) => self.reaper.app(),
+            AppHandle::OtherContainer(pidfd) => pidfd.as_ref().map(|pidfd| pidfd.pid()),
         }
     }
 
     /// Sends the app a signal. `NotFound`: it has ended, or nobody knows where it is.
     pub(crate) fn signal_app(&self, signal: Signal) -> io::Result<()> {
         match &self.app {
-            App::Child(target) => self.reaper.signal_app(signal, *target),
-            App::OtherContainer(pidfd) => pidfd.as_ref().ok_or(io::ErrorKind::NotFound)?.signal(signal),
+            AppHandle::Child(target) => self.reaper.signal_app(signal, *target),
+            AppHandle::OtherContainer(pidfd) => pidfd.as_ref().ok_or(io::ErrorKind::NotFound)?.signal(signal),
         }
     }
 }
 
 /// How a run went, for the machine and for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Report {
+pub(crate) struct HandlerReport {
     pub(crate) result: HandlerResult,
     /// `exit code 3`, `timed out after 2.000 s`, ...
     pub(crate) detail: String,
@@ -80,21 +80,21 @@ pub(crate) struct Report {
     pub(crate) set: Variables,
 }
 
-impl Report {
-    fn new(result: HandlerResult, detail: impl Into<String>) -> Report {
-        Report { result, detail: detail.into(), output: Vec::new(), set: Vec::new() }
+impl HandlerReport {
+    fn new(result: HandlerResult, detail: impl Into<String>) -> HandlerReport {
+        HandlerReport { result, detail: detail.into(), output: Vec::new(), set: Vec::new() }
     }
 }
 
 /// A run in flight.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningHandler {
     abort: oneshot::Sender<()>,
     /// An exec handler's process group.
     group: Option<(Reaper, Pid)>,
 }
 
-impl Running {
+impl RunningHandler {
     /// Ends the run; it reports nothing any more.
     pub(crate) fn abort(self) {
         if let Some((reaper, pid)) = self.group {
@@ -123,7 +123,7 @@ pub(crate) fn start(
     timeout: Option<Duration>,
     env: Environment,
     context: &HandlerContext,
-) -> (Running, oneshot::Receiver<Report>) {
+) -> (RunningHandler, oneshot::Receiver<HandlerReport>) {
     let (abort, aborted) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
     let mut group = None;
@@ -134,7 +134,7 @@ pub(crate) fn start(
                 drop(tokio::spawn(exec.run(timeout, aborted, sender)));
             }
             Err(error) => {
-                let _ = sender.send(Report::new(HandlerResult::Failed, describe(&error)));
+                let _ = sender.send(HandlerReport::new(HandlerResult::Failed, describe(&error)));
             }
         },
         HandlerKind::HttpGet(get) => {
@@ -155,32 +155,32 @@ pub(crate) fn start(
             drop(tokio::spawn(bounded(work, None, aborted, sender)));
         }
     }
-    (Running { abort, group }, receiver)
+    (RunningHandler { abort, group }, receiver)
 }
 
 /// A run that could not even be begun.
-pub(crate) fn failed(error: &dyn std::error::Error) -> (Running, oneshot::Receiver<Report>) {
+pub(crate) fn failed(error: &dyn std::error::Error) -> (RunningHandler, oneshot::Receiver<HandlerReport>) {
     let (abort, _) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
-    let _ = sender.send(Report::new(HandlerResult::Failed, describe(error)));
-    (Running { abort, group: None }, receiver)
+    let _ = sender.send(HandlerReport::new(HandlerResult::Failed, describe(error)));
+    (RunningHandler { abort, group: None }, receiver)
 }
 
 /// A pause ends by itself, or with the stop's budget: both are what was asked for, as far as it goes.
-async fn pause(duration: Duration) -> Report {
+async fn pause(duration: Duration) -> HandlerReport {
     // A timer rings at the next millisecond at the earliest.
     if !duration.is_zero() {
         sleep(duration).await;
     }
-    Report::new(HandlerResult::Succeeded, format!("slept {:.3} s", Seconds(duration)))
+    HandlerReport::new(HandlerResult::Succeeded, format!("slept {:.3} s", Seconds(duration)))
 }
 
 /// Runs what has no process to clean up: it ends with its result, its time or its abort.
 async fn bounded(
-    work: impl Future<Output = Report>,
+    work: impl Future<Output = HandlerReport>,
     timeout: Option<Duration>,
     aborted: oneshot::Receiver<()>,
-    sender: oneshot::Sender<Report>,
+    sender: oneshot::Sender<HandlerReport>,
 ) {
     let report = tokio::select! {
         report = work => report,
@@ -192,11 +192,11 @@ async fn bounded(
 }
 
 /// The report of a run whose time is over; never, without a timeout.
-async fn time_over(timeout: Option<Duration>) -> Report {
+async fn time_over(timeout: Option<Duration>) -> HandlerReport {
     match timeout {
         Some(timeout) => {
             sleep(timeout).await;
-            Report::new(HandlerResult::TimedOut, format!("timed out after {:.3} s", Seconds(timeout)))
+            HandlerReport::new(HandlerResult::TimedOut, format!("timed out after {:.3} s", Seconds(timeout)))
         }
         None => std::future::pending().await,
     }
@@ -220,6 +220,6 @@ mod tests {
     fn a_sleep_of_no_time_is_over_at_once_and_sets_no_timer() {
         // Where there is no runtime, a timer would panic.
         let polled = pin!(pause(Duration::ZERO)).poll(&mut Context::from_waker(Waker::noop()));
-        assert_eq!(polled, Poll::Ready(Report::new(HandlerResult::Succeeded, "slept 0.000 s")));
+        assert_eq!(polled, Poll::Ready(HandlerReport::new(HandlerResult::Succeeded, "slept 0.000 s")));
     }
 }

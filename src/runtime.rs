@@ -1,6 +1,35 @@
-//! The loop: what happens becomes an event, the machine decides, and the actions are carried out here.
+//! The loop: an input becomes an event, the machine decides, and the actions are performed.
+//!
+//! ```text
+//!          input                     event                  actions
+//! run_loop::wait ──► Supervisor::on_… ──► Machine::apply ──► Supervisor::perform ──► a process, a handler, an answer
+//! ```
+//!
+//! | input              | what happens                                                                            |
+//! | ------------------ | --------------------------------------------------------------------------------------- |
+//! | SIGTERM            | `on_signal` queues the event; the machine begins the stop: preStop handlers, then the stop signal for the app |
+//! | a hook call        | `Dispatcher::hook_called` queues the event; the machine runs the hook's handlers, then answers the caller |
+//! | SIGCHLD            | `ContainerLoop::reap` queues the app's end; the machine ends the remaining processes, runs postStop and exits |
+//! | a handler's report | `Dispatcher::handler_ended` records the run and queues the event; the machine starts the next handler |
+//!
+//! | file         | has                                                                                   |
+//! | ------------ | ------------------------------------------------------------------------------------- |
+//! | `run_loop`   | the loop, and the trait of the two types that it drives (`Supervisor`)                |
+//! | `container`  | the container's process: one unit, whose app is our child (`ContainerLoop`)           |
+//! | `sidecar`    | `bookend sidecar`: a unit for each container whose hooks it answers (`SidecarLoop`)   |
+//! | `unit`       | one app: its machine, handlers, timers, counters and handler context                  |
+//! | `dispatcher` | what both loops share: the queue of events, the handler runs, the callers of hooks    |
+//! | `listeners`  | the port and the socket of the endpoint                                               |
+//! | `reporter`   | what happens, reported to the log, the timeline and the event stream; the stop report |
+//! | `start`      | the first steps of both, and why a start can fail                                     |
+//! | `plan`       | from the settings to what a machine needs to know                                     |
 
 pub(crate) mod container;
 mod dispatcher;
+mod listeners;
 mod plan;
+mod reporter;
+mod run_loop;
 pub(crate) mod sidecar;
+mod start;
+mod unit;

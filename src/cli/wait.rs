@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::outcome::{Failure, Outcome};
 use super::seconds::seconds;
 use crate::handlers::program::{Environment, Variables};
-use crate::handlers::{Report, http_get, tcp_socket};
+use crate::handlers::{HandlerReport, http_get, tcp_socket};
 use bookend_config::settings::{HttpGet, Scheme, TcpSocket};
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::seconds::Seconds;
@@ -152,7 +152,7 @@ fn exists(path: &std::path::Path) -> Result<(), String> {
     std::fs::metadata(path).map(drop).map_err(|error| error.to_string())
 }
 
-fn outcome(report: Report) -> Result<(), String> {
+fn outcome(report: HandlerReport) -> Result<(), String> {
     if report.result == HandlerResult::Succeeded { Ok(()) } else { Err(report.detail) }
 }
 

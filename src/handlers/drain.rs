@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::Report;
+use super::HandlerReport;
 use crate::net::tcp_info::TieBreak;
 use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::net::{count, ports};
@@ -22,7 +22,7 @@ use bookend_lifecycle::seconds::Seconds;
 pub(crate) type DrainStatus = Arc<watch::Sender<Option<DrainProgress>>>;
 
 /// Runs to its end, within the limit. Never fails: a stop goes on, however unquiet it is.
-pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>, board: DrainStatus) -> Report {
+pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>, board: DrainStatus) -> HandlerReport {
     let began = Instant::now();
     let mut tcp_monitor = TcpMonitor::open();
     let host = is_host_network();
@@ -71,7 +71,7 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
             detail
         }
     };
-    Report::new(HandlerResult::Succeeded, detail)
+    HandlerReport::new(HandlerResult::Succeeded, detail)
 }
 
 /// `None`: not to be seen, or not known where to look.

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::env_pipe::EnvPipe;
 use super::output::Relay;
-use super::{HandlerContext, Purpose, Report, requested, time_over};
+use super::{HandlerContext, HandlerReport, Purpose, requested, time_over};
 use crate::handlers::program::{Environment, ProgramError, prepare_exec};
 use crate::process::Pid;
 use crate::process::reaper::{Ended, Reaper};
@@ -22,7 +22,7 @@ use bookend_lifecycle::{HandlerResult, Hook};
 
 /// Why an exec handler could not be started.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StartError {
+pub(super) enum ExecStartError {
     /// Descriptors or memory ran out.
     #[error("cannot make a pipe for its output")]
     Pipe(#[from] io::Error),
@@ -49,7 +49,7 @@ impl Exec {
         program: &Program,
         env: Environment,
         context: &HandlerContext,
-    ) -> Result<Exec, StartError> {
+    ) -> Result<Exec, ExecStartError> {
         let prepared = prepare_exec(program, env)?;
         let (read, write) = pipe()?;
         let stdin = empty_input()?;
@@ -68,8 +68,8 @@ impl Exec {
             setup: &prepared.setup,
         };
         // Read before anybody writes: what could not be read would run on, although its start is told to have failed.
-        let relay = Relay::start(name, purpose, read).map_err(StartError::Pipe)?;
-        let env_pipe = setting_read.map(EnvPipe::start).transpose().map_err(StartError::Pipe)?;
+        let relay = Relay::start(name, purpose, read).map_err(ExecStartError::Pipe)?;
+        let env_pipe = setting_read.map(EnvPipe::start).transpose().map_err(ExecStartError::Pipe)?;
         let pid = spawn.start(&context.inherited).map_err(ProgramError::from)?;
         let ended = context.reaper.watch(pid);
         // Our copies of its ends are closed here: the pipes end with the handler.
@@ -85,12 +85,12 @@ impl Exec {
         mut self,
         time: Option<Duration>,
         aborted: oneshot::Receiver<()>,
-        sender: oneshot::Sender<Report>,
+        sender: oneshot::Sender<HandlerReport>,
     ) {
         let mut report = tokio::select! {
             ended = &mut self.ended => report_of(ended),
             report = time_over(time) => {
-                let report = Report { output: self.relay.last_lines(), ..report };
+                let report = HandlerReport { output: self.relay.last_lines(), ..report };
                 let _ = sender.send(report);
                 return self.end().await;
             }
@@ -100,7 +100,9 @@ impl Exec {
         if let Some(env_pipe) = self.env_pipe.filter(|_| report.result == HandlerResult::Succeeded) {
             match env_pipe.finish().await {
                 Ok(variables) => report.set = variables,
-                Err(why) => report = Report { output: report.output, ..Report::new(HandlerResult::Failed, why) },
+                Err(why) => {
+                    report = HandlerReport { output: report.output, ..HandlerReport::new(HandlerResult::Failed, why) }
+                }
             }
         }
         // Nobody waits for it any more: the process is about to exit.
@@ -127,13 +129,13 @@ pub(super) fn terminate(reaper: &Reaper, pid: Pid) {
     reaper.kill_on_exit(pid);
 }
 
-fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> Report {
+fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> HandlerReport {
     match ended {
-        Ok(Ended::Exited(0)) => Report::new(HandlerResult::Succeeded, "exit code 0"),
-        Ok(Ended::Exited(code)) => Report::new(HandlerResult::Failed, format!("exit code {code}")),
-        Ok(Ended::Signalled(signal)) => Report::new(HandlerResult::Failed, format!("killed by {signal}")),
+        Ok(Ended::Exited(0)) => HandlerReport::new(HandlerResult::Succeeded, "exit code 0"),
+        Ok(Ended::Exited(code)) => HandlerReport::new(HandlerResult::Failed, format!("exit code {code}")),
+        Ok(Ended::Signalled(signal)) => HandlerReport::new(HandlerResult::Failed, format!("killed by {signal}")),
         // The reaper's table lives as long as the loop; without it there is nobody to report to.
-        Err(_) => Report::new(HandlerResult::Failed, "its status was lost"),
+        Err(_) => HandlerReport::new(HandlerResult::Failed, "its status was lost"),
     }
 }
 

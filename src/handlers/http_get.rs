@@ -26,7 +26,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
-use super::Report;
+use super::HandlerReport;
 use super::connect::{ConnectError, connect};
 use super::detached::{DetachedError, spawn_blocking_detached};
 use crate::error::describe;
@@ -100,23 +100,23 @@ struct Answer {
 }
 
 /// Makes the request, and says how it went.
-pub(crate) async fn run(get: HttpGet, env: Environment) -> Report {
+pub(crate) async fn run(get: HttpGet, env: Environment) -> HandlerReport {
     match perform(&get, &env).await {
         Ok(answer) => judge(&get, &answer),
-        Err(error) => Report::new(HandlerResult::Failed, describe(&error)),
+        Err(error) => HandlerReport::new(HandlerResult::Failed, describe(&error)),
     }
 }
 
-fn judge(get: &HttpGet, answer: &Answer) -> Report {
+fn judge(get: &HttpGet, answer: &Answer) -> HandlerReport {
     let detail = format!("status {}", answer.status);
     if get.success_status.iter().any(|range| range.contains(&answer.status.as_u16())) {
-        return Report::new(HandlerResult::Succeeded, detail);
+        return HandlerReport::new(HandlerResult::Succeeded, detail);
     }
     // Whoever said no may have said why.
     let lines = answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(LINES_KEPT);
     let output =
         lines.map(|line| printable(&String::from_utf8_lossy(line)).chars().take(LINE_KEPT).collect()).collect();
-    Report { output, ..Report::new(HandlerResult::Failed, detail) }
+    HandlerReport { output, ..HandlerReport::new(HandlerResult::Failed, detail) }
 }
 
 async fn perform(get: &HttpGet, env: &Environment) -> Result<Answer, HttpError> {

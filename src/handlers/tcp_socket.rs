@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use super::Report;
+use super::HandlerReport;
 use super::connect::connect;
 use crate::error::describe;
 use crate::handlers::program::Environment;
@@ -10,13 +10,13 @@ use bookend_config::settings::TcpSocket;
 use bookend_lifecycle::HandlerResult;
 
 /// Connects, and says how that went.
-pub(crate) async fn run(socket: TcpSocket, env: Environment) -> Report {
+pub(crate) async fn run(socket: TcpSocket, env: Environment) -> HandlerReport {
     let host = env.expand(OsStr::new(&socket.host)).to_string_lossy().into_owned();
     match connect(&host, socket.port).await {
         Ok(stream) => {
             let peer = stream.peer_addr().map_or_else(|_| format!("port {}", socket.port), |peer| peer.to_string());
-            Report::new(HandlerResult::Succeeded, format!("{peer} accepts connections"))
+            HandlerReport::new(HandlerResult::Succeeded, format!("{peer} accepts connections"))
         }
-        Err(error) => Report::new(HandlerResult::Failed, describe(&error)),
+        Err(error) => HandlerReport::new(HandlerResult::Failed, describe(&error)),
     }
 }

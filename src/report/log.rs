@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -26,19 +26,21 @@ use crate::process::write_without_waiting;
 use bookend_config::settings::{LogFormat, LogLevel, LogSettings};
 use bookend_lifecycle::printable::{is_printable, printable};
 
-/// Begins to log. `quiet`: only warnings, where the settings name no level.
-pub(crate) fn init(settings: LogSettings, quiet: bool) {
-    let level = match settings.level {
-        Some(LogLevel::Error) => Level::ERROR,
-        Some(LogLevel::Warn) => Level::WARN,
-        Some(LogLevel::Info) => Level::INFO,
-        Some(LogLevel::Debug) => Level::DEBUG,
-        None if quiet => Level::WARN,
-        None => Level::INFO,
-    };
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Line);
-    // A second init (tests) leaves the first in place.
-    let _ = tracing::subscriber::set_global_default(subscriber.event_format(Form(settings.format)).finish());
+/// Begins to log; the first call counts.
+pub(crate) fn init(settings: LogSettings) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let level = match settings.level {
+            Some(LogLevel::Error) => Level::ERROR,
+            Some(LogLevel::Warn) => Level::WARN,
+            Some(LogLevel::Info) | None => Level::INFO,
+            Some(LogLevel::Debug) => Level::DEBUG,
+        };
+        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Line);
+        let subscriber = subscriber.event_format(Form(settings.format)).finish();
+        // It fails only if there is one already.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+    });
 }
 
 /// One line, now or never, without allocation: for a panic and for errors before the log stands.

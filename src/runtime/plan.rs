@@ -1,10 +1,10 @@
-//! From the settings to what a state machine needs to know of them. Pure.
+//! Translates the settings into the plan of a state machine. Pure.
 
 use bookend_config::settings::{ContainerSettings, FailurePolicy, Handler, HandlerKind, LifecycleSettings, Settings};
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{HandlerPlan, Hook, Plan};
 
-/// For an app of our own.
+/// The plan for an app of our own.
 pub(crate) fn of_app(settings: &Settings) -> Plan {
     Plan {
         stop_signal: settings.app.stop_signal,
@@ -16,7 +16,7 @@ pub(crate) fn of_app(settings: &Settings) -> Plan {
     }
 }
 
-/// For an app of another container.
+/// The plan for the app of another container.
 pub(crate) fn of_container(settings: &Settings, container: &ContainerSettings) -> Plan {
     Plan { stop_signal: container.stop_signal, ..of_lists(settings, &container.lifecycle) }
 }
@@ -34,11 +34,11 @@ fn of_lists(settings: &Settings, lifecycle: &LifecycleSettings) -> Plan {
     }
 }
 
-/// SIGTERM, SIGINT, SIGQUIT, unless the settings say otherwise.
+/// The signals that begin a stop: SIGTERM, SIGINT and SIGQUIT by default.
 pub(crate) fn stop_signals(settings: &Settings) -> Vec<Signal> {
     let mut signals =
         settings.app.stop_signals.clone().unwrap_or_else(|| vec![Signal::TERM, Signal::INT, Signal::QUIT]);
-    // `signals = { SIGINT = "ignore" }`: what is dropped begins nothing.
+    // `signals = { SIGINT = "ignore" }`: a signal that is dropped does not begin a stop.
     signals.retain(|signal| settings.app.signals.get(signal) != Some(&None));
     signals
 }
@@ -53,6 +53,15 @@ pub(crate) fn handler_list(lifecycle: &LifecycleSettings, hook: Hook) -> &[Handl
     }
 }
 
+/// The ports that the drains of preStop name, if any.
+pub(crate) fn drain_ports(lifecycle: &LifecycleSettings) -> Vec<u16> {
+    let drains = lifecycle.pre_stop.iter().filter_map(|handler| match &handler.kind {
+        HandlerKind::Drain(drain) => Some(&drain.ports),
+        _ => None,
+    });
+    drains.flatten().copied().collect()
+}
+
 fn handler_plan(handler: &Handler) -> HandlerPlan {
     HandlerPlan {
         timeout: handler.timeout,
@@ -60,6 +69,11 @@ fn handler_plan(handler: &Handler) -> HandlerPlan {
         retries: handler.retries,
         backoff: handler.backoff,
         on: handler.on,
-        waits_only: matches!(handler.kind, HandlerKind::Sleep { .. } | HandlerKind::Drain(_)),
+        waits_only: match handler.kind {
+            HandlerKind::Sleep { .. } | HandlerKind::Drain(_) => true,
+            HandlerKind::Exec(_) | HandlerKind::HttpGet(_) | HandlerKind::TcpSocket(_) | HandlerKind::Signal(_) => {
+                false
+            }
+        },
     }
 }

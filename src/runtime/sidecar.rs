@@ -1,258 +1,344 @@
-//! `bookend sidecar`: starts no app, and answers the hooks of those in other containers. Its loop is the supervisor's
-//! with many machines in place of one: each set of hooks has its own, and what happens is for one of them; a stop
-//! signal is for all.
+//! The loop of `bookend sidecar`. It starts no app: it answers the hooks of the apps in other containers of the pod. Each
+//! app has a unit of its own; an input is for one of them, and a stop signal is for all.
 //!
-//! A process is looked for when bookend starts, when a hook is called and none is held, and, only while none is held,
-//! every two seconds.
+//! An app's process is looked for when bookend starts, when one of its hooks is called, and every two seconds as long as it
+//! is not known.
 
-mod boot;
+mod app;
 mod container;
 mod facts;
 mod find;
-mod perform;
-mod snapshot;
-mod unit;
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
-pub(crate) use boot::run;
-
-use crate::http::{HookCall, HookResponse, LifecycleEvent, Request};
+use self::app::SidecarApp;
+use super::dispatcher::{Dispatcher, TaskMessage};
+use super::listeners;
+use super::plan::stop_signals;
+use super::run_loop::{self, Supervisor};
+use super::start::{self, StartError};
+use super::unit::{Unit, UnitId};
+use crate::compat::policy::Policy;
+use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
+use crate::http::{AppStatusView, ContainerView, Detail, DrainView, LifecycleEvent, StatusView};
+use crate::process::inherited::Inherited;
 use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
 use crate::report::journal::describe_trigger;
-use crate::runtime::dispatcher::{self, Dispatcher, LATE_ASKS, LOG_AGAIN, Receipts, ring};
-use bookend_config::settings::Settings;
+use crate::report::log;
+use bookend_config::settings::{LogLevel, Settings};
+use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::small_map::SmallMap;
-use bookend_lifecycle::{AppStatus, CallerId, Event, Note, RunId, Time, Timer, Trigger};
-use unit::{ContainerUnit, UnitId};
+use bookend_lifecycle::{Action, AppStatus, Event, Machine, Note, PhaseName, SidecarLifecycle, Time, Trigger};
 
-/// A process that was held has ended.
-#[derive(Debug)]
-struct Gone(UnitId);
-
-/// What may ring.
-#[derive(Debug, Clone, Copy)]
-enum Alarm {
-    /// A machine's.
-    Of(UnitId, Timer),
-    /// It is time to look for the process again.
-    Look(UnitId),
+/// Runs the sidecar and returns its exit code. All signals are blocked already: `inherited` proves it. `quiet`: without a
+/// configured level, log warnings only.
+pub(crate) fn run(mut settings: Settings, mut inherited: Inherited, quiet: bool) -> Result<u8, StartError> {
+    let began = Instant::now();
+    let listener = listeners::bind(&settings)?;
+    if quiet {
+        settings.log.level.get_or_insert(LogLevel::Warn);
+    }
+    log::init(settings.log);
+    inherited.leave_working_dir();
+    start::set_up_parentage(&settings, &inherited);
+    let stop_signals = stop_signals(&settings);
+    let early_stop = inherited.take_pending_among(&stop_signals);
+    let runtime = start::runtime().map_err(StartError::Runtime)?;
+    runtime.block_on(async {
+        let mut signals = Signals::take(&stop_signals, &mut inherited).map_err(StartError::Signals)?;
+        let mut sidecar = SidecarLoop::new(settings, stop_signals, inherited, began);
+        let version = env!("CARGO_PKG_VERSION");
+        let names: Vec<&str> = sidecar.settings.containers.keys().map(String::as_str).collect();
+        let containers = (!names.is_empty()).then(|| names.join(", "));
+        info!(version, containers, "sidecar: answering hooks");
+        match listener {
+            Some(listener) => sidecar.dispatcher.listeners.open_port(listener, &sidecar.settings),
+            None => warn!("there is no http.listen: a kubelet cannot call any hook here"),
+        }
+        sidecar.dispatcher.listeners.open_socket(&sidecar.settings);
+        if let Some(signal) = early_stop {
+            sidecar.on_signal(signal);
+        }
+        for id in sidecar.ids() {
+            sidecar.search(id);
+        }
+        Ok(run_loop::run(&mut sidecar, &mut signals).await)
+    })
 }
 
 /// The owner of the state.
 struct SidecarLoop {
     settings: Settings,
     dispatcher: Dispatcher,
-    /// The one without a name first.
-    units: Vec<ContainerUnit>,
+    /// The first is the app at the top level of the configuration.
+    apps: Vec<SidecarApp>,
     reaper: Reaper,
     stop_signals: Vec<Signal>,
-    events: VecDeque<(UnitId, Event)>,
-    runs: SmallMap<RunId, UnitId>,
-    callers: SmallMap<CallerId, UnitId>,
-    gone: mpsc::Receiver<Gone>,
-    to_gone: mpsc::Sender<Gone>,
     /// What began our own stop.
     stop: Option<Trigger>,
-    log_is_late: bool,
 }
 
 impl SidecarLoop {
-    /// Lives until it is stopped; returns the exit code.
-    async fn live(&mut self, mut signals: Signals) -> u8 {
-        for unit in self.set_ids() {
-            self.look(unit);
-        }
-        while self.units.iter().any(|unit| !unit.has_exited) {
-            let (id, event) = self.next_event(&mut signals).await;
-            debug!(unit = self.name(id), ?event, "happened");
-            let before = self.phase();
-            let now = self.dispatcher.now();
-            let actions = self.set(id).map(|unit| unit.machine.apply(now, event)).unwrap_or_default();
-            for action in actions {
-                self.perform(id, action);
-            }
-            self.close_story();
-            if self.phase() != before {
-                let phase = self.phase().name();
-                self.dispatcher.publish(&LifecycleEvent::Phase { phase });
-            }
-        }
-        self.finish();
-        self.answer_late_asks().await;
-        0
-    }
-
-    async fn next_event(&mut self, signals: &mut Signals) -> (UnitId, Event) {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return event;
-            }
-            self.log_is_late = crate::report::log::flush();
-            let alarm = self.next_alarm();
-            tokio::select! {
-                biased;
-                signal = signals.next() => self.on_signal(signal),
-                Some(Gone(unit)) = self.gone.recv() => self.lost(unit),
-                Some(input) = self.dispatcher.inputs.recv() => self.on_input(input),
-                Some(request) = self.dispatcher.requests.recv() => self.on_ask(request),
-                alarm = ring(self.dispatcher.began, alarm) => match alarm {
-                    Alarm::Look(unit) => self.look(unit),
-                    Alarm::Of(id, timer) => {
-                        self.set(id).map(|unit| unit.timers.remove(&timer));
-                        self.events.push_back((id, Event::TimerFired(timer)));
-                    }
-                },
-                () = sleep(LOG_AGAIN), if self.log_is_late => {}
-            }
+    fn new(settings: Settings, stop_signals: Vec<Signal>, inherited: Inherited, began: Instant) -> SidecarLoop {
+        let reaper = Reaper::new(Policy::default().reaped);
+        let context = HandlerContext {
+            reaper: reaper.clone(),
+            inherited: Arc::new(inherited),
+            app: AppHandle::OtherContainer(None),
+            drain: DrainStatus::default(),
+        };
+        SidecarLoop {
+            apps: SidecarApp::all(&settings, &context),
+            dispatcher: Dispatcher::new(began),
+            settings,
+            reaper,
+            stop_signals,
+            stop: None,
         }
     }
 
-    fn next_alarm(&self) -> Option<(Alarm, Time)> {
-        let alarms = self.set_ids().zip(&self.units).flat_map(|(id, unit)| {
-            // With a stop of our own, who is not seen is taken to be gone.
-            let look = unit.look_at.filter(|_| self.stop.is_none()).map(|at| (Alarm::Look(id), at));
-            unit.timers.iter().map(move |(timer, at)| (Alarm::Of(id, *timer), *at)).chain(look)
-        });
-        alarms.min_by_key(|(_, at)| *at)
+    fn ids(&self) -> impl Iterator<Item = UnitId> + use<> {
+        (0..self.apps.len()).map(UnitId)
+    }
+
+    /// A stop of our own, and of every unit.
+    fn begin_stop(&mut self, trigger: Trigger, event: Event) {
+        if self.stop.is_none() {
+            self.stop = Some(trigger);
+            self.dispatcher.reporter.stop_began(None, trigger, self.settings.termination_grace_period);
+            self.dispatcher.reporter.note(None, Note::StopBegan(trigger));
+        }
+        for id in self.ids() {
+            self.dispatcher.push(id, event);
+        }
+    }
+
+    /// Looks for the process of an app that is not known.
+    fn search(&mut self, id: UnitId) {
+        let now = self.dispatcher.now();
+        let Some((event, process)) = self.apps.get_mut(id.0).and_then(|app| app.search(now)) else { return };
+        if let Some(process) = process {
+            let to_loop = self.dispatcher.to_loop();
+            tokio::spawn(async move {
+                process.ended().await;
+                // The loop is gone only when the process is.
+                let _ = to_loop.send(TaskMessage::ProcessEnded(id)).await;
+            });
+        }
+        self.dispatcher.push(id, event);
+    }
+
+    fn tell(&mut self, id: UnitId, note: Note) {
+        let Some(app) = self.apps.get_mut(id.0) else { return };
+        app.unit.counters.note(self.dispatcher.now(), note);
+        let container = app.unit.name.as_deref();
+        if let Note::StopBegan(trigger) = note {
+            if self.stop == Some(trigger) {
+                // Our own stop, which has been reported.
+                return;
+            }
+            self.dispatcher.reporter.stop_began(container, trigger, None);
+        }
+        self.dispatcher.reporter.note(container, note);
+    }
+
+    /// The last act: the stop report, and the remaining processes.
+    fn finish(&mut self) {
+        self.dispatcher.finish(0, self.settings.termination_message_path.as_deref());
+        start::kill_remaining_children(&self.reaper);
+    }
+
+    fn view(&self, app: &SidecarApp) -> ContainerView {
+        let unit = &app.unit;
+        ContainerView {
+            phase: unit.machine.phase().name(),
+            sees_app: app.is_searched(),
+            pid: pid(unit),
+            stopped_by: unit.trigger().map(describe_trigger),
+            grace_left_seconds: unit.grace_left(self.dispatcher.now()).map(Seconds),
+            drain: unit.context.drain.borrow().map(DrainView::of),
+            counters: unit.counters.clone(),
+        }
+    }
+}
+
+impl Supervisor for SidecarLoop {
+    type Machine = SidecarLifecycle;
+
+    fn dispatcher(&mut self) -> &mut Dispatcher {
+        &mut self.dispatcher
+    }
+
+    fn unit(&mut self, id: UnitId) -> Option<(&mut Dispatcher, &mut Unit<SidecarLifecycle>)> {
+        Some((&mut self.dispatcher, &mut self.apps.get_mut(id.0)?.unit))
+    }
+
+    fn find_unit(&self, container: Option<&str>) -> Option<UnitId> {
+        self.apps.iter().position(|app| app.unit.name.as_deref() == container).map(UnitId)
+    }
+
+    /// The phase of the pod, as far as it is known here: a stop of any app is one.
+    fn phase(&self) -> PhaseName {
+        let is_over = |app: &SidecarApp| matches!(app.unit.machine.phase(), PhaseName::Finishing | PhaseName::Exited);
+        match self.stop {
+            Some(_) if self.apps.iter().all(is_over) => PhaseName::Finishing,
+            Some(_) => PhaseName::Stopping,
+            None if self.apps.iter().any(|app| app.unit.trigger().is_some()) => PhaseName::Stopping,
+            None => PhaseName::Running,
+        }
+    }
+
+    fn snapshot(&mut self, detail: Detail) -> StatusView {
+        let now = self.dispatcher.now();
+        let status = self.dispatcher.status(detail);
+        let phase = self.phase();
+        let first = self.apps.first().map(|app| &app.unit);
+        // Before its postStart hook an app counts as started: other containers must not wait for a hook that may never come.
+        let started = self.apps.iter().all(|app| app.unit.machine.has_started());
+        let trigger = self.stop.or_else(|| self.apps.iter().find_map(|app| app.unit.trigger()));
+        let left = self.apps.iter().filter_map(|app| app.unit.grace_left(now)).min();
+        let named = self.apps.iter().filter_map(|app| Some((app.unit.name.clone()?, self.view(app))));
+        let status = match (detail, first) {
+            (Detail::Everything, Some(first)) => StatusView {
+                counters: first.counters.clone(),
+                drain: first.context.drain.borrow().map(DrainView::of),
+                ..status
+            },
+            (Detail::Everything, None) | (Detail::Health, _) => status,
+        };
+        StatusView {
+            phase: phase.name(),
+            post_start_over: started,
+            started,
+            ready: started && phase == PhaseName::Running,
+            serving: started && phase != PhaseName::Finishing,
+            app: AppStatusView { pid: first.and_then(pid), ended: None },
+            containers: Some(named.collect()),
+            stopped_by: trigger.map(describe_trigger),
+            termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
+            grace_left_seconds: left.map(Seconds),
+            orphans_reaped: self.reaper.orphans(),
+            ..status
+        }
     }
 
     fn on_signal(&mut self, signal: Signal) {
         if signal == Signal::CHLD {
-            // At no pace, as a container's loop has one in a storm: the apps' orphans come to the pause, and here to us
-            // none but those that our handlers leave.
+            // No throttle, unlike in a container's loop: the orphans of the apps go to the pod's pause container. Only
+            // orphans of our own handlers come here.
             if self.reaper.reap().orphans > 0 {
-                self.dispatcher.found_orphans();
+                self.dispatcher.reporter.found_orphans();
             }
             return;
         }
-        self.dispatcher.publish(&LifecycleEvent::Signal { signal: signal.to_string() });
+        self.dispatcher.reporter.publish(&LifecycleEvent::Signal { signal: signal.to_string() });
         if self.stop_signals.contains(&signal) {
-            self.begin_stop(Trigger::Signal(signal));
-            self.tell_all(Event::Signal(signal));
+            self.begin_stop(Trigger::Signal(signal), Event::Signal(signal));
         } else {
             debug!(%signal, "nobody here could get it: ignored");
         }
     }
 
-    fn begin_stop(&mut self, trigger: Trigger) {
-        if self.stop.is_none() {
-            self.stop = Some(trigger);
-            let grace = self.settings.termination_grace_period.map(|grace| grace.as_secs_f64());
-            info!(trigger = describe_trigger(trigger), grace_seconds = grace, "stopping");
-            self.dispatcher.tell(None, Note::StopBegan(trigger));
-        }
-    }
-
-    fn tell_all(&mut self, event: Event) {
-        let all = self.set_ids().map(|id| (id, event));
-        self.events.extend(all);
-    }
-
-    fn on_input(&mut self, input: dispatcher::Input) {
-        match input {
-            dispatcher::Input::CallerDone(caller) => {
-                if let Some(id) = self.callers.remove(&caller) {
-                    self.events.push_back((id, Event::CallerDone(caller)));
+    fn on_message(&mut self, message: TaskMessage) {
+        match message {
+            TaskMessage::ProcessEnded(id) => {
+                let now = self.dispatcher.now();
+                if let Some(app) = self.apps.get_mut(id.0) {
+                    app.process_ended(now);
                 }
+                self.dispatcher.push(id, Event::AppEnded { status: AppStatus::Unknown, others: false });
             }
-            dispatcher::Input::Reported(run, report) => {
-                let Some(id) = self.runs.remove(&run) else { return };
-                let result = report.result;
-                if let Some(unit) = self.units.get_mut(id.0) {
-                    self.dispatcher.reported(run, report, unit.trigger(), &mut unit.counters);
-                }
-                self.events.push_back((id, Event::HandlerEnded { run, result }));
-            }
+            // Of the loop itself, and of a container.
+            TaskMessage::HandlerEnded(..)
+            | TaskMessage::CallerDone(..)
+            | TaskMessage::ProbeEnded(..)
+            | TaskMessage::Notified(_)
+            | TaskMessage::ConnectionsIdle(_) => {}
         }
     }
 
-    fn on_ask(&mut self, request: Request) {
-        // Where nobody waits for the answer any more, nobody misses it.
-        match request {
-            Request::Hook(called, answer) => self.on_call(&called, answer),
-            Request::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
-            Request::Follow(answer) => {
-                let stream = self.dispatcher.subscribers.subscribe(self.dispatcher.now(), self.phase().name());
-                drop(answer.send(stream));
-            }
-            Request::Stop(answer) => {
-                self.begin_stop(Trigger::Request);
-                self.tell_all(Event::StopRequested);
-                let _ = answer.send(());
-            }
-            Request::Signal(signal, answer) if self.stop_signals.contains(&signal) => {
-                self.on_signal(signal);
-                let _ = answer.send(Ok(()));
-            }
-            Request::Signal(_, answer) => {
-                let _ = answer.send(Err("a sidecar passes no signal on: its apps are other containers'"));
-            }
-        }
+    fn on_hook_call(&mut self, id: UnitId) {
+        self.search(id);
     }
 
-    fn on_call(&mut self, called: &HookCall, answer: oneshot::Sender<HookResponse>) {
-        // The endpoint knows no other names than these.
-        let Some(id) = self.find_set(called.container.as_deref()) else { return };
-        let (caller, gone) = self.dispatcher.enter(called, answer);
-        for gone in gone {
-            if let Some(id) = self.callers.remove(&gone) {
-                self.events.push_back((id, Event::CallerDone(gone)));
-            }
-        }
-        self.look(id);
-        self.callers.insert(caller, id);
-        self.events.push_back((id, Event::HookCalled { hook: called.hook, caller }));
+    fn on_stop_request(&mut self) {
+        self.begin_stop(Trigger::Request, Event::StopRequested);
     }
 
-    /// The process of a set has ended.
-    fn lost(&mut self, id: UnitId) {
+    fn on_signal_request(&mut self, signal: Signal) -> Result<(), &'static str> {
+        if !self.stop_signals.contains(&signal) {
+            return Err("a sidecar passes no signal on: its apps are other containers'");
+        }
+        self.on_signal(signal);
+        Ok(())
+    }
+
+    fn on_due(&mut self) {
         let now = self.dispatcher.now();
-        if let Some(unit) = self.set(id) {
-            unit.release(now);
+        let next = self.apps.iter().zip(self.ids()).filter_map(|(app, id)| Some((app.unit.next_timer()?, id))).min();
+        if let Some((at, id)) = next
+            && at <= now
+            && let Some(timer) = self.apps.get_mut(id.0).and_then(|app| app.unit.take_due_timer(now))
+        {
+            return self.dispatcher.push(id, Event::TimerFired(timer));
         }
-        self.events.push_back((id, Event::AppEnded { status: AppStatus::Unknown, others: false }));
-    }
-
-    /// Who was on the way when everything ended gets its answer.
-    async fn answer_late_asks(&mut self) {
-        let end = Instant::now() + LATE_ASKS;
-        let mut receipts = Receipts::default();
-        while let Some(request) = self.dispatcher.late_ask(end).await {
-            match request {
-                Request::Hook(called, answer) => {
-                    if let Some(unit) = self.find_set(called.container.as_deref()).and_then(|id| self.set(id)) {
-                        receipts.answer(answer, unit.machine.late_outcome(called.hook));
-                    }
-                }
-                Request::Status(show, answer) => drop(answer.send(Box::new(self.snapshot(show)))),
-                // It is too late for these: they are told so by the drop of their sender.
-                Request::Stop(_) | Request::Signal(..) | Request::Follow(_) => {}
+        for id in self.ids().filter(|_| self.stop.is_none()).collect::<Vec<_>>() {
+            if self.apps.get(id.0).and_then(SidecarApp::search_at).is_some_and(|at| at <= now) {
+                self.search(id);
             }
         }
-        receipts.taken(Instant::now() + LATE_ASKS).await;
     }
 
-    fn set_ids(&self) -> impl Iterator<Item = UnitId> + use<> {
-        (0..self.units.len()).map(UnitId)
+    fn perform(&mut self, id: UnitId, action: Action) -> Option<u8> {
+        let app = self.apps.get_mut(id.0)?;
+        match action {
+            Action::SignalApp(signal) => {
+                if let Some(event) = app.signal(signal) {
+                    self.dispatcher.push(id, event);
+                }
+            }
+            Action::Tell(note) => self.tell(id, note),
+            Action::StartHandler { .. } | Action::AbortHandler(_) | Action::Answer { .. } | Action::SetTimer { .. } => {
+                self.dispatcher.perform(id, &mut app.unit, &self.settings.app, action)
+            }
+            Action::Exit(_) => {
+                app.has_exited = true;
+                app.unit.timers.clear();
+                if self.apps.iter().all(|app| app.has_exited) {
+                    self.finish();
+                    return Some(0);
+                }
+            }
+            // Only for an app of our own; the sidecar's machine has no such action.
+            Action::StartApp
+            | Action::WatchConnections
+            | Action::SendSecondSignal(_)
+            | Action::KillApp
+            | Action::TerminateLeftovers
+            | Action::KillLeftovers => {}
+        }
+        None
     }
 
-    fn set(&mut self, id: UnitId) -> Option<&mut ContainerUnit> {
-        self.units.get_mut(id.0)
+    fn event_done(&mut self, _: Event) {
+        if self.stop.is_none() && self.apps.iter().all(SidecarApp::is_quiet) {
+            // Every stop is over, and the apps live on: the next stop has a timeline of its own.
+            self.dispatcher.reporter.journal.stop_over();
+        }
     }
 
-    fn name(&self, id: UnitId) -> Option<&str> {
-        self.units.get(id.0)?.name.as_deref()
+    fn next_due(&self) -> Option<Time> {
+        let timers = self.apps.iter().filter_map(|app| app.unit.next_timer());
+        // During our own stop, a process that is not known counts as gone.
+        let searches = self.apps.iter().filter(|_| self.stop.is_none()).filter_map(SidecarApp::search_at);
+        timers.chain(searches).min()
     }
+}
 
-    fn find_set(&self, name: Option<&str>) -> Option<UnitId> {
-        self.units.iter().position(|unit| unit.name.as_deref() == name).map(UnitId)
-    }
+fn pid(unit: &Unit<SidecarLifecycle>) -> Option<i32> {
+    unit.app.pid().map(nix::unistd::Pid::as_raw)
 }

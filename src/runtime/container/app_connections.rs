@@ -1,0 +1,160 @@
+//! The app's connections during a stop: how many are new, whether only idle ones are left, and what the stop costs their
+//! clients.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tracing::warn;
+
+use crate::http::LossView;
+use crate::net::tcp_info::TieBreak;
+use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
+use crate::net::{count, ports};
+use crate::process::Pid;
+use crate::runtime::dispatcher::TaskMessage;
+use bookend_lifecycle::drain::ConnectionCounts;
+
+#[derive(Debug, Default)]
+pub(super) struct AppConnections {
+    arrivals: Arrivals,
+    /// From the stop signal on.
+    watched: Option<WatchedConnections>,
+}
+
+/// The network namespace's counter of new connections.
+#[derive(Debug, Clone, Copy, Default)]
+enum Arrivals {
+    /// Not read: there was no stop, or the counter is not available, or it counts the connections of the whole node.
+    #[default]
+    Unknown,
+    /// A stop has begun; its first value must be read.
+    Awaited,
+    /// The value when the stop began.
+    Before(u64),
+}
+
+#[derive(Debug)]
+struct WatchedConnections {
+    tcp_monitor: TcpMonitor,
+    /// Empty: the app listens on no port that we can see.
+    ports: Vec<u16>,
+    lost: LossView,
+    /// The resets that the namespace had sent before the stop signal. `None` in the node's own network.
+    resets_before: Option<u64>,
+    watcher: Option<Watcher>,
+}
+
+/// A task that ends when it is dropped.
+#[derive(Debug)]
+struct Watcher(JoinHandle<()>);
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl AppConnections {
+    pub(super) fn stop_began(&mut self) {
+        self.arrivals = Arrivals::Awaited;
+    }
+
+    /// Whether [`AppConnections::count_arrivals`] is to be called.
+    pub(super) fn awaits_arrivals(&self) -> bool {
+        matches!(self.arrivals, Arrivals::Awaited)
+    }
+
+    /// Begins to count new connections. This reads /proc: neither the app's signal nor its end should wait for it.
+    pub(super) fn count_arrivals(&mut self) {
+        let counter = if is_host_network() { None } else { TcpMonitor::arrivals() };
+        self.arrivals = counter.map_or(Arrivals::Unknown, Arrivals::Before);
+    }
+
+    /// Connections since the stop began.
+    pub(super) fn new_connections(&self) -> Option<u64> {
+        let Arrivals::Before(before) = self.arrivals else { return None };
+        Some(TcpMonitor::arrivals()?.saturating_sub(before))
+    }
+
+    /// Called right before the stop signal. `idle_reports`: where to report whether all connections are idle. Returns a
+    /// remark for the timeline.
+    pub(super) fn watch(
+        &mut self,
+        drain_ports: Vec<u16>,
+        app: Option<Pid>,
+        idle_reports: Option<mpsc::Sender<TaskMessage>>,
+    ) -> Option<String> {
+        let mut tcp_monitor = TcpMonitor::open();
+        let listeners = tcp_monitor.listeners().unwrap_or_default();
+        let ports = match drain_ports {
+            ports if ports.is_empty() => ports::of_app(app.map(Pid::as_raw), &listeners),
+            ports => ports,
+        };
+        let not_accepted = count(listeners.iter().filter(|socket| ports.contains(&socket.port)), TieBreak::Owed).queue;
+        let resets_before =
+            if is_host_network() { None } else { TcpMonitor::counters().map(|counters| counters.resets_sent) };
+        let watcher = idle_reports.map(|reports| Watcher(tokio::spawn(report_idle(reports, ports.clone()))));
+        let lost = LossView { not_accepted, ..LossView::default() };
+        self.watched = Some(WatchedConnections { tcp_monitor, ports, lost, resets_before, watcher });
+        (not_accepted > 0)
+            .then(|| format!("{not_accepted} connections waited to be accepted when the stop signal was sent"))
+    }
+
+    /// Called right before a signal of ours that ends the app at once. Returns the number of requests that it cuts.
+    pub(super) fn count_cut(&mut self) -> Option<u32> {
+        let watched = self.watched.as_mut()?;
+        let counts = sample(&mut watched.tcp_monitor, &watched.ports)?;
+        // If the source cannot tell which connections are busy, any of them may be.
+        let cut = counts.busy.unwrap_or(counts.connections).saturating_add(counts.queue);
+        watched.lost.requests_cut = watched.lost.requests_cut.saturating_add(cut);
+        (cut > 0).then_some(cut)
+    }
+
+    /// Called when the app has ended. Returns a remark about the resets that its end, or its closed listeners, caused.
+    pub(super) fn app_ended(&mut self) -> Option<String> {
+        let watched = self.watched.as_mut()?;
+        watched.watcher = None;
+        let before = watched.resets_before?;
+        let sent = TcpMonitor::counters().map_or(0, |now| now.resets_sent.saturating_sub(before));
+        watched.lost.resets_sent = sent;
+        (sent > 0).then(|| format!("{sent} TCP resets were sent since the stop signal"))
+    }
+
+    /// What the stop cost; `None` before the stop signal.
+    pub(super) fn lost(&self) -> Option<LossView> {
+        self.watched.as_ref().map(|watched| watched.lost)
+    }
+}
+
+fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16]) -> Option<ConnectionCounts> {
+    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets(ports) };
+    // `Owed`: a request must not be mistaken for an idle connection, because it would be cut.
+    Some(count(&sockets?, TieBreak::Owed))
+}
+
+/// Reports each time that all connections become idle, or one becomes busy again.
+async fn report_idle(reports: mpsc::Sender<TaskMessage>, ports: Vec<u16>) {
+    let mut tcp_monitor = TcpMonitor::open();
+    let mut was_idle = false;
+    loop {
+        sleep(INTERVAL).await;
+        let Some(counts) = sample(&mut tcp_monitor, &ports) else {
+            return warn!("hurry: the app's connections cannot be seen here: no second signal before SIGKILL");
+        };
+        let Some(busy) = counts.busy else {
+            return warn!("hurry: no netlink here, so nobody knows whether a connection is busy: no second signal");
+        };
+        let is_idle = counts.connections > 0 && busy == 0 && counts.queue == 0;
+        if is_idle != was_idle {
+            was_idle = is_idle;
+            if reports.send(TaskMessage::ConnectionsIdle(is_idle)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Short compared with `afterSeconds`. The sampling lasts only from the stop signal to the app's end.
+const INTERVAL: Duration = Duration::from_millis(100);

@@ -1,0 +1,448 @@
+//! The owner of the container's state: turns inputs into events, and performs what the machine decides.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{debug, error, info, warn};
+
+use super::app_connections::AppConnections;
+use super::job_control::JobControl;
+use super::notify_state::{self, NotifyState};
+use super::probing::Probing;
+use super::reaping::Reaping;
+use super::spawn_app;
+use crate::compat::policy::{Leftovers, Policy};
+use crate::error::describe;
+use crate::handlers::program::{Environment, ProgramError};
+use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
+use crate::http::{AppStatusView, Detail, DrainView, LifecycleEvent, StatusView};
+use crate::process::inherited::Inherited;
+use crate::process::notify_socket::NotifySocket;
+use crate::process::reaper::{Ended, Reaper, Target};
+use crate::process::signals::Signals;
+use crate::process::{last_resort, leftovers, terminal};
+use crate::report::journal::{describe_note, describe_status, describe_trigger};
+use crate::report::log;
+use crate::runtime::dispatcher::{Dispatcher, TaskMessage};
+use crate::runtime::plan::{self, stop_signals};
+use crate::runtime::run_loop::{self, Supervisor};
+use crate::runtime::start;
+use crate::runtime::unit::{App, Unit, UnitId};
+use bookend_config::settings::{Settings, SignalScope};
+use bookend_lifecycle::probe::{ProbeAction, ProbeConditions};
+use bookend_lifecycle::seconds::Seconds;
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Note, PhaseName, Time};
+
+/// The state of a container's process.
+pub(super) struct ContainerLoop {
+    settings: Settings,
+    policy: Policy,
+    unit: Unit<ContainerLifecycle>,
+    dispatcher: Dispatcher,
+    probing: Probing,
+    notify: NotifyState,
+    connections: AppConnections,
+    reaping: Reaping,
+    job_control: JobControl,
+}
+
+impl ContainerLoop {
+    pub(super) fn new(mut settings: Settings, policy: Policy, inherited: Inherited, began: Instant) -> ContainerLoop {
+        let machine = ContainerLifecycle::new(plan::of_app(&settings));
+        let target = match settings.app.signal_scope {
+            SignalScope::Process => Target::Process,
+            SignalScope::ProcessGroup => Target::Group,
+        };
+        let context = HandlerContext {
+            reaper: Reaper::new(policy.reaped),
+            inherited: Arc::new(inherited),
+            app: AppHandle::Child(target),
+            drain: DrainStatus::default(),
+        };
+        let lifecycle = std::mem::take(&mut settings.lifecycle);
+        ContainerLoop {
+            probing: Probing::new(&settings.probes),
+            notify: NotifyState::new(settings.app.notify),
+            connections: AppConnections::default(),
+            reaping: Reaping::default(),
+            job_control: JobControl::new(policy.suspend),
+            unit: Unit::new(None, machine, lifecycle, context),
+            dispatcher: Dispatcher::new(began),
+            settings,
+            policy,
+        }
+    }
+
+    /// Sets a variable of the container, for the app and the handlers.
+    pub(super) fn set_variable(&mut self, name: &str, value: &str) {
+        self.unit.variables.extend(vec![(name.into(), value.into())]);
+    }
+
+    /// The first event. Without preStart handlers it starts the app at once, before there is a runtime.
+    pub(super) fn begin(&mut self, early_stop: Option<Signal>) {
+        match early_stop {
+            // The signal came before there was an app: it will not be started.
+            Some(signal) => self.dispatcher.push(UnitId::FIRST, Event::Signal(signal)),
+            None if self.unit.lifecycle.pre_start.is_empty() => {
+                // Not the exit: the machine answers with `StartApp` alone.
+                let _ = run_loop::apply(self, UnitId::FIRST, Event::Begin);
+            }
+            None => self.dispatcher.push(UnitId::FIRST, Event::Begin),
+        }
+        log::init(self.settings.log);
+    }
+
+    pub(super) fn take_signals(&mut self) -> io::Result<Signals> {
+        let settings = &self.settings;
+        let meaningful: Vec<Signal> =
+            stop_signals(settings).into_iter().chain(settings.app.signals.keys().copied()).collect();
+        let inherited =
+            Arc::get_mut(&mut self.unit.context.inherited).expect("no task holds the context before the loop");
+        Signals::take(&meaningful, inherited)
+    }
+
+    /// Opens the endpoint, and receives the app's own notifications.
+    pub(super) fn listen(&mut self, port: Option<TcpListener>, notify: Option<NotifySocket>) {
+        if let Some(socket) = notify {
+            notify_state::listen(socket, self.dispatcher.to_loop());
+        }
+        if let Some(listener) = port {
+            self.dispatcher.listeners.open_port(listener, &self.settings);
+        }
+        self.dispatcher.listeners.open_socket(&self.settings);
+    }
+
+    fn now(&self) -> Time {
+        self.dispatcher.now()
+    }
+
+    fn push(&mut self, event: Event) {
+        self.dispatcher.push(UnitId::FIRST, event);
+    }
+
+    // ---- The app --------------------------------------------------------------------------------
+
+    /// The one place that starts the app; `AppStarted` or `AppNotStarted` follows.
+    fn start_app(&mut self) {
+        let started = spawn_app::spawn(&self.settings.app, self.policy, &self.unit.variables.set, &self.unit.context);
+        if let Some(inherited) = Arc::get_mut(&mut self.unit.context.inherited) {
+            inherited.let_go_of_working_dir();
+        }
+        // Only now, unless preStart handlers needed it: the log costs more than the spawn.
+        log::init(self.settings.log);
+        let event = match started {
+            Ok((pid, variables)) => {
+                let command = self.settings.app.program.command.first().map(|program| program.to_string_lossy());
+                let version = env!("CARGO_PKG_VERSION");
+                info!(pid = pid.as_raw(), command = command.as_deref(), version, "app started");
+                let since = self.now();
+                self.unit.app = App::Running { pid, since };
+                self.unit.variables.given = Some(variables);
+                self.unit.counters.app_started(since);
+                Event::AppStarted
+            }
+            Err(error) => {
+                match crate::compat::say_not_started(self.policy.convention, &error) {
+                    Some(line) => log::last_words(&line),
+                    None => error!("{}", describe(&error)),
+                }
+                Event::AppNotStarted { code: crate::exit::code_of_program_error(&error, self.policy.convention) }
+            }
+        };
+        self.push(event);
+    }
+
+    fn signal_app(&mut self, signal: Signal) {
+        match self.unit.context.signal_app(signal) {
+            Ok(()) => {
+                self.unit.counters.signalled(signal);
+                debug!(%signal, "forwarded");
+            }
+            // The app has just ended; its status follows.
+            Err(error) => debug!(%signal, %error, "could not be forwarded"),
+        }
+    }
+
+    /// A signal that ends the app at once, together with the requests that it works on.
+    fn cut_off_app(&mut self, signal: Signal) {
+        if let Some(cut) = self.connections.count_cut() {
+            self.dispatcher.reporter.requests_cut(cut);
+        }
+        self.signal_app(signal);
+    }
+
+    /// Collects the ended children.
+    fn reap(&mut self) {
+        let now = self.now();
+        let round = self.reaping.reap(&self.unit.context.reaper, now);
+        last_resort::stay_for(self.unit.context.reaper.app());
+        if round.orphans > 0 {
+            self.dispatcher.reporter.found_orphans();
+        }
+        if let Some(by) = round.app_stopped {
+            self.job_control.app_stopped(&self.unit.context.reaper, by);
+        }
+        // Remaining processes are left alone in the other mode, so we do not wait for them.
+        let others = round.others && self.policy.leftovers == Leftovers::End;
+        if let Some(ended) = round.app {
+            let status = match ended {
+                Ended::Exited(code) => AppStatus::Exited(code),
+                Ended::Signalled(signal) => AppStatus::Signalled(signal),
+            };
+            self.push(Event::AppEnded { status, others });
+        } else if !others {
+            self.push(Event::NoOthers);
+        }
+    }
+
+    fn kill_leftovers(&mut self) {
+        // Read before the kill: afterwards they have no names.
+        let names = leftovers::names();
+        leftovers::signal_all(Signal::KILL);
+        match describe_note(Note::LeftoversKilled) {
+            text if names.is_empty() => warn!("{text}"),
+            text => warn!("{text}: {names}"),
+        }
+    }
+
+    fn watch_connections(&mut self) {
+        let drain_ports = plan::drain_ports(&self.unit.lifecycle);
+        let second_signal = self.settings.app.second_signal.map(|_| self.dispatcher.to_loop());
+        if let Some(remark) = self.connections.watch(drain_ports, self.unit.context.reaper.app(), second_signal) {
+            self.dispatcher.reporter.remark(remark);
+        }
+    }
+
+    // ---- Probes ---------------------------------------------------------------------------------
+
+    /// Starts the probes that are due, and aborts those that may not run any more.
+    fn update_probes(&mut self) {
+        let conditions = self.probe_conditions();
+        for action in self.probing.update(self.now(), &conditions) {
+            match action {
+                ProbeAction::Start(kind, run) => {
+                    // The settings named the probe in the first place.
+                    let Some(probe) = self.settings.probes.get(kind) else { continue };
+                    let env = self.probe_env(kind.name());
+                    self.probing.start(kind, run, &probe.handler, env, &self.unit.context, self.dispatcher.to_loop());
+                }
+                ProbeAction::Abort(kind) => self.probing.abort(kind),
+            }
+        }
+        let stops = self.settings.probes.stop_on_liveness && !self.probing.is_live();
+        if stops && self.unit.machine.phase() == PhaseName::Running {
+            self.push(Event::LivenessFailed);
+        }
+    }
+
+    fn probe_conditions(&self) -> ProbeConditions {
+        ProbeConditions {
+            app_since: self.unit.app.running_since(),
+            post_start_over: self.unit.machine.has_started(),
+            notified: self.notify.is_ready(),
+            stopping: self.unit.trigger().is_some(),
+            startup_extended_to: self.notify.startup_extended_to(),
+        }
+    }
+
+    fn probe_env(&self, name: &str) -> Result<Environment, ProgramError> {
+        let socket = self.dispatcher.listeners.socket_path();
+        self.unit.handler_env(&self.settings.app, None, name, socket, self.now())
+    }
+
+    // ---- Reports --------------------------------------------------------------------------------
+
+    fn tell(&mut self, note: Note) {
+        let now = self.now();
+        match note {
+            Note::AppEnded(status) => self.unit.app.has_ended(status, now),
+            Note::StopBegan(trigger) => {
+                let grace = self.settings.termination_grace_period;
+                self.dispatcher.reporter.stop_began(None, trigger, grace);
+                self.connections.stop_began();
+            }
+            _ => {}
+        }
+        self.dispatcher.reporter.note(None, note);
+        self.unit.counters.note(now, note);
+        if let Note::AppEnded(_) = note
+            && let Some(remark) = self.connections.app_ended()
+        {
+            self.dispatcher.reporter.remark(remark);
+        }
+    }
+
+    /// The last act: the stop report, the terminal, the remaining processes.
+    fn finish(&mut self, code: u8) {
+        self.dispatcher.finish(code, self.settings.termination_message_path.as_deref());
+        terminal::take_back();
+        if self.policy.leftovers == Leftovers::End {
+            start::kill_remaining_children(&self.unit.context.reaper);
+        }
+    }
+}
+
+impl Supervisor for ContainerLoop {
+    type Machine = ContainerLifecycle;
+
+    fn dispatcher(&mut self) -> &mut Dispatcher {
+        &mut self.dispatcher
+    }
+
+    fn unit(&mut self, _: UnitId) -> Option<(&mut Dispatcher, &mut Unit<ContainerLifecycle>)> {
+        Some((&mut self.dispatcher, &mut self.unit))
+    }
+
+    fn find_unit(&self, _: Option<&str>) -> Option<UnitId> {
+        Some(UnitId::FIRST)
+    }
+
+    fn phase(&self) -> PhaseName {
+        self.unit.machine.phase()
+    }
+
+    fn snapshot(&mut self, detail: Detail) -> StatusView {
+        let now = self.now();
+        let status = self.dispatcher.status(detail);
+        let status = match detail {
+            Detail::Health => status,
+            Detail::Everything => StatusView {
+                counters: self.unit.counters.clone(),
+                profile: self.settings.app.profile.clone(),
+                new_connections: self.unit.trigger().and_then(|_| self.connections.new_connections()),
+                drain: self.unit.context.drain.borrow().map(DrainView::of),
+                ..status
+            },
+        };
+        let (unit, probing, notify) = (&self.unit, &self.probing, &self.notify);
+        let probed = probing.has_started() && notify.is_ready();
+        let serving = probed && probing.is_ready();
+        StatusView {
+            phase: unit.machine.phase().name(),
+            post_start_over: unit.machine.has_started(),
+            started: unit.machine.has_started() && probed,
+            ready: unit.machine.is_ready() && serving && !notify.is_stopping(),
+            serving: unit.machine.is_serving() && serving,
+            probes: probing.views(),
+            notify: notify.view(),
+            app: AppStatusView {
+                pid: unit.app.pid().map(nix::unistd::Pid::as_raw),
+                ended: unit.app.status().map(describe_status),
+            },
+            stopped_by: unit.trigger().map(describe_trigger),
+            termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
+            grace_left_seconds: unit.grace_left(now).map(Seconds),
+            orphans_reaped: unit.context.reaper.orphans(),
+            lost: self.connections.lost(),
+            ..status
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
+        if signal == Signal::CHLD {
+            let app_has_ended = self.unit.app.status().is_some();
+            if self.reaping.is_due_after_sigchld(self.now(), app_has_ended) {
+                self.reap();
+            }
+            return;
+        }
+        self.dispatcher.reporter.publish(&LifecycleEvent::Signal { signal: signal.to_string() });
+        self.job_control.before_forwarding(&self.unit.context.reaper, signal);
+        self.push(Event::Signal(signal));
+    }
+
+    fn on_message(&mut self, message: TaskMessage) {
+        match message {
+            TaskMessage::ConnectionsIdle(true) => self.push(Event::ConnectionsIdle),
+            TaskMessage::ConnectionsIdle(false) => self.push(Event::ConnectionsBusyOrGone),
+            TaskMessage::ProbeEnded(kind, run, report) => {
+                let conditions = self.probe_conditions();
+                if let Some(text) = self.probing.ended(self.now(), &conditions, (kind, run, report)) {
+                    self.dispatcher.reporter.publish(&LifecycleEvent::Note { text: &text });
+                }
+            }
+            TaskMessage::Notified(messages) => {
+                let now = self.now();
+                for text in messages.into_iter().filter_map(|message| self.notify.take(now, message)) {
+                    info!("{text}");
+                    self.dispatcher.reporter.publish(&LifecycleEvent::Note { text });
+                }
+            }
+            // Of the loop itself, and of a sidecar.
+            TaskMessage::HandlerEnded(..) | TaskMessage::CallerDone(..) | TaskMessage::ProcessEnded(_) => {}
+        }
+    }
+
+    fn on_stop_request(&mut self) {
+        self.push(Event::StopRequested);
+    }
+
+    fn on_signal_request(&mut self, signal: Signal) -> Result<(), &'static str> {
+        self.on_signal(signal);
+        Ok(())
+    }
+
+    fn on_due(&mut self) {
+        let now = self.now();
+        if let Some(timer) = self.unit.take_due_timer(now) {
+            self.push(Event::TimerFired(timer));
+        } else if self.reaping.due().is_some_and(|due| due <= now) {
+            self.reap();
+        }
+        // Probes that are due are started before every wait.
+    }
+
+    fn on_idle(&mut self) {
+        self.connections.count_arrivals();
+    }
+
+    fn perform(&mut self, id: UnitId, action: Action) -> Option<u8> {
+        match action {
+            Action::StartApp => self.start_app(),
+            Action::SignalApp(signal) => self.signal_app(signal),
+            Action::WatchConnections => self.watch_connections(),
+            Action::SendSecondSignal(signal) => self.cut_off_app(signal),
+            Action::KillApp => self.cut_off_app(Signal::KILL),
+            Action::TerminateLeftovers => {
+                leftovers::signal_all(Signal::TERM);
+                // A stopped process takes SIGTERM only when it is continued.
+                leftovers::signal_all(Signal::CONT);
+                // All of them may have ended before.
+                self.reap();
+            }
+            Action::KillLeftovers => self.kill_leftovers(),
+            Action::Tell(note) => self.tell(note),
+            Action::StartHandler { .. } | Action::AbortHandler(_) | Action::Answer { .. } | Action::SetTimer { .. } => {
+                self.dispatcher.perform(id, &mut self.unit, &self.settings.app, action)
+            }
+            Action::Exit(code) => {
+                self.finish(code);
+                return Some(code);
+            }
+        }
+        None
+    }
+
+    fn event_done(&mut self, event: Event) {
+        if let Event::Signal(signal) = event {
+            self.job_control.after_forwarding(signal);
+        }
+    }
+
+    fn before_wait(&mut self) {
+        if self.probing.any_configured() {
+            self.update_probes();
+        }
+    }
+
+    fn next_due(&self) -> Option<Time> {
+        [self.unit.next_timer(), self.reaping.due(), self.probing.next_at()].into_iter().flatten().min()
+    }
+
+    fn has_idle_work(&self) -> bool {
+        self.connections.awaits_arrivals()
+    }
+}

@@ -1,0 +1,100 @@
+//! The listeners of the HTTP endpoint: the port that hooks and probes call, and the socket of the command line.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use tracing::{info, warn};
+
+use crate::error::describe;
+use crate::http::{self, ControlSocket, Endpoint, Rules};
+use bookend_config::settings::Settings;
+
+/// The port is in use, or the address is not ours.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} (http.listen)")]
+pub(crate) struct ListenError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// Binds the port, if one is configured. This comes before everything else, so that an early hook finds it.
+pub(super) fn bind(settings: &Settings) -> Result<Option<TcpListener>, ListenError> {
+    let Some(http) = &settings.http else { return Ok(None) };
+    // std sets SO_REUSEADDR and close-on-exec; the backlog holds the calls that come before the runtime is there.
+    let bound = TcpListener::bind(http.listen);
+    bound.map(Some).map_err(|source| ListenError { address: http.listen, source })
+}
+
+/// The open listeners.
+pub(super) struct Listeners {
+    /// A handle for the tasks of the endpoint; it counts their connections.
+    endpoint: Endpoint,
+    has_port: bool,
+    socket: Option<ControlSocket>,
+}
+
+impl Listeners {
+    pub(super) fn new(endpoint: Endpoint) -> Listeners {
+        Listeners { endpoint, has_port: false, socket: None }
+    }
+
+    /// Begins to serve the port. Calls may already wait in its backlog.
+    pub(super) fn open_port(&mut self, listener: TcpListener, settings: &Settings) {
+        let Some(http) = &settings.http else { return };
+        let listener = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener));
+        match listener {
+            Ok(listener) => {
+                self.has_port = true;
+                let rules = Rules::of_port(http, settings);
+                tokio::spawn(http::serve_port(listener, self.endpoint.clone(), rules));
+            }
+            Err(error) => warn!(%error, "cannot serve HTTP: going on without"),
+        }
+    }
+
+    /// Opens the socket. By now the app runs, or its preStart handlers are about to.
+    pub(super) fn open_socket(&mut self, settings: &Settings) {
+        let Some((path, is_configured)) = settings.socket.path() else { return };
+        let opened = ControlSocket::open(path).map_err(|error| describe(&error));
+        let served = opened.and_then(|(listener, socket)| {
+            let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
+            Ok((listener, socket))
+        });
+        match served {
+            Ok((listener, socket)) => {
+                self.socket = Some(socket);
+                let rules = Rules::of_socket(settings);
+                tokio::spawn(http::serve_socket(listener, self.endpoint.clone(), rules));
+            }
+            Err(error) if is_configured => warn!("{error}: going on without a socket for the command line"),
+            // Not root, or a read-only /run: an init without a configuration does not warn about that.
+            Err(error) => info!("{error}: going on without a socket for the command line"),
+        }
+    }
+
+    /// The path at which the command line reaches us.
+    pub(super) fn socket_path(&self) -> Option<&Path> {
+        self.socket.as_ref().map(ControlSocket::path)
+    }
+
+    pub(super) fn remove_socket(&self) {
+        if let Some(socket) = &self.socket {
+            socket.remove();
+        }
+    }
+
+    pub(super) fn has_port(&self) -> bool {
+        self.has_port
+    }
+
+    /// Whether a client is connected, or waits in a backlog.
+    pub(super) async fn has_clients(&self) -> bool {
+        // The first turn lets the kernel report a backlog, the second lets the listener accept from it.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        self.endpoint.connections() > 0
+    }
+}

@@ -1,0 +1,243 @@
+//! The loop of the container and of the sidecar. One thread, one owner of the state.
+//!
+//! A round: apply every queued event to its machine and perform the actions; then wait for one input, which the
+//! supervisor turns into events. When a machine's `Exit` is performed, late requests are answered and the loop ends.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
+use tokio::time::{sleep, sleep_until, timeout_at};
+use tracing::debug;
+
+use super::dispatcher::{Dispatcher, TaskMessage};
+use super::unit::{Unit, UnitId};
+use crate::http::{Detail, HookResponse, LifecycleEvent, Request, StatusView};
+use crate::process::signals::Signals;
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{Action, Event, Machine, Outcome, PhaseName, Time};
+
+/// The owner of the state: [`super::container`] or [`super::sidecar`].
+pub(super) trait Supervisor {
+    type Machine: Machine;
+
+    fn dispatcher(&mut self) -> &mut Dispatcher;
+
+    /// A unit, and the dispatcher beside it.
+    fn unit(&mut self, id: UnitId) -> Option<(&mut Dispatcher, &mut Unit<Self::Machine>)>;
+
+    /// The unit whose hooks have this container name in their path.
+    fn find_unit(&self, container: Option<&str>) -> Option<UnitId>;
+
+    fn phase(&self) -> PhaseName;
+
+    fn snapshot(&mut self, detail: Detail) -> StatusView;
+
+    // ---- Inputs: they queue events ----
+
+    fn on_signal(&mut self, signal: Signal);
+
+    /// A message that only one of the loops has tasks for.
+    fn on_message(&mut self, message: TaskMessage);
+
+    /// A hook of this unit was called; the event follows.
+    fn on_hook_call(&mut self, _: UnitId) {}
+
+    /// `bookend stop`.
+    fn on_stop_request(&mut self);
+
+    /// `bookend signal`; the error is for the client.
+    fn on_signal_request(&mut self, signal: Signal) -> Result<(), &'static str>;
+
+    /// The time that `next_due` named has come.
+    fn on_due(&mut self);
+
+    /// There is no other input.
+    fn on_idle(&mut self) {}
+
+    // ---- Outputs ----
+
+    /// Carries out one action. The exit code, if that was the last one.
+    fn perform(&mut self, id: UnitId, action: Action) -> Option<u8>;
+
+    /// Called when all actions of an event are performed.
+    fn event_done(&mut self, _: Event) {}
+
+    // ---- Between the rounds ----
+
+    /// May queue events.
+    fn before_wait(&mut self) {}
+
+    /// The next time at which there is something to do.
+    fn next_due(&self) -> Option<Time>;
+
+    /// Whether `on_idle` has something to do.
+    fn has_idle_work(&self) -> bool {
+        false
+    }
+}
+
+/// Runs until the exit; returns the exit code.
+pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals) -> u8 {
+    loop {
+        while let Some((id, event)) = supervisor.dispatcher().pop() {
+            if let Some(code) = apply(supervisor, id, event) {
+                answer_late_requests(supervisor).await;
+                return code;
+            }
+        }
+        supervisor.before_wait();
+        if supervisor.dispatcher().has_events() {
+            continue;
+        }
+        let (due, is_idle_awaited) = (supervisor.next_due(), supervisor.has_idle_work());
+        match wait(supervisor.dispatcher(), signals, due, is_idle_awaited).await {
+            Input::Signal(signal) => supervisor.on_signal(signal),
+            Input::Message(message) => on_message(supervisor, message),
+            Input::Request(request) => on_request(supervisor, request),
+            Input::Due => supervisor.on_due(),
+            Input::Idle => supervisor.on_idle(),
+        }
+    }
+}
+
+/// Lets a machine decide about one event, and performs its actions. The exit code, if that was the last event.
+pub(super) fn apply<S: Supervisor>(supervisor: &mut S, id: UnitId, event: Event) -> Option<u8> {
+    let before = supervisor.phase();
+    let (dispatcher, unit) = supervisor.unit(id)?;
+    debug!(unit = unit.name, ?event, "happened");
+    let actions = unit.machine.apply(dispatcher.now(), event);
+    let phase = supervisor.phase();
+    if phase != before {
+        supervisor.dispatcher().reporter.publish(&LifecycleEvent::Phase { phase: phase.name() });
+    }
+    for action in actions {
+        if let Some(code) = supervisor.perform(id, action) {
+            return Some(code);
+        }
+    }
+    supervisor.event_done(event);
+    None
+}
+
+/// An input of the loop.
+enum Input {
+    Signal(Signal),
+    Message(TaskMessage),
+    Request(Request),
+    Due,
+    Idle,
+}
+
+/// Waits for one input; the order is their priority.
+async fn wait(dispatcher: &mut Dispatcher, signals: &mut Signals, due: Option<Time>, is_idle_awaited: bool) -> Input {
+    loop {
+        let log_is_late = crate::report::log::flush();
+        let due = due.map(|at| dispatcher.began() + at);
+        tokio::select! {
+            biased;
+            signal = signals.next() => return Input::Signal(signal),
+            Some(message) = dispatcher.messages.recv() => return Input::Message(message),
+            Some(request) = dispatcher.requests.recv() => return Input::Request(request),
+            () = at(due) => return Input::Due,
+            () = sleep(LOG_RETRY), if log_is_late => {}
+            () = yield_now(), if is_idle_awaited => return Input::Idle,
+        }
+    }
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn on_message<S: Supervisor>(supervisor: &mut S, message: TaskMessage) {
+    match message {
+        TaskMessage::HandlerEnded(run, report) => {
+            let id = supervisor.dispatcher().unit_of(run);
+            if let Some((id, (dispatcher, unit))) = id.and_then(|id| Some((id, supervisor.unit(id)?))) {
+                dispatcher.handler_ended(id, unit, run, report);
+            }
+        }
+        TaskMessage::CallerDone(id, caller) => supervisor.dispatcher().push(id, Event::CallerDone(caller)),
+        TaskMessage::ProbeEnded(..)
+        | TaskMessage::Notified(_)
+        | TaskMessage::ConnectionsIdle(_)
+        | TaskMessage::ProcessEnded(_) => supervisor.on_message(message),
+    }
+}
+
+fn on_request<S: Supervisor>(supervisor: &mut S, request: Request) {
+    // The client may have hung up; a failed send is harmless.
+    match request {
+        Request::Hook(call, response) => {
+            // The endpoint refuses the names of other containers.
+            let Some(id) = supervisor.find_unit(call.container.as_deref()) else { return };
+            supervisor.on_hook_call(id);
+            supervisor.dispatcher().hook_called(id, &call, response);
+        }
+        Request::Status(detail, response) => drop(response.send(Box::new(supervisor.snapshot(detail)))),
+        Request::Follow(response) => {
+            let phase = supervisor.phase().name();
+            let dispatcher = supervisor.dispatcher();
+            let now = dispatcher.now();
+            drop(response.send(dispatcher.reporter.subscribers.subscribe(now, phase)));
+        }
+        Request::Stop(response) => {
+            supervisor.on_stop_request();
+            let _ = response.send(());
+        }
+        Request::Signal(signal, response) => {
+            let _ = response.send(supervisor.on_signal_request(signal));
+        }
+    }
+}
+
+/// Answers the clients that connected before the end.
+async fn answer_late_requests<S: Supervisor>(supervisor: &mut S) {
+    let end = Instant::now() + LATE_REQUESTS;
+    let mut answers = LateAnswers::default();
+    while let Some(request) = supervisor.dispatcher().late_request(end).await {
+        match request {
+            Request::Hook(call, response) => {
+                let id = supervisor.find_unit(call.container.as_deref());
+                if let Some((_, unit)) = id.and_then(|id| supervisor.unit(id)) {
+                    answers.answer(response, unit.machine.late_outcome(call.hook));
+                }
+            }
+            Request::Status(detail, response) => drop(response.send(Box::new(supervisor.snapshot(detail)))),
+            // Too late: the drop of the sender is the answer.
+            Request::Stop(_) | Request::Signal(..) | Request::Follow(_) => {}
+        }
+    }
+    answers.delivered(Instant::now() + LATE_REQUESTS).await;
+}
+
+/// The answers to callers that came when everything was over.
+#[derive(Debug, Default)]
+struct LateAnswers(Vec<oneshot::Receiver<Infallible>>);
+
+impl LateAnswers {
+    fn answer(&mut self, response: oneshot::Sender<HookResponse>, outcome: Outcome) {
+        let (guard, delivered) = oneshot::channel();
+        if response.send(HookResponse { outcome, receipt: guard }).is_ok() {
+            self.0.push(delivered);
+        }
+    }
+
+    /// Waits until all are delivered, or it is too late.
+    async fn delivered(self, end: Instant) {
+        for delivered in self.0 {
+            // The guard is only ever dropped: with the last byte, or with the caller.
+            let _ = timeout_at(end.into(), delivered).await;
+        }
+    }
+}
+
+/// How long the exit waits for late requests, and then for the delivery of their answers.
+const LATE_REQUESTS: Duration = Duration::from_millis(20);
+/// The interval at which log lines are retried that the reader of stderr did not take.
+const LOG_RETRY: Duration = Duration::from_millis(50);

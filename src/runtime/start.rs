@@ -1,0 +1,60 @@
+//! The first steps of the container and of the sidecar, which both take before their loop runs.
+
+use std::io;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::listeners::ListenError;
+use crate::process::inherited::Inherited;
+use crate::process::leftovers;
+use crate::process::reaper::Reaper;
+use bookend_config::settings::Settings;
+use bookend_lifecycle::signal::Signal;
+
+/// Why a loop did not begin. After the app is spawned, nothing is fatal.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The port is in use, or the address is not ours.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// No descriptors, no memory.
+    #[error("cannot make the socket that the app is to notify (app.notify)")]
+    Notify(#[source] io::Error),
+    /// Neither the command line nor the configuration names a command.
+    #[error("there is no command to run: give one after `--`, or set app.command in the configuration")]
+    NoCommand,
+    /// No descriptors, no memory. Of a sidecar: a container goes on without.
+    #[error("cannot build the runtime")]
+    Runtime(#[source] io::Error),
+    /// The same.
+    #[error("cannot receive signals")]
+    Signals(#[source] io::Error),
+}
+
+/// The runtime of the loop: one thread.
+pub(super) fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().event_interval(TASKS_AT_ONCE).build()
+}
+
+/// Applies `pdeathSignal` and `subreaper`: which ends of other processes the kernel reports to us.
+pub(super) fn set_up_parentage(settings: &Settings, inherited: &Inherited) {
+    if let Some(signal) = settings.pdeath_signal {
+        // A kernel that refuses it is older than every container.
+        let _ = inherited.ask_for_parent_death(signal);
+    }
+    if settings.subreaper.unwrap_or(!crate::process::is_first_process()) {
+        // Without it, orphans go to PID 1, as they did before.
+        let _ = crate::process::become_subreaper();
+    }
+}
+
+/// Kills the remaining children: they would outlive us. As PID 1 we need not: the kernel kills our PID namespace.
+pub(super) fn kill_remaining_children(reaper: &Reaper) {
+    if !crate::process::is_first_process() && reaper.reap().others {
+        leftovers::signal_all(Signal::KILL);
+    }
+}
+
+/// The number of tasks that run before the runtime looks for signals again: a client can make one task work for
+/// milliseconds, with a TLS handshake.
+const TASKS_AT_ONCE: u32 = 2;

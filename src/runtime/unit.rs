@@ -1,0 +1,205 @@
+//! One app with its machine. The container's loop has one unit, a sidecar's has one for each container.
+
+use std::path::Path;
+
+use crate::handlers::HandlerContext;
+use crate::handlers::env::{AppEnd, HandlerEnv};
+use crate::handlers::program::{self, Environment, ProgramError, Variables, container_variables};
+use crate::process::Pid;
+use crate::report::counters::Counters;
+use crate::runtime::plan::handler_list;
+use bookend_config::settings::{AppSettings, Handler, LifecycleSettings};
+use bookend_lifecycle::small_map::SmallMap;
+use bookend_lifecycle::{AppStatus, Hook, Machine, Time, Timer, Trigger};
+
+/// The index of a unit in its loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct UnitId(pub(super) usize);
+
+impl UnitId {
+    /// The app at the top level of the configuration: the only unit of a container's loop, the first of a sidecar's.
+    pub(super) const FIRST: UnitId = UnitId(0);
+}
+
+pub(super) struct Unit<M> {
+    /// The container's name in the path of its hooks; `None` for the app at the top level of the configuration.
+    pub(super) name: Option<String>,
+    pub(super) machine: M,
+    pub(super) lifecycle: LifecycleSettings,
+    pub(super) app: App,
+    pub(super) variables: ContainerVariables,
+    pub(super) timers: SmallMap<Timer, Time>,
+    pub(super) counters: Counters,
+    /// What the handlers of this unit share.
+    pub(super) context: HandlerContext,
+}
+
+/// The app of a unit, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum App {
+    /// Not started yet. In a sidecar: not found.
+    NotStarted,
+    Running {
+        pid: Pid,
+        since: Time,
+    },
+    /// Only an app of our own: the app of another container may be started again.
+    Ended {
+        status: AppStatus,
+        /// `None` if it could not be started.
+        since: Option<Time>,
+        until: Time,
+    },
+}
+
+/// The variables of the container, in addition to those that bookend was started with.
+#[derive(Debug, Default)]
+pub(super) struct ContainerVariables {
+    /// Set by preStart handlers, or by bookend for the app.
+    pub(super) set: Variables,
+    /// What the app was given when it started.
+    pub(super) given: Option<Variables>,
+}
+
+impl<M: Machine> Unit<M> {
+    pub(super) fn new(
+        name: Option<String>,
+        machine: M,
+        lifecycle: LifecycleSettings,
+        context: HandlerContext,
+    ) -> Unit<M> {
+        Unit {
+            name,
+            machine,
+            lifecycle,
+            app: App::NotStarted,
+            variables: ContainerVariables::default(),
+            timers: SmallMap::new(),
+            counters: Counters::default(),
+            context,
+        }
+    }
+
+    pub(super) fn handler(&self, hook: Hook, index: usize) -> Option<&Handler> {
+        handler_list(&self.lifecycle, hook).get(index)
+    }
+
+    /// The environment of a handler, or of a probe, which belongs to no hook.
+    pub(super) fn handler_env(
+        &self,
+        settings: &AppSettings,
+        hook: Option<Hook>,
+        name: &str,
+        socket: Option<&Path>,
+        now: Time,
+    ) -> Result<Environment, ProgramError> {
+        let env = HandlerEnv {
+            hook,
+            name,
+            container: self.name.as_deref(),
+            phase: self.machine.phase(),
+            trigger: self.trigger(),
+            app: self.context.app_pid(),
+            socket,
+            left: self.grace_left(now),
+            reason: self.machine.reason(),
+            end: self.app.end(self.machine.stop_trigger().map(|(_, began)| began)),
+        };
+        Ok(env.add_to(self.variables.current(settings)?))
+    }
+
+    /// What began the current stop.
+    pub(super) fn trigger(&self) -> Option<Trigger> {
+        self.machine.stop_trigger().map(|(trigger, _)| trigger)
+    }
+
+    /// The rest of the grace period in the current stop.
+    pub(super) fn grace_left(&self, now: Time) -> Option<Time> {
+        self.machine.deadline().map(|end| end.saturating_sub(now))
+    }
+
+    pub(super) fn next_timer(&self) -> Option<Time> {
+        self.timers.values().min().copied()
+    }
+
+    /// Removes the timer that is due first, if one is due.
+    pub(super) fn take_due_timer(&mut self, now: Time) -> Option<Timer> {
+        let (timer, at) = self.timers.iter().min_by_key(|(_, at)| **at)?;
+        let timer = (*at <= now).then_some(*timer)?;
+        self.timers.remove(&timer);
+        Some(timer)
+    }
+}
+
+impl App {
+    pub(super) fn pid(&self) -> Option<Pid> {
+        match self {
+            App::Running { pid, .. } => Some(*pid),
+            App::NotStarted | App::Ended { .. } => None,
+        }
+    }
+
+    pub(super) fn running_since(&self) -> Option<Time> {
+        match self {
+            App::Running { since, .. } => Some(*since),
+            App::NotStarted | App::Ended { .. } => None,
+        }
+    }
+
+    pub(super) fn status(&self) -> Option<AppStatus> {
+        match self {
+            App::Ended { status, .. } => Some(*status),
+            App::NotStarted | App::Running { .. } => None,
+        }
+    }
+
+    pub(super) fn has_ended(&mut self, status: AppStatus, now: Time) {
+        *self = App::Ended { status, since: self.running_since(), until: now };
+    }
+
+    fn end(&self, stop_began: Option<Time>) -> Option<AppEnd> {
+        let App::Ended { status, since, until } = *self else { return None };
+        let time_from = |time: Time| until.saturating_sub(time);
+        Some(AppEnd { status, ran: since.map(time_from), stop: stop_began.map(time_from) })
+    }
+}
+
+impl ContainerVariables {
+    /// Adds variables that a preStart handler has set.
+    pub(super) fn extend(&mut self, variables: Variables) {
+        for (name, value) in variables {
+            program::set(&mut self.set, name, value);
+        }
+    }
+
+    fn current(&self, settings: &AppSettings) -> Result<Variables, ProgramError> {
+        match &self.given {
+            Some(variables) => Ok(variables.clone()),
+            None => container_variables(settings, &self.set),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_ended_app_reports_its_run_time_and_the_stop_time() {
+        let at = Duration::from_secs;
+        let mut app = App::Running { pid: Pid::from_raw(7), since: at(10) };
+        app.has_ended(AppStatus::Exited(3), at(25));
+        let end = AppEnd { status: AppStatus::Exited(3), ran: Some(at(15)), stop: Some(at(5)) };
+        assert_eq!(app.end(Some(at(20))), Some(end));
+        assert_eq!((app.pid(), app.status()), (None, Some(AppStatus::Exited(3))));
+    }
+
+    #[test]
+    fn an_app_that_never_started_has_no_run_time() {
+        let mut app = App::NotStarted;
+        app.has_ended(AppStatus::NotStarted { code: 127 }, Duration::from_secs(1));
+        assert_eq!(app.end(None).map(|end| (end.ran, end.stop)), Some((None, None)));
+    }
+}
