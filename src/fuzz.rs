@@ -120,11 +120,11 @@ pub fn proc_net(bytes: &[u8]) {
 /// of the socket through the port.
 pub fn http_request(bytes: &[u8]) {
     let [which, portion, request @ ..] = bytes else { return };
-    let told = [Some(Outcome::Succeeded), Some(Outcome::Failed), Some(Outcome::Aborted), None];
+    let outcomes = [Some(Outcome::Succeeded), Some(Outcome::Failed), Some(Outcome::Aborted), None];
     let scenario = Scenario {
         is_socket: which & 1 != 0,
         is_refused: which & 2 != 0,
-        told: told.get(usize::from(which >> 2 & 3)).copied().flatten(),
+        outcome: outcomes.get(usize::from(which >> 2 & 3)).copied().flatten(),
         chunk: usize::from(*portion) * 16,
     };
     let seen = fuzz_harness::run_connection(request, scenario);

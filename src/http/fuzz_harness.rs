@@ -1,44 +1,46 @@
-//! A connection without a network, for `crate::fuzz`: what a stranger writes goes through hyper, the routes and
-//! their answers as it does from the port or the socket. The loop behind them answers at once, and counts.
+//! A connection without a network, for `crate::fuzz`: any bytes go through hyper, the routes and their responses as they
+//! do from the port or the socket. The loop behind them answers at once, and counts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::server::{Endpoint, HookResponse, ListenerKind, Request, serve_stream};
+use super::listener::ListenerKind;
+use super::request::{DeliveryGuard, Endpoint, HookResponse, Request};
+use super::server::serve_stream;
 use super::status::{ProbeView, StatusView};
 use super::{Rules, Subscribers};
 use bookend_config::settings::{HttpSettings, ReadyzDuringStop, Settings};
 use bookend_lifecycle::Outcome;
 
-/// Who writes, and what the loop is like.
+/// The listener, and how the loop behaves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scenario {
-    /// The unix socket; else the port.
+    /// The unix socket; otherwise the port.
     pub(crate) is_socket: bool,
-    /// No address is let in to the hooks.
+    /// `http.allowFrom` is empty: every hook is refused.
     pub(crate) is_refused: bool,
-    /// What hooks are told; `None`: the loop is gone.
-    pub(crate) told: Option<Outcome>,
-    /// So many bytes come at once.
+    /// The outcome of every hook; `None`: the loop is gone.
+    pub(crate) outcome: Option<Outcome>,
+    /// The number of bytes that come at once.
     pub(crate) chunk: usize,
 }
 
-/// What came of it.
+/// What was seen of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
-    /// All that was written back until the end of the connection.
+    /// Everything that was written back until the end of the connection.
     pub(crate) answer: Vec<u8>,
-    /// Hooks that were called.
+    /// Calls of hooks.
     pub(crate) hooks: usize,
-    /// Stops, signals and followers of events: what the socket alone may ask for.
+    /// Stops, signals and subscriptions: requests that only the socket may make.
     pub(crate) verbs: usize,
 }
 
-/// One connection, from its first byte to its end. `None`: it does not end by itself.
+/// Runs one connection, from its first byte to its end. `None`: it does not end by itself.
 pub(crate) fn run_connection(request: &[u8], scenario: Scenario) -> Option<Observed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let connection = async { timeout(ENDS_WITHIN, connection(request, scenario)).await };
@@ -67,7 +69,7 @@ async fn connection(request: &[u8], scenario: Scenario) -> Observed {
     let write = async {
         for chunk in request.chunks(scenario.chunk.max(1)) {
             if writer.write_all(chunk).await.is_err() {
-                // We have closed, and read no more.
+                // The server has closed the connection.
                 return;
             }
             tokio::task::yield_now().await;
@@ -77,24 +79,24 @@ async fn connection(request: &[u8], scenario: Scenario) -> Observed {
     let mut answer = Vec::new();
     let served = serve_stream(Box::new(ours), kind, endpoint, rules);
     let (_, read, (), (hooks, verbs)) =
-        tokio::join!(served, reader.read_to_end(&mut answer), write, answer_all(requests, scenario.told));
+        tokio::join!(served, reader.read_to_end(&mut answer), write, answer_all(requests, scenario.outcome));
     read.expect("a pipe in memory");
     seen.answer = answer;
     (seen.hooks, seen.verbs) = (hooks, verbs);
     seen
 }
 
-/// The loop, until nobody can ask any more.
-async fn answer_all(mut requests: mpsc::Receiver<Request>, told: Option<Outcome>) -> (usize, usize) {
+/// The loop, until the endpoint is gone.
+async fn answer_all(mut requests: mpsc::Receiver<Request>, outcome: Option<Outcome>) -> (usize, usize) {
     let (mut hooks, mut verbs) = (0, 0);
-    let Some(outcome) = told else { return (0, 0) };
+    let Some(outcome) = outcome else { return (0, 0) };
     let mut subscribers = Subscribers::default();
     while let Some(request) = requests.recv().await {
-        // Whoever has asked may be gone.
+        // The caller may have hung up.
         match request {
             Request::Hook(_, sender) => {
                 hooks += 1;
-                let _ = sender.send(HookResponse { outcome, receipt: oneshot::channel().0 });
+                let _ = sender.send(HookResponse { outcome, guard: DeliveryGuard::new().0 });
             }
             Request::Status(_, sender) => drop(sender.send(Box::new(status()))),
             Request::Stop(sender) => {
@@ -121,5 +123,5 @@ fn status() -> StatusView {
     StatusView { version: "0", phase: "Running", probes: vec![probe], ..StatusView::default() }
 }
 
-/// Everything is answered at once: longer is for ever.
+/// Every request is answered at once, so a longer time means that the connection hangs.
 const ENDS_WITHIN: Duration = Duration::from_secs(4);

@@ -1,10 +1,10 @@
-//! The answers of `/livez`, `/readyz`, `/startupz` and `/lbz`, in the format of Kubernetes' own: `ok`, or with
-//! `?verbose` and in every failure a line for each check. `?exclude=NAME` leaves a check out. Pure.
+//! The responses of `/livez`, `/readyz`, `/startupz` and `/lbz`, in the format of Kubernetes' own: `ok`, or with
+//! `?verbose` and in every failure one line for each check. `?exclude=NAME` leaves a check out. Pure.
 
 use super::status::{ProbeView, StatusView};
 use bookend_config::settings::ReadyzDuringStop;
 
-/// Which of the four was asked.
+/// A health endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
     Livez,
@@ -18,13 +18,13 @@ pub(super) enum Health {
 pub(crate) struct HealthCheck {
     /// `ping`, `postStart`, `readinessProbe`.
     pub(crate) name: &'static str,
-    /// Why it does not hold; `None`: it holds.
+    /// Why it failed; `None`: it passed.
     pub(crate) failed: Option<String>,
 }
 
 impl HealthCheck {
-    fn that(name: &'static str, holds: bool, why_not: &str) -> HealthCheck {
-        HealthCheck { name, failed: (!holds).then(|| why_not.to_owned()) }
+    fn new(name: &'static str, passed: bool, why_not: &str) -> HealthCheck {
+        HealthCheck { name, failed: (!passed).then(|| why_not.to_owned()) }
     }
 }
 
@@ -39,7 +39,7 @@ impl Health {
     }
 
     fn checks(self, status: &StatusView, during_stop: ReadyzDuringStop) -> Vec<HealthCheck> {
-        let mut checks = vec![HealthCheck::that("ping", true, "")];
+        let mut checks = vec![HealthCheck::new("ping", true, "")];
         let mut probe = |name: &str| {
             checks.extend(status.probes.iter().find(|probe| probe.name == name).map(probe_check));
         };
@@ -52,59 +52,59 @@ impl Health {
             probe("readinessProbe");
         }
         if let Some(notify) = &status.notify {
-            checks.push(HealthCheck::that("notify", notify.ready, "the app has not said READY=1"));
+            checks.push(HealthCheck::new("notify", notify.ready, "the app has not sent READY=1"));
         }
-        checks.insert(1, HealthCheck::that("postStart", status.post_start_over, "postStart is not over"));
+        checks.insert(1, HealthCheck::new("postStart", status.post_start_over, "postStart has not succeeded yet"));
         if matches!(self, Health::Readyz | Health::Lbz) {
-            // Where another check says why not, this one is not to say it again; an end is news all the same.
-            let is_told = status.app.ended.is_none() && checks.iter().any(|check| check.failed.is_some());
-            checks.push(HealthCheck::that("app", status.serving || is_told, "the app cannot serve"));
+            // If another check has failed already, this one would only repeat it; but the app's end is reported always.
+            let is_reported = status.app.ended.is_none() && checks.iter().any(|check| check.failed.is_some());
+            checks.push(HealthCheck::new("app", status.serving || is_reported, "the app cannot serve requests"));
         }
         if self == Health::Lbz || self == Health::Readyz && during_stop == ReadyzDuringStop::Failing {
             let app_stops = status.notify.as_ref().is_some_and(|notify| notify.stopping);
-            checks.push(HealthCheck::that("stop", status.stopped_by.is_none() && !app_stops, "a stop has begun"));
+            checks.push(HealthCheck::new("stop", status.stopped_by.is_none() && !app_stops, "a stop has begun"));
         }
         checks
     }
 
-    /// Whether all is well, and what is said.
+    /// Whether all checks passed, and the body of the response.
     pub(super) fn answer(self, status: &StatusView, during_stop: ReadyzDuringStop, query: &str) -> (bool, String) {
         let mut excluded: Vec<&str> = values(query, "exclude").collect();
         let mut lines = String::new();
-        let mut good = true;
+        let mut passed = true;
         for check in self.checks(status, during_stop) {
             let name = check.name;
             if let Some(at) = excluded.iter().position(|excluded| *excluded == name) {
                 excluded.swap_remove(at);
                 lines.push_str(&format!("[+]{name} excluded: ok\n"));
             } else if let Some(why) = check.failed {
-                good = false;
+                passed = false;
                 lines.push_str(&format!("[-]{name} failed: {why}\n"));
             } else {
                 lines.push_str(&format!("[+]{name} ok\n"));
             }
         }
         let is_verbose = values(query, "verbose").next().is_some();
-        if good && !is_verbose {
+        if passed && !is_verbose {
             return (true, "ok\n".to_owned());
         }
         if !excluded.is_empty() {
-            // What they were is not repeated: it came from outside.
-            lines.push_str("warn: some health checks cannot be excluded: there are none of that name\n");
+            // Their names are not repeated: they came from the caller.
+            lines.push_str("warn: some health checks cannot be excluded: no check has that name\n");
         }
-        let word = if good { "passed" } else { "failed" };
-        (good, format!("{lines}{} check {word}\n", self.name()))
+        let word = if passed { "passed" } else { "failed" };
+        (passed, format!("{lines}{} check {word}\n", self.name()))
     }
 }
 
-/// A liveness probe holds until it fails, the others from their first success.
+/// A liveness probe passes until it fails, the others from their first success on.
 fn probe_check(probe: &ProbeView) -> HealthCheck {
-    let holds = if probe.name == "livenessProbe" { probe.state != "Failure" } else { probe.state == "Success" };
+    let passed = if probe.name == "livenessProbe" { probe.state != "Failure" } else { probe.state == "Success" };
     let why = match &probe.detail {
-        Some(last) => format!("the last try: {last}"),
-        None => "not tried yet".to_owned(),
+        Some(last) => format!("the last attempt: {last}"),
+        None => "no attempt yet".to_owned(),
     };
-    HealthCheck::that(probe.name, holds, &why)
+    HealthCheck::new(probe.name, passed, &why)
 }
 
 /// The values of a parameter in a query: `verbose`, `exclude=a&exclude=b`.
@@ -125,18 +125,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_well_says_so_in_one_word_and_tells_all_when_asked() {
+    fn a_passed_check_is_ok_and_lists_all_with_verbose() {
         assert_eq!(Health::Readyz.answer(&stopping(), Serving, ""), (true, "ok\n".to_owned()));
-        let (good, text) = Health::Readyz.answer(&stopping(), Serving, "verbose");
-        assert!(good);
+        let (passed, text) = Health::Readyz.answer(&stopping(), Serving, "verbose");
+        assert!(passed);
         assert_eq!(text, "[+]ping ok\n[+]postStart ok\n[+]app ok\nreadyz check passed\n");
         assert_eq!(Health::Readyz.answer(&stopping(), Serving, "verbose=1").1, text);
     }
 
     #[test]
-    fn what_is_not_well_says_why_unasked() {
-        let (good, text) = Health::Lbz.answer(&stopping(), Serving, "");
-        assert!(!good);
+    fn a_failed_check_reports_the_reason_without_verbose() {
+        let (passed, text) = Health::Lbz.answer(&stopping(), Serving, "");
+        assert!(!passed);
         assert_eq!(
             text,
             "[+]ping ok\n[+]postStart ok\n[+]app ok\n[-]stop failed: a stop has begun\nlbz check failed\n"
@@ -150,18 +150,18 @@ mod tests {
     }
 
     #[test]
-    fn an_excluded_check_does_not_count() {
-        let (good, text) = Health::Lbz.answer(&stopping(), Serving, "verbose&exclude=stop&exclude=other");
-        assert!(good);
+    fn an_excluded_check_cannot_fail_the_endpoint() {
+        let (passed, text) = Health::Lbz.answer(&stopping(), Serving, "verbose&exclude=stop&exclude=other");
+        assert!(passed);
         assert!(text.contains("[+]stop excluded: ok\nwarn: some health checks cannot be excluded"), "{text}");
     }
 
     #[test]
-    fn a_stop_and_the_apps_end_are_told_beside_a_readiness_that_fails() {
+    fn a_stop_and_the_apps_end_show_beside_a_failing_readiness() {
         let probe = ProbeView { name: "readinessProbe", state: "Failure", ..ProbeView::default() };
         let stopping = StatusView { serving: false, probes: vec![probe], ..stopping() };
-        let (good, text) = Health::Lbz.answer(&stopping, Serving, "exclude=readinessProbe");
-        assert!(!good && text.contains("[-]stop failed: a stop has begun\n"), "{text}");
+        let (passed, text) = Health::Lbz.answer(&stopping, Serving, "exclude=readinessProbe");
+        assert!(!passed && text.contains("[-]stop failed: a stop has begun\n"), "{text}");
         assert!(!Health::Readyz.answer(&stopping, Failing, "exclude=readinessProbe").0);
         assert!(Health::Readyz.answer(&stopping, Serving, "exclude=readinessProbe").0);
         let app = AppStatusView { ended: Some("exited with 0".to_owned()), ..AppStatusView::default() };
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_ready_before_it_has_started() {
+    fn the_app_is_not_ready_before_it_has_started() {
         let fresh = StatusView::default();
         assert!(Health::Livez.answer(&fresh, Serving, "").0);
         for health in [Health::Startupz, Health::Readyz, Health::Lbz] {

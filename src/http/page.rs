@@ -1,5 +1,5 @@
-//! `GET /` with `http.page`: one page that shows what `/status` says, and follows it. It is all in one file: nothing
-//! is loaded from anywhere, and the policy lets the browser run this script, apply this style and ask this server.
+//! `GET /` with `http.page`: one page that shows `/status` and follows it. The page is one file that loads nothing; its
+//! content security policy lets the browser run this script, apply this style and request this server, and no more.
 
 use http_body_util::{Either, Full};
 use hyper::Response;
@@ -8,17 +8,17 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 
-use super::routes::Answered;
+use super::response::HttpResponse;
 
 /// The page itself.
-pub(super) fn page() -> Answered {
+pub(super) fn page() -> HttpResponse {
     let mut response = Response::new(Either::Left(Full::new(Bytes::from_static(PAGE.as_bytes()))));
     for (name, value) in [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
-        // Another bookend may be behind this address next time.
+        // Another bookend may serve this address next time.
         (CACHE_CONTROL, "no-store"),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -28,7 +28,7 @@ pub(super) fn page() -> Answered {
 
 const PAGE: &str = include_str!("page.html");
 
-/// The hashes are those of the page's one script and one style; a test holds them to it.
+/// The hashes of the page's one script and one style; a test compares them with the page.
 const POLICY: &str = "default-src 'none'; \
     script-src 'sha256-Cjh8gOoOaXdA/Is+ZPfkqdGOPVi4HRkQhfWQwTwb6Is='; \
     style-src 'sha256-2/cCQJ1KgyuVYupG1G4cmK+PdZIlMDEhZuZI27tW/DY='; \
@@ -38,7 +38,7 @@ const POLICY: &str = "default-src 'none'; \
 mod tests {
     use super::*;
 
-    /// As a policy says it: `'sha256-...'`.
+    /// In the form of a policy: `'sha256-...'`.
     fn hash(tag: &str) -> String {
         let (_, rest) = PAGE.split_once(&format!("<{tag}>")).unwrap();
         let (text, rest) = rest.split_once(&format!("</{tag}>")).unwrap();
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_lets_the_pages_own_script_and_style_run_and_nothing_else() {
+    fn the_policy_allows_only_the_pages_script_and_style() {
         for tag in ["script", "style"] {
             let part = format!("{tag}-src {};", hash(tag));
             assert!(POLICY.contains(&part), "src/http/page.rs: POLICY needs {part}");
@@ -67,8 +67,8 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_one_file_and_what_it_shows_is_text() {
-        // The name of SVG is a name, no address.
+    fn the_page_loads_nothing_and_sets_no_markup() {
+        // The name of the SVG namespace is not an address.
         let page = PAGE.replace("http://www.w3.org/2000/svg", "");
         for outside in ["http:", "https:", "src=", "@import", "url(", "innerHTML", "insertAdjacentHTML", "style="] {
             assert!(!page.contains(outside), "{outside}");
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_stands_out_from_its_ground_in_light_and_in_dark() {
+    fn text_has_enough_contrast_in_light_and_in_dark() {
         let schemes: Vec<&str> = PAGE.split(":root {").skip(1).take(2).collect();
         assert_eq!(schemes.len(), 2);
         for scheme in schemes {

@@ -1,31 +1,24 @@
-//! What each path answers, and through which door.
+//! What each path answers, and on which listener.
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Either, Full, Limited};
-use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{
-    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT, WWW_AUTHENTICATE,
-};
-use hyper::{Method, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{ACCEPT, ALLOW, AUTHORIZATION, HeaderValue, USER_AGENT, WWW_AUTHENTICATE};
+use hyper::{Method, StatusCode};
 use tokio::time::timeout;
 
-use super::events::EventStream;
+use super::connection::Connection;
 use super::health::Health;
+use super::listener::ListenerKind;
 use super::metrics;
-use super::server::{Connection, Detail, HookCall, ListenerKind, Request};
+use super::request::{Detail, HookCall, Request};
+use super::response::{BrokenConnection, HttpResponse, events, text, with_type};
 use super::token::Refusal;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Hook, Outcome};
 
-pub(super) type Answered = Response<Either<Full<Bytes>, EventStream>>;
-
-/// There is nothing to answer: the connection is to break, so that a kubelet sees a failed hook.
-#[derive(Debug, thiserror::Error)]
-#[error("the hook has failed, and its caller looks at nothing but the connection")]
-pub(super) struct BrokenConnection;
-
-/// What is meant by a path.
+/// The meaning of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route<'a> {
     Hook(Option<&'a str>, Hook),
@@ -40,7 +33,7 @@ enum Route<'a> {
 }
 
 impl Route<'_> {
-    /// The route of a path. Verbs of the socket do not exist for the port.
+    /// The route of a path. The port has no route to what only the socket may request.
     fn find<'a>(path: &'a str, kind: ListenerKind, containers: &[String]) -> Option<Route<'a>> {
         if let Some(path) = path.strip_prefix("lifecycle/") {
             let (container, hook) = path.split_once('/').map_or((None, path), |(name, hook)| (Some(name), hook));
@@ -63,7 +56,7 @@ impl Route<'_> {
         })
     }
 
-    /// A HEAD changes nothing anywhere, so it calls no hook.
+    /// A HEAD must change nothing, so it calls no hook.
     fn allows(self, method: &Method) -> bool {
         match self {
             Route::Stop | Route::Signal(_) => method == Method::POST,
@@ -75,73 +68,72 @@ impl Route<'_> {
     }
 }
 
-/// Answers one request. A hook's receipt stays with the connection, to be dropped when that is over.
+/// Answers one request. The delivery guard of a hook's response stays with the connection until that is over.
 pub(super) async fn answer(
     mut request: hyper::Request<Incoming>,
     connection: &Connection,
-) -> Result<Answered, BrokenConnection> {
-    if !body_is_bearable(request.body_mut()).await {
-        return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "nothing here takes a body\n".to_owned()));
+) -> Result<HttpResponse, BrokenConnection> {
+    if !discard_body(request.body_mut()).await {
+        let body = "the request body is too large or incomplete: send the request without a body\n";
+        return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, body.to_owned()));
     }
     // Kubelets before 1.26 send `GET //path`.
     let path = request.uri().path().trim_start_matches('/');
     let Some(route) = Route::find(path, connection.kind(), &connection.rules().containers) else {
-        // A status would tell a kubelet that the hook has run: a name that is misspelt is found when that is too late.
-        return if is_kubelet(&request) { Err(connection.knows_no_hook(path)) } else { Ok(nothing(path)) };
+        // A status code would tell a kubelet that the hook has run, and a misspelt name would go unnoticed.
+        return if is_kubelet(&request) { Err(connection.unknown_hook(path)) } else { Ok(not_found(path)) };
     };
     if !route.allows(request.method()) {
         let allowed = if route.allows(&Method::POST) { "POST" } else { "GET" };
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allowed} is answered here\n"));
+        let mut response =
+            text(StatusCode::METHOD_NOT_ALLOWED, format!("{} is not allowed here: use {allowed}\n", request.method()));
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         return Ok(response);
     }
     let endpoint = connection.endpoint();
     match route {
         Route::Hook(container, hook) => {
-            let called = HookCall { container: container.map(str::to_owned), hook };
-            return call(called, &request, connection).await;
+            let call = HookCall { container: container.map(str::to_owned), hook };
+            return call_hook(call, &request, connection).await;
         }
         Route::Health(health) => {
             let Some(status) = endpoint.request(|sender| Request::Status(Detail::Health, sender)).await else {
-                return Ok(ending());
+                return Ok(exiting());
             };
-            let (good, said) = health.answer(
-                &status,
-                connection.rules().readyz_during_stop,
-                request.uri().query().unwrap_or_default(),
-            );
-            Ok(text(if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, said))
+            let query = request.uri().query().unwrap_or_default();
+            let (passed, report) = health.answer(&status, connection.rules().readyz_during_stop, query);
+            Ok(text(if passed { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report))
         }
         Route::Status => {
             let Some(status) = endpoint.request(|sender| Request::Status(Detail::Everything, sender)).await else {
-                return Ok(ending());
+                return Ok(exiting());
             };
             Ok(match serde_json::to_string_pretty(&status) {
                 Ok(body) => with_type(StatusCode::OK, "application/json", body + "\n"),
-                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot show the status: {error}\n")),
+                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the status: {error}\n")),
             })
         }
         #[cfg(feature = "page")]
         Route::Page if connection.rules().page => Ok(super::page::page()),
         #[cfg(feature = "page")]
-        Route::Page => Ok(nothing(path)),
+        Route::Page => Ok(not_found(path)),
         Route::Metrics => {
             let Some(status) = endpoint.request(|sender| Request::Status(Detail::Everything, sender)).await else {
-                return Ok(ending());
+                return Ok(exiting());
             };
             let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            let (body, kind) = metrics::answer(status, accepts);
-            Ok(with_type(StatusCode::OK, kind, body))
+            let (body, content_type) = metrics::answer(status, accepts);
+            Ok(with_type(StatusCode::OK, content_type, body))
         }
         Route::Stop => Ok(match endpoint.request(Request::Stop).await {
             Some(()) => text(StatusCode::ACCEPTED, "stopping\n".to_owned()),
-            None => ending(),
+            None => exiting(),
         }),
         Route::Signal(name) => Ok(match receivable(name) {
             Ok(signal) => match endpoint.request(|sender| Request::Signal(signal, sender)).await {
-                Some(Ok(())) => text(StatusCode::ACCEPTED, format!("{signal}, as if it had been received\n")),
+                Some(Ok(())) => text(StatusCode::ACCEPTED, format!("{signal} is handled as if it had been received\n")),
                 Some(Err(why)) => text(StatusCode::CONFLICT, format!("{signal}: {why}\n")),
-                None => ending(),
+                None => exiting(),
             },
             Err((code, why)) => text(code, why + "\n"),
         }),
@@ -152,52 +144,52 @@ pub(super) async fn answer(
             Ok(match endpoint.request(Request::Follow).await {
                 Some(Some(stream)) => events(stream),
                 Some(None) => too_many(),
-                None => ending(),
+                None => exiting(),
             })
         }
     }
 }
 
-async fn call(
-    called: HookCall,
+async fn call_hook(
+    call: HookCall,
     request: &hyper::Request<Incoming>,
     connection: &Connection,
-) -> Result<Answered, BrokenConnection> {
+) -> Result<HttpResponse, BrokenConnection> {
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     if let Err(refusal) = connection.authorize(authorization) {
-        // A refused hook is a hook that has not run; told by a status, a kubelet would take it for done.
+        // A refused hook has not run; a status code would tell a kubelet that it has.
         return if is_kubelet(request) { Err(BrokenConnection) } else { Ok(refused(refusal)) };
     }
     if !connection.wait() {
         return if is_kubelet(request) { Err(BrokenConnection) } else { Ok(too_many()) };
     }
-    let hook = called.hook;
-    let asked = connection.endpoint().request(|sender| Request::Hook(called, sender));
-    let answer = match hook {
-        Hook::PostStart => match timeout(connection.rules().post_start_max, asked).await {
-            Ok(answer) => answer,
-            // The handlers go on; whoever waited for them has waited long enough.
+    let hook = call.hook;
+    let requested = connection.endpoint().request(|sender| Request::Hook(call, sender));
+    let response = match hook {
+        Hook::PostStart => match timeout(connection.rules().post_start_max, requested).await {
+            Ok(response) => response,
+            // The handlers go on; only the caller stops waiting for them.
             Err(_) if is_kubelet(request) => return Err(BrokenConnection),
             Err(_) => {
-                return Ok(text(
-                    StatusCode::GATEWAY_TIMEOUT,
-                    "postStart is not over (http.postStartMaxSeconds)\n".to_owned(),
-                ));
+                let body = "postStart still runs after http.postStartMaxSeconds; see /status\n";
+                return Ok(text(StatusCode::GATEWAY_TIMEOUT, body.to_owned()));
             }
         },
-        // Its end is the stop's: the stop signal, or the grace period.
-        _ => asked.await,
+        // It ends with the stop: with the stop signal, or with the grace period.
+        _ => requested.await,
     };
-    // The loop is gone only when the process is about to be.
-    let answer = answer.ok_or(BrokenConnection)?;
-    connection.hold(answer.receipt);
+    // The loop is gone only when the process is about to exit.
+    let response = response.ok_or(BrokenConnection)?;
+    connection.hold(response.guard);
     let name = hook.name();
-    match answer.outcome {
+    match response.outcome {
         Outcome::Succeeded => Ok(text(StatusCode::OK, format!("{name} done\n"))),
-        // Its status is ignored by a kubelet; only a broken connection is a failed hook to it.
+        // A kubelet ignores the status code; only a broken connection is a failed hook to it.
         Outcome::Failed | Outcome::Aborted if is_kubelet(request) => Err(BrokenConnection),
         Outcome::Failed => Ok(text(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} failed; see /status\n"))),
-        Outcome::Aborted => Ok(text(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} was cut short by a stop\n"))),
+        Outcome::Aborted => {
+            Ok(text(StatusCode::INTERNAL_SERVER_ERROR, format!("{name} was aborted by a stop; see /status\n")))
+        }
     }
 }
 
@@ -206,70 +198,62 @@ fn is_kubelet(request: &hyper::Request<Incoming>) -> bool {
     request.headers().get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"kube-lifecycle/"))
 }
 
-/// Takes a body that nobody needs off the wire, within limits: an answer written over unread bytes can be lost.
-async fn body_is_bearable(body: &mut Incoming) -> bool {
+/// Reads a body and drops it, within limits: a response written over unread bytes can be lost. `false`: it is too large,
+/// or does not come to its end.
+async fn discard_body(body: &mut Incoming) -> bool {
     body.is_end_stream() || {
         let body = Limited::new(body, MOST_BODY_BYTES).collect();
         matches!(timeout(BODY_TIME, body).await, Ok(Ok(_)))
     }
 }
 
-/// A signal that could have come from outside, or why it could not.
+/// A signal that a process can receive, or why there is none of that name.
 fn receivable(name: &str) -> Result<Signal, (StatusCode, String)> {
     let signal: Signal = name.parse().map_err(|unknown| (StatusCode::NOT_FOUND, format!("{unknown}")))?;
     if signal.is_uncatchable() {
         return Err((StatusCode::BAD_REQUEST, format!("{signal} cannot be received by any process (signal(7))")));
     }
     if signal == Signal::CHLD {
-        let why = "SIGCHLD is bookend's own: it tells that a child has ended";
+        let why = "SIGCHLD is reserved: the kernel sends it to bookend when a child has ended";
         return Err((StatusCode::BAD_REQUEST, why.to_owned()));
     }
     Ok(signal)
 }
 
-fn refused(refusal: Refusal) -> Answered {
+fn refused(refusal: Refusal) -> HttpResponse {
     match refusal {
-        Refusal::Network => text(StatusCode::FORBIDDEN, "not from your address\n".to_owned()),
+        Refusal::Network => {
+            text(StatusCode::FORBIDDEN, "hook refused: your address is not in http.allowFrom\n".to_owned())
+        }
         Refusal::NoTokenFile => {
-            text(StatusCode::SERVICE_UNAVAILABLE, "there is no token to compare yours with\n".to_owned())
+            let body = "hook refused: http.tokenFile is missing, unreadable or empty; write a token to it\n";
+            text(StatusCode::SERVICE_UNAVAILABLE, body.to_owned())
         }
         Refusal::Token => {
-            let mut response = text(StatusCode::UNAUTHORIZED, "a hook needs the token\n".to_owned());
+            let body = "hook refused: send a token of http.tokenFile as Authorization: Bearer TOKEN\n";
+            let mut response = text(StatusCode::UNAUTHORIZED, body.to_owned());
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             response
         }
     }
 }
 
-fn nothing(path: &str) -> Answered {
-    let what = if path.starts_with("lifecycle/") { "no hook of that name" } else { "nothing" };
-    text(StatusCode::NOT_FOUND, format!("{what} is here; see /status\n"))
+fn not_found(path: &str) -> HttpResponse {
+    let body = match path.starts_with("lifecycle/") {
+        true => {
+            "unknown hook: the hooks are postStart and preStop, of a sidecar's containers NAME/postStart and NAME/preStop\n"
+        }
+        false => "not found: see /status, /metrics, /livez, /readyz, /startupz and /lbz\n",
+    };
+    text(StatusCode::NOT_FOUND, body.to_owned())
 }
 
-fn ending() -> Answered {
-    text(StatusCode::SERVICE_UNAVAILABLE, "the container is ending\n".to_owned())
+fn exiting() -> HttpResponse {
+    text(StatusCode::SERVICE_UNAVAILABLE, "the container is exiting: no more requests are answered\n".to_owned())
 }
 
-fn too_many() -> Answered {
-    text(StatusCode::SERVICE_UNAVAILABLE, "too many are waiting here already\n".to_owned())
-}
-
-fn text(code: StatusCode, body: String) -> Answered {
-    with_type(code, "text/plain; charset=utf-8", body)
-}
-
-fn with_type(code: StatusCode, kind: &'static str, body: String) -> Answered {
-    let mut response = Response::new(Either::Left(Full::new(Bytes::from(body))));
-    *response.status_mut() = code;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
-}
-
-fn events(stream: EventStream) -> Answered {
-    let mut response = Response::new(Either::Right(stream));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+fn too_many() -> HttpResponse {
+    text(StatusCode::SERVICE_UNAVAILABLE, "too many callers wait here already: try again later\n".to_owned())
 }
 
 const MOST_BODY_BYTES: usize = 16 * 1024;

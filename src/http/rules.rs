@@ -1,17 +1,17 @@
-//! What the configuration says about the endpoint.
+//! The configuration of one listener.
 
 use std::time::{Duration, Instant};
 
 use super::token::HookAuth;
 use bookend_config::settings::{HttpSettings, ReadyzDuringStop, Settings};
 
-/// The rules of one door.
+/// The configuration of one listener.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    pub(super) gate: HookAuth,
+    pub(super) hook_auth: HookAuth,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<super::tls::ServerCertificate>,
-    /// Whose hooks there are beside those of the app that has no name.
+    /// The names in a sidecar's `containers`, whose hooks exist beside those of the app that has no name.
     pub(super) containers: Vec<String>,
     pub(super) post_start_max: Duration,
     pub(super) readyz_during_stop: ReadyzDuringStop,
@@ -21,10 +21,10 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// The port's.
+    /// For the port.
     pub(crate) fn of_port(http: &HttpSettings, settings: &Settings) -> Rules {
         Rules {
-            gate: HookAuth { token_file: http.token_file.clone(), allow_from: http.allow_from.clone() },
+            hook_auth: HookAuth { token_file: http.token_file.clone(), allow_from: http.allow_from.clone() },
             #[cfg(feature = "tls")]
             tls: http.tls.clone().map(super::tls::ServerCertificate::new),
             #[cfg(feature = "page")]
@@ -33,11 +33,11 @@ impl Rules {
         }
     }
 
-    /// The socket's: its peers are known.
+    /// For the socket, which knows its peers and needs no token.
     pub(crate) fn of_socket(settings: &Settings) -> Rules {
         let http = settings.http.as_ref();
         Rules {
-            gate: HookAuth::default(),
+            hook_auth: HookAuth::default(),
             #[cfg(feature = "tls")]
             tls: None,
             containers: settings.containers.keys().cloned().collect(),
@@ -49,13 +49,13 @@ impl Rules {
     }
 }
 
-/// Lets something be said now and then, however often it happens: whoever calls must not fill the log.
+/// Allows one report in ten seconds, however often its cause happens: callers must not fill the log.
 #[derive(Debug, Default)]
 pub(super) struct RateLimit(Option<Instant>);
 
 impl RateLimit {
     pub(super) fn allow(&mut self) -> bool {
-        let allow = self.0.is_none_or(|last| last.elapsed() >= SELDOM);
+        let allow = self.0.is_none_or(|last| last.elapsed() >= INTERVAL);
         if allow {
             self.0 = Some(Instant::now());
         }
@@ -63,4 +63,4 @@ impl RateLimit {
     }
 }
 
-const SELDOM: Duration = Duration::from_secs(10);
+const INTERVAL: Duration = Duration::from_secs(10);

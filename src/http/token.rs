@@ -1,5 +1,5 @@
-//! Who may call a hook through the port: by token, by source network, or both. The socket asks neither: it knows
-//! its peer.
+//! Which callers may call a hook through the port: by token, by source network, or both. The socket needs neither: it
+//! knows its peer.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,29 +9,29 @@ use subtle::ConstantTimeEq;
 use crate::files::read_small;
 use bookend_config::network::Network;
 
-/// What a caller has to show.
+/// The conditions for a caller of a hook.
 #[derive(Debug, Default)]
 pub(super) struct HookAuth {
     /// `http.tokenFile`.
     pub(super) token_file: Option<PathBuf>,
-    /// `http.allowFrom`; `None`: from anywhere.
+    /// `http.allowFrom`; `None`: any address.
     pub(super) allow_from: Option<Vec<Network>>,
 }
 
-/// Why a caller may not.
+/// Why a caller is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Its address is not on the list.
+    /// Its address is not in `allow_from`.
     Network,
-    /// It showed no token, or another.
+    /// It sent no token, or a wrong one.
     Token,
-    /// There is nothing to compare with: the file is missing, unreadable or empty.
+    /// The token file is missing, unreadable or empty.
     NoTokenFile,
 }
 
 impl HookAuth {
-    /// `authorization`: the header as it came. The file is read each time: a rotated token counts at once, and one
-    /// line each lets an old and a new one live side by side.
+    /// Checks a caller. `authorization` is the header as it came. The file is read each time, so that a rotated token
+    /// counts at once; it holds one token a line, so that an old and a new one can be valid together.
     pub(super) fn authorize(&self, peer: IpAddr, authorization: Option<&[u8]>) -> Result<(), Refusal> {
         if self.allow_from.as_ref().is_some_and(|networks| !networks.iter().any(|network| network.contains(peer))) {
             return Err(Refusal::Network);
@@ -41,31 +41,31 @@ impl HookAuth {
         let tokens: Vec<&[u8]> =
             file.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect();
         if tokens.is_empty() {
-            // Whoever could empty it has not opened the door by that.
+            // An empty file must not allow every caller.
             return Err(Refusal::NoTokenFile);
         }
-        let shown = authorization.and_then(bearer).ok_or(Refusal::Token)?;
-        // Every line is compared, and each in a time that does not tell how much of it was right.
-        let matches = tokens.iter().fold(0u8, |any, token| any | token.ct_eq(shown).unwrap_u8());
+        let sent = authorization.and_then(bearer).ok_or(Refusal::Token)?;
+        // Every line is compared, each in a time that does not depend on how much of it was right.
+        let matches = tokens.iter().fold(0u8, |any, token| any | token.ct_eq(sent).unwrap_u8());
         if matches == 1 { Ok(()) } else { Err(Refusal::Token) }
     }
 }
 
-/// `Bearer TOKEN`; the scheme's case does not matter (RFC 9110, 11.1).
+/// The token of `Bearer TOKEN`; the case of the scheme does not matter (RFC 9110, 11.1).
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let at = header.iter().position(|byte| *byte == b' ')?;
     let (scheme, token) = header.split_at(at);
     scheme.eq_ignore_ascii_case(b"bearer").then(|| token.trim_ascii())
 }
 
-/// Some thousands of tokens.
+/// Enough for thousands of tokens.
 const MOST_BYTES: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn gate(token: Option<&str>) -> (HookAuth, PathBuf) {
+    fn auth(token: Option<&str>) -> (HookAuth, PathBuf) {
         let name = std::thread::current().name().unwrap_or("test").replace("::", "-");
         let path = std::env::temp_dir().join(format!("bookend-token-{}-{name}", std::process::id()));
         if let Some(token) = token {
@@ -77,41 +77,41 @@ mod tests {
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
     #[test]
-    fn the_token_opens_and_nothing_near_it_does() {
-        let (gate, path) = gate(Some("  s3cret\nn3xt\r\n\n"));
+    fn only_a_whole_token_of_the_file_is_accepted() {
+        let (auth, path) = auth(Some("  s3cret\nn3xt\r\n\n"));
         for good in ["Bearer s3cret", "bearer n3xt", "BEARER   s3cret "] {
-            assert_eq!(gate.authorize(PEER, Some(good.as_bytes())), Ok(()), "{good}");
+            assert_eq!(auth.authorize(PEER, Some(good.as_bytes())), Ok(()), "{good}");
         }
         for bad in
             ["", "Bearer", "Bearer ", "s3cret", "Basic s3cret", "Bearer s3cre", "Bearer s3cret1", "Bearer s3cret\nn3xt"]
         {
-            assert_eq!(gate.authorize(PEER, Some(bad.as_bytes())), Err(Refusal::Token), "{bad}");
+            assert_eq!(auth.authorize(PEER, Some(bad.as_bytes())), Err(Refusal::Token), "{bad}");
         }
-        assert_eq!(gate.authorize(PEER, None), Err(Refusal::Token));
+        assert_eq!(auth.authorize(PEER, None), Err(Refusal::Token));
         std::fs::write(&path, "rotated").unwrap();
-        assert_eq!(gate.authorize(PEER, Some(b"Bearer s3cret")), Err(Refusal::Token));
-        assert_eq!(gate.authorize(PEER, Some(b"Bearer rotated")), Ok(()));
+        assert_eq!(auth.authorize(PEER, Some(b"Bearer s3cret")), Err(Refusal::Token));
+        assert_eq!(auth.authorize(PEER, Some(b"Bearer rotated")), Ok(()));
         std::fs::remove_file(path).unwrap();
     }
 
     #[test]
-    fn without_a_token_to_compare_with_nobody_comes_in() {
-        let (gate, path) = gate(Some(" \n\n"));
-        assert_eq!(gate.authorize(PEER, Some(b"Bearer ")), Err(Refusal::NoTokenFile));
+    fn an_empty_or_missing_token_file_refuses_every_caller() {
+        let (auth, path) = auth(Some(" \n\n"));
+        assert_eq!(auth.authorize(PEER, Some(b"Bearer ")), Err(Refusal::NoTokenFile));
         std::fs::remove_file(path).unwrap();
-        assert_eq!(gate.authorize(PEER, Some(b"Bearer x")), Err(Refusal::NoTokenFile));
+        assert_eq!(auth.authorize(PEER, Some(b"Bearer x")), Err(Refusal::NoTokenFile));
     }
 
     #[test]
-    fn both_are_asked_for_where_both_are_configured() {
-        let (mut gate, path) = gate(Some("t"));
-        gate.allow_from = Some(vec!["10.0.0.0/8".parse().unwrap()]);
-        assert_eq!(gate.authorize(PEER, Some(b"Bearer t")), Ok(()));
-        assert_eq!(gate.authorize("::ffff:10.9.9.9".parse().unwrap(), Some(b"Bearer t")), Ok(()));
-        assert_eq!(gate.authorize("192.0.2.1".parse().unwrap(), Some(b"Bearer t")), Err(Refusal::Network));
-        assert_eq!(gate.authorize(PEER, None), Err(Refusal::Token));
-        gate.allow_from = Some(Vec::new());
-        assert_eq!(gate.authorize(PEER, Some(b"Bearer t")), Err(Refusal::Network));
+    fn token_and_network_must_both_match_if_configured() {
+        let (mut auth, path) = auth(Some("t"));
+        auth.allow_from = Some(vec!["10.0.0.0/8".parse().unwrap()]);
+        assert_eq!(auth.authorize(PEER, Some(b"Bearer t")), Ok(()));
+        assert_eq!(auth.authorize("::ffff:10.9.9.9".parse().unwrap(), Some(b"Bearer t")), Ok(()));
+        assert_eq!(auth.authorize("192.0.2.1".parse().unwrap(), Some(b"Bearer t")), Err(Refusal::Network));
+        assert_eq!(auth.authorize(PEER, None), Err(Refusal::Token));
+        auth.allow_from = Some(Vec::new());
+        assert_eq!(auth.authorize(PEER, Some(b"Bearer t")), Err(Refusal::Network));
         std::fs::remove_file(path).unwrap();
     }
 }

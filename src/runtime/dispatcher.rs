@@ -13,7 +13,9 @@ use super::listeners::Listeners;
 use super::reporter::Reporter;
 use super::unit::{Unit, UnitId};
 use crate::handlers::{self, HandlerReport, Purpose, RunningHandler};
-use crate::http::{Detail, Endpoint, HookCall, HookResponse, LifecycleEvent, Request, RunningHandlerView, StatusView};
+use crate::http::{
+    DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, LifecycleEvent, Request, RunningHandlerView, StatusView,
+};
 use crate::report::journal::{Record, trigger_word};
 use bookend_config::settings::AppSettings;
 use bookend_lifecycle::notify::Message;
@@ -167,16 +169,14 @@ impl Dispatcher {
 
     /// Sends a caller its answer. `CallerDone` follows when the answer is delivered, or at once if the caller hung up.
     fn answer(&mut self, unit: UnitId, id: CallerId, outcome: Outcome) {
-        let (guard, delivered) = oneshot::channel();
-        let sent =
-            self.callers.remove(&id).map(|caller| caller.response.send(HookResponse { outcome, receipt: guard }));
+        let (guard, delivery) = DeliveryGuard::new();
+        let sent = self.callers.remove(&id).map(|caller| caller.response.send(HookResponse { outcome, guard }));
         if !matches!(sent, Some(Ok(()))) {
             return self.push(unit, Event::CallerDone(id));
         }
         let to_loop = self.to_loop();
         tokio::spawn(async move {
-            // The guard is never sent, only dropped: with the last byte of the connection.
-            let _ = delivered.await;
+            delivery.finished().await;
             let _ = to_loop.send(TaskMessage::CallerDone(unit, id)).await;
         });
     }

@@ -3,7 +3,6 @@
 //! A round: apply every queued event to its machine and perform the actions; then wait for one input, which the
 //! supervisor turns into events. When a machine's `Exit` is performed, late requests are answered and the loop ends.
 
-use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -13,7 +12,7 @@ use tracing::debug;
 
 use super::dispatcher::{Dispatcher, TaskMessage};
 use super::unit::{Unit, UnitId};
-use crate::http::{Detail, HookResponse, LifecycleEvent, Request, StatusView};
+use crate::http::{Delivery, DeliveryGuard, Detail, HookResponse, LifecycleEvent, Request, StatusView};
 use crate::process::signals::Signals;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Action, Event, Machine, Outcome, PhaseName, Time};
@@ -218,21 +217,20 @@ async fn answer_late_requests<S: Supervisor>(supervisor: &mut S) {
 
 /// The answers to callers that came when everything was over.
 #[derive(Debug, Default)]
-struct LateAnswers(Vec<oneshot::Receiver<Infallible>>);
+struct LateAnswers(Vec<Delivery>);
 
 impl LateAnswers {
     fn answer(&mut self, response: oneshot::Sender<HookResponse>, outcome: Outcome) {
-        let (guard, delivered) = oneshot::channel();
-        if response.send(HookResponse { outcome, receipt: guard }).is_ok() {
-            self.0.push(delivered);
+        let (guard, delivery) = DeliveryGuard::new();
+        if response.send(HookResponse { outcome, guard }).is_ok() {
+            self.0.push(delivery);
         }
     }
 
     /// Waits until all are delivered, or it is too late.
     async fn delivered(self, end: Instant) {
-        for delivered in self.0 {
-            // The guard is only ever dropped: with the last byte, or with the caller.
-            let _ = timeout_at(end.into(), delivered).await;
+        for delivery in self.0 {
+            let _ = timeout_at(end.into(), delivery.finished()).await;
         }
     }
 }

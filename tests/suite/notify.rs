@@ -47,7 +47,7 @@ fn the_app_has_started_when_it_sends_ready() {
     put(&init, "one", "STATUS=loading\nREADY=no\n");
     wait_until("its status is shown", || get(port, "/status").unwrap_or_default().contains("\"status\": \"loading\""));
     assert_eq!((code(port, "/startupz"), code(port, "/readyz"), code(port, "/lbz")), (503, 503, 503));
-    assert!(get(port, "/readyz").unwrap().contains("[-]notify failed: the app has not said READY=1"));
+    assert!(get(port, "/readyz").unwrap().contains("[-]notify failed: the app has not sent READY=1"));
     put(&init, "two", "READY=1\nSTATUS=serving\nMAINPID=1\n");
     wait_until("started", || code(port, "/startupz") == 200);
     assert_eq!((code(port, "/readyz"), code(port, "/lbz")), (200, 200));

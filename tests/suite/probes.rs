@@ -30,7 +30,7 @@ fn the_others_wait_for_the_startup_probe() {
     wait_until("it was tried twice", tries);
     assert_eq!((code(port, "/startupz"), code(port, "/readyz"), code(port, "/livez")), (503, 503, 200));
     let reported = get(port, "/startupz?verbose").unwrap();
-    assert!(reported.contains("[+]postStart ok\n[-]startupProbe failed: the last try: exit code 1"), "{reported}");
+    assert!(reported.contains("[+]postStart ok\n[-]startupProbe failed: the last attempt: exit code 1"), "{reported}");
     assert!(!init.folder.path("asked").exists(), "the others have not been tried");
     init.folder.write("started", "");
     wait_until("the app has started", || code(port, "/startupz") == 200);
@@ -104,7 +104,7 @@ fn a_failed_liveness_probe_is_only_reported_by_default() {
     let config = r#"livenessProbe = { exec.command = ["sh", "-c", "echo deadlock; exit 1"], periodSeconds = 0.1, failureThreshold = 2 }"#;
     let mut init = life(port, config, APP);
     wait_until("not live", || code(port, "/livez") == 503);
-    assert!(get(port, "/livez").unwrap().contains("[-]livenessProbe failed: the last try: exit code 1; deadlock"));
+    assert!(get(port, "/livez").unwrap().contains("[-]livenessProbe failed: the last attempt: exit code 1; deadlock"));
     assert_eq!(code(port, "/readyz"), 200, "that is another question");
     init.wait_for_log("livenessProbe failed: exit code 1; deadlock");
     assert!(!init.log().contains("probe=\"livenessProbe\""), "its output is not in the log each time");

@@ -229,7 +229,7 @@ fn a_failed_handler_or_unknown_name_fails_the_hook() {
     // A kubelet takes every status as success.
     assert!(hook(port, "/lifecycle/wbe/postStart").is_err());
     assert_eq!(code(port, "/lifecycle/wbe/postStart"), 404);
-    init.wait_for_log("a kubelet called a hook that there is not");
+    init.wait_for_log("a kubelet called an unknown hook");
     init.signal(15);
     ended_well(&init.finish());
 }
@@ -275,7 +275,7 @@ fn the_command_line_talks_to_a_sidecar() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("preStop done") && text.contains("| drained"), "{text}");
     let (code, text) = ask(&["hook", "wbe/preStop"]);
-    assert!(code == Some(1) && text.contains("no hook"), "{code:?} {text}");
+    assert!(code == Some(1) && text.contains("unknown hook"), "{code:?} {text}");
     let (code, text) = ask(&["status"]);
     assert!(code == Some(0) && text.contains("web       Stopping"), "{text}");
     let (code, text) = ask(&["signal", "HUP"]);

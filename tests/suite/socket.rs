@@ -56,11 +56,11 @@ fn the_socket_accepts_stop_and_signals() {
         ("POST /signal/FOO", 404, "is not a signal"),
         ("POST /signal/", 404, "is not a signal"),
         ("POST /signal/KILL", 400, "cannot be received"),
-        ("POST /signal/CHLD", 400, "bookend's own"),
-        ("GET /signal/HUP", 405, "only POST"),
-        ("GET /stop", 405, "only POST"),
-        ("POST /status", 405, "only GET"),
-        ("POST /nothing", 404, "nothing is here"),
+        ("POST /signal/CHLD", 400, "SIGCHLD is reserved"),
+        ("GET /signal/HUP", 405, "use POST"),
+        ("GET /stop", 405, "use POST"),
+        ("POST /status", 405, "use GET"),
+        ("POST /nothing", 404, "not found"),
     ] {
         let answer = ask(&path, request);
         assert_eq!(code_of(&answer), code, "{request}: {answer}");

@@ -1,5 +1,5 @@
-//! A stream whose writes have a time limit. A reader that takes nothing for that long has gone, or is no friend;
-//! while nothing is to be written, no time runs.
+//! A stream whose writes have a timeout: a peer that reads nothing for that long is gone, or hostile. The time runs only
+//! while there is something to write.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A connection, whatever carries it: hyper is compiled once for all.
+/// A connection over TCP, TLS or a unix socket. One type for all of them: hyper is compiled once.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
@@ -24,7 +24,7 @@ impl WriteTimeout {
         WriteTimeout { stream, limit, stalled: None }
     }
 
-    /// Passes on what has been done, and counts the time in which nothing is.
+    /// Passes the result on, and counts the time while the write is pending.
     fn within<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if done.is_ready() {
             self.stalled = None;
@@ -70,9 +70,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_takes_nothing_is_not_written_to_for_ever() {
+    fn a_write_to_a_peer_that_does_not_read_times_out() {
         run(async {
-            let (_deaf, ours) = duplex(10);
+            let (_peer, ours) = duplex(10);
             let error =
                 WriteTimeout::new(Box::new(ours), Duration::from_millis(20)).write_all(&[0; 100]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_takes_a_little_now_and_then_gets_it_all() {
+    fn a_slow_reader_gets_the_whole_response() {
         run(async {
             let (mut slow, ours) = duplex(10);
             let mut ours = WriteTimeout::new(Box::new(ours), Duration::from_secs(5));
@@ -93,7 +93,7 @@ mod tests {
             };
             let (written, ()) = tokio::join!(ours.write_all(&[0; 100]), reader);
             written.unwrap();
-            assert!(ours.stalled.is_none(), "no time runs while nothing is written");
+            assert!(ours.stalled.is_none(), "the time does not run while nothing is written");
         });
     }
 }

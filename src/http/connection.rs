@@ -1,0 +1,83 @@
+//! One connection: its caller, its place in the listener's table, and what has to outlive its last byte.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use super::listener::{Listener, ListenerKind};
+use super::request::{DeliveryGuard, Endpoint};
+use super::response::BrokenConnection;
+use super::rules::Rules;
+use super::token::Refusal;
+
+/// A connection in its listener's table; it leaves the table when it is dropped.
+pub(super) struct Connection {
+    listener: Arc<Listener>,
+    id: u64,
+    peer: IpAddr,
+    guard: Mutex<Option<DeliveryGuard>>,
+}
+
+impl Connection {
+    /// Takes a place in the listener's table. The receiver closes when the place is given to another connection.
+    pub(super) async fn enter(listener: &Arc<Listener>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
+        let (id, ended) = listener.enter(peer).await;
+        (Connection { listener: Arc::clone(listener), id, peer, guard: Mutex::new(None) }, ended)
+    }
+
+    pub(super) fn kind(&self) -> ListenerKind {
+        self.listener.kind
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.listener.endpoint
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.listener.rules
+    }
+
+    /// Whether the caller may call a hook.
+    pub(super) fn authorize(&self, authorization: Option<&[u8]>) -> Result<(), Refusal> {
+        let verdict = self.rules().hook_auth.authorize(self.peer, authorization);
+        if let Err(refusal) = verdict
+            && self.listener.may_report_refusal()
+        {
+            let peer = self.peer.to_canonical();
+            match refusal {
+                Refusal::Network => warn!(%peer, "hook refused: the caller's address is not in http.allowFrom"),
+                Refusal::Token => warn!(%peer, "hook refused: the caller sent no token of http.tokenFile"),
+                Refusal::NoTokenFile => warn!("hook refused: http.tokenFile cannot be read, or is empty"),
+            }
+        }
+        verdict
+    }
+
+    /// For a kubelet's call of an unknown hook: its connection breaks, and the log reports why.
+    pub(super) fn unknown_hook(&self, path: &str) -> BrokenConnection {
+        if self.listener.may_report_refusal() {
+            warn!(path, "a kubelet called an unknown hook: its connection is broken, so that the hook fails");
+        }
+        BrokenConnection
+    }
+
+    /// Moves to the places of those that wait: a hook waits long, and must not keep other requests from being read.
+    /// `false`: there are more of them than any kubelet sends.
+    pub(super) fn wait(&self) -> bool {
+        self.listener.wait(self.id)
+    }
+
+    /// Keeps the guard until the connection is over.
+    pub(super) fn hold(&self, guard: DeliveryGuard) {
+        *self.guard.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.listener.leave(self.id);
+    }
+}

@@ -1,0 +1,115 @@
+//! What the endpoint asks of the loop, and the channel between them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::events::EventStream;
+use super::status::StatusView;
+use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{Hook, Outcome};
+
+/// A request of the endpoint to the loop, with the sender of its response. If the loop drops the sender, the process is
+/// about to exit.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// A hook was called. The sender is closed when the caller has hung up.
+    Hook(HookCall, oneshot::Sender<HookResponse>),
+    /// The state, for `/status`, `/metrics` and the health endpoints.
+    Status(Detail, oneshot::Sender<Box<StatusView>>),
+    /// `POST /stop`.
+    Stop(oneshot::Sender<()>),
+    /// `POST /signal/{name}`: act as if bookend had received the signal. The error is the reason why it cannot.
+    Signal(Signal, oneshot::Sender<Result<(), &'static str>>),
+    /// `GET /events`. `None`: there are too many subscribers.
+    Follow(oneshot::Sender<Option<EventStream>>),
+}
+
+/// A call of a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HookCall {
+    /// The container's name in a sidecar; `None`: the app that has no name.
+    pub(crate) container: Option<String>,
+    pub(crate) hook: Hook,
+}
+
+/// How much of the state a request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Enough to answer a probe; the handler records and the timeline are not copied.
+    Health,
+    /// All of it.
+    Everything,
+}
+
+/// The response to the caller of a hook.
+#[derive(Debug)]
+pub(crate) struct HookResponse {
+    pub(crate) outcome: Outcome,
+    pub(crate) guard: DeliveryGuard,
+}
+
+/// Lives as long as a response is on its way. The endpoint drops it when the last byte is written or the caller has hung
+/// up; [`Delivery`] then completes. The loop waits for that before it exits.
+#[derive(Debug)]
+pub(crate) struct DeliveryGuard {
+    _dropped: oneshot::Sender<Infallible>,
+}
+
+/// Completes when the [`DeliveryGuard`] is dropped.
+#[derive(Debug)]
+pub(crate) struct Delivery(oneshot::Receiver<Infallible>);
+
+impl DeliveryGuard {
+    pub(crate) fn new() -> (DeliveryGuard, Delivery) {
+        let (sender, receiver) = oneshot::channel();
+        (DeliveryGuard { _dropped: sender }, Delivery(receiver))
+    }
+}
+
+impl Delivery {
+    /// Waits until the response is delivered, or cannot be.
+    pub(crate) async fn finished(self) {
+        // The sender never sends.
+        let _ = self.0.await;
+    }
+}
+
+/// The endpoint's way to the loop. Clones share the count of connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    requests: mpsc::Sender<Request>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Endpoint {
+    pub(crate) fn new() -> (Endpoint, mpsc::Receiver<Request>) {
+        let (requests, receiver) = mpsc::channel(QUEUE);
+        (Endpoint { requests, connections: Arc::default() }, receiver)
+    }
+
+    /// The number of connections, on the port and on the socket.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn connection_began(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn connection_ended(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Sends a request to the loop and waits for the response. `None`: the process is about to exit.
+    pub(super) async fn request<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        let (sender, response) = oneshot::channel();
+        self.requests.send(request(sender)).await.ok()?;
+        response.await.ok()
+    }
+}
+
+/// Requests on their way to the loop.
+const QUEUE: usize = 64;
