@@ -24,7 +24,7 @@ use crate::compat::policy::{Convention, Policy};
 use crate::handlers::program::ProgramError;
 use crate::process::spawn::SpawnError;
 use bookend_config::settings::{AppSettings, LogLevel, LogSettings, Program, Settings, SocketPath};
-use bookend_config::{Override, RESERVED_VARIABLES};
+use bookend_config::{Override, is_configuration_variable};
 
 /// Whose name we were called by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,12 +95,9 @@ impl Personality {
     }
 }
 
-/// Whether the environment asks for bookend itself.
-pub(crate) fn asks_for_bookend(mut names: impl Iterator<Item = OsString>) -> bool {
-    names.any(|name| {
-        let ours = name.as_encoded_bytes().starts_with(b"BOOKEND_");
-        ours && (name == "BOOKEND_CONFIG" || !RESERVED_VARIABLES.iter().any(|reserved| name == **reserved))
-    })
+/// Whether the environment asks for bookend itself. An empty variable counts as unset.
+pub(crate) fn asks_for_bookend(mut variables: impl Iterator<Item = (OsString, OsString)>) -> bool {
+    variables.any(|(name, value)| !value.is_empty() && is_configuration_variable(&name, &value))
 }
 
 /// What all of them have in common: every signal is the app's, and nothing of ours is said or written.
@@ -172,8 +169,8 @@ mod tests {
 
     #[test]
     fn what_handlers_are_told_asks_for_nothing() {
-        let asks = |name: &str| asks_for_bookend(std::iter::once(OsString::from(name)));
+        let asks = |name: &str| asks_for_bookend(std::iter::once((OsString::from(name), OsString::from("x"))));
         assert!(asks("BOOKEND_CONFIG") && asks("BOOKEND_HTTP_LISTEN"));
-        assert!(!asks("BOOKEND_HOOK") && !asks("BOOKEND_BIN") && !asks("PATH"));
+        assert!(!asks("BOOKEND_HOOK") && !asks("BOOKEND_BIN") && !asks("BOOKEND_VERSION") && !asks("PATH"));
     }
 }

@@ -11,10 +11,10 @@ use crate::error::describe;
 use crate::exit;
 use crate::process::inherited::Inherited;
 use crate::process::{gets_orphans, is_first_process, last_resort};
-use crate::report::log::last_words;
+use crate::report::log::{LogStart, last_words};
 use crate::runtime::container;
 use bookend_config::settings::Settings;
-use bookend_config::{Effective, Features, Mode, Override, Sources};
+use bookend_config::{Diagnostic, Effective, Features, Mode, Override, Sources, is_configuration_variable};
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct RunArgs {
@@ -63,26 +63,25 @@ pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inh
             return code;
         }
     };
-    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
-    if is_first_process() && compat::asks_for_bookend(set) {
+    if is_first_process() && compat::asks_for_bookend(std::env::vars_os()) {
         let command = run.settings.app.program.command;
         return run_container(RunArgs { config: Vec::new(), set: run.overrides, command }, inherited);
     }
     if let (Some(warning), false, None | Some(false)) = (&run.without_orphans, gets_orphans(), run.settings.subreaper) {
         last_words(warning);
     }
-    live(run.settings, run.policy, inherited, true, run.failed)
+    live(run.settings, run.policy, inherited, LogStart::quiet(), run.failed)
 }
 
 /// Runs the app under bookend's own name.
 pub(super) fn run_container(run: RunArgs, inherited: Inherited) -> u8 {
     let suggestion = suggestion(&run);
     match load(&run.config, run.set, run.command, Mode::App) {
-        Ok((effective, quiet)) => {
+        Ok((effective, log)) => {
             if let Some(suggestion) = suggestion.filter(|_| !sets_path(&effective.settings)) {
                 last_words(&suggestion);
             }
-            live(effective.settings, Policy::default(), inherited, quiet, exit::BOOKEND_FAILED)
+            live(effective.settings, Policy::default(), inherited, log, exit::BOOKEND_FAILED)
         }
         Err(failure) => {
             last_words(&failure.text);
@@ -107,34 +106,35 @@ fn sets_path(settings: &Settings) -> bool {
     settings.app.program.env.iter().any(|(name, _)| name == "PATH")
 }
 
-fn live(settings: Settings, policy: Policy, inherited: Inherited, quiet: bool, failed: u8) -> u8 {
+fn live(settings: Settings, policy: Policy, inherited: Inherited, log: LogStart, failed: u8) -> u8 {
     last_resort::catch_panics();
-    let Err(error) = container::run(settings, policy, inherited, quiet);
+    let Err(error) = container::run(settings, policy, inherited, log);
     last_words(&format!("bookend: {}\n", describe(&error)));
     failed
 }
 
-/// Reads and checks every layer. The flag is true if nothing is configured at all.
+/// Reads and checks every layer. The log begins with the warnings, and is quiet if nothing is configured at all.
 pub(super) fn load(
     files: &[PathBuf],
     overrides: Vec<Override>,
     command: Vec<OsString>,
     mode: Mode,
-) -> Result<(Effective, bool), Failure> {
+) -> Result<(Effective, LogStart), Failure> {
     let files = files::read(files).map_err(Failure::usage)?;
     // An empty variable counts as unset.
     let env: Vec<_> = std::env::vars_os()
-        .filter(|(key, value)| key.as_encoded_bytes().starts_with(b"BOOKEND_") && !value.is_empty())
+        .filter(|(name, value)| !value.is_empty() && is_configuration_variable(name, value))
         .collect();
-    // The path of the socket alone does not make an init talkative.
-    let quiet = files.is_empty() && overrides.is_empty() && env.iter().all(|(key, _)| key == "BOOKEND_SOCKET");
-    if quiet && env.is_empty() && mode == Mode::App {
+    let is_empty = files.is_empty() && overrides.is_empty();
+    if is_empty && env.is_empty() && mode == Mode::App {
         // Even reading an empty configuration costs more than starting the application.
-        return Ok((Effective::of_command(command), quiet));
+        return Ok((Effective::of_command(command), LogStart::quiet()));
     }
     let sources = Sources { files, env, command, overrides, mode, features: BUILT_WITH };
     let effective = bookend_config::load(&sources).map_err(|diagnostics| Failure::usage(format!("{diagnostics}\n")))?;
-    Ok((effective, quiet))
+    let warnings = effective.warnings.iter().map(Diagnostic::one_line).collect();
+    let log = LogStart { quiet: is_empty && !effective.is_configured(), warnings };
+    Ok((effective, log))
 }
 
 /// Reads `app.stopSignal=SIGQUIT`. Key and value are checked later, with those of the other layers.

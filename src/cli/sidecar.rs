@@ -27,7 +27,7 @@ pub(super) struct SidecarArgs {
 
 impl SidecarArgs {
     pub(super) fn run(self, inherited: Inherited) -> u8 {
-        let (effective, quiet) = match run::load(&self.config, self.set, self.command, Mode::Sidecar) {
+        let (effective, log) = match run::load(&self.config, self.set, self.command, Mode::Sidecar) {
             Ok(loaded) => loaded,
             Err(failure) => {
                 last_words(&failure.text);
@@ -35,7 +35,7 @@ impl SidecarArgs {
             }
         };
         last_resort::catch_panics();
-        sidecar::run(effective.settings, inherited, quiet).unwrap_or_else(|error| {
+        sidecar::run(effective.settings, inherited, log).unwrap_or_else(|error| {
             last_words(&format!("bookend: {}\n", describe(&error)));
             exit::BOOKEND_FAILED
         })

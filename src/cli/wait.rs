@@ -13,6 +13,7 @@ use super::outcome::{Failure, Outcome};
 use super::seconds::seconds;
 use crate::handlers::program::{Environment, Variables};
 use crate::handlers::{HandlerReport, http_get, tcp_socket};
+use bookend_config::address::{AddressError, HostPort, HttpUrl};
 use bookend_config::settings::{HttpGet, Scheme, TcpSocket};
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::seconds::Seconds;
@@ -48,40 +49,31 @@ impl FromStr for WaitTarget {
         let wrong =
             || format!("{text:?} is not one of tcp://HOST:PORT, http://HOST[:PORT][/PATH], https://..., file:PATH");
         let (scheme, rest) = text.split_once(':').ok_or_else(wrong)?;
+        let because = |error: AddressError| format!("{text:?}: {error}");
         if scheme == "file" {
             // file:///run/x as well as file:/run/x and file:run/x.
             let path = rest.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(rest);
             return if path.is_empty() { Err(wrong()) } else { Ok(WaitTarget::File(path.into())) };
         }
         let rest = rest.strip_prefix("//").ok_or_else(wrong)?;
-        let at = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(at);
-        let default = match scheme {
-            "http" => Some(80),
-            "https" => Some(443),
-            _ => None,
-        };
-        let (host, port) = host_and_port(authority, default).ok_or_else(wrong)?;
-        let (text, host) = (text.to_owned(), host.to_owned());
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        match scheme {
-            "tcp" if path == "/" => Ok(WaitTarget::Tcp { text, host, port }),
-            "http" => Ok(WaitTarget::Http { text, scheme: Scheme::Http, host, port, path }),
-            "https" if cfg!(feature = "tls") => Ok(WaitTarget::Http { text, scheme: Scheme::Https, host, port, path }),
-            "https" => Err(format!("{text:?}: this binary was built without the feature `tls`")),
-            _ => Err(wrong()),
+        if scheme == "tcp" {
+            let HostPort { host, port } = HostPort::parse(rest.trim_end_matches('/')).map_err(because)?;
+            let port = port.ok_or_else(wrong)?;
+            return Ok(WaitTarget::Tcp { text: text.to_owned(), host: host.to_owned(), port });
         }
+        let HttpUrl { scheme, host, port, path, has_user } = HttpUrl::parse(text).map_err(|error| match error {
+            AddressError::Scheme => wrong(),
+            error => because(error),
+        })?;
+        if has_user {
+            return Err(format!("{text:?}: a user in the URL is not supported"));
+        }
+        if scheme == Scheme::Https && !cfg!(feature = "tls") {
+            return Err(format!("{text:?}: this binary was built without the feature `tls`"));
+        }
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Ok(WaitTarget::Http { text: text.to_owned(), scheme, host: host.to_owned(), port, path })
     }
-}
-
-/// `name:80`, `10.0.0.1:80`, `[::1]:80`.
-fn host_and_port(authority: &str, default: Option<u16>) -> Option<(&str, u16)> {
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port.parse().ok().filter(|port| *port > 0)?)),
-        _ => (authority, None),
-    };
-    let is_plain = !host.is_empty() && !host.contains(['@', ' ']) && (!host.contains(':') || host.starts_with('['));
-    is_plain.then_some((host, port.or(default)?))
 }
 
 impl WaitTarget {

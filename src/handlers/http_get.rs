@@ -47,7 +47,7 @@ enum HttpError {
     #[error("cannot prepare the request")]
     Aside(#[from] DetachedError),
     /// The host, after `$(VAR)` was filled in.
-    #[error("the host is none: empty, or with a character no host has")]
+    #[error("invalid host: empty or contains an illegal character")]
     Host,
     /// A header as it would be sent; the value may be a secret.
     #[error("the header {0:?} cannot be sent: its value has a character no header can have")]

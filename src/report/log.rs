@@ -26,6 +26,29 @@ use crate::process::write_without_waiting;
 use bookend_config::settings::{LogFormat, LogLevel, LogSettings};
 use bookend_lifecycle::printable::{is_printable, printable};
 
+/// How the log begins.
+#[derive(Debug, Default)]
+pub(crate) struct LogStart {
+    /// Without a configured level, log warnings only.
+    pub(crate) quiet: bool,
+    /// The warnings about the configuration.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl LogStart {
+    /// For a start without any configuration.
+    pub(crate) fn quiet() -> LogStart {
+        LogStart { quiet: true, warnings: Vec::new() }
+    }
+
+    /// Logs the warnings. The log must have begun.
+    pub(crate) fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("configuration: {warning}");
+        }
+    }
+}
+
 /// Begins to log; the first call counts.
 pub(crate) fn init(settings: LogSettings) {
     static ONCE: Once = Once::new();

@@ -25,23 +25,23 @@ use crate::compat::policy::Policy;
 use crate::process::inherited::Inherited;
 use crate::process::last_resort;
 use crate::process::notify_socket::NotifySocket;
-use crate::report::log;
+use crate::report::log::{self, LogStart};
 use bookend_config::settings::{LogLevel, Settings};
 
 /// Runs the container, and ends the process with its exit code. It returns only if the app could not be started at all.
-/// All signals are blocked already: `inherited` proves it. `quiet`: without a configured level, log warnings only.
+/// All signals are blocked already: `inherited` proves it. `log_start`: how the log begins.
 pub(crate) fn run(
     mut settings: Settings,
     policy: Policy,
     mut inherited: Inherited,
-    quiet: bool,
+    log_start: LogStart,
 ) -> Result<Infallible, StartError> {
     let began = Instant::now();
     if settings.app.program.command.is_empty() {
         return Err(StartError::NoCommand);
     }
     let listener = listeners::bind(&settings)?;
-    if quiet {
+    if log_start.quiet {
         settings.log.level.get_or_insert(LogLevel::Warn);
     }
     inherited.leave_working_dir();
@@ -53,6 +53,7 @@ pub(crate) fn run(
         container.set_variable("NOTIFY_SOCKET", &socket.address);
     }
     container.begin(early_stop);
+    log_start.warn();
     // From here on nothing is fatal: the app may be running.
     let runtime = start::runtime().unwrap_or_else(|error| go_on_without("build the runtime", &error));
     runtime.block_on(async {

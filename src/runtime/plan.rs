@@ -69,11 +69,6 @@ fn handler_plan(handler: &Handler) -> HandlerPlan {
         retries: handler.retries,
         backoff: handler.backoff,
         on: handler.on,
-        waits_only: match handler.kind {
-            HandlerKind::Sleep { .. } | HandlerKind::Drain(_) => true,
-            HandlerKind::Exec(_) | HandlerKind::HttpGet(_) | HandlerKind::TcpSocket(_) | HandlerKind::Signal(_) => {
-                false
-            }
-        },
+        waits_only: handler.kind.only_waits(),
     }
 }

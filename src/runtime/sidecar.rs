@@ -28,21 +28,22 @@ use crate::process::inherited::Inherited;
 use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
 use crate::report::journal::describe_trigger;
-use crate::report::log;
+use crate::report::log::{self, LogStart};
 use bookend_config::settings::{LogLevel, Settings};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Action, AppStatus, Event, Machine, Note, PhaseName, SidecarLifecycle, Time, Trigger};
 
-/// Runs the sidecar and returns its exit code. All signals are blocked already: `inherited` proves it. `quiet`: without a
-/// configured level, log warnings only.
-pub(crate) fn run(mut settings: Settings, mut inherited: Inherited, quiet: bool) -> Result<u8, StartError> {
+/// Runs the sidecar and returns its exit code. All signals are blocked already: `inherited` proves it. `log_start`: how the
+/// log begins.
+pub(crate) fn run(mut settings: Settings, mut inherited: Inherited, log_start: LogStart) -> Result<u8, StartError> {
     let began = Instant::now();
     let listener = listeners::bind(&settings)?;
-    if quiet {
+    if log_start.quiet {
         settings.log.level.get_or_insert(LogLevel::Warn);
     }
     log::init(settings.log);
+    log_start.warn();
     inherited.leave_working_dir();
     start::set_up_parentage(&settings, &inherited);
     let stop_signals = stop_signals(&settings);

@@ -19,7 +19,7 @@ pub(crate) struct Scenario {
     /// The app's arguments after `app TRACE`.
     pub(crate) app: [String; 5],
     /// `app.secondSignal` after this many milliseconds; the app is then a server.
-    hurry: Option<u64>,
+    second_signal: Option<u64>,
     /// Its clients, each connected this many milliseconds after it listens.
     pub(crate) clients: Vec<(u64, Client)>,
     /// The actions, each after this many milliseconds.
@@ -105,9 +105,17 @@ impl Scenario {
             "none".to_owned(),
         ];
         let stop_is_success = random.one_in(4);
-        let (hurry, clients) = (None, Vec::new());
-        let mut life =
-            Scenario { grace, stop_is_success, handlers: handlers.into(), liveness, app, hurry, clients, deeds };
+        let (second_signal, clients) = (None, Vec::new());
+        let mut life = Scenario {
+            grace,
+            stop_is_success,
+            handlers: handlers.into(),
+            liveness,
+            app,
+            second_signal,
+            clients,
+            deeds,
+        };
         if random.one_in(6) {
             life.becomes_a_server(random);
         }
@@ -122,7 +130,7 @@ impl Scenario {
         }
         let ways = ["0", "1", "signal 10", "signal 9", "ignore"];
         ways[usize::try_from(random.below(5)).unwrap()].clone_into(on_second);
-        self.hurry = Some(50 + random.below(200));
+        self.second_signal = Some(50 + random.below(200));
         self.clients = (0..random.below(4)).map(|_| (50 + random.below(100), Client::random(random))).collect();
         // They are connected when something happens and a stop comes.
         self.handlers.insert(Hook::PreStart, Vec::new());
@@ -141,8 +149,8 @@ impl Scenario {
             writeln!(out, "terminationGracePeriodSeconds = {grace}").unwrap();
         }
         writeln!(out, "app.stopIsSuccess = {}", self.stop_is_success).unwrap();
-        if let Some(after) = self.hurry {
-            writeln!(out, "app.hurry = {{ signal = \"SIGUSR1\", afterSeconds = {} }}", seconds(after)).unwrap();
+        if let Some(after) = self.second_signal {
+            writeln!(out, "app.secondSignal = {{ signal = \"SIGUSR1\", afterSeconds = {} }}", seconds(after)).unwrap();
         }
         if let Some(fails_after) = self.liveness {
             let words = [actor, "actor", "probe", &format!("{trace}.probe"), &fails_after.to_string()];
@@ -201,7 +209,7 @@ impl Scenario {
             stop_signals: [2, 3, 15].into_iter().filter_map(Signal::new).collect(),
             stop_is_success: self.stop_is_success,
             second_signal: self
-                .hurry
+                .second_signal
                 .map(|after| SecondSignal { after: Duration::from_millis(after), signal: Signal::new(10).unwrap() }),
             ..Plan::default()
         }

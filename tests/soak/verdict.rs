@@ -45,7 +45,9 @@ fn landmarks(lived: &Lived, orders: &[Action]) -> Vec<&'static str> {
             Action::TerminateLeftovers => Some("something was left"),
             Action::KillLeftovers => Some("leftovers got SIGKILL"),
             Action::Answer { .. } => Some("a hook was answered"),
-            Action::SendSecondSignal(_) => Some("only idle connections held the app: a second signal (app.hurry)"),
+            Action::SendSecondSignal(_) => {
+                Some("only idle connections held the app: a second signal (app.secondSignal)")
+            }
             Action::WatchConnections if lived.log.contains("\"ConnectionsIdle\"") => Some("connections became idle"),
             Action::Tell(Note::Escalated(_)) => Some("a second signal moved it on"),
             Action::Tell(Note::StopSignalSent(_)) => Some("the app got the stop signal"),

@@ -31,7 +31,7 @@ fn every_toml_example_is_accepted_and_its_budget_is_the_one_shown() {
     let examples = blocks("toml");
     assert!(!examples.is_empty());
     let shown: String = examples.into_iter().map(check).collect();
-    let budget = blocks("text").into_iter().find(|block| block.starts_with("# a stop may take")).unwrap();
+    let budget = blocks("text").into_iter().find(|block| block.starts_with("# time budget of a stop")).unwrap();
     assert!(shown.contains(budget), "shown now:\n{shown}");
 }
 

@@ -59,11 +59,11 @@ fn knock(init: &Init) -> TcpStream {
     in_network_of(init.pid(), || TcpStream::connect("127.0.0.1:80").unwrap())
 }
 
-const HURRY: &str = "terminationGracePeriodSeconds = 25\napp.stopSignal = \"SIGQUIT\"\napp.hurry = { signal = \"SIGTERM\", afterSeconds = 0.2 }";
+const SECOND_SIGNAL: &str = "terminationGracePeriodSeconds = 25\napp.stopSignal = \"SIGQUIT\"\napp.secondSignal = { signal = \"SIGTERM\", afterSeconds = 0.2 }";
 
 #[test]
 fn silent_connections_do_not_hold_an_app_until_sigkill() {
-    let init = start(HURRY);
+    let init = start(SECOND_SIGNAL);
     let _silent = connect(&init);
     init.signal(15);
     let finished = init.finish();
@@ -74,7 +74,7 @@ fn silent_connections_do_not_hold_an_app_until_sigkill() {
 
 #[test]
 fn a_request_in_flight_gets_no_second_signal() {
-    let init = start(HURRY);
+    let init = start(SECOND_SIGNAL);
     let _silent = connect(&init);
     let mut client = connect(&init);
     client.write_all(b"GET").unwrap();

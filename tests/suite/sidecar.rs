@@ -319,18 +319,18 @@ fn keys_without_meaning_in_a_sidecar_are_refused() {
         &["sidecar"],
     );
     for reported in [
-        "app.command: `bookend sidecar` starts no app\n  --> ",
+        "app.command: `bookend sidecar` does not start an app\n  --> ",
         "bookend.toml:2:11",
-        "app.profile: `bookend sidecar` starts no app",
-        "lifecycle.preStart: `bookend sidecar` starts no app",
-        "readinessProbe: `bookend sidecar` probes no app",
-        "containers.web.lifecycle.stopSignal: nobody knows whom this signal is for",
-        "containers.web.lifecycle.preStop.signal: nobody knows whom this signal is for",
-        "= say which process the app is: containers.web.process",
-        "containers.queue.process: it does not say which process",
+        "app.profile: `bookend sidecar` does not start an app",
+        "lifecycle.preStart: `bookend sidecar` does not start an app",
+        "readinessProbe: `bookend sidecar` does not run probes",
+        "containers.web.lifecycle.stopSignal: the process that gets this signal is not configured",
+        "containers.web.lifecycle.preStop.signal: the process that gets this signal is not configured",
+        "= identify the process of the app: containers.web.process",
+        "containers.queue.process: the table has no condition that identifies the process",
         "containers.queue.lifecycle.preStart: unknown key",
-        "what must come before is an init container's",
-        "8 mistakes",
+        "what must run before is an init container",
+        "8 errors",
     ] {
         assert!(log.contains(reported), "{reported}\n{log}");
     }
@@ -339,10 +339,10 @@ fn keys_without_meaning_in_a_sidecar_are_refused() {
 #[test]
 fn a_sidecar_takes_no_command_and_run_no_containers() {
     let log = refused("", &["sidecar", "--", "nginx"]);
-    assert!(log.contains("app.command: `bookend sidecar` starts no app"), "{log}");
+    assert!(log.contains("app.command: `bookend sidecar` does not start an app"), "{log}");
     let log = refused("[containers.web]\n[app.process]\nexecutable = 'nginx'\n", &["run", "--", "nginx"]);
-    assert!(log.contains("containers: only `bookend sidecar` knows it"), "{log}");
-    assert!(log.contains("app.process: only `bookend sidecar` knows it"), "{log}");
+    assert!(log.contains("containers: accepted by `bookend sidecar` only"), "{log}");
+    assert!(log.contains("app.process: accepted by `bookend sidecar` only"), "{log}");
     let log = refused("[containers.Web]\n", &["sidecar"]);
     assert!(log.contains("containers.Web: \"Web\" is not a container's name"), "{log}");
 }

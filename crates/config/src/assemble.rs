@@ -1,29 +1,28 @@
-//! From the merged tree to the settings the program works with. Every value has been checked on its
-//! way in; what is read here under a wrong name would be silently unset, so a test says every key of
-//! the vocabulary and looks whether the settings change. Pure.
+//! From the merged tree to the settings that the program works with. Every value has been checked when it was read. A key
+//! that is read here under a wrong name would silently be unset, so a test sets every key of the vocabulary and expects
+//! that the settings change.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::diagnostic::in_order;
-use super::key::join;
-use super::kind::{Value, read_status, read_user};
-use super::settings::{
-    AppSettings, CommandFrom, ContainerSettings, FailurePolicy, Handler, HandlerKind, Header, HttpGet, HttpSettings,
-    LifecycleSettings, LogFormat, LogLevel, LogSettings, ProbeSet, ProbeSettings, ProcessSelector, Program,
-    ReadyzDuringStop, Scheme, Settings, SignalScope, SocketPath, TcpSocket, TlsSettings, ValueSource,
+use crate::scalar::{read_status, read_user};
+use crate::settings::{
+    AppSettings, CommandFrom, ContainerSettings, FailurePolicy, Handler, HandlerKind, HandlerName, Header, HttpGet,
+    HttpSettings, LifecycleSettings, LogFormat, LogLevel, LogSettings, ProbeSet, ProbeSettings, ProcessSelector,
+    Program, ReadyzDuringStop, Scheme, Settings, SignalScope, SocketPath, TcpSocket, TlsSettings, ValueSource,
 };
-use super::tree::Tree;
-use super::vocabulary::LOCALHOST;
+use crate::tree::Tree;
+use crate::value::Value;
+use crate::view::{TableView, as_integer, as_signal, as_source};
+use crate::vocabulary::LOCALHOST;
 use bookend_lifecycle::drain::{Drain, Until};
 use bookend_lifecycle::probe;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{On, SecondSignal};
 
-/// The settings of a tree without mistakes.
-pub(super) fn settings(tree: &Tree) -> Settings {
-    let root = TableView { tree, path: String::new() };
+/// The settings of a tree without errors.
+pub(crate) fn settings(tree: &Tree) -> Settings {
+    let root = TableView::root(tree);
     Settings {
         termination_grace_period: root.seconds("terminationGracePeriodSeconds"),
         termination_message_path: root.text("terminationMessagePath").map(PathBuf::from),
@@ -41,11 +40,7 @@ pub(super) fn settings(tree: &Tree) -> Settings {
         ports: root.pairs("ports").filter_map(|(name, value)| Some((name, as_integer(value)?))).collect(),
         http: http(&root.table("http")),
         lifecycle: lifecycle(&root.table("lifecycle")),
-        containers: tree
-            .names("containers")
-            .into_iter()
-            .map(|(name, path)| (name, container(&root.at(path))))
-            .collect(),
+        containers: root.named("containers").into_iter().map(|(name, at)| (name, container(&at))).collect(),
         probes: ProbeSet {
             startup: probe(&root, probe::ProbeKind::Startup),
             readiness: probe(&root, probe::ProbeKind::Readiness),
@@ -56,15 +51,15 @@ pub(super) fn settings(tree: &Tree) -> Settings {
     }
 }
 
-/// A Pod spec says it in its lifecycle.
+/// A Pod spec has it in its lifecycle.
 fn stop_signal(app: &TableView<'_>, lifecycle: &TableView<'_>) -> Option<Signal> {
     app.signal("stopSignal").or_else(|| lifecycle.signal("stopSignal"))
 }
 
 fn lifecycle(at: &TableView<'_>) -> LifecycleSettings {
     let list = |hook: &str| -> Vec<Handler> {
-        let named = at.tree.tables(&join(&at.path, hook)).into_iter().enumerate();
-        named.filter_map(|(index, path)| handler(&at.at(path), format!("{hook}[{index}]"))).collect()
+        let handlers = at.tables(hook).into_iter().enumerate();
+        handlers.filter_map(|(index, at)| handler(&at, format!("{hook}[{index}]"))).collect()
     };
     LifecycleSettings {
         pre_start: list("preStart"),
@@ -116,10 +111,7 @@ fn app(at: &TableView<'_>) -> AppSettings {
         stop_signal: at.signal("stopSignal"),
         stop_signals: at.list("stopSignals").map(|list| list.iter().filter_map(as_signal).collect()),
         signals: at.pairs("signals").filter_map(|(name, value)| Some((name.parse().ok()?, as_signal(value)))).collect(),
-        signal_scope: match at.text("signalScope") {
-            Some("ProcessGroup") => SignalScope::ProcessGroup,
-            _ => SignalScope::Process,
-        },
+        signal_scope: at.choice("signalScope", SignalScope::of).unwrap_or_default(),
         exit_codes: at
             .pairs("exitCodes")
             .filter_map(|(name, value)| match value {
@@ -128,14 +120,14 @@ fn app(at: &TableView<'_>) -> AppSettings {
             })
             .collect(),
         pdeath_signal: at.signal("pdeathSignal"),
-        second_signal: second_signal(&at.table("hurry")),
+        second_signal: second_signal(&at.table("secondSignal")),
         notify: at.bool("notify").unwrap_or_default(),
         stop_is_success: at.bool("stopIsSuccess").unwrap_or_default(),
         process: process(&at.table("process")),
     }
 }
 
-/// What every program may say: `app`, `exec`.
+/// The keys that every program has: `app`, `exec`.
 fn program(at: &TableView<'_>) -> Program {
     Program {
         command: at.words("command"),
@@ -159,32 +151,17 @@ fn http(at: &TableView<'_>) -> Option<HttpSettings> {
         token_file: at.text("tokenFile").map(PathBuf::from),
         allow_from: at.list("allowFrom").map(networks),
         post_start_max: at.seconds("postStartMaxSeconds").unwrap_or(HttpSettings::POST_START_MAX),
-        readyz_during_stop: match at.text("readyzDuringStop") {
-            Some("Failing") => ReadyzDuringStop::Failing,
-            _ => ReadyzDuringStop::Serving,
-        },
+        readyz_during_stop: at.choice("readyzDuringStop", ReadyzDuringStop::of).unwrap_or_default(),
         page: at.bool("page").unwrap_or(false),
     })
 }
 
 fn handler(at: &TableView<'_>, position: String) -> Option<Handler> {
-    let there = |name| Some(at.table(name)).filter(TableView::is_there);
-    let kind = if let Some(exec) = there("exec") {
-        HandlerKind::Exec(program(&exec))
-    } else if at.table("drain").is_there() {
-        HandlerKind::Drain(drain(&at.table("drain")))
-    } else if let Some(get) = there("httpGet") {
-        HandlerKind::HttpGet(http_get(&get)?)
-    } else if let Some(socket) = there("tcpSocket") {
-        HandlerKind::TcpSocket(tcp_socket(&socket)?)
-    } else if let Some(signal) = there("signal") {
-        HandlerKind::Signal(signal.signal("name")?)
-    } else {
-        HandlerKind::Sleep { duration: at.table("sleep").seconds("seconds")? }
-    };
+    let name = HandlerName::ALL.iter().copied().find(|name| at.table(name.name()).is_there())?;
+    let kind = handler_kind(name, &at.table(name.name()))?;
     let on = at.list("on").map_or(On::EVERY, |words| {
-        let says = |word: &str| words.iter().any(|said| matches!(said, Value::Text(text) if text == word));
-        On { completed: says("Completed"), failed: says("Failed"), stopped: says("Stopped") }
+        let has = |word: &str| words.iter().any(|one| matches!(one, Value::Text(text) if text == word));
+        On { completed: has("Completed"), failed: has("Failed"), stopped: has("Stopped") }
     });
     Some(Handler {
         name: at.text("name").map_or(position, str::to_owned),
@@ -193,10 +170,18 @@ fn handler(at: &TableView<'_>, position: String) -> Option<Handler> {
         retries: at.integer("retries").unwrap_or(0),
         backoff: at.seconds("backoffSeconds").unwrap_or(Duration::from_secs(1)),
         on,
-        failure_policy: match at.text("failurePolicy") {
-            Some("Ignore") => FailurePolicy::Ignore,
-            _ => FailurePolicy::Fail,
-        },
+        failure_policy: at.choice("failurePolicy", FailurePolicy::of).unwrap_or_default(),
+    })
+}
+
+fn handler_kind(name: HandlerName, at: &TableView<'_>) -> Option<HandlerKind> {
+    Some(match name {
+        HandlerName::Exec => HandlerKind::Exec(program(at)),
+        HandlerName::HttpGet => HandlerKind::HttpGet(http_get(at)?),
+        HandlerName::TcpSocket => HandlerKind::TcpSocket(tcp_socket(at)?),
+        HandlerName::Sleep => HandlerKind::Sleep { duration: at.seconds("seconds")? },
+        HandlerName::Drain => HandlerKind::Drain(drain(at)),
+        HandlerName::Signal => HandlerKind::Signal(at.signal("name")?),
     })
 }
 
@@ -222,7 +207,7 @@ fn drain(at: &TableView<'_>) -> Drain {
     }
 }
 
-/// Zero means the default, as in a Pod, where a zero cannot be told from nothing.
+/// Zero means the default, as in a Pod, where zero and unset are the same.
 fn probe(root: &TableView<'_>, kind: probe::ProbeKind) -> Option<ProbeSettings> {
     let at = root.table(kind.name());
     if !at.is_there() {
@@ -248,11 +233,8 @@ fn http_get(at: &TableView<'_>) -> Option<HttpGet> {
         host: at.text("host").unwrap_or(LOCALHOST).to_owned(),
         port: at.port("port")?,
         path: at.text("path").unwrap_or("/").to_owned(),
-        scheme: match at.text("scheme") {
-            Some("HTTPS") => Scheme::Https,
-            _ => Scheme::Http,
-        },
-        headers: at.tree.tables(&join(&at.path, "httpHeaders")).into_iter().filter_map(|p| header(&at.at(p))).collect(),
+        scheme: at.choice("scheme", Scheme::of).unwrap_or_default(),
+        headers: at.tables("httpHeaders").iter().filter_map(header).collect(),
         success_status: status.unwrap_or_else(|| vec![200..=399]),
         ca_file: at.text("caFile").map(PathBuf::from),
         insecure_skip_verify: at.bool("insecureSkipVerify").unwrap_or_default(),
@@ -270,128 +252,7 @@ fn tcp_socket(at: &TableView<'_>) -> Option<TcpSocket> {
 
 fn log(at: &TableView<'_>) -> LogSettings {
     LogSettings {
-        format: match at.text("format") {
-            Some("Json") => LogFormat::Json,
-            _ => LogFormat::Text,
-        },
-        level: match at.text("level") {
-            Some("Error") => Some(LogLevel::Error),
-            Some("Warn") => Some(LogLevel::Warn),
-            Some("Info") => Some(LogLevel::Info),
-            Some("Debug") => Some(LogLevel::Debug),
-            _ => None,
-        },
-    }
-}
-
-/// A table of the tree and what stands in it.
-struct TableView<'a> {
-    tree: &'a Tree,
-    path: String,
-}
-
-impl<'a> TableView<'a> {
-    fn table(&self, name: &str) -> TableView<'a> {
-        TableView { tree: self.tree, path: join(&self.path, name) }
-    }
-
-    fn at(&self, path: String) -> TableView<'a> {
-        TableView { tree: self.tree, path }
-    }
-
-    /// A port by its number, or by its name in the table `ports`.
-    fn port(&self, name: &str) -> Option<u16> {
-        match self.value(name)? {
-            Value::Text(name) => as_integer(&self.tree.get(&join("ports", name))?.value),
-            value => as_integer(value),
-        }
-    }
-
-    fn is_there(&self) -> bool {
-        self.tree.get(&self.path).is_some()
-    }
-
-    fn value(&self, name: &str) -> Option<&'a Value> {
-        self.tree.get(&join(&self.path, name)).map(|entry| &entry.value)
-    }
-
-    fn text(&self, name: &str) -> Option<&'a str> {
-        match self.value(name) {
-            Some(Value::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn bool(&self, name: &str) -> Option<bool> {
-        match self.value(name) {
-            Some(Value::Bool(yes)) => Some(*yes),
-            _ => None,
-        }
-    }
-
-    fn seconds(&self, name: &str) -> Option<Duration> {
-        match self.value(name) {
-            Some(Value::Seconds(time)) => Some(*time),
-            _ => None,
-        }
-    }
-
-    fn integer<T: TryFrom<i64>>(&self, name: &str) -> Option<T> {
-        self.value(name).and_then(as_integer)
-    }
-
-    fn signal(&self, name: &str) -> Option<Signal> {
-        self.value(name).and_then(as_signal)
-    }
-
-    fn list(&self, name: &str) -> Option<&'a [Value]> {
-        match self.value(name) {
-            Some(Value::List(list)) => Some(list),
-            _ => None,
-        }
-    }
-
-    fn words(&self, name: &str) -> Vec<OsString> {
-        let words = self.list(name).unwrap_or_default().iter();
-        words.filter_map(|word| if let Value::Text(text) = word { Some(text.into()) } else { None }).collect()
-    }
-
-    /// A table of sources, in the order in which they were said: weaker layers first.
-    fn sources(&self, name: &str) -> Vec<(String, ValueSource)> {
-        let said: Vec<_> = self
-            .tree
-            .names(&join(&self.path, name))
-            .into_iter()
-            .filter_map(|(name, path)| Some((name, self.tree.get(&path)?)))
-            .collect();
-        let said = in_order(said, |(_, entry)| entry.span);
-        said.into_iter().filter_map(|(name, entry)| Some((name, as_source(&entry.value)?))).collect()
-    }
-
-    fn pairs(&self, name: &str) -> impl Iterator<Item = (String, &'a Value)> {
-        let names = self.tree.names(&join(&self.path, name)).into_iter();
-        names.filter_map(|(name, path)| Some((name, &self.tree.get(&path)?.value)))
-    }
-}
-
-fn as_source(value: &Value) -> Option<ValueSource> {
-    match value {
-        Value::Text(text) => Some(ValueSource::Plain(text.clone())),
-        Value::File(path) => Some(ValueSource::File(path.into())),
-        _ => None,
-    }
-}
-
-fn as_integer<T: TryFrom<i64>>(value: &Value) -> Option<T> {
-    match value {
-        Value::Integer(number) => T::try_from(*number).ok(),
-        _ => None,
-    }
-}
-
-fn as_signal(value: &Value) -> Option<Signal> {
-    match value {
-        Value::Signal(signal) => Some(*signal),
-        _ => None,
+        format: at.choice("format", LogFormat::of).unwrap_or_default(),
+        level: at.choice("level", LogLevel::of),
     }
 }

@@ -1,98 +1,125 @@
-//! One TOML text against the vocabulary: unknown keys, wrong types, impossible values. What is right
-//! goes into a layer even if something else is wrong, so that one run tells everything. Pure.
+//! Reads one TOML text by the vocabulary: unknown keys, wrong types, impossible values. Valid parts go into a layer even
+//! if others are wrong, so that one run reports everything.
 //!
-//! The parser recovers from syntax errors; what it guesses on a broken line is not reported again.
+//! The parser recovers from syntax errors; its guesses on an invalid line are not reported.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Collector, SourceKind, Span, in_order};
-use super::hint;
-use super::key::{Key, Role, Shape, find, join, quote};
-use super::kind::{Scalar, Value, describe};
-use super::tree::{Entry, Origin, Tree};
+use crate::collector::Collector;
+use crate::deprecated::Renamed;
+use crate::hint;
+use crate::key::{Key, Role, Shape, find};
+use crate::scalar::{Scalar, read_name};
+use crate::secrets::{is_secret, mentions_secret};
+use crate::source::{SourceKind, Span, in_order};
+use crate::toml_text::{join, quote};
+use crate::tree::{Entry, Origin, Tree};
+use crate::value::{Value, describe, type_of};
 
-/// A text larger than this is no configuration.
+/// The largest text that is read.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// With more errors than this it is no TOML.
+/// A text with more syntax errors than this is not read any further.
 const MOST_ERRORS: usize = 500;
 
+/// The parser's words for it.
+const DUPLICATE: &str = "duplicate key";
+
 /// Reads one file into a layer.
-pub(super) fn read(report: &mut Collector<'_>, source: usize, keys: &'static [Key]) -> Tree {
-    let Some((name, text)) = report.sources.get(source).map(|said| (said.name, said.text)) else {
+pub(crate) fn read(collector: &mut Collector<'_>, source: usize, keys: &'static [Key]) -> Tree {
+    let Some((name, text)) = collector.sources.get(source).map(|source| (source.name, source.text)) else {
         return Tree::default();
     };
     if text.len() > MAX_BYTES {
-        let message = format!("{} bytes are too many for a configuration (at most {MAX_BYTES})", text.len());
-        report.diagnostic(Span { source, start: 0, end: 0 }, "", message, Vec::new());
+        let message = format!("the configuration is too large: {} bytes (at most {MAX_BYTES})", text.len());
+        collector.error(Span { source, start: 0, end: 0 }, "", message, Vec::new());
         return Tree::default();
     }
     let (table, errors) = DeTable::parse_recoverable(text);
-    // Another language, a binary: there is nothing in it to be read, and each error costs a look from the beginning.
+    // In another language or a binary file there is nothing to read, and each error is searched from the beginning.
     let is_toml = errors.len() <= MOST_ERRORS;
-    for error in errors.into_iter().take(MOST_ERRORS) {
+    let may_leak = errors.iter().any(|error| error.message() != DUPLICATE) && mentions_secret(text);
+    for (index, error) in errors.into_iter().take(MOST_ERRORS).enumerate() {
         let span = error.span().unwrap_or(0..0);
-        let message = match (error.message(), text.get(span.clone())) {
-            ("duplicate key", Some(key)) => format!("the key {} is said twice", quote(key)),
-            (message, _) => format!("not TOML: {message}"),
-        };
-        report.syntax(Span { source, start: span.start, end: span.end }, "", &message);
+        let place = Span { source, start: span.start, end: span.end };
+        match (error.message(), text.get(span)) {
+            (DUPLICATE, Some(key)) if !may_leak => {
+                collector.duplicate(place, format!("{DUPLICATE} {}", quote(key.trim())));
+            }
+            (message, _) => {
+                let help = if index == 0 { hint::invalid_toml(text, place.start, message) } else { Vec::new() };
+                collector.syntax(place, "", format!("invalid TOML: {message}"), help);
+            }
+        }
     }
     if !is_toml {
         return Tree::default();
     }
     let lines = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect();
     let origin = Origin::File { name: Arc::from(name), line: 1 };
-    let mut walk = Reader { report, source, lines, origin, layer: Tree::default() };
-    walk.table("", keys, table.get_ref());
-    walk.layer
+    let mut reader = Reader { collector, source, lines, origin, layer: Tree::default() };
+    reader.table("", keys, table.get_ref());
+    reader.layer
 }
 
 /// Reads the text of one variable or option, whose key is known, into a layer.
-pub(super) fn read_one(
-    report: &mut Collector<'_>,
+pub(crate) fn read_one(
+    collector: &mut Collector<'_>,
     source: usize,
     path: &str,
     shape: Shape,
     role: Role,
     layer: Tree,
 ) -> Tree {
-    let Some((medium, name, text)) = report.sources.get(source).map(|said| (said.medium, said.name, said.text)) else {
-        return layer;
-    };
+    let Some(origin) = origin_of(collector, source) else { return layer };
+    let text = collector.sources.get_mut(source).map_or("", |source| {
+        source.path = path.to_owned();
+        source.shape = Some(shape);
+        source.text
+    });
     let whole = 0..text.len();
-    let origin = match medium {
-        SourceKind::Variable => Origin::Variable(name.to_owned()),
-        SourceKind::Flag | SourceKind::File => Origin::CommandLine(name.to_owned()),
-    };
-    let mut walk = Reader { report, source, lines: Vec::new(), origin, layer };
-    // A scalar's text is the value itself; whatever has a structure is said in TOML.
+    let mut reader = Reader { collector, source, lines: Vec::new(), origin, layer };
+    // A scalar's text is the value itself; lists and tables are written in TOML.
     let bare = || Spanned::new(whole.clone(), DeValue::String(text.into()));
     let value = match shape {
-        Shape::One(kind) if kind.is_text() => bare(),
+        Shape::One(scalar) if scalar.is_text() => bare(),
+        Shape::One(Scalar::Bool) => match text.trim() {
+            yes if yes.eq_ignore_ascii_case("true") => Spanned::new(whole, DeValue::Boolean(true)),
+            no if no.eq_ignore_ascii_case("false") => Spanned::new(whole, DeValue::Boolean(false)),
+            _ => bare(),
+        },
         Shape::One(_) => DeValue::parse(text.trim()).unwrap_or_else(|_| bare()),
         _ => match DeValue::parse(text) {
             Ok(value) => value,
             Err(error) => {
                 let span = error.span().unwrap_or(whole);
-                let message = format!("{} (accepted: {} in TOML)", error.message(), hint::shape(shape));
-                walk.report.syntax(Span { source, start: span.start, end: span.end }, path, &message);
-                return walk.layer;
+                let message = format!("invalid TOML: {}; accepted: {} in TOML", error.message(), shape.accepts());
+                reader.collector.syntax(Span { source, start: span.start, end: span.end }, path, message, Vec::new());
+                return reader.layer;
             }
         },
     };
-    walk.value(path, shape, role, 0..0, &value);
-    walk.layer
+    reader.value(path, shape, role, 0..0, &value);
+    reader.layer
+}
+
+/// The origin of everything that a variable or an option sets.
+pub(crate) fn origin_of(collector: &Collector<'_>, source: usize) -> Option<Origin> {
+    collector.sources.get(source).map(|source| match source.kind {
+        SourceKind::Variable => Origin::Variable(source.name.to_owned()),
+        SourceKind::Flag | SourceKind::File => Origin::CommandLine(source.name.to_owned()),
+    })
 }
 
 struct Reader<'r, 'a> {
-    report: &'r mut Collector<'a>,
+    collector: &'r mut Collector<'a>,
     source: usize,
-    /// Where each line ends.
+    /// The ends of the lines.
     lines: Vec<usize>,
     origin: Origin,
     layer: Tree,
@@ -101,33 +128,70 @@ struct Reader<'r, 'a> {
 impl Reader<'_, '_> {
     fn table(&mut self, path: &str, keys: &'static [Key], table: &DeTable<'_>) {
         for (name, value) in table.iter() {
-            let below = join(path, name.get_ref());
             match find(keys, name.get_ref()) {
-                Some(key) => self.value(&below, key.shape, key.role, name.span(), value),
-                None => {
-                    let help = hint::unknown_key(path, keys, name.get_ref());
-                    self.layer.doubt(path);
-                    self.diagnostic(name.span(), &below, "unknown key".to_owned(), help);
-                }
+                Some(key) => self.key(&join(path, key.name), key, name, value),
+                None => match Renamed::find(path, name.get_ref()) {
+                    Some(renamed) => self.renamed(renamed, keys, table, name, value),
+                    None => {
+                        let help = hint::unknown_key(path, keys, name.get_ref());
+                        self.layer.mark_incomplete(path);
+                        self.error(name.span(), &join(path, name.get_ref()), "unknown key".to_owned(), help);
+                    }
+                },
             }
         }
+    }
+
+    fn key(&mut self, path: &str, key: &'static Key, name: &Spanned<Cow<'_, str>>, value: &Spanned<DeValue<'_>>) {
+        if !key.warning.is_empty() {
+            let span = self.span(&name.span());
+            self.collector.warning(span, path, key.warning, Vec::new());
+        }
+        self.value(path, key.shape, key.role, name.span(), value);
+    }
+
+    /// The value counts as if it had the new name.
+    fn renamed(
+        &mut self,
+        renamed: &Renamed,
+        keys: &'static [Key],
+        table: &DeTable<'_>,
+        name: &Spanned<Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let Some(key) = find(keys, renamed.new) else { return };
+        let span = self.span(&name.span());
+        if table.contains_key(renamed.new) {
+            let message = format!("set twice: it is the old name of {}", renamed.new_path());
+            return self.collector.error(span, &renamed.old_path(), message, Vec::new());
+        }
+        self.collector.warning(span, &renamed.old_path(), renamed.message(), Vec::new());
+        self.value(&renamed.new_path(), key.shape, key.role, name.span(), value);
     }
 
     fn value(&mut self, path: &str, shape: Shape, role: Role, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
         let found = value.get_ref();
         match (shape, found) {
-            (Shape::One(kind), _) => {
-                let read = self.scalar(path, kind, value).unwrap_or(Value::Refused);
+            (Shape::One(scalar), _) => {
+                let read = self.scalar(path, scalar, value).unwrap_or(Value::Refused);
+                if hint::is_unexpanded(path, scalar, found) {
+                    self.warn_unexpanded(path, value);
+                }
                 self.insert(path.to_owned(), read, value.span());
             }
-            (Shape::List(kind), DeValue::Array(list)) => {
+            (Shape::List(scalar), DeValue::Array(list)) => {
                 let read: Vec<Option<Value>> = list
                     .iter()
                     .enumerate()
-                    .map(|(index, item)| self.scalar(&format!("{path}[{index}]"), kind, item))
+                    .map(|(index, item)| self.scalar(&format!("{path}[{index}]"), scalar, item))
                     .collect();
                 let read = read.into_iter().collect::<Option<_>>().map_or(Value::Refused, Value::List);
                 self.insert(path.to_owned(), read, value.span());
+                // The argument of `sh -c` is the shell's to expand.
+                let words = list.iter().enumerate().take_while(|(_, item)| item.get_ref().as_str() != Some("-c"));
+                for (index, item) in words.filter(|(_, item)| hint::is_unexpanded(path, scalar, item.get_ref())) {
+                    self.warn_unexpanded(&format!("{path}[{index}]"), item);
+                }
             }
             (Shape::Map { names, values }, DeValue::Table(table)) => {
                 self.insert(path.to_owned(), Value::Table, key);
@@ -142,12 +206,12 @@ impl Reader<'_, '_> {
                         Ok(known) => {
                             self.value(&join(path, &known), Shape::Table(keys), Role::Optional, name.span(), value);
                         }
-                        Err(why) => self.diagnostic(name.span(), &join(path, name.get_ref()), why, Vec::new()),
+                        Err(why) => self.error(name.span(), &join(path, name.get_ref()), why, Vec::new()),
                     }
                 }
             }
             (Shape::Table(keys), DeValue::Table(table)) => {
-                let opened = if matches!(role, Role::OneOf(_)) { Value::Kind } else { Value::Table };
+                let opened = if matches!(role, Role::OneOf(_)) { Value::OneOf } else { Value::Table };
                 self.insert(path.to_owned(), opened, key);
                 self.table(path, keys, table);
             }
@@ -165,21 +229,21 @@ impl Reader<'_, '_> {
                             self.table(&path, keys, table);
                         }
                         other => {
-                            let message = format!("{} is not a table", describe(other));
-                            self.diagnostic(item.span(), &path, message, hint::instead_of_table(&path, keys, other));
+                            let message = format!("{} is not a table", found_at(&path, other));
+                            self.error(item.span(), &path, message, hint::instead_of_table(&path, keys, other));
                         }
                     }
                 }
             }
             (Shape::Table(keys) | Shape::Tables(keys), other) => {
                 self.insert(path.to_owned(), Value::Refused, key);
-                let message = format!("{} is not {}", self.found(path, other), hint::shape(shape));
-                self.diagnostic(value.span(), path, message, hint::instead_of_table(path, keys, other));
+                let message = format!("{} is not {}", found_at(path, other), shape.accepts());
+                self.error(value.span(), path, message, hint::instead_of_table(path, keys, other));
             }
             (Shape::List(_) | Shape::Map { .. } | Shape::Named { .. }, other) => {
                 self.insert(path.to_owned(), Value::Refused, key);
-                let message = format!("{} is not {}", self.found(path, other), hint::shape(shape));
-                self.diagnostic(value.span(), path, message, hint::instead_of_list(path, shape, other));
+                let message = format!("{} is not {}", found_at(path, other), shape.accepts());
+                self.error(value.span(), path, message, hint::instead_of_list(path, shape, other));
             }
         }
     }
@@ -191,45 +255,55 @@ impl Reader<'_, '_> {
         path: &str,
         names: Scalar,
         values: Scalar,
-        name: &Spanned<std::borrow::Cow<'_, str>>,
+        name: &Spanned<Cow<'_, str>>,
         value: &Spanned<DeValue<'_>>,
     ) {
-        let said = name.get_ref();
-        let known = read_name(names, said);
-        let spelled = match known {
+        let found = name.get_ref();
+        let spelled = match read_name(names, found) {
             Ok(spelled) => spelled,
-            Err(why) => return self.diagnostic(name.span(), &join(path, said), why, Vec::new()),
+            // `"PASSWORD=hunter2" = ""`: the name holds a secret.
+            Err(_) if is_secret(path) && found.contains('=') => {
+                let message = format!("a name with \"=\" is not {}", names.accepts());
+                return self.error(name.span(), path, message, Vec::new());
+            }
+            Err(why) => return self.error(name.span(), &join(path, found), why, Vec::new()),
         };
         let below = join(path, &spelled);
         let read = self.scalar(&below, values, value).unwrap_or(Value::Refused);
+        if hint::is_unexpanded(&below, values, value.get_ref()) {
+            self.warn_unexpanded(&below, value);
+        }
         if self.insert(below.clone(), read, value.span()) {
-            let message = format!("{} is {spelled}, which is said already", quote(said));
-            self.diagnostic(name.span(), &below, message, Vec::new());
+            let message = format!("duplicate key: {} is another name of {spelled}", quote(found));
+            self.error(name.span(), &below, message, Vec::new());
         }
     }
 
-    fn scalar(&mut self, path: &str, kind: Scalar, value: &Spanned<DeValue<'_>>) -> Option<Value> {
-        match kind.read(value.get_ref()) {
+    fn scalar(&mut self, path: &str, scalar: Scalar, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+        let found = value.get_ref();
+        match scalar.read(found) {
             Ok(read) => Some(read),
             Err(why) => {
-                self.diagnostic(value.span(), path, why, hint::instead_of_scalar(path, kind, value.get_ref()));
+                let help = hint::instead_of_scalar(path, scalar, found);
+                let is_seen = scalar == Scalar::Source || !is_secret(path);
+                let why = if is_seen { why } else { scalar.refuse_unseen(found) };
+                self.error(value.span(), path, why, if is_seen { help } else { Vec::new() });
                 None
             }
         }
     }
 
-    /// A value as a mistake may show it: what could be a secret is only called by its type.
-    fn found(&self, path: &str, value: &DeValue<'_>) -> String {
-        match value {
-            DeValue::String(_) if path.contains("env") || path.contains("httpHeaders") => "a string".to_owned(),
-            other => describe(other),
-        }
+    fn warn_unexpanded(&mut self, path: &str, value: &Spanned<DeValue<'_>>) {
+        let span = self.span(&value.span());
+        let help = vec!["write $(NAME), as in a Pod spec".to_owned()];
+        self.collector.warning(span, path, "${NAME} is not expanded", help);
     }
 
     fn span(&self, span: &Range<usize>) -> Span {
         Span { source: self.source, start: span.start, end: span.end }
     }
 
+    /// Whether the key was there before.
     fn insert(&mut self, path: String, value: Value, span: Range<usize>) -> bool {
         let span = self.span(&span);
         let origin = match &self.origin {
@@ -242,23 +316,13 @@ impl Reader<'_, '_> {
         self.layer.insert(path, Entry { value, origin, span }).is_some()
     }
 
-    fn diagnostic(&mut self, span: Range<usize>, path: &str, message: String, help: Vec<String>) {
+    fn error(&mut self, span: Range<usize>, path: &str, message: String, help: Vec<String>) {
         let span = self.span(&span);
-        self.report.diagnostic(span, path, message, help);
+        self.collector.error(span, path, message, help);
     }
 }
 
-/// A name of the user's choice in its one spelling.
-pub(super) fn read_name(names: Scalar, said: &str) -> Result<String, String> {
-    let as_number = || said.parse::<i64>().ok().filter(|_| said.bytes().all(|b| b.is_ascii_digit()));
-    match names {
-        Scalar::Integer { what, min, max } => match as_number() {
-            Some(number) if (min..=max).contains(&number) => Ok(number.to_string()),
-            _ => Err(format!("{} is not {what} ({min}-{max})", quote(said))),
-        },
-        kind => match kind.read(&DeValue::String(said.into()))? {
-            Value::Signal(signal) => Ok(signal.to_string()),
-            _ => Ok(said.to_owned()),
-        },
-    }
+/// A value as a message may show it: of a possible secret only the type.
+fn found_at(path: &str, value: &DeValue<'_>) -> String {
+    if is_secret(path) { type_of(value).to_owned() } else { describe(value) }
 }

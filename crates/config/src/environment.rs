@@ -1,20 +1,24 @@
-//! The layers above the files: `BOOKEND_...` variables and options of the command line. A variable is
-//! `BOOKEND_` and the key path in SCREAMING_SNAKE; a scalar's text is the value itself, a list or a
-//! table is said in TOML (`BOOKEND_APP_COMMAND='["nginx"]'`). An empty variable counts as not set:
-//! compose files and charts leave such behind. Pure: the environment is passed in.
+//! The layers above the files: `BOOKEND_...` variables and options of the command line. A variable is `BOOKEND_` and the
+//! key path in SCREAMING_SNAKE; the text of a scalar is the value itself, a list or a table is written in TOML
+//! (`BOOKEND_APP_COMMAND='["nginx"]'`). An empty variable counts as not set, because compose files and charts leave such
+//! variables behind. A name that is not a key is a warning: it may belong to somebody else.
 
 use std::ffi::{OsStr, OsString};
 
-use super::Override;
-use super::diagnostic::{Collector, SourceKind, Span};
-use super::document::{read_name, read_one};
-use super::hint;
-use super::key::{ANY_NAME, Key, Role, Shape, env_name, find, join, walk};
-use super::kind::{Scalar, Value};
-use super::tree::{Entry, Origin, Tree};
-use super::vocabulary::ROOT;
+use crate::collector::Collector;
+use crate::deprecated::Renamed;
+use crate::document::{origin_of, read_one};
+use crate::hint;
+use crate::inputs::Override;
+use crate::key::{ANY_NAME, Key, Role, Shape, env_name, find, walk};
+use crate::scalar::{Scalar, read_name};
+use crate::source::{SourceKind, Span};
+use crate::toml_text::join;
+use crate::tree::{Entry, Origin, Tree};
+use crate::value::Value;
+use crate::vocabulary::ROOT;
 
-/// `BOOKEND_...` variables that are no configuration: where things are, and what handlers are told.
+/// `BOOKEND_...` variables that are not keys: places, and what handlers get to know.
 pub const RESERVED: &[&str] = &[
     "BOOKEND_APP_PID",
     "BOOKEND_APP_SECONDS",
@@ -32,83 +36,106 @@ pub const RESERVED: &[&str] = &[
     "BOOKEND_TRIGGER",
 ];
 
-/// What ours begin with.
+/// The prefix of all our variables.
 const PREFIX: &str = "BOOKEND_";
 
-/// Reads every variable that is ours into one layer.
-pub(super) fn read<'a>(report: &mut Collector<'a>, environment: &'a [(OsString, OsString)]) -> Tree {
+/// Whether a variable is meant for bookend's configuration: it begins with `BOOKEND_`, and is neither reserved, nor one
+/// that images set for their own build (`BOOKEND_VERSION`), nor one that the kubelet sets for a Service.
+pub fn is_configuration(name: &OsStr, value: &OsStr) -> bool {
+    let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { return false };
+    name == "BOOKEND_CONFIG"
+        || !(RESERVED.contains(&name)
+            || is_service_link(name, value.to_str().unwrap_or_default())
+            || is_of_image(name) && key_of(name).is_none())
+}
+
+/// Reads every variable that is meant for the configuration into one layer.
+pub(crate) fn read<'a>(collector: &mut Collector<'a>, environment: &'a [(OsString, OsString)]) -> Tree {
     let mut layer = Tree::default();
-    // Most containers have none: then nothing below is paid for.
+    // Most containers have none: then nothing below costs anything.
     for (name, value) in environment {
-        let Some(name) = ours(name) else { continue };
-        if RESERVED.contains(&name) || value.is_empty() {
+        if value.is_empty() || name == "BOOKEND_CONFIG" || !is_configuration(name, value) {
             continue;
         }
-        let value = value.to_str();
-        if is_service_link(name, value.unwrap_or_default()) {
-            continue;
-        }
-        let Some(text) = value else {
-            report.unseen(name, "the value is not UTF-8".to_owned());
+        let Some(name) = name.to_str() else { continue };
+        let Some((path, renamed)) = key_of(name) else {
+            collector.unknown_variable(name, unknown_variable(name));
             continue;
         };
-        let mut path = None;
-        walk(ROOT, &mut |candidate, _| {
-            let is_by_name = candidate.split('.').any(|part| part == ANY_NAME);
-            if path.is_none() && !is_by_name && env_name(candidate) == name {
-                path = Some(candidate.to_owned());
+        let Some(text) = value.to_str() else {
+            collector.error_without_place(name, "the value is not UTF-8");
+            continue;
+        };
+        let source = collector.source(SourceKind::Variable, name, text, &path, None);
+        if let Some(renamed) = renamed {
+            let help = vec![format!("the new variable is {}", env_name(&path))];
+            let span = Span { source, start: 0, end: text.len() };
+            collector.warning(span, &renamed.old_path(), renamed.message(), help);
+            if environment.iter().any(|(other, value)| !value.is_empty() && *other == *env_name(&path)) {
+                // The new one is set as well, and is stronger.
+                continue;
             }
-        });
-        match path {
-            Some(path) => {
-                let source = report.source(SourceKind::Variable, name, text);
-                layer = say(report, source, &path, layer);
-            }
-            None => unknown_variable(report, name),
         }
+        layer = set(collector, source, &path, layer);
     }
     layer
 }
 
 /// Reads the options of the command line into one layer; a later one replaces an earlier one.
-pub(super) fn read_overrides<'a>(report: &mut Collector<'a>, overrides: &'a [Override]) -> Tree {
+pub(crate) fn read_overrides<'a>(collector: &mut Collector<'a>, overrides: &'a [Override]) -> Tree {
     let mut all = Tree::default();
-    for said in overrides {
-        let source = report.source(SourceKind::Flag, &said.flag, &said.value);
-        all.overlay(say(report, source, &said.path, Tree::default()));
+    for option in overrides {
+        let source = collector.source(SourceKind::Flag, &option.flag, &option.value, &option.path, None);
+        let mut path = option.path.clone();
+        if let Some((renamed, new)) = Renamed::of_path(&path) {
+            let span = Span { source, start: 0, end: option.value.len() };
+            collector.warning(span, &renamed.old_path(), renamed.message(), Vec::new());
+            path = new;
+        }
+        all.overlay(set(collector, source, &path, Tree::default()));
     }
     all
 }
 
-fn unknown_variable<'a>(report: &mut Collector<'a>, name: &'a str) {
-    // What a handler is told may stand there, but nobody says it; and what all have in common is no likeness.
-    let mut names = vec!["CONFIG".to_owned()];
-    walk(ROOT, &mut |path, _| names.push(env_name(path).replacen(PREFIX, "", 1)));
-    let help = match hint::nearest(&name.replacen(PREFIX, "", 1), names.iter().map(String::as_str)) {
-        Some(near) => vec![format!("did you mean {PREFIX}{near}?")],
-        None => vec!["accepted: BOOKEND_ and a key path, http.listen is BOOKEND_HTTP_LISTEN".to_owned()],
-    };
-    // The value is not shown: nobody knows what it is.
-    let source = report.source(SourceKind::Variable, name, "");
-    report.diagnostic(Span { source, start: 0, end: 0 }, name, "no such variable".to_owned(), help);
+/// The key that a variable sets, and its rename if the variable has the old name.
+fn key_of(name: &str) -> Option<(String, Option<&'static Renamed>)> {
+    let mut found = None;
+    walk(ROOT, &mut |path, _| {
+        if found.is_some() || path.split('.').any(|part| part == ANY_NAME) {
+            return;
+        }
+        if env_name(path) == name {
+            found = Some((path.to_owned(), None));
+        } else if let Some(renamed) = Renamed::of_variable(name, path) {
+            found = Some((path.to_owned(), Some(renamed)));
+        }
+    });
+    found
 }
 
-/// Adds what one variable or option says, with the tables it stands in.
-fn say(report: &mut Collector<'_>, source: usize, path: &str, mut layer: Tree) -> Tree {
+/// The variable that was meant. Its value is not shown, because it may be anything.
+fn unknown_variable(name: &str) -> Vec<String> {
+    // The common prefix is no similarity.
+    let mut names = vec!["CONFIG".to_owned()];
+    walk(ROOT, &mut |path, _| names.push(env_name(path).replacen(PREFIX, "", 1)));
+    match hint::nearest(&name.replacen(PREFIX, "", 1), names.iter().map(String::as_str)) {
+        Some(near) => vec![format!("did you mean {PREFIX}{near}?")],
+        None => vec!["accepted: BOOKEND_ and a key path, for example BOOKEND_HTTP_LISTEN for http.listen".to_owned()],
+    }
+}
+
+/// Adds the value of one variable or option, with the tables above it.
+fn set(collector: &mut Collector<'_>, source: usize, path: &str, mut layer: Tree) -> Tree {
     let span = Span { source, start: 0, end: 0 };
-    let whole = Span { source, start: 0, end: report.sources.get(source).map_or(0, |said| said.text.len()) };
-    let Some(said) = report.sources.get(source) else { return layer };
-    let origin = match said.medium {
-        SourceKind::Variable => Origin::Variable(said.name.to_owned()),
-        SourceKind::File | SourceKind::Flag => Origin::CommandLine(said.name.to_owned()),
-    };
+    let whole = Span { source, start: 0, end: collector.sources.get(source).map_or(0, |source| source.text.len()) };
+    let Some(origin) = origin_of(collector, source) else { return layer };
     let (mut keys, mut above, mut rest): (&'static [Key], String, &str) = (ROOT, String::new(), path);
     loop {
         let (name, below) = rest.split_once('.').map_or((rest, None), |(name, below)| (name, Some(below)));
         let here = join(&above, name);
         let Some(key) = find(keys, name) else {
             let help = hint::unknown_key(&above, keys, name);
-            report.diagnostic(whole, &here, "unknown key".to_owned(), help);
+            collector.error(whole, &here, "unknown key", help);
             return layer;
         };
         let (opened, inner) = match (key.shape, below) {
@@ -116,23 +143,23 @@ fn say(report: &mut Collector<'_>, source: usize, path: &str, mut layer: Tree) -
                 insert_once(&mut layer, &here, Value::Table, &origin, span);
                 let name = name.strip_suffix(FROM_FILE).unwrap_or(name);
                 match read_name(names, name) {
-                    Ok(name) => return say_file(report, source, &join(&here, &name), layer),
-                    Err(why) => report.diagnostic(whole, path, why, Vec::new()),
+                    Ok(name) => return set_file(collector, source, &join(&here, &name), layer),
+                    Err(why) => collector.error(whole, path, why, Vec::new()),
                 }
                 return layer;
             }
-            (shape, None) => return read_one(report, source, &here, shape, key.role, layer),
+            (shape, None) => return read_one(collector, source, &here, shape, key.role, layer),
             (Shape::Table(inner), Some(_)) => {
-                (if matches!(key.role, Role::OneOf(_)) { Value::Kind } else { Value::Table }, inner)
+                (if matches!(key.role, Role::OneOf(_)) { Value::OneOf } else { Value::Table }, inner)
             }
             (Shape::Map { names, values }, Some(name)) => {
                 insert_once(&mut layer, &here, Value::Table, &origin, span);
                 match read_name(names, name) {
                     Ok(name) => {
                         let below = join(&here, &name);
-                        return read_one(report, source, &below, Shape::One(values), Role::Optional, layer);
+                        return read_one(collector, source, &below, Shape::One(values), Role::Optional, layer);
                     }
-                    Err(why) => report.diagnostic(whole, path, why, Vec::new()),
+                    Err(why) => collector.error(whole, path, why, Vec::new()),
                 }
                 return layer;
             }
@@ -142,12 +169,12 @@ fn say(report: &mut Collector<'_>, source: usize, path: &str, mut layer: Tree) -
                 let here = match read_name(names, name) {
                     Ok(name) => join(&here, &name),
                     Err(why) => {
-                        report.diagnostic(whole, path, why, Vec::new());
+                        collector.error(whole, path, why, Vec::new());
                         return layer;
                     }
                 };
                 let Some(below) = below else {
-                    return read_one(report, source, &here, Shape::Table(inner), Role::Optional, layer);
+                    return read_one(collector, source, &here, Shape::Table(inner), Role::Optional, layer);
                 };
                 insert_once(&mut layer, &here, Value::Table, &origin, span);
                 (keys, above, rest) = (inner, here, below);
@@ -155,11 +182,11 @@ fn say(report: &mut Collector<'_>, source: usize, path: &str, mut layer: Tree) -
             }
             (Shape::Tables(_), Some(_)) => {
                 let help = vec![format!("in TOML: {} = '[{{ ... }}]'", env_name(&here))];
-                report.diagnostic(whole, path, format!("{here} is a list and can only be set as a whole"), help);
+                collector.error(whole, path, format!("{here} is a list and can only be set as a whole"), help);
                 return layer;
             }
             (Shape::One(_) | Shape::List(_), Some(_)) => {
-                report.diagnostic(whole, path, format!("{here} has no keys"), Vec::new());
+                collector.error(whole, path, format!("{here} is not a table"), Vec::new());
                 return layer;
             }
         };
@@ -169,8 +196,8 @@ fn say(report: &mut Collector<'_>, source: usize, path: &str, mut layer: Tree) -
 }
 
 /// `app.env.NAME.valueFrom.file=/run/secrets/x`: the text is the file's path.
-fn say_file(report: &mut Collector<'_>, source: usize, path: &str, layer: Tree) -> Tree {
-    let mut layer = read_one(report, source, path, Shape::One(Scalar::Path), Role::Optional, layer);
+fn set_file(collector: &mut Collector<'_>, source: usize, path: &str, layer: Tree) -> Tree {
+    let mut layer = read_one(collector, source, path, Shape::One(Scalar::Path), Role::Optional, layer);
     if let Some(entry) = layer.get(path).cloned()
         && let Value::Text(file) = entry.value
     {
@@ -179,7 +206,7 @@ fn say_file(report: &mut Collector<'_>, source: usize, path: &str, layer: Tree) 
     layer
 }
 
-/// How a value of `env` is said to come from a file.
+/// The end of the path of a value of `env` that comes from a file.
 const FROM_FILE: &str = ".valueFrom.file";
 
 fn insert_once(layer: &mut Tree, path: &str, value: Value, origin: &Origin, span: Span) {
@@ -188,13 +215,8 @@ fn insert_once(layer: &mut Tree, path: &str, value: Value, origin: &Origin, span
     }
 }
 
-/// The name, if the variable is one of ours.
-fn ours(name: &OsStr) -> Option<&str> {
-    name.to_str().filter(|name| name.starts_with(PREFIX))
-}
-
 /// Whether the kubelet set the variable for a Service called `bookend` or `bookend-...` in the
-/// namespace ("environment variables" in Kubernetes' page on Services): that must not break a container.
+/// namespace ("environment variables" in Kubernetes' page on Services): it must not break a container.
 fn is_service_link(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix("BOOKEND") else { return false };
     if rest.ends_with("_SERVICE_HOST") || rest.ends_with("_SERVICE_PORT") || rest.contains("_SERVICE_PORT_") {
@@ -212,3 +234,86 @@ fn is_service_link(name: &str, value: &str) -> bool {
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) && matches!(protocol, "TCP" | "UDP" | "SCTP")
     })
 }
+
+/// Whether the name consists of words with which images describe a download or its place, as in `TINI_VERSION`:
+/// `BOOKEND_VERSION`, `BOOKEND_SHA256_AMD64`, `BOOKEND_DOWNLOAD_URL`, `BOOKEND_HOME`.
+fn is_of_image(name: &str) -> bool {
+    name.split('_').skip(1).all(|word| IMAGE_WORDS.contains(&word))
+}
+
+const IMAGE_WORDS: &[&str] = &[
+    "64",
+    "AARCH64",
+    "AMD64",
+    "ARCH",
+    "ARM64",
+    "ASC",
+    "BASE",
+    "BUILD",
+    "BUILDER",
+    "CHECKSUM",
+    "COMMIT",
+    "DATE",
+    "DEB",
+    "DIGEST",
+    "DIR",
+    "DOWNLOAD",
+    "FILE",
+    "FINGERPRINT",
+    "FROM",
+    "GIT",
+    "GNU",
+    "GPG",
+    "HASH",
+    "HOME",
+    "ID",
+    "IMAGE",
+    "INSTALL",
+    "KEY",
+    "KEYS",
+    "LINUX",
+    "MD5",
+    "MIRROR",
+    "MUSL",
+    "NAME",
+    "PACKAGE",
+    "PATH",
+    "PKG",
+    "PLATFORM",
+    "PREFIX",
+    "REF",
+    "REGISTRY",
+    "RELEASE",
+    "REPO",
+    "REPOSITORY",
+    "REV",
+    "REVISION",
+    "ROOT",
+    "RPM",
+    "SHA",
+    "SHA1",
+    "SHA256",
+    "SHA256SUM",
+    "SHA256SUMS",
+    "SHA512",
+    "SIG",
+    "SIGNATURE",
+    "SOURCE",
+    "SRC",
+    "STATIC",
+    "SUM",
+    "TAG",
+    "TAR",
+    "TARBALL",
+    "TARGET",
+    "TGZ",
+    "TIMESTAMP",
+    "URI",
+    "URL",
+    "VARIANT",
+    "VER",
+    "VERSION",
+    "X64",
+    "X86",
+    "ZIP",
+];

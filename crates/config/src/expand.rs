@@ -1,16 +1,16 @@
-//! `$(VAR)` as a Pod spec has it. Pure.
+//! `$(VAR)` as a Pod spec has it. Depends on nothing.
 //!
-//! | said             | becomes                                                        |
+//! | text             | becomes                                                        |
 //! | ---------------- | -------------------------------------------------------------- |
-//! | `$(VAR)`         | the value of VAR; as it is where VAR is not set                |
+//! | `$(VAR)`         | the value of VAR; unchanged if VAR is not set                  |
 //! | `$$`             | `$`, so that `$$(VAR)` is a literal `$(VAR)`                   |
-//! | `$(` without `)` | as it is; what follows is read on                              |
-//! | `$` before others, or at the end | as it is                                       |
+//! | `$(` without `)` | unchanged; the text after it is expanded                       |
+//! | `$` before others, or at the end | unchanged                                      |
 //!
-//! What was put in is not expanded again. The rules are those of Kubernetes' expansion.go, on bytes: there,
+//! An inserted value is not expanded again. The rules are those of Kubernetes' expansion.go, on bytes: there,
 //! a `$` before a letter outside ASCII garbles the letter, and here it does not.
 
-/// Expands a text with what `lookup` knows.
+/// Expands a text with the values that `lookup` finds.
 pub fn expand<'v>(text: &[u8], lookup: impl Fn(&[u8]) -> Option<&'v [u8]>) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -44,7 +44,7 @@ pub fn expand<'v>(text: &[u8], lookup: impl Fn(&[u8]) -> Option<&'v [u8]>) -> Ve
     out
 }
 
-/// What stands before the first `$` and after it.
+/// The text before the first `$` and after it.
 fn split_at_dollar(text: &[u8]) -> Option<(&[u8], &[u8])> {
     split_at(text, b'$')
 }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_stays() {
+    fn other_dollars_stay() {
         becomes("$", "$");
         becomes("$VAR_A", "$VAR_A");
         becomes("${VAR_A}", "${VAR_A}");
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_is_not_expanded_again() {
+    fn an_inserted_value_is_not_expanded_again() {
         becomes("$(VAR_REF)", "$(VAR_A)");
     }
 
@@ -149,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_becomes_what_kubernetes_makes_of_it(text in "([$()x]|VAR_A|VAR_REF|ä|\\$\\(VAR_B\\)){0,12}") {
+        fn every_text_is_expanded_as_in_kubernetes(text in "([$()x]|VAR_A|VAR_REF|ä|\\$\\(VAR_B\\)){0,12}") {
             prop_assert_eq!(expand(text.as_bytes(), lookup), reference(text.as_bytes()));
         }
 

@@ -1,284 +1,230 @@
-//! What a mistake probably meant: misspelt keys, keys of another table, and words of a Pod spec that
-//! are said differently here. Pure; reads the vocabulary only.
+//! What a mistake probably meant: misspelt keys, keys of another table, and words of a Pod spec, of compose or of other
+//! languages that have another form here. Reads the vocabulary only.
 
 use toml::de::DeValue;
 
-use super::key::{Key, Shape, quote, walk};
-use super::kind::{Scalar, Value, describe};
-use super::vocabulary::ROOT;
+use crate::address::HttpUrl;
+use crate::key::{Key, Role, Shape, env_name, walk};
+use crate::scalar::Scalar;
+use crate::toml_text::{last, quote};
+use crate::value::describe;
+use crate::vocabulary::ROOT;
 use bookend_lifecycle::seconds::Seconds;
 
+mod explained;
+
+use explained::EXPLAINED;
+
 /// Help for a key that its table does not have.
-pub(super) fn unknown_key(table: &str, keys: &'static [Key], name: &str) -> Vec<String> {
+pub(crate) fn unknown_key(table: &str, keys: &'static [Key], name: &str) -> Vec<String> {
     let mut help = Vec::new();
     if last(table) == "httpHeaders" {
         // `httpHeaders = { Accept = "*/*" }`
         return vec![format!("headers are a list, as in a Pod spec: [{{ name = {}, value = ... }}]", quote(name))];
     }
-    if let Some(said) = explained(table, name) {
-        help.push(said.to_owned());
-    } else if let Some(key) = keys.iter().find(|key| folded(key.name) == folded(name)) {
+    if let Some(text) = explained(table, name) {
+        help.push(text.to_owned());
+    } else if let Some(key) = documented(keys).find(|key| folded(key.name) == folded(name)) {
         help.push(format!("did you mean {:?}? keys are spelled as in a Pod spec", key.name));
-    } else if let Some(near) = nearest(name, keys.iter().map(|key| key.name)) {
+    } else if let Some(near) = nearest(name, documented(keys).map(|key| key.name)) {
         help.push(format!("did you mean {near:?}?"));
     } else if let Some(path) = elsewhere(name) {
-        help.push(format!("there is {path}"));
+        help.push(format!("did you mean {path}?"));
     }
-    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
-    help.push(format!("accepted here: {}", names.join(", ")));
+    help.push(accepted(keys));
     help
+}
+
+fn documented(keys: &'static [Key]) -> impl Iterator<Item = &'static Key> {
+    keys.iter().filter(|key| key.is_documented())
+}
+
+fn accepted(keys: &'static [Key]) -> String {
+    format!("accepted here: {}", documented(keys).map(|key| key.name).collect::<Vec<_>>().join(", "))
 }
 
 /// The word closest to a misspelt one, if one is close enough to be meant.
-pub(super) fn nearest<'a>(said: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the word may be wrong, as rustc allows it. Longer texts are no misspelt keys.
-    let said_folded = folded(said);
-    if said_folded.chars().count() > 64 {
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A third of the word may be wrong, as rustc allows it. Longer texts are not misspelt keys.
+    let folded_word = folded(word);
+    if folded_word.chars().count() > 64 {
         return None;
     }
-    let limit = (said.chars().count() / 3).max(1);
+    let limit = (word.chars().count() / 3).max(1);
     known
-        .map(|word| (distance(&said_folded, &folded(word)), word))
+        .map(|known| (distance(&folded_word, &folded(known)), known))
         .filter(|(d, _)| *d <= limit)
         .min()
-        .map(|(_, word)| word)
+        .map(|(_, known)| known)
 }
 
-/// What a shape is, in words.
-pub(super) fn shape(shape: Shape) -> String {
-    match shape {
-        Shape::One(kind) => kind.accepts(),
-        Shape::List(Scalar::Text) => "a list of strings like [\"program\", \"argument\"]".to_owned(),
-        Shape::List(kind) => format!("a list, each {}", kind.accepts()),
-        Shape::Map { .. } => "a table like { name = value }".to_owned(),
-        Shape::Named { .. } => "a table of tables like { name = { ... } }".to_owned(),
-        Shape::Table(_) => "a table".to_owned(),
-        Shape::Tables(_) => "a table or a list of tables".to_owned(),
-    }
+/// Help for the first place where a text is not valid TOML.
+pub(crate) fn invalid_toml(text: &str, at: usize, message: &str) -> Vec<String> {
+    let line = text.get(..at).unwrap_or_default().rsplit('\n').next().unwrap_or_default().len();
+    let line = text.get(at.saturating_sub(line)..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let help = if text.trim_start().starts_with('{') {
+        "this looks like JSON; the configuration is written in TOML"
+    } else if text.lines().any(|line| line.starts_with("apiVersion:")) {
+        "this looks like a Kubernetes manifest; `bookend import` converts one (in builds with the feature import)"
+    } else if is_yaml(line) {
+        "this looks like YAML; in TOML a value follows `=` (key = \"value\") and a table has a header ([app])"
+    } else if message.starts_with("unclosed table") || message.starts_with("unclosed array table") {
+        "a table's header ends on its line: [app], or [[lifecycle.preStop]] for an entry of a list"
+    } else if message.contains("string values must be quoted") {
+        "put the value in quotes, or use true, false or a number"
+    } else {
+        return Vec::new();
+    };
+    vec![help.to_owned()]
 }
 
-/// Help where a table is needed and something else stands.
-pub(super) fn instead_of_table(path: &str, keys: &'static [Key], found: &DeValue<'_>) -> Vec<String> {
-    let last = path.rsplit('.').next().unwrap_or_default();
-    // `sleep = 5` and `exec = ["a"]` mean the one key their table needs.
-    let fits = keys.iter().find(|key| match (key.shape, found) {
-        (Shape::One(kind), value) => kind.read(value).is_ok() && key.name != "name",
-        (Shape::List(_), DeValue::Array(_)) => true,
-        _ => false,
-    });
-    let mut help: Vec<String> = fits.iter().map(|key| format!("did you mean {last}.{} = ...?", key.name)).collect();
-    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
-    help.push(format!("accepted here: {}", names.join(", ")));
-    help
+/// `key: value`, `- item`, `---`.
+fn is_yaml(line: &str) -> bool {
+    let line = line.trim();
+    let line = line.strip_prefix("- ").unwrap_or(line);
+    let key = line.split(':').next().unwrap_or_default();
+    let is_name =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    line.starts_with("---")
+        || (is_name(key) && line.get(key.len()..).is_some_and(|rest| rest == ":" || rest.starts_with(": ")))
 }
 
-/// Help where a list or a table of names is needed and something else stands.
-pub(super) fn instead_of_list(path: &str, shape: Shape, found: &DeValue<'_>) -> Vec<String> {
-    match found {
-        DeValue::Array(_) if last(path) == "env" => {
-            vec!["a table of names, no list: env = { NAME = \"value\" }".to_owned()]
+/// Help where a table is needed and the value is not one.
+pub(crate) fn instead_of_table(path: &str, keys: &'static [Key], found: &DeValue<'_>) -> Vec<String> {
+    let name = last(path);
+    let is_required = |key: &&Key| key.role != Role::Optional;
+    let meant = match found {
+        DeValue::String(url) if name == "httpGet" => http_get(url),
+        // `drain = true`
+        DeValue::Boolean(true) if !keys.iter().any(|key| is_required(&key)) => {
+            Some(format!("did you mean {name} = {{}}? that sets every key to its default"))
         }
-        DeValue::Array(_) if last(path) == "ports" => {
-            vec!["a table of names, no list: ports = { web = 8080 }".to_owned()]
-        }
+        // `sleep = 5` and `exec = ["a"]` mean the one key their table needs.
+        found => keys
+            .iter()
+            .find(|key| match (key.shape, found) {
+                (Shape::One(scalar), value) => scalar.read(value).is_ok() && key.name != "name",
+                (Shape::List(_), DeValue::Array(_)) => true,
+                _ => false,
+            })
+            .map(|key| format!("did you mean {name}.{} = ...?", key.name)),
+    };
+    meant.into_iter().chain([accepted(keys)]).collect()
+}
+
+/// `httpGet = "http://app:8080/drain"`; user and query are not repeated, because they may be secrets.
+fn http_get(url: &str) -> Option<String> {
+    let HttpUrl { scheme, host, port, path, .. } = HttpUrl::parse(url).ok()?;
+    let path = match path.split('?').next().unwrap_or_default() {
+        "" | "/" => String::new(),
+        path => format!(", path = {}", quote(path)),
+    };
+    let scheme = if scheme.name() == "HTTP" { "" } else { ", scheme = \"HTTPS\"" };
+    let host =
+        if matches!(host, "localhost" | "127.0.0.1") { String::new() } else { format!("host = {}, ", quote(host)) };
+    Some(format!("did you mean httpGet = {{ {host}port = {port}{path}{scheme} }}?"))
+}
+
+/// Help where a list or a table of names is needed and the value is not one.
+pub(crate) fn instead_of_list(path: &str, shape: Shape, found: &DeValue<'_>) -> Vec<String> {
+    let name = last(path);
+    let help = match found {
+        DeValue::Array(_) if name == "env" => "a table of names, not a list: env = { NAME = \"value\" }",
+        DeValue::Array(_) if name == "ports" => "a table of names, not a list: ports = { web = 8080 }",
         DeValue::Array(_) if path == "containers" => {
-            vec![
-                "this is no manifest: a container of a sidecar's is a table with its name, [containers.web]".to_owned(),
-            ]
+            "a container is a table with its name, unlike in a manifest: [containers.web]"
         }
         DeValue::String(_) if path.ends_with("command") => {
-            vec!["there is no shell in between; with one: [\"/bin/sh\", \"-c\", \"...\"]".to_owned()]
+            "no shell splits it; to use one: [\"/bin/sh\", \"-c\", \"...\"]"
         }
-        found => match shape {
-            Shape::List(kind) if kind.read(found).is_ok() => {
-                vec![format!("a list of one: {} = [{}]", last(path), describe(found))]
-            }
-            _ => Vec::new(),
-        },
-    }
+        found => {
+            return match shape {
+                Shape::List(scalar) if scalar.read(found).is_ok() => {
+                    vec![format!("a list of one: {name} = [{}]", describe(found))]
+                }
+                _ => Vec::new(),
+            };
+        }
+    };
+    vec![help.to_owned()]
 }
 
-/// Help where a scalar is needed and something else stands.
-pub(super) fn instead_of_scalar(path: &str, kind: Scalar, found: &DeValue<'_>) -> Vec<String> {
-    match (kind, found) {
+/// Help where a scalar is needed and the value is not one, or not a valid one.
+pub(crate) fn instead_of_scalar(path: &str, scalar: Scalar, found: &DeValue<'_>) -> Vec<String> {
+    let name = last(path);
+    let help = match (scalar, found) {
         (Scalar::Source, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)) => {
-            vec!["a string stands in quotes".to_owned()]
+            "put the value in quotes: it is a string".to_owned()
         }
         (Scalar::Source, DeValue::Table(table)) if table.contains_key("valueFrom") => {
-            vec![
-                "a Secret or ConfigMap is mounted as a file; a field of the Pod is a variable of the container"
-                    .to_owned(),
-            ]
+            "mount a Secret or ConfigMap as a file; a field of the Pod is a variable of the container".to_owned()
         }
-        (Scalar::Umask, DeValue::Integer(number)) => vec![format!("in octal: {} = \"{number}\"", last(path))],
-        (Scalar::Choice(words), DeValue::String(said)) => {
-            nearest(said, words.iter().copied()).map(|word| format!("did you mean {word:?}?")).into_iter().collect()
+        (_, DeValue::String(text)) if text.contains("${") || text.contains("$(") => {
+            let variable = if path.contains('[') { String::new() } else { format!("; set {} instead", env_name(path)) };
+            format!("variables are expanded only in command, env, host, path and headers, as $(NAME){variable}")
         }
-        (Scalar::Seconds | Scalar::Timeout, DeValue::String(said)) => {
-            let digits = said.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim();
+        (Scalar::Umask, DeValue::Integer(number)) => format!("in octal: {name} = \"{number}\""),
+        (Scalar::Choice(words), DeValue::String(word)) => match nearest(word, words.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => return Vec::new(),
+        },
+        (Scalar::Seconds | Scalar::Timeout, DeValue::String(text)) => {
+            let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim();
             match digits.parse::<Seconds>() {
-                Ok(number) if matches!(said.trim_start_matches(digits).trim(), "" | "s") => {
-                    vec![format!("a number without quotes and unit: {} = {number}", last(path))]
+                Ok(number) if matches!(text.trim_start_matches(digits).trim(), "" | "s") => {
+                    format!("a number without quotes and unit: {name} = {number}")
                 }
-                Ok(_) => vec!["a number of seconds, without quotes and unit".to_owned()],
-                Err(_) => Vec::new(),
+                Ok(_) => "a number of seconds, without quotes and unit".to_owned(),
+                Err(_) => return Vec::new(),
             }
         }
-        (Scalar::Bool, DeValue::String(said)) if matches!(said.as_ref(), "true" | "false") => {
-            vec![format!("without quotes: {} = {said}", last(path))]
+        (Scalar::Bool, DeValue::String(word)) if matches!(word.as_ref(), "true" | "false") => {
+            format!("without quotes: {name} = {word}")
         }
-        (Scalar::Integer { .. } | Scalar::Port, DeValue::String(said)) if said.parse::<i64>().is_ok() => {
-            vec![format!("without quotes: {} = {said}", last(path))]
+        (Scalar::Integer { .. } | Scalar::Port, DeValue::String(number)) if number.parse::<i64>().is_ok() => {
+            format!("without quotes: {name} = {number}")
         }
-        (Scalar::Address, DeValue::String(said)) if said.starts_with(':') => {
-            vec![format!("for every address: \"0.0.0.0{said}\" or \"[::]{said}\"")]
+        (Scalar::Address, DeValue::String(port)) if port.starts_with(':') => {
+            format!("for all addresses: \"0.0.0.0{port}\" or \"[::]{port}\"")
         }
-        (Scalar::Address, DeValue::String(said)) if said.bytes().all(|b| b.is_ascii_digit()) => {
-            vec![format!("for every address: \"0.0.0.0:{said}\" or \"[::]:{said}\"")]
+        (Scalar::Address, DeValue::String(port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("for all addresses: \"0.0.0.0:{port}\" or \"[::]:{port}\"")
         }
-        (Scalar::Text, found) if matches!(kind.read(found), Err(_) | Ok(Value::Text(_))) && is_number(found) => {
-            vec!["a string stands in quotes".to_owned()]
+        (Scalar::Address, DeValue::Integer(port)) => {
+            format!("for all addresses: \"0.0.0.0:{port}\" or \"[::]:{port}\"")
         }
-        _ => Vec::new(),
-    }
+        (Scalar::Address, DeValue::String(host)) if host.starts_with("localhost:") => {
+            "an address, not a name; but a kubelet calls the pod's IP, never localhost: \"0.0.0.0:9797\"".to_owned()
+        }
+        (Scalar::Text, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)) => {
+            "put the value in quotes: it is a string".to_owned()
+        }
+        _ => return Vec::new(),
+    };
+    vec![help]
 }
 
-fn last(path: &str) -> &str {
-    path.rsplit('.').next().unwrap_or_default()
+/// Whether a value is `${NAME}`, as a shell and compose write it, where `$(NAME)` is expanded.
+pub(crate) fn is_unexpanded(path: &str, scalar: Scalar, found: &DeValue<'_>) -> bool {
+    let is_expanded = matches!(scalar, Scalar::Text | Scalar::Source) || last(path) == "host";
+    let DeValue::String(text) = found else { return false };
+    let name = text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
+    is_expanded
+        && name.is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
 }
 
-fn is_number(found: &DeValue<'_>) -> bool {
-    matches!(found, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_))
-}
-
-/// Words that a Pod spec, a Dockerfile or a peer knows and that are said differently here: the table
-/// they may stand in (`*`: any), the word, the answer.
+/// The explanation of a word that has another name here.
 fn explained(table: &str, name: &str) -> Option<&'static str> {
-    let last = last(table);
-    let span = last.split('[').next().unwrap_or_default();
-    EXPLAINED.iter().find(|(t, words, _)| (*t == "*" || *t == span) && words.contains(&name)).map(|(_, _, said)| *said)
+    let table = last(table).split('[').next().unwrap_or_default();
+    let is_meant = |tables: &[&str]| tables.contains(&"*") || tables.contains(&table);
+    EXPLAINED.iter().find(|(tables, words, _)| is_meant(tables) && words.contains(&name)).map(|(_, _, text)| *text)
 }
-
-const EXPLAINED: &[(&str, &[&str], &str)] = &[
-    ("", &["command", "args", "cmd", "entrypoint"], "the app's program and arguments are one list: app.command"),
-    (
-        "",
-        &["apiVersion", "kind", "metadata", "spec", "initContainers", "template"],
-        "this is no manifest: lifecycle, the probes and terminationGracePeriodSeconds of one container stand at the top level",
-    ),
-    ("", &["preStart", "postStart", "preStop", "postStop"], "handlers stand in the table lifecycle: lifecycle.preStop"),
-    ("", &["env"], "the app's environment is app.env"),
-    (
-        "",
-        &["image", "imagePullPolicy", "resources", "volumeMounts", "restartPolicy", "containerPort"],
-        "that is the container's: the runtime does it, not bookend",
-    ),
-    ("", &["user", "workingDir", "umask", "rlimits", "oomScoreAdj", "profile"], "it stands in the table app"),
-    (
-        "lifecycle",
-        &["preStart"],
-        "the kubelet starts the app, and waits for nobody: what must come before is an init container's",
-    ),
-    ("lifecycle", &["terminationGracePeriodSeconds"], "the budget of a stop stands at the top level"),
-    ("app", &["environment"], "as in a Pod spec: env"),
-    ("exec", &["environment"], "as in a Pod spec: env"),
-    ("app", &["envFrom"], ENV_FROM),
-    ("exec", &["envFrom"], ENV_FROM),
-    ("*", &["cwd", "workdir", "directory"], "as in a Pod spec: workingDir"),
-    (
-        "app",
-        &["ulimits", "ulimit", "limits", "resources"],
-        "limits of the process are app.rlimits; CPU and memory are the container's",
-    ),
-    (
-        "app",
-        &["restartPolicy", "restart"],
-        "bookend does not restart an app: it ends with it, and the runtime restarts the container",
-    ),
-    ("*", &["secretKeyRef", "configMapKeyRef"], "mount it as a file, and say valueFrom.file"),
-    (
-        "",
-        &["stopGracePeriod", "stop_grace_period", "stopTimeout", "timeout", "gracePeriodSeconds"],
-        "the budget of a stop is terminationGracePeriodSeconds",
-    ),
-    (
-        "lifecycle",
-        &["livenessProbe", "readinessProbe", "startupProbe"],
-        "probes stand at the top level, beside lifecycle",
-    ),
-    ("app", &["args"], "program and arguments are one list: app.command"),
-    (
-        "app",
-        &["lifecycle", "livenessProbe", "readinessProbe", "startupProbe", "terminationGracePeriodSeconds"],
-        "it stands at the top level, not in app",
-    ),
-    ("http", &["port", "address", "host", "bind"], "address and port are one: http.listen = \"0.0.0.0:9797\""),
-    ("*", &["grpc"], "gRPC is not spoken; exec a client of your own"),
-    ("httpGet", &["url", "uri"], "scheme, host, port and path are keys of their own"),
-    ("*", &["http"], "as in a Pod spec: httpGet"),
-    ("*", &["tcp"], "as in a Pod spec: tcpSocket"),
-    (
-        "livenessProbe",
-        &["terminationGracePeriodSeconds"],
-        "a stop has one budget, whatever begins it: terminationGracePeriodSeconds at the top level",
-    ),
-    (
-        "startupProbe",
-        &["terminationGracePeriodSeconds"],
-        "a startupProbe that fails stops nothing here: /startupz says so, and the kubelet's own probe decides",
-    ),
-    ("startupProbe", &["action"], "only a livenessProbe can stop the app"),
-    ("readinessProbe", &["action"], "only a livenessProbe can stop the app"),
-    ("preStart", &["signal"], "there is no app then that could get a signal"),
-    ("postStop", &["signal"], "there is no app then that could get a signal"),
-    ("preStart", &["on"], ONLY_POST_STOP),
-    ("postStart", &["on"], ONLY_POST_STOP),
-    ("preStop", &["on"], ONLY_POST_STOP),
-    ("preStart", HANDLER_WORDS.0, HANDLER_WORDS.1),
-    ("preStart", HOOK_HAS_NO_PERIOD.0, HOOK_HAS_NO_PERIOD.1),
-    ("preStart", HOOK_HAS_NO_GRACE.0, HOOK_HAS_NO_GRACE.1),
-    ("postStart", HANDLER_WORDS.0, HANDLER_WORDS.1),
-    ("postStart", HOOK_HAS_NO_PERIOD.0, HOOK_HAS_NO_PERIOD.1),
-    ("postStart", HOOK_HAS_NO_GRACE.0, HOOK_HAS_NO_GRACE.1),
-    ("preStop", HANDLER_WORDS.0, HANDLER_WORDS.1),
-    ("preStop", HOOK_HAS_NO_PERIOD.0, HOOK_HAS_NO_PERIOD.1),
-    ("preStop", HOOK_HAS_NO_GRACE.0, HOOK_HAS_NO_GRACE.1),
-    ("postStop", HANDLER_WORDS.0, HANDLER_WORDS.1),
-    ("postStop", HOOK_HAS_NO_PERIOD.0, HOOK_HAS_NO_PERIOD.1),
-    ("postStop", HOOK_HAS_NO_GRACE.0, HOOK_HAS_NO_GRACE.1),
-    ("*", &["seconds"], "a pause is sleep.seconds, a limit is timeoutSeconds"),
-    ("*", &["timeout", "timeoutSec"], "limits carry their unit: timeoutSeconds"),
-    ("exec", &["args", "cmd"], "program and arguments are one list: exec.command"),
-    (
-        "*",
-        &["runAsUser", "runAsGroup", "securityContext", "uid", "gid"],
-        "user = \"name\", \"uid\", \"uid:gid\" or \"name:group\"",
-    ),
-];
-
-const ENV_FROM: &str =
-    "what the container has in its environment is inherited; a value in a file is { valueFrom.file = \"/path\" }";
-
-const HOOK_HAS_NO_PERIOD: (&[&str], &str) = (
-    &["initialDelaySeconds", "periodSeconds", "successThreshold", "failureThreshold"],
-    "that is a probe's: a hook runs once; see timeoutSeconds and retries",
-);
-
-const HOOK_HAS_NO_GRACE: (&[&str], &str) = (
-    &["terminationGracePeriodSeconds"],
-    "the budget of the whole stop stands at the top level; a handler's limit is timeoutSeconds",
-);
-
-const ONLY_POST_STOP: &str = "a postStop handler has ends to choose from";
-
-const HANDLER_WORDS: (&[&str], &str) =
-    (&["command", "args"], "a program is exec.command, program and arguments in one list");
 
 /// A key of this name in another table.
 fn elsewhere(name: &str) -> Option<String> {
     let mut found = None;
     walk(ROOT, &mut |path, key| {
-        if found.is_none() && folded(key.name) == folded(name) {
+        if found.is_none() && key.is_documented() && folded(key.name) == folded(name) {
             found = Some(path.to_owned());
         }
     });
@@ -319,9 +265,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_word_finds_its_neighbour_and_a_strange_one_none() {
+    fn a_misspelt_word_finds_its_neighbour_and_another_word_does_not() {
         let known = ["timeoutSeconds", "failurePolicy", "name", "exec"];
-        let near = |said| nearest(said, known.iter().copied());
+        let near = |word| nearest(word, known.iter().copied());
         assert_eq!(near("timeoutSecond"), Some("timeoutSeconds"));
         assert_eq!(near("tiemoutSeconds"), Some("timeoutSeconds"));
         assert_eq!(near("exce"), Some("exec"));
@@ -337,5 +283,15 @@ mod tests {
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("abc", ""), 3);
+    }
+
+    #[test]
+    fn yaml_is_recognised_by_its_line() {
+        for line in ["app:", "  command: [x]", "- name: x", "---"] {
+            assert!(is_yaml(line), "{line}");
+        }
+        for line in ["app = 1", "[app", "a b: c", "", "http://x"] {
+            assert!(!is_yaml(line), "{line}");
+        }
     }
 }

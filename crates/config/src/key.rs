@@ -1,29 +1,30 @@
-//! What a key of the configuration is: its name, the shape of its value, its default and one line
-//! about it. The vocabulary itself stands in `vocabulary.rs`; everything that has to know which keys
-//! exist (reading, "did you mean", the environment's names, `check`, the schema, the README's
-//! reference) walks these types and nothing else. Pure; depends on nothing of ours.
+//! A key of the configuration: its name, the shape of its value, its default and one line about it. The vocabulary is in
+//! `vocabulary.rs`; everything that has to know which keys exist (reading, "did you mean", the environment's names,
+//! `check`, the schema, the reference) walks these types and nothing else.
 
-use super::kind::Scalar;
-use bookend_lifecycle::printable::is_printable;
+use crate::scalar::Scalar;
+use crate::toml_text::join;
 
 /// One key of a table.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// As a Pod spec spells it: camelCase.
-    pub(super) name: &'static str,
-    /// What its value looks like.
-    pub(super) shape: Shape,
+    pub(crate) name: &'static str,
+    /// The form of its value.
+    pub(crate) shape: Shape,
     /// Whether it must, may or must not stand beside others.
-    pub(super) role: Role,
-    /// The default as TOML text; empty where unset means something of its own, told in `about`.
-    pub(super) default: &'static str,
+    pub(crate) role: Role,
+    /// The default as TOML text; empty where unset has a meaning of its own, which `about` describes.
+    pub(crate) default: &'static str,
     /// One line for the schema and the reference: what it does, with its unit.
-    pub(super) about: &'static str,
+    pub(crate) about: &'static str,
+    /// Why it is of no use at this place; empty: it is. Such a key is accepted with this warning and is not documented.
+    pub(crate) warning: &'static str,
 }
 
-/// What a value looks like.
+/// The form of a value.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// One scalar: also an environment variable with the bare text.
     One(Scalar),
     /// A list of scalars; a later layer replaces it as a whole.
@@ -32,7 +33,7 @@ pub(super) enum Shape {
     Map {
         /// What the names are.
         names: Scalar,
-        /// What stands on the right.
+        /// What the values are.
         values: Scalar,
     },
     /// A table with known keys; layers merge by key.
@@ -41,7 +42,7 @@ pub(super) enum Shape {
     Named {
         /// What the names are.
         names: Scalar,
-        /// What each of them has.
+        /// The keys of each.
         keys: &'static [Key],
     },
     /// One table or a list of tables; a later layer replaces it as a whole.
@@ -49,8 +50,21 @@ pub(super) enum Shape {
 }
 
 impl Shape {
+    /// The form in words.
+    pub(crate) fn accepts(self) -> String {
+        match self {
+            Shape::One(scalar) => scalar.accepts(),
+            Shape::List(Scalar::Text) => "a list of strings like [\"program\", \"argument\"]".to_owned(),
+            Shape::List(scalar) => format!("a list, each {}", scalar.accepts()),
+            Shape::Map { .. } => "a table like { name = value }".to_owned(),
+            Shape::Named { .. } => "a table of tables like { name = { ... } }".to_owned(),
+            Shape::Table(_) => "a table".to_owned(),
+            Shape::Tables(_) => "a table or a list of tables".to_owned(),
+        }
+    }
+
     /// Whether it is a table with known keys, or several.
-    pub(super) fn has_keys(self) -> bool {
+    pub(crate) fn has_keys(self) -> bool {
         match self {
             Shape::One(_) | Shape::List(_) | Shape::Map { .. } => false,
             Shape::Table(_) | Shape::Named { .. } | Shape::Tables(_) => true,
@@ -60,7 +74,7 @@ impl Shape {
 
 /// How a key relates to the others of its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// May be absent.
     Optional,
     /// Must be there if the table is.
@@ -71,35 +85,79 @@ pub(super) enum Role {
 
 impl Key {
     /// A key that may be absent.
-    pub(super) const fn new(name: &'static str, shape: Shape, default: &'static str, about: &'static str) -> Key {
-        Key { name, shape, role: Role::Optional, default, about }
+    pub(crate) const fn new(name: &'static str, shape: Shape, default: &'static str, about: &'static str) -> Key {
+        Key { name, shape, role: Role::Optional, default, about, warning: "" }
     }
 
-    /// A key its table cannot do without.
-    pub(super) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
-        Key { name, shape, role: Role::Required, default: "", about }
-    }
-
-    /// A kind of handler: one table of its own.
-    pub(super) const fn one_of(name: &'static str, keys: &'static [Key], about: &'static str) -> Key {
-        Key::either("handler", name, Shape::Table(keys), about)
+    /// A key that its table requires.
+    pub(crate) const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
+        Key { name, shape, role: Role::Required, default: "", about, warning: "" }
     }
 
     /// One of several keys of which exactly one must be there; `noun` is what they have in common.
-    pub(super) const fn either(noun: &'static str, name: &'static str, shape: Shape, about: &'static str) -> Key {
-        Key { name, shape, role: Role::OneOf(noun), default: "", about }
+    pub(crate) const fn one_of(noun: &'static str, name: &'static str, shape: Shape, about: &'static str) -> Key {
+        Key { name, shape, role: Role::OneOf(noun), default: "", about, warning: "" }
+    }
+
+    /// The same, of no use at this place.
+    pub(crate) const fn useless(self, warning: &'static str) -> Key {
+        Key { warning, ..self }
+    }
+
+    /// Whether the reference shows it.
+    pub(crate) fn is_documented(&self) -> bool {
+        self.warning.is_empty()
     }
 }
 
+/// One table made of parts, put together by the compiler: `static TABLE: &[Key] = keys![PART, &[KEY], OTHER];`
+macro_rules! keys {
+    ($($part:expr),+ $(,)?) => {{
+        const PARTS: &[&[Key]] = &[$($part),+];
+        const ALL: [Key; crate::key::total(PARTS)] = crate::key::concat(PARTS);
+        &ALL
+    }};
+}
+
+pub(crate) use keys;
+
+/// How many keys there are in the parts.
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it and rejects a wrong index")]
+pub(crate) const fn total(parts: &[&[Key]]) -> usize {
+    let (mut total, mut part) = (0, 0);
+    while part < parts.len() {
+        total += parts[part].len();
+        part += 1;
+    }
+    total
+}
+
+/// The keys of the parts, one after another.
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it and rejects a wrong index")]
+pub(crate) const fn concat<const N: usize>(parts: &[&[Key]]) -> [Key; N] {
+    let mut all = [Key::new("", Shape::Table(&[]), "", ""); N];
+    let (mut at, mut part) = (0, 0);
+    while part < parts.len() {
+        let mut index = 0;
+        while index < parts[part].len() {
+            all[at] = parts[part][index];
+            at += 1;
+            index += 1;
+        }
+        part += 1;
+    }
+    all
+}
+
 /// The key of this name in a table.
-pub(super) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
+pub(crate) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
     keys.iter().find(|key| key.name == name)
 }
 
 /// Calls `visit` with the path of every key, tables before what they hold. Keys inside a list of
 /// tables have the list's path as their parent: `lifecycle.preStop.exec.command`; those of a table with a name of the
 /// user's choice have [`ANY_NAME`] in theirs.
-pub(super) fn walk(keys: &'static [Key], visit: &mut dyn FnMut(&str, &'static Key)) {
+pub(crate) fn walk(keys: &'static [Key], visit: &mut dyn FnMut(&str, &'static Key)) {
     fn descend(prefix: &str, keys: &'static [Key], visit: &mut dyn FnMut(&str, &'static Key)) {
         for key in keys {
             let path = join(prefix, key.name);
@@ -115,45 +173,10 @@ pub(super) fn walk(keys: &'static [Key], visit: &mut dyn FnMut(&str, &'static Ke
 }
 
 /// Stands for the user's name in the path of a key.
-pub(super) const ANY_NAME: &str = "NAME";
+pub(crate) const ANY_NAME: &str = "NAME";
 
-/// `prefix.name`, with the name quoted where TOML demands it. Without `format!`: the keys of a configuration are joined
-/// while the app waits to be started.
-pub(super) fn join(prefix: &str, name: &str) -> String {
-    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    let mut path = String::with_capacity(prefix.len() + 1 + name.len());
-    path.push_str(prefix);
-    if !prefix.is_empty() {
-        path.push('.');
-    }
-    if bare {
-        path.push_str(name)
-    } else {
-        path.push_str(&quote(name))
-    }
-    path
-}
-
-/// A TOML basic string.
-pub(super) fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            c if !is_printable(c) => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// The variable that says the key of this path: `BOOKEND_` and the path in SCREAMING_SNAKE.
-pub(super) fn env_name(path: &str) -> String {
+/// The variable that sets the key of this path: `BOOKEND_` and the path in SCREAMING_SNAKE.
+pub(crate) fn env_name(path: &str) -> String {
     let mut name = String::from("BOOKEND_");
     for c in path.chars() {
         match c {
@@ -178,12 +201,5 @@ mod tests {
         assert_eq!(env_name("terminationGracePeriodSeconds"), "BOOKEND_TERMINATION_GRACE_PERIOD_SECONDS");
         assert_eq!(env_name("app.stopSignal"), "BOOKEND_APP_STOP_SIGNAL");
         assert_eq!(env_name("log.level"), "BOOKEND_LOG_LEVEL");
-    }
-
-    #[test]
-    fn names_that_toml_cannot_write_bare_are_quoted() {
-        assert_eq!(join("app.env", "A_b-1"), "app.env.A_b-1");
-        assert_eq!(join("app.env", "a.b"), "app.env.\"a.b\"");
-        assert_eq!(join("", "\u{1b}"), "\"\\u001B\"");
     }
 }

@@ -1,144 +1,93 @@
-//! What the user said, as what the program needs. Pure: texts and the environment are passed in, so
-//! every mistake can be shown in a unit test. Knows the words of `bookend_lifecycle::signal` and `bookend_lifecycle`.
+//! bookend's configuration: texts and variables go in, settings or diagnostics come out. No I/O and no Linux API, so that
+//! tools for people and CI read the same configuration on any system.
 //!
 //! ```text
 //!   files ──► document ─┐
 //!   BOOKEND_* ► environment ─┼─► tree (layers, origins) ─► rules ─► assemble ─► Settings
 //!   options, `--` ──────┘        │                                             │
 //!                                └─► print: `bookend check`                    └─► budget
-//!   vocabulary (every key, once) ─► all of these, the schema and the README's reference
+//!   vocabulary (every key, once) ─► all of these, hints, the schema and the reference
 //! ```
 //!
 //! Precedence: command line, environment, later file, earlier file, profile, default. Tables merge by key;
 //! lists, and the handlers of a hook, are replaced as a whole.
+//!
+//! ```
+//! use bookend_config::{Document, Sources, load};
+//!
+//! let text = "[app]\ncommand = [\"nginx\"]\nstopSignal = \"SIGQUIT\"\n".to_owned();
+//! let sources = Sources { files: vec![Document { name: "bookend.toml".to_owned(), text }], ..Sources::default() };
+//! let effective = load(&sources)?;
+//! assert_eq!(effective.settings.app.program.command, ["nginx"]);
+//! assert_eq!(effective.origin("app.stopSignal").to_string(), "bookend.toml:3");
+//! # Ok::<(), bookend_config::Diagnostics>(())
+//! ```
 
-use std::ffi::OsString;
-use std::fmt;
-
+pub mod address;
 mod assemble;
 pub mod assignments;
 pub mod budget;
+mod collector;
+mod deprecated;
 mod diagnostic;
 mod document;
+mod effective;
 mod environment;
 pub mod expand;
 mod hint;
+mod inputs;
 mod key;
-mod kind;
+mod masking;
 mod modes;
 pub mod network;
 mod print;
 mod profiles;
 mod rules;
+mod scalar;
 mod schema;
+mod secrets;
 pub mod settings;
 mod snippet;
+mod source;
+mod toml_text;
 mod tree;
+mod value;
+mod view;
 mod vocabulary;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use diagnostic::{Diagnostic, Diagnostics};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::MAX_BYTES;
-pub use environment::RESERVED as RESERVED_VARIABLES;
+pub use effective::Effective;
+pub use environment::{RESERVED as RESERVED_VARIABLES, is_configuration as is_configuration_variable};
+pub use inputs::{Document, Features, Mode, Override, Sources};
 pub use tree::Origin;
 
-use diagnostic::{Collector, SourceKind, Span};
-use kind::Value;
-use settings::{CommandFrom, Settings};
+use collector::Collector;
+use key::Shape;
+use settings::CommandFrom;
+use source::{SourceKind, Span};
 use tree::{Entry, Tree};
+use value::Value;
 
-/// One configuration file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
-    /// Its path as it was said; mistakes and origins name it so.
-    pub name: String,
-    /// Its content.
-    pub text: String,
-}
-
-/// One option of the command line that says a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Override {
-    /// The key's path: `http.listen`, `app.env.LANG`.
-    pub path: String,
-    /// A scalar as bare text, anything else in TOML.
-    pub value: String,
-    /// The option as it was said; mistakes and origins name it so.
-    pub flag: String,
-}
-
-/// What the configuration is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// What it says tells: `bookend check`.
-    #[default]
-    Either,
-    /// `bookend run`: an app of our own.
-    App,
-    /// `bookend sidecar`: apps of other containers.
-    Sidecar,
-}
-
-/// What the bookend that will use the configuration was built with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Features {
-    /// HTTPS.
-    pub tls: bool,
-    /// The page for people.
-    pub page: bool,
-}
-
-impl Default for Features {
-    /// The default features of the `bookend` package.
-    fn default() -> Features {
-        Features { tls: true, page: true }
-    }
-}
-
-/// Everything that was said, weakest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sources {
-    /// The files; a later one is stronger.
-    pub files: Vec<Document>,
-    /// The whole environment; `BOOKEND_...` is ours.
-    pub env: Vec<(OsString, OsString)>,
-    /// Options of the command line; a later one is stronger.
-    pub overrides: Vec<Override>,
-    /// What stood after `--`; empty: nothing.
-    pub command: Vec<OsString>,
-    /// What it is for.
-    pub mode: Mode,
-    /// The features of the bookend that will use it.
-    pub features: Features,
-}
-
-/// The settings and where each of them comes from.
-#[derive(Debug, Clone)]
-pub struct Effective {
-    /// What the program needs.
-    pub settings: Settings,
-    mode: Mode,
-    tree: Tree,
-}
-
-/// Reads, checks and merges everything. A missing `app.command` is no mistake here: a sidecar has none.
+/// Reads, checks and merges all sources. A missing `app.command` is not an error here, because a sidecar has none.
 ///
 /// # Errors
-/// Every mistake of every source at once.
+/// All errors and warnings of all sources at once.
 pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
-    let mut report = Collector::default();
+    let mut collector = Collector::default();
     let mut tree = Tree::default();
     for file in &sources.files {
-        let source = report.source(SourceKind::File, &file.name, &file.text);
-        let layer = document::read(&mut report, source, vocabulary::ROOT);
-        lay(&mut tree, layer, &mut report);
+        let layer = read_file(&file.name, &file.text, &mut collector);
+        merge(&mut tree, layer, &mut collector);
     }
-    let layer = environment::read(&mut report, &sources.env);
-    lay(&mut tree, layer, &mut report);
-    let layer = environment::read_overrides(&mut report, &sources.overrides);
-    lay(&mut tree, layer, &mut report);
+    let layer = environment::read(&mut collector, &sources.env);
+    merge(&mut tree, layer, &mut collector);
+    let layer = environment::read_overrides(&mut collector, &sources.overrides);
+    merge(&mut tree, layer, &mut collector);
     if !sources.command.is_empty() {
         let origin = Origin::CommandLine("--".to_owned());
         let words = sources.command.iter().map(|word| Value::Text(word.to_string_lossy().into_owned())).collect();
@@ -146,7 +95,7 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
         tree.insert("app.command".to_owned(), Entry { value: Value::List(words), origin, span });
     }
     if let Some(Value::Text(name)) = tree.get("app.profile").map(|entry| &entry.value) {
-        let mut profile = profile(name, &mut report);
+        let mut profile = read_profile(name, &mut collector);
         profile.overlay(tree);
         tree = profile;
     }
@@ -155,17 +104,17 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
         mode => mode,
     };
     if mode == Mode::Sidecar && !sources.command.is_empty() {
-        report.unseen("app.command", modes::NO_APP.to_owned());
+        collector.error_without_place("app.command", modes::NO_APP);
     }
-    rules::check_merged(&tree, mode, sources.features, &mut report);
-    report.finish()?;
+    rules::check_merged(&tree, mode, sources.features, &mut collector);
+    let warnings = collector.finish()?;
     let mut settings = assemble::settings(&tree);
     if !sources.command.is_empty() {
-        // As the kernel gave it: an argument need not be UTF-8.
+        // Byte for byte: an argument need not be UTF-8.
         settings.app.program.command.clone_from(&sources.command);
         settings.app.command_from = CommandFrom::CommandLine;
     }
-    Ok(Effective { settings, mode, tree })
+    Ok(Effective { settings, warnings, mode, tree })
 }
 
 /// The JSON Schema (draft 2020-12) of a configuration, as text.
@@ -173,55 +122,19 @@ pub fn schema() -> String {
     format!("{:#}\n", schema::schema())
 }
 
-/// The layer of a profile: weaker than all that was said.
-fn profile(name: &str, report: &mut Collector<'_>) -> Tree {
+fn read_file<'a>(name: &'a str, text: &'a str, collector: &mut Collector<'a>) -> Tree {
+    let source = collector.source(SourceKind::File, name, text, "", Some(Shape::Table(vocabulary::ROOT)));
+    document::read(collector, source, vocabulary::ROOT)
+}
+
+/// The layer of a profile: weaker than every other source.
+fn read_profile(name: &str, collector: &mut Collector<'_>) -> Tree {
     let Some(text) = profiles::text(name) else { return Tree::default() };
-    let source = report.source(SourceKind::File, "profile", text);
-    document::read(report, source, vocabulary::ROOT).with_origin(&Origin::Profile(name.to_owned()))
+    read_file("profile", text, collector).with_origin(&Origin::Profile(name.to_owned()))
 }
 
-/// Checks one layer for itself and lays it over what is weaker.
-fn lay(tree: &mut Tree, layer: Tree, report: &mut Collector<'_>) {
-    rules::check_layer(&layer, report);
+/// Checks one layer for itself and merges it into the weaker ones.
+fn merge(tree: &mut Tree, layer: Tree, collector: &mut Collector<'_>) {
+    rules::check_layer(&layer, collector);
     tree.overlay(layer);
-}
-
-impl fmt::Display for Effective {
-    /// What `bookend check` prints: TOML as a whole, the budget in comments.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.to_toml())?;
-        self.budget().to_string().lines().try_for_each(|line| writeln!(f, "# {line}"))
-    }
-}
-
-impl Effective {
-    /// Zero config: the defaults, and a command. The same as loading nothing but the command, without its cost.
-    pub fn of_command(command: Vec<OsString>) -> Effective {
-        let program = settings::Program { command, ..settings::Program::default() };
-        let app = settings::AppSettings { program, ..settings::AppSettings::default() };
-        Effective { settings: Settings { app, ..Settings::default() }, mode: Mode::App, tree: Tree::default() }
-    }
-
-    /// Where the value of a key path comes from.
-    pub fn origin(&self, path: &str) -> Origin {
-        self.tree.get(path).map_or(Origin::Default, |entry| entry.origin.clone())
-    }
-
-    /// Whether anything was said besides a command: without, bookend is as silent as tini.
-    pub fn is_configured(&self) -> bool {
-        self.tree.iter().any(|(_, entry)| entry.origin != Origin::CommandLine("--".to_owned()))
-    }
-
-    /// The effective configuration as TOML, each value with a comment where it comes from.
-    pub fn to_toml(&self) -> String {
-        print::toml(&self.tree, self.mode)
-    }
-
-    /// Whether the stages of a stop fit into the grace period.
-    pub fn budget(&self) -> budget::BudgetTable {
-        match self.mode {
-            Mode::Sidecar => budget::BudgetTable::of_sidecar(&self.settings),
-            Mode::Either | Mode::App => budget::BudgetTable::of(&self.settings),
-        }
-    }
 }

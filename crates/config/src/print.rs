@@ -1,20 +1,21 @@
-//! The effective configuration as TOML that can be read back, each value with where it comes from:
-//! the first half of `bookend check`. Walks the vocabulary, so the order is always the same and what
-//! nobody said is shown with its default. Pure.
+//! The effective configuration as TOML that can be read back, each value with its origin: the first half of
+//! `bookend check`. Walks the vocabulary, so the order is always the same and defaults are shown as well.
 
-use super::Mode;
-use super::diagnostic::in_order;
-use super::key::{Key, Role, Shape, join, quote};
-use super::kind::{Scalar, Value};
-use super::settings::ResourceLimit;
-use super::snippet::SECRET_WORDS;
-use super::tree::Tree;
-use super::vocabulary::{ROOT, SIDECAR_APP};
+use crate::inputs::Mode;
+use crate::key::{Key, Role, Shape};
+use crate::scalar::Scalar;
+use crate::secrets::{MASK, argument, redact, suggests_secret};
+use crate::settings::ResourceLimit;
+use crate::source::in_order;
+use crate::toml_text::{join, quote};
+use crate::tree::Tree;
+use crate::value::Value;
+use crate::vocabulary::{ROOT, SIDECAR_APP};
 use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
 /// The whole tree.
-pub(super) fn toml(tree: &Tree, mode: Mode) -> String {
+pub(crate) fn toml(tree: &Tree, mode: Mode) -> String {
     let mut out = String::new();
     lines(tree, &mut out, "", "", ROOT);
     for key in ROOT {
@@ -47,7 +48,7 @@ fn with_header(path: &str, keys: &'static [Key]) -> impl Iterator<Item = (String
     })
 }
 
-/// A table with a header, if there is anything to say below it.
+/// A table with a header, if it has lines.
 fn section(tree: &Tree, out: &mut String, path: &str, keys: &'static [Key]) {
     let mut body = String::new();
     lines(tree, &mut body, path, "", keys);
@@ -86,13 +87,13 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
             },
             Shape::Map { values, .. } => {
                 let names = tree.names(&below).into_iter();
-                let mut said: Vec<_> = names.filter_map(|(name, path)| Some((name, tree.get(&path)?))).collect();
+                let mut pairs: Vec<_> = names.filter_map(|(name, path)| Some((name, tree.get(&path)?))).collect();
                 if values == Scalar::Source {
                     // A value may refer to earlier ones.
-                    said = in_order(said, |(_, entry)| entry.span);
+                    pairs = in_order(pairs, |(_, entry)| entry.span);
                 }
-                for (said, entry) in said {
-                    line(out, &join(&name, &said), &shown(&said, &entry.value), &entry.origin.to_string());
+                for (own, entry) in pairs {
+                    line(out, &join(&name, &own), &shown(&own, &entry.value), &entry.origin.to_string());
                 }
             }
             Shape::Table(inner) => {
@@ -115,7 +116,7 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
     }
 }
 
-/// The key that says the same, and has been said: `lifecycle.stopSignal` is a Pod spec's place for `app.stopSignal`.
+/// The key with the same meaning, if it is set: `lifecycle.stopSignal` is a Pod spec's place for `app.stopSignal`.
 fn overruled_by(tree: &Tree, path: &str) -> Option<String> {
     let owner = path.strip_suffix("lifecycle.stopSignal")?;
     let stronger = join(owner.strip_suffix('.').unwrap_or("app"), "stopSignal");
@@ -129,7 +130,7 @@ fn inline(tree: &Tree, path: &str, keys: &'static [Key]) -> String {
             let (below, name) = (join(path, key.name), join(dotted, key.name));
             match (key.shape, tree.get(&below)) {
                 (Shape::One(_) | Shape::List(_), Some(entry)) => {
-                    // `{ name = "Authorization", value = "..." }`: the sibling tells.
+                    // `{ name = "Authorization", value = "..." }`: the name is a sibling.
                     let owner = tree.get(&join(path, "name")).map(|entry| &entry.value);
                     let text = match owner {
                         Some(Value::Text(owner)) if key.name == "value" => shown(owner, &entry.value),
@@ -154,35 +155,40 @@ fn line(out: &mut String, name: &str, value: &str, origin: &str) {
 /// The table of handlers.
 const LIFECYCLE: &str = "lifecycle";
 
-/// A value of the user's own names. What is called a secret is not printed: `check` is run where logs are kept.
-fn shown(name: &str, said: &Value) -> String {
-    let name = name.to_ascii_lowercase();
-    match said {
-        Value::Text(text) if !text.is_empty() && SECRET_WORDS.iter().any(|word| name.contains(word)) => quote(MASK),
-        said => value(said),
+/// The value of a name of the user's choice. A secret is not printed: `check` runs where logs are kept.
+fn shown(name: &str, of: &Value) -> String {
+    match of {
+        Value::Text(text) if !text.is_empty() && suggests_secret(name) => quote(MASK),
+        of => value(of),
     }
 }
 
-/// What stands for a secret.
-const MASK: &str = "********";
-
-/// A value as TOML.
-fn value(value: &Value) -> String {
-    match value {
-        Value::Text(text) => quote(text),
+/// A value as TOML. The user and the query of a URL, and the value of a `--password=...`, are not printed.
+fn value(of: &Value) -> String {
+    match of {
+        Value::Text(text) => quote(redact(text).as_deref().unwrap_or(text)),
         Value::Integer(number) => number.to_string(),
         Value::Bool(yes) => yes.to_string(),
         Value::Seconds(time) => Seconds(*time).to_string(),
         Value::Signal(signal) => quote(&signal.to_string()),
         Value::Ignore => quote("ignore"),
         Value::Umask(mask) => format!("0o{mask:03o}"),
-        Value::Limit(limit) => self::limit(*limit),
+        Value::Limit(of) => limit(*of),
         Value::File(path) => format!("{{ valueFrom.file = {} }}", quote(path)),
-        Value::List(list) => {
-            format!("[{}]", list.iter().map(self::value).collect::<Vec<_>>().join(", "))
-        }
-        Value::Table | Value::Kind | Value::Single | Value::Tables(_) | Value::Refused => "{}".to_owned(),
+        Value::List(items) => format!("[{}]", list(items).join(", ")),
+        Value::Table | Value::OneOf | Value::Single | Value::Tables(_) | Value::Refused => "{}".to_owned(),
     }
+}
+
+/// The items of a list, which may be the arguments of a program.
+fn list(items: &[Value]) -> Vec<String> {
+    let text = |item: &Value| if let Value::Text(text) = item { Some(text.clone()) } else { None };
+    let before = std::iter::once(None).chain(items.iter().map(text));
+    let show = |(before, item): (Option<String>, &Value)| {
+        let masked = text(item).and_then(|text| argument(before.as_deref(), &text));
+        masked.map_or_else(|| value(item), |masked| quote(&masked))
+    };
+    before.zip(items).map(show).collect()
 }
 
 fn limit(limit: ResourceLimit) -> String {

@@ -1,63 +1,63 @@
-//! What is known of some servers, as the weakest layer of a configuration: the signal that lets requests finish, the
-//! one that ends the server at once, and how long clients still come. Plain TOML, so that whatever a file can say a
-//! profile can, and `bookend check` shows it with its origin. docs/profiles.md names the source of each value.
+//! Defaults for known servers, as the weakest layer of a configuration: the signal that lets requests finish, the signal
+//! that ends the server at once, and how long clients still come. Plain TOML, so that a profile
+//! can set whatever a file can, and `bookend check` shows it with its origin. docs/profiles.md names the source of each value.
 
-/// The names there are.
-pub(super) const NAMES: &[&str] =
+/// Their names.
+pub(crate) const NAMES: &[&str] =
     &["nginx", "php-fpm", "gunicorn", "uwsgi", "unicorn", "node", "java", "envoy", "haproxy", "apache", "postgres"];
 
-/// What a profile says.
+/// The text of a profile.
 ///
 /// The stop signal is the Pod spec's `lifecycle.stopSignal`: both that and `app.stopSignal` are stronger.
-pub(super) fn text(name: &str) -> Option<&'static str> {
+pub(crate) fn text(name: &str) -> Option<&'static str> {
     Some(match name {
         "nginx" => {
             r#"
             # SIGWINCH, which a terminal sends when it is resized, tells a daemon's workers to shut down.
             lifecycle.stopSignal = "SIGQUIT"
-            app = { hurry.signal = "SIGTERM", signals.SIGWINCH = "ignore" }
+            app = { secondSignal.signal = "SIGTERM", signals.SIGWINCH = "ignore" }
             lifecycle.preStop = { name = "drain", drain = {} }
             "#
         }
         "php-fpm" | "unicorn" => {
             r#"
             lifecycle.stopSignal = "SIGQUIT"
-            app = { hurry.signal = "SIGTERM" }
+            app = { secondSignal.signal = "SIGTERM" }
             lifecycle.preStop = { name = "drain", drain = {} }
             "#
         }
         "gunicorn" => {
             r#"
             lifecycle.stopSignal = "SIGTERM"
-            app = { hurry.signal = "SIGQUIT" }
+            app = { secondSignal.signal = "SIGQUIT" }
             lifecycle.preStop = { name = "drain", drain = {} }
             "#
         }
         "haproxy" => {
             r#"
             lifecycle.stopSignal = "SIGUSR1"
-            app = { hurry.signal = "SIGTERM" }
+            app = { secondSignal.signal = "SIGTERM" }
             lifecycle.preStop = { name = "drain", drain = {} }
             "#
         }
         "apache" => {
             r#"
-            # The graceful stop is SIGWINCH; one that a resized terminal sends must not be it.
+            # The graceful stop is SIGWINCH; the one that a resized terminal sends must not stop it.
             lifecycle.stopSignal = "SIGWINCH"
-            app = { hurry.signal = "SIGTERM", signals.SIGWINCH = "ignore" }
+            app = { secondSignal.signal = "SIGTERM", signals.SIGWINCH = "ignore" }
             lifecycle.preStop = { name = "drain", drain = {} }
             "#
         }
         "uwsgi" => {
             r#"
-            # SIGTERM reloads it, unless die-on-term is set; no signal of its own lets requests finish.
+            # SIGTERM reloads it, unless die-on-term is set; it has no signal that lets requests finish.
             lifecycle.stopSignal = "SIGINT"
             lifecycle.preStop = { name = "drain", drain = { maxSeconds = 20, until = "NoBusyConnections" } }
             "#
         }
         "java" => {
             r#"
-            # A JVM that SIGTERM ended in good order exits with 143.
+            # A JVM that SIGTERM stopped in good order exits with 143.
             lifecycle.stopSignal = "SIGTERM"
             app = { exitCodes.143 = 0 }
             lifecycle.preStop = { name = "drain", drain = { maxSeconds = 20, until = "NoBusyConnections" } }

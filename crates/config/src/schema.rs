@@ -1,19 +1,20 @@
-//! The vocabulary as a JSON Schema (draft 2020-12), for editors and for whoever makes configurations by program.
-//! The types of the configuration are the vocabulary: nothing is said here that is not said there, except what
-//! each kind looks like in JSON. Pure.
+//! The vocabulary as a JSON Schema (draft 2020-12), for editors and for programs that write configurations. Everything in
+//! it is made from the vocabulary, except the form of each kind of scalar in JSON.
 //!
-//! A schema cannot say everything that is checked (signals by name, names of ports, rules between keys), and a
-//! file that is one layer of several need not have all that is required; `bookend check` has the last word.
+//! A schema cannot express everything that is checked (signals by name, names of ports, rules between keys), and a
+//! file that is one layer of several need not have all required keys; `bookend check` has the last word.
 
 use serde_json::{Map, Value as Json, json};
 use toml::de::DeValue;
 
-use super::key::{ANY_NAME, Key, Role, Shape, join};
-use super::kind::{MAX_SECONDS, PORT, Scalar};
-use super::vocabulary::ROOT;
+use crate::deprecated::RENAMED;
+use crate::key::{ANY_NAME, Key, Role, Shape};
+use crate::scalar::{MAX_SECONDS, PORT, Scalar};
+use crate::toml_text::join;
+use crate::vocabulary::ROOT;
 
 /// The whole schema.
-pub(super) fn schema() -> Json {
+pub(crate) fn schema() -> Json {
     let mut shared = Shared::default();
     let mut root = table("", ROOT, &mut shared);
     if let Json::Object(root) = &mut root {
@@ -24,7 +25,7 @@ pub(super) fn schema() -> Json {
     root
 }
 
-/// Tables of keys that several keys have in common: said once, under the path of the first.
+/// Tables of keys that several keys have in common: defined once, under the path of the first.
 #[derive(Default)]
 struct Shared {
     known: Vec<(*const Key, String)>,
@@ -36,10 +37,19 @@ fn table(path: &str, keys: &'static [Key], shared: &mut Shared) -> Json {
     for key in keys {
         let mut property = shape(&join(path, key.name), key.shape, shared);
         if let Json::Object(property) = &mut property {
-            property.insert("description".to_owned(), json!(key.about));
+            let about = if key.is_documented() { key.about } else { key.warning };
+            property.insert("description".to_owned(), json!(about));
             if let Ok(default) = DeValue::parse(key.default) {
                 property.insert("default".to_owned(), json_of(default.get_ref()));
             }
+        }
+        for renamed in RENAMED.iter().filter(|renamed| renamed.table == path && renamed.new == key.name) {
+            let mut property = property.clone();
+            if let Json::Object(property) = &mut property {
+                property.insert("description".to_owned(), json!(renamed.message()));
+                property.insert("deprecated".to_owned(), json!(true));
+            }
+            properties.insert(renamed.old.to_owned(), property);
         }
         properties.insert(key.name.to_owned(), property);
     }
@@ -60,7 +70,7 @@ fn table(path: &str, keys: &'static [Key], shared: &mut Shared) -> Json {
     Json::Object(object)
 }
 
-/// A reference to the table; it is made where it comes first.
+/// A reference to the definition of a table, which is added the first time.
 fn reference(path: &str, keys: &'static [Key], shared: &mut Shared) -> Json {
     let known = shared.known.iter().find(|(first, _)| *first == keys.as_ptr()).map(|(_, name)| name.clone());
     let name = known.unwrap_or_else(|| {
@@ -91,7 +101,7 @@ fn shape(path: &str, shape: Shape, shared: &mut Shared) -> Json {
     }
 }
 
-/// A name of the user's choice is a string, also where it stands for a number.
+/// A name of the user's choice is a string, even if it is a number.
 fn name(kind: Scalar) -> Json {
     match kind {
         Scalar::Integer { .. } => json!({"pattern": "^[0-9]+$"}),
@@ -161,11 +171,11 @@ fn one(kind: Scalar) -> Json {
     }
 }
 
-/// A signal by name; which names there are is not for a schema.
+/// A signal by name; the list of names is not part of the schema.
 const SIGNAL: &str = "^[A-Za-z0-9+-]+$";
 
 /// A TOML value in JSON.
-pub(super) fn json_of(value: &DeValue<'_>) -> Json {
+pub(crate) fn json_of(value: &DeValue<'_>) -> Json {
     match value {
         DeValue::String(text) => json!(text),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).map_or(Json::Null, Json::from),

@@ -1,46 +1,46 @@
-//! The layers and what comes of them: a flat map from key path to value, with where each was said.
+//! A layer, and the layers merged: a flat map from key path to value, each with its origin.
 //! `lifecycle.preStop[1].exec.command` is one entry; tables and lists of tables have an entry of
-//! their own, so that an empty one is not lost. Pure.
+//! their own, so that an empty one is not lost.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::diagnostic::Span;
-use super::key::join;
-use super::kind::Value;
+use crate::source::Span;
+use crate::toml_text::{first_name, join};
+use crate::value::Value;
 use bookend_lifecycle::small_map::SmallMap;
 
 /// Values by key path.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     entries: BTreeMap<String, Entry>,
-    /// Tables with an unknown key: what seems missing there may be what was misspelt.
-    doubtful: SmallMap<String, ()>,
+    /// Tables with an unknown key: a key that seems missing there may be misspelt.
+    incomplete: SmallMap<String, ()>,
 }
 
 /// One value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The value.
-    pub(super) value: Value,
-    /// Where it comes from, for people.
-    pub(super) origin: Origin,
-    /// Where it comes from, for mistakes.
-    pub(super) span: Span,
+    pub(crate) value: Value,
+    /// Where it comes from, for `bookend check`.
+    pub(crate) origin: Origin,
+    /// Where it comes from, for diagnostics.
+    pub(crate) span: Span,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// No source sets it.
     Default,
-    /// `app.profile`: what is known of this server.
+    /// `app.profile`: its name.
     Profile(String),
     /// A file and the line in it, from 1.
     File {
-        /// As it was named.
+        /// Its name, [`Document::name`](crate::Document::name).
         name: Arc<str>,
         /// From 1.
         line: usize,
@@ -65,44 +65,44 @@ impl fmt::Display for Origin {
 
 impl Tree {
     /// The entry of a path.
-    pub(super) fn get(&self, path: &str) -> Option<&Entry> {
+    pub(crate) fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path)
     }
 
-    /// Whether there may be an entry of this path or below it: one that begins so.
-    pub(super) fn says(&self, path: &str) -> bool {
+    /// Whether there may be an entry of this path or below it: one that begins with it.
+    pub(crate) fn may_have(&self, path: &str) -> bool {
         let from = (Bound::Included(path), Bound::Unbounded);
         self.entries.range::<str, _>(from).next().is_some_and(|(first, _)| first.starts_with(path))
     }
 
-    /// Puts an entry in and returns what stood there.
-    pub(super) fn insert(&mut self, path: String, entry: Entry) -> Option<Entry> {
+    /// Adds an entry and returns the one it replaces.
+    pub(crate) fn insert(&mut self, path: String, entry: Entry) -> Option<Entry> {
         self.entries.insert(path, entry)
     }
 
-    /// The same, all of it from there.
-    pub(super) fn with_origin(mut self, origin: &Origin) -> Tree {
+    /// The same entries with this origin.
+    pub(crate) fn with_origin(mut self, origin: &Origin) -> Tree {
         self.entries.values_mut().for_each(|entry| entry.origin = origin.clone());
         self
     }
 
     /// Notes that a table has an unknown key.
-    pub(super) fn doubt(&mut self, table: &str) {
-        self.doubtful.insert(table.to_owned(), ());
+    pub(crate) fn mark_incomplete(&mut self, table: &str) {
+        self.incomplete.insert(table.to_owned(), ());
     }
 
     /// Whether a table has an unknown key.
-    pub(super) fn is_doubtful(&self, table: &str) -> bool {
-        self.doubtful.contains_key(table)
+    pub(crate) fn is_incomplete(&self, table: &str) -> bool {
+        self.incomplete.contains_key(table)
     }
 
     /// Every entry in the order of the paths.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
     }
 
     /// The names right below a table of the user's own names, with their paths.
-    pub(super) fn names(&self, table: &str) -> Vec<(String, String)> {
+    pub(crate) fn names(&self, table: &str) -> Vec<(String, String)> {
         let mut names: Vec<(String, String)> = Vec::new();
         for path in self.entries.keys() {
             let Some(rest) = path.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')) else { continue };
@@ -116,7 +116,7 @@ impl Tree {
     }
 
     /// The paths of the tables of a list: itself for a single one, `path[i]` for a list.
-    pub(super) fn tables(&self, path: &str) -> Vec<String> {
+    pub(crate) fn tables(&self, path: &str) -> Vec<String> {
         match self.get(path).map(|entry| &entry.value) {
             Some(Value::Single) => vec![path.to_owned()],
             Some(Value::Tables(count)) => (0..*count).map(|index| format!("{path}[{index}]")).collect(),
@@ -124,13 +124,13 @@ impl Tree {
         }
     }
 
-    /// Lays a stronger layer over this one. Tables merge by key. A list of tables replaces the one
-    /// below as a whole, and so does another kind of handler: half of each would be neither.
-    pub(super) fn overlay(&mut self, layer: Tree) {
+    /// Merges a stronger layer into this one. Tables merge by key. A list of tables replaces the weaker one
+    /// as a whole, and so does another kind of handler: half of each would be neither.
+    pub(crate) fn overlay(&mut self, layer: Tree) {
         for (path, entry) in layer.iter() {
             match entry.value {
                 Value::Single | Value::Tables(_) => self.entries.retain(|below, _| !is_under(below, path)),
-                Value::Kind => {
+                Value::OneOf => {
                     let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
                     let others: Vec<String> =
                         self.kinds_of(parent).filter(|kind| *kind != path).map(str::to_owned).collect();
@@ -141,13 +141,13 @@ impl Tree {
             }
         }
         self.entries.extend(layer.entries);
-        self.doubtful.extend(layer.doubtful);
+        self.incomplete.extend(layer.incomplete);
     }
 
-    /// The kinds of handler that are said in one entry.
-    pub(super) fn kinds_of(&self, parent: &str) -> impl Iterator<Item = &str> {
+    /// The kinds of handler that are set in one entry.
+    pub(crate) fn kinds_of(&self, parent: &str) -> impl Iterator<Item = &str> {
         self.iter()
-            .filter(|(_, entry)| entry.value == Value::Kind)
+            .filter(|(_, entry)| entry.value == Value::OneOf)
             .map(|(path, _)| path)
             .filter(move |path| path.rsplit_once('.').is_some_and(|(above, _)| above == parent))
     }
@@ -156,56 +156,4 @@ impl Tree {
 /// Whether `path` is somewhere below `table`.
 fn is_under(path: &str, table: &str) -> bool {
     path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.') || rest.starts_with('['))
-}
-
-/// The first name of a relative path, unquoted.
-fn first_name(rest: &str) -> String {
-    let Some(quoted) = rest.strip_prefix('"') else {
-        return rest.split(['.', '[']).next().unwrap_or_default().to_owned();
-    };
-    let mut name = String::new();
-    let mut chars = quoted.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => break,
-            '\\' => match chars.next() {
-                Some('n') => name.push('\n'),
-                Some('t') => name.push('\t'),
-                Some('u') => {
-                    let code: String = chars.by_ref().take(4).collect();
-                    name.extend(u32::from_str_radix(&code, 16).ok().and_then(char::from_u32));
-                }
-                Some(other) => name.push(other),
-                None => break,
-            },
-            c => name.push(c),
-        }
-    }
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_any_text_are_read_back() {
-        let mut tree = Tree::default();
-        for name in ["A", "a.b", "q\"\\", "new\nline", "\u{1b}", "ä", ""] {
-            let entry = Entry { value: Value::Ignore, origin: Origin::Default, span: Span::default() };
-            tree.insert(join("app.env", name), entry);
-        }
-        let mut names: Vec<String> = tree.names("app.env").into_iter().map(|(name, _)| name).collect();
-        names.sort();
-        assert_eq!(
-            names,
-            ["", "\n".replace('\n', "new\nline").as_str(), "\u{1b}", "A", "a.b", "q\"\\", "ä"]
-                .map(str::to_owned)
-                .iter()
-                .cloned()
-                .collect::<std::collections::BTreeSet<_>>()
-                .into_iter()
-                .collect::<Vec<_>>()
-        );
-    }
 }

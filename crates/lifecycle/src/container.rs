@@ -8,7 +8,7 @@
 //!     │ signal: 128+n       │                                            │
 //!     ▼                     └────────────┬───────────────────────────────┤
 //!  Finishing ◄── app ended ── Stopping: PreStop ► AwaitSignal ► Signalled ► Killed
-//!     │  Linger ► Leftovers ► PostStop ► Answers  ▲    │          │ only idle connections are left: hurry
+//!     │  Linger ► Leftovers ► PostStop ► Answers  ▲    │          │ only idle connections: second signal
 //!     ▼                                           └────┘ no signal follows a hook: armed again
 //!  Exited(code)
 //! ```

@@ -7,6 +7,7 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 
 use crate::handlers::program::Environment;
+use bookend_config::address::{HttpUrl, is_host};
 use bookend_config::settings::Scheme;
 
 /// Where a request goes. All of it can be sent: made only of what has been parsed.
@@ -25,18 +26,12 @@ impl Url {
     pub(super) fn new(scheme: Scheme, host: &str, port: u16, path: &str) -> Option<Url> {
         // A bare IPv6 address, as a Pod spec has it.
         let host = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
-        let authority = format!("{host}:{port}");
-        let parsed = authority.parse::<hyper::http::uri::Authority>().ok()?;
-        let is_plain = parsed.host() == host && !host.contains(['@', '%']) && parsed.port_u16() == Some(port);
-        Some(Url {
-            scheme,
-            port,
-            authority: HeaderValue::from_str(&authority).ok()?,
-            // Only a path that is too long is none.
-            target: path.parse().ok()?,
-            host,
-        })
-        .filter(|url| is_plain && !url.host.is_empty())
+        if !is_host(&host) {
+            return None;
+        }
+        let authority = HeaderValue::from_str(&format!("{host}:{port}")).ok()?;
+        // A path can only be too long.
+        Some(Url { scheme, host, port, authority, target: path.parse().ok()? })
     }
 
     /// The Host header.
@@ -57,15 +52,8 @@ impl Url {
             _ => (self.scheme, location.strip_prefix("//")),
         };
         if let Some(rest) = rest {
-            let end = rest.find(['/', '?']).unwrap_or(rest.len());
-            let (authority, path) = rest.split_at_checked(end)?;
             // `user@host`: Go sends the user as a header; we send none, to the host itself.
-            let authority = authority.rsplit('@').next().unwrap_or_default();
-            let (host, port) = match authority.rsplit_once(':') {
-                Some((host, "")) => (host, default_port(scheme)),
-                Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-                _ => (authority, default_port(scheme)),
-            };
+            let HttpUrl { host, port, path, .. } = HttpUrl::after_scheme(scheme, rest).ok()?;
             return Url::new(scheme, host, port, &encode_path(path));
         }
         let (base, query) = (self.target.path(), self.target.query());
@@ -85,20 +73,7 @@ pub(super) fn is_absolute(location: &str) -> bool {
 }
 
 fn scheme_of(text: &str) -> Option<Scheme> {
-    if text.eq_ignore_ascii_case("http") {
-        Some(Scheme::Http)
-    } else if text.eq_ignore_ascii_case("https") {
-        Some(Scheme::Https)
-    } else {
-        None
-    }
-}
-
-fn default_port(scheme: Scheme) -> u16 {
-    match scheme {
-        Scheme::Http => 80,
-        Scheme::Https => 443,
-    }
+    Scheme::ALL.iter().copied().find(|scheme| text.eq_ignore_ascii_case(scheme.name()))
 }
 
 /// A handler's `path`, query included, with `$(VAR)` filled in: what comes from a variable is encoded as a whole, so

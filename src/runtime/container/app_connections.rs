@@ -141,10 +141,12 @@ async fn report_idle(reports: mpsc::Sender<TaskMessage>, ports: Vec<u16>) {
     loop {
         sleep(INTERVAL).await;
         let Some(counts) = sample(&mut tcp_monitor, &ports) else {
-            return warn!("hurry: the app's connections cannot be seen here: no second signal before SIGKILL");
+            return warn!("second signal: the app's connections cannot be seen here; it is not sent before SIGKILL");
         };
         let Some(busy) = counts.busy else {
-            return warn!("hurry: no netlink here, so nobody knows whether a connection is busy: no second signal");
+            return warn!(
+                "second signal: not sent, because without netlink it is unknown whether a connection is busy"
+            );
         };
         let is_idle = counts.connections > 0 && busy == 0 && counts.queue == 0;
         if is_idle != was_idle {

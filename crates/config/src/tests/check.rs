@@ -1,4 +1,4 @@
-//! What `bookend check` prints: it can be read back, and the budget adds up.
+//! The output of `bookend check`: it can be read back, and the budget adds up.
 
 use std::time::Duration;
 
@@ -54,16 +54,16 @@ level = \"Info\"  # BOOKEND_LOG_LEVEL
 fn the_effective_configuration_reads_back_as_itself() {
     let effective = accept(&file(NGINX));
     let again = accept(&file(&effective.to_toml()));
-    // Defaults are said in the second: what differs is only whether, never what.
+    // The second text sets the defaults: where a value comes from differs, the values do not.
     assert_eq!(again.settings.lifecycle, effective.settings.lifecycle);
     assert_eq!(again.to_toml().lines().count(), effective.to_toml().lines().count());
 }
 
 #[test]
-fn of_two_stop_signals_the_weaker_one_is_told_not_to_be_in_effect() {
-    let told = "lifecycle.stopSignal = \"SIGINT\"\n[app]\ncommand = [\"a\"]\n";
-    assert!(!accept(&file(told)).to_toml().contains("not in effect"));
-    let both = accept(&file(&format!("{told}stopSignal = \"SIGTERM\"\n"))).to_toml();
+fn the_weaker_of_two_stop_signals_is_marked() {
+    let weak = "lifecycle.stopSignal = \"SIGINT\"\n[app]\ncommand = [\"a\"]\n";
+    assert!(!accept(&file(weak)).to_toml().contains("not in effect"));
+    let both = accept(&file(&format!("{weak}stopSignal = \"SIGTERM\"\n"))).to_toml();
     let line = "\n[lifecycle]\nstopSignal = \"SIGINT\"  # bookend.toml:1; not in effect: app.stopSignal is stronger\n";
     assert!(both.contains(line), "{both}");
     let web = "http.listen = \"0.0.0.0:1\"\n[containers.web]\nstopSignal = \"SIGTERM\"\nprocess.executable = \"nginx\"\n\
@@ -76,22 +76,22 @@ fn of_two_stop_signals_the_weaker_one_is_told_not_to_be_in_effect() {
 fn check_prints_toml_as_a_whole() {
     let effective = accept(&file(NGINX));
     accept(&file(&effective.to_string()));
-    assert!(effective.to_string().contains("# a stop may take 30 s"), "{effective}");
+    assert!(effective.to_string().contains("# time budget of a stop: 30 s"), "{effective}");
 }
 
 #[test]
-fn a_stop_that_fits_is_told_as_a_table_without_warnings() {
+fn a_stop_that_fits_is_a_table_without_warnings() {
     let budget = accept(&file(NGINX)).budget();
     assert_eq!(budget.warnings, Vec::<String>::new());
     assert_eq!(
         budget.to_string(),
-        "a stop may take 30 s (terminationGracePeriodSeconds)
-stage     what                            begins by  takes at most  fits
-preStop   pause                                 0 s          3.5 s  yes
-stop      stop signal to the app              3.5 s   what is left  yes
-stop      SIGKILL if it is still there       27.5 s            0 s  yes
-postStop  postStop[0]                        27.9 s            2 s  yes
-finish    report and exit                    29.9 s          0.1 s  yes
+        "time budget of a stop: 30 s (terminationGracePeriodSeconds)
+stage     step                        begins by  takes at most  fits
+preStop   pause                             0 s          3.5 s  yes
+stop      stop signal to the app          3.5 s   what is left  yes
+stop      SIGKILL if it still runs       27.5 s            0 s  yes
+postStop  postStop[0]                    27.9 s            2 s  yes
+finish    report and exit                29.9 s          0.1 s  yes
 "
     );
 }
@@ -105,22 +105,21 @@ fn a_handler_that_cannot_fit_is_a_warning() {
     assert_eq!(
         budget.warnings,
         [
-            "preStop drain may need until 20 s and is ended at 6.5 s",
-            "postStop postStop[0] may need until 11.9 s and is ended at 9.9 s",
+            "preStop drain may need until 20 s, but is ended at 6.5 s",
+            "postStop postStop[0] may need until 11.9 s, but is ended at 9.9 s",
         ]
     );
     assert!(budget.to_string().contains("  NO\n"), "{budget}");
 }
 
 #[test]
-fn a_drain_that_keeps_nobody_serving_is_a_warning() {
+fn a_drain_outside_of_pre_stop_is_a_warning() {
     let text = "lifecycle.preStop.drain = {}\nlifecycle.postStop = { name = \"late\", drain = {} }";
-    let told = accept(&file(text)).budget().to_string();
-    assert!(
-        told.ends_with("warning: postStop late: a drain does nothing but wait there; it belongs into preStop\n"),
-        "{told}"
-    );
-    assert_eq!(told.matches("warning:").count(), 1);
+    let warning = "lifecycle.postStop.drain: a drain only waits here; it keeps the app serving only in preStop | ";
+    assert_eq!(warnings(&file(text)), [warning]);
+    let printed = accept(&file(text)).to_string();
+    assert!(printed.contains("# warning: lifecycle.postStop.drain: a drain only waits here"), "{printed}");
+    assert!(printed.ends_with("^^^^^\n"), "{printed}");
 }
 
 #[test]
@@ -134,14 +133,14 @@ fn a_handler_without_a_limit_takes_what_is_left() {
 }
 
 #[test]
-fn without_a_grace_period_nothing_is_promised() {
+fn without_a_grace_period_there_is_no_deadline() {
     let budget = accept(&file("lifecycle.preStop.sleep.seconds = 100")).budget();
     assert_eq!(budget.warnings, Vec::<String>::new());
     assert!(budget.to_string().starts_with("terminationGracePeriodSeconds is not set"), "{budget}");
 }
 
 #[test]
-fn every_deadline_falls_into_the_grace_period_in_order() {
+fn deadlines_are_ordered_and_within_the_grace_period() {
     let settings = accept(&file("lifecycle.postStop = { sleep.seconds = 1, timeoutSeconds = 60 }")).settings;
     for grace in (0..200).map(|n| Duration::from_millis(n * n * 17)) {
         let d = Deadlines::of(grace, &settings.lifecycle.post_stop);
@@ -151,7 +150,7 @@ fn every_deadline_falls_into_the_grace_period_in_order() {
 }
 
 #[test]
-fn variables_are_printed_in_the_order_that_counts_and_secrets_not_at_all() {
+fn variables_keep_their_order_and_secrets_are_masked() {
     let text = "[app.env]\nZ = \"1\"\nA = \"$(Z)\"\nDB_PASSWORD = \"hunter2\"\nTOKEN.valueFrom.file = \"/t\"\n";
     let printed = accept(&file(text)).to_toml();
     let lines: Vec<&str> = printed.lines().filter(|line| line.starts_with("env.")).collect();
@@ -167,7 +166,7 @@ fn variables_are_printed_in_the_order_that_counts_and_secrets_not_at_all() {
 }
 
 #[test]
-fn a_sidecars_stop_is_told_for_each_app_and_without_a_sigkill() {
+fn a_sidecars_stop_has_each_app_and_no_sigkill() {
     let text = "terminationGracePeriodSeconds = 30\n\
                 [containers.web]\nstopSignal = \"SIGQUIT\"\nprocess.executable = \"nginx\"\n\
                 lifecycle.preStop = { name = \"drain\", drain = { maxSeconds = 15 } }\n\
@@ -176,13 +175,13 @@ fn a_sidecars_stop_is_told_for_each_app_and_without_a_sigkill() {
     assert_eq!(effective.budget().warnings, Vec::<String>::new());
     assert_eq!(
         effective.budget().to_string(),
-        "a stop may take 30 s (terminationGracePeriodSeconds)
-stage     what                                                begins by  takes at most  fits
-stop      queue: the kubelet's stop signal to the app               0 s   what is left  yes
-postStop  queue: postStop[0]                                     27.5 s            1 s  yes
-preStop   web: drain                                                0 s           15 s  yes
-stop      web: SIGQUIT to the app, whose end is waited for         15 s   what is left  yes
-finish    report and exit                                        29.9 s          0.1 s  yes
+        "time budget of a stop: 30 s (terminationGracePeriodSeconds)
+stage     step                                              begins by  takes at most  fits
+stop      queue: the kubelet's stop signal to the app             0 s   what is left  yes
+postStop  queue: postStop[0]                                   27.5 s            1 s  yes
+preStop   web: drain                                              0 s           15 s  yes
+stop      web: SIGQUIT to the app, then wait for its end         15 s   what is left  yes
+finish    report and exit                                      29.9 s          0.1 s  yes
 "
     );
     // As it is printed it is read back.

@@ -1,11 +1,11 @@
-//! The keys of the endpoint: what they mean, and what they refuse.
+//! The keys of the endpoint: their meaning, and the values they refuse.
 
 use std::time::Duration;
 
 use super::*;
 
 #[test]
-fn the_endpoint_has_its_rules() {
+fn every_key_of_the_endpoint_reaches_the_settings() {
     use crate::settings::{ReadyzDuringStop, SocketPath, TlsSettings};
     let settings = accept(&file(
         "socket = \"/srv/b.sock\"\n[http]\nlisten = \"[::]:9797\"\ntokenFile = \"/run/token\"\n\
@@ -26,17 +26,25 @@ fn the_endpoint_has_its_rules() {
 }
 
 #[test]
-fn the_endpoints_rules_are_checked() {
+fn wrong_values_of_the_endpoint_are_refused() {
     let http = |text: &str| sentences(&file(&format!("[http]\nlisten = \"[::]:9797\"\n{text}")));
     assert_eq!(
         http("allowFrom = [\"10.0.0.1/8\"]"),
-        ["http.allowFrom[0]: \"10.0.0.1/8\" has bits set beyond its prefix; is it one address, or the network?"]
+        [
+            "http.allowFrom[0]: \"10.0.0.1/8\" has bits set after the prefix; write one address without /, or the network 10.0.0.0/8"
+        ]
     );
-    assert_eq!(http("tls.certFile = \"/c\""), ["http.tls.keyFile: missing: its private key (PEM)"]);
+    assert_eq!(
+        http("tls.certFile = \"/c\""),
+        ["http.tls.keyFile: required key is missing: its private key (PEM); may be the same file as certFile"]
+    );
     let page = |text: &str| accept(&file(&format!("[http]\nlisten = \"[::]:1\"\n{text}"))).settings.http.unwrap().page;
     assert!(page("page = true") && !page("page = false") && !page(""));
     let long = format!("socket = \"/{}\"", "x".repeat(107));
-    assert_eq!(sentences(&file(&long)), ["socket: 108 bytes are too long for a socket's path (unix(7): 107)"]);
+    assert_eq!(
+        sentences(&file(&long)),
+        ["socket: the path is too long for a socket: 108 bytes (at most 107, unix(7))"]
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Every key reaches the settings: each is said, and the settings change. A key that nobody reads fails here;
-//! what it does is tested where it is done.
+//! Every key reaches the settings: each one is set, and the settings change. A key that is never read fails here; its
+//! effect is tested where the effect is.
 
 use super::examples::{document, values};
 use super::*;
@@ -11,7 +11,7 @@ use crate::vocabulary::ROOT;
 fn every_key_changes_the_settings() {
     let mut idle = Vec::new();
     walk(ROOT, &mut |path, key| {
-        // A table is what stands in it; those whose presence alone means something have a key that must be there.
+        // A table has the effect of its keys; one whose presence alone has an effect has a required key.
         let is_only_a_table = matches!(key.shape, Shape::Table(_)) && key.role == Role::Optional;
         if !is_only_a_table
             && !ONE_VALUE.contains(&path)
@@ -23,10 +23,10 @@ fn every_key_changes_the_settings() {
     assert!(idle.is_empty(), "{}", idle.join("\n"));
 }
 
-/// A Pod spec may say them, and nothing but 1.
+/// A Pod spec may have them, with the value 1 only.
 const ONE_VALUE: &[&str] = &["startupProbe.successThreshold", "livenessProbe.successThreshold"];
 
-/// Whether two values of the key, or one and none, mean different settings.
+/// Whether two values of the key, or one and none, give different settings.
 fn changes_something(path: &str, key: &Key) -> Result<(), String> {
     let mut outcomes: Vec<Settings> = Vec::new();
     let mut refusals = String::new();
@@ -40,11 +40,11 @@ fn changes_something(path: &str, key: &Key) -> Result<(), String> {
         }
     }
     if let Role::OneOf(_) = key.role {
-        // Beside another one it would be refused: against the first of them, or of another hook, it differs.
+        // Beside another one it would be refused, so it is compared with the defaults.
         outcomes.push(Settings::default());
     }
     match outcomes.iter().any(|settings| Some(settings) != outcomes.first()) {
         true => Ok(()),
-        false => Err(format!("{path} does nothing:\n{refusals}")),
+        false => Err(format!("{path} has no effect:\n{refusals}")),
     }
 }

@@ -1,8 +1,9 @@
-//! Values for tests and for `config/reference.toml`: some that each kind accepts, the first the one to show, and
-//! the smallest text in which a key can stand.
+//! Values for tests and for `config/reference.toml`: some that each kind accepts, one to show for each key that has no
+//! default, and the smallest text in which a key can be set.
 
-use crate::key::{Key, Role, Shape, join};
-use crate::kind::Scalar;
+use crate::key::{Key, Role, Shape};
+use crate::scalar::Scalar;
+use crate::toml_text::join;
 
 /// Some values of a kind, as TOML.
 pub(super) fn examples(kind: Scalar) -> Vec<String> {
@@ -30,9 +31,50 @@ pub(super) fn examples(kind: Scalar) -> Vec<String> {
         Scalar::Variable => &["NAME", "OTHER"],
         Scalar::Umask => &["\"027\"", "0o077"],
         Scalar::Limit => &["1024", "{ soft = 1, hard = \"unlimited\" }"],
-        Scalar::User => &["\"nobody\"", "\"1000:1000\""],
+        Scalar::User => &["\"www-data\"", "\"1000:1000\""],
     };
     texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// The value to show for a key without a default: by the end of its path, the longest first.
+pub(super) const SHOWN: &[(&str, &str)] = &[
+    ("terminationGracePeriodSeconds", "30"),
+    ("subreaper", "true"),
+    ("pdeathSignal", "\"SIGTERM\""),
+    ("profile", "\"nginx\""),
+    ("app.command", "[\"nginx\", \"-g\", \"daemon off;\"]"),
+    ("exec.command", "[\"/bin/sh\", \"-c\", \"echo hello\"]"),
+    ("workingDir", "\"/srv\""),
+    ("user", "\"1000:1000\""),
+    ("umask", "\"027\""),
+    ("oomScoreAdj", "500"),
+    ("stopSignal", "\"SIGQUIT\""),
+    ("secondSignal.signal", "\"SIGTERM\""),
+    ("executable", "\"/usr/sbin/nginx\""),
+    ("commandLine", "\"nginx: master\""),
+    ("pidFile", "\"/run/nginx/nginx.pid\""),
+    ("process.container", "\"web\""),
+    ("listen", "\"0.0.0.0:9797\""),
+    ("certFile", "\"/etc/bookend/tls.crt\""),
+    ("keyFile", "\"/etc/bookend/tls.key\""),
+    ("tokenFile", "\"/run/secrets/bookend-token\""),
+    ("allowFrom", "[\"10.0.0.0/8\"]"),
+    ("preStart.name", "\"prepare\""),
+    ("port", "8080"),
+    ("httpHeaders", "[{ name = \"X-Reason\", value = \"stop\" }]"),
+    ("caFile", "\"/etc/ssl/certs/ca-certificates.crt\""),
+    ("sleep.seconds", "5"),
+    ("timeoutSeconds", "10"),
+    ("fallbackSeconds", "5"),
+    ("drain.ports", "[8080]"),
+    ("signal.name", "\"SIGHUP\""),
+    ("level", "\"Debug\""),
+];
+
+/// The value to show for a key.
+pub(super) fn shown(path: &str) -> Option<&'static str> {
+    let is_of = |end: &str| path.strip_suffix(end).is_some_and(|above| above.is_empty() || above.ends_with('.'));
+    SHOWN.iter().find(|(end, _)| is_of(end)).map(|(_, value)| *value)
 }
 
 /// Some values of a key.
@@ -54,7 +96,7 @@ pub(super) fn values(shape: Shape) -> Vec<String> {
     }
 }
 
-/// The pairs of the smallest table in which a path is said: what must be there, and the path.
+/// The pairs of the smallest table in which a path is set: the required keys, and the path.
 pub(super) fn table(keys: &'static [Key], path: &[&str], value: &str) -> String {
     let is_either = |key: &Key| matches!(key.role, Role::OneOf(_));
     let mut chosen = keys.iter().any(|key| is_either(key) && path.first() == Some(&key.name));
@@ -63,13 +105,13 @@ pub(super) fn table(keys: &'static [Key], path: &[&str], value: &str) -> String 
         if let Some((name, below)) = path.split_first()
             && *name == key.name
         {
-            let said = match key.shape {
+            let value = match key.shape {
                 Shape::Table(inner) | Shape::Tables(inner) if !below.is_empty() => {
                     format!("{{ {} }}", table(inner, below, value))
                 }
                 _ => value.to_owned(),
             };
-            pairs.push(format!("{} = {said}", join("", key.name)));
+            pairs.push(format!("{} = {value}", join("", key.name)));
         } else if key.role == Role::Required || (is_either(key) && !chosen) {
             chosen |= is_either(key);
             pairs.extend(values(key.shape).first().map(|first| format!("{} = {first}", key.name)));
@@ -79,7 +121,7 @@ pub(super) fn table(keys: &'static [Key], path: &[&str], value: &str) -> String 
     pairs.join(", ")
 }
 
-/// The smallest configuration in which a path is said; an empty value: in which it could be.
+/// The smallest configuration in which a path is set; with an empty value, the same without it.
 pub(super) fn document(keys: &'static [Key], path: &str, value: &str) -> String {
     let path: Vec<&str> = path.split('.').collect();
     let Some((first, below)) = path.split_first() else { return String::new() };
@@ -89,7 +131,7 @@ pub(super) fn document(keys: &'static [Key], path: &str, value: &str) -> String 
             format!("{first} = {{ {} }}\n", table(inner, below, value))
         }
         Shape::Named { keys, .. } if !below.is_empty() => {
-            // A signal needs to know whom it is for.
+            // A signal needs a process.
             let process = if below.get(1) == Some(&"process") { "" } else { "process.executable = \"/app\", " };
             format!("{first} = {{ web = {{ {process}{} }} }}\n", table(keys, &below[1..], value))
         }

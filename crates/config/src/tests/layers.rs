@@ -1,4 +1,4 @@
-//! Files, environment, options and command: who wins, and what is ours.
+//! Files, environment, options and command: their precedence and their origins.
 
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::settings::{LogLevel, Settings};
 use bookend_lifecycle::signal::Signal;
 
 #[test]
-fn nothing_said_is_the_default() {
+fn no_sources_give_the_defaults() {
     let effective = accept(&Sources::default());
     assert_eq!(effective.settings, Settings::default());
     assert!(!effective.is_configured());
 }
 
 #[test]
-fn a_command_alone_is_no_configuration() {
+fn a_command_alone_is_not_a_configuration() {
     let effective = accept(&Sources { command: vec!["a".into()], ..Sources::default() });
     assert!(!effective.is_configured());
     assert_eq!(effective.settings.app.program.command, ["a"]);
@@ -23,7 +23,7 @@ fn a_command_alone_is_no_configuration() {
 }
 
 #[test]
-fn the_command_line_beats_the_environment_beats_later_files_beat_earlier_ones() {
+fn options_beat_variables_which_beat_later_files() {
     let level = |sources: &Sources| accept(sources).settings.log.level;
     let mut sources = Sources {
         files: vec![document("a", "log.level = \"Error\""), document("b", "log.level = \"Warn\"")],
@@ -68,7 +68,7 @@ fn tables_merge_by_key_and_lists_are_replaced_as_a_whole() {
 }
 
 #[test]
-fn what_stands_after_the_dashes_replaces_the_files_command_byte_for_byte() {
+fn the_command_after_the_dashes_replaces_the_files_one() {
     let odd = OsString::from_vec(vec![b'a', 0xff]);
     let mut sources = file("app.command = [\"nginx\", \"-t\"]");
     sources.command = vec!["sh".into(), odd.clone()];
@@ -76,7 +76,7 @@ fn what_stands_after_the_dashes_replaces_the_files_command_byte_for_byte() {
 }
 
 #[test]
-fn every_scalar_can_be_said_by_a_variable() {
+fn every_scalar_can_be_set_by_a_variable() {
     let settings = accept(&env(&[
         ("BOOKEND_HTTP_LISTEN", "0.0.0.0:9797"),
         ("BOOKEND_TERMINATION_GRACE_PERIOD_SECONDS", "2.5"),
@@ -97,7 +97,7 @@ fn every_scalar_can_be_said_by_a_variable() {
 }
 
 #[test]
-fn lists_and_tables_are_said_by_a_variable_in_toml() {
+fn lists_and_tables_are_set_by_a_variable_in_toml() {
     let settings = accept(&env(&[
         ("BOOKEND_APP_COMMAND", "[\"nginx\", \"-g\", \"daemon off;\"]"),
         ("BOOKEND_APP_SIGNALS", "{ HUP = \"ignore\" }"),
@@ -135,7 +135,7 @@ fn options_with_a_wrong_path_are_refused() {
         [
             "app.stopSignl: unknown key",
             "lifecycle.preStop.name: lifecycle.preStop is a list and can only be set as a whole",
-            "app.stopSignal.x: app.stopSignal has no keys",
+            "app.stopSignal.x: app.stopSignal is not a table",
             "app.signals.FOO: \"FOO\" is not a signal; accepted: a name of signal(7) like SIGTERM or TERM, SIGRTMIN+n, SIGRTMAX-n, or a number 1-64",
             "\"\": unknown key",
         ]
@@ -143,70 +143,7 @@ fn options_with_a_wrong_path_are_refused() {
 }
 
 #[test]
-fn an_unknown_variable_is_refused_without_showing_its_value() {
-    let diagnostics = refuse(&env(&[("BOOKEND_LOG_LEVL", "hunter2")]));
-    assert_eq!(
-        diagnostics.to_string(),
-        "BOOKEND_LOG_LEVL: no such variable
-  --> environment variable BOOKEND_LOG_LEVL
-  = did you mean BOOKEND_LOG_LEVEL?
-
-1 mistake"
-    );
-}
-
-#[test]
-fn a_value_that_is_not_utf8_is_refused() {
-    let sources =
-        Sources { env: vec![("BOOKEND_LOG_LEVEL".into(), OsString::from_vec(vec![0xff]))], ..Sources::default() };
-    assert_eq!(sentences(&sources), ["BOOKEND_LOG_LEVEL: the value is not UTF-8"]);
-}
-
-#[test]
-fn a_variable_is_not_mistaken_for_one_that_only_handlers_find() {
-    for name in ["BOOKEND_FOO", "BOOKEND_HOOKS"] {
-        let told = refuse(&env(&[(name, "x")]));
-        assert!(told.to_string().contains("accepted: BOOKEND_ and a key path"), "{told}");
-    }
-    let told = refuse(&env(&[("BOOKEND_CONFG", "x")]));
-    assert!(told.to_string().contains("did you mean BOOKEND_CONFIG?"), "{told}");
-}
-
-#[test]
-fn an_empty_variable_is_not_set() {
-    assert_eq!(accept(&env(&[("BOOKEND_LOG_LEVEL", "")])).settings, Settings::default());
-}
-
-#[test]
-fn other_peoples_variables_and_our_own_reserved_ones_are_left_alone() {
-    let mut pairs: Vec<(&str, &str)> = super::super::RESERVED_VARIABLES.iter().map(|name| (*name, "x")).collect();
-    pairs.push(("PATH", "/bin"));
-    pairs.push(("bookend_log_level", "x"));
-    assert_eq!(accept(&env(&pairs)).settings, Settings::default());
-}
-
-#[test]
-fn a_service_called_bookend_does_not_break_the_container() {
-    let effective = accept(&env(&[
-        ("BOOKEND_SERVICE_HOST", "10.0.0.11"),
-        ("BOOKEND_SERVICE_PORT", "9797"),
-        ("BOOKEND_SERVICE_PORT_HTTP", "9797"),
-        ("BOOKEND_PORT", "tcp://10.0.0.11:9797"),
-        ("BOOKEND_PORT_9797_TCP", "tcp://10.0.0.11:9797"),
-        ("BOOKEND_PORT_9797_TCP_PROTO", "tcp"),
-        ("BOOKEND_PORT_9797_TCP_PORT", "9797"),
-        ("BOOKEND_PORT_9797_TCP_ADDR", "10.0.0.11"),
-        ("BOOKEND_HTTP_SERVICE_HOST", "10.0.0.12"),
-        ("BOOKEND_HTTP_SERVICE_PORT", "80"),
-        ("BOOKEND_HTTP_PORT", "udp://10.0.0.12:80"),
-        ("BOOKEND_HTTP_PORT_80_UDP_ADDR", "10.0.0.12"),
-    ]));
-    assert_eq!(effective.settings, Settings::default());
-    assert_eq!(sentences(&env(&[("BOOKEND_HTTP_PORT", "80")])), ["BOOKEND_HTTP_PORT: no such variable"]);
-}
-
-#[test]
-fn each_value_remembers_where_it_was_said() {
+fn each_value_keeps_its_origin() {
     let mut sources = file("subreaper = true\n\n[app]\nstopSignal = 3\n");
     sources.env = variables(&[("BOOKEND_LOG_LEVEL", "Info")]);
     sources.overrides = vec![option("http.listen", "127.0.0.1:1")];
@@ -225,7 +162,7 @@ fn each_value_remembers_where_it_was_said() {
 }
 
 #[test]
-fn zero_config_is_what_loading_nothing_gives() {
+fn zero_config_equals_loading_nothing() {
     let command: Vec<OsString> = vec!["nginx".into(), "-v".into()];
     let loaded = load(&Sources { command: command.clone(), ..Sources::default() }).unwrap();
     assert_eq!(Effective::of_command(command).settings, loaded.settings);

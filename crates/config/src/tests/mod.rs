@@ -1,12 +1,14 @@
-//! What a configuration promises, from the text to the settings.
+//! The promises of a configuration, from the text to the settings.
 
 use std::ffi::OsString;
 
-use super::{Diagnostics, Document, Effective, Features, Override, Sources, load};
+use crate::{Diagnostic, Diagnostics, Document, Effective, Features, Override, Sources, load};
 
 mod check;
+mod deprecated;
 mod diagnostics;
 mod endpoint;
+mod environment;
 mod every_key;
 mod examples;
 mod files;
@@ -14,7 +16,8 @@ mod fuzz;
 mod layers;
 mod pod_spec;
 mod profiles;
-mod readme;
+mod reference;
+mod secrets;
 mod values;
 
 /// One file, nothing else.
@@ -39,7 +42,7 @@ fn option(path: &str, value: &str) -> Override {
     Override { path: path.to_owned(), value: value.to_owned(), flag: format!("--set {path}") }
 }
 
-/// Accepts, or shows why not.
+/// Accepts the sources, or shows the diagnostics.
 #[track_caller]
 fn accept(sources: &Sources) -> Effective {
     match load(sources) {
@@ -56,14 +59,24 @@ fn refuse(sources: &Sources) -> Diagnostics {
     }
 }
 
-/// Path and sentence of each mistake.
+/// Path and sentence of each diagnostic of refused sources.
 #[track_caller]
 fn sentences(sources: &Sources) -> Vec<String> {
-    refuse(sources).iter().map(|m| format!("{}: {}", m.path, m.message)).collect()
+    refuse(sources).iter().map(|one| format!("{}: {}", one.path, one.message)).collect()
 }
 
-/// Path, sentence and help of each mistake.
+/// Path, sentence and help of each diagnostic of refused sources.
 #[track_caller]
 fn helped(sources: &Sources) -> Vec<String> {
-    refuse(sources).iter().map(|m| format!("{}: {} | {}", m.path, m.message, m.help.join(" | "))).collect()
+    refuse(sources).iter().map(with_help).collect()
+}
+
+/// Path, sentence and help of each warning about accepted sources.
+#[track_caller]
+fn warnings(sources: &Sources) -> Vec<String> {
+    accept(sources).warnings.iter().map(with_help).collect()
+}
+
+fn with_help(one: &Diagnostic) -> String {
+    format!("{}: {} | {}", one.path, one.message, one.help.join(" | "))
 }

@@ -1,5 +1,5 @@
-//! Whoever knows a Pod spec knows the file: every field of core/v1's Lifecycle, its handlers and probes is said
-//! here under the same name and at the same place, and takes the same values.
+//! A Pod spec's stanzas are carried over unchanged: every field of core/v1's Lifecycle, its handlers and probes exists
+//! under the same name and at the same place, and accepts the same values.
 
 use serde_json::Value as Json;
 
@@ -35,19 +35,19 @@ const PROBE: &[Field] = &[
 /// Only a readiness probe may ask for more than one success in a row.
 const READINESS: &[Field] = &[("Probe.successThreshold", "successThreshold", &["7"])];
 
-/// One field of one stanza: said, it is accepted and means something.
+/// One field of one stanza: it is accepted and has an effect.
 fn carried_over(field: &str, path: &str, value: &str) -> Result<(), String> {
     let load = |value: &str| load(&file(&format!("ports = {{ web = 80 }}\n{}", one_key(ROOT, path, value))));
-    let said = load(value).map_err(|diagnostics| format!("{field}: {path} = {value}\n{diagnostics}"))?;
+    let set = load(value).map_err(|diagnostics| format!("{field}: {path} = {value}\n{diagnostics}"))?;
     match load("") {
-        Ok(unsaid) if unsaid.settings == said.settings => Err(format!("{field}: {path} = {value} does nothing")),
-        // It cannot be left out: then it means something.
+        Ok(unset) if unset.settings == set.settings => Err(format!("{field}: {path} = {value} does nothing")),
+        // A required key has an effect.
         _ => Ok(()),
     }
 }
 
 #[test]
-fn every_field_of_lifecycle_and_probes_has_the_same_name_place_and_values() {
+fn every_field_of_a_pod_spec_is_carried_over() {
     let mut stanzas: Vec<(String, Vec<&Field>)> = Vec::new();
     for hook in ["lifecycle.postStart", "lifecycle.preStop"] {
         stanzas.push((hook.to_owned(), HANDLER.iter().chain(HOOK).collect()));
@@ -77,7 +77,7 @@ fn every_field_of_lifecycle_and_probes_has_the_same_name_place_and_values() {
 }
 
 #[test]
-fn what_is_not_carried_over_says_why() {
+fn fields_that_are_not_carried_over_are_explained() {
     for (text, why) in [
         (
             "livenessProbe = { exec.command = [\"a\"], terminationGracePeriodSeconds = 3 }",
@@ -85,13 +85,13 @@ fn what_is_not_carried_over_says_why() {
         ),
         ("livenessProbe = { exec.command = [\"a\"], successThreshold = 2 }", "must be 1, as in a Pod"),
         ("lifecycle.preStop.httpGet.port = \"8080\"", "without quotes: port = 8080"),
-        ("ports = [{ name = \"web\", containerPort = 80 }]", "a table of names, no list: ports = { web = 8080 }"),
+        ("ports = [{ name = \"web\", containerPort = 80 }]", "a table of names, not a list: ports = { web = 8080 }"),
         (
             "lifecycle.preStop.httpGet = { port = 80, httpHeaders = { Accept = \"*/*\" } }",
             "headers are a list, as in a Pod spec: [{ name = \"Accept\", value = ... }]",
         ),
-        ("livenessProbe.grpc.port = 80", "gRPC is not spoken; exec a client of your own"),
-        ("lifecycle.preStop.grpc.port = 80", "gRPC is not spoken; exec a client of your own"),
+        ("livenessProbe.grpc.port = 80", "gRPC is not supported; run a client with exec"),
+        ("lifecycle.preStop.grpc.port = 80", "gRPC is not supported; run a client with exec"),
     ] {
         let diagnostics = refuse(&file(text)).to_string();
         assert!(diagnostics.contains(why), "{diagnostics}");
@@ -124,7 +124,7 @@ fn toml(value: &Json) -> String {
             format!("{{ {} }}", pairs.join(", "))
         }
         Json::Array(list) => format!("[{}]", list.iter().map(toml).collect::<Vec<_>>().join(", ")),
-        Json::String(text) => crate::key::quote(text),
+        Json::String(text) => crate::toml_text::quote(text),
         other => other.to_string(),
     }
 }

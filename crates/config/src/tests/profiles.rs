@@ -11,7 +11,7 @@ fn profiled(rest: &str) -> Effective {
 }
 
 #[test]
-fn every_profile_is_read_and_says_a_stop_signal_and_a_drain() {
+fn every_profile_has_a_stop_signal_and_a_drain() {
     for name in profiles::NAMES {
         let settings = accept(&file(&format!("app.profile = \"{name}\""))).settings;
         assert!(settings.app.stop_signal.is_some(), "{name}");
@@ -20,12 +20,12 @@ fn every_profile_is_read_and_says_a_stop_signal_and_a_drain() {
         let is_graceful = settings.app.second_signal.is_some();
         let HandlerKind::Drain(drain) = &handlers[0].kind else { panic!() };
         let until = if is_graceful { Until::Quiet } else { Until::NoBusyConnections };
-        assert_eq!(drain.until, until, "{name}: a signal that is not graceful waits for requests");
+        assert_eq!(drain.until, until, "{name}: without a graceful signal the drain waits for requests");
     }
 }
 
 #[test]
-fn what_is_said_is_stronger_than_a_profile_key_by_key() {
+fn every_other_source_is_stronger_than_a_profile() {
     let settings = profiled("app.stopSignal = \"SIGTERM\"").settings;
     assert_eq!(settings.app.stop_signal, Some(Signal::TERM));
     assert_eq!(
@@ -36,11 +36,11 @@ fn what_is_said_is_stronger_than_a_profile_key_by_key() {
     assert_eq!(profiled("lifecycle.stopSignal = \"SIGINT\"").settings.app.stop_signal, Some(Signal::INT));
     let sources = Sources { env: variables(&[("BOOKEND_APP_STOP_SIGNAL", "INT")]), ..file("app.profile = \"nginx\"") };
     assert_eq!(accept(&sources).settings.app.stop_signal, Some(Signal::INT));
-    assert_eq!(profiled("app.hurry.signal = \"ignore\"").settings.app.second_signal, None);
+    assert_eq!(profiled("app.secondSignal.signal = \"ignore\"").settings.app.second_signal, None);
 }
 
 #[test]
-fn a_pre_stop_of_ones_own_replaces_the_profiles_drain_as_a_whole() {
+fn the_users_pre_stop_replaces_the_profiles_drain() {
     let drain = |rest: &str| profiled(rest).settings.lifecycle.pre_stop;
     assert_eq!(drain("lifecycle.preStop = []"), []);
     assert_eq!(drain("lifecycle.preStop.sleep.seconds = 1").len(), 1);
@@ -49,11 +49,11 @@ fn a_pre_stop_of_ones_own_replaces_the_profiles_drain_as_a_whole() {
 }
 
 #[test]
-fn check_shows_a_profiles_values_and_that_they_are_its() {
+fn check_shows_the_values_of_a_profile_with_their_origin() {
     let shown = profiled("").to_toml();
     for line in [
         "stopSignal = \"SIGQUIT\"  # profile nginx",
-        "hurry.signal = \"SIGTERM\"  # profile nginx",
+        "secondSignal.signal = \"SIGTERM\"  # profile nginx",
         "drain.minSeconds = 3  # default",
     ] {
         assert!(shown.contains(line), "{line}\n{shown}");
@@ -67,7 +67,7 @@ fn the_environment_alone_can_name_a_profile() {
 }
 
 #[test]
-fn an_unknown_profile_is_a_mistake_that_names_those_there_are() {
+fn an_unknown_profile_is_an_error_that_lists_the_known_ones() {
     assert_eq!(
         sentences(&file("app.profile = \"ngnix\"")),
         [

@@ -25,7 +25,7 @@ fn a_single_table_and_a_list_of_one_are_the_same() {
 }
 
 #[test]
-fn the_documentations_example_is_read() {
+fn the_example_of_the_documentation_is_read() {
     let settings = accept(&file(
         "terminationGracePeriodSeconds = 30\n\
          [app]\ncommand = [\"nginx\", \"-g\", \"daemon off;\"]\nstopSignal = \"SIGQUIT\"\n\
@@ -81,7 +81,7 @@ fn a_program_has_an_environment_a_directory_and_a_user() {
 }
 
 #[test]
-fn variables_keep_the_order_in_which_they_were_said_through_all_layers() {
+fn variables_keep_their_order_through_all_layers() {
     let sources = Sources {
         files: vec![
             document("a", "app.env = { Z = \"1\", Y = \"1\" }"),
@@ -130,10 +130,10 @@ fn a_second_signal_has_a_default_time() {
     let second_signal = |text: &str| accept(&file(text)).settings.app.second_signal;
     assert_eq!(second_signal("app.command = [\"a\"]"), None);
     let after = Duration::from_secs(1);
-    assert_eq!(second_signal("app.hurry.signal = \"TERM\""), Some(SecondSignal { after, signal: Signal::TERM }));
+    assert_eq!(second_signal("app.secondSignal.signal = \"TERM\""), Some(SecondSignal { after, signal: Signal::TERM }));
     let after = Duration::from_millis(200);
     assert_eq!(
-        second_signal("app.hurry = { signal = \"INT\", afterSeconds = 0.2 }"),
+        second_signal("app.secondSignal = { signal = \"INT\", afterSeconds = 0.2 }"),
         Some(SecondSignal { after, signal: Signal::INT })
     );
 }

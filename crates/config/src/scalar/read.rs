@@ -1,46 +1,31 @@
-//! How each kind is read from what stands in the file, where that takes more than a line. A refusal is one sentence.
+//! How each kind is read from a TOML value, where that takes more than a line. A refusal is one sentence; an empty one:
+//! the caller has the usual words for it.
 
 use std::ops::RangeInclusive;
 
 use toml::de::{DeInteger, DeValue};
 
-use super::{Scalar, Value, describe};
 use crate::settings::{Id, ResourceLimit, User};
+use crate::value::{Value, describe};
 use bookend_lifecycle::signal::Signal;
 
-/// The string, or why it cannot be one: nothing of ours can carry a NUL byte (execve(2), open(2)).
-pub(super) fn text<'a>(kind: Scalar, found: &'a DeValue<'_>) -> Result<&'a str, String> {
-    match found {
-        DeValue::String(text) if text.contains('\0') => Err(format!("{} contains a NUL byte", describe(found))),
-        DeValue::String(text) => Ok(text.as_ref()),
-        _ => Err(kind.refuse(found)),
-    }
-}
-
-/// A value that may be a secret: a refusal names its type and never shows it.
-pub(super) fn source(found: &DeValue<'_>) -> Result<Value, String> {
-    let accepted = Scalar::Source.accepts();
-    match found {
-        DeValue::String(text) if text.contains('\0') => Err("the value contains a NUL byte".to_owned()),
-        DeValue::String(text) => Ok(Value::Text(text.to_string())),
-        DeValue::Table(table) => {
-            let mut keys = table.iter();
-            let (Some((name, from)), None) = (keys.next(), keys.next()) else {
-                return Err(format!("a table with {} keys is not {accepted}", table.len()));
-            };
-            let file = match (name.get_ref().as_ref(), from.get_ref()) {
-                ("valueFrom", DeValue::Table(from)) if from.len() == 1 => from.get("file"),
-                _ => None,
-            };
-            match file.map(|file| Scalar::Path.read(file.get_ref())) {
-                Some(Ok(Value::Text(path))) => Ok(Value::File(path)),
-                Some(Err(why)) => Err(format!("valueFrom.file: {why}")),
-                _ => Err(format!("this table is not {accepted}")),
-            }
+/// A string or `{ valueFrom.file = "/path" }`.
+pub(super) fn value_from(found: &DeValue<'_>) -> Result<Value, &'static str> {
+    let table = match found {
+        DeValue::String(text) if !text.contains('\0') => return Ok(Value::Text(text.to_string())),
+        DeValue::Table(table) if table.len() == 1 => table,
+        _ => return Err(""),
+    };
+    let file = match table.get("valueFrom").map(|from| from.get_ref()) {
+        Some(DeValue::Table(from)) if from.len() == 1 => from.get("file"),
+        _ => None,
+    };
+    match file.map(|file| file.get_ref()) {
+        Some(DeValue::String(path)) if path.starts_with('/') && !path.contains('\0') => {
+            Ok(Value::File(path.to_string()))
         }
-        DeValue::Integer(_) | DeValue::Float(_) => Err(format!("a number is not {accepted}")),
-        DeValue::Boolean(_) => Err(format!("true or false without quotes is not {accepted}")),
-        _ => Err(format!("{} is not {accepted}", describe(found))),
+        Some(_) => Err("valueFrom.file is not an absolute path"),
+        None => Err(""),
     }
 }
 
@@ -58,7 +43,7 @@ pub(super) fn umask(found: &DeValue<'_>) -> Option<u32> {
     mask.filter(|mask| *mask <= 0o777)
 }
 
-/// A limit, or why it is none; nothing: the usual words.
+/// One number for both halves, or a table of them.
 pub(super) fn limit(found: &DeValue<'_>) -> Result<ResourceLimit, &'static str> {
     let table = match found {
         DeValue::Table(table) => table,
@@ -66,11 +51,11 @@ pub(super) fn limit(found: &DeValue<'_>) -> Result<ResourceLimit, &'static str> 
     };
     let mut limit = ResourceLimit::default();
     for (name, value) in table {
-        let value = Some(bound(value.get_ref()).ok_or("soft and hard are numbers or \"unlimited\"")?);
+        let value = Some(bound(value.get_ref()).ok_or("soft and hard must be numbers or \"unlimited\"")?);
         match name.get_ref().as_ref() {
             "soft" => limit.soft = value,
             "hard" => limit.hard = value,
-            _ => return Err("a limit has soft and hard, and nothing else"),
+            _ => return Err("unknown key in a limit; accepted: soft, hard"),
         }
     }
     match limit {
@@ -82,7 +67,7 @@ pub(super) fn limit(found: &DeValue<'_>) -> Result<ResourceLimit, &'static str> 
 
 fn bound(found: &DeValue<'_>) -> Option<u64> {
     match found {
-        DeValue::String(word) if word == "unlimited" => Some(u64::MAX),
+        DeValue::String(word) if word.eq_ignore_ascii_case("unlimited") => Some(u64::MAX),
         DeValue::Integer(number) => integer(number).and_then(|n| u64::try_from(n).ok()),
         _ => None,
     }
@@ -118,21 +103,19 @@ pub(crate) fn read_status(range: &str) -> Option<RangeInclusive<u16>> {
     (from <= to).then_some(from..=to)
 }
 
-/// A user as text. A name has no colon in it (passwd(5)); a number is no name.
-pub(super) fn user(kind: Scalar, found: &DeValue<'_>) -> Result<String, String> {
-    let said = match found {
+/// A user as text. A name has no colon in it (passwd(5)).
+pub(super) fn user(found: &DeValue<'_>) -> Option<String> {
+    let text = match found {
         DeValue::Integer(number) => number.to_string(),
-        _ => text(kind, found)?.to_owned(),
+        DeValue::String(text) => text.to_string(),
+        _ => return None,
     };
-    match read_user(&said) {
-        Some(_) => Ok(said),
-        None => Err(kind.refuse(found)),
-    }
+    read_user(&text).map(|_| text)
 }
 
 /// `name`, `uid`, `uid:gid`, `name:group`, and the two mixtures.
-pub(crate) fn read_user(said: &str) -> Option<User> {
-    let (user, group) = said.split_once(':').map_or((said, None), |(user, group)| (user, Some(group)));
+pub(crate) fn read_user(text: &str) -> Option<User> {
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     let group = match group {
         Some(group) => Some(read_id(group)?),
         None => None,
@@ -140,16 +123,16 @@ pub(crate) fn read_user(said: &str) -> Option<User> {
     Some(User { user: read_id(user)?, group })
 }
 
-fn read_id(said: &str) -> Option<Id> {
-    if said.is_empty() || said.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control()) {
+fn read_id(text: &str) -> Option<Id> {
+    if text.is_empty() || text.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control()) {
         return None;
     }
-    if said.bytes().all(|b| b.is_ascii_digit()) {
+    if text.bytes().all(|b| b.is_ascii_digit()) {
         // The largest means "do not change" to setresuid(2).
-        return said.parse().ok().filter(|id| *id != u32::MAX).map(Id::Number);
+        return text.parse().ok().filter(|id| *id != u32::MAX).map(Id::Number);
     }
-    // A sign begins a number that is none: -1 is no user.
-    (!said.starts_with(['-', '+'])).then(|| Id::Name(said.to_owned()))
+    // A name does not begin with a sign: -1 was meant as a number.
+    (!text.starts_with(['-', '+'])).then(|| Id::Name(text.to_owned()))
 }
 
 pub(super) fn integer(number: &DeInteger<'_>) -> Option<i64> {
@@ -157,19 +140,19 @@ pub(super) fn integer(number: &DeInteger<'_>) -> Option<i64> {
 }
 
 pub(super) fn signal(found: &DeValue<'_>) -> Result<Signal, String> {
-    let said = match found {
+    let signal = match found {
         DeValue::String(name) => name.parse::<Signal>(),
         DeValue::Integer(number) => number.to_string().parse(),
         other => describe(other).parse(),
     };
-    said.map_err(|unknown| unknown.to_string())
+    signal.map_err(|unknown| unknown.to_string())
 }
 
 pub(super) fn receivable(signal: Signal) -> Result<Signal, String> {
     if signal.is_uncatchable() {
         Err(format!("{signal} cannot be caught by any process (signal(7))"))
     } else if signal == Signal::CHLD {
-        Err("SIGCHLD is bookend's own: it tells that a child has ended".to_owned())
+        Err("SIGCHLD is reserved: it reports to bookend that a child has ended".to_owned())
     } else {
         Ok(signal)
     }

@@ -1,0 +1,68 @@
+//! The result of loading a configuration: the settings, the origin of each value, and the warnings.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use crate::budget::BudgetTable;
+use crate::diagnostic::Diagnostics;
+use crate::inputs::Mode;
+use crate::print;
+use crate::settings::{AppSettings, Program, Settings};
+use crate::tree::{Origin, Tree};
+
+/// A configuration without errors.
+#[derive(Debug, Clone)]
+pub struct Effective {
+    /// What the program needs.
+    pub settings: Settings,
+    /// What the user should know of: deprecated keys, unknown variables, keys without effect.
+    pub warnings: Diagnostics,
+    pub(crate) mode: Mode,
+    pub(crate) tree: Tree,
+}
+
+impl Effective {
+    /// Zero config: the defaults, and a command. The same as loading nothing but the command, without its cost.
+    pub fn of_command(command: Vec<OsString>) -> Effective {
+        let program = Program { command, ..Program::default() };
+        let app = AppSettings { program, ..AppSettings::default() };
+        let settings = Settings { app, ..Settings::default() };
+        Effective { settings, warnings: Diagnostics::default(), mode: Mode::App, tree: Tree::default() }
+    }
+
+    /// The origin of the value at a key path.
+    pub fn origin(&self, path: &str) -> Origin {
+        self.tree.get(path).map_or(Origin::Default, |entry| entry.origin.clone())
+    }
+
+    /// Whether anything is set besides a command and the path of the socket: otherwise bookend is as silent as tini.
+    pub fn is_configured(&self) -> bool {
+        self.tree.iter().any(|(path, entry)| path != "socket" && entry.origin != Origin::CommandLine("--".to_owned()))
+    }
+
+    /// The effective configuration as TOML, each value with a comment that names its origin. Secrets are masked.
+    pub fn to_toml(&self) -> String {
+        print::toml(&self.tree, self.mode)
+    }
+
+    /// Whether the stages of a stop fit into the grace period.
+    pub fn budget(&self) -> BudgetTable {
+        match self.mode {
+            Mode::Sidecar => BudgetTable::of_sidecar(&self.settings),
+            Mode::Either | Mode::App => BudgetTable::of(&self.settings),
+        }
+    }
+}
+
+impl fmt::Display for Effective {
+    /// The output of `bookend check`, which is TOML as a whole: budget and warnings are comments.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.to_toml())?;
+        self.budget().to_string().lines().try_for_each(|line| writeln!(f, "# {line}"))?;
+        for warning in self.warnings.iter() {
+            writeln!(f, "#")?;
+            warning.to_string().lines().try_for_each(|line| writeln!(f, "# {line}"))?;
+        }
+        Ok(())
+    }
+}
