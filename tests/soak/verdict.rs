@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{
-    Action, AppStatus, CallerId, ContainerLifecycle, Event, HandlerResult, Hook, Note, Outcome, RunId, Timer, Trigger,
+    Action, AppStatus, CallerId, ContainerLifecycle, Event, HandlerResult, Hook, Machine, Note, Outcome, RunId, Timer,
+    Trigger,
 };
 
 use crate::life::Lived;

@@ -1,148 +1,54 @@
-//! The state machine: everything bookend decides, and nothing it does. What happens is an [`Event`],
-//! what is to be done an [`Action`], time is a number the caller passes in. No tokio, no nix, no clock.
+//! The life of a container whose app is our child.
 //!
-//! ```text
-//!           preStart ok            postStart ok|none
-//!  Starting ───────────► Running ───────────────────► Running(started) ──┐ stop: signal · preStop hook · request · liveness
-//!     │ fails: 125          │ postStart fails (policy Fail)              │ app ended
-//!     │ signal: 128+n       │                                            │
-//!     ▼                     └────────────┬───────────────────────────────┤
-//!  Finishing ◄── app ended ── Stopping: PreStop ► AwaitSignal ► Signalled ► Killed
-//!     │  Linger ► Leftovers ► PostStop ► Answers  ▲    │          │ only idle connections: second signal
-//!     ▼                                           └────┘ no signal follows a hook: armed again
-//!  Exited(code)
-//! ```
-//!
-//! Promises, each held by a property test over random histories (tests.rs):
-//! 1. preStop handlers run at most once a stop, whatever arrives in whatever order.
-//! 2. The stop signal goes out only when preStop is over or abandoned.
-//! 3. SIGKILL goes to the app only at the deadline, and never without a grace period.
-//! 4. postStop handlers run only when the app is gone; nothing at all happens after Exit.
-//! 5. Every history in which the app ends and the world answers reaches Exit.
-//! 6. A hook that waits is answered before Exit.
-//! 7. Readiness is never true while stopping.
-//! 8. No signal goes to an app that is not there.
-//! 9. The second signal goes out at most once, after the stop signal, and only when connections have been idle for
-//!    `second_signal.after` without a break.
+//! The diagram of its phases and its promises are on the front page of the crate (`lib.rs`).
 
+mod ending;
 mod finishing;
 mod stopping;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
-use crate::budget::Budget;
-use crate::hooks::{HookState, Hooks, ListStep};
-use crate::list::{HandlerPlan, HandlerResult, RunId};
+use crate::action::{Action, Note};
+use crate::context::{Context, ListStep};
+use crate::event::{Event, Timer};
+use crate::hook::{CallerId, HandlerResult, Hook, Outcome, RunId};
+use crate::life::{AppStatus, PhaseName, Reason, Trigger};
 use crate::machine::Machine;
+use crate::plan::Plan;
 use crate::signal::Signal;
 use crate::time::Time;
-use crate::vocabulary::{
-    Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, Timer, Trigger,
-};
+use finishing::Finishing;
+use stopping::{AfterPreStop, Stop, Stopping};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Stop {
-    trigger: Trigger,
-    began: Time,
-    /// A stop signal has come: the next one moves the stop on.
-    signal_seen: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Phase {
-    Starting,
-    Running,
-    Stopping { stop: Stop, stage: Stage },
-    Finishing { status: AppStatus, stop: Option<Stop>, step: Step },
-    Exited,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Stage {
-    /// The handlers run; then the app gets the signal, or a kubelet is waited for.
-    PreStop(AfterPreStop),
-    /// The hook has its answer, the app serves on, the stop signal follows.
-    AwaitSignal,
-    /// The app has the stop signal.
-    Signalled(ConnectionState),
-    /// The app has SIGKILL; only its status is still to come.
-    Killed,
-}
-
-/// What holds an app that has its stop signal, as far as its connections tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum ConnectionState {
-    /// Requests, or whatever the app does; nobody knows better than it.
-    Working,
-    /// Nothing but idle connections, since then.
-    Idle(Time),
-    /// It has its second signal; there is no third.
-    SecondSignalSent,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum AfterPreStop {
-    Signal(Signal),
-    AwaitSignal,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Step {
-    /// A preStop handler that was in flight when the app ended finishes (the documentation's own
-    /// example waits for the app's end in its handler).
-    Linger,
-    Leftovers {
-        killed: bool,
-    },
-    PostStop,
-    Answers,
-}
-
-/// The container's life. See the module's picture.
+/// The life of a container whose app is our child. See the module for its phases.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ContainerLifecycle {
-    plan: Plan,
-    budget: Budget,
-    phase: Phase,
-    hooks: Hooks,
-    /// Signals that came before there was an app; bounded, each once, as the kernel keeps them.
-    held: Vec<Signal>,
-    /// Whether the reaper still has children to wait for.
+    cx: Context,
+    phase: ContainerPhase,
+    /// Whether a handler was started whose process may remain. The reaper reports when no other process remains.
     others: bool,
-    /// The signals we sent for a stop: a death by one of them was asked for (`stopIsSuccess`).
-    sent: Vec<Signal>,
-    /// Why the app is gone; once it is.
-    reason: Option<Reason>,
-    out: Vec<Action>,
 }
 
-impl ContainerLifecycle {
-    /// A life that has not begun.
-    pub fn new(mut plan: Plan) -> ContainerLifecycle {
-        ContainerLifecycle {
-            budget: Budget::new(
-                plan.grace,
-                plan.handlers(Hook::PostStop).iter().filter(|h| h.on.stopped).map(HandlerPlan::longest),
-            ),
-            hooks: Hooks::new(std::mem::take(&mut plan.hooks), 0),
-            plan,
-            phase: Phase::Starting,
-            held: Vec::new(),
-            others: false,
-            sent: Vec::new(),
-            reason: None,
-            out: Vec::new(),
-        }
-    }
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum ContainerPhase {
+    /// There is no app yet.
+    Starting {
+        /// Signals for the app, each once, as the kernel keeps them.
+        held: Vec<Signal>,
+    },
+    Running,
+    Stopping(Stopping),
+    Finishing(Finishing),
+}
 
-    /// Takes one event at one time, and says what is to be done about it, in order.
-    pub fn apply(&mut self, now: Time, event: Event) -> Vec<Action> {
-        if self.phase == Phase::Exited {
-            // Whatever comes now is too late to change anything.
+impl Machine for ContainerLifecycle {
+    fn apply(&mut self, now: Time, event: Event) -> Vec<Action> {
+        if self.phase() == PhaseName::Exited {
+            // It is too late for any event to change anything.
             return Vec::new();
         }
         match event {
-            Event::Begin => self.begin(now),
+            Event::Begin => self.run_list(now, Hook::PreStart, None),
             Event::AppStarted => self.app_started(now),
             Event::AppNotStarted { code } => self.app_ended(now, AppStatus::NotStarted { code }, self.others),
             Event::AppEnded { status, others } => self.app_ended(now, status, others),
@@ -152,260 +58,290 @@ impl ContainerLifecycle {
             Event::CallerDone(caller) => self.caller_done(caller),
             Event::Signal(signal) => self.signal(now, signal),
             Event::StopRequested => self.stop_requested(now),
-            // Our own child is always seen, and within reach.
+            // Our own child is always visible and can always be signalled.
             Event::AppUnseen | Event::NotSignalled => {}
-            Event::ConnectionsIdle => self.connections_idle(now),
-            Event::ConnectionsBusyOrGone => self.connections_busy_or_gone(),
+            Event::ConnectionsIdle => {
+                if let ContainerPhase::Stopping(stopping) = &mut self.phase {
+                    stopping.connections_idle(&mut self.cx, now);
+                }
+            }
+            Event::ConnectionsBusyOrGone => {
+                if let ContainerPhase::Stopping(stopping) = &mut self.phase {
+                    stopping.connections_busy_or_gone();
+                }
+            }
             Event::LivenessFailed => self.stop_running(now, Trigger::LivenessFailed),
             Event::TimerFired(timer) => self.timer_fired(now, timer),
         }
-        std::mem::take(&mut self.out)
+        self.cx.take_actions()
     }
 
-    /// Whether new clients may be sent here: the app runs, has started, and nothing has begun to stop it.
-    pub fn is_ready(&self) -> bool {
-        self.phase == Phase::Running && self.hooks.post_start == HookState::Over(Outcome::Succeeded)
-    }
-
-    /// Whether the app can answer clients: ready, or on its way out but not yet told to stop. Endpoints
-    /// that are terminating but serving are Kubernetes' last resort (KEP-1669).
-    pub fn is_serving(&self) -> bool {
-        let app_serves = matches!(
-            self.phase,
-            Phase::Running | Phase::Stopping { stage: Stage::PreStop(_) | Stage::AwaitSignal, .. }
-        );
-        app_serves && self.has_started()
-    }
-
-    /// Whether postStart was over in time (the app may have ended since).
-    pub fn has_started(&self) -> bool {
-        self.hooks.post_start == HookState::Over(Outcome::Succeeded)
-    }
-
-    /// What a hook is told that arrives when everything is over.
-    pub fn late_outcome(&self, hook: Hook) -> Outcome {
-        self.hooks.late_outcome(hook)
-    }
-
-    /// Why the app is gone; `None` while it is not.
-    pub fn reason(&self) -> Option<Reason> {
-        self.reason
-    }
-
-    /// Where in its life the container is.
-    pub fn phase(&self) -> PhaseName {
-        match self.phase {
-            Phase::Starting => PhaseName::Starting,
-            Phase::Running => PhaseName::Running,
-            Phase::Stopping { .. } => PhaseName::Stopping,
-            Phase::Finishing { .. } => PhaseName::Finishing,
-            Phase::Exited => PhaseName::Exited,
+    fn phase(&self) -> PhaseName {
+        match &self.phase {
+            ContainerPhase::Starting { .. } => PhaseName::Starting,
+            ContainerPhase::Running => PhaseName::Running,
+            ContainerPhase::Stopping(_) => PhaseName::Stopping,
+            ContainerPhase::Finishing(finishing) if finishing.has_exited() => PhaseName::Exited,
+            ContainerPhase::Finishing(_) => PhaseName::Finishing,
         }
     }
 
-    /// What began the stop that is going on, and when.
-    pub fn stop_trigger(&self) -> Option<(Trigger, Time)> {
+    fn has_started(&self) -> bool {
+        self.cx.outcome(Hook::PostStart) == Some(Outcome::Succeeded)
+    }
+
+    fn stop_trigger(&self) -> Option<(Trigger, Time)> {
         self.stop().map(|stop| (stop.trigger, stop.began))
     }
 
-    /// When the runtime is expected to lose its patience: the grace period's end.
-    pub fn deadline(&self) -> Option<Time> {
-        self.stop().and_then(|stop| self.budget.end(stop.began))
+    fn deadline(&self) -> Option<Time> {
+        self.stop().and_then(|stop| self.cx.budget.end(stop.began))
     }
 
-    fn stop(&self) -> Option<Stop> {
-        match self.phase {
-            Phase::Stopping { stop, .. } => Some(stop),
-            Phase::Finishing { stop, .. } => stop,
-            Phase::Starting | Phase::Running | Phase::Exited => None,
+    fn reason(&self) -> Option<Reason> {
+        match &self.phase {
+            ContainerPhase::Finishing(finishing) => Some(finishing.reason()),
+            ContainerPhase::Starting { .. } | ContainerPhase::Running | ContainerPhase::Stopping(_) => None,
         }
     }
 
-    // ---- Starting -------------------------------------------------------------------------------
-
-    fn begin(&mut self, now: Time) {
-        self.run_list(now, Hook::PreStart, None);
+    fn late_outcome(&self, hook: Hook) -> Outcome {
+        self.cx.late_outcome(hook)
     }
+}
+
+impl ContainerLifecycle {
+    /// A life that has not begun. Its first event is `Begin`, or a stop signal that was pending before.
+    pub fn new(plan: Plan) -> ContainerLifecycle {
+        let phase = ContainerPhase::Starting { held: Vec::new() };
+        ContainerLifecycle { cx: Context::new(plan, 0), phase, others: false }
+    }
+
+    /// Whether new clients may be sent here: the app runs, has started, and no stop has begun.
+    pub fn is_ready(&self) -> bool {
+        self.phase == ContainerPhase::Running && self.has_started()
+    }
+
+    /// Whether the app can serve clients: it has started and has not got its stop signal. Kubernetes uses an endpoint that
+    /// terminates but still serves as a last resort (KEP-1669).
+    pub fn is_serving(&self) -> bool {
+        let app_serves = match &self.phase {
+            ContainerPhase::Running => true,
+            ContainerPhase::Stopping(stopping) => stopping.is_serving(),
+            ContainerPhase::Starting { .. } | ContainerPhase::Finishing(_) => false,
+        };
+        app_serves && self.has_started()
+    }
+
+    fn stop(&self) -> Option<&Stop> {
+        match &self.phase {
+            ContainerPhase::Stopping(stopping) => Some(stopping.stop()),
+            ContainerPhase::Finishing(finishing) => finishing.stop(),
+            ContainerPhase::Starting { .. } | ContainerPhase::Running => None,
+        }
+    }
+
+    // ---- The app --------------------------------------------------------------------------------
 
     fn app_started(&mut self, now: Time) {
-        if self.phase != Phase::Starting {
-            // A second start is not ours: nothing here asks for one.
-            return;
+        // Another start was not asked for.
+        let ContainerPhase::Starting { held } = &mut self.phase else { return };
+        for signal in std::mem::take(held) {
+            self.cx.act(Action::SignalApp(signal));
         }
-        self.phase = Phase::Running;
-        for signal in std::mem::take(&mut self.held) {
-            self.out.push(Action::SignalApp(signal));
-        }
+        self.phase = ContainerPhase::Running;
         self.run_list(now, Hook::PostStart, None);
+    }
+
+    /// The app has ended, or will not be started.
+    fn app_ended(&mut self, now: Time, status: AppStatus, others: bool) {
+        let stop = match std::mem::replace(&mut self.phase, ContainerPhase::Running) {
+            ContainerPhase::Starting { .. } | ContainerPhase::Running => None,
+            ContainerPhase::Stopping(stopping) => Some(stopping.into_stop()),
+            // The app ends only once. An abort that races with a failed start comes here.
+            ContainerPhase::Finishing(finishing) => {
+                self.phase = ContainerPhase::Finishing(finishing);
+                return;
+            }
+        };
+        self.finish(now, status, stop, others);
+    }
+
+    fn finish(&mut self, now: Time, status: AppStatus, stop: Option<Stop>, others: bool) {
+        self.phase = ContainerPhase::Finishing(Finishing::begin(&mut self.cx, now, status, stop, others));
+    }
+
+    fn no_others(&mut self, now: Time) {
+        self.others = false;
+        if let ContainerPhase::Finishing(finishing) = &mut self.phase {
+            finishing.no_others(&mut self.cx, now);
+        }
     }
 
     // ---- Hooks ----------------------------------------------------------------------------------
 
     fn hook_called(&mut self, now: Time, hook: Hook, caller: CallerId) {
-        let outcome = match hook {
-            Hook::PostStart => match &self.hooks.post_start {
-                HookState::Over(outcome) => Some(*outcome),
-                // The app ended before postStart could begin: it will not run any more.
-                HookState::Idle if !matches!(self.phase, Phase::Starting) => Some(Outcome::Aborted),
-                HookState::Idle | HookState::InFlight(_) => None,
-            },
-            Hook::PreStop => match (&self.hooks.pre_stop, self.phase) {
-                (HookState::Over(outcome), _) => Some(*outcome),
-                (HookState::InFlight(_), _) => None,
-                (HookState::Idle, Phase::Running) => {
-                    self.hooks.wait(caller, hook);
-                    self.begin_stop(now, Trigger::Hook, AfterPreStop::AwaitSignal);
-                    return;
+        let answer = match hook {
+            Hook::PostStart => match self.cx.outcome(hook) {
+                Some(outcome) => Some(outcome),
+                // The app ended before postStart could begin. It will not run any more.
+                None if self.cx.is_idle(hook) && !matches!(self.phase, ContainerPhase::Starting { .. }) => {
+                    Some(Outcome::Aborted)
                 }
-                // No app that serves: nothing is to be prepared, and the caller's next step, the
-                // stop signal, is the one that counts.
-                (HookState::Idle, _) => Some(Outcome::Succeeded),
+                None => None,
             },
-            // Nobody can call these from outside.
+            Hook::PreStop if self.cx.is_idle(hook) => {
+                if self.phase == ContainerPhase::Running {
+                    self.cx.wait(caller, hook);
+                    return self.begin_stop(now, Trigger::Hook, AfterPreStop::AwaitSignal);
+                }
+                // No app serves, so there is nothing to prepare. The stop signal that follows the hook is what counts.
+                Some(Outcome::Succeeded)
+            }
+            // The call joins the handlers in flight, or gets their outcome.
+            Hook::PreStop => self.cx.outcome(hook),
+            // These hooks cannot be called.
             Hook::PreStart | Hook::PostStop => Some(Outcome::Aborted),
         };
-        match outcome {
-            Some(outcome) => self.hooks.answer(&mut self.out, caller, hook, outcome),
-            None => self.hooks.wait(caller, hook),
+        match answer {
+            Some(outcome) => self.cx.answer(caller, hook, outcome),
+            None => self.cx.wait(caller, hook),
         }
     }
 
     fn caller_done(&mut self, caller: CallerId) {
-        self.hooks.caller_done(caller);
-        if !self.hooks.is_answering() && matches!(self.phase, Phase::Finishing { step: Step::Answers, .. }) {
-            self.exit();
+        self.cx.caller_done(caller);
+        if let ContainerPhase::Finishing(finishing) = &mut self.phase {
+            finishing.caller_done(&mut self.cx);
         }
     }
 
-    // ---- Lists of handlers ----------------------------------------------------------------------
-
-    /// Begins the list of a hook; an empty list is over at once.
     fn run_list(&mut self, now: Time, hook: Hook, deadline: Option<Time>) {
-        let turn = self.hooks.run(&mut self.out, now, hook, deadline, self.reason);
-        self.list_stepped(now, hook, turn);
+        let step = self.cx.run(now, hook, deadline, None);
+        self.list_stepped(now, hook, step);
     }
 
     fn handler_ended(&mut self, now: Time, run: RunId, result: HandlerResult) {
-        let Some(hook) = self.hooks.hook_of(run) else { return };
-        // The app is gone: what would have come after this handler has nobody to prepare.
-        let last = hook == Hook::PreStop && matches!(self.phase, Phase::Finishing { .. });
-        let turn = self.hooks.ended(&mut self.out, now, hook, result, last);
-        self.list_stepped(now, hook, turn);
+        let Some(hook) = self.cx.hook_of(run) else { return };
+        // Once the app has ended, there is nothing to prepare for the handlers after this one.
+        let last = hook == Hook::PreStop && matches!(self.phase, ContainerPhase::Finishing(_));
+        let step = self.cx.ended(now, hook, result, last);
+        self.list_stepped(now, hook, step);
     }
 
-    fn list_stepped(&mut self, now: Time, hook: Hook, turn: ListStep) {
-        match turn {
-            // Its process, or one that it leaves; the reaper says when nobody is there any more.
+    fn list_stepped(&mut self, now: Time, hook: Hook, step: ListStep) {
+        match step {
+            // Its process, or processes that it leaves behind.
             ListStep::Started => self.others = true,
             ListStep::Waits => {}
             ListStep::Over(outcome) => self.list_over(now, hook, outcome),
         }
     }
 
-    /// Ends what runs of a hook, and says so to those who wait for it.
-    fn abort_list(&mut self, hook: Hook, outcome: Outcome) {
-        self.hooks.abort(&mut self.out, hook, outcome);
-    }
-
-    fn answer_all(&mut self, hook: Hook, outcome: Outcome) {
-        self.hooks.answer_all(&mut self.out, hook, outcome);
-    }
-
     fn list_over(&mut self, now: Time, hook: Hook, outcome: Outcome) {
-        self.answer_all(hook, outcome);
-        match (hook, outcome) {
-            (Hook::PreStart, Outcome::Succeeded) => self.out.push(Action::StartApp),
-            (Hook::PreStart, _) => self.app_ended(now, AppStatus::NotStarted { code: 125 }, self.others),
-            (Hook::PostStart, Outcome::Succeeded) => self.out.push(Action::Tell(Note::Started)),
-            (Hook::PostStart, _) => self.stop_running(now, Trigger::PostStartFailed),
-            (Hook::PreStop, _) => self.pre_stop_over(now),
-            (Hook::PostStop, _) => self.enter_answers(now),
+        self.cx.answer_all(hook, outcome);
+        match (hook, outcome, &mut self.phase) {
+            (Hook::PreStart, Outcome::Succeeded, _) => self.cx.act(Action::StartApp),
+            (Hook::PreStart, ..) => self.app_ended(now, AppStatus::NotStarted { code: 125 }, self.others),
+            (Hook::PostStart, Outcome::Succeeded, _) => self.cx.tell(Note::Started),
+            (Hook::PostStart, ..) => self.stop_running(now, Trigger::PostStartFailed),
+            (Hook::PreStop, _, ContainerPhase::Stopping(stopping)) => stopping.pre_stop_over(&mut self.cx, now),
+            (Hook::PreStop, _, ContainerPhase::Finishing(finishing)) => finishing.pre_stop_over(&mut self.cx, now),
+            (Hook::PostStop, _, ContainerPhase::Finishing(finishing)) => finishing.post_stop_over(&mut self.cx, now),
+            // preStop and postStop run in no other phase.
+            (Hook::PreStop | Hook::PostStop, ..) => {}
         }
+    }
+
+    // ---- Signals and stops ----------------------------------------------------------------------
+
+    fn signal(&mut self, now: Time, signal: Signal) {
+        let Some(target) = self.cx.plan.forwarded(signal) else { return };
+        if self.cx.plan.stop_signals.contains(&signal) {
+            return self.stop_signal(now, signal, self.cx.plan.stop_signal.unwrap_or(target));
+        }
+        match &mut self.phase {
+            ContainerPhase::Starting { held } if held.contains(&target) => {}
+            ContainerPhase::Starting { held } => held.push(target),
+            ContainerPhase::Running | ContainerPhase::Stopping(_) => self.cx.act(Action::SignalApp(target)),
+            // There is no app to get the signal.
+            ContainerPhase::Finishing(_) => {}
+        }
+    }
+
+    /// A stop signal has come. `send` is the signal that the app gets.
+    fn stop_signal(&mut self, now: Time, received: Signal, send: Signal) {
+        let trigger = Trigger::Signal(received);
+        match &mut self.phase {
+            ContainerPhase::Starting { .. } => self.stop_before_start(now, trigger, received),
+            ContainerPhase::Running => self.begin_stop(now, trigger, AfterPreStop::Signal(send)),
+            ContainerPhase::Stopping(stopping) => stopping.stop_signal(&mut self.cx, now, send),
+            ContainerPhase::Finishing(finishing) => finishing.stop_signal(&mut self.cx, now, trigger),
+        }
+    }
+
+    fn stop_requested(&mut self, now: Time) {
+        let send = self.default_stop_signal();
+        match &mut self.phase {
+            ContainerPhase::Starting { .. } => self.stop_before_start(now, Trigger::Request, send),
+            ContainerPhase::Running => self.begin_stop(now, Trigger::Request, AfterPreStop::Signal(send)),
+            ContainerPhase::Stopping(stopping) => stopping.stop_requested(&mut self.cx, now, send),
+            // The app has ended already.
+            ContainerPhase::Finishing(_) => {}
+        }
+    }
+
+    /// Stops an app that runs, because postStart or the liveness probe failed.
+    fn stop_running(&mut self, now: Time, trigger: Trigger) {
+        if self.phase == ContainerPhase::Running {
+            self.begin_stop(now, trigger, AfterPreStop::Signal(self.default_stop_signal()));
+        }
+        // In any other phase the app is not there or stops already, so the failure changes nothing.
+    }
+
+    /// The app will not be started. The exit code is that of a program which the signal kills.
+    fn stop_before_start(&mut self, now: Time, trigger: Trigger, signal: Signal) {
+        self.cx.abort(Hook::PreStart, Outcome::Aborted);
+        self.cx.tell(Note::StopBegan(trigger));
+        let code = if self.cx.plan.stop_is_success { 0 } else { signal.exit_code() };
+        self.finish(now, AppStatus::NotStarted { code }, Some(Stop::new(trigger, now)), self.others);
+    }
+
+    fn begin_stop(&mut self, now: Time, trigger: Trigger, then: AfterPreStop) {
+        self.phase = ContainerPhase::Stopping(Stopping::begin(&mut self.cx, now, trigger, then));
+        let deadline = self.cx.budget.pre_stop_deadline(now);
+        self.run_list(now, Hook::PreStop, deadline);
+    }
+
+    /// No stop signal has followed a preStop hook: the app goes on.
+    fn rearm(&mut self, now: Time) {
+        self.phase = ContainerPhase::Running;
+        self.cx.reset(Hook::PreStop);
+        self.cx.tell(Note::Rearmed);
+        if self.cx.outcome(Hook::PostStart) == Some(Outcome::Failed) {
+            // It failed during the stop of the hook, which seemed to make the failure irrelevant.
+            self.stop_running(now, Trigger::PostStartFailed);
+        }
+    }
+
+    fn default_stop_signal(&self) -> Signal {
+        self.cx.plan.stop_signal.unwrap_or(Signal::TERM)
     }
 
     // ---- Time -----------------------------------------------------------------------------------
 
     fn timer_fired(&mut self, now: Time, timer: Timer) {
-        match (timer, self.phase) {
-            (Timer::Kill, Phase::Stopping { stop, stage }) => match stage {
-                Stage::PreStop(AfterPreStop::Signal(_)) => {
-                    self.abort_list(Hook::PreStop, Outcome::Aborted);
-                    self.kill_app(stop);
-                }
-                Stage::Signalled(_) => self.kill_app(stop),
-                // A hook that no signal has followed is no reason to kill.
-                Stage::PreStop(AfterPreStop::AwaitSignal) | Stage::AwaitSignal | Stage::Killed => {}
-            },
-            (Timer::SecondSignal, Phase::Stopping { stop, stage: Stage::Signalled(ConnectionState::Idle(since)) }) => {
-                self.send_second_signal(now, stop, since);
-            }
-            (Timer::Rearm, Phase::Stopping { stage: Stage::AwaitSignal, .. }) => {
-                self.phase = Phase::Running;
-                self.hooks.pre_stop = HookState::Idle;
-                self.out.push(Action::Tell(Note::Rearmed));
-                if self.hooks.post_start == HookState::Over(Outcome::Failed) {
-                    // It failed while the hook's stop seemed to make that pointless.
-                    self.stop_running(now, Trigger::PostStartFailed);
-                }
-            }
-            (Timer::Linger, Phase::Finishing { step: Step::Linger, .. }) => {
-                self.abort_list(Hook::PreStop, Outcome::Aborted);
-                self.enter_leftovers(now);
-            }
-            (Timer::Leftovers, Phase::Finishing { step: Step::Leftovers { killed: false }, .. }) => {
-                self.kill_leftovers(now);
-            }
-            (Timer::Leftovers, Phase::Finishing { step: Step::Leftovers { killed: true }, .. }) => {
-                self.out.push(Action::Tell(Note::LeftoversRemain));
-                self.enter_post_stop(now);
-            }
-            (Timer::PostStop, Phase::Finishing { step: Step::PostStop, .. }) => self.cut_post_stop(now),
-            (Timer::Answers, Phase::Finishing { step: Step::Answers, .. }) => {
-                self.out.push(Action::Tell(Note::AnswerNotTaken));
-                self.exit();
-            }
+        match (timer, &mut self.phase) {
             (Timer::Retry(hook), _) => {
-                let turn = self.hooks.retry(&mut self.out, now, hook);
-                self.list_stepped(now, hook, turn);
+                let step = self.cx.retry(now, hook);
+                self.list_stepped(now, hook, step);
             }
-            // An alarm of a step that is over.
+            (Timer::Kill, ContainerPhase::Stopping(stopping)) => stopping.kill_due(&mut self.cx),
+            (Timer::SecondSignal, ContainerPhase::Stopping(stopping)) => stopping.second_signal_due(&mut self.cx, now),
+            (Timer::Rearm, ContainerPhase::Stopping(stopping)) if stopping.awaits_signal() => self.rearm(now),
+            (timer, ContainerPhase::Finishing(finishing)) => finishing.timer_fired(&mut self.cx, now, timer),
+            // The timer of a phase or stage that is over.
             _ => {}
         }
-    }
-
-    fn kill_app(&mut self, stop: Stop) {
-        self.phase = Phase::Stopping { stop, stage: Stage::Killed };
-        self.out.push(Action::KillApp);
-        self.out.push(Action::Tell(Note::Killed));
-    }
-}
-
-impl Machine for ContainerLifecycle {
-    fn apply(&mut self, now: Time, event: Event) -> Vec<Action> {
-        ContainerLifecycle::apply(self, now, event)
-    }
-
-    fn phase(&self) -> PhaseName {
-        ContainerLifecycle::phase(self)
-    }
-
-    fn has_started(&self) -> bool {
-        ContainerLifecycle::has_started(self)
-    }
-
-    fn stop_trigger(&self) -> Option<(Trigger, Time)> {
-        ContainerLifecycle::stop_trigger(self)
-    }
-
-    fn deadline(&self) -> Option<Time> {
-        ContainerLifecycle::deadline(self)
-    }
-
-    fn reason(&self) -> Option<Reason> {
-        ContainerLifecycle::reason(self)
-    }
-
-    fn late_outcome(&self, hook: Hook) -> Outcome {
-        ContainerLifecycle::late_outcome(self, hook)
     }
 }

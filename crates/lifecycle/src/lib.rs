@@ -1,44 +1,118 @@
-//! Everything bookend decides, and nothing it does.
+//! Everything that bookend decides, and nothing that it does.
 //!
-//! What happens is an [`Event`], what is to be done is an [`Action`], and time is a number that the caller passes in.
-//! This crate has no I/O: no tokio, no nix, no clock, no log.
+//! A machine takes an [`Event`] with its time and returns [`Action`]s. The edge (the main crate) performs the actions and
+//! reports what happens as events. This crate has no I/O: no tokio, no nix, no clock, no log. So every history can be
+//! replayed, and a model checker walks through all of them in a bounded world.
 //!
-//! | module      | decides                                                          |
-//! | ----------- | ---------------------------------------------------------------- |
-//! | `container` | the life of a container whose app is our child                   |
-//! | `sidecar`   | the life of an app in another container, seen from a sidecar     |
-//! | `machine`   | what the two have in common                                      |
-//! | `hooks`     | the handler lists of one machine, and the callers that wait      |
-//! | `list`      | one run through the handlers of a hook: order, retries, policy   |
-//! | `budget`    | how the grace period is divided                                  |
-//! | `drain`     | when a server is quiet enough for its stop signal                |
-//! | `probe`     | what the results of the app's probes add up to                   |
-//! | `notify`    | what the app reports with sd_notify(3)                           |
-//! | `signal`    | signals as names and numbers                                     |
-//! | `seconds`   | a duration as text and as JSON                                   |
-//! | `printable` | text of others, made safe for terminals and logs                 |
+//! # A container
+//!
+//! [`ContainerLifecycle`] is the life of a container whose app is our child:
+//!
+//! ```text
+//!           preStart succeeded       postStart succeeded
+//!  Starting ─────────────────► Running ───────────────► Running, started ──┐ stop: signal · preStop hook ·
+//!     │ failed: exit 125          │ postStart failed                       │ request · liveness
+//!     │ stop signal: exit 128+n   │ (failurePolicy Fail)                   │ or the app ends by itself
+//!     ▼                           └─────────────┬──────────────────────────┤
+//!  Finishing ◄──── the app ends ──── Stopping: PreStop ► AwaitSignal ► Signalled ► Killed
+//!     │  Linger ► Leftovers ► PostStop ► Answers   ▲      │          │ only idle connections are left: second signal
+//!     ▼                                            └──────┘ no stop signal follows a hook: back to Running
+//!  Exited(code)
+//! ```
+//!
+//! Its promises:
+//! 1. preStop handlers run at most once per stop, whatever arrives in whatever order.
+//! 2. The stop signal goes out only when preStop is over or abandoned.
+//! 3. SIGKILL goes to the app only at the deadline, and never without a grace period.
+//! 4. postStop handlers run only when the app has ended. Nothing at all happens after Exit.
+//! 5. Every history in which the app ends, and handlers and callers answer, reaches Exit.
+//! 6. A hook that waits is answered before Exit.
+//! 7. The container is never ready while it is stopping.
+//! 8. No signal goes to an app that is not there.
+//! 9. The second signal goes out at most once, after the stop signal, and only when connections have been idle for
+//!    `secondSignal.afterSeconds` without a break.
+//!
+//! # An app in another container
+//!
+//! [`SidecarLifecycle`] is the life of an app in another container, as far as its hooks and its process show it. A sidecar has
+//! one machine for each set of hooks. The machine starts no app and never sends SIGKILL, because both are the kubelet's:
+//!
+//! ```text
+//!          postStart hook · process found            preStop hook
+//!  Living ───────────────────────────────► Living ─────────────────► Living, stopping: PreStop ► AppEnds ► Answered
+//!     ▲ next life                            │ process ended · postStart hook of the next life · our own stop  │
+//!     │                                      ▼                                                                 │
+//!     └───────────────────────────────── Ending: Linger ► PostStop ◄───────────────────────────────────────────┘
+//!                                            │ our own stop
+//!                                            ▼
+//!                                        Answers ► Exited
+//! ```
+//!
+//! Its promises:
+//! 1. preStop handlers run at most once per stop. After a grace period, or in the next life, it is another stop.
+//! 2. The stop signal goes out only to a process that is there, and only when preStop is over or abandoned.
+//! 3. postStop handlers run once per life, when it is over, and before postStart of the next life.
+//! 4. Every caller is answered, also one that comes when everything is over.
+//! 5. Every history with our own stop, in which handlers and callers answer, reaches Exit. With a grace period it does so
+//!    even if the app never ends and no hook arrives.
+//! 6. Our own stop does not cut short a hook that is in flight, as long as there is time.
+//!
+//! Properties of random histories (`histories.rs` beside each machine) and the model (`tests/model`) hold every promise;
+//! docs/proof.md says what is proved, and what is assumed.
+//!
+//! # Modules
+//!
+//! | module      | contains                                                               |
+//! | ----------- | ---------------------------------------------------------------------- |
+//! | `machine`   | the trait of both machines                                             |
+//! | `container` | [`ContainerLifecycle`]; below it the phases of a stop and the exit code |
+//! | `sidecar`   | [`SidecarLifecycle`]; below it the app's stop and our own              |
+//! | `event`     | everything that can happen to a machine                                |
+//! | `action`    | everything that a machine can ask for                                  |
+//! | `plan`      | the configuration of one life                                          |
+//! | `hook`      | the four hooks, and the results of their handlers                      |
+//! | `life`      | phases, triggers of a stop, how and why an app ended                   |
+//! | `context`   | what both machines are built on: handler lists, callers, timers        |
+//! | `list`      | one run through the handlers of a hook: order, retries, policy         |
+//! | `callers`   | the callers that wait for a hook                                       |
+//! | `budget`    | how the grace period is divided                                        |
+//! | `drain`     | when a server is quiet enough for its stop signal                      |
+//! | `probe`     | what the results of the app's probes add up to                         |
+//! | `notify`    | what the app reports with sd_notify(3)                                 |
+//! | `signal`    | signals as names and numbers                                           |
+//! | `time`      | the clock: a number that the caller passes in                          |
+//! | `seconds`   | a duration as text and as JSON                                         |
+//! | `printable` | text of others, made safe for terminals and logs                       |
 
+mod action;
 pub mod budget;
+mod callers;
 mod container;
+mod context;
 pub mod drain;
-mod hooks;
+mod event;
+mod hook;
+mod life;
 mod list;
 mod machine;
 pub mod notify;
+mod plan;
 pub mod printable;
 pub mod probe;
 pub mod seconds;
 mod sidecar;
 pub mod signal;
 pub mod small_map;
+#[cfg(test)]
+mod testing;
 mod time;
-mod vocabulary;
 
+pub use action::{Action, Note};
 pub use container::ContainerLifecycle;
-pub use list::{HandlerPlan, HandlerResult, On, RunId};
+pub use event::{Event, Timer};
+pub use hook::{CallerId, HandlerResult, Hook, Outcome, RunId};
+pub use life::{AppStatus, PhaseName, Reason, Trigger};
 pub use machine::Machine;
+pub use plan::{HandlerPlan, On, Plan, SecondSignal};
 pub use sidecar::SidecarLifecycle;
 pub use time::Time;
-pub use vocabulary::{
-    Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, SecondSignal, Timer, Trigger,
-};

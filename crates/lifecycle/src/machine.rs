@@ -1,7 +1,10 @@
 //! The interface that both state machines share, so that one loop can drive either of them.
 
+use crate::action::Action;
+use crate::event::Event;
+use crate::hook::{Hook, Outcome};
+use crate::life::{PhaseName, Reason, Trigger};
 use crate::time::Time;
-use crate::vocabulary::{Action, Event, Hook, Outcome, PhaseName, Reason, Trigger};
 
 /// A life as a state machine: events go in, actions come out.
 ///

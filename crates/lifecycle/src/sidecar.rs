@@ -1,467 +1,447 @@
-//! The life of an app in another container, as far as its hooks and its process tell: a sidecar has one of these for
-//! each set of hooks. It starts no app and never sends SIGKILL: both are the kubelet's.
+//! The life of an app in another container, as far as its hooks and its process show it. A sidecar has one machine for each
+//! set of hooks. The machine starts no app and never sends SIGKILL, because both are the kubelet's.
 //!
-//! ```text
-//!            postStart hook · process found            preStop hook
-//!  Living ─────────────────────────────────► Living ─────────────────► Living, stopping: PreStop ► AppEnds ► Answered
-//!     ▲ next life                               │ process gone · the next life's postStart · our own stop     │
-//!     │                                         ▼                                                             │
-//!     └──────────────────────────────────── Finishing: Linger ► PostStop ◄────────────────────────────────────┘
-//!                                               │ our own stop: Answers
-//!                                               ▼
-//!                                             Exited
-//! ```
+//! The diagram of its phases and its promises are on the front page of the crate (`lib.rs`).
 //!
-//! Who may not see a process learns of a new life by the postStart hook alone: a kubelet calls it once for each start
-//! of the container, and retries none. So a call after the handlers are over means that the container was started
-//! again, unless the process is seen to be the same.
+//! If the process cannot be seen, only the postStart hook tells of a new life: a kubelet calls it once for each start of the
+//! container, and does not retry it. So a call after the handlers are over means that the container was started again,
+//! unless the process is known to be the same.
 //!
-//! A process that is found while a life ends is the next one's: its stop waits until postStop of the life before is over, and
-//! if it ends meanwhile, postStop runs once more.
-//!
-//! Promises, each held by a property test over random histories (elsewhere/tests.rs) and by the model (docs/proof.md):
-//! 1. preStop handlers run at most once a stop; after a grace period, or in the next life, it is another stop.
-//! 2. The stop signal goes out only to a process that is there, and only when preStop is over or abandoned.
-//! 3. postStop handlers run once a life, when it is over, and before the next life's postStart.
-//! 4. Every caller is answered, also one that comes when everything is over.
-//! 5. Every history with a stop of our own in which the world answers reaches Exit; with a grace period, even if the app
-//!    never ends and no hook comes.
-//! 6. A hook that is in flight when our own stop begins is not cut short by it, as long as there is time.
+//! A process that is found while a life ends belongs to the next life. Its stop waits until postStop of the life before is
+//! over. If it ends meanwhile, postStop runs once more.
 
-mod finishing;
+mod app_stop;
+mod call;
+mod ending;
+mod own_stop;
+mod presence;
+mod stops;
 #[cfg(test)]
 mod tests;
 
-use crate::budget::Budget;
-use crate::hooks::{HookState, Hooks, ListStep};
-use crate::list::HandlerPlan;
+use crate::action::{Action, Note};
+use crate::context::{Context, ListStep};
+use crate::event::{Event, Timer};
+use crate::hook::{CallerId, HandlerResult, Hook, Outcome, RunId};
+use crate::life::{AppStatus, PhaseName, Reason, Trigger};
 use crate::machine::Machine;
-use crate::signal::Signal;
+use crate::plan::Plan;
 use crate::time::Time;
-use crate::vocabulary::{
-    Action, AppStatus, CallerId, Event, Hook, Note, Outcome, PhaseName, Plan, Reason, Timer, Trigger,
-};
+use app_stop::AppStop;
+use call::{LifeState, PostStartCall, PreStopCall};
+use ending::Ending;
+use own_stop::OwnStop;
+use presence::AppPresence;
+use stops::Stops;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Phase {
-    Living,
-    Finishing(Step),
+/// One life after another of an app in another container. See the front page of the crate for its phases.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SidecarLifecycle {
+    cx: Context,
+    phase: SidecarPhase,
+    app: AppPresence,
+    stops: Stops,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum SidecarPhase {
+    Living {
+        /// postStop has to run for this life. While nothing is known, there may be a life.
+        owes_post_stop: bool,
+    },
+    /// The life is over.
+    Ending(Ending),
+    /// Our own stop is done. Answers are on their way to callers.
+    Answers,
     Exited,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Step {
-    /// A preStop handler that was in flight when the app ended finishes.
-    Linger,
-    PostStop,
-    Answers,
-}
+impl Machine for SidecarLifecycle {
+    fn apply(&mut self, now: Time, event: Event) -> Vec<Action> {
+        match event {
+            Event::HookCalled { hook, caller } => self.hook_called(now, hook, caller),
+            Event::CallerDone(caller) => self.caller_done(caller),
+            // It is too late for any other event to change anything.
+            _ if self.phase == SidecarPhase::Exited => {}
+            Event::HandlerEnded { run, result } => self.handler_ended(now, run, result),
+            Event::AppStarted => self.app_found(),
+            Event::AppEnded { .. } => self.app_ended(now),
+            Event::AppUnseen => {
+                if self.app == AppPresence::Gone {
+                    self.app = AppPresence::Unseen;
+                }
+            }
+            Event::NotSignalled => {
+                if let Some(stop) = self.stops.app.as_mut().filter(|stop| stop.awaits_app()) {
+                    stop.answer(&mut self.cx, now);
+                }
+            }
+            // Signals other than stop signals are for no process here.
+            Event::Signal(signal) if self.cx.plan.stop_signals.contains(&signal) => match self.stops.own {
+                None => self.begin_own_stop(now, Trigger::Signal(signal)),
+                Some(_) => self.escalate(now),
+            },
+            Event::StopRequested if self.stops.own.is_none() => self.begin_own_stop(now, Trigger::Request),
+            Event::TimerFired(timer) => self.timer_fired(now, timer),
+            // A stop goes on already, or the event concerns only an app of our own.
+            Event::Signal(_)
+            | Event::StopRequested
+            | Event::Begin
+            | Event::AppNotStarted { .. }
+            | Event::NoOthers
+            | Event::ConnectionsIdle
+            | Event::ConnectionsBusyOrGone
+            | Event::LivenessFailed => {}
+        }
+        self.settle(now);
+        self.cx.take_actions()
+    }
 
-/// What is known of the app's process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum App {
-    /// Nothing: it may be there or not.
-    Unseen,
-    There,
-    Gone,
-}
+    fn phase(&self) -> PhaseName {
+        let has_started = self.cx.outcome(Hook::PostStart) == Some(Outcome::Succeeded);
+        match self.phase {
+            SidecarPhase::Exited => PhaseName::Exited,
+            SidecarPhase::Ending(_) | SidecarPhase::Answers => PhaseName::Finishing,
+            SidecarPhase::Living { .. } if self.stops.trigger().is_some() => PhaseName::Stopping,
+            SidecarPhase::Living { .. } if self.app == AppPresence::There || has_started => PhaseName::Running,
+            SidecarPhase::Living { .. } => PhaseName::Starting,
+        }
+    }
 
-/// The stop of this life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Stop {
-    trigger: Trigger,
-    began: Time,
-    stage: Stage,
-}
+    fn has_started(&self) -> bool {
+        !self.cx.is_in_flight(Hook::PostStart)
+    }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Stage {
-    /// The handlers run.
-    PreStop,
-    /// The process has the stop signal from us; the hook is answered when it is gone.
-    AppEnds,
-    /// The rest is the kubelet's.
-    Answered,
-}
+    fn stop_trigger(&self) -> Option<(Trigger, Time)> {
+        self.stops.trigger()
+    }
 
-/// Our own stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct End {
-    trigger: Trigger,
-    began: Time,
-    awaits_hook: bool,
-    awaits_app: bool,
-}
+    fn deadline(&self) -> Option<Time> {
+        self.stops.began().and_then(|began| self.cx.budget.end(began))
+    }
 
-/// One life after another of one app. See the module's picture.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SidecarLifecycle {
-    plan: Plan,
-    budget: Budget,
-    hooks: Hooks,
-    phase: Phase,
-    app: App,
-    stop: Option<Stop>,
-    end: Option<End>,
-    /// postStop has not run for this life. Before anything is known there may be one.
-    owes_post_stop: bool,
-    /// A life that was found before the end of this one was over, and who called its preStop hook.
-    next: Option<Vec<CallerId>>,
-    out: Vec<Action>,
+    fn reason(&self) -> Option<Reason> {
+        Some(self.stops.reason())
+    }
+
+    fn late_outcome(&self, hook: Hook) -> Outcome {
+        self.cx.late_outcome(hook)
+    }
 }
 
 impl SidecarLifecycle {
-    /// Nothing is known yet. The first handler run is the one after `runs`: several machines may share one loop.
-    pub fn new(mut plan: Plan, runs: u64) -> SidecarLifecycle {
-        let post_stop = plan.handlers(Hook::PostStop).iter().filter(|h| h.on.stopped).map(HandlerPlan::longest);
+    /// Nothing is known yet. Runs are numbered from `runs + 1`, so that several machines can share one loop.
+    pub fn new(plan: Plan, runs: u64) -> SidecarLifecycle {
         SidecarLifecycle {
-            budget: Budget::new(plan.grace, post_stop),
-            hooks: Hooks::new(std::mem::take(&mut plan.hooks), runs),
-            plan,
-            phase: Phase::Living,
-            app: App::Unseen,
-            stop: None,
-            end: None,
-            owes_post_stop: true,
-            next: None,
-            out: Vec::new(),
+            cx: Context::new(plan, runs),
+            phase: SidecarPhase::Living { owes_post_stop: true },
+            app: AppPresence::Unseen,
+            stops: Stops::default(),
         }
     }
 
-    /// Takes one event at one time, and says what is to be done about it, in order.
-    pub fn apply(&mut self, now: Time, event: Event) -> Vec<Action> {
-        match event {
-            Event::HookCalled { hook, caller } if self.phase == Phase::Exited => {
-                let outcome = self.late_outcome(hook);
-                self.hooks.answer(&mut self.out, caller, hook, outcome);
+    fn is_living(&self) -> bool {
+        matches!(self.phase, SidecarPhase::Living { .. })
+    }
+
+    /// The callers of preStop of the next life, if its process has been found already.
+    fn next_life(&mut self) -> Option<&mut Vec<CallerId>> {
+        if let SidecarPhase::Ending(ending) = &mut self.phase { ending.next() } else { None }
+    }
+
+    /// Goes on when the last event has ended a life, or has ended what our own stop waits for.
+    fn settle(&mut self, now: Time) {
+        loop {
+            match &self.phase {
+                SidecarPhase::Living { .. } if self.is_done_waiting() => self.end_life(now),
+                SidecarPhase::Ending(ending) if ending.is_over() => self.life_over(now),
+                _ => return,
             }
-            Event::HookCalled { hook, caller } => self.hook_called(now, hook, caller),
-            Event::CallerDone(caller) => {
-                self.hooks.caller_done(caller);
-                self.next.iter_mut().for_each(|next| next.retain(|waiting| *waiting != caller));
-                if self.phase == Phase::Finishing(Step::Answers) && !self.hooks.is_answering() {
-                    self.exit();
-                }
-            }
-            // Whatever else comes now is too late to change anything.
-            _ if self.phase == Phase::Exited => {}
-            Event::HandlerEnded { run, result } => {
-                if let Some(hook) = self.hooks.hook_of(run) {
-                    // The app is gone: what would have come after this handler has nobody to prepare.
-                    let last = hook == Hook::PreStop && self.phase != Phase::Living;
-                    let turn = self.hooks.ended(&mut self.out, now, hook, result, last);
-                    self.list_stepped(now, hook, turn);
-                }
-            }
-            Event::AppStarted => self.app_found(),
-            Event::AppEnded { .. } => self.app_ended(now),
-            Event::AppUnseen if self.app == App::Gone => self.app = App::Unseen,
-            // Nothing is to be waited for: the kubelet's own signal is.
-            Event::NotSignalled if self.stop.is_some_and(|stop| stop.stage == Stage::AppEnds) => {
-                self.stop_answered(now);
-            }
-            Event::Signal(signal) if self.plan.stop_signals.contains(&signal) => match self.end {
-                None => self.begin_end(now, Trigger::Signal(signal)),
-                Some(_) => self.escalate(now),
-            },
-            Event::StopRequested if self.end.is_none() => self.begin_end(now, Trigger::Request),
-            Event::TimerFired(timer) => self.timer_fired(now, timer),
-            // What only an app of our own can do; other signals, which are for nobody here; a stop that goes on already.
-            _ => {}
         }
-        self.go_on(now);
-        std::mem::take(&mut self.out)
-    }
-
-    /// Where in its life the app is, as far as it is known.
-    pub fn phase(&self) -> PhaseName {
-        match self.phase {
-            Phase::Exited => PhaseName::Exited,
-            Phase::Finishing(_) => PhaseName::Finishing,
-            Phase::Living if self.stop.is_some() || self.end.is_some() => PhaseName::Stopping,
-            Phase::Living if self.app == App::There => PhaseName::Running,
-            Phase::Living if self.hooks.post_start == HookState::Over(Outcome::Succeeded) => PhaseName::Running,
-            Phase::Living => PhaseName::Starting,
-        }
-    }
-
-    /// What a hook is told that arrives when everything is over.
-    pub fn late_outcome(&self, hook: Hook) -> Outcome {
-        self.hooks.late_outcome(hook)
-    }
-
-    /// Whether postStart handlers run.
-    pub fn is_starting(&self) -> bool {
-        matches!(self.hooks.post_start, HookState::InFlight(_))
-    }
-
-    /// What began the stop that is going on, and when.
-    pub fn stop_trigger(&self) -> Option<(Trigger, Time)> {
-        let own = self.end.map(|end| (end.trigger, end.began));
-        self.stop.map(|stop| (stop.trigger, stop.began)).or(own)
-    }
-
-    /// The end of the pod's grace period: it began with the app's hook, or with our own stop.
-    pub fn deadline(&self) -> Option<Time> {
-        self.origin().and_then(|began| self.budget.end(began))
-    }
-
-    /// Why the app is gone, or is taken to be.
-    pub fn reason(&self) -> Reason {
-        if self.origin().is_some() { Reason::Stopped } else { Reason::Unknown }
-    }
-
-    fn origin(&self) -> Option<Time> {
-        self.stop_trigger().map(|(_, began)| began)
     }
 
     // ---- Hooks ----------------------------------------------------------------------------------
 
     fn hook_called(&mut self, now: Time, hook: Hook, caller: CallerId) {
         match hook {
+            _ if self.phase == SidecarPhase::Exited => self.cx.answer(caller, hook, self.late_outcome(hook)),
             Hook::PostStart => self.post_start_called(now, caller),
             Hook::PreStop => self.pre_stop_called(now, caller),
-            // Nobody can call these from outside.
-            Hook::PreStart | Hook::PostStop => self.hooks.answer(&mut self.out, caller, hook, Outcome::Aborted),
+            // These hooks cannot be called.
+            Hook::PreStart | Hook::PostStop => self.cx.answer(caller, hook, Outcome::Aborted),
         }
     }
 
     fn post_start_called(&mut self, now: Time, caller: CallerId) {
-        let is_there = self.app == App::There;
-        let answer = match (&self.hooks.post_start, self.phase) {
-            (HookState::InFlight(_), _) => None,
-            // The same process, or a stop of our own: this life has had its postStart.
-            (HookState::Over(outcome), Phase::Living) if is_there || self.end.is_some() => Some(*outcome),
-            // No life begins any more.
-            _ if self.end.is_some() => Some(Outcome::Aborted),
-            (HookState::Idle, Phase::Living) if is_there && self.stop.is_some() => Some(Outcome::Aborted),
-            _ => None,
-        };
-        if let Some(outcome) = answer {
-            return self.hooks.answer(&mut self.out, caller, Hook::PostStart, outcome);
+        let call = call::post_start(&self.cx, self.life_state());
+        if let PostStartCall::Answer(outcome) = call {
+            return self.cx.answer(caller, Hook::PostStart, outcome);
         }
-        self.hooks.wait(caller, Hook::PostStart);
-        match (&self.hooks.post_start, self.phase) {
-            (HookState::InFlight(_), _) => {}
-            (HookState::Idle, Phase::Living) if self.stop.is_none() => self.begin_life(now),
-            // The container was started again, and nobody saw the life before end.
-            (_, Phase::Living) => {
-                self.hooks.abort(&mut self.out, Hook::PreStop, Outcome::Aborted);
-                self.finish(now);
+        self.cx.wait(caller, Hook::PostStart);
+        match call {
+            PostStartCall::BeginLife => self.begin_life(now),
+            PostStartCall::EndLifeBefore => {
+                self.cx.abort(Hook::PreStop, Outcome::Aborted);
+                self.end_life(now);
             }
-            // It begins when postStop of the life before is over.
-            (_, Phase::Finishing(_) | Phase::Exited) => {}
+            PostStartCall::Answer(_) | PostStartCall::Wait => {}
         }
-    }
-
-    fn begin_life(&mut self, now: Time) {
-        if self.app == App::Gone {
-            // That was another one.
-            self.app = App::Unseen;
-        }
-        self.owes_post_stop = true;
-        let turn = self.hooks.run(&mut self.out, now, Hook::PostStart, None, None);
-        self.list_stepped(now, Hook::PostStart, turn);
     }
 
     fn pre_stop_called(&mut self, now: Time, caller: CallerId) {
-        if let Some(next) = self.next.as_mut().filter(|_| self.app == App::There) {
-            // Its stop begins when the life before is over.
-            return next.push(caller);
+        let life = self.life_state();
+        if let Some(callers) = self.next_life().filter(|_| life.app == AppPresence::There) {
+            // The stop of the next life begins when the life before is over.
+            return callers.push(caller);
         }
-        let waits = match (&self.hooks.pre_stop, self.phase, self.stop) {
-            (HookState::InFlight(_), ..) => None,
-            // The handlers are over, the process has the stop signal: the answer comes when it is gone.
-            (_, Phase::Living, Some(Stop { stage: Stage::AppEnds, .. })) => None,
-            (HookState::Over(outcome), ..) => Some(*outcome),
-            (HookState::Idle, Phase::Living, _) if self.app != App::Gone => {
-                self.hooks.wait(caller, Hook::PreStop);
-                return self.begin_stop(now, Trigger::Hook);
+        match call::pre_stop(&self.cx, life) {
+            PreStopCall::Answer(outcome) => self.cx.answer(caller, Hook::PreStop, outcome),
+            PreStopCall::Wait => self.cx.wait(caller, Hook::PreStop),
+            PreStopCall::BeginStop => {
+                self.cx.wait(caller, Hook::PreStop);
+                self.begin_stop(now, Trigger::Hook);
             }
-            // No app that serves: nothing is to be prepared.
-            (HookState::Idle, ..) => Some(Outcome::Succeeded),
-        };
-        match waits {
-            Some(outcome) => self.hooks.answer(&mut self.out, caller, Hook::PreStop, outcome),
-            None => self.hooks.wait(caller, Hook::PreStop),
         }
     }
 
-    fn begin_stop(&mut self, now: Time, trigger: Trigger) {
-        // All containers of a pod share one grace period: where ours has begun, this one has too.
-        let began = self.end.map_or(now, |end| end.began);
-        self.stop = Some(Stop { trigger, began, stage: Stage::PreStop });
-        self.owes_post_stop = true;
-        self.out.push(Action::Tell(Note::StopBegan(trigger)));
-        let deadline = self.budget.pre_stop_deadline(began);
-        let turn = self.hooks.run(&mut self.out, now, Hook::PreStop, deadline, None);
-        self.list_stepped(now, Hook::PreStop, turn);
+    fn life_state(&self) -> LifeState {
+        LifeState {
+            is_living: self.is_living(),
+            app: self.app,
+            has_stop: self.stops.app.is_some(),
+            awaits_app: self.stops.app.is_some_and(AppStop::awaits_app),
+            has_own_stop: self.stops.own.is_some(),
+        }
     }
 
-    fn list_stepped(&mut self, now: Time, hook: Hook, turn: ListStep) {
-        let ListStep::Over(outcome) = turn else { return };
+    fn caller_done(&mut self, caller: CallerId) {
+        self.cx.caller_done(caller);
+        if let Some(callers) = self.next_life() {
+            callers.retain(|waiting| *waiting != caller);
+        }
+        if self.phase == SidecarPhase::Answers && !self.cx.is_answering() {
+            self.exit();
+        }
+    }
+
+    fn handler_ended(&mut self, now: Time, run: RunId, result: HandlerResult) {
+        let Some(hook) = self.cx.hook_of(run) else { return };
+        // Once the app has ended, there is nothing to prepare for the handlers after this one.
+        let last = hook == Hook::PreStop && !self.is_living();
+        let step = self.cx.ended(now, hook, result, last);
+        self.list_stepped(now, hook, step);
+    }
+
+    fn list_stepped(&mut self, now: Time, hook: Hook, step: ListStep) {
+        let ListStep::Over(outcome) = step else { return };
         match hook {
             Hook::PreStop => self.pre_stop_over(now),
-            Hook::PostStop => self.life_over(now),
-            // A failed postStart is the kubelet's to act upon: its hook has failed.
-            Hook::PostStart | Hook::PreStart => self.hooks.answer_all(&mut self.out, hook, outcome),
-        }
-    }
-
-    /// The handlers are over, or abandoned.
-    fn pre_stop_over(&mut self, now: Time) {
-        if self.phase == Phase::Finishing(Step::Linger) {
-            self.answer_pre_stop();
-            return self.enter_post_stop(now);
-        }
-        let Some(stop) = &mut self.stop else { return };
-        match self.plan.stop_signal {
-            Some(signal) if self.app == App::There => {
-                stop.stage = Stage::AppEnds;
-                let at = self.budget.kill_at(stop.began, now);
-                self.signal_app(signal);
-                self.out.extend(at.map(|at| Action::SetTimer { timer: Timer::Kill, at }));
+            Hook::PostStop => {
+                if let SidecarPhase::Ending(ending) = &mut self.phase {
+                    ending.post_stop_over();
+                }
             }
-            _ => self.stop_answered(now),
+            // The kubelet acts upon a failed postStart hook.
+            Hook::PostStart | Hook::PreStart => self.cx.answer_all(hook, outcome),
         }
     }
 
-    fn signal_app(&mut self, signal: Signal) {
-        self.out.push(Action::SignalApp(signal));
-        self.out.push(Action::Tell(Note::StopSignalSent(signal)));
-    }
-
-    fn answer_pre_stop(&mut self) {
-        if let HookState::Over(outcome) = self.hooks.pre_stop {
-            self.hooks.answer_all(&mut self.out, Hook::PreStop, outcome);
-        }
-    }
-
-    fn stop_answered(&mut self, now: Time) {
-        self.answer_pre_stop();
-        if let Some(stop) = &mut self.stop {
-            stop.stage = Stage::Answered;
-            // Whoever called has so long to end the app. Without a process to look at this is also how the next stop is
-            // told from this one, where no postStart hook says that the container was started again.
-            let patience = self.plan.grace.unwrap_or(crate::budget::REARM_WITHOUT_GRACE);
-            self.out.push(Action::SetTimer { timer: Timer::Rearm, at: now + patience });
-        }
-    }
-
-    /// The stop is over as far as anybody can tell: a hook that comes now means another one.
-    fn rearm(&mut self) {
-        if self.end.is_some() || !matches!(self.stop, Some(Stop { stage: Stage::Answered, .. })) {
-            return;
-        }
-        self.stop = None;
-        self.hooks.pre_stop = HookState::Idle;
-        // Where the process is not seen nobody can tell: it was stopped, most likely.
-        if self.app == App::There {
-            self.out.push(Action::Tell(Note::Rearmed));
-        }
-    }
-
-    // ---- The process ----------------------------------------------------------------------------
+    // ---- A life ---------------------------------------------------------------------------------
 
     fn app_found(&mut self) {
-        self.app = App::There;
-        match self.phase {
-            Phase::Living => self.owes_post_stop = true,
-            Phase::Finishing(_) if self.end.is_none() => drop(self.next.get_or_insert_default()),
-            // With our own stop begun there is no next life but the one that has been found already.
-            Phase::Finishing(_) | Phase::Exited => {}
+        self.app = AppPresence::There;
+        match &mut self.phase {
+            SidecarPhase::Living { owes_post_stop } => *owes_post_stop = true,
+            SidecarPhase::Ending(ending) if self.stops.own.is_none() => ending.next_found(),
+            // During our own stop no next life begins, except for one that has been found already.
+            SidecarPhase::Ending(_) | SidecarPhase::Answers | SidecarPhase::Exited => {}
         }
     }
 
     fn app_ended(&mut self, now: Time) {
-        if self.app != App::There {
-            // Nobody knows of one.
+        if self.app != AppPresence::There {
+            // The end of a process that was never found.
             return;
         }
-        self.app = App::Gone;
-        self.out.push(Action::Tell(Note::AppEnded(AppStatus::Unknown)));
-        for caller in self.next.iter_mut().flat_map(std::mem::take) {
-            // Nothing is left to be prepared.
-            self.hooks.answer(&mut self.out, caller, Hook::PreStop, Outcome::Succeeded);
+        self.app = AppPresence::Gone;
+        self.cx.tell(Note::AppEnded(AppStatus::Unknown));
+        for caller in self.next_life().map(std::mem::take).unwrap_or_default() {
+            // Nothing is left to prepare.
+            self.cx.answer(caller, Hook::PreStop, Outcome::Succeeded);
         }
-        if self.phase == Phase::Living {
-            self.finish(now);
+        if self.is_living() {
+            self.end_life(now);
+        }
+    }
+
+    fn begin_life(&mut self, now: Time) {
+        if self.app == AppPresence::Gone {
+            // The process that has ended belonged to another life.
+            self.app = AppPresence::Unseen;
+        }
+        self.phase = SidecarPhase::Living { owes_post_stop: true };
+        let step = self.cx.run(now, Hook::PostStart, None, None);
+        self.list_stepped(now, Hook::PostStart, step);
+    }
+
+    fn begin_stop(&mut self, now: Time, trigger: Trigger) {
+        // The grace period may have begun with our own stop.
+        let began = self.stops.own.map_or(now, |own| own.began);
+        self.stops.app = Some(AppStop::begin(&mut self.cx, trigger, began));
+        self.phase = SidecarPhase::Living { owes_post_stop: true };
+        let deadline = self.cx.budget.pre_stop_deadline(began);
+        let step = self.cx.run(now, Hook::PreStop, deadline, None);
+        self.list_stepped(now, Hook::PreStop, step);
+    }
+
+    /// The preStop handlers are over or abandoned.
+    fn pre_stop_over(&mut self, now: Time) {
+        if let SidecarPhase::Ending(ending) = &mut self.phase {
+            ending.pre_stop_over(&mut self.cx, now, &self.stops);
+        } else if let Some(stop) = &mut self.stops.app {
+            stop.pre_stop_over(&mut self.cx, now, self.app == AppPresence::There);
+        }
+    }
+
+    /// The time of a stop is over: the next preStop hook means another stop.
+    fn rearm(&mut self) {
+        if self.stops.own.is_some() || !self.stops.app.is_some_and(AppStop::is_answered) {
+            return;
+        }
+        self.stops.app = None;
+        self.cx.reset(Hook::PreStop);
+        // If the process is not seen, it was probably stopped, and there is nothing to report.
+        if self.app == AppPresence::There {
+            self.cx.tell(Note::Rearmed);
+        }
+    }
+
+    fn end_life(&mut self, now: Time) {
+        let SidecarPhase::Living { owes_post_stop } = self.phase else { return };
+        self.phase = SidecarPhase::Ending(Ending::begin(&mut self.cx, now, &self.stops, owes_post_stop));
+    }
+
+    /// postStop is over. Another life may have been found meanwhile.
+    fn life_over(&mut self, now: Time) {
+        if self.stops.own.is_some() {
+            // A hook cannot begin a life any more.
+            self.cx.answer_all(Hook::PostStart, Outcome::Aborted);
+        }
+        let next = self.next_life().map(std::mem::take);
+        if self.stops.own.is_some() && next.is_none() {
+            self.phase = SidecarPhase::Answers;
+            if !self.cx.await_answers(now, self.stops.began()) {
+                self.exit();
+            }
+            return;
+        }
+        self.phase = SidecarPhase::Living { owes_post_stop: next.is_some() };
+        self.stops.app = None;
+        Hook::ALL.into_iter().for_each(|hook| self.cx.reset(hook));
+        if next.is_some() && self.app != AppPresence::There {
+            // The next life is over, too.
+            return self.end_life(now);
+        }
+        if self.cx.is_waited_for(Hook::PostStart) {
+            self.begin_life(now);
+        }
+        if let Some(own) = self.stops.own {
+            OwnStop::arm(&mut self.cx, now, own.began);
+        }
+        let callers = next.unwrap_or_default();
+        if !callers.is_empty() {
+            callers.into_iter().for_each(|caller| self.cx.wait(caller, Hook::PreStop));
+            self.begin_stop(now, Trigger::Hook);
+        }
+    }
+
+    fn exit(&mut self) {
+        self.phase = SidecarPhase::Exited;
+        self.cx.act(Action::Exit(0));
+    }
+
+    // ---- Our own stop ---------------------------------------------------------------------------
+
+    fn begin_own_stop(&mut self, now: Time, trigger: Trigger) {
+        self.stops.own = Some(OwnStop::new(trigger, now));
+        match &mut self.phase {
+            SidecarPhase::Living { .. } => OwnStop::arm(&mut self.cx, now, self.stops.began().unwrap_or(now)),
+            SidecarPhase::Ending(ending) => ending.own_stop_began(&mut self.cx, now, &self.stops),
+            SidecarPhase::Answers | SidecarPhase::Exited => {}
+        }
+    }
+
+    /// Whether our own stop has nothing to wait for any more.
+    fn is_done_waiting(&self) -> bool {
+        let in_flight = self.cx.is_in_flight(Hook::PostStart) || self.cx.is_in_flight(Hook::PreStop);
+        self.stops.own.is_some_and(|own| !in_flight && !own.waits(&self.cx, self.app))
+    }
+
+    /// A repeated stop signal moves the stop on by one step.
+    fn escalate(&mut self, now: Time) {
+        let is_preparing = !self.has_started() || self.stops.app.is_some_and(AppStop::is_preparing);
+        match &mut self.phase {
+            SidecarPhase::Living { .. } if is_preparing => self.abandon_hooks(now),
+            SidecarPhase::Living { .. } => self.wait_no_longer(),
+            SidecarPhase::Ending(ending) => ending.escalate(&mut self.cx, now, &self.stops),
+            SidecarPhase::Answers | SidecarPhase::Exited => {}
+        }
+    }
+
+    fn wait_no_longer(&mut self) {
+        if let Some(own) = &mut self.stops.own {
+            own.wait_no_longer();
+        }
+    }
+
+    fn abandon_hooks(&mut self, now: Time) {
+        for hook in [Hook::PostStart, Hook::PreStop] {
+            if self.cx.is_in_flight(hook) {
+                self.cx.escalate(hook);
+            }
+        }
+        if self.stops.app.is_some_and(AppStop::is_preparing) {
+            self.pre_stop_over(now);
         }
     }
 
     // ---- Time -----------------------------------------------------------------------------------
 
     fn timer_fired(&mut self, now: Time, timer: Timer) {
-        match (timer, self.phase) {
-            // Only what our own stop waits for, and a hook that waits for the app's end, has a deadline of its own; the
-            // lists have theirs.
-            (Timer::Kill, Phase::Living) => {
-                if self.end.is_some() {
+        match (timer, &mut self.phase) {
+            (Timer::Retry(hook), _) => {
+                let step = self.cx.retry(now, hook);
+                self.list_stepped(now, hook, step);
+            }
+            // This limits what our own stop waits for, and a hook that waits for the app's end. Handler lists have a deadline
+            // of their own.
+            (Timer::Kill, SidecarPhase::Living { .. }) => {
+                if self.stops.own.is_some() {
                     self.wait_no_longer();
                     self.abandon_hooks(now);
                 }
-                if matches!(self.stop, Some(Stop { stage: Stage::AppEnds, .. })) {
-                    self.out.push(Action::Tell(Note::AppStays));
-                    self.stop_answered(now);
+                if let Some(stop) = &mut self.stops.app {
+                    stop.app_stays(&mut self.cx, now);
                 }
             }
-            (Timer::LateHook, Phase::Living) => {
-                if let Some(end) = &mut self.end {
-                    end.awaits_hook = false;
-                    let trigger = end.trigger;
-                    if self.app == App::There && self.stop.is_none() {
-                        // Nobody calls hooks here, and whoever stops us first stops the app last: Docker, Podman. As for
-                        // an app of our own, the signal does what a hook would have done.
-                        self.begin_stop(now, trigger);
-                    }
+            (Timer::LateHook, SidecarPhase::Living { .. }) => {
+                let Some(own) = &mut self.stops.own else { return };
+                own.hook_is_late();
+                let trigger = own.trigger;
+                if self.app == AppPresence::There && self.stops.app.is_none() {
+                    // Nothing calls hooks here, and sidecars are stopped before the app: Docker, Podman. As for an app of
+                    // our own, the signal does what a hook would have done.
+                    self.begin_stop(now, trigger);
                 }
             }
-            (Timer::Rearm, Phase::Living) => self.rearm(),
-            (Timer::Linger, Phase::Finishing(Step::Linger)) => {
-                self.hooks.abort(&mut self.out, Hook::PreStop, Outcome::Aborted);
-                self.enter_post_stop(now);
-            }
-            (Timer::PostStop, Phase::Finishing(Step::PostStop)) => self.cut_post_stop(now),
-            (Timer::Answers, Phase::Finishing(Step::Answers)) => {
-                self.out.push(Action::Tell(Note::AnswerNotTaken));
+            (Timer::Rearm, SidecarPhase::Living { .. }) => self.rearm(),
+            (timer, SidecarPhase::Ending(ending)) => ending.timer_fired(&mut self.cx, now, timer, &self.stops),
+            (Timer::Answers, SidecarPhase::Answers) => {
+                self.cx.tell(Note::AnswerNotTaken);
                 self.exit();
             }
-            (Timer::Retry(hook), _) => {
-                let turn = self.hooks.retry(&mut self.out, now, hook);
-                self.list_stepped(now, hook, turn);
-            }
-            // An alarm of a step that is over.
+            // The timer of a phase that is over.
             _ => {}
         }
-    }
-}
-
-impl Machine for SidecarLifecycle {
-    fn apply(&mut self, now: Time, event: Event) -> Vec<Action> {
-        SidecarLifecycle::apply(self, now, event)
-    }
-
-    fn phase(&self) -> PhaseName {
-        SidecarLifecycle::phase(self)
-    }
-
-    fn has_started(&self) -> bool {
-        !self.is_starting()
-    }
-
-    fn stop_trigger(&self) -> Option<(Trigger, Time)> {
-        SidecarLifecycle::stop_trigger(self)
-    }
-
-    fn deadline(&self) -> Option<Time> {
-        SidecarLifecycle::deadline(self)
-    }
-
-    fn reason(&self) -> Option<Reason> {
-        Some(SidecarLifecycle::reason(self))
-    }
-
-    fn late_outcome(&self, hook: Hook) -> Outcome {
-        SidecarLifecycle::late_outcome(self, hook)
     }
 }

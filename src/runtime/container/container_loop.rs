@@ -34,7 +34,7 @@ use bookend_config::settings::{Settings, SignalScope};
 use bookend_lifecycle::probe::{ProbeAction, ProbeConditions};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Note, PhaseName, Time};
+use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Machine, Note, PhaseName, Time};
 
 /// The state of a container's process.
 pub(super) struct ContainerLoop {

@@ -14,7 +14,7 @@ use crate::runtime::plan;
 use crate::runtime::unit::{App, Unit};
 use bookend_config::settings::{ContainerSettings, ProcessSelector, Settings};
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Event, PhaseName, SidecarLifecycle, Time};
+use bookend_lifecycle::{Event, Machine, PhaseName, SidecarLifecycle, Time};
 
 pub(super) struct SidecarApp {
     pub(super) unit: Unit<SidecarLifecycle>,

@@ -1,211 +1,219 @@
-//! Stopping: one latch, many triggers; preStop at most once, then the stop signal, then SIGKILL at the deadline
-//! if there is one.
+//! A stop while the app runs: preStop, then the stop signal, then SIGKILL at the deadline if there is one.
+//!
+//! A stop has one of several triggers, and preStop handlers run at most once for it. A preStop hook alone does not signal
+//! the app: the stop then waits for a stop signal.
 
-use super::{AfterPreStop, ConnectionState, ContainerLifecycle, Phase, Stage, Step, Stop};
+use crate::action::{Action, Note};
+use crate::budget::REARM_WITHOUT_GRACE;
+use crate::context::Context;
+use crate::event::Timer;
+use crate::hook::{Hook, Outcome};
+use crate::life::Trigger;
 use crate::signal::Signal;
 use crate::time::Time;
-use crate::vocabulary::{Action, AppStatus, Hook, Note, Outcome, Timer, Trigger};
 
-impl ContainerLifecycle {
-    pub(super) fn signal(&mut self, now: Time, signal: Signal) {
-        let target = match self.plan.signals.get(&signal) {
-            Some(None) => return,
-            Some(Some(rewritten)) => *rewritten,
-            None => signal,
-        };
-        if self.plan.stop_signals.contains(&signal) {
-            return self.stop_signal(now, signal, self.plan.stop_signal.unwrap_or(target));
-        }
-        match self.phase {
-            Phase::Starting if self.held.contains(&target) => {}
-            Phase::Starting => self.held.push(target),
-            Phase::Running | Phase::Stopping { .. } => self.out.push(Action::SignalApp(target)),
-            // Nobody is there who could get it.
-            Phase::Finishing { .. } | Phase::Exited => {}
-        }
+/// What began a stop, and what has been done for it. It outlives the app.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Stop {
+    pub(super) trigger: Trigger,
+    pub(super) began: Time,
+    /// A stop signal has come. The next one moves the stop on.
+    pub(super) signal_seen: bool,
+    /// The signals that the app was sent to stop it. A death by one of them was intended (`stopIsSuccess`).
+    pub(super) sent: Vec<Signal>,
+}
+
+impl Stop {
+    pub(super) fn new(trigger: Trigger, began: Time) -> Stop {
+        Stop { trigger, began, signal_seen: matches!(trigger, Trigger::Signal(_)), sent: Vec::new() }
     }
+}
 
-    pub(super) fn stop_signal(&mut self, now: Time, received: Signal, send: Signal) {
-        let trigger = Trigger::Signal(received);
-        match self.phase {
-            Phase::Starting => {
-                let stop = Stop { trigger, began: now, signal_seen: true };
-                self.stop_before_start(now, stop, received);
-            }
-            Phase::Running => self.begin_stop(now, trigger, AfterPreStop::Signal(send)),
-            Phase::Stopping { ref mut stop, stage } => {
-                stop.signal_seen = true;
-                match stage {
-                    // The kubelet's patience is over, or a person's: the handlers had their time.
-                    Stage::PreStop(_) => {
-                        self.out.push(Action::Tell(Note::Escalated(Hook::PreStop)));
-                        self.abort_list(Hook::PreStop, Outcome::Aborted);
-                        self.signal_app(now, send);
-                    }
-                    Stage::AwaitSignal => self.signal_app(now, send),
-                    // Told again, the app is told again. A repeated stop signal never means SIGKILL.
-                    Stage::Signalled(_) => self.out.push(Action::SignalApp(send)),
-                    // SIGKILL is on its way; nothing is left to say to the app.
-                    Stage::Killed => {}
-                }
-            }
-            Phase::Finishing { .. } => self.stop_signal_while_finishing(now, trigger),
-            Phase::Exited => {}
-        }
-    }
+/// The phase between the trigger of a stop and the end of the app.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Stopping {
+    stop: Stop,
+    stage: StopStage,
+}
 
-    pub(super) fn stop_signal_while_finishing(&mut self, now: Time, trigger: Trigger) {
-        let Phase::Finishing { stop, step, .. } = &mut self.phase else { return };
-        let step = *step;
-        match stop {
-            Some(stop) if stop.signal_seen => match step {
-                Step::Linger => {
-                    self.out.push(Action::Tell(Note::Escalated(Hook::PreStop)));
-                    self.abort_list(Hook::PreStop, Outcome::Aborted);
-                    self.enter_leftovers(now);
-                }
-                Step::Leftovers { killed: false } => self.kill_leftovers(now),
-                Step::PostStop => {
-                    self.out.push(Action::Tell(Note::Escalated(Hook::PostStop)));
-                    self.cut_post_stop(now);
-                }
-                // The last steps are bounded by fractions of a second: nothing to hurry.
-                Step::Leftovers { killed: true } | Step::Answers => {}
-            },
-            // The signal that follows a hook, after the app has gone by itself: as expected.
-            Some(stop) => stop.signal_seen = true,
-            // The app had ended by itself; from now on somebody counts the seconds.
-            None => {
-                *stop = Some(Stop { trigger, began: now, signal_seen: true });
-                self.out.push(Action::Tell(Note::StopBegan(trigger)));
-                match (step, self.budget.post_stop_deadline(now)) {
-                    (Step::PostStop, Some(end)) => self.out.push(Action::SetTimer { timer: Timer::PostStop, at: end }),
-                    (Step::Leftovers { killed: false }, Some(_)) => self.arm_leftovers(now),
-                    // The other steps are short by themselves.
-                    _ => {}
-                }
-            }
-        }
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum StopStage {
+    /// preStop handlers run.
+    PreStop(AfterPreStop),
+    /// The hook has been answered and the app still serves. The stop signal will follow.
+    AwaitSignal,
+    /// The app has got the stop signal.
+    Signalled(ConnectionState),
+    /// The app has got SIGKILL. Only its status is still to come.
+    Killed,
+}
 
-    /// There is no app yet, and there is not going to be one. As a program of its own would die of the signal.
-    fn stop_before_start(&mut self, now: Time, stop: Stop, signal: Signal) {
-        self.abort_list(Hook::PreStart, Outcome::Aborted);
-        self.out.push(Action::Tell(Note::StopBegan(stop.trigger)));
-        let code = if self.plan.stop_is_success { 0 } else { signal.exit_code() };
-        self.finish(now, AppStatus::NotStarted { code }, Some(stop), self.others);
-    }
+/// What follows the preStop handlers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum AfterPreStop {
+    /// Send this signal to the app.
+    Signal(Signal),
+    /// Wait for a stop signal: the kubelet sends it after the hook.
+    AwaitSignal,
+}
 
-    pub(super) fn stop_requested(&mut self, now: Time) {
-        let send = self.default_stop_signal();
-        match &mut self.phase {
-            Phase::Starting => {
-                let stop = Stop { trigger: Trigger::Request, began: now, signal_seen: false };
-                self.stop_before_start(now, stop, send);
-            }
-            Phase::Running => self.begin_stop(now, Trigger::Request, AfterPreStop::Signal(send)),
-            // The handlers of a hook are in flight: they finish, and then nobody is waited for.
-            Phase::Stopping { stage: Stage::PreStop(then @ AfterPreStop::AwaitSignal), .. } => {
-                *then = AfterPreStop::Signal(send);
-                self.arm_kill(now);
-            }
-            Phase::Stopping { stage: Stage::AwaitSignal, .. } => self.signal_app(now, send),
-            // A stop is going on already.
-            Phase::Stopping { .. } | Phase::Finishing { .. } | Phase::Exited => {}
-        }
-    }
+/// The connections of an app that has got its stop signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum ConnectionState {
+    /// Some are busy, or none is open, or it is not known.
+    Working,
+    /// All are idle, since this time.
+    Idle(Time),
+    /// The app has got its second signal. There is no third.
+    SecondSignalSent,
+}
 
-    /// A failed postStart, a failed liveness probe: the whole stop sequence, for an app that runs.
-    pub(super) fn stop_running(&mut self, now: Time, trigger: Trigger) {
-        if self.phase == Phase::Running {
-            let send = self.default_stop_signal();
-            self.begin_stop(now, trigger, AfterPreStop::Signal(send));
-        }
-        // Stopping or finishing already: the failure changes nothing any more.
-    }
-
-    pub(super) fn default_stop_signal(&self) -> Signal {
-        self.plan.stop_signal.unwrap_or(Signal::TERM)
-    }
-
-    pub(super) fn begin_stop(&mut self, now: Time, trigger: Trigger, then: AfterPreStop) {
-        let signal_seen = matches!(trigger, Trigger::Signal(_));
-        let stop = Stop { trigger, began: now, signal_seen };
-        self.phase = Phase::Stopping { stop, stage: Stage::PreStop(then) };
-        self.out.push(Action::Tell(Note::StopBegan(trigger)));
+impl Stopping {
+    /// Begins a stop. The caller must run the preStop handlers next.
+    pub(super) fn begin(cx: &mut Context, now: Time, trigger: Trigger, then: AfterPreStop) -> Stopping {
+        let stopping = Stopping { stop: Stop::new(trigger, now), stage: StopStage::PreStop(then) };
+        cx.tell(Note::StopBegan(trigger));
         if let AfterPreStop::Signal(_) = then {
-            self.arm_kill(now);
-            // Beside a preStop hook postStart goes on (Kubernetes promises no order); a stop that we carry on by
-            // ourselves is not to be held up by one that hangs.
-            self.abort_list(Hook::PostStart, Outcome::Aborted);
+            stopping.arm_kill(cx, now);
+            // Beside a preStop hook, postStart goes on: Kubernetes promises no order. A stop that bookend carries on by
+            // itself must not wait for a postStart handler that hangs.
+            cx.abort(Hook::PostStart, Outcome::Aborted);
         }
-        let deadline = self.budget.pre_stop_deadline(now);
-        self.run_list(now, Hook::PreStop, deadline);
+        stopping
     }
 
-    pub(super) fn pre_stop_over(&mut self, now: Time) {
-        match self.phase {
-            Phase::Stopping { stage: Stage::PreStop(AfterPreStop::Signal(send)), .. } => self.signal_app(now, send),
-            Phase::Stopping { ref mut stage, .. } if matches!(stage, Stage::PreStop(AfterPreStop::AwaitSignal)) => {
-                *stage = Stage::AwaitSignal;
-                let patience = self.plan.grace.unwrap_or(crate::budget::REARM_WITHOUT_GRACE);
-                self.out.push(Action::SetTimer { timer: Timer::Rearm, at: now + patience });
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    pub(super) fn into_stop(self) -> Stop {
+        self.stop
+    }
+
+    /// Whether the app still serves clients, because it has not got its stop signal.
+    pub(super) fn is_serving(&self) -> bool {
+        matches!(self.stage, StopStage::PreStop(_) | StopStage::AwaitSignal)
+    }
+
+    /// Whether the stop waits for the stop signal that follows a hook.
+    pub(super) fn awaits_signal(&self) -> bool {
+        self.stage == StopStage::AwaitSignal
+    }
+
+    /// A stop signal has come. `send` is the signal that the app gets.
+    pub(super) fn stop_signal(&mut self, cx: &mut Context, now: Time, send: Signal) {
+        self.stop.signal_seen = true;
+        match self.stage {
+            // The kubelet or a person does not want to wait any longer for the handlers.
+            StopStage::PreStop(_) => {
+                cx.escalate(Hook::PreStop);
+                self.signal_app(cx, now, send);
             }
-            Phase::Finishing { step: Step::Linger, .. } => self.enter_leftovers(now),
-            // The handlers were overtaken by the signal; they have been reported as aborted.
-            _ => {}
+            StopStage::AwaitSignal => self.signal_app(cx, now, send),
+            // A repeated stop signal is forwarded. It never means SIGKILL.
+            StopStage::Signalled(_) => cx.act(Action::SignalApp(send)),
+            // SIGKILL is on its way; other signals are pointless.
+            StopStage::Killed => {}
         }
     }
 
-    /// The stop signal itself. Whatever still runs beside the app has had its time.
-    pub(super) fn signal_app(&mut self, now: Time, send: Signal) {
-        let Phase::Stopping { stage, .. } = &mut self.phase else { return };
-        *stage = Stage::Signalled(ConnectionState::Working);
-        self.abort_list(Hook::PostStart, Outcome::Aborted);
-        self.sent.push(send);
-        if self.plan.second_signal.is_some() || self.plan.grace.is_some() {
-            // Before the signal: the app closes its listeners with it, and then nobody knows its ports. Without
-            // either bookend cuts nothing by itself, and there is nothing to count.
-            self.out.push(Action::WatchConnections);
+    /// `bookend stop`. `send` is the signal that the app gets.
+    pub(super) fn stop_requested(&mut self, cx: &mut Context, now: Time, send: Signal) {
+        match &mut self.stage {
+            // The handlers of a hook are in flight. They finish; the signal follows without further waiting.
+            StopStage::PreStop(then @ AfterPreStop::AwaitSignal) => {
+                *then = AfterPreStop::Signal(send);
+                self.arm_kill(cx, now);
+            }
+            StopStage::AwaitSignal => self.signal_app(cx, now, send),
+            // The stop goes on already.
+            StopStage::PreStop(AfterPreStop::Signal(_)) | StopStage::Signalled(_) | StopStage::Killed => {}
         }
-        self.out.push(Action::SignalApp(send));
-        self.out.push(Action::Tell(Note::StopSignalSent(send)));
-        self.arm_kill(now);
     }
 
-    pub(super) fn connections_idle(&mut self, now: Time) {
-        let Some(second_signal) = self.plan.second_signal else { return };
-        if let Phase::Stopping { stage: Stage::Signalled(connections @ ConnectionState::Working), .. } = &mut self.phase
-        {
+    /// The preStop handlers are over.
+    pub(super) fn pre_stop_over(&mut self, cx: &mut Context, now: Time) {
+        match self.stage {
+            StopStage::PreStop(AfterPreStop::Signal(send)) => self.signal_app(cx, now, send),
+            StopStage::PreStop(AfterPreStop::AwaitSignal) => {
+                self.stage = StopStage::AwaitSignal;
+                let patience = cx.plan.grace.unwrap_or(REARM_WITHOUT_GRACE);
+                cx.set_timer(Timer::Rearm, now + patience);
+            }
+            // A signal came before the end of the handlers; they have been aborted.
+            StopStage::AwaitSignal | StopStage::Signalled(_) | StopStage::Killed => {}
+        }
+    }
+
+    /// The app's connections have all become idle.
+    pub(super) fn connections_idle(&mut self, cx: &mut Context, now: Time) {
+        let Some(second_signal) = cx.plan.second_signal else { return };
+        if let StopStage::Signalled(connections @ ConnectionState::Working) = &mut self.stage {
             *connections = ConnectionState::Idle(now);
-            self.out.push(Action::SetTimer { timer: Timer::SecondSignal, at: now + second_signal.after });
+            cx.set_timer(Timer::SecondSignal, now + second_signal.after);
         }
-        // Said again, or too late: nothing changes.
+        // A repeated or late report changes nothing.
     }
 
+    /// A connection is busy again, or no connection is open any more.
     pub(super) fn connections_busy_or_gone(&mut self) {
-        if let Phase::Stopping { stage: Stage::Signalled(connections @ ConnectionState::Idle(_)), .. } = &mut self.phase
-        {
-            // The alarm still rings, and finds nobody idle.
+        if let StopStage::Signalled(connections @ ConnectionState::Idle(_)) = &mut self.stage {
+            // The timer still fires, and then changes nothing.
             *connections = ConnectionState::Working;
         }
     }
 
-    pub(super) fn send_second_signal(&mut self, now: Time, stop: Stop, since: Time) {
-        let Some(second_signal) = self.plan.second_signal.filter(|second_signal| now >= since + second_signal.after)
-        else {
+    /// The timer of the second signal has fired.
+    pub(super) fn second_signal_due(&mut self, cx: &mut Context, now: Time) {
+        let StopStage::Signalled(ConnectionState::Idle(since)) = self.stage else { return };
+        let Some(second_signal) = cx.plan.second_signal else { return };
+        if now < since + second_signal.after {
+            // The timer of an earlier idle time.
             return;
-        };
-        self.phase = Phase::Stopping { stop, stage: Stage::Signalled(ConnectionState::SecondSignalSent) };
-        self.sent.push(second_signal.signal);
-        self.out.push(Action::SendSecondSignal(second_signal.signal));
-        self.out.push(Action::Tell(Note::SecondSignalSent(second_signal.signal)));
+        }
+        self.stage = StopStage::Signalled(ConnectionState::SecondSignalSent);
+        self.stop.sent.push(second_signal.signal);
+        cx.act(Action::SendSecondSignal(second_signal.signal));
+        cx.tell(Note::SecondSignalSent(second_signal.signal));
     }
 
-    pub(super) fn arm_kill(&mut self, now: Time) {
-        let Some(stop) = self.stop() else { return };
-        if let Some(at) = self.budget.kill_at(stop.began, now) {
-            self.out.push(Action::SetTimer { timer: Timer::Kill, at });
+    /// The app has used its share of the budget.
+    pub(super) fn kill_due(&mut self, cx: &mut Context) {
+        match self.stage {
+            StopStage::PreStop(AfterPreStop::Signal(_)) => {
+                cx.abort(Hook::PreStop, Outcome::Aborted);
+                self.kill_app(cx);
+            }
+            StopStage::Signalled(_) => self.kill_app(cx),
+            // A hook that no stop signal has followed is not a reason to kill the app.
+            StopStage::PreStop(AfterPreStop::AwaitSignal) | StopStage::AwaitSignal | StopStage::Killed => {}
+        }
+    }
+
+    /// Sends the stop signal. preStop is over, and what still runs beside the app is aborted.
+    fn signal_app(&mut self, cx: &mut Context, now: Time, send: Signal) {
+        self.stage = StopStage::Signalled(ConnectionState::Working);
+        cx.abort(Hook::PostStart, Outcome::Aborted);
+        self.stop.sent.push(send);
+        if cx.plan.second_signal.is_some() || cx.plan.grace.is_some() {
+            // This comes before the signal, because the app then closes its listeners and its ports are not known any more.
+            // Without a second signal and a grace period bookend cuts no connection, so there is nothing to count.
+            cx.act(Action::WatchConnections);
+        }
+        cx.act(Action::SignalApp(send));
+        cx.tell(Note::StopSignalSent(send));
+        self.arm_kill(cx, now);
+    }
+
+    fn kill_app(&mut self, cx: &mut Context) {
+        self.stage = StopStage::Killed;
+        cx.act(Action::KillApp);
+        cx.tell(Note::Killed);
+    }
+
+    fn arm_kill(&self, cx: &mut Context, now: Time) {
+        if let Some(at) = cx.budget.kill_at(self.stop.began, now) {
+            cx.set_timer(Timer::Kill, at);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The promises of elsewhere.rs, told one by one as examples.
+//! The promises of an app's life in another container, as examples.
 
 mod histories;
 mod in_time;
@@ -7,112 +7,53 @@ mod next_life;
 use std::time::Duration;
 
 use super::*;
-use crate::container::tests::{handler, secs, timer};
-use crate::list::{HandlerResult, RunId};
+use crate::signal::Signal;
 use crate::small_map::SmallMap;
+use crate::testing::{SUCCEEDED, Story, answers, app_ended, handler, hook_in, plan_with, secs, timer};
 
-/// One handler in each list, and thirty seconds.
+/// One handler for each hook, and thirty seconds.
 fn plan() -> Plan {
-    let hooks = [Hook::PostStart, Hook::PreStop, Hook::PostStop];
-    Plan {
-        grace: Some(secs(30)),
-        hooks: hooks.into_iter().map(|hook| (hook, vec![handler(None, true, false)])).collect(),
-        stop_signals: vec![Signal::TERM],
-        ..Plan::default()
-    }
+    let hooks = [(Hook::PostStart, 1), (Hook::PreStop, 1), (Hook::PostStop, 1)];
+    Plan { grace: Some(secs(30)), ..plan_with(&hooks) }
 }
 
-/// A plan that has nothing but postStop handlers.
+/// One postStop handler, and thirty seconds.
 fn post_stop_alone() -> Plan {
-    Plan { hooks: SmallMap::from([(Hook::PostStop, vec![handler(None, true, false)])]), ..plan() }
+    Plan { grace: Some(secs(30)), ..plan_with(&[(Hook::PostStop, 1)]) }
 }
 
-struct Story {
-    machine: SidecarLifecycle,
-    now: Time,
-    callers: u64,
+fn sidecar(plan: Plan) -> Story<SidecarLifecycle> {
+    Story::new(SidecarLifecycle::new(plan, 0))
 }
 
-impl Story {
-    fn new(plan: Plan) -> Story {
-        Story { machine: SidecarLifecycle::new(plan, 0), now: Duration::ZERO, callers: 0 }
-    }
-
-    /// postStart has been called and is over.
-    fn started(plan: Plan) -> Story {
-        let mut story = Story::new(plan);
-        let begun = story.call(Hook::PostStart);
-        story.end_run(&begun, HandlerResult::Succeeded);
-        story
-    }
-
-    fn then(&mut self, event: Event) -> Vec<Action> {
-        self.now += Duration::from_millis(1);
-        self.machine.apply(self.now, event)
-    }
-
-    fn at(&mut self, now: Time, event: Event) -> Vec<Action> {
-        self.now = now;
-        self.machine.apply(now, event)
-    }
-
-    fn call(&mut self, hook: Hook) -> Vec<Action> {
-        self.callers += 1;
-        let caller = CallerId(self.callers);
-        self.then(Event::HookCalled { hook, caller })
-    }
-
-    /// Ends the run that these actions started.
-    fn end_run(&mut self, started: &[Action], result: HandlerResult) -> Vec<Action> {
-        let (run, _) = start_in(started).expect("a handler was started");
-        self.then(Event::HandlerEnded { run, result })
-    }
-
-    fn term(&mut self) -> Vec<Action> {
-        self.then(Event::Signal(Signal::TERM))
-    }
+/// postStart has been called and is over.
+fn started_app(plan: Plan) -> Story<SidecarLifecycle> {
+    let mut story = sidecar(plan);
+    let begun = story.call(Hook::PostStart);
+    story.end_run(&begun, SUCCEEDED);
+    story
 }
 
-fn start_in(actions: &[Action]) -> Option<(RunId, Hook)> {
-    actions.iter().find_map(|action| match action {
-        Action::StartHandler { run, hook, .. } => Some((*run, *hook)),
-        _ => None,
-    })
-}
-
-fn hook_in(actions: &[Action]) -> Option<Hook> {
-    start_in(actions).map(|(_, hook)| hook)
-}
-
-fn answers(actions: &[Action]) -> Vec<(u64, Outcome)> {
-    let one = |action: &Action| match action {
-        Action::Answer { caller, outcome, .. } => Some((caller.0, *outcome)),
-        _ => None,
-    };
-    actions.iter().filter_map(one).collect()
-}
-
+/// The process has ended.
 fn gone() -> Event {
-    Event::AppEnded { status: AppStatus::Unknown, others: false }
+    app_ended(AppStatus::Unknown)
 }
-
-const DONE: HandlerResult = HandlerResult::Succeeded;
 
 #[test]
-fn a_hook_runs_its_handlers_once_and_later_callers_join() {
+fn a_hook_runs_once_and_later_callers_join() {
     for hook in [Hook::PostStart, Hook::PreStop] {
-        let mut story = Story::new(plan());
+        let mut story = sidecar(plan());
         let begun = story.call(hook);
         assert_eq!((hook_in(&begun), answers(&begun)), (Some(hook), vec![]));
         assert_eq!(story.call(hook), []);
-        let over = story.end_run(&begun, DONE);
+        let over = story.end_run(&begun, SUCCEEDED);
         assert_eq!(answers(&over), [(1, Outcome::Succeeded), (2, Outcome::Succeeded)]);
     }
 }
 
 #[test]
 fn a_failed_handler_fails_the_hook() {
-    let mut story = Story::new(plan());
+    let mut story = sidecar(plan());
     let begun = story.call(Hook::PostStart);
     assert_eq!(answers(&story.end_run(&begun, HandlerResult::Failed)), [(1, Outcome::Failed)]);
     let begun = story.call(Hook::PreStop);
@@ -120,146 +61,146 @@ fn a_failed_handler_fails_the_hook() {
 }
 
 #[test]
-fn pre_stop_handlers_run_at_most_once_a_stop() {
-    let mut story = Story::started(plan());
+fn pre_stop_handlers_run_at_most_once_per_stop() {
+    let mut story = started_app(plan());
     let begun = story.call(Hook::PreStop);
-    let over = story.end_run(&begun, DONE);
+    let over = story.end_run(&begun, SUCCEEDED);
     let again = story.call(Hook::PreStop);
     assert_eq!((hook_in(&again), answers(&again)), (None, vec![(3, Outcome::Succeeded)]));
-    // A grace period later whoever was stopped is gone: a hook that comes then means another stop.
+    // A grace period later the app has ended: the next hook means another stop.
     let rearm = timer(&over, Timer::Rearm).unwrap();
     assert_eq!(rearm, story.now - Duration::from_millis(1) + secs(30));
-    assert_eq!(story.at(rearm, Event::TimerFired(Timer::Rearm)), []);
+    assert_eq!(story.fire(rearm, Timer::Rearm), []);
     assert_eq!(hook_in(&story.call(Hook::PreStop)), Some(Hook::PreStop));
 }
 
 #[test]
-fn a_repeated_post_start_of_a_process_that_is_there_is_the_same_life() {
-    let mut story = Story::started(plan());
+fn a_repeated_post_start_of_the_same_process_is_one_life() {
+    let mut story = started_app(plan());
     story.then(Event::AppStarted);
     let again = story.call(Hook::PostStart);
     assert_eq!((hook_in(&again), answers(&again)), (None, vec![(2, Outcome::Succeeded)]));
 }
 
 #[test]
-fn the_stop_signal_follows_the_handlers_and_the_hook_is_answered_when_the_process_is_gone() {
-    let mut story = Story::started(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
+fn a_hook_with_a_stop_signal_waits_for_the_apps_end() {
+    let mut story = started_app(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
     story.then(Event::AppStarted);
     let begun = story.call(Hook::PreStop);
-    let signalled = story.end_run(&begun, DONE);
+    let signalled = story.end_run(&begun, SUCCEEDED);
     assert_eq!(signalled.iter().filter(|a| **a == Action::SignalApp(Signal::QUIT)).count(), 1);
     assert_eq!(answers(&signalled), []);
-    // One more caller waits for the same.
+    // Another caller waits for the same stop.
     assert_eq!(story.call(Hook::PreStop), []);
     let over = story.then(gone());
     assert_eq!(answers(&over), [(2, Outcome::Succeeded), (3, Outcome::Succeeded)]);
     assert_eq!(hook_in(&over), Some(Hook::PostStop));
-    assert_eq!(story.machine.reason(), Reason::Stopped);
+    assert_eq!(story.machine.reason(), Some(Reason::Stopped));
 }
 
 #[test]
-fn without_a_process_nobody_gets_a_signal() {
-    let mut story = Story::started(Plan { stop_signal: Some(Signal::TERM), ..plan() });
+fn without_a_process_no_signal_is_sent() {
+    let mut story = started_app(Plan { stop_signal: Some(Signal::TERM), ..plan() });
     let begun = story.call(Hook::PreStop);
-    let over = story.end_run(&begun, DONE);
+    let over = story.end_run(&begun, SUCCEEDED);
     assert_eq!(answers(&over), [(2, Outcome::Succeeded)]);
     assert!(!over.iter().any(|action| matches!(action, Action::SignalApp(_))));
 }
 
 #[test]
-fn a_process_that_ends_by_itself_gets_its_post_stop_and_the_next_one_another() {
-    let mut story = Story::new(plan());
+fn each_life_of_a_process_has_its_post_stop() {
+    let mut story = sidecar(plan());
     for _ in 0..2 {
         story.then(Event::AppStarted);
         let over = story.then(gone());
         assert_eq!(hook_in(&over), Some(Hook::PostStop));
-        assert_eq!(story.machine.reason(), Reason::Unknown);
-        story.end_run(&over, DONE);
-        // Nothing is to be prepared for the stop of what is gone.
+        assert_eq!(story.machine.reason(), Some(Reason::Unknown));
+        story.end_run(&over, SUCCEEDED);
+        // The app has ended, so there is nothing to prepare.
         assert_eq!(answers(&story.call(Hook::PreStop)).len(), 1);
     }
 }
 
 #[test]
-fn a_signal_after_a_stop_means_that_the_app_is_gone_post_stop_and_exit() {
-    let mut story = Story::started(plan());
+fn our_own_stop_after_the_apps_stop_runs_post_stop() {
+    let mut story = started_app(plan());
     let begun = story.call(Hook::PreStop);
-    story.end_run(&begun, DONE);
-    story.then(Event::CallerDone(CallerId(1)));
-    story.then(Event::CallerDone(CallerId(2)));
+    story.end_run(&begun, SUCCEEDED);
+    story.caller_done(1);
+    story.caller_done(2);
     let post_stop = story.term();
     assert_eq!(hook_in(&post_stop), Some(Hook::PostStop));
-    assert!(story.end_run(&post_stop, DONE).contains(&Action::Exit(0)));
+    assert!(story.end_run(&post_stop, SUCCEEDED).contains(&Action::Exit(0)));
 }
 
 #[test]
-fn a_signal_that_is_no_stop_signal_is_for_nobody_here() {
-    let mut story = Story::started(plan());
+fn signals_other_than_stop_signals_are_ignored() {
+    let mut story = started_app(plan());
     assert_eq!(story.then(Event::Signal(Signal::HUP)), []);
     assert_eq!(story.machine.stop_trigger(), None);
 }
 
 #[test]
-fn a_signal_that_comes_with_the_hook_lets_it_finish() {
-    let mut story = Story::started(plan());
-    story.then(Event::CallerDone(CallerId(1)));
-    assert_eq!(hook_in(&story.term()), None, "a hook may be on its way");
+fn our_own_stop_lets_a_hook_finish() {
+    let mut story = started_app(plan());
+    story.caller_done(1);
+    assert_eq!(hook_in(&story.term()), None, "a hook may still arrive");
     let begun = story.call(Hook::PreStop);
     assert_eq!(hook_in(&begun), Some(Hook::PreStop));
-    let over = story.end_run(&begun, DONE);
+    let over = story.end_run(&begun, SUCCEEDED);
     assert_eq!(answers(&over), [(2, Outcome::Succeeded)]);
-    let exit = story.end_run(&over, DONE);
-    assert!(!exit.contains(&Action::Exit(0)), "the answer is on its way");
-    assert!(story.then(Event::CallerDone(CallerId(2))).contains(&Action::Exit(0)));
+    let exit = story.end_run(&over, SUCCEEDED);
+    assert!(!exit.contains(&Action::Exit(0)), "the answer is still on its way");
+    assert!(story.caller_done(2).contains(&Action::Exit(0)));
 }
 
 #[test]
-fn a_hook_that_does_not_come_is_waited_for_a_second() {
-    let mut story = Story::started(plan());
+fn our_own_stop_waits_a_second_for_a_hook() {
+    let mut story = started_app(plan());
     let at = timer(&story.term(), Timer::LateHook).unwrap();
     assert!(at <= story.now + secs(1));
-    assert_eq!(hook_in(&story.at(at, Event::TimerFired(Timer::LateHook))), Some(Hook::PostStop));
+    assert_eq!(hook_in(&story.fire(at, Timer::LateHook)), Some(Hook::PostStop));
 }
 
 #[test]
-fn without_pre_stop_handlers_there_is_no_hook_to_wait_for() {
-    let mut story = Story::new(post_stop_alone());
+fn without_pre_stop_handlers_no_hook_is_awaited() {
+    let mut story = sidecar(post_stop_alone());
     assert_eq!(hook_in(&story.term()), Some(Hook::PostStop));
 }
 
 #[test]
-fn a_process_that_is_there_is_waited_for_within_the_budget() {
-    let mut story = Story::new(plan());
+fn our_own_stop_waits_for_the_app_within_the_budget() {
+    let mut story = sidecar(plan());
     story.then(Event::AppStarted);
     let at = timer(&story.term(), Timer::Kill).unwrap();
     assert!(at < secs(30));
     let over = story.then(gone());
     assert_eq!(hook_in(&over), Some(Hook::PostStop));
-    // And one that stays is left to the kubelet.
-    let mut story = Story::new(plan());
+    // The kubelet has to end a process that stays.
+    let mut story = sidecar(plan());
     story.then(Event::AppStarted);
     story.term();
-    assert_eq!(hook_in(&story.at(at, Event::TimerFired(Timer::Kill))), Some(Hook::PostStop));
+    assert_eq!(hook_in(&story.fire(at, Timer::Kill)), Some(Hook::PostStop));
 }
 
 #[test]
-fn where_no_hook_comes_the_signal_does_its_work_for_a_process_that_is_there() {
-    let mut story = Story::new(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
+fn without_a_hook_our_own_stop_stops_the_app() {
+    let mut story = sidecar(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
     story.then(Event::AppStarted);
-    assert_eq!(hook_in(&story.term()), None, "a hook may be on its way");
+    assert_eq!(hook_in(&story.term()), None, "a hook may still arrive");
     let begun = story.then(Event::TimerFired(Timer::LateHook));
     assert_eq!(hook_in(&begun), Some(Hook::PreStop));
     assert!(begun.contains(&Action::Tell(Note::StopBegan(Trigger::Signal(Signal::TERM)))));
-    // A hook that comes all the same joins.
+    // A hook that still arrives joins.
     assert_eq!(story.call(Hook::PreStop), []);
-    assert!(story.end_run(&begun, DONE).contains(&Action::SignalApp(Signal::QUIT)));
+    assert!(story.end_run(&begun, SUCCEEDED).contains(&Action::SignalApp(Signal::QUIT)));
     let over = story.then(gone());
     assert_eq!((answers(&over), hook_in(&over)), (vec![(1, Outcome::Succeeded)], Some(Hook::PostStop)));
 }
 
 #[test]
-fn a_second_signal_moves_the_stop_on_by_one_step() {
-    let mut story = Story::started(plan());
+fn a_repeated_signal_moves_our_own_stop_on() {
+    let mut story = started_app(plan());
     story.call(Hook::PreStop);
     story.term();
     let stepped = story.term();
@@ -267,13 +208,13 @@ fn a_second_signal_moves_the_stop_on_by_one_step() {
     assert_eq!(hook_in(&stepped), Some(Hook::PostStop));
     let stepped = story.term();
     assert!(stepped.iter().any(|action| matches!(action, Action::AbortHandler(_))));
-    story.then(Event::CallerDone(CallerId(1)));
-    assert!(story.then(Event::CallerDone(CallerId(2))).contains(&Action::Exit(0)));
+    story.caller_done(1);
+    assert!(story.caller_done(2).contains(&Action::Exit(0)));
 }
 
 #[test]
-fn a_hook_that_comes_after_everything_is_answered() {
-    let mut story = Story::new(Plan { hooks: SmallMap::new(), ..plan() });
+fn a_hook_after_exit_is_answered() {
+    let mut story = sidecar(Plan { hooks: SmallMap::new(), ..plan() });
     assert!(story.term().contains(&Action::Exit(0)));
     assert_eq!(answers(&story.call(Hook::PreStop)), [(1, Outcome::Succeeded)]);
     assert_eq!(answers(&story.call(Hook::PostStart)), [(2, Outcome::Aborted)]);
@@ -281,14 +222,14 @@ fn a_hook_that_comes_after_everything_is_answered() {
 }
 
 #[test]
-fn who_calls_when_everything_is_over_is_told_how_it_went() {
-    let mut story = Story::started(plan());
+fn a_late_caller_gets_the_outcome_of_its_hook() {
+    let mut story = started_app(plan());
     let begun = story.call(Hook::PreStop);
     story.end_run(&begun, HandlerResult::Failed);
     let over = story.term();
-    story.then(Event::CallerDone(CallerId(1)));
-    story.then(Event::CallerDone(CallerId(2)));
-    assert!(story.end_run(&over, DONE).contains(&Action::Exit(0)));
+    story.caller_done(1);
+    story.caller_done(2);
+    assert!(story.end_run(&over, SUCCEEDED).contains(&Action::Exit(0)));
     assert_eq!(story.machine.late_outcome(Hook::PreStop), Outcome::Failed);
     assert_eq!(story.machine.late_outcome(Hook::PostStart), Outcome::Succeeded);
     assert_eq!(answers(&story.call(Hook::PreStop)), [(3, Outcome::Failed)]);
@@ -296,69 +237,69 @@ fn who_calls_when_everything_is_over_is_told_how_it_went() {
 }
 
 #[test]
-fn a_process_that_cannot_be_told_any_more_is_not_known_to_be_gone() {
-    let mut story = Story::new(plan());
+fn an_app_that_cannot_be_seen_may_be_there() {
+    let mut story = sidecar(plan());
     story.then(Event::AppStarted);
     let over = story.then(gone());
-    story.end_run(&over, DONE);
+    story.end_run(&over, SUCCEEDED);
     story.then(Event::AppUnseen);
     let begun = story.call(Hook::PreStop);
     assert_eq!(hook_in(&begun), Some(Hook::PreStop));
-    // A stop is of a life, which has a postStop of its own.
-    story.end_run(&begun, DONE);
+    // The stop belongs to another life, which has its own postStop.
+    story.end_run(&begun, SUCCEEDED);
     assert_eq!(hook_in(&story.term()), Some(Hook::PostStop));
 }
 
 #[test]
-fn a_hook_that_no_stop_follows_is_told_of_where_the_process_is_seen_to_live_on() {
-    let mut story = Story::new(plan());
+fn a_hook_without_a_stop_is_reported_if_the_app_is_seen() {
+    let mut story = sidecar(plan());
     story.then(Event::AppStarted);
     let begun = story.call(Hook::PreStop);
-    let over = story.end_run(&begun, DONE);
+    let over = story.end_run(&begun, SUCCEEDED);
     let at = timer(&over, Timer::Rearm).unwrap();
-    assert_eq!(story.at(at, Event::TimerFired(Timer::Rearm)), [Action::Tell(Note::Rearmed)]);
+    assert_eq!(story.fire(at, Timer::Rearm), [Action::Tell(Note::Rearmed)]);
     assert_eq!(story.machine.phase(), PhaseName::Running);
 }
 
 #[test]
-fn a_handler_that_outlives_the_app_finishes_and_none_follows_it() {
+fn a_handler_that_outlives_the_app_is_the_last() {
     let hooks = SmallMap::from([
         (Hook::PreStop, vec![handler(None, true, false); 2]),
         (Hook::PostStop, vec![handler(None, true, false)]),
     ]);
-    let mut story = Story::new(Plan { hooks, ..plan() });
+    let mut story = sidecar(Plan { hooks, ..plan() });
     story.then(Event::AppStarted);
     let begun = story.call(Hook::PreStop);
     let over = story.then(gone());
     assert!(!over.iter().any(|action| matches!(action, Action::AbortHandler(_))));
     assert!(timer(&over, Timer::Linger).is_some());
-    let post_stop = story.end_run(&begun, DONE);
+    let post_stop = story.end_run(&begun, SUCCEEDED);
     assert_eq!((hook_in(&post_stop), answers(&post_stop)), (Some(Hook::PostStop), vec![(1, Outcome::Succeeded)]));
 }
 
 #[test]
-fn a_handler_that_outlives_the_app_too_long_is_cut() {
-    let mut story = Story::new(plan());
+fn a_handler_that_outlives_the_app_has_a_limit() {
+    let mut story = sidecar(plan());
     story.then(Event::AppStarted);
     story.call(Hook::PreStop);
     let at = timer(&story.then(gone()), Timer::Linger).unwrap();
-    let cut = story.at(at, Event::TimerFired(Timer::Linger));
+    let cut = story.fire(at, Timer::Linger);
     assert_eq!((answers(&cut), hook_in(&cut)), (vec![(1, Outcome::Aborted)], Some(Hook::PostStop)));
 }
 
 #[test]
-fn a_pause_before_an_end_that_has_happened_is_not_waited_out() {
+fn a_sleep_handler_ends_with_the_app() {
     let hooks = SmallMap::from([(Hook::PreStop, vec![handler(None, true, true)])]);
-    let mut story = Story::new(Plan { hooks, ..plan() });
+    let mut story = sidecar(Plan { hooks, ..plan() });
     story.then(Event::AppStarted);
     story.call(Hook::PreStop);
     assert_eq!(answers(&story.then(gone())), [(1, Outcome::Succeeded)]);
 }
 
 #[test]
-fn a_process_that_is_held_is_seen_whatever_a_look_says() {
-    let mut story = Story::new(plan());
-    // The end of one that nobody had found.
+fn a_known_process_stays_known() {
+    let mut story = sidecar(plan());
+    // The end of a process that was never found.
     assert_eq!(story.then(gone()), []);
     story.then(Event::AppStarted);
     story.then(Event::AppUnseen);
@@ -366,70 +307,70 @@ fn a_process_that_is_held_is_seen_whatever_a_look_says() {
 }
 
 #[test]
-fn post_start_in_a_stop_of_the_same_process_begins_nothing() {
-    let mut story = Story::new(plan());
+fn post_start_during_a_stop_of_the_same_app_is_aborted() {
+    let mut story = sidecar(plan());
     story.then(Event::AppStarted);
     story.call(Hook::PreStop);
     assert_eq!(answers(&story.call(Hook::PostStart)), [(2, Outcome::Aborted)]);
 }
 
 #[test]
-fn post_start_joins_the_one_that_is_in_flight_in_our_own_stop_too() {
-    let mut story = Story::new(plan());
+fn post_start_joins_the_run_during_our_own_stop() {
+    let mut story = sidecar(plan());
     let begun = story.call(Hook::PostStart);
     story.term();
     assert_eq!(story.call(Hook::PostStart), []);
-    assert_eq!(answers(&story.end_run(&begun, DONE)), [(1, Outcome::Succeeded), (2, Outcome::Succeeded)]);
+    assert_eq!(answers(&story.end_run(&begun, SUCCEEDED)), [(1, Outcome::Succeeded), (2, Outcome::Succeeded)]);
 }
 
 #[test]
-fn post_start_after_our_own_signal_is_told_what_was() {
-    let mut story = Story::started(plan());
+fn post_start_during_our_own_stop_begins_no_life() {
+    let mut story = started_app(plan());
     story.term();
     assert_eq!(answers(&story.call(Hook::PostStart)), [(2, Outcome::Succeeded)]);
-    let mut story = Story::new(plan());
+    let mut story = sidecar(plan());
     story.term();
     assert_eq!(answers(&story.call(Hook::PostStart)), [(1, Outcome::Aborted)]);
 }
 
 #[test]
-fn our_own_stop_is_no_time_to_arm_the_latch_again() {
-    let mut story = Story::new(plan());
+fn our_own_stop_does_not_rearm() {
+    let mut story = sidecar(plan());
     story.then(Event::AppStarted);
     let begun = story.call(Hook::PreStop);
-    story.end_run(&begun, DONE);
+    story.end_run(&begun, SUCCEEDED);
     story.term();
     assert_eq!(story.then(Event::TimerFired(Timer::Rearm)), []);
     assert_eq!(answers(&story.call(Hook::PreStop)), [(2, Outcome::Succeeded)]);
 }
 
 #[test]
-fn a_stop_signal_that_cannot_be_sent_holds_nobody() {
-    let mut story = Story::new(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
+fn a_failed_stop_signal_does_not_hold_the_caller() {
+    let mut story = sidecar(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
     story.then(Event::AppStarted);
     let begun = story.call(Hook::PreStop);
-    assert_eq!(answers(&story.end_run(&begun, DONE)), []);
+    assert_eq!(answers(&story.end_run(&begun, SUCCEEDED)), []);
     assert_eq!(answers(&story.then(Event::NotSignalled)), [(1, Outcome::Succeeded)]);
-    // Who is gone cannot be signalled either, and that is nothing new.
+    // A process that has ended cannot be signalled either; nothing changes.
     story.then(gone());
     assert_eq!(story.then(Event::NotSignalled), []);
 }
 
 #[test]
-fn post_stop_runs_once_a_life_and_with_nothing_left_the_exit_is_at_once() {
-    let mut story = Story::new(plan());
+fn after_the_last_post_stop_our_own_stop_exits_at_once() {
+    let mut story = sidecar(plan());
     story.then(Event::AppStarted);
     let over = story.then(gone());
-    story.end_run(&over, DONE);
+    story.end_run(&over, SUCCEEDED);
     assert_eq!(story.term().last(), Some(&Action::Exit(0)));
 }
 
 #[test]
-fn a_second_signal_does_not_wait_for_a_process_that_has_its_stop_signal() {
-    let mut story = Story::new(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
+fn a_repeated_signal_ends_the_wait_for_the_app() {
+    let mut story = sidecar(Plan { stop_signal: Some(Signal::QUIT), ..plan() });
     story.then(Event::AppStarted);
     let begun = story.call(Hook::PreStop);
-    story.end_run(&begun, DONE);
+    story.end_run(&begun, SUCCEEDED);
     assert_eq!(answers(&story.term()), []);
     let stepped = story.term();
     assert_eq!((answers(&stepped), hook_in(&stepped)), (vec![(1, Outcome::Succeeded)], Some(Hook::PostStop)));

@@ -11,7 +11,7 @@ pub(crate) mod settings;
 mod states;
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Action, AppStatus, Event, SidecarLifecycle};
+use bookend_lifecycle::{Action, AppStatus, Event, Machine, SidecarLifecycle};
 
 use crate::check::{Bounded, Bounds};
 use crate::edge::{self, Edge};

@@ -38,14 +38,14 @@ use landmarks::Landmark;
 use world::World;
 
 #[test]
-fn every_promise_holds_in_every_history_of_the_bounded_world() {
+fn every_promise_of_a_container_holds() {
     let settings = settings::all().into_iter();
     let reached = settings.fold(0, |reached, setting| reached | check::<World>(setting.name, setting, bounds()));
     must_have_reached([Landmark::OF_BOTH, Landmark::OF_LIFECYCLE], reached);
 }
 
 #[test]
-fn every_promise_of_a_sidecar_holds_in_every_history_of_the_bounded_world() {
+fn every_promise_of_a_sidecar_holds() {
     let settings = elsewhere::settings::all().into_iter();
     let reached =
         settings.fold(0, |reached, setting| reached | check::<elsewhere::World>(setting.name, setting, bounds()));

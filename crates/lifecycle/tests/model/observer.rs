@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{
-    Action, AppStatus, Event, Hook, Note, Outcome, PhaseName, Reason, RunId, Time, Timer, Trigger,
+    Action, AppStatus, Event, Hook, Machine, Note, Outcome, PhaseName, Reason, RunId, Time, Timer, Trigger,
 };
 
 use crate::landmarks::Landmark;

@@ -227,7 +227,7 @@ fn place(kind: ProbeKind) -> usize {
 }
 
 #[test]
-fn the_probes_keep_their_promises_in_every_history_of_the_bounded_world() {
+fn every_promise_of_the_probes_holds() {
     for setting in [
         Setting { there: [true, true, true], failures: 2, successes: 1, notifies: false },
         Setting { there: [true, true, false], failures: 1, successes: 2, notifies: true },

@@ -1,7 +1,7 @@
 //! What must hold in every state, whatever has led to it.
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Event, Hook, Outcome, PhaseName, Timer};
+use bookend_lifecycle::{Event, Hook, Machine, Outcome, PhaseName, Timer};
 
 use crate::check::Bounded;
 use crate::lists::{NextStep, is_empty};

@@ -4,7 +4,7 @@
 //! (`supervisor/perform.rs` does so).
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, PhaseName};
+use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Machine, PhaseName};
 
 use crate::check::{Bounded, Bounds};
 use crate::edge::{self, Edge};

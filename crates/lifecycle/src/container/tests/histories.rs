@@ -1,100 +1,61 @@
-//! The promises of lifecycle.rs, held over random histories.
+//! The promises of a container's life, held over random histories.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::{Edge, EdgeMove, edge_moves, plans};
 
-/// One thing the world does next; indexes choose among what is possible at that moment.
+/// What happens next.
 #[derive(Debug, Clone)]
 enum Move {
-    Handler(usize, HandlerResult),
-    Hook(bool),
-    CallerDone(usize),
+    Edge(EdgeMove),
     Signal(u8),
-    Stop,
+    StopRequested,
     Idle(bool),
-    Liveness,
-    Ring(usize),
+    LivenessFails,
     AppEnds(AppStatus, bool),
-    OthersGone,
-    Wait(u16),
+    OthersEnd,
 }
 
 fn moves() -> impl Strategy<Value = Move> {
-    let result = prop_oneof![
-        3 => Just(HandlerResult::Succeeded),
-        1 => Just(HandlerResult::Failed),
-        1 => Just(HandlerResult::TimedOut),
-    ];
     let status = prop_oneof![
         any::<u8>().prop_map(AppStatus::Exited),
         (1..=64).prop_map(|n| AppStatus::Signalled(Signal::new(n).expect("1 to 64 are signals"))),
     ];
     prop_oneof![
-        6 => (0..4usize, result).prop_map(|(n, result)| Move::Handler(n, result)),
-        4 => any::<bool>().prop_map(Move::Hook),
-        3 => (0..4usize).prop_map(Move::CallerDone),
+        20 => edge_moves().prop_map(Move::Edge),
         4 => prop_oneof![Just(15u8), Just(2), Just(3), Just(1), Just(10)].prop_map(Move::Signal),
-        1 => Just(Move::Stop),
+        1 => Just(Move::StopRequested),
         3 => any::<bool>().prop_map(Move::Idle),
-        1 => Just(Move::Liveness),
-        4 => (0..4usize).prop_map(Move::Ring),
+        1 => Just(Move::LivenessFails),
         1 => (status, any::<bool>()).prop_map(|(status, others)| Move::AppEnds(status, others)),
-        2 => Just(Move::OthersGone),
-        3 => any::<u16>().prop_map(Move::Wait),
+        2 => Just(Move::OthersEnd),
     ]
 }
 
-fn plans() -> impl Strategy<Value = Plan> {
-    let on = any::<[bool; 3]>().prop_map(|[completed, failed, stopped]| On { completed, failed, stopped });
-    let one = (proptest::option::of(1..5u64), any::<bool>(), any::<bool>(), 0..2u32, on).prop_map(
-        |(timeout, required, waits_only, retries, on)| HandlerPlan {
-            retries,
-            on,
-            ..handler(timeout, required, waits_only)
-        },
-    );
-    let list = || proptest::collection::vec(one.clone(), 0..3);
+fn container_plans() -> impl Strategy<Value = Plan> {
     let second_signal =
         proptest::option::of((0..3u64).prop_map(|n| SecondSignal { after: secs(n), signal: Signal::INT }));
-    (proptest::option::of(0..20u64), list(), list(), list(), list(), any::<bool>(), second_signal).prop_map(
-        |(grace, pre_start, post_start, pre_stop, post_stop, rewrites, second_signal)| Plan {
-            second_signal,
-            grace: grace.map(secs),
-            hooks: SmallMap::from([
-                (Hook::PreStart, pre_start),
-                (Hook::PostStart, post_start),
-                (Hook::PreStop, pre_stop),
-                (Hook::PostStop, post_stop),
-            ]),
-            stop_signal: rewrites.then_some(Signal::QUIT),
-            ..plan(&[])
-        },
-    )
+    (plans(&Hook::ALL), second_signal).prop_map(|(plan, second_signal)| Plan { second_signal, ..plan })
 }
 
-/// The world around the machine, and what it has seen of the promises.
+/// The world around the machine, and what it has observed.
 struct World {
     machine: ContainerLifecycle,
     plan: Plan,
-    now: Time,
-    runs: Vec<(RunId, Hook)>,
-    answering: Vec<CallerId>,
-    unanswered: Vec<CallerId>,
-    timers: BTreeMap<Timer, Time>,
+    edge: Edge,
     app: App,
     others: bool,
-    callers: u64,
     pre_stop_starts: BTreeMap<usize, u32>,
     stop_began: Option<Time>,
     kill_armed: Option<Time>,
-    /// The connections are watched; idle since then.
+    /// The connections are watched; idle since this time.
     watched: bool,
     idle_since: Option<Time>,
     second_signal_sent: bool,
-    exited: bool,
+    killed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,195 +70,149 @@ impl World {
         let mut world = World {
             machine: ContainerLifecycle::new(plan.clone()),
             plan,
-            now: Duration::ZERO,
-            runs: Vec::new(),
-            answering: Vec::new(),
-            unanswered: Vec::new(),
-            timers: BTreeMap::new(),
+            edge: Edge::default(),
             app: App::NotYet,
             others: false,
-            callers: 0,
             pre_stop_starts: BTreeMap::new(),
             stop_began: None,
             kill_armed: None,
             watched: false,
             idle_since: None,
             second_signal_sent: false,
-            exited: false,
+            killed: false,
         };
         world.send(Event::Begin);
         world
     }
 
     fn send(&mut self, event: Event) {
-        let actions = self.machine.apply(self.now, event);
-        if self.exited {
+        let actions = self.machine.apply(self.edge.now, event);
+        if self.edge.exited {
             assert_eq!(actions, [], "promise 4: nothing happens after Exit");
             return;
         }
-        let mut follow_up = Vec::new();
+        let mut starts = false;
         for action in actions {
-            self.check_and_perform(action, &mut follow_up);
+            assert!(!self.edge.exited, "promise 4: Exit is the last action");
+            starts |= action == Action::StartApp;
+            self.observe(action);
+            self.edge.perform(action);
         }
         if self.machine.phase() == PhaseName::Stopping {
             assert!(!self.machine.is_ready(), "promise 7: never ready while stopping");
         }
-        for event in follow_up {
-            self.send(event);
+        if starts {
+            self.send(Event::AppStarted);
         }
     }
 
-    fn check_and_perform(&mut self, action: Action, follow_up: &mut Vec<Event>) {
-        assert!(!self.exited, "promise 4: Exit is the last action");
+    fn observe(&mut self, action: Action) {
         match action {
             Action::StartApp => {
                 assert_eq!(self.app, App::NotYet);
                 self.app = App::Alive;
                 self.others = true;
-                follow_up.push(Event::AppStarted);
             }
-            Action::StartHandler { run, hook, index, .. } => {
-                assert!(!self.runs.iter().any(|(_, running)| *running == hook), "one handler of a list at a time");
-                match hook {
-                    Hook::PreStart => assert_eq!(self.app, App::NotYet),
-                    Hook::PostStart | Hook::PreStop => assert_eq!(self.app, App::Alive),
-                    Hook::PostStop => {
-                        assert_ne!(self.app, App::Alive, "promise 4: postStop after the app");
-                        let reason = self.machine.reason().expect("the app is gone");
-                        assert!(self.plan.hooks[&hook][index].on.includes(reason), "`on` chooses");
-                    }
-                }
-                if hook == Hook::PreStop {
+            Action::StartHandler { hook, index, .. } => match hook {
+                Hook::PreStart => assert_eq!(self.app, App::NotYet),
+                Hook::PostStart => assert_eq!(self.app, App::Alive),
+                Hook::PreStop => {
+                    assert_eq!(self.app, App::Alive);
                     let starts = self.pre_stop_starts.entry(index).or_default();
                     *starts += 1;
                     let most = 1 + self.plan.hooks[&Hook::PreStop][index].retries;
-                    assert!(*starts <= most, "promise 1: preStop at most once a stop");
+                    assert!(*starts <= most, "promise 1: preStop at most once per stop");
                 }
-                self.runs.push((run, hook));
-            }
-            Action::AbortHandler(run) => self.runs.retain(|(running, _)| *running != run),
+                Hook::PostStop => {
+                    assert_ne!(self.app, App::Alive, "promise 4: postStop after the app");
+                    let reason = self.machine.reason().expect("the app is gone");
+                    assert!(self.plan.hooks[&hook][index].on.includes(reason), "the reason is configured");
+                }
+            },
             Action::SignalApp(_) => assert_eq!(self.app, App::Alive, "promise 8: there is an app to signal"),
             Action::WatchConnections => {
-                assert!(!self.watched, "one stop signal, one watch");
+                assert!(!self.watched, "the connections are watched once");
                 self.watched = true;
             }
             Action::SendSecondSignal(_) => {
                 assert_eq!(self.app, App::Alive, "promise 8");
-                let after = self.plan.second_signal.expect("promise 9: only where it is asked for").after;
-                let since = self.idle_since.expect("promise 9: never while somebody waits");
-                assert!(
-                    self.now >= since + after && !self.second_signal_sent,
-                    "promise 9: once, when idle for long enough"
-                );
+                let after = self.plan.second_signal.expect("promise 9: only if configured").after;
+                let since = self.idle_since.expect("promise 9: never while a connection is busy");
+                let is_due = self.edge.now >= since + after;
+                assert!(is_due && !self.second_signal_sent, "promise 9: once, after a long idle time");
                 self.second_signal_sent = true;
             }
             Action::KillApp => {
                 assert_eq!(self.app, App::Alive, "promise 8");
                 let deadline = self.kill_armed.expect("promise 3: no SIGKILL without a deadline");
-                assert!(self.plan.grace.is_some() && self.now >= deadline, "promise 3: SIGKILL at the deadline");
+                assert!(self.plan.grace.is_some() && self.edge.now >= deadline, "promise 3: SIGKILL at the deadline");
+                self.killed = true;
             }
             Action::TerminateLeftovers | Action::KillLeftovers => {
-                assert_ne!(self.app, App::Alive, "leftovers are what the app left");
+                assert_ne!(self.app, App::Alive, "leftovers remain after the app");
             }
-            Action::Answer { caller, .. } => {
-                assert!(self.unanswered.contains(&caller), "an answer goes to somebody who waits");
-                self.unanswered.retain(|waiting| *waiting != caller);
-                self.answering.push(caller);
+            Action::SetTimer { timer: Timer::Kill, at } => {
+                let began = self.stop_began.expect("a stop has begun");
+                assert!(at >= began + self.plan.grace.expect("there is a grace period") / 2);
+                self.kill_armed = Some(at);
             }
-            Action::SetTimer { timer, at } => {
-                if timer == Timer::Kill {
-                    let began = self.stop_began.expect("a stop has begun");
-                    assert!(at >= began + self.plan.grace.expect("there is a grace period") / 2);
-                    self.kill_armed = Some(at);
-                }
-                self.timers.insert(timer, at);
-            }
-            Action::Tell(Note::StopBegan(_)) => self.stop_began = Some(self.now),
+            Action::Tell(Note::StopBegan(_)) => self.stop_began = Some(self.edge.now),
             Action::Tell(Note::StopSignalSent(_)) => {
-                assert!(!self.runs.iter().any(|(_, hook)| *hook == Hook::PreStop), "promise 2: signal after preStop");
+                assert!(!self.edge.is_running(Hook::PreStop), "promise 2: the signal after preStop");
             }
             Action::Tell(Note::Rearmed) => {
                 self.pre_stop_starts.clear();
                 self.stop_began = None;
             }
-            Action::Tell(_) => {}
-            Action::Exit(_) => {
-                assert_ne!(self.app, App::Alive, "we never leave an app behind");
-                assert_eq!(self.unanswered, [], "promise 6: who waits is answered before Exit");
-                self.exited = true;
-            }
+            Action::Exit(_) => assert_ne!(self.app, App::Alive, "no app is left behind"),
+            Action::AbortHandler(_) | Action::Answer { .. } | Action::SetTimer { .. } | Action::Tell(_) => {}
         }
     }
 
     fn step(&mut self, what: Move) {
         match what {
-            Move::Handler(n, result) => {
-                if !self.runs.is_empty() {
-                    let (run, _) = self.runs.remove(n % self.runs.len());
-                    self.send(ended(run, result));
-                }
-            }
-            Move::Hook(pre_stop) => {
-                if self.exited {
-                    return;
-                }
-                self.callers += 1;
-                self.unanswered.push(CallerId(self.callers));
-                self.send(call(if pre_stop { Hook::PreStop } else { Hook::PostStart }, self.callers));
-            }
-            Move::CallerDone(n) => {
-                if !self.answering.is_empty() {
-                    let caller = self.answering.remove(n % self.answering.len());
-                    self.send(Event::CallerDone(caller));
+            // After Exit the edge answers hooks by itself, with `late_outcome`.
+            Move::Edge(EdgeMove::Call(_)) if self.edge.exited => {}
+            Move::Edge(what) => {
+                if let Some(event) = self.edge.step(what) {
+                    self.send(event);
                 }
             }
             Move::Signal(n) => self.send(Event::Signal(Signal::new(n.into()).expect("a signal"))),
-            Move::Stop => self.send(Event::StopRequested),
-            Move::Idle(idle) => {
-                if self.watched && idle {
-                    self.idle_since.get_or_insert(self.now);
-                    self.send(Event::ConnectionsIdle);
-                } else if self.watched {
-                    self.idle_since = None;
-                    self.send(Event::ConnectionsBusyOrGone);
-                }
+            Move::StopRequested => self.send(Event::StopRequested),
+            Move::Idle(true) if self.watched => {
+                self.idle_since.get_or_insert(self.edge.now);
+                self.send(Event::ConnectionsIdle);
             }
-            Move::Liveness => self.send(Event::LivenessFailed),
-            Move::Ring(n) => {
-                if let Some((&timer, &at)) = self.timers.iter().nth(n) {
-                    self.timers.remove(&timer);
-                    self.now = self.now.max(at);
-                    self.send(Event::TimerFired(timer));
-                }
+            Move::Idle(false) if self.watched => {
+                self.idle_since = None;
+                self.send(Event::ConnectionsBusyOrGone);
             }
-            Move::AppEnds(status, others) => {
-                if self.app == App::Alive {
-                    self.app = App::Gone;
-                    self.others = others;
-                    self.send(Event::AppEnded { status, others });
-                }
+            Move::LivenessFails => self.send(Event::LivenessFailed),
+            Move::AppEnds(status, others) if self.app == App::Alive => {
+                self.app = App::Gone;
+                self.others = others;
+                self.send(Event::AppEnded { status, others });
             }
-            Move::OthersGone => {
-                if self.app == App::Gone && self.others {
-                    self.others = false;
-                    self.send(Event::NoOthers);
-                }
+            Move::OthersEnd if self.app == App::Gone && self.others => {
+                self.others = false;
+                self.send(Event::NoOthers);
             }
-            Move::Wait(ms) => self.now += Duration::from_millis(ms.into()),
+            Move::Idle(_) | Move::AppEnds(..) | Move::OthersEnd => {}
         }
     }
 
-    /// From here on the world is kind: everything that was begun ends.
+    /// From here on everything that has begun ends.
     fn settle(&mut self) {
         for _ in 0..200 {
-            if self.exited {
+            if self.edge.exited {
                 return;
             }
-            self.step(Move::Handler(0, HandlerResult::Succeeded));
-            self.step(Move::CallerDone(0));
+            self.step(Move::Edge(EdgeMove::HandlerEnds(0, SUCCEEDED)));
+            self.step(Move::Edge(EdgeMove::CallerDone(0)));
             self.step(Move::AppEnds(AppStatus::Exited(0), false));
-            self.step(Move::OthersGone);
-            self.step(Move::Ring(0));
+            self.step(Move::OthersEnd);
+            self.step(Move::Edge(EdgeMove::TimerFires(0)));
         }
     }
 }
@@ -306,39 +221,35 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_promise_holds_in_every_history(plan in plans(), history in proptest::collection::vec(moves(), 0..60)) {
+    fn every_promise_holds_in_every_history(
+        plan in container_plans(),
+        history in proptest::collection::vec(moves(), 0..60),
+    ) {
         let mut world = World::new(plan);
         for what in history {
             world.step(what);
         }
         world.settle();
-        prop_assert!(world.exited, "promise 5: a history that ends the app reaches Exit");
+        prop_assert!(world.edge.exited, "promise 5: a history in which the app ends reaches Exit");
     }
 
     #[test]
-    fn an_app_that_ignores_everything_is_gone_when_a_grace_period_is_over(
-        plan in plans().prop_filter("with a grace period", |plan| plan.grace.is_some()),
+    fn a_grace_period_ends_an_app_that_ignores_everything(
+        plan in container_plans().prop_filter("with a grace period", |plan| plan.grace.is_some()),
         history in proptest::collection::vec(moves(), 0..30),
     ) {
         let mut world = World::new(plan);
         for what in history.into_iter().filter(|what| !matches!(what, Move::AppEnds(..))) {
             world.step(what);
         }
-        // Only the clock goes on, and a stop signal that is repeated: handlers hang, the app ignores it.
+        // Only time passes and stop signals are repeated: handlers hang, and the app ignores the signals.
         for _ in 0..100 {
             world.step(Move::Signal(15));
-            world.step(Move::Ring(0));
-            if world.exited {
+            world.step(Move::Edge(EdgeMove::TimerFires(0)));
+            if world.edge.exited || world.killed {
                 break;
             }
-            if world.machine.phase == Phase::Starting || world.app == App::Gone {
-                continue;
-            }
-            let killed = matches!(world.machine.phase, Phase::Stopping { stage: Stage::Killed, .. });
-            if killed {
-                return Ok(());
-            }
         }
-        prop_assert!(world.exited || world.app != App::Alive, "the budget ends every stop");
+        prop_assert!(world.edge.exited || world.killed || world.app != App::Alive, "the budget ends every stop");
     }
 }

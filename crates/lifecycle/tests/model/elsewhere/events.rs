@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bookend_lifecycle::{Action, CallerId, Event, Hook, Note, PhaseName, Timer, Trigger};
+use bookend_lifecycle::{Action, CallerId, Event, Hook, Machine, Note, PhaseName, Timer, Trigger};
 
 use super::World;
 use super::memory::{End, Next, Seen};

@@ -1,7 +1,7 @@
 //! What must hold in every state of a sidecar's machine, whatever has led to it.
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Action, AppStatus, CallerId, Event, Hook, Outcome, PhaseName, Timer};
+use bookend_lifecycle::{Action, AppStatus, CallerId, Event, Hook, Machine, Outcome, PhaseName, Timer};
 
 use super::World;
 use super::memory::{Next, Seen};
@@ -38,8 +38,8 @@ impl World {
         let holds = machine.phase() == phase
             && machine.stop_trigger() == memory.origin()
             && machine.deadline() == memory.end_of_grace(&setting.plan)
-            && machine.reason() == memory.reason()
-            && machine.is_starting() == memory.in_flight(Hook::PostStart);
+            && machine.reason() == Some(memory.reason())
+            && machine.has_started() != memory.in_flight(Hook::PostStart);
         self.must(holds, Promise::ShownAsItIs);
     }
 

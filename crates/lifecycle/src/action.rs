@@ -1,0 +1,99 @@
+//! Everything that a machine can ask the edge to do.
+
+use std::time::Duration;
+
+use crate::event::Timer;
+use crate::hook::{CallerId, Hook, Outcome, RunId};
+use crate::life::{AppStatus, Trigger};
+use crate::signal::Signal;
+use crate::time::Time;
+
+/// What the edge must do. Some actions are answered with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Spawn the app. Answered with `AppStarted` or `AppNotStarted`.
+    StartApp,
+    /// Run one handler. Answered with `HandlerEnded`.
+    StartHandler {
+        /// Identifies the run.
+        run: RunId,
+        /// The hook whose list contains the handler.
+        hook: Hook,
+        /// The position in the list, from 0.
+        index: usize,
+        /// The attempt, from 1; more than 1 for a retry.
+        attempt: u32,
+        /// The handler's own timeout or the rest of the budget, whichever is less; `None` if neither exists.
+        timeout: Option<Duration>,
+    },
+    /// End a handler run. Its result is ignored.
+    AbortHandler(RunId),
+    /// Send a signal to the app.
+    SignalApp(Signal),
+    /// Watch the app's connections from now on: the stop signal comes next. Report `ConnectionsIdle` and
+    /// `ConnectionsBusyOrGone`, and count the connections that are cut.
+    WatchConnections,
+    /// Send the app its second signal: only idle connections keep it running.
+    SendSecondSignal(Signal),
+    /// Send SIGKILL to the app: its share of the budget is used up.
+    KillApp,
+    /// Send SIGTERM to all other processes of the container.
+    TerminateLeftovers,
+    /// Send SIGKILL to all other processes of the container.
+    KillLeftovers,
+    /// Answer a caller. Answered with `CallerDone`.
+    Answer {
+        /// The caller.
+        caller: CallerId,
+        /// The hook that it called.
+        hook: Hook,
+        /// The outcome of the hook.
+        outcome: Outcome,
+    },
+    /// Report `TimerFired` at this time. Replaces an earlier time of the same timer.
+    SetTimer {
+        /// The timer.
+        timer: Timer,
+        /// When it fires.
+        at: Time,
+    },
+    /// Log this, and add it to the timeline.
+    Tell(Note),
+    /// Exit with this code. Always the last action.
+    Exit(u8),
+}
+
+/// What an operator wants to know of a life, for the log and the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// postStart has succeeded: the container has started.
+    Started,
+    /// A stop has begun.
+    StopBegan(Trigger),
+    /// The handlers of a hook are over.
+    HookOver(Hook, Outcome),
+    /// A stop signal ended the handlers of a hook early.
+    Escalated(Hook),
+    /// A handler was not run, because the budget was used up. The number is its position in the list.
+    NoTimeLeft(Hook, usize),
+    /// No stop signal followed the preStop hook. The next stop runs the handlers again.
+    Rearmed,
+    /// The stop signal was sent.
+    StopSignalSent(Signal),
+    /// The second signal was sent, because only idle connections kept the app running.
+    SecondSignalSent(Signal),
+    /// SIGKILL was sent to the app.
+    Killed,
+    /// The app has ended.
+    AppEnded(AppStatus),
+    /// The process in the other container did not end on its stop signal. The kubelet has to end it.
+    AppStays,
+    /// Leftover processes were sent SIGTERM.
+    LeftoversTerminated,
+    /// Leftover processes were sent SIGKILL.
+    LeftoversKilled,
+    /// Leftover processes survived SIGKILL (uninterruptible sleep). bookend does not wait for them.
+    LeftoversRemain,
+    /// A caller did not receive its answer in time.
+    AnswerNotTaken,
+}

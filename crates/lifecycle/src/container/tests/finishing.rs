@@ -1,0 +1,197 @@
+//! The end of a container's life, as examples: leftovers, postStop, answers, the exit code.
+
+use super::*;
+
+#[test]
+fn post_stop_runs_after_sigkill_at_the_deadline() {
+    let mut story = running(graceful(10, &[(Hook::PostStop, 1)]));
+    let begun = story.at(secs(100), Event::Signal(Signal::TERM));
+    let at = timer(&begun, Timer::Kill).unwrap();
+    assert_eq!(at, secs(100) + Duration::from_millis(8500));
+    assert!(story.fire(at, Timer::Kill).contains(&Action::KillApp));
+    let status = AppStatus::Signalled(Signal::KILL);
+    let after = story.then(app_ended(status));
+    let over = story.end_run(&after, SUCCEEDED);
+    assert_eq!(exit(&over), Some(137));
+}
+
+#[test]
+fn a_handler_that_waits_for_the_app_may_finish_after_it() {
+    // preStop: nginx -s quit; while killall -0 nginx; do sleep 1; done
+    let mut story = running(plan_with(&[(Hook::PreStop, 2)]));
+    let begun = story.call(Hook::PreStop);
+    let gone = story.then(Event::AppEnded { status: AppStatus::Exited(0), others: true });
+    assert_eq!((answers(&gone), exit(&gone)), (vec![], None));
+    story.then(Event::NoOthers);
+    let over = story.end_run(&begun, SUCCEEDED);
+    assert_eq!(answers(&over), [(1, Outcome::Succeeded)]);
+    assert_eq!((started(&over), exit(&over)), (None, None), "the answer is still on its way");
+    assert_eq!(exit(&story.caller_done(1)), Some(0));
+}
+
+#[test]
+fn a_sleep_handler_ends_with_the_app() {
+    let hooks = SmallMap::from([(Hook::PreStop, vec![handler(None, true, true)])]);
+    let mut story = running(Plan { hooks, ..plan_with(&[]) });
+    story.call(Hook::PreStop);
+    let gone = story.then(exited(0));
+    assert_eq!(answers(&gone), [(1, Outcome::Succeeded)]);
+}
+
+#[test]
+fn leftovers_get_sigterm_then_time_then_sigkill() {
+    let mut story = running(plan_with(&[]));
+    let gone = story.at(secs(5), Event::AppEnded { status: AppStatus::Exited(0), others: true });
+    assert!(gone.contains(&Action::TerminateLeftovers));
+    let at = timer(&gone, Timer::Leftovers).unwrap();
+    assert_eq!(at, secs(7));
+    let late = story.fire(at, Timer::Leftovers);
+    assert!(late.contains(&Action::KillLeftovers));
+    assert_eq!(exit(&story.then(Event::NoOthers)), Some(0));
+}
+
+#[test]
+fn each_post_stop_handler_runs_even_if_others_fail() {
+    let mut story = running(plan_with(&[(Hook::PostStop, 2)]));
+    let first = story.then(exited(0));
+    let second = story.end_run(&first, HandlerResult::Failed);
+    let over = story.end_run(&second, HandlerResult::Failed);
+    assert_eq!(exit(&over), Some(0));
+}
+
+#[test]
+fn only_a_second_stop_signal_cuts_post_stop() {
+    let mut story = running(plan_with(&[(Hook::PostStop, 1)]));
+    let first = story.then(exited(3));
+    assert_eq!(exit(&story.term()), None);
+    let cut = story.term();
+    assert!(cut.contains(&Action::AbortHandler(started(&first).unwrap())));
+    assert_eq!(exit(&cut), Some(3));
+}
+
+#[test]
+fn the_signal_after_a_hook_does_not_cut_post_stop() {
+    let mut story = running(plan_with(&[(Hook::PostStop, 1)]));
+    story.call(Hook::PreStop);
+    let first = story.then(exited(0));
+    let run = started(&first).unwrap();
+    assert_eq!(story.term(), []);
+    story.caller_done(1);
+    assert_eq!(exit(&story.then(Event::HandlerEnded { run, result: SUCCEEDED })), Some(0));
+}
+
+#[test]
+fn a_slow_caller_does_not_outlast_the_grace_period() {
+    let mut story = running(graceful(10, &[(Hook::PreStop, 1), (Hook::PostStop, 1)]));
+    let begun = story.call_at(secs(100), Hook::PreStop);
+    story.end_run_at(secs(101), &begun, SUCCEEDED);
+    let gone = story.at(secs(101), exited(0));
+    // postStop has used its time: a tenth of a second is left.
+    let late = Duration::from_millis(109_900);
+    let over = story.end_run_at(late, &gone, HandlerResult::TimedOut);
+    assert_eq!(timer(&over, Timer::Answers), Some(secs(110)));
+}
+
+#[test]
+fn a_stop_during_post_stop_brings_its_budget() {
+    let mut story = running(graceful(10, &[(Hook::PostStop, 1)]));
+    let first = story.at(secs(100), exited(3));
+    let stopped = story.at(secs(100), Event::Signal(Signal::TERM));
+    let at = timer(&stopped, Timer::PostStop).unwrap();
+    assert_eq!(at, Duration::from_millis(109_900));
+    let cut = story.fire(at, Timer::PostStop);
+    assert!(cut.contains(&Action::AbortHandler(started(&first).unwrap())), "{cut:?}");
+    assert_eq!(exit(&cut), Some(3));
+}
+
+#[test]
+fn a_late_caller_gets_the_outcome_of_its_hook() {
+    let late = |result: Option<HandlerResult>| {
+        let mut story = container(plan_with(&[(Hook::PostStart, 1)]));
+        story.then(Event::Begin);
+        let begun = story.then(Event::AppStarted);
+        if let Some(result) = result {
+            story.end_run(&begun, result);
+        }
+        story.then(exited(0));
+        assert_eq!(story.machine.phase(), PhaseName::Exited);
+        assert_eq!(story.machine.late_outcome(Hook::PreStop), Outcome::Succeeded, "nothing is left to prepare");
+        story.machine.late_outcome(Hook::PostStart)
+    };
+    assert_eq!(late(Some(SUCCEEDED)), Outcome::Succeeded);
+    assert_eq!(late(Some(HandlerResult::Failed)), Outcome::Failed);
+    assert_eq!(late(None), Outcome::Aborted);
+    let mut story = container(plan_with(&[]));
+    story.term();
+    assert_eq!(story.machine.late_outcome(Hook::PostStart), Outcome::Aborted, "postStart never began");
+}
+
+#[test]
+fn leftovers_do_not_outlast_the_grace_period() {
+    let mut story = running(graceful(10, &[]));
+    story.at(secs(100), Event::Signal(Signal::TERM));
+    // The app has used its time: 0.4 s are left for the rest.
+    let late = Duration::from_millis(109_600);
+    story.at(late, Event::AppEnded { status: AppStatus::Exited(0), others: true });
+    let killed = story.fire(late + Duration::from_millis(100), Timer::Leftovers);
+    assert!(timer(&killed, Timer::Leftovers).unwrap() < secs(110), "{killed:?}");
+}
+
+#[test]
+fn exit_codes_are_remapped_and_a_stop_can_be_a_success() {
+    let mut story = running(Plan { exit_codes: SmallMap::from([(143, 0)]), ..plan_with(&[]) });
+    let status = AppStatus::Signalled(Signal::TERM);
+    assert_eq!(exit(&story.then(app_ended(status))), Some(0));
+
+    let success = Plan { stop_is_success: true, ..plan_with(&[]) };
+    let mut story = running(success.clone());
+    story.term();
+    assert_eq!(exit(&story.then(app_ended(status))), Some(0));
+
+    let mut story = running(success);
+    assert_eq!(exit(&story.then(app_ended(status))), Some(143), "there was no stop");
+}
+
+#[test]
+fn sigkill_leaves_post_stop_its_longest_time() {
+    let mut plan = graceful(30, &[(Hook::PostStop, 1)]);
+    plan.hooks.get_mut(&Hook::PostStop).unwrap()[0] = HandlerPlan { retries: 1, ..handler(Some(5), true, false) };
+    let begun = running(plan).at(secs(10), Event::Signal(Signal::TERM));
+    // Two attempts, the pause between them, and half a second for the rest.
+    let kill = Action::SetTimer { timer: Timer::Kill, at: secs(40) - Duration::from_millis(11_500) };
+    assert!(begun.contains(&kill), "{begun:?}");
+}
+
+#[test]
+fn post_stop_handlers_run_for_their_reasons_only() {
+    let only = |completed, failed, stopped| HandlerPlan {
+        on: On { completed, failed, stopped },
+        ..handler(None, true, false)
+    };
+    let hooks = SmallMap::from([(
+        Hook::PostStop,
+        vec![only(true, false, false), only(false, true, false), only(false, false, true), only(false, false, false)],
+    )]);
+    let plan = Plan { hooks, exit_codes: SmallMap::from([(3, 0)]), ..plan_with(&[]) };
+    let ran = |story: &mut Story<ContainerLifecycle>, event: Event| {
+        let actions = story.then(event);
+        let index = |a: &Action| if let Action::StartHandler { index, .. } = a { Some(*index) } else { None };
+        let first = actions.iter().find_map(index);
+        let over = started(&actions).map(|run| story.then(Event::HandlerEnded { run, result: SUCCEEDED }));
+        assert!(over.is_none_or(|over| exit(&over).is_some()), "no other handler runs");
+        first
+    };
+    for (code, reason, index) in [(0, Reason::Completed, 0), (3, Reason::Completed, 0), (7, Reason::Failed, 1)] {
+        let mut story = running(plan.clone());
+        assert_eq!(ran(&mut story, exited(code)), Some(index), "exit code {code}");
+        assert_eq!(story.machine.reason(), Some(reason));
+    }
+    let mut story = running(plan.clone());
+    story.term();
+    assert_eq!(ran(&mut story, exited(0)), Some(2));
+    assert_eq!(story.machine.reason(), Some(Reason::Stopped));
+
+    let mut story = container(plan);
+    story.then(Event::Begin);
+    assert_eq!(ran(&mut story, Event::AppNotStarted { code: 127 }), Some(1));
+}

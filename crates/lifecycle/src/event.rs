@@ -1,0 +1,83 @@
+//! Everything that can happen to a machine.
+
+use crate::hook::{CallerId, HandlerResult, Hook, RunId};
+use crate::life::AppStatus;
+use crate::signal::Signal;
+
+/// What happened. The edge reports it; the machine decides what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The program begins.
+    Begin,
+    /// The app runs: exec(2) succeeded. For an app in another container: its process was found.
+    AppStarted,
+    /// The app could not be executed.
+    AppNotStarted {
+        /// 125: not attempted; 126: not executable; 127: not found.
+        code: u8,
+    },
+    /// The reaper collected the app. For an app in another container: its process ended.
+    AppEnded {
+        /// How it ended.
+        status: AppStatus,
+        /// Whether other child processes remain.
+        others: bool,
+    },
+    /// It cannot be determined any more whether the process in the other container exists.
+    AppUnseen,
+    /// The process in the other container could not be sent its stop signal.
+    NotSignalled,
+    /// No child process remains.
+    NoOthers,
+    /// A handler run ended by itself.
+    HandlerEnded {
+        /// The run, as `StartHandler` named it.
+        run: RunId,
+        /// Its result.
+        result: HandlerResult,
+    },
+    /// A caller called a lifecycle hook.
+    HookCalled {
+        /// postStart or preStop.
+        hook: Hook,
+        /// Who gets the answer.
+        caller: CallerId,
+    },
+    /// The caller has received its answer, or has hung up.
+    CallerDone(CallerId),
+    /// bookend received a signal, for itself or for the app. SIGCHLD is never reported here.
+    Signal(Signal),
+    /// `bookend stop`.
+    StopRequested,
+    /// The app has open connections, and all of them are idle.
+    ConnectionsIdle,
+    /// A connection is busy again, or no connection is open any more.
+    ConnectionsBusyOrGone,
+    /// The liveness probe has failed, and its `action` is `Stop`.
+    LivenessFailed,
+    /// The time of a timer has come.
+    TimerFired(Timer),
+}
+
+/// The timers of a machine. Setting a timer again replaces its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Timer {
+    /// The app has used its share of the budget.
+    Kill,
+    /// All connections may have been idle for long enough.
+    SecondSignal,
+    /// No stop signal has followed the preStop hook.
+    Rearm,
+    /// The preStop handler that outlived the app has used its time.
+    Linger,
+    /// Leftover processes have used their time.
+    Leftovers,
+    /// The budget of the stop ends while postStop handlers run.
+    PostStop,
+    /// Callers have had enough time to receive their answers.
+    Answers,
+    /// A preStop hook that may still arrive has had enough time.
+    LateHook,
+    /// The pause before the next attempt of a handler of this hook is over.
+    Retry(Hook),
+}

@@ -1,0 +1,108 @@
+//! The configuration that the machines need.
+
+use std::time::Duration;
+
+use crate::budget::longest;
+use crate::hook::Hook;
+use crate::life::Reason;
+use crate::signal::Signal;
+use crate::small_map::SmallMap;
+
+/// The configuration of one life.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Plan {
+    /// `terminationGracePeriodSeconds`.
+    pub grace: Option<Duration>,
+    /// The handlers of each hook, in order.
+    pub hooks: SmallMap<Hook, Vec<HandlerPlan>>,
+    /// The signals that begin a stop.
+    pub stop_signals: Vec<Signal>,
+    /// The signal that stops the app; `None` stands for the signal that bookend received.
+    pub stop_signal: Option<Signal>,
+    /// Signals that are forwarded as another one (`Some`) or dropped (`None`).
+    pub signals: SmallMap<Signal, Option<Signal>>,
+    /// `exitCodes`: the app's exit codes that are replaced.
+    pub exit_codes: SmallMap<u8, u8>,
+    /// `stopIsSuccess`: whether an app that our stop signal killed counts as exit code 0.
+    pub stop_is_success: bool,
+    /// `secondSignal`: the second signal for an app that only idle connections keep running.
+    pub second_signal: Option<SecondSignal>,
+}
+
+impl Plan {
+    /// The handlers of a hook, in order.
+    pub(crate) fn handlers(&self, hook: Hook) -> &[HandlerPlan] {
+        self.hooks.get(&hook).map_or(&[], Vec::as_slice)
+    }
+
+    /// The signal that the app gets in place of this one; `None` if it is dropped.
+    pub(crate) fn forwarded(&self, signal: Signal) -> Option<Signal> {
+        self.signals.get(&signal).copied().unwrap_or(Some(signal))
+    }
+}
+
+/// The signal for an app that has got its stop signal and is kept running by idle connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SecondSignal {
+    /// `afterSeconds`: how long all connections must have been idle.
+    pub after: Duration,
+    /// `signal`.
+    pub signal: Signal,
+}
+
+/// The configuration of one handler.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HandlerPlan {
+    /// `timeoutSeconds`, for each attempt.
+    pub timeout: Option<Duration>,
+    /// Whether the hook fails if this handler fails (`failurePolicy = "Fail"`).
+    pub required: bool,
+    /// How many more attempts follow a failure.
+    pub retries: u32,
+    /// The pause before the first retry; it doubles with each retry.
+    pub backoff: Duration,
+    /// The handler only waits (sleep, drain): it has no purpose once the app has ended.
+    pub waits_only: bool,
+    /// The reasons for which a postStop handler runs (`on`). Other hooks ignore it.
+    pub on: On,
+}
+
+impl HandlerPlan {
+    /// The longest time that the handler can take with its retries; `None` if only the budget limits it.
+    pub(crate) fn longest(&self) -> Option<Duration> {
+        longest(self.timeout, self.retries, self.backoff)
+    }
+}
+
+/// The reasons for which a postStop handler runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct On {
+    /// `Completed`.
+    pub completed: bool,
+    /// `Failed`.
+    pub failed: bool,
+    /// `Stopped`.
+    pub stopped: bool,
+}
+
+impl On {
+    /// Every reason, which is the default.
+    pub const EVERY: On = On { completed: true, failed: true, stopped: true };
+
+    /// Whether the handler runs for this reason.
+    pub fn includes(self, reason: Reason) -> bool {
+        match reason {
+            Reason::Completed => self.completed,
+            Reason::Failed => self.failed,
+            Reason::Stopped => self.stopped,
+            // It was one of the two, but which one is not known.
+            Reason::Unknown => self.completed || self.failed,
+        }
+    }
+}
+
+impl Default for On {
+    fn default() -> On {
+        On::EVERY
+    }
+}
