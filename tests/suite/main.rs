@@ -25,6 +25,7 @@ mod handlers;
 mod hooks;
 mod http_get;
 mod kubelet;
+mod language;
 mod last_resort;
 mod layers;
 mod left_behind;
