@@ -19,7 +19,7 @@ release := scripts/as-caller cargo build --release --config .cargo/release.toml
 scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain build build-all build-minimal test lint check images demo bench bench-drain model broken mutants packages fuzz memory soak supply-chain reproducible fmt clean
+.PHONY: help setup toolchain build build-all build-minimal test lint check images book demo bench bench-drain model broken mutants packages fuzz memory soak supply-chain reproducible fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,12 @@ lint: ## check format, clippy, rustdoc, shellcheck and portability, without warn
 images: build ## build the container images, and save them as tarballs for docker load
 	@scripts/setup images
 	scripts/with-engine scripts/images --save target/images
+
+book: ## render docs/ as a book in target/book (needs mdbook)
+	@command -v mdbook >/dev/null || { echo "mdbook is missing: cargo install mdbook --locked" >&2; exit 1; }
+	mdbook build
+	cp -R CHANGELOG.md config images target/book
+	sed -i 's|\.\./CHANGELOG\.html|../CHANGELOG.md|g' target/book/docs/*.html
 
 demo: build ## show nginx under bookend: hooks, a graceful stop under load, the stop's timeline
 	@scripts/setup demo

@@ -70,9 +70,17 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
         word == "bookend" || word == "target/release/bookend" || word.starts_with('/') && word.ends_with("/bookend")
     };
     let words = |text: &str| {
+        // There `bookend` is the name of an image.
+        if text.starts_with("docker build") {
+            return None;
+        }
         let words = text.split(' ').take_while(|word| !["|", ">", "#"].contains(word) && !word.starts_with("->"));
-        let words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        let mut words: Vec<_> = words.filter(|word| !word.is_empty()).map(str::to_owned).collect();
         let at = words.iter().position(is_bookend)?;
+        // `docker run --entrypoint /bookend IMAGE ARGUMENTS`
+        if at > 0 && words.get(at - 1).is_some_and(|word| word == "--entrypoint") {
+            words.remove(at + 1);
+        }
         Some(words.get(at..)?.to_vec())
     };
     let typed = shell.chain(spans).filter_map(words);

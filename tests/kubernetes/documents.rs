@@ -48,6 +48,10 @@ fn pod_snippets_in_the_docs_name_existing_paths() {
     let mut asked = 0;
     for (page, part) in examples() {
         let Some(pod) = pod(&part) else { continue };
+        // A Pod before it is migrated asks nothing of bookend.
+        if !["bookend", "9797"].iter().any(|word| part.to_string().contains(word)) {
+            continue;
+        }
         for container in containers(&pod["spec"]) {
             for handler in handlers(container) {
                 asked += 1;

@@ -74,16 +74,48 @@ fn every_link_leads_to_a_file_and_a_heading() {
 }
 
 #[test]
-fn every_page_is_linked() {
-    let linked: BTreeSet<_> = links(&read(Path::new("README.md"))).into_iter().collect();
-    let pages = documents().into_iter().map(|page| page.display().to_string()).filter(|page| page != "README.md");
-    let unreachable: Vec<_> = pages.filter(|page| !linked.contains(page)).collect();
-    assert!(unreachable.is_empty(), "{unreachable:?}");
+fn the_book_contains_every_page_and_the_readme_every_document() {
+    let unreachable = |from: &str, below: &str| {
+        let linked: BTreeSet<_> = links(&read(Path::new(from))).into_iter().collect();
+        let folder = Path::new(from).parent().unwrap();
+        let pages =
+            documents().into_iter().filter(|page| page.parent() == Some(Path::new(below)) && page != Path::new(from));
+        let pages = pages.map(|page| page.strip_prefix(folder).unwrap().display().to_string());
+        pages.filter(|page| !linked.contains(page)).collect::<Vec<_>>()
+    };
+    assert_eq!(unreachable("docs/SUMMARY.md", "docs"), [""; 0]);
+    assert_eq!(unreachable("README.md", ""), [""; 0]);
+    assert!(links(&read(Path::new("README.md"))).iter().any(|link| link == "docs/SUMMARY.md"));
+}
+
+#[test]
+fn every_message_in_troubleshooting_exists() {
+    let sources = ["src", "crates"].map(|folder| files(&root().join(folder)));
+    let sources: String = sources
+        .iter()
+        .flatten()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
+        .map(|file| fs::read_to_string(file).unwrap())
+        // A string literal that goes on in the next line.
+        .flat_map(|text| text.split("\\\n").map(|piece| piece.trim_start().to_owned()).collect::<Vec<_>>())
+        .collect();
+    let page = read(Path::new("docs/troubleshooting.md"));
+    let rows = page.split("\n## Messages").skip(1).flat_map(str::lines);
+    let messages: Vec<_> = rows.filter_map(|row| row.strip_prefix("| `")?.split_once("` |")).collect();
+    assert!(messages.len() > 30, "{}", messages.len());
+    let missing: Vec<_> = messages
+        .iter()
+        .filter(|(message, _)| !message.split("...").all(|part| sources.contains(part.trim())))
+        .map(|(message, _)| message)
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[test]
 fn every_file_named_in_a_document_exists() {
-    let folders = ["src/", "tests/", "docs/", "config/", "images/", "scripts/", "benches/", "fuzz/", ".ci/", ".cargo/"];
+    let folders = [
+        "src/", "crates/", "tests/", "docs/", "config/", "images/", "scripts/", "benches/", "fuzz/", ".ci/", ".cargo/",
+    ];
     let mut missing = Vec::new();
     for document in documents() {
         for span in spans(&read(&document)) {

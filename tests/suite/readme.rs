@@ -27,12 +27,35 @@ fn check(text: &str) -> String {
 }
 
 #[test]
-fn every_toml_example_is_accepted_and_its_budget_is_the_one_shown() {
-    let examples = blocks("toml");
-    assert!(!examples.is_empty());
-    let shown: String = examples.into_iter().map(check).collect();
-    let budget = blocks("text").into_iter().find(|block| block.starts_with("# time budget of a stop")).unwrap();
+fn the_readme_is_short_and_its_toml_is_accepted() {
+    let lines = README.lines().count();
+    assert!(lines <= 120, "{lines} lines");
+    assert!(!blocks("toml").is_empty());
+    for example in blocks("toml") {
+        check(example);
+    }
+}
+
+#[test]
+fn the_budget_on_the_nginx_page_is_real() {
+    let shown = check(&page("nginx.md", "toml")[0]);
+    let pages = page("nginx.md", "text");
+    let budget = pages.iter().find(|block| block.starts_with("# time budget of a stop")).unwrap();
     assert!(shown.contains(budget), "shown now:\n{shown}");
+}
+
+#[test]
+fn the_pages_of_servers_show_the_ready_made_files() {
+    for (name, file) in [("python.md", "gunicorn"), ("node.md", "node"), ("java.md", "java"), ("php.md", "php-fpm")] {
+        let ready = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("config/{file}.toml"));
+        let (shown, ready) = (check(&page(name, "toml")[0]), check(&fs::read_to_string(ready).unwrap()));
+        let values = |text: &str| {
+            let lines = text.lines().map(|line| line.split("  #").next().unwrap().to_owned());
+            // The socket is in a folder of each run.
+            lines.filter(|line| !line.starts_with("socket = ")).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&shown), values(&ready), "docs/{name} and config/{file}.toml");
+    }
 }
 
 #[test]
@@ -60,10 +83,9 @@ fn page(name: &str, language: &str) -> Vec<String> {
 
 #[test]
 fn every_sidecar_example_is_accepted_as_sidecar() {
-    let examples = page("sidecar.md", "toml");
-    for example in examples.iter().map(String::as_str).chain([blocks("toml")[1]]) {
+    for example in page("sidecar.md", "toml").into_iter().chain(page("shared-process-namespace.md", "toml")) {
         let folder = Folder::new();
-        let path = folder.write("bookend.toml", example);
+        let path = folder.write("bookend.toml", &example);
         let finished = Init::ordinary(folder, &["check", "--sidecar", path.to_str().unwrap()]).finish();
         assert_eq!(finished.code(), 0, "{example}\n{}", finished.log);
     }
@@ -107,11 +129,11 @@ fn the_nginx_example_runs_and_stops_as_documented() {
     let folder = Folder::new();
     let dir = folder.shown().to_owned();
     let port = crate::support::free_port();
-    let example =
-        blocks("toml")[0].replace("0.0.0.0:9797", &format!("127.0.0.1:{port}")).replace("/usr/share", &dir).replace(
-            r#"["nginx", "-g", "daemon off;"]"#,
-            r#"["sh", "-c", "trap 'exit 0' QUIT; echo up; while :; do sleep 0.02; done"]"#,
-        );
+    let example = page("nginx.md", "toml").remove(0);
+    let example = example.replace("0.0.0.0:9797", &format!("127.0.0.1:{port}")).replace("/usr/share", &dir).replace(
+        r#"["nginx", "-g", "daemon off;"]"#,
+        r#"["sh", "-c", "trap 'exit 0' QUIT; echo up; while :; do sleep 0.02; done"]"#,
+    );
     let mut init = Init::configured_in(folder, &example, &[]);
     init.wait_for_out("up");
     crate::support::wait_until("postStart is over", || crate::support::code(port, "/startupz") == 200);
@@ -122,15 +144,16 @@ fn the_nginx_example_runs_and_stops_as_documented() {
     for text in ["SIGQUIT sent to the app", "gone: Stopped, exit code 0"] {
         assert!(finished.log.contains(text), "{text}: {}", finished.log);
     }
-    let (expected, shown) =
-        (without_numbers(&finished.log), blocks("text").into_iter().find(|b| b.starts_with("stopped by")));
-    // In the machine's own network, where this test may run, a drain counts nothing.
-    for line in without_numbers(shown.unwrap()).lines().filter(|line| !line.contains("drain took")) {
-        assert!(expected.contains(line), "{line}: {}", finished.log);
+    let pages = page("nginx.md", "text");
+    let shown = pages.iter().find(|block| block.starts_with("stopped by")).unwrap();
+    let reported = without_numbers(&finished.log);
+    // In the machine's own network, which this test may be in, a drain counts nothing.
+    for line in without_numbers(shown).lines().filter(|line| !line.contains("drain took")) {
+        assert!(reported.contains(line), "{line}: {}", finished.log);
     }
 }
 
-/// A report of an earlier run: its times and counts differ.
+/// The report of another run: its times and counts differ.
 fn without_numbers(text: &str) -> String {
     let pieces = text.split(|c: char| c.is_ascii_digit() || c == '.');
     pieces.filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join("#")
