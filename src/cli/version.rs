@@ -6,11 +6,13 @@
 pub(super) fn text() -> &'static str {
     let environment = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
     let linked = if cfg!(target_feature = "crt-static") { "static" } else { "dynamic" };
-    let features: Vec<&str> =
-        [("import", cfg!(feature = "import")), ("page", cfg!(feature = "page")), ("tls", cfg!(feature = "tls"))]
-            .into_iter()
-            .filter_map(|(name, is_on)| is_on.then_some(name))
-            .collect();
+    let known = [
+        ("doctor", cfg!(feature = "doctor")),
+        ("import", cfg!(feature = "import")),
+        ("page", cfg!(feature = "page")),
+        ("tls", cfg!(feature = "tls")),
+    ];
+    let features: Vec<&str> = known.into_iter().filter_map(|(name, is_on)| is_on.then_some(name)).collect();
     let features = if features.is_empty() { "-".to_owned() } else { features.join(" ") };
     let commit = COMMIT.map(|commit| format!("\ncommit: {commit}")).unwrap_or_default();
     let arch = std::env::consts::ARCH;

@@ -42,7 +42,8 @@ impl Project {
 
     fn compose(&self, args: &[&str]) -> Finished {
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", "120", "docker-compose", "--project-name", &self.name, "--file"]);
+        command.args(["--kill-after=5", "120"]).args(compose_program().expect("has_compose() has looked"));
+        command.args(["--project-name", &self.name, "--file"]);
         run(command.arg(self.folder.path.join("compose.yaml")).args(args))
     }
 
@@ -68,10 +69,17 @@ impl Drop for Project {
     }
 }
 
+/// Compose as a program of its own, or as the plugin of Docker's own packages.
+fn compose_program() -> Option<&'static [&'static str]> {
+    let programs: [&[&str]; 2] = [&["docker-compose"], &["docker", "compose"]];
+    // env(1) takes the whole command line.
+    programs.into_iter().find(|program| run(Command::new("env").args(*program).arg("version")).code == Some(0))
+}
+
 /// Whether an engine and Compose are available.
 fn has_compose(test: &str) -> bool {
     ready(test)
-        && (run(Command::new("docker-compose").arg("version")).code == Some(0)
+        && (compose_program().is_some()
             || bookend_test_support::not_run(test, "docker-compose is not installed (scripts/setup installs it)"))
 }
 

@@ -8,6 +8,7 @@
 
 mod compose;
 mod docker;
+mod dockerfile;
 mod faults;
 mod images;
 mod init;

@@ -1,0 +1,31 @@
+//! The Dockerfile at the root, built unchanged with a builder image that needs no registry.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::docker::{Container, PREFIX, ready, run};
+
+#[test]
+fn the_root_dockerfile_builds_an_image_from_scratch() {
+    let test = "the_root_dockerfile_builds_an_image_from_scratch";
+    if !ready(test) {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let builder = format!("{PREFIX}-builder");
+    let made = run(Command::new(root.join("scripts/builder-image")).arg(&builder));
+    assert_eq!(made.code, Some(0), "{made:#?}");
+
+    let (builder, image) = (format!("BUILDER={builder}"), format!("{PREFIX}:root"));
+    let mut build = Command::new("docker");
+    // The classic builder, as in scripts/images: it asks no registry for local images.
+    build.env("DOCKER_BUILDKIT", "0").args(["build", "--network", "none", "--build-arg", &builder, "--tag", &image]);
+    let built = run(build.arg(root));
+    assert_eq!(built.code, Some(0), "{built:#?}");
+
+    // ENTRYPOINT ["/bookend", "--"]: the image's command is the app.
+    let finished = Container::run(test, ":root", &["/bookend", "sleep", "0"]);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    let version = Container::run(test, ":root", &["/bookend", "--version"]);
+    assert!(version.stdout.contains("musl, static"), "{version:#?}");
+}
