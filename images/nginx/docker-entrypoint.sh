@@ -1,8 +1,8 @@
 #!/bin/sh
-# Runs what /docker-entrypoint.d holds, in the order of the names, then becomes the command. Executable
-# *.sh are run, executable *.envsh are sourced in this very shell: what they export reaches nginx.
-# It is the command bookend starts, not a preStart handler: a loop that a script leaves in the
-# background goes on beside nginx, and its output is the container's.
+# Runs the files in /docker-entrypoint.d in the order of their names, then executes the command. Executable *.sh are run,
+# executable *.envsh are sourced in this shell: the variables that they export reach nginx.
+# bookend starts this as the app, not as a preStart handler: a loop that a script starts in the background continues beside
+# nginx, and its output is the container's.
 set -e
 
 say() { [ -n "${NGINX_ENTRYPOINT_QUIET_LOGS:-}" ] || echo "$0: $*"; }
@@ -19,9 +19,9 @@ configure() {
     case "$1" in
         *.envsh)
             say "Sourcing $1"
-            # shellcheck disable=SC1090 # whatever is there
+            # shellcheck disable=SC1090 # any file
             . "$1"
-            # Its options are its own.
+            # Undo shell options that it has set.
             set -e +u +x
             ;;
         *)
@@ -33,10 +33,10 @@ configure() {
 
 case "${1:-}" in
     nginx | nginx-debug)
-        # A failure, or an `exit` in what is sourced, ends the container: say whose it is.
+        # A failure, or an `exit` in a sourced file, ends the container: name the script.
         trap 'echo "$0: $script ended with $?: nginx is not started" >&2' EXIT
         script=
-        # Split at line breaks alone, without globbing; each script finds both as ever.
+        # Split only at line breaks and without globbing; each script sees the usual settings.
         IFS='
 '
         set -f

@@ -1,5 +1,5 @@
 #!/bin/sh
-# IPv6 for the image's own default server, where there is IPv6 and nobody has changed the file.
+# Enables IPv6 for the image's default server if IPv6 is available and the file is unchanged.
 set -e
 conf=/etc/nginx/conf.d/default.conf
 say() { [ -n "${NGINX_ENTRYPOINT_QUIET_LOGS:-}" ] || echo "${0##*/}: $*"; }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Templates become configuration: ${NAME} of every variable that is set is replaced, nothing else.
-# NGINX_ENVSUBST_FILTER (a regular expression) limits which names.
+# Renders templates to configuration: replaces ${NAME} for every variable that is set, and nothing else.
+# NGINX_ENVSUBST_FILTER (a regular expression) limits the names.
 set -e
 templates=${NGINX_ENVSUBST_TEMPLATE_DIR:-/etc/nginx/templates}
 stream_conf=${NGINX_ENVSUBST_STREAM_OUTPUT_DIR:-/etc/nginx/stream-conf.d}
@@ -8,7 +8,7 @@ stream_suffix=${NGINX_ENVSUBST_STREAM_TEMPLATE_SUFFIX:-.stream-template}
 
 say() { [ -n "${NGINX_ENTRYPOINT_QUIET_LOGS:-}" ] || echo "${0##*/}: $*"; }
 
-# The names in the environment that the filter lets through, as envsubst wants to be told them.
+# The names in the environment that match the filter, in the form that envsubst takes.
 names() {
     # shellcheck disable=SC2016 # for envsubst
     awk 'BEGIN {
@@ -17,7 +17,7 @@ names() {
     }'
 }
 
-# render SUFFIX DIRECTORY: each template with that suffix, at the same place below the directory.
+# render SUFFIX DIRECTORY: renders each template with that suffix to the same path below the directory.
 render() {
     if ! [ -w "$2" ]; then
         say "ERROR: $templates exists, but $2 is not writable"

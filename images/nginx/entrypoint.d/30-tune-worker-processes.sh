@@ -1,6 +1,6 @@
 #!/bin/sh
-# With NGINX_ENTRYPOINT_WORKER_PROCESSES_AUTOTUNE: as many workers as the container has CPUs. nginx' own
-# `auto` counts those it may run on (cpuset), not what the cgroup's quota leaves of them.
+# With NGINX_ENTRYPOINT_WORKER_PROCESSES_AUTOTUNE: as many workers as the container has CPUs. nginx' own `auto` counts the
+# CPUs that it may run on (cpuset) and ignores the quota of the cgroup.
 set -eu
 [ -n "${NGINX_ENTRYPOINT_WORKER_PROCESSES_AUTOTUNE:-}" ] || exit 0
 conf=/etc/nginx/nginx.conf
