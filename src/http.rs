@@ -53,7 +53,7 @@ pub(crate) use rules::Rules;
 pub(crate) use server::{serve_port, serve_socket};
 pub(crate) use socket::ControlSocket;
 pub(crate) use status::{
-    AppStatusView, ContainerView, DrainView, LossView, NotifyView, ProbeView, RunningHandlerView, StatusView,
-    ZombieParent,
+    AppSnapshot, ContainerSnapshot, DrainSnapshot, LossSnapshot, NotifySnapshot, ProbeSnapshot, RunningHandlerSnapshot,
+    StatusSnapshot, ZombieParent,
 };
 pub(crate) use write_timeout::Duplex;

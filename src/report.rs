@@ -3,3 +3,4 @@
 pub(crate) mod counters;
 pub(crate) mod journal;
 pub(crate) mod log;
+pub(crate) mod timestamp;

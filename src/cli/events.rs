@@ -59,7 +59,7 @@ pub(super) fn print_stream(mut stream: ResponseStream, format: EventFormat) -> O
     let (mut kind, mut has_exited) = (String::new(), false);
     for line in BufReader::new(&mut stream).lines() {
         let Ok(line) = line else { break };
-        if let Some(comment) = line.strip_prefix(": let go") {
+        if let Some(comment) = line.strip_prefix(": closed") {
             return Err(Failure::new(format!("bookend: the running bookend closed this stream{comment}\n")));
         }
         if let Some(named) = line.strip_prefix("event: ") {

@@ -1,7 +1,8 @@
-//! What happens, as a stream: server-sent events for those who follow a container live. Each reader has a queue
-//! of its own; one that does not read is let go with a comment, and nobody waits for it.
+//! `GET /events`: what happens, as a stream of server-sent events. Each subscriber has a queue of its own; the stream of
+//! one that does not read is closed with a comment, so that the loop never waits for it.
 //!
-//! `id` counts from the beginning, `event` is the kind, `data` one line of JSON with `atSeconds` since then.
+//! `id` counts from the start of bookend, `event` is the kind, `data` is one line of JSON with the time: `at`, and
+//! `atSeconds` since the start.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,34 +14,36 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::report::journal::Record;
+use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::Time;
+use bookend_lifecycle::seconds::Seconds;
 
-/// Something that followers are told.
+/// An event that subscribers receive.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum LifecycleEvent<'a> {
     /// The container's phase has changed.
     Phase { phase: &'a str },
-    /// A line of the story: `stop begun by SIGTERM`.
+    /// A line of the timeline: `stop begun by SIGTERM`.
     Note { text: &'a str },
-    /// A signal has come.
+    /// bookend has received a signal.
     Signal { signal: String },
-    /// Somebody called a hook.
+    /// A hook was called.
     HookCalled {
         hook: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         container: Option<&'a str>,
     },
-    /// A handler has begun.
+    /// A handler has started.
     HandlerStarted {
         hook: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         container: Option<&'a str>,
         name: &'a str,
     },
-    /// A handler is over.
+    /// A handler has ended.
     HandlerEnded(&'a Record),
-    /// The last one.
+    /// The container is about to exit; the last event.
     Exited {
         #[serde(rename = "exitCode")]
         exit_code: u8,
@@ -63,17 +66,18 @@ impl LifecycleEvent<'_> {
 
 #[derive(Serialize)]
 struct EventData<'a> {
+    at: Timestamp,
     #[serde(rename = "atSeconds")]
-    at_seconds: f64,
+    at_seconds: Seconds,
     #[serde(flatten)]
-    happening: &'a LifecycleEvent<'a>,
+    event: &'a LifecycleEvent<'a>,
 }
 
-/// Those who follow.
+/// The subscribers of `/events`.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
     all: Vec<Subscriber>,
-    /// How many things have happened.
+    /// The number of events so far.
     count: u64,
 }
 
@@ -84,27 +88,26 @@ struct Subscriber {
 }
 
 impl Subscribers {
-    /// One more reader; `None`: there are more than anybody needs.
-    pub(crate) fn subscribe(&mut self, now: Time, phase: &str) -> Option<EventStream> {
+    /// Adds a subscriber; `None`: there are too many. Its first event is the present phase.
+    pub(crate) fn subscribe(&mut self, now: Time, at: Timestamp, phase: &str) -> Option<EventStream> {
         self.all.retain(|subscriber| !subscriber.queue.is_closed());
         if self.all.len() >= MOST_SUBSCRIBERS {
             return None;
         }
         let (queue, receiver) = mpsc::channel(QUEUE);
         let was_slow = Arc::new(AtomicBool::new(false));
-        // What a reader finds first: where things stand.
-        let _ = queue.try_send(told(self.count, now, &LifecycleEvent::Phase { phase }));
+        let _ = queue.try_send(encode(self.count, now, at, &LifecycleEvent::Phase { phase }));
         self.all.push(Subscriber { queue, was_slow: Arc::clone(&was_slow) });
         Some(EventStream { receiver, was_slow, is_over: false })
     }
 
-    /// Tells everybody. Costs nothing where nobody follows.
-    pub(crate) fn publish(&mut self, now: Time, happening: &LifecycleEvent<'_>) {
+    /// Sends an event to all subscribers; without any it costs nothing.
+    pub(crate) fn publish(&mut self, now: Time, at: Timestamp, event: &LifecycleEvent<'_>) {
         self.count += 1;
         if self.all.is_empty() {
             return;
         }
-        let text = told(self.count, now, happening);
+        let text = encode(self.count, now, at, event);
         self.all.retain(|subscriber| match subscriber.queue.try_send(text.clone()) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -115,17 +118,17 @@ impl Subscribers {
         });
     }
 
-    /// Nothing more happens.
+    /// Ends all streams: no more events follow.
     pub(crate) fn close(&mut self) {
         self.all.clear();
     }
 }
 
-fn told(id: u64, now: Time, happening: &LifecycleEvent<'_>) -> Bytes {
-    let data = EventData { at_seconds: now.as_secs_f64(), happening };
-    // Strings and numbers: there is nothing in it that JSON cannot say.
+fn encode(id: u64, now: Time, at: Timestamp, event: &LifecycleEvent<'_>) -> Bytes {
+    let data = EventData { at, at_seconds: Seconds(now), event };
+    // Strings and numbers always have a JSON form.
     let data = serde_json::to_string(&data).unwrap_or_default();
-    Bytes::from(format!("id: {id}\nevent: {}\ndata: {data}\n\n", happening.kind()))
+    Bytes::from(format!("id: {id}\nevent: {}\ndata: {data}\n\n", event.kind()))
 }
 
 /// The body of `GET /events`.
@@ -148,7 +151,11 @@ impl Body for EventStream {
             let bytes = next.unwrap_or_else(|| {
                 self.is_over = true;
                 let slow = self.was_slow.load(Ordering::Relaxed);
-                Bytes::from_static(if slow { b": let go: too slow a reader\n\n" } else { b": bookend has ended\n\n" })
+                Bytes::from_static(if slow {
+                    b": closed: the subscriber read too slowly\n\n"
+                } else {
+                    b": bookend exits\n\n"
+                })
             });
             Some(Ok(Frame::data(bytes)))
         })
@@ -156,7 +163,7 @@ impl Body for EventStream {
 }
 
 const MOST_SUBSCRIBERS: usize = 16;
-/// What one of them may be behind.
+/// How many events a subscriber may be behind.
 const QUEUE: usize = 256;
 
 #[cfg(test)]
@@ -172,38 +179,39 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_is_told_where_things_stand_and_what_happens() {
-        let mut subscribers = Subscribers::default();
-        let stream = subscribers.subscribe(Time::from_millis(1500), "Running").unwrap();
-        subscribers.publish(Time::from_secs(2), &LifecycleEvent::Note { text: "two\nlines" });
+    fn a_subscriber_gets_the_phase_and_then_each_event() {
+        let (mut subscribers, at) = (Subscribers::default(), Timestamp::default());
+        let stream = subscribers.subscribe(Time::from_millis(1500), at, "Running").unwrap();
+        subscribers.publish(Time::from_secs(2), at, &LifecycleEvent::Note { text: "two\nlines" });
         subscribers.close();
         assert_eq!(
             read_all(stream),
-            "id: 0\nevent: phase\ndata: {\"atSeconds\":1.5,\"phase\":\"Running\"}\n\n\
-             id: 1\nevent: note\ndata: {\"atSeconds\":2.0,\"text\":\"two\\nlines\"}\n\n: bookend has ended\n\n"
+            "id: 0\nevent: phase\ndata: {\"at\":\"1970-01-01T00:00:00.000Z\",\"atSeconds\":1.5,\"phase\":\"Running\"}\n\n\
+             id: 1\nevent: note\ndata: {\"at\":\"1970-01-01T00:00:00.000Z\",\"atSeconds\":2.0,\"text\":\"two\\nlines\"}\n\n: bookend exits\n\n"
         );
     }
 
     #[test]
-    fn a_reader_that_does_not_read_is_let_go_and_bounded() {
+    fn the_stream_of_a_subscriber_that_does_not_read_is_closed() {
         let mut subscribers = Subscribers::default();
-        let stream = subscribers.subscribe(Time::ZERO, "Running").unwrap();
+        let stream = subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running").unwrap();
         for _ in 0..10 * QUEUE {
-            subscribers.publish(Time::ZERO, &LifecycleEvent::Note { text: "x" });
+            subscribers.publish(Time::ZERO, Timestamp::default(), &LifecycleEvent::Note { text: "x" });
         }
         assert!(subscribers.all.is_empty());
         let text = read_all(stream);
         assert_eq!(text.matches("event: ").count(), QUEUE);
-        assert!(text.ends_with(": let go: too slow a reader\n\n"));
+        assert!(text.ends_with(": closed: the subscriber read too slowly\n\n"));
     }
 
     #[test]
-    fn readers_are_bounded_and_those_who_left_make_room() {
+    fn subscribers_are_limited_and_a_closed_one_makes_room() {
         let mut subscribers = Subscribers::default();
-        let streams: Vec<_> =
-            (0..MOST_SUBSCRIBERS).map(|_| subscribers.subscribe(Time::ZERO, "Running").unwrap()).collect();
-        assert!(subscribers.subscribe(Time::ZERO, "Running").is_none());
+        let streams: Vec<_> = (0..MOST_SUBSCRIBERS)
+            .map(|_| subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running").unwrap())
+            .collect();
+        assert!(subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running").is_none());
         drop(streams);
-        assert!(subscribers.subscribe(Time::ZERO, "Running").is_some());
+        assert!(subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running").is_some());
     }
 }

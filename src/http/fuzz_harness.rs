@@ -11,10 +11,12 @@ use tokio::time::timeout;
 use super::listener::ListenerKind;
 use super::request::{DeliveryGuard, Endpoint, HookResponse, Request};
 use super::server::serve_stream;
-use super::status::{ProbeView, StatusView};
+use super::status::{ProbeSnapshot, StatusSnapshot};
 use super::{Rules, Subscribers};
+use crate::report::timestamp::Timestamp;
 use bookend_config::settings::{HttpSettings, ReadyzDuringStop, Settings};
 use bookend_lifecycle::Outcome;
+use bookend_lifecycle::probe::ProbeState;
 
 /// The listener, and how the loop behaves.
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +111,7 @@ async fn answer_all(mut requests: mpsc::Receiver<Request>, outcome: Option<Outco
             }
             Request::Follow(sender) => {
                 verbs += 1;
-                let _ = sender.send(subscribers.subscribe(Duration::ZERO, "Running"));
+                let _ = sender.send(subscribers.subscribe(Duration::ZERO, Timestamp::default(), "Running"));
                 subscribers.close();
             }
         }
@@ -117,10 +119,16 @@ async fn answer_all(mut requests: mpsc::Receiver<Request>, outcome: Option<Outco
     (hooks, verbs)
 }
 
-fn status() -> StatusView {
+fn status() -> StatusSnapshot {
     let detail = Some("\"connection refused\"\n\\ <b>".to_owned());
-    let probe = ProbeView { name: "readinessProbe", state: "Failure", failures: 3, detail, ..ProbeView::default() };
-    StatusView { version: "0", phase: "Running", probes: vec![probe], ..StatusView::default() }
+    let probe = ProbeSnapshot {
+        name: "readinessProbe",
+        state: ProbeState::Failed,
+        failures: 3,
+        detail,
+        ..ProbeSnapshot::default()
+    };
+    StatusSnapshot { version: "0", phase: "Running", probes: vec![probe], ..StatusSnapshot::default() }
 }
 
 /// Every request is answered at once, so a longer time means that the connection hangs.

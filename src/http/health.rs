@@ -1,8 +1,9 @@
 //! The responses of `/livez`, `/readyz`, `/startupz` and `/lbz`, in the format of Kubernetes' own: `ok`, or with
 //! `?verbose` and in every failure one line for each check. `?exclude=NAME` leaves a check out. Pure.
 
-use super::status::{ProbeView, StatusView};
+use super::status::{ProbeSnapshot, StatusSnapshot};
 use bookend_config::settings::ReadyzDuringStop;
+use bookend_lifecycle::probe::ProbeState;
 
 /// A health endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Health {
         }
     }
 
-    fn checks(self, status: &StatusView, during_stop: ReadyzDuringStop) -> Vec<HealthCheck> {
+    fn checks(self, status: &StatusSnapshot, during_stop: ReadyzDuringStop) -> Vec<HealthCheck> {
         let mut checks = vec![HealthCheck::new("ping", true, "")];
         let mut probe = |name: &str| {
             checks.extend(status.probes.iter().find(|probe| probe.name == name).map(probe_check));
@@ -68,7 +69,7 @@ impl Health {
     }
 
     /// Whether all checks passed, and the body of the response.
-    pub(super) fn answer(self, status: &StatusView, during_stop: ReadyzDuringStop, query: &str) -> (bool, String) {
+    pub(super) fn answer(self, status: &StatusSnapshot, during_stop: ReadyzDuringStop, query: &str) -> (bool, String) {
         let mut excluded: Vec<&str> = values(query, "exclude").collect();
         let mut lines = String::new();
         let mut passed = true;
@@ -98,8 +99,12 @@ impl Health {
 }
 
 /// A liveness probe passes until it fails, the others from their first success on.
-fn probe_check(probe: &ProbeView) -> HealthCheck {
-    let passed = if probe.name == "livenessProbe" { probe.state != "Failure" } else { probe.state == "Success" };
+fn probe_check(probe: &ProbeSnapshot) -> HealthCheck {
+    let passed = if probe.name == "livenessProbe" {
+        probe.state != ProbeState::Failed
+    } else {
+        probe.state == ProbeState::Succeeded
+    };
     let why = match &probe.detail {
         Some(last) => format!("the last attempt: {last}"),
         None => "no attempt yet".to_owned(),
@@ -115,13 +120,13 @@ fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::status::AppStatusView;
+    use super::super::status::AppSnapshot;
     use super::*;
     use bookend_config::settings::ReadyzDuringStop::{Failing, Serving};
 
-    fn stopping() -> StatusView {
+    fn stopping() -> StatusSnapshot {
         let stopped_by = Some("SIGTERM".to_owned());
-        StatusView { post_start_over: true, started: true, serving: true, stopped_by, ..StatusView::default() }
+        StatusSnapshot { post_start_over: true, started: true, serving: true, stopped_by, ..StatusSnapshot::default() }
     }
 
     #[test]
@@ -158,20 +163,20 @@ mod tests {
 
     #[test]
     fn a_stop_and_the_apps_end_show_beside_a_failing_readiness() {
-        let probe = ProbeView { name: "readinessProbe", state: "Failure", ..ProbeView::default() };
-        let stopping = StatusView { serving: false, probes: vec![probe], ..stopping() };
+        let probe = ProbeSnapshot { name: "readinessProbe", state: ProbeState::Failed, ..ProbeSnapshot::default() };
+        let stopping = StatusSnapshot { serving: false, probes: vec![probe], ..stopping() };
         let (passed, text) = Health::Lbz.answer(&stopping, Serving, "exclude=readinessProbe");
         assert!(!passed && text.contains("[-]stop failed: a stop has begun\n"), "{text}");
         assert!(!Health::Readyz.answer(&stopping, Failing, "exclude=readinessProbe").0);
         assert!(Health::Readyz.answer(&stopping, Serving, "exclude=readinessProbe").0);
-        let app = AppStatusView { ended: Some("exited with 0".to_owned()), ..AppStatusView::default() };
-        let ended = StatusView { app, ..stopping };
+        let app = AppSnapshot { ended: Some("exited with 0".to_owned()), ..AppSnapshot::default() };
+        let ended = StatusSnapshot { app, ..stopping };
         assert!(!Health::Readyz.answer(&ended, Serving, "exclude=readinessProbe").0);
     }
 
     #[test]
     fn the_app_is_not_ready_before_it_has_started() {
-        let fresh = StatusView::default();
+        let fresh = StatusSnapshot::default();
         assert!(Health::Livez.answer(&fresh, Serving, "").0);
         for health in [Health::Startupz, Health::Readyz, Health::Lbz] {
             assert!(!health.answer(&fresh, Serving, "").0);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use super::events::EventStream;
-use super::status::StatusView;
+use super::status::StatusSnapshot;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Hook, Outcome};
 
@@ -18,7 +18,7 @@ pub(crate) enum Request {
     /// A hook was called. The sender is closed when the caller has hung up.
     Hook(HookCall, oneshot::Sender<HookResponse>),
     /// The state, for `/status`, `/metrics` and the health endpoints.
-    Status(Detail, oneshot::Sender<Box<StatusView>>),
+    Status(Detail, oneshot::Sender<Box<StatusSnapshot>>),
     /// `POST /stop`.
     Stop(oneshot::Sender<()>),
     /// `POST /signal/{name}`: act as if bookend had received the signal. The error is the reason why it cannot.

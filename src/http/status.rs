@@ -1,104 +1,111 @@
-//! The snapshot of the state that the endpoint answers from.
+//! A snapshot of the state: the loop makes it, the endpoint answers from it.
 
 use serde::Serialize;
 
 use crate::report::counters::Counters;
 use crate::report::journal::{Record, Row};
+use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::drain::DrainProgress;
+use bookend_lifecycle::probe::ProbeState;
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::small_map::SmallMap;
 
-/// What `/status` shows. Field names are part of the interface.
+/// The content of `/status`. Field names are part of the interface: docs/status.schema.json.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct StatusView {
+pub(crate) struct StatusSnapshot {
     /// bookend's own version.
     pub(crate) version: &'static str,
     /// `Starting`, `Running`, `Stopping`, `Finishing`.
     pub(crate) phase: &'static str,
-    /// How long bookend has been there.
+    /// When bookend started.
+    pub(crate) started_at: Timestamp,
+    /// How long bookend has been running.
     pub(crate) uptime_seconds: Seconds,
-    /// postStart is over and succeeded.
+    /// postStart has succeeded.
     pub(crate) post_start_over: bool,
-    /// That, and the startupProbe has succeeded, and the app has said READY=1, where they are configured.
+    /// postStart has succeeded, and so have the startupProbe and READY=1 if they are configured.
     pub(crate) started: bool,
-    /// New clients may be sent here.
+    /// New clients may be sent to the app.
     pub(crate) ready: bool,
-    /// The app can answer clients: ready, or stopping but not yet told to.
+    /// The app can answer clients: it is ready, or a stop has begun but the stop signal is not sent yet.
     pub(crate) serving: bool,
     /// The main process.
-    pub(crate) app: AppStatusView,
+    pub(crate) app: AppSnapshot,
     /// The probes that are configured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) probes: Vec<ProbeView>,
-    /// What the app has said, with `app.notify`.
+    pub(crate) probes: Vec<ProbeSnapshot>,
+    /// The app's sd_notify messages, with `app.notify`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) notify: Option<NotifyView>,
+    pub(crate) notify: Option<NotifySnapshot>,
     /// `app.profile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) profile: Option<String>,
-    /// What began the stop that is going on.
+    /// The cause of the stop in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped_by: Option<String>,
+    /// When the timeline begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stop_began_at: Option<Timestamp>,
     /// When the timeline begins, in seconds since bookend did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stop_began_seconds: Option<Seconds>,
     /// `terminationGracePeriodSeconds`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) termination_grace_period_seconds: Option<Seconds>,
-    /// What is left of it in the stop that is going on.
+    /// How much of it is left in the stop in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grace_left_seconds: Option<Seconds>,
-    /// The apps of other containers that have a name: of a sidecar, and only there.
+    /// The apps of a sidecar's containers that have a name; present in a sidecar only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) containers: Option<SmallMap<String, ContainerView>>,
+    pub(crate) containers: Option<SmallMap<String, ContainerSnapshot>>,
     /// The numbers of `/metrics`.
     #[serde(skip)]
     pub(crate) counters: Counters,
-    /// Children reaped that nobody waited for.
+    /// Reaped children that bookend had not started itself.
     pub(crate) orphans_reaped: u64,
-    /// What a stop cost the app's clients, as far as it is known; from the stop signal on.
+    /// What the stop cost the app's clients, as far as it is known; from the stop signal on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) lost: Option<LossView>,
-    /// Zombies that we cannot reap: their parents live, and do not wait for them.
+    pub(crate) lost: Option<LossSnapshot>,
+    /// Zombies that only their own parents can reap: those live, and do not wait for them.
     pub(crate) zombies: usize,
     /// Those parents, the worst first; at most ten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) zombie_parents: Vec<ZombieParent>,
-    /// Connections that came into the network namespace since the stop began, those to bookend not among them.
+    /// Connections opened in the network namespace since the stop began, without those to bookend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) new_connections: Option<u64>,
-    /// The drain that is going on, or the last one.
+    /// The drain in progress, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) drain: Option<DrainView>,
-    /// The handler runs so far, the oldest first; the last fifty are kept.
+    pub(crate) drain: Option<DrainSnapshot>,
+    /// Completed handler runs, the oldest first; the last fifty are kept.
     pub(crate) handlers: Vec<Record>,
-    /// Those that run now.
-    pub(crate) running: Vec<RunningHandlerView>,
-    /// The stop that is going on, row by row.
+    /// Handlers in progress.
+    pub(crate) running: Vec<RunningHandlerSnapshot>,
+    /// The stop in progress, row by row.
     pub(crate) timeline: Vec<Row>,
 }
 
 /// The app of another container in `/status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ContainerView {
+pub(crate) struct ContainerSnapshot {
     /// As far as it is known here: `Starting`, `Running`, `Stopping`, `Finishing`, `Exited`.
     pub(crate) phase: &'static str,
-    /// Its process is looked for.
-    pub(crate) sees_app: bool,
+    /// bookend looks for its process, and signals it.
+    pub(crate) watches_process: bool,
     /// Its process, while it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pid: Option<i32>,
-    /// What began the stop that is going on.
+    /// The cause of the stop in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped_by: Option<String>,
-    /// What is left of the grace period in the stop that is going on.
+    /// How much of the grace period is left in that stop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grace_left_seconds: Option<Seconds>,
-    /// Its drain that is going on, or the last one.
+    /// Its drain in progress, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) drain: Option<DrainView>,
+    pub(crate) drain: Option<DrainSnapshot>,
     /// The numbers of `/metrics`.
     #[serde(skip)]
     pub(crate) counters: Counters,
@@ -107,24 +114,23 @@ pub(crate) struct ContainerView {
 /// A probe in `/status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ProbeView {
+pub(crate) struct ProbeSnapshot {
     /// `startupProbe`, `readinessProbe`, `livenessProbe`.
     pub(crate) name: &'static str,
-    /// `Unknown`, `Success`, `Failure`.
-    pub(crate) state: &'static str,
-    /// Tries that succeeded so far.
+    pub(crate) state: ProbeState,
+    /// Attempts that succeeded so far.
     pub(crate) successes: u64,
-    /// Tries that failed so far.
+    /// Attempts that failed so far.
     pub(crate) failures: u64,
-    /// What the last try found.
+    /// The result of the last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) detail: Option<String>,
 }
 
-/// What the app has said with sd_notify, in `/status`.
+/// The app's sd_notify messages in `/status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct NotifyView {
+pub(crate) struct NotifySnapshot {
     /// READY=1.
     pub(crate) ready: bool,
     /// STOPPING=1.
@@ -148,7 +154,7 @@ pub(crate) struct ZombieParent {
 /// The main process in `/status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct AppStatusView {
+pub(crate) struct AppSnapshot {
     /// Its pid, while it lives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pid: Option<i32>,
@@ -157,59 +163,63 @@ pub(crate) struct AppStatusView {
     pub(crate) ended: Option<String>,
 }
 
-/// A handler that runs.
+/// A handler in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct RunningHandlerView {
-    /// Whose app it is for, in a sidecar.
+pub(crate) struct RunningHandlerSnapshot {
+    /// The container whose app it is for, in a sidecar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) container: Option<String>,
-    /// Its list.
+    /// `preStart`, `postStart`, `preStop`, `postStop`.
     pub(crate) hook: &'static str,
     /// Its name.
     pub(crate) name: String,
-    /// When it began, in milliseconds since bookend did.
-    pub(crate) started_ms: u64,
+    /// When it began.
+    pub(crate) started_at: Timestamp,
+    /// When it began, in seconds since bookend did.
+    pub(crate) started_seconds: Seconds,
 }
 
-/// What a stop cost.
+/// The cost of a stop for the app's clients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct LossView {
-    /// Requests that our SIGKILL, or the second signal, cut.
+pub(crate) struct LossSnapshot {
+    /// Requests that SIGKILL or the second signal cut.
     pub(crate) requests_cut: u32,
-    /// Connections nobody had accepted when the stop signal went out; many servers reset them.
+    /// Connections that the app had not accepted when the stop signal was sent; many servers reset them.
     pub(crate) not_accepted: u32,
-    /// Resets the network namespace has sent since the stop signal, until the app's end.
+    /// Resets that the network namespace sent from the stop signal until the app's end.
     pub(crate) resets_sent: u64,
 }
 
 /// A drain in `/status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct DrainView {
-    /// New connections it has seen.
+pub(crate) struct DrainSnapshot {
+    /// New connections since the drain began.
     pub(crate) new_connections: u64,
-    /// Connections cannot be seen here: it waits for a fixed time.
-    pub(crate) blind: bool,
-    /// At the last look: those that wait to be accepted, all, and the busy ones. No look: nothing to tell.
+    /// Connections cannot be observed: the drain waits for a fixed time.
+    pub(crate) unavailable: bool,
+    /// Connections that the app had not accepted at the last sample; absent before the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) waiting: Option<u32>,
+    pub(crate) not_accepted: Option<u32>,
+    /// All connections at the last sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) connections: Option<u32>,
+    /// Connections with a request or a response in progress at the last sample; absent without netlink.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) busy: Option<u32>,
 }
 
-impl DrainView {
-    /// From what the drain has seen.
-    pub(crate) fn of(seen: DrainProgress) -> DrainView {
-        DrainView {
-            new_connections: seen.arrived,
-            blind: seen.unavailable,
-            waiting: seen.last.map(|look| look.queue),
-            connections: seen.last.map(|look| look.connections),
-            busy: seen.last.and_then(|look| look.busy),
+impl DrainSnapshot {
+    /// From the progress of a drain.
+    pub(crate) fn of(progress: DrainProgress) -> DrainSnapshot {
+        DrainSnapshot {
+            new_connections: progress.arrived,
+            unavailable: progress.unavailable,
+            not_accepted: progress.last.map(|counts| counts.queue),
+            connections: progress.last.map(|counts| counts.connections),
+            busy: progress.last.and_then(|counts| counts.busy),
         }
     }
 }

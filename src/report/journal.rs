@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
 
 use serde::Serialize;
 
+use super::timestamp::Timestamp;
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::{AppStatus, HandlerResult, Hook, Note, Outcome, Time, Trigger};
 
@@ -25,10 +25,12 @@ pub(crate) struct Record {
     pub(crate) attempt: u32,
     /// What had triggered the list.
     pub(crate) trigger: String,
-    /// When it began, in milliseconds since bookend did.
-    pub(crate) started_ms: u64,
-    /// How long it took, in milliseconds.
-    pub(crate) took_ms: u64,
+    /// When it began.
+    pub(crate) started_at: Timestamp,
+    /// When it began, in seconds since bookend did.
+    pub(crate) started_seconds: Seconds,
+    /// How long it took.
+    pub(crate) took_seconds: Seconds,
     /// `Succeeded`, `Failed`, `TimedOut`, `Aborted`.
     pub(crate) result: HandlerResult,
     /// `exit code 3`, `timed out after 2.000 s`, ...
@@ -88,7 +90,7 @@ impl Journal {
     /// Takes down a handler run.
     pub(crate) fn record(&mut self, now: Time, record: Record) {
         if self.stop_began.is_some() || self.ended.is_some() {
-            let took = Seconds(Duration::from_millis(record.took_ms));
+            let took = record.took_seconds;
             let again = if record.attempt > 1 { format!(" (try {})", record.attempt) } else { String::new() };
             self.row(now, format!("{}{again} took {took:.3} s: {}", label(&record), record.detail));
         }

@@ -14,9 +14,11 @@ use super::reporter::Reporter;
 use super::unit::{Unit, UnitId};
 use crate::handlers::{self, HandlerReport, Purpose, RunningHandler};
 use crate::http::{
-    DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, LifecycleEvent, Request, RunningHandlerView, StatusView,
+    DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, LifecycleEvent, Request, RunningHandlerSnapshot,
+    StatusSnapshot,
 };
 use crate::report::journal::{Record, trigger_word};
+use crate::report::timestamp::Timestamp;
 use bookend_config::settings::AppSettings;
 use bookend_lifecycle::notify::Message;
 use bookend_lifecycle::probe::{ProbeKind, ProbeRunId};
@@ -61,6 +63,7 @@ struct HandlerRun {
     hook: Hook,
     name: String,
     attempt: u32,
+    started_at: Timestamp,
     began: Time,
     running: RunningHandler,
 }
@@ -210,7 +213,7 @@ impl Dispatcher {
         let container = unit.name.as_deref();
         debug!(hook = hook.name(), container, handler = handler.name, ?timeout, "handler started");
         // Taken before the start: when that returns, the program may already be running.
-        let began = self.now();
+        let (began, started_at) = (self.now(), Timestamp::now());
         let env = unit.handler_env(settings, Some(hook), &handler.name, self.listeners.socket_path(), began);
         let (running, report) = match env {
             Ok(env) => handlers::start(handler, Purpose::Hook(hook), timeout, env, &unit.context),
@@ -218,8 +221,10 @@ impl Dispatcher {
         };
         self.reporter.publish(&LifecycleEvent::HandlerStarted { hook: hook.name(), container, name: &handler.name });
         let name = handler.name.clone();
-        self.runs
-            .insert(run, HandlerRun { unit: id, container: unit.name.clone(), hook, name, attempt, began, running });
+        self.runs.insert(
+            run,
+            HandlerRun { unit: id, container: unit.name.clone(), hook, name, attempt, started_at, began, running },
+        );
         let to_loop = self.to_loop();
         tokio::spawn(async move {
             if let Ok(report) = report.await {
@@ -268,16 +273,18 @@ impl Dispatcher {
         detail: String,
         output: Vec<String>,
     ) -> RunningHandler {
-        let HandlerRun { hook, name, attempt, began, running, .. } = run;
+        let HandlerRun { hook, name, attempt, started_at, began, running, .. } = run;
         let took = self.now().saturating_sub(began);
-        let (container, took_ms) = (unit.name.as_deref(), millis(took));
+        let (container, took_seconds) = (unit.name.as_deref(), Seconds(took).to_f64());
         match result {
             HandlerResult::Succeeded => {
-                debug!(hook = hook.name(), container, handler = name, took_ms, "handler succeeded");
+                debug!(hook = hook.name(), container, handler = name, took_seconds, "handler succeeded");
             }
-            HandlerResult::Aborted => info!(hook = hook.name(), container, handler = name, took_ms, "handler aborted"),
+            HandlerResult::Aborted => {
+                info!(hook = hook.name(), container, handler = name, took_seconds, "handler aborted")
+            }
             HandlerResult::Failed | HandlerResult::TimedOut => {
-                warn!(hook = hook.name(), container, handler = name, took_ms, "handler failed: {detail}");
+                warn!(hook = hook.name(), container, handler = name, took_seconds, "handler failed: {detail}");
             }
         }
         unit.counters.ran(hook.name(), &name, result, took);
@@ -287,8 +294,9 @@ impl Dispatcher {
             name,
             attempt,
             trigger: trigger_word(hook, unit.trigger()),
-            started_ms: millis(began),
-            took_ms,
+            started_at,
+            started_seconds: Seconds(began),
+            took_seconds: Seconds(took),
             result,
             detail,
             output,
@@ -301,18 +309,20 @@ impl Dispatcher {
     // ---- Status ---------------------------------------------------------------------------------
 
     /// The part of `/status` that does not depend on the kind of the loop.
-    pub(super) fn status(&mut self, detail: Detail) -> StatusView {
-        let status = StatusView {
+    pub(super) fn status(&mut self, detail: Detail) -> StatusSnapshot {
+        let status = StatusSnapshot {
             version: env!("CARGO_PKG_VERSION"),
+            started_at: self.reporter.started_at,
             uptime_seconds: Seconds(self.now()),
+            stop_began_at: self.reporter.journal.origin().map(|began| self.reporter.started_at.after(began)),
             stop_began_seconds: self.reporter.journal.origin().map(Seconds),
-            ..StatusView::default()
+            ..StatusSnapshot::default()
         };
         match detail {
             Detail::Health => status,
             Detail::Everything => {
                 let (zombies, zombie_parents) = self.reporter.zombies();
-                StatusView {
+                StatusSnapshot {
                     zombies,
                     zombie_parents,
                     handlers: self.reporter.journal.records().cloned().collect(),
@@ -325,13 +335,14 @@ impl Dispatcher {
     }
 
     /// The handlers that run, the oldest first.
-    fn unfinished(&self) -> Vec<RunningHandlerView> {
+    fn unfinished(&self) -> Vec<RunningHandlerSnapshot> {
         let runs: SmallMap<_, _> = self.runs.iter().map(|(id, run)| ((run.began, *id), run)).collect();
-        let shown = |run: &HandlerRun| RunningHandlerView {
+        let shown = |run: &HandlerRun| RunningHandlerSnapshot {
             container: run.container.clone(),
             hook: run.hook.name(),
             name: run.name.clone(),
-            started_ms: millis(run.began),
+            started_at: run.started_at,
+            started_seconds: Seconds(run.began),
         };
         runs.values().copied().map(shown).collect()
     }
@@ -350,10 +361,6 @@ struct HandlerStart {
     index: usize,
     attempt: u32,
     timeout: Option<Duration>,
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// By then a kubelet's postStart hook has come: 3 to 15 ms after the container's start, and 100 ms where many start at once.

@@ -12,10 +12,13 @@ use tracing::{debug, info, warn};
 use crate::http::{LifecycleEvent, Subscribers, ZombieParent};
 use crate::process::zombies::{self, NegligentParent, Watch};
 use crate::report::journal::{Journal, describe_cut, describe_note, describe_trigger};
+use crate::report::timestamp::Timestamp;
+use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::{Note, Outcome, Time, Trigger};
 
 pub(super) struct Reporter {
     began: Instant,
+    pub(super) started_at: Timestamp,
     pub(super) journal: Journal,
     pub(super) subscribers: Subscribers,
     zombie_watch: Watch,
@@ -27,6 +30,7 @@ impl Reporter {
     pub(super) fn new(began: Instant) -> Reporter {
         Reporter {
             began,
+            started_at: Timestamp::now(),
             journal: Journal::default(),
             subscribers: Subscribers::default(),
             zombie_watch: Watch::default(),
@@ -43,7 +47,7 @@ impl Reporter {
     }
 
     pub(super) fn publish(&mut self, event: &LifecycleEvent<'_>) {
-        self.subscribers.publish(self.began.elapsed(), event);
+        self.subscribers.publish(self.began.elapsed(), Timestamp::now(), event);
     }
 
     /// Reports a note of a machine.
@@ -77,7 +81,7 @@ impl Reporter {
 
     /// Logs the beginning of a stop.
     pub(super) fn stop_began(&self, container: Option<&str>, trigger: Trigger, grace: Option<Duration>) {
-        let grace = grace.map(|grace| grace.as_secs_f64());
+        let grace = grace.map(|grace| Seconds(grace).to_f64());
         info!(container, trigger = describe_trigger(trigger), grace_seconds = grace, "stopping");
     }
 

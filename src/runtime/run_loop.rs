@@ -12,8 +12,9 @@ use tracing::debug;
 
 use super::dispatcher::{Dispatcher, TaskMessage};
 use super::unit::{Unit, UnitId};
-use crate::http::{Delivery, DeliveryGuard, Detail, HookResponse, LifecycleEvent, Request, StatusView};
+use crate::http::{Delivery, DeliveryGuard, Detail, HookResponse, LifecycleEvent, Request, StatusSnapshot};
 use crate::process::signals::Signals;
+use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Action, Event, Machine, Outcome, PhaseName, Time};
 
@@ -31,7 +32,7 @@ pub(super) trait Supervisor {
 
     fn phase(&self) -> PhaseName;
 
-    fn snapshot(&mut self, detail: Detail) -> StatusView;
+    fn snapshot(&mut self, detail: Detail) -> StatusSnapshot;
 
     // ---- Inputs: they queue events ----
 
@@ -183,7 +184,7 @@ fn on_request<S: Supervisor>(supervisor: &mut S, request: Request) {
             let phase = supervisor.phase().name();
             let dispatcher = supervisor.dispatcher();
             let now = dispatcher.now();
-            drop(response.send(dispatcher.reporter.subscribers.subscribe(now, phase)));
+            drop(response.send(dispatcher.reporter.subscribers.subscribe(now, Timestamp::now(), phase)));
         }
         Request::Stop(response) => {
             supervisor.on_stop_request();

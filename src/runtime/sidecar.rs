@@ -23,7 +23,7 @@ use super::start::{self, StartError};
 use super::unit::{Unit, UnitId};
 use crate::compat::policy::Policy;
 use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
-use crate::http::{AppStatusView, ContainerView, Detail, DrainView, LifecycleEvent, StatusView};
+use crate::http::{AppSnapshot, ContainerSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnapshot};
 use crate::process::inherited::Inherited;
 use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
@@ -153,15 +153,15 @@ impl SidecarLoop {
         start::kill_remaining_children(&self.reaper);
     }
 
-    fn view(&self, app: &SidecarApp) -> ContainerView {
+    fn view(&self, app: &SidecarApp) -> ContainerSnapshot {
         let unit = &app.unit;
-        ContainerView {
+        ContainerSnapshot {
             phase: unit.machine.phase().name(),
-            sees_app: app.is_searched(),
+            watches_process: app.is_searched(),
             pid: pid(unit),
             stopped_by: unit.trigger().map(describe_trigger),
             grace_left_seconds: unit.grace_left(self.dispatcher.now()).map(Seconds),
-            drain: unit.context.drain.borrow().map(DrainView::of),
+            drain: unit.context.drain.borrow().map(DrainSnapshot::of),
             counters: unit.counters.clone(),
         }
     }
@@ -193,7 +193,7 @@ impl Supervisor for SidecarLoop {
         }
     }
 
-    fn snapshot(&mut self, detail: Detail) -> StatusView {
+    fn snapshot(&mut self, detail: Detail) -> StatusSnapshot {
         let now = self.dispatcher.now();
         let status = self.dispatcher.status(detail);
         let phase = self.phase();
@@ -204,20 +204,20 @@ impl Supervisor for SidecarLoop {
         let left = self.apps.iter().filter_map(|app| app.unit.grace_left(now)).min();
         let named = self.apps.iter().filter_map(|app| Some((app.unit.name.clone()?, self.view(app))));
         let status = match (detail, first) {
-            (Detail::Everything, Some(first)) => StatusView {
+            (Detail::Everything, Some(first)) => StatusSnapshot {
                 counters: first.counters.clone(),
-                drain: first.context.drain.borrow().map(DrainView::of),
+                drain: first.context.drain.borrow().map(DrainSnapshot::of),
                 ..status
             },
             (Detail::Everything, None) | (Detail::Health, _) => status,
         };
-        StatusView {
+        StatusSnapshot {
             phase: phase.name(),
             post_start_over: started,
             started,
             ready: started && phase == PhaseName::Running,
             serving: started && phase != PhaseName::Finishing,
-            app: AppStatusView { pid: first.and_then(pid), ended: None },
+            app: AppSnapshot { pid: first.and_then(pid), ended: None },
             containers: Some(named.collect()),
             stopped_by: trigger.map(describe_trigger),
             termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),

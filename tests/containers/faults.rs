@@ -67,7 +67,7 @@ fn dockers_seccomp_profile_costs_nothing() {
     assert_eq!(filter.stdout.split_whitespace().last(), Some("2"), "{filter:#?}");
     let (log, status) = lives_a_whole_life(test, &["--cap-drop=ALL", "--security-opt=no-new-privileges"], &PERL);
     assert!(!log.contains("WARN"), "{log}");
-    assert!(status.contains("\"blind\": false") && status.contains("\"busy\": 0"), "{status}");
+    assert!(status.contains("\"unavailable\": false") && status.contains("\"busy\": 0"), "{status}");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn seccomp_without_netlink_costs_only_busy_detection() {
         let (_, status) = lives_a_whole_life(test, &[&profile(&folder, &netlink)], &PERL);
         // It sees the connection but not whether it is busy: only netlink shows that.
         let seen = status.contains("\"connections\": 1") && !status.contains("\"busy\"");
-        assert!(seen && status.contains("\"blind\": false"), "{errno}: {status}");
+        assert!(seen && status.contains("\"unavailable\": false"), "{errno}: {status}");
     }
 }
 

@@ -132,12 +132,13 @@ drain = { quietSeconds = 0.3, minSeconds = 0.3, maxSeconds = 25, until = "NoConn
     let seen = status(&init);
     // The endpoint's own connections are not counted.
     assert_eq!(seen["newConnections"], all, "{seen:#}");
-    assert_eq!((&seen["drain"]["blind"], &seen["drain"]["busy"]), (&false.into(), &0.into()), "{seen:#}");
+    assert_eq!((&seen["drain"]["unavailable"], &seen["drain"]["busy"]), (&false.into(), &0.into()), "{seen:#}");
     let text = body(&init, "/metrics");
     for line in [
         "bookend_profile_info{profile=\"node\"} 1",
         &format!("bookend_new_connections_total {all}"),
         "bookend_drain_new_connections_total ",
+        "bookend_drain_unavailable 0",
         "bookend_drain_blind 0",
         "bookend_drain_busy 0",
     ] {
@@ -270,7 +271,7 @@ fn where_netlink_is_denied_the_drain_reads_proc_net_tcp() {
     wait_until("the connection is seen", || status(&init)["drain"]["connections"] == 1);
     let seen = &status(&init)["drain"];
     // Only netlink shows which connections are busy.
-    assert!(seen["blind"] == false && seen["busy"].is_null(), "{seen}");
+    assert!(seen["unavailable"] == false && seen["busy"].is_null(), "{seen}");
     drop(silent);
     let finished = finish_denied(init, strace);
     assert!(finished.log.contains("quiet after"), "{}", finished.log);

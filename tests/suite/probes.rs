@@ -123,7 +123,7 @@ fn a_failed_liveness_probe_can_stop_the_container() {
     "#;
     let mut init = life(port, config, APP);
     init.wait_for_out("up");
-    wait_until("it was found alive", || get(port, "/status").unwrap_or_default().contains("\"state\": \"Success\""));
+    wait_until("it was found alive", || get(port, "/status").unwrap_or_default().contains("\"state\": \"Succeeded\""));
     init.folder.write("dead", "");
     let finished = init.end();
     assert_eq!(finished.code(), 5, "the app's own: {}", finished.log);

@@ -109,7 +109,8 @@ fn followers_receive_every_event_to_the_last() {
         lines.filter(|line| line.starts_with("event: ") || line.starts_with("data: ")).collect();
     let expected = expected.join("\n");
     let parts = [
-        "event: signal\ndata: {\"atSeconds\":",
+        "event: signal\ndata: {\"at\":\"20",
+        "\"signal\":\"SIGTERM\"",
         "\"phase\":\"Stopping\"",
         "event: handlerStarted\n",
         "\"name\":\"pause\"",

@@ -14,6 +14,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::time::Time;
 
 /// The three probes.
@@ -55,7 +57,7 @@ pub struct ProbeRule {
 }
 
 /// What a probe's results add up to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 pub enum ProbeState {
     /// No threshold has been reached yet.
     #[default]

@@ -16,6 +16,11 @@ impl Seconds {
     pub fn of(seconds: f64) -> Seconds {
         Seconds(Duration::try_from_secs_f64(seconds).unwrap_or_default())
     }
+
+    /// The number of seconds, rounded to milliseconds, for JSON and the log.
+    pub fn to_f64(self) -> f64 {
+        (self.0.as_secs_f64() * 1000.0).round() / 1000.0
+    }
 }
 
 impl fmt::Display for Seconds {
@@ -39,9 +44,8 @@ impl fmt::Display for Seconds {
 }
 
 impl Serialize for Seconds {
-    /// A JSON number of seconds, rounded to milliseconds.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64((self.0.as_secs_f64() * 1000.0).round() / 1000.0)
+        serializer.serialize_f64(self.to_f64())
     }
 }
 

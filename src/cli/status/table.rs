@@ -61,8 +61,8 @@ fn head(view: &StatusView, terminal: Terminal) -> String {
     }
     for probe in &view.probes {
         let colour = match probe.state.as_str() {
-            "Success" => Colour::Good,
-            "Failure" => Colour::Bad,
+            "Succeeded" => Colour::Good,
+            "Failed" => Colour::Bad,
             _ => Colour::Busy,
         };
         let detail = if probe.detail.is_empty() { String::new() } else { format!(": {}", printable(&probe.detail)) };
@@ -96,7 +96,7 @@ fn container_row(container: &ContainerView) -> String {
     let by = container.stopped_by.as_ref().map(|by| format!(" by {}", printable(by))).unwrap_or_default();
     let process = match container.pid {
         Some(pid) => format!(", pid {pid}"),
-        None if container.sees_app => ", no process found".to_owned(),
+        None if container.watches_process => ", no process found".to_owned(),
         None => String::new(),
     };
     format!("{}{by}{process}", printable(&container.phase))
@@ -140,7 +140,7 @@ fn handlers(view: &StatusView, terminal: Terminal) -> String {
     for run in &view.handlers {
         let colour = if run.result == HandlerResult::Succeeded.name() { Colour::Good } else { Colour::Bad };
         let result = terminal.paint(colour, &format!("{:<results$}", printable(&run.result)));
-        let took = Seconds::of(run.ended_seconds() - run.started_seconds());
+        let took = Seconds::of(run.took_seconds);
         let detail = terminal.cut(&printable(&run.detail), names + results + 16);
         text.push_str(&format!("{:<names$}  {result}  {took:>8.3} s  {detail}\n", run.label()));
         if run.result != HandlerResult::Succeeded.name() {
@@ -152,7 +152,7 @@ fn handlers(view: &StatusView, terminal: Terminal) -> String {
     }
     for run in &view.running {
         let result = terminal.paint(Colour::Busy, &format!("{:<results$}", "running"));
-        let since = Seconds::of(view.uptime_seconds.unwrap_or_default() - run.started_seconds());
+        let since = Seconds::of(view.uptime_seconds.unwrap_or_default() - run.started_seconds);
         text.push_str(&format!("{:<names$}  {result}  {since:>8.3} s\n", run.label()));
     }
     text
@@ -171,12 +171,12 @@ fn timeline(view: &StatusView, terminal: Terminal) -> String {
         // `preStop pause took 2.001 s: slept 2.000 s` is a run that has ended.
         let run = view.handlers.iter().find(|run| row.text.starts_with(&format!("{} took ", run.label())));
         match (run, began) {
-            (Some(run), Some(began)) => (run.label(), run.started_seconds() - began, row.at_seconds, true),
+            (Some(run), Some(began)) => (run.label(), run.started_seconds - began, row.at_seconds, true),
             _ => (printable(&row.text), row.at_seconds, row.at_seconds, false),
         }
     });
     let now = view.uptime_seconds.unwrap_or_default() - began.unwrap_or_default();
-    let running = view.running.iter().map(|run| (run.label(), run.started_seconds() - began.unwrap_or(0.0), now, true));
+    let running = view.running.iter().map(|run| (run.label(), run.started_seconds - began.unwrap_or(0.0), now, true));
     let rows: Vec<_> = rows.chain(running.filter(|(_, from, ..)| *from > -ROUNDING)).collect();
     let Some(width) = terminal.width else {
         return rows.iter().zip(&view.timeline).fold(text, |text, (_, row)| {
@@ -236,12 +236,12 @@ mod tests {
         "uptimeSeconds": 14.0, "stopBeganSeconds": 10.0, "terminationGracePeriodSeconds": 30.0,
         "app": { "pid": 7 }, "stoppedBy": "SIGTERM", "orphansReaped": 0,
         "handlers": [
-            { "hook": "postStart", "name": "greet", "startedMs": 3, "tookMs": 4, "result": "Failed", "detail": "exit code 3", "output": ["a\u001b[2Jb"] },
-            { "hook": "preStop", "name": "pause", "startedMs": 10000, "tookMs": 2000, "result": "Succeeded", "detail": "slept 2.000 s" }
+            { "hook": "postStart", "name": "greet", "startedSeconds": 0.003, "tookSeconds": 0.004, "result": "Failed", "detail": "exit code 3", "output": ["a\u001b[2Jb"] },
+            { "hook": "preStop", "name": "pause", "startedSeconds": 10.0, "tookSeconds": 2.0, "result": "Succeeded", "detail": "slept 2.000 s" }
         ],
-        "probes": [{ "name": "readinessProbe", "state": "Failure", "detail": "status 503" }],
+        "probes": [{ "name": "readinessProbe", "state": "Failed", "detail": "status 503" }],
         "lost": { "requestsCut": 2, "notAccepted": 0, "resetsSent": 1 },
-        "running": [{ "hook": "preStop", "name": "flush", "startedMs": 12500 }],
+        "running": [{ "hook": "preStop", "name": "flush", "startedSeconds": 12.5 }],
         "timeline": [
             { "atSeconds": 0.0, "text": "stop begun by SIGTERM" },
             { "atSeconds": 2.0, "text": "preStop pause took 2.000 s: slept 2.000 s" },
@@ -257,7 +257,7 @@ mod tests {
     fn a_stop_is_drawn_as_bars_on_a_terminal() {
         let text = drawn(STOPPING, Some(80), false);
         assert!(text.contains("phase     Stopping by SIGTERM, 4.0 s of 30 s\n"), "{text}");
-        assert!(text.contains("readiness Failure: status 503\n"), "{text}");
+        assert!(text.contains("readiness Failed: status 503\n"), "{text}");
         assert!(text.contains("lost      2 requests cut, 0 connections not accepted, 1 resets\n"), "{text}");
         let bar = |name: &str| text.lines().rfind(|line| line.starts_with(name)).unwrap().to_owned();
         assert_eq!(bar("preStop pause   ").matches('━').count(), 21, "half of the time: {text}");

@@ -45,7 +45,7 @@ pub(super) struct AppView {
 pub(super) struct ContainerView {
     pub(super) name: String,
     pub(super) phase: String,
-    pub(super) sees_app: bool,
+    pub(super) watches_process: bool,
     pub(super) pid: Option<u64>,
     pub(super) stopped_by: Option<String>,
 }
@@ -54,7 +54,7 @@ pub(super) struct ContainerView {
 #[derive(Debug, Clone, Default)]
 pub(super) struct ProbeView {
     pub(super) name: String,
-    /// `Success`, `Failure`, `Unknown`.
+    /// `Succeeded`, `Failed`, `Unknown`.
     pub(super) state: String,
     pub(super) detail: String,
 }
@@ -76,8 +76,9 @@ pub(crate) struct HandlerRun {
     pub(crate) name: String,
     /// More than 1: a retry.
     pub(crate) attempt: u64,
-    pub(super) started_ms: u64,
-    pub(super) took_ms: u64,
+    /// In seconds since bookend began.
+    pub(super) started_seconds: f64,
+    pub(super) took_seconds: f64,
     pub(super) result: String,
     pub(super) detail: String,
     pub(super) output: Vec<String>,
@@ -130,7 +131,7 @@ impl ContainerView {
         ContainerView {
             name: name.to_owned(),
             phase: text(object, "phase").unwrap_or_default(),
-            sees_app: is(object, "seesApp"),
+            watches_process: is(object, "watchesProcess"),
             pid: count(object, "pid"),
             stopped_by: text(object, "stoppedBy"),
         }
@@ -194,8 +195,8 @@ impl HandlerRun {
             hook: text("hook"),
             name: text("name"),
             attempt: count("attempt"),
-            started_ms: count("startedMs"),
-            took_ms: count("tookMs"),
+            started_seconds: seconds(object, "startedSeconds").unwrap_or_default(),
+            took_seconds: seconds(object, "tookSeconds").unwrap_or_default(),
             result: text("result"),
             detail: text("detail"),
             output: each(object, "output", |line| line.as_str().unwrap_or_default().to_owned()),
@@ -221,7 +222,7 @@ impl HandlerRun {
         } else {
             format!(" {}:", printable(&self.result))
         };
-        let took = Seconds::of(millis(self.took_ms));
+        let took = Seconds::of(self.took_seconds);
         let lines = self.output.iter().map(|line| format!("  | {}\n", printable(line))).collect::<String>();
         format!("{} took {took:.3} s:{failed} {}\n{lines}", self.label(), printable(&self.detail))
     }
@@ -238,14 +239,6 @@ impl HandlerRun {
 
     /// When it ended, in seconds since bookend began.
     pub(crate) fn ended_seconds(&self) -> f64 {
-        millis(self.started_ms.saturating_add(self.took_ms))
+        Seconds::of(self.started_seconds + self.took_seconds).to_f64()
     }
-
-    pub(super) fn started_seconds(&self) -> f64 {
-        millis(self.started_ms)
-    }
-}
-
-fn millis(count: u64) -> f64 {
-    std::time::Duration::from_millis(count).as_secs_f64()
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::http::LossView;
+use crate::http::LossSnapshot;
 use crate::net::tcp_info::TieBreak;
 use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::net::{count, ports};
@@ -40,7 +40,7 @@ struct WatchedConnections {
     tcp_monitor: TcpMonitor,
     /// Empty: the app listens on no port that we can see.
     ports: Vec<u16>,
-    lost: LossView,
+    lost: LossSnapshot,
     /// The resets that the namespace had sent before the stop signal. `None` in the node's own network.
     resets_before: Option<u64>,
     watcher: Option<Watcher>,
@@ -96,7 +96,7 @@ impl AppConnections {
         let resets_before =
             if is_host_network() { None } else { TcpMonitor::counters().map(|counters| counters.resets_sent) };
         let watcher = idle_reports.map(|reports| Watcher(tokio::spawn(report_idle(reports, ports.clone()))));
-        let lost = LossView { not_accepted, ..LossView::default() };
+        let lost = LossSnapshot { not_accepted, ..LossSnapshot::default() };
         self.watched = Some(WatchedConnections { tcp_monitor, ports, lost, resets_before, watcher });
         (not_accepted > 0)
             .then(|| format!("{not_accepted} connections waited to be accepted when the stop signal was sent"))
@@ -123,7 +123,7 @@ impl AppConnections {
     }
 
     /// What the stop cost; `None` before the stop signal.
-    pub(super) fn lost(&self) -> Option<LossView> {
+    pub(super) fn lost(&self) -> Option<LossSnapshot> {
         self.watched.as_ref().map(|watched| watched.lost)
     }
 }

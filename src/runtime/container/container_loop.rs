@@ -17,7 +17,7 @@ use crate::compat::policy::{Leftovers, Policy};
 use crate::error::describe;
 use crate::handlers::program::{Environment, ProgramError};
 use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
-use crate::http::{AppStatusView, Detail, DrainView, LifecycleEvent, StatusView};
+use crate::http::{AppSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnapshot};
 use crate::process::inherited::Inherited;
 use crate::process::notify_socket::NotifySocket;
 use crate::process::reaper::{Ended, Reaper, Target};
@@ -304,23 +304,23 @@ impl Supervisor for ContainerLoop {
         self.unit.machine.phase()
     }
 
-    fn snapshot(&mut self, detail: Detail) -> StatusView {
+    fn snapshot(&mut self, detail: Detail) -> StatusSnapshot {
         let now = self.now();
         let status = self.dispatcher.status(detail);
         let status = match detail {
             Detail::Health => status,
-            Detail::Everything => StatusView {
+            Detail::Everything => StatusSnapshot {
                 counters: self.unit.counters.clone(),
                 profile: self.settings.app.profile.clone(),
                 new_connections: self.unit.trigger().and_then(|_| self.connections.new_connections()),
-                drain: self.unit.context.drain.borrow().map(DrainView::of),
+                drain: self.unit.context.drain.borrow().map(DrainSnapshot::of),
                 ..status
             },
         };
         let (unit, probing, notify) = (&self.unit, &self.probing, &self.notify);
         let probed = probing.has_started() && notify.is_ready();
         let serving = probed && probing.is_ready();
-        StatusView {
+        StatusSnapshot {
             phase: unit.machine.phase().name(),
             post_start_over: unit.machine.has_started(),
             started: unit.machine.has_started() && probed,
@@ -328,7 +328,7 @@ impl Supervisor for ContainerLoop {
             serving: unit.machine.is_serving() && serving,
             probes: probing.views(),
             notify: notify.view(),
-            app: AppStatusView {
+            app: AppSnapshot {
                 pid: unit.app.pid().map(nix::unistd::Pid::as_raw),
                 ended: unit.app.status().map(describe_status),
             },

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::http::NotifyView;
+use crate::http::NotifySnapshot;
 use crate::process::notify_socket::NotifySocket;
 use crate::runtime::dispatcher::TaskMessage;
 use bookend_lifecycle::Time;
@@ -60,8 +60,12 @@ impl NotifyState {
         self.startup_extended_to
     }
 
-    pub(super) fn view(&self) -> Option<NotifyView> {
-        self.is_expected.then(|| NotifyView { ready: self.ready, stopping: self.stopping, status: self.status.clone() })
+    pub(super) fn view(&self) -> Option<NotifySnapshot> {
+        self.is_expected.then(|| NotifySnapshot {
+            ready: self.ready,
+            stopping: self.stopping,
+            status: self.status.clone(),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use tracing::{debug, info, warn};
 
 use crate::handlers::program::{Environment, ProgramError};
 use crate::handlers::{self, HandlerContext, HandlerReport, Purpose, RunningHandler};
-use crate::http::ProbeView;
+use crate::http::ProbeSnapshot;
 use crate::runtime::dispatcher::TaskMessage;
 use bookend_config::settings::{Handler, ProbeSet};
 use bookend_lifecycle::probe::{ProbeAction, ProbeConditions, ProbeKind, ProbeRunId, ProbeState, Probes};
@@ -113,18 +113,13 @@ impl Probing {
         self.probes.is_live()
     }
 
-    pub(super) fn views(&self) -> Vec<ProbeView> {
+    pub(super) fn views(&self) -> Vec<ProbeSnapshot> {
         let view = |kind: ProbeKind| {
             let probe = self.probes.get(kind)?;
             let last = self.last.iter().find(|(of, _)| *of == kind).map(|(_, detail)| detail.clone());
-            let state = match probe.state {
-                ProbeState::Unknown => "Unknown",
-                ProbeState::Succeeded => "Success",
-                ProbeState::Failed => "Failure",
-            };
-            Some(ProbeView {
+            Some(ProbeSnapshot {
                 name: kind.name(),
-                state,
+                state: probe.state,
                 successes: probe.successes,
                 failures: probe.failures,
                 detail: last,
