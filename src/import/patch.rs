@@ -57,8 +57,12 @@ fn wrap(container: &mut Map<String, Value>, notes: &mut Vec<String>) {
             if hook == "postStart" && !lifecycle.contains_key(hook) {
                 continue;
             }
-            let path = format!("/lifecycle/{hook}");
-            lifecycle.insert(hook.to_owned(), json!({ "httpGet": { "port": PORT, "path": path } }));
+            // A kubelet often calls an httpGet postStart hook before the container's process can listen.
+            let action = match hook {
+                "postStart" => json!({ "exec": { "command": ["/bookend/bookend", "hook", "postStart"] } }),
+                _ => json!({ "httpGet": { "port": PORT, "path": "/lifecycle/preStop" } }),
+            };
+            lifecycle.insert(hook.to_owned(), action);
         }
     }
     for (name, path) in PROBES.iter().zip(["/startupz", "/readyz", "/livez"]) {

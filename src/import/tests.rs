@@ -70,7 +70,7 @@ fn the_manifest_runs_the_container_under_bookend_and_keeps_the_rest() {
     let web = &pod["containers"][0];
     assert_eq!(web["command"], serde_json::json!(["/bookend/bookend", "--", "/app/server", "--port", "8080"]));
     assert_eq!(web["lifecycle"]["preStop"]["httpGet"]["path"], "/lifecycle/preStop");
-    assert_eq!(web["lifecycle"]["postStart"]["httpGet"]["path"], "/lifecycle/postStart");
+    assert_eq!(web["lifecycle"]["postStart"]["exec"]["command"][2], "postStart");
     assert_eq!(web["readinessProbe"]["httpGet"], serde_json::json!({ "port": 9797, "path": "/readyz" }));
     assert_eq!(web["readinessProbe"]["periodSeconds"], 3);
     assert_eq!(web["livenessProbe"]["terminationGracePeriodSeconds"], 5);

@@ -47,8 +47,10 @@ impl Life {
         let words = |container: &Value| container["command"].as_array().cloned().unwrap_or_default();
         let is_sidecar = all().any(|container| words(container).get(1).is_some_and(|word| word == "sidecar"));
         let hook = |container: &Value, hook: &str| {
-            let action = &container["lifecycle"][hook]["httpGet"];
-            action["path"].as_str().map(|path| format!("http://127.0.0.1:9797{path}"))
+            let action = &container["lifecycle"][hook];
+            let exec = || Some(action["exec"]["command"][2].as_str()?.to_owned());
+            let path = action["httpGet"]["path"].as_str();
+            path.map(|path| format!("http://127.0.0.1:9797{path}")).or_else(exec)
         };
         Life {
             what: what.to_owned(),
@@ -69,7 +71,14 @@ impl Life {
         }
         let pid = first_process(&running).expect("it runs");
         for hook in &self.post_start {
-            assert_eq!(inside(pid, &[hook]), "200", "{}: {hook}\n{}", self.what, self.log());
+            if hook.starts_with("http:") {
+                assert_eq!(inside(pid, &[hook]), "200", "{}: {hook}\n{}", self.what, self.log());
+            } else {
+                let socket = self.folder.join("bookend.sock");
+                let called =
+                    Command::new(bookend()).args(["hook", hook]).env("BOOKEND_SOCKET", socket).output().unwrap();
+                assert!(called.status.success(), "{}: {}\n{}", self.what, super::shown(&called), self.log());
+            }
         }
         // All containers' hooks are called at the same instant.
         std::thread::scope(|scope| {

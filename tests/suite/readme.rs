@@ -65,11 +65,13 @@ fn every_toml_example_of_the_docs_is_accepted() {
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     assert!(!pages.is_empty());
     for page in pages {
+        let is_sidecar = ["sidecar.md", "shared-process-namespace.md"].iter().any(|name| page.ends_with(name));
         for example in blocks_of(&fs::read_to_string(&page).unwrap(), "toml") {
             let folder = Folder::new();
             let path = folder.write("bookend.toml", example);
-            let mode: &[&str] = if page.ends_with("sidecar.md") { &["--sidecar"] } else { &[] };
-            let finished = Init::ordinary(folder, &[&["check", path.to_str().unwrap()], mode].concat()).finish();
+            let mut args = vec!["check", path.to_str().unwrap()];
+            args.extend(is_sidecar.then_some("--sidecar"));
+            let finished = Init::ordinary(folder, &args).finish();
             assert_eq!(finished.code(), 0, "{}:\n{example}\n{}", page.display(), finished.log);
         }
     }
@@ -79,16 +81,6 @@ fn every_toml_example_of_the_docs_is_accepted() {
 fn page(name: &str, language: &str) -> Vec<String> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap();
     blocks_of(&text, language).into_iter().map(str::to_owned).collect()
-}
-
-#[test]
-fn every_sidecar_example_is_accepted_as_sidecar() {
-    for example in page("sidecar.md", "toml").into_iter().chain(page("shared-process-namespace.md", "toml")) {
-        let folder = Folder::new();
-        let path = folder.write("bookend.toml", &example);
-        let finished = Init::ordinary(folder, &["check", "--sidecar", path.to_str().unwrap()]).finish();
-        assert_eq!(finished.code(), 0, "{example}\n{}", finished.log);
-    }
 }
 
 #[test]
