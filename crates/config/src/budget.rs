@@ -146,7 +146,7 @@ impl BudgetTable {
         deadline: Option<Duration>,
     ) -> Option<Duration> {
         let mut at = begin;
-        // postStop handlers that do not run on a stop take none of its time.
+        // postStop handlers that do not run on a stop do not take its time.
         for handler in handlers.iter().filter(|handler| stage != "postStop" || handler.on.stopped) {
             let at_most = limit(handler);
             let counted = if stage == "postStop" { at_most.or(Some(shares::POST_STOP_DEFAULT)) } else { at_most };

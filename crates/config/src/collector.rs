@@ -131,8 +131,8 @@ impl<'a> Collector<'a> {
         if is_valid { Ok(all) } else { Err(all) }
     }
 
-    /// Where a quote is missing, the parser may take a part of a secret for a key. A text that is not valid TOML and
-    /// may hold secrets has its syntax errors reported and nothing else.
+    /// If a quote is missing, the parser may take a part of a secret for a key. Of a text that is not valid TOML and may
+    /// hold secrets, only the syntax errors are reported.
     fn drop_guesses(&mut self) {
         for (index, source) in self.sources.iter().enumerate() {
             if !source.is_guessed || !mentions_secret(source.text) {

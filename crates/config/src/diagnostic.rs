@@ -18,15 +18,15 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How serious it is.
     pub severity: Severity,
-    /// The key path, `lifecycle.preStop[0].exec.command`; empty where there is none (invalid TOML).
+    /// The key path, `lifecycle.preStop[0].exec.command`; empty for invalid TOML.
     pub path: String,
     /// What was found and what is accepted: one sentence.
     pub message: String,
     /// Further sentences: a likely meaning, a word of Kubernetes that has another name here.
     pub help: Vec<String>,
-    /// The place: `bookend.toml:6:1`, `environment variable BOOKEND_LOG_LEVEL`; empty where there is none.
+    /// The place: `bookend.toml:6:1`, `environment variable BOOKEND_LOG_LEVEL`; empty if there is no place.
     pub place: String,
-    /// The line with a caret below the place; empty where it may hold a secret, and after the first fifty.
+    /// The line with a caret below the place; empty if it may hold a secret, and after the first fifty.
     pub shown: String,
     /// Orders diagnostics as a reader meets them.
     pub(crate) span: Span,
@@ -88,7 +88,7 @@ impl Diagnostics {
         self.0.iter()
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -59,7 +59,7 @@ pub struct Sources {
     pub env: Vec<(OsString, OsString)>,
     /// Options of the command line; a later one is stronger.
     pub overrides: Vec<Override>,
-    /// The command after `--`; empty: there is none.
+    /// The command after `--`; may be empty.
     pub command: Vec<OsString>,
     /// What it is for.
     pub mode: Mode,

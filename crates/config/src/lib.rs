@@ -73,7 +73,7 @@ use source::{SourceKind, Span};
 use tree::{Entry, Tree};
 use value::Value;
 
-/// Reads, checks and merges all sources. A missing `app.command` is not an error here, because a sidecar has none.
+/// Reads, checks and merges all sources. A missing `app.command` is not an error here, because a sidecar has no app of its own.
 ///
 /// # Errors
 /// All errors and warnings of all sources at once.

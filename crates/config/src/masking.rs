@@ -1,11 +1,12 @@
 //! Which parts of a text must not be shown: values of environments and headers, values whose key suggests a secret,
-//! secrets inside of other values (a URL's user, `--password=...`), and everything below an unknown key.
+//! secrets inside of other values (a URL's user, `--password=...`), and the values of unknown keys.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::hint::nearest;
 use crate::key::{Key, Shape, find};
 use crate::secrets::{argument, is_secret, is_secret_table, redact, suggests_secret};
 use crate::source::{Source, SourceKind};
@@ -25,6 +26,16 @@ pub(crate) fn hidden(source: &Source<'_>) -> Option<Vec<Range<usize>>> {
     Some(hidden.0)
 }
 
+/// Whether a key that is not a secret was meant.
+fn is_misspelt(keys: Option<&'static [Key]>, name: &str) -> bool {
+    let known = keys.unwrap_or_default().iter().map(|key| key.name);
+    nearest(name, known).is_some_and(|meant| !is_secret(meant))
+}
+
+fn has_parts(value: &DeValue<'_>) -> bool {
+    matches!(value, DeValue::Table(_) | DeValue::Array(_))
+}
+
 struct Hidden(Vec<Range<usize>>);
 
 impl Hidden {
@@ -37,8 +48,8 @@ impl Hidden {
             }
             match keys.map(|keys| find(keys, name.get_ref())) {
                 Some(Some(key)) => self.value(value, Some(key.shape), is_secret),
-                // A scalar of an unknown key is shown: the key is most likely misspelt.
-                Some(None) if !matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_)) => {
+                // The scalar of a misspelt key is shown; any other unknown key may be the name of a variable.
+                Some(None) if is_misspelt(keys, name.get_ref()) && !has_parts(value.get_ref()) => {
                     self.value(value, Some(Shape::Table(&[])), is_secret);
                 }
                 Some(None) | None => self.value(value, None, true),

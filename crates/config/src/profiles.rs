@@ -13,7 +13,7 @@ pub(crate) fn text(name: &str) -> Option<&'static str> {
     Some(match name {
         "nginx" => {
             r#"
-            # SIGWINCH, which a terminal sends when it is resized, tells a daemon's workers to shut down.
+            # SIGWINCH, which a terminal sends when it is resized, makes a daemon's workers shut down.
             lifecycle.stopSignal = "SIGQUIT"
             app = { secondSignal.signal = "SIGTERM", signals.SIGWINCH = "ignore" }
             lifecycle.preStop = { name = "drain", drain = {} }

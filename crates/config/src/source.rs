@@ -21,7 +21,7 @@ pub(crate) struct Source<'a> {
     pub(crate) is_guessed: bool,
 }
 
-/// Where a text comes from, weakest first.
+/// The kind of a text, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SourceKind {
     /// A configuration file.

@@ -14,7 +14,7 @@ pub struct AppSettings {
     pub profile: Option<String>,
     /// The program; its command is never empty once `run` starts.
     pub program: Program,
-    /// Where the command comes from, and so whether `$(VAR)` is expanded in it.
+    /// The source of the command, which decides whether `$(VAR)` is expanded in it.
     pub command_from: CommandFrom,
     /// `umask`; `None`: bookend's own.
     pub umask: Option<u32>,
@@ -73,7 +73,7 @@ pub const RLIMITS: &[&str] = &[
     "stack",
 ];
 
-/// Where the app's command comes from.
+/// The source of the app's command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CommandFrom {
     /// After `--`: passed on byte for byte, as every init does; Kubernetes has expanded it already.

@@ -56,6 +56,8 @@ fn no_kind_of_mistake_shows_a_secret() {
         "http.tls = { certFile = \"/c\", keyFile = \"hunter2\" }",
         "dbPassword = \"hunter2\"",
         "app.nev = { A = \"hunter2\" }",
+        "[app]\nDB = \"hunter2\"",
+        "http.tokenFle = \"hunter2\"",
         // Secrets inside of other values.
         "app.command = [\"server\", \"--password=hunter2\", 5]",
         "app.command = [\"server\", \"--password\", \"hunter2\", 5]",

@@ -62,8 +62,8 @@ fn a_program_has_an_environment_a_directory_and_a_user() {
         working_dir: Some("/srv".into()),
         user: Some(user),
     };
-    let id = |said: &str| said.parse().map_or_else(|_| Id::Name(said.to_owned()), Id::Number);
-    for (said, user, group) in [
+    let id = |text: &str| text.parse().map_or_else(|_| Id::Name(text.to_owned()), Id::Number);
+    for (value, user, group) in [
         ("\"nobody\"", "nobody", None),
         ("1000", "1000", None),
         ("\"1000\"", "1000", None),
@@ -72,10 +72,10 @@ fn a_program_has_an_environment_a_directory_and_a_user() {
         ("\"4294967294\"", "4294967294", None),
     ] {
         let user = User { user: id(user), group: group.map(id) };
-        let settings = accept(&file(&format!("[app]\ncommand = [\"p\"]\n{text}{said}"))).settings;
+        let settings = accept(&file(&format!("[app]\ncommand = [\"p\"]\n{text}{value}"))).settings;
         assert_eq!(settings.app.program, program(user.clone()));
         assert_eq!(settings.app.command_from, CommandFrom::Configuration);
-        let settings = accept(&file(&format!("[lifecycle.preStop.exec]\ncommand = [\"p\"]\n{text}{said}"))).settings;
+        let settings = accept(&file(&format!("[lifecycle.preStop.exec]\ncommand = [\"p\"]\n{text}{value}"))).settings;
         assert_eq!(settings.lifecycle.pre_stop[0].kind, HandlerKind::Exec(program(user)));
     }
 }
@@ -176,10 +176,10 @@ fn a_pod_specs_http_get_is_read_field_by_field() {
 
 #[test]
 fn a_pod_specs_probes_are_read_and_a_zero_is_the_default() {
-    let said = "{ tcpSocket.port = 80, initialDelaySeconds = 1, periodSeconds = 2, timeoutSeconds = 3, \
+    let values = "{ tcpSocket.port = 80, initialDelaySeconds = 1, periodSeconds = 2, timeoutSeconds = 3, \
                 failureThreshold = 4, successThreshold = 1, action = \"Stop\" }";
     let settings = accept(&file(&format!(
-        "livenessProbe = {said}\n\
+        "livenessProbe = {values}\n\
          readinessProbe = {{ tcpSocket.port = 80, periodSeconds = 0, timeoutSeconds = 0, failureThreshold = 0, successThreshold = 0 }}"
     )))
     .settings;
@@ -197,7 +197,7 @@ fn a_pod_specs_probes_are_read_and_a_zero_is_the_default() {
     // Kubernetes' defaults; it cannot tell a zero from nothing either.
     let readiness = settings.probes.readiness.clone().unwrap();
     assert_eq!((readiness.rule, readiness.handler.timeout), (rule(0, 10, 3, 1), Some(secs(1))));
-    let unsaid = accept(&file("readinessProbe.tcpSocket.port = 80")).settings.probes;
-    assert_eq!(unsaid.readiness, Some(readiness));
-    assert!(unsaid.startup.is_none() && unsaid.liveness.is_none() && !unsaid.stop_on_liveness);
+    let unset = accept(&file("readinessProbe.tcpSocket.port = 80")).settings.probes;
+    assert_eq!(unset.readiness, Some(readiness));
+    assert!(unset.startup.is_none() && unset.liveness.is_none() && !unset.stop_on_liveness);
 }
