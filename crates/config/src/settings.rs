@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use app::{AppSettings, CommandFrom, RLIMITS, ResourceLimit, SignalScope};
-pub use handler::{Handler, HandlerKind, HandlerName, Header, HttpGet, Scheme, TcpSocket};
+pub use handler::*;
 pub use http::{HttpSettings, ReadyzDuringStop, TlsSettings};
-pub use lifecycle::{ContainerSettings, FailurePolicy, LifecycleSettings, ProcessSelector};
+pub use lifecycle::{ContainerSettings, LifecycleSettings, ProcessSelector};
 pub use log::{LogFormat, LogLevel, LogSettings};
 pub use probes::{ProbeSet, ProbeSettings};
 pub use program::{Id, Program, User, ValueSource};

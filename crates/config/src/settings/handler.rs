@@ -1,11 +1,10 @@
-//! What a handler does. To add a kind, add it to [`HandlerName`]: the compiler then leads to its key (`vocabulary`), to
+//! Handlers and their kinds. To add a kind, add it to [`HandlerName`]: the compiler then leads to its key (`vocabulary`), to
 //! its assembly, to [`HandlerKind`] and from there to the code that runs it.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::lifecycle::FailurePolicy;
 use super::program::{Program, ValueSource};
 use crate::words::words;
 use bookend_lifecycle::On;
@@ -17,7 +16,7 @@ use bookend_lifecycle::signal::Signal;
 pub struct Handler {
     /// `name`; by default list and position, `preStop[0]`.
     pub name: String,
-    /// What it does.
+    /// Its work.
     pub kind: HandlerKind,
     /// `timeoutSeconds`; `None`: only the stage's budget limits it.
     pub timeout: Option<Duration>,
@@ -49,7 +48,19 @@ words! {
     }
 }
 
-/// What a handler does.
+words! {
+    /// `failurePolicy`: the consequence of a failed handler.
+    #[derive(Default, Hash)]
+    pub enum FailurePolicy {
+        /// The stage has failed; the consequence depends on the hook.
+        #[default]
+        Fail = "Fail",
+        /// It is logged; the list goes on.
+        Ignore = "Ignore",
+    }
+}
+
+/// The work of a handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandlerKind {
     /// `exec`: runs a program, without a shell.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use super::handler::Handler;
-use crate::words::words;
 use bookend_lifecycle::signal::Signal;
 
 /// `[lifecycle]`: the four lists, each run in order.
@@ -42,16 +41,4 @@ pub struct ProcessSelector {
     pub pid_file: Option<PathBuf>,
     /// `container`: its name in Kubernetes, or the runtime's id, of which twelve digits are enough.
     pub container: Option<String>,
-}
-
-words! {
-    /// `failurePolicy`: the consequence of a failed handler.
-    #[derive(Default, Hash)]
-    pub enum FailurePolicy {
-        /// The stage has failed; the consequence depends on the hook.
-        #[default]
-        Fail = "Fail",
-        /// It is logged; the list goes on.
-        Ignore = "Ignore",
-    }
 }

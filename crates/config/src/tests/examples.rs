@@ -71,10 +71,11 @@ pub(super) const SHOWN: &[(&str, &str)] = &[
     ("level", "\"Debug\""),
 ];
 
-/// The value to show for a key.
-pub(super) fn shown(path: &str) -> Option<&'static str> {
+/// The value to show for a key; of a key that is not in the list, the first one of its kind.
+pub(super) fn shown(path: &str, shape: Shape) -> String {
     let is_of = |end: &str| path.strip_suffix(end).is_some_and(|above| above.is_empty() || above.ends_with('.'));
-    SHOWN.iter().find(|(end, _)| is_of(end)).map(|(_, value)| *value)
+    let chosen = SHOWN.iter().find(|(end, _)| is_of(end)).map(|(_, value)| (*value).to_owned());
+    chosen.or_else(|| values(shape).into_iter().next()).unwrap_or_default()
 }
 
 /// Some values of a key.

@@ -13,6 +13,7 @@ mod every_key;
 mod examples;
 mod files;
 mod fuzz;
+mod hints;
 mod layers;
 mod pod_spec;
 mod profiles;
