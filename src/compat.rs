@@ -1,16 +1,19 @@
-//! Other inits' names. Called as one of them, bookend takes its options and does what it does: a personality
-//! translates what was said into the same settings, and a policy for the rest. There is no second implementation.
+//! Other inits' names. Called as one of them, bookend takes its options and behaves as it does: a personality
+//! translates the command line into the same settings, and into a policy for the rest. There is no second
+//! implementation.
 //!
-//! | name                             | translated by | differs from bookend's own way in                              |
-//! | -------------------------------- | ------------- | -------------------------------------------------------------- |
-//! | `tini`, `tini-...`, `docker-init` | `tini`       | no signal begins a stop of ours; nobody who is left is ended   |
-//! | `dumb-init`                      | `dumb_init`   | likewise; the app leads a session, all of its group is signalled |
+//! | name                              | translated by | differs from bookend in                                        |
+//! | --------------------------------- | ------------- | -------------------------------------------------------------- |
+//! | `tini`, `tini-...`, `docker-init` | `tini`        | no signal begins a stop; remaining processes are not ended     |
+//! | `dumb-init`                       | `dumb_init`   | the same; the app leads a session, and its group is signalled  |
 //!
-//! A drop-in is silent: no file is read, nothing is written but what that init would have said. One exception:
+//! A drop-in is silent: it reads no file and writes only what that init would have written. One exception:
 //! `docker run --init` can pass nothing but the environment, so for PID 1 a `BOOKEND_...` variable switches the
-//! personality off: bookend's own way, with the options on the command line counting as they are.
+//! personality off: bookend behaves as bookend, and the options on the command line still count.
 
+mod c_number;
 mod dumb_init;
+pub(crate) mod not_started;
 pub(crate) mod policy;
 mod tini;
 
@@ -20,13 +23,11 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::compat::policy::{Convention, Policy};
-use crate::handlers::program::ProgramError;
-use crate::process::spawn::SpawnError;
+use self::policy::Policy;
 use bookend_config::settings::{AppSettings, LogLevel, LogSettings, Program, Settings, SocketPath};
 use bookend_config::{Override, is_configuration_variable};
 
-/// Whose name we were called by.
+/// The init whose name we were called by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Personality {
     /// tini, docker-init.
@@ -35,48 +36,48 @@ pub(crate) enum Personality {
     DumbInit,
 }
 
-/// What the options of another init mean.
+/// What another init's command line asks for.
 #[derive(Debug)]
-pub(crate) enum Meaning {
-    /// Run this.
-    Run(Box<Run>),
-    /// Say this, and end.
-    Say {
+pub(crate) enum Invocation {
+    /// Run a program.
+    Run(Box<DropInRun>),
+    /// Print this and exit.
+    Print {
         /// Whole lines.
         text: String,
         /// The exit code.
         code: u8,
-        /// Where that init says it.
-        to: Stream,
+        /// The stream that the init uses for it.
+        to: OutputStream,
     },
 }
 
-/// Where something is said.
+/// A standard stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
+pub(crate) enum OutputStream {
     /// Descriptor 1.
-    Out,
+    Stdout,
     /// Descriptor 2.
-    Err,
+    Stderr,
 }
 
-/// A container's life in that init's way.
+/// A program to run as that init does.
 #[derive(Debug)]
-pub(crate) struct Run {
-    /// What the options say, and what that init does unasked.
+pub(crate) struct DropInRun {
+    /// What the options ask for, and what the init does by itself.
     pub(crate) settings: Settings,
-    /// The rest.
+    /// The differences that settings cannot express.
     pub(crate) policy: Policy,
-    /// The options alone, as keys of ours: for a life in bookend's own way.
+    /// The options alone, as keys of ours: for PID 1 that the environment switches back to bookend.
     pub(crate) overrides: Vec<Override>,
-    /// What that init says where it gets no orphans.
+    /// The init's warning if it gets no orphans.
     pub(crate) without_orphans: Option<String>,
-    /// Its exit code where there is nothing to run for a reason of its own.
+    /// The init's exit code if it fails before it runs the program.
     pub(crate) failed: u8,
 }
 
 impl Personality {
-    /// By the name of the program, without its folder.
+    /// Chosen by the name of the program, without its directory.
     pub(crate) fn of(program: Option<&OsString>) -> Option<Personality> {
         match Path::new(program?).file_name()?.as_bytes() {
             b"tini" | b"docker-init" => Some(Personality::Tini),
@@ -87,7 +88,7 @@ impl Personality {
     }
 
     /// Reads that init's command line and environment.
-    pub(crate) fn read(self, args: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Meaning {
+    pub(crate) fn read(self, args: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Invocation {
         match self {
             Personality::Tini => tini::read(args, variable),
             Personality::DumbInit => dumb_init::read(args, variable),
@@ -95,16 +96,16 @@ impl Personality {
     }
 }
 
-/// Whether the environment asks for bookend itself. An empty variable counts as unset.
+/// Whether the environment configures bookend. An empty variable counts as unset.
 pub(crate) fn asks_for_bookend(mut variables: impl Iterator<Item = (OsString, OsString)>) -> bool {
     variables.any(|(name, value)| !value.is_empty() && is_configuration_variable(&name, &value))
 }
 
-/// What all of them have in common: every signal is the app's, and nothing of ours is said or written.
+/// What all of them have in common: every signal goes to the app, and nothing of ours is logged or written.
 fn silent(command: Vec<OsString>, level: LogLevel) -> Settings {
     let program = Program { command, ..Program::default() };
     Settings {
-        // No path: nothing is written there.
+        // An empty path: no termination message is written.
         termination_message_path: Some(PathBuf::new()),
         subreaper: Some(false),
         socket: SocketPath::None,
@@ -114,29 +115,13 @@ fn silent(command: Vec<OsString>, level: LogLevel) -> Settings {
     }
 }
 
-/// An option as a key of ours.
+/// An option of another init as a key of ours.
 fn option(path: &str, value: impl Into<String>, flag: &str) -> Override {
     Override { path: path.to_owned(), value: value.into(), flag: flag.to_owned() }
 }
 
-/// An app that could not be started, as that init says it; `None`: in bookend's own way.
-pub(crate) fn say_not_started(convention: Convention, error: &ProgramError) -> Option<String> {
-    let ProgramError::Spawn(SpawnError::Exec { program, source } | SpawnError::Clone { program, source }) = error
-    else {
-        return None;
-    };
-    // As strerror(3) has it, without the number that Rust adds.
-    let (program, why) = (program.display(), source.to_string());
-    let why = why.split(" (os error").next().unwrap_or_default();
-    match convention {
-        Convention::Env => None,
-        Convention::Tini => Some(format!("[FATAL tini ({})] exec {program} failed: {why}\n", std::process::id())),
-        Convention::DumbInit => Some(format!("[dumb-init] {program}: {why}\n")),
-    }
-}
-
-/// What clap has to say, as that init's exit code has it.
-fn complaint(name: &str, error: &clap::Error, code: u8) -> Meaning {
+/// A usage error or the help, with the exit code of that init.
+fn usage(name: &str, error: &clap::Error, code: u8) -> Invocation {
     let unknown = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(option)) if error.kind() == ErrorKind::UnknownArgument => Some(option),
         _ => None,
@@ -144,9 +129,9 @@ fn complaint(name: &str, error: &clap::Error, code: u8) -> Meaning {
     let text = unknown.map(|option| format!("{name}: unrecognized option '{option}'\n"));
     let text = text.unwrap_or_else(|| error.render().to_string());
     if error.use_stderr() {
-        Meaning::Say { text, code, to: Stream::Err }
+        Invocation::Print { text, code, to: OutputStream::Stderr }
     } else {
-        Meaning::Say { text, code: 0, to: Stream::Out }
+        Invocation::Print { text, code: 0, to: OutputStream::Stdout }
     }
 }
 
@@ -155,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_decides_wherever_the_program_lies() {
+    fn the_name_decides_whatever_the_directory() {
         let of = |name: &str| Personality::of(Some(&name.into()));
         for name in ["tini", "/sbin/tini", "tini-static", "/usr/bin/tini-static-amd64", "/sbin/docker-init"] {
             assert_eq!(of(name), Some(Personality::Tini), "{name}");
@@ -168,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_handlers_are_told_asks_for_nothing() {
+    fn variables_that_bookend_sets_configure_nothing() {
         let asks = |name: &str| asks_for_bookend(std::iter::once((OsString::from(name), OsString::from("x"))));
         assert!(asks("BOOKEND_CONFIG") && asks("BOOKEND_HTTP_LISTEN"));
         assert!(!asks("BOOKEND_HOOK") && !asks("BOOKEND_BIN") && !asks("BOOKEND_VERSION") && !asks("PATH"));

@@ -26,7 +26,7 @@ use crate::handlers::program::{Environment, Variables};
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
 use crate::process::pidfd::PidFd;
-use crate::process::reaper::{Reaper, Target};
+use crate::process::reaper::{Reaper, SignalTarget};
 use bookend_config::settings::{Handler, HandlerKind};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
@@ -46,7 +46,7 @@ pub(crate) struct HandlerContext {
 #[derive(Debug, Clone)]
 pub(crate) enum AppHandle {
     /// A child of ours; who of it gets signals (`app.signalScope`).
-    Child(Target),
+    Child(SignalTarget),
     /// Another container's, while its process is known.
     OtherContainer(Option<Arc<PidFd>>),
 }

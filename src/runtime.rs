@@ -21,6 +21,7 @@
 //! | `dispatcher` | what both loops share: the queue of events, the handler runs, the callers of hooks    |
 //! | `listeners`  | the port and the socket of the endpoint                                               |
 //! | `reporter`   | what happens, reported to the log, the timeline and the event stream; the stop report |
+//! | `reaping`    | how often ended children are collected                                                |
 //! | `start`      | the first steps of both, and why a start can fail                                     |
 //! | `plan`       | from the settings to what a machine needs to know                                     |
 
@@ -28,6 +29,7 @@ pub(crate) mod container;
 mod dispatcher;
 mod listeners;
 mod plan;
+mod reaping;
 mod reporter;
 mod run_loop;
 pub(crate) mod sidecar;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::outcome::{self, Failure};
 use super::{args, files, suggest};
 use crate::compat::policy::Policy;
-use crate::compat::{self, Meaning, Personality, Stream};
+use crate::compat::{self, Invocation, OutputStream, Personality};
 use crate::error::describe;
 use crate::exit;
 use crate::process::inherited::Inherited;
@@ -54,11 +54,11 @@ impl RunArgs {
 /// Runs under the name of another init.
 pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inherited) -> u8 {
     let run = match personality.read(args, |name| std::env::var_os(name)) {
-        Meaning::Run(run) => *run,
-        Meaning::Say { text, code, to } => {
+        Invocation::Run(run) => *run,
+        Invocation::Print { text, code, to } => {
             match to {
-                Stream::Out => outcome::print(&text),
-                Stream::Err => last_words(&text),
+                OutputStream::Stdout => outcome::print(&text),
+                OutputStream::Stderr => last_words(&text),
             }
             return code;
         }
@@ -107,7 +107,7 @@ fn sets_path(settings: &Settings) -> bool {
 }
 
 fn live(settings: Settings, policy: Policy, inherited: Inherited, log: LogStart, failed: u8) -> u8 {
-    last_resort::catch_panics();
+    last_resort::catch_panics(last_words);
     let Err(error) = container::run(settings, policy, inherited, log);
     last_words(&format!("bookend: {}\n", describe(&error)));
     failed

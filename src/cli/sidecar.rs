@@ -34,7 +34,7 @@ impl SidecarArgs {
                 return failure.code;
             }
         };
-        last_resort::catch_panics();
+        last_resort::catch_panics(last_words);
         sidecar::run(effective.settings, inherited, log).unwrap_or_else(|error| {
             last_words(&format!("bookend: {}\n", describe(&error)));
             exit::BOOKEND_FAILED

@@ -1,25 +1,26 @@
-//! dumb-init's options and ways: <https://github.com/Yelp/dumb-init>.
+//! dumb-init's options and behaviour: <https://github.com/Yelp/dumb-init>.
 
 use std::ffi::OsString;
 
 use clap::{ArgAction, Parser};
 
-use super::{Meaning, Run, Stream, complaint, option, silent};
-use crate::compat::policy::{Convention, Leftovers, Place, Policy, Suspend};
+use super::policy::{Convention, Leftovers, Policy, Suspend};
+use super::{DropInRun, Invocation, OutputStream, c_number, option, silent, usage};
+use crate::process::placement::ProcessPlacement;
 use bookend_config::settings::{LogLevel, SignalScope};
 use bookend_lifecycle::signal::Signal;
 
 /// Runs COMMAND as dumb-init does: reaps, forwards signals to its whole session, exits with its code
 #[derive(Debug, Default, Parser)]
 #[command(name = "dumb-init", disable_help_flag = true, disable_version_flag = true, infer_long_args = true)]
-struct Options {
+struct DumbInitOptions {
     /// Signal the command alone, which stays in our session (DUMB_INIT_SETSID=0)
     #[arg(short = 'c', long, action = ArgAction::Count)]
     single_child: u8,
     /// Forward signal s as signal r; 0 drops it; may be given several times
     #[arg(short, long, value_name = "s:r", value_parser = rewrite)]
     rewrite: Vec<(Signal, Option<Signal>)>,
-    /// Say what is done (DUMB_INIT_DEBUG=1)
+    /// Log what is done (DUMB_INIT_DEBUG=1)
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
     /// Show this help
@@ -33,33 +34,33 @@ struct Options {
     command: Vec<OsString>,
 }
 
-pub(super) fn read(args: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Meaning {
+pub(super) fn read(args: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Invocation {
     let words = args.get(1..).unwrap_or_default();
     let options = match words {
-        // The two forms nearly everybody uses are read without clap's tables.
+        // The two usual forms, `-- COMMAND` and `COMMAND`, are read without clap's tables.
         [first, command @ ..] if first == "--" && !command.is_empty() => {
-            Options { command: command.to_vec(), ..Options::default() }
+            DumbInitOptions { command: command.to_vec(), ..DumbInitOptions::default() }
         }
         [first, ..] if !first.as_encoded_bytes().starts_with(b"-") => {
-            Options { command: words.to_vec(), ..Options::default() }
+            DumbInitOptions { command: words.to_vec(), ..DumbInitOptions::default() }
         }
-        _ => match Options::try_parse_from(args) {
+        _ => match DumbInitOptions::try_parse_from(args) {
             Ok(options) => options,
-            Err(error) => return complaint("dumb-init", &error, FAILED),
+            Err(error) => return usage("dumb-init", &error, FAILED),
         },
     };
-    // It says both of them on stderr.
+    // dumb-init prints both on stderr.
     if options.help > 0 {
-        let text = <Options as clap::CommandFactory>::command().render_help().to_string();
-        return Meaning::Say { text, code: 0, to: Stream::Err };
+        let text = <DumbInitOptions as clap::CommandFactory>::command().render_help().to_string();
+        return Invocation::Print { text, code: 0, to: OutputStream::Stderr };
     }
     if options.version > 0 {
-        return Meaning::Say { text: format!("{VERSION}\n"), code: 0, to: Stream::Err };
+        return Invocation::Print { text: format!("{VERSION}\n"), code: 0, to: OutputStream::Stderr };
     }
-    Meaning::Run(Box::new(translate(options, &variable)))
+    Invocation::Run(Box::new(translate(options, &variable)))
 }
 
-fn translate(options: Options, variable: &impl Fn(&str) -> Option<OsString>) -> Run {
+fn translate(options: DumbInitOptions, variable: &impl Fn(&str) -> Option<OsString>) -> DropInRun {
     let is = |name: &str, value: &str| variable(name).is_some_and(|found| found == value);
     let alone = options.single_child > 0 || is("DUMB_INIT_SETSID", "0");
     let debug = options.verbose > 0 || is("DUMB_INIT_DEBUG", "1");
@@ -77,55 +78,57 @@ fn translate(options: Options, variable: &impl Fn(&str) -> Option<OsString>) -> 
         ..Policy::default()
     };
     let policy = if alone {
-        Policy { place: Place::Ours, ..policy }
+        Policy { placement: ProcessPlacement::OurGroup, ..policy }
     } else {
         settings.app.signal_scope = SignalScope::ProcessGroup;
         overrides.push(option("app.signalScope", "ProcessGroup", "DUMB_INIT_SETSID"));
-        // Such a signal would do nothing in a session without a shell: its processes are stopped all the same.
+        // In a session without a shell such a signal has no effect, so its processes get SIGSTOP.
         for signal in [Signal::TSTP, Signal::TTIN, Signal::TTOU] {
             settings.app.signals.or_insert(signal, Some(Signal::STOP));
         }
-        // Rewritten, as everything that it sends.
+        // Rewritten as every signal that dumb-init sends.
         let exit_signal = settings.app.signals.get(&Signal::TERM).copied().unwrap_or(Some(Signal::TERM));
-        Policy { place: Place::Session, exit_signal, ..policy }
+        Policy { placement: ProcessPlacement::Session, exit_signal, ..policy }
     };
-    Run { settings, policy, overrides, without_orphans: None, failed: FAILED }
+    DropInRun { settings, policy, overrides, without_orphans: None, failed: FAILED }
 }
 
-/// `15:2`, `15:0`: numbers, 1 to 31.
+/// `15:2`, `15:0`: two numbers up to 31, read as by sscanf(3) with `%d:%d`: white space before them and text after them
+/// are allowed.
 fn rewrite(text: &str) -> Result<(Signal, Option<Signal>), String> {
-    let number = |text: &str| text.parse::<u8>().ok().filter(|number| *number <= 31);
-    let parts = text.split_once(':').and_then(|(from, to)| Some((number(from)?, number(to)?)));
+    let number = |text| c_number::leading(text).filter(|(number, _)| (0..=31).contains(number));
+    let parts = number(text).and_then(|(from, rest)| Some((from, number(rest.strip_prefix(':')?)?.0)));
+    let signal = |number: i64| i32::try_from(number).ok().and_then(Signal::new);
     parts
-        .and_then(|(from, to)| Some((Signal::new(i32::from(from))?, Signal::new(i32::from(to)))))
+        .and_then(|(from, to)| Some((signal(from)?, signal(to))))
         .ok_or_else(|| format!("{text:?} is not s:r, two signal numbers between 1 and 31; r may be 0"))
 }
 
 const VERSION: &str = concat!("dumb-init v1.2.5 (bookend ", env!("CARGO_PKG_VERSION"), ")");
 
-/// Usage, and whatever else is no matter of the command's own.
+/// A usage error, and any failure before the command runs.
 const FAILED: u8 = 1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn meaning(words: &[&str], variables: &[(&str, &str)]) -> Meaning {
+    fn invocation(words: &[&str], variables: &[(&str, &str)]) -> Invocation {
         let args: Vec<_> = std::iter::once("dumb-init").chain(words.iter().copied()).map(OsString::from).collect();
         read(&args, |name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
     }
 
-    fn run(words: &[&str], variables: &[(&str, &str)]) -> Run {
-        match meaning(words, variables) {
-            Meaning::Run(run) => *run,
-            said => panic!("{said:?}"),
+    fn run(words: &[&str], variables: &[(&str, &str)]) -> DropInRun {
+        match invocation(words, variables) {
+            Invocation::Run(run) => *run,
+            other @ Invocation::Print { .. } => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn by_default_the_whole_session_is_signalled_and_stopped() {
+    fn by_default_the_whole_session_gets_signals_and_stops() {
         let run = run(&["--", "app"], &[]);
-        assert_eq!(run.policy.place, Place::Session);
+        assert_eq!(run.policy.placement, ProcessPlacement::Session);
         assert_eq!(run.policy.exit_signal, Some(Signal::TERM));
         assert_eq!(run.settings.app.signal_scope, SignalScope::ProcessGroup);
         assert_eq!(run.settings.app.signals.get(&Signal::TSTP), Some(&Some(Signal::STOP)));
@@ -133,9 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn a_single_child_is_signalled_alone_and_with_what_was_received() {
+    fn a_single_child_gets_each_signal_alone_and_unchanged() {
         for run in [run(&["-c", "app"], &[]), run(&["app"], &[("DUMB_INIT_SETSID", "0")])] {
-            assert_eq!(run.policy.place, Place::Ours);
+            assert_eq!(run.policy.placement, ProcessPlacement::OurGroup);
             assert_eq!(run.policy.exit_signal, None);
             assert_eq!(run.settings.app.signal_scope, SignalScope::Process);
             assert!(run.settings.app.signals.is_empty());
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_are_rewritten_dropped_and_the_farewell_with_them() {
+    fn rewriting_applies_to_the_exit_signal_as_well() {
         let settings = run(&["-r", "15:3", "--rewrite", "28:0", "-r20:20", "app"], &[]);
         let signals = &settings.settings.app.signals;
         assert_eq!(signals.get(&Signal::TERM), Some(&Some(Signal::QUIT)));
@@ -154,14 +157,28 @@ mod tests {
     }
 
     #[test]
-    fn long_options_may_be_cut_and_the_commands_own_are_the_commands() {
+    fn a_rewrite_is_read_as_sscanf_reads_it() {
+        for text in ["15:2x", " 15: 2", "015:2:3", "+15:2"] {
+            assert_eq!(
+                run(&["-c", "-r", text, "app"], &[]).settings.app.signals.get(&Signal::TERM),
+                Some(&Some(Signal::INT)),
+                "{text:?}"
+            );
+        }
+        for text in ["15 :2", "x15:2", "15:-1", "15:"] {
+            assert!(matches!(invocation(&["-r", text, "app"], &[]), Invocation::Print { code: 1, .. }), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_options_may_be_abbreviated() {
         let run = run(&["--single", "--verb", "app", "-c", "--", "-V"], &[]);
         assert_eq!(run.settings.app.program.command, ["app", "-c", "--", "-V"]);
         assert_eq!(run.settings.log.level, Some(LogLevel::Debug));
     }
 
     #[test]
-    fn what_it_refuses_is_refused_with_its_code() {
+    fn usage_errors_have_dumb_inits_exit_code() {
         let refused: [&[&str]; 9] = [
             &[],
             &["--yolo", "a"],
@@ -174,14 +191,19 @@ mod tests {
             &["-r", "0:1", "a"],
         ];
         for words in refused {
-            assert!(matches!(meaning(words, &[]), Meaning::Say { code: 1, to: Stream::Err, .. }), "{words:?}");
+            assert!(
+                matches!(invocation(words, &[]), Invocation::Print { code: 1, to: OutputStream::Stderr, .. }),
+                "{words:?}"
+            );
         }
     }
 
     #[test]
-    fn help_and_version_are_said_on_stderr_and_are_no_failure() {
+    fn help_and_version_go_to_stderr_with_exit_code_0() {
         for words in [["-h"], ["--help"], ["-V"], ["--version"]] {
-            let Meaning::Say { text, code: 0, to: Stream::Err } = meaning(&words, &[]) else { panic!("{words:?}") };
+            let Invocation::Print { text, code: 0, to: OutputStream::Stderr } = invocation(&words, &[]) else {
+                panic!("{words:?}")
+            };
             assert!(text.contains("dumb-init"), "{text}");
         }
     }

@@ -1,31 +1,32 @@
-//! tini's options and ways: <https://github.com/krallin/tini>. Also `docker-init`, which is tini under another name.
+//! tini's options and behaviour: <https://github.com/krallin/tini>. Also `docker-init`, which is tini under another name.
 
 use std::ffi::OsString;
 
 use clap::{ArgAction, Parser};
 
-use super::{Meaning, Run, Stream, complaint, option, silent};
-use crate::compat::policy::{Convention, Leftovers, Policy, Reaped};
+use super::policy::{Convention, Leftovers, Policy};
+use super::{DropInRun, Invocation, OutputStream, c_number, option, silent, usage};
+use crate::process::reaper::OrphanLog;
 use bookend_config::settings::{LogLevel, SignalScope};
 use bookend_lifecycle::signal::Signal;
 
 /// Runs PROGRAM as tini does: reaps, forwards signals, exits with its code
 #[derive(Debug, Default, Parser)]
 #[command(name = "tini", disable_help_flag = true, disable_version_flag = true)]
-struct Options {
+struct TiniOptions {
     /// Take over orphans although not PID 1 (TINI_SUBREAPER)
     #[arg(short, action = ArgAction::Count)]
     subreaper: u8,
-    /// What to get when the parent dies: SIGTERM, SIGKILL, ...
+    /// The signal to get when the parent dies: SIGTERM, SIGKILL, ...
     #[arg(short, value_name = "SIGNAL")]
     parent_death: Option<Signal>,
     /// Exit code that becomes 0; may be given several times
-    #[arg(short, value_name = "EXIT_CODE")]
+    #[arg(short, value_name = "EXIT_CODE", value_parser = exit_code)]
     exit_codes: Vec<u8>,
-    /// Say more; may be given several times (TINI_VERBOSITY)
+    /// Log more; may be given several times (TINI_VERBOSITY)
     #[arg(short, action = ArgAction::Count)]
     verbose: u8,
-    /// Warn of every orphan that was reaped
+    /// Warn about every orphan that was reaped
     #[arg(short, action = ArgAction::Count)]
     warn: u8,
     /// Signal the program's whole process group (TINI_KILL_PROCESS_GROUP)
@@ -42,36 +43,37 @@ struct Options {
     command: Vec<OsString>,
 }
 
-pub(super) fn read(args: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Meaning {
+pub(super) fn read(args: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Invocation {
     let words = args.get(1..).unwrap_or_default();
     let options = match words {
         [only] if only == "--version" => {
-            return Meaning::Say { text: format!("{VERSION}\n"), code: 0, to: Stream::Out };
+            return Invocation::Print { text: format!("{VERSION}\n"), code: 0, to: OutputStream::Stdout };
         }
-        // The two forms nearly everybody uses, `-- PROGRAM` and `PROGRAM`, are read without clap's tables.
+        // The two usual forms, `-- PROGRAM` and `PROGRAM`, are read without clap's tables.
         [first, program @ ..] if first == "--" && !program.is_empty() => {
-            Options { command: program.to_vec(), ..Options::default() }
+            TiniOptions { command: program.to_vec(), ..TiniOptions::default() }
         }
         [first, ..] if !first.as_encoded_bytes().starts_with(b"-") => {
-            Options { command: words.to_vec(), ..Options::default() }
+            TiniOptions { command: words.to_vec(), ..TiniOptions::default() }
         }
-        _ => match Options::try_parse_from(args) {
+        _ => match TiniOptions::try_parse_from(args) {
             Ok(options) => options,
-            Err(error) => return complaint("tini", &error, FAILED),
+            Err(error) => return usage("tini", &error, FAILED),
         },
     };
     if options.license > 0 {
-        return Meaning::Say { text: LICENSE.to_owned(), code: 0, to: Stream::Out };
+        return Invocation::Print { text: LICENSE.to_owned(), code: 0, to: OutputStream::Stdout };
     }
-    Meaning::Run(Box::new(translate(options, &variable)))
+    Invocation::Run(Box::new(translate(options, &variable)))
 }
 
-fn translate(options: Options, variable: &impl Fn(&str) -> Option<OsString>) -> Run {
+fn translate(options: TiniOptions, variable: &impl Fn(&str) -> Option<OsString>) -> DropInRun {
     let subreaper = options.subreaper > 0 || variable("TINI_SUBREAPER").is_some();
     let group = options.group > 0 || variable("TINI_KILL_PROCESS_GROUP").is_some();
     // The variable replaces what the options add up to.
     let verbosity = match variable("TINI_VERBOSITY") {
-        Some(text) => number(text.to_str().unwrap_or_default()),
+        // As atoi(3) reads it: 0 if the text does not begin with a number.
+        Some(text) => c_number::leading(text.to_str().unwrap_or_default()).map_or(0, |(number, _)| number),
         None => 1 + i64::from(options.verbose),
     };
     let mut settings = silent(options.command, level(verbosity));
@@ -92,10 +94,10 @@ fn translate(options: Options, variable: &impl Fn(&str) -> Option<OsString>) -> 
         settings.app.exit_codes.insert(code, 0);
         overrides.push(option(&format!("app.exitCodes.{code}"), "0", "-e"));
     }
-    let reaped = if options.warn > 0 { Reaped::HandlerEnv } else { Reaped::Counted };
-    Run {
+    let orphan_log = if options.warn > 0 { OrphanLog::Warn } else { OrphanLog::Silent };
+    DropInRun {
         settings,
-        policy: Policy { leftovers: Leftovers::Leave, reaped, convention: Convention::Tini, ..Policy::default() },
+        policy: Policy { leftovers: Leftovers::Leave, orphan_log, convention: Convention::Tini, ..Policy::default() },
         overrides,
         without_orphans: (verbosity > 0).then(warning),
         failed: FAILED,
@@ -111,11 +113,11 @@ fn level(verbosity: i64) -> LogLevel {
     }
 }
 
-/// As atoi(3) reads it: what is no number is 0.
-fn number(text: &str) -> i64 {
-    let text = text.trim_start();
-    let end = text.char_indices().find(|(at, c)| !(c.is_ascii_digit() || *at == 0 && *c == '-'));
-    text.get(..end.map_or(text.len(), |(at, _)| at)).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+/// An exit code as tini reads it, with strtol(3): an empty text is 0, and white space before the number is allowed.
+fn exit_code(text: &str) -> Result<u8, String> {
+    c_number::whole(text)
+        .and_then(|number| u8::try_from(number).ok())
+        .ok_or_else(|| format!("{text:?} is not a number between 0 and 255"))
 }
 
 fn warning() -> String {
@@ -126,34 +128,34 @@ fn warning() -> String {
     )
 }
 
-/// dockerd reads the first two words, and shows the rest in `docker info`.
+/// dockerd reads the first two words, and shows the rest in `docker version`.
 const VERSION: &str = concat!("tini version 0.19.0 (bookend ", env!("CARGO_PKG_VERSION"), ")");
 
-const LICENSE: &str = "This is bookend under tini's name: MIT or Apache-2.0, as you like.\n";
+const LICENSE: &str = "This is bookend under tini's name: MIT or Apache-2.0, at your option.\n";
 
-/// Usage, and whatever else is no matter of the program's own.
+/// A usage error, and any failure before the program runs.
 const FAILED: u8 = 1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn meaning(words: &[&str], variables: &[(&str, &str)]) -> Meaning {
+    fn invocation(words: &[&str], variables: &[(&str, &str)]) -> Invocation {
         let args: Vec<_> = std::iter::once("tini").chain(words.iter().copied()).map(OsString::from).collect();
         read(&args, |name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
     }
 
-    fn run(words: &[&str], variables: &[(&str, &str)]) -> Run {
-        match meaning(words, variables) {
-            Meaning::Run(run) => *run,
-            said => panic!("{said:?}"),
+    fn run(words: &[&str], variables: &[(&str, &str)]) -> DropInRun {
+        match invocation(words, variables) {
+            Invocation::Run(run) => *run,
+            other @ Invocation::Print { .. } => panic!("{other:?}"),
         }
     }
 
     fn code(words: &[&str]) -> u8 {
-        match meaning(words, &[]) {
-            Meaning::Say { code, .. } => code,
-            said => panic!("{said:?}"),
+        match invocation(words, &[]) {
+            Invocation::Print { code, .. } => code,
+            other @ Invocation::Run(_) => panic!("{other:?}"),
         }
     }
 
@@ -166,18 +168,18 @@ mod tests {
         assert_eq!(run.settings.app.exit_codes, [(7, 0), (143, 0)].into());
         assert_eq!(run.settings.pdeath_signal, Some(Signal::KILL));
         assert_eq!(run.settings.log.level, Some(LogLevel::Debug));
-        assert_eq!(run.policy.reaped, Reaped::HandlerEnv);
+        assert_eq!(run.policy.orphan_log, OrphanLog::Warn);
     }
 
     #[test]
-    fn the_programs_own_options_are_the_programs() {
+    fn options_after_the_program_are_passed_to_it() {
         assert_eq!(run(&["sh", "-c", "exit"], &[]).settings.app.program.command, ["sh", "-c", "exit"]);
         assert_eq!(run(&["-v", "ls", "-e", "--"], &[]).settings.app.program.command, ["ls", "-e", "--"]);
         assert_eq!(run(&["--", "-x"], &[]).settings.app.program.command, ["-x"]);
     }
 
     #[test]
-    fn no_signal_begins_a_stop_of_ours() {
+    fn no_signal_begins_a_stop() {
         let run = run(&["--", "app"], &[]);
         assert_eq!(run.settings.app.stop_signals, Some(vec![]));
         assert_eq!(run.settings.subreaper, Some(false));
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_count_by_being_there() {
+    fn a_variable_counts_even_if_it_is_empty() {
         let run = run(&["app"], &[("TINI_SUBREAPER", ""), ("TINI_KILL_PROCESS_GROUP", "0"), ("TINI_VERBOSITY", "0")]);
         assert_eq!(run.settings.subreaper, Some(true));
         assert_eq!(run.settings.app.signal_scope, SignalScope::ProcessGroup);
@@ -195,14 +197,22 @@ mod tests {
     }
 
     #[test]
-    fn a_verbosity_is_read_as_tini_reads_it() {
-        for (text, expected) in [("3", 3), (" 2x", 2), ("-1", -1), ("", 0), ("x", 0), ("9999999999999999999999", 0)] {
-            assert_eq!(number(text), expected, "{text:?}");
+    fn numbers_are_read_as_tini_reads_them() {
+        for (text, expected) in
+            [("3", LogLevel::Debug), (" 2x", LogLevel::Info), ("-1", LogLevel::Error), ("", LogLevel::Error)]
+        {
+            assert_eq!(run(&["app"], &[("TINI_VERBOSITY", text)]).settings.log.level, Some(expected), "{text:?}");
+        }
+        for (text, expected) in [("", 0), (" 1", 1), ("+7", 7), ("0255", 255)] {
+            assert_eq!(run(&["-e", text, "app"], &[]).settings.app.exit_codes, [(expected, 0)].into(), "{text:?}");
+        }
+        for text in [" ", "1 ", "0x1", "-1"] {
+            assert_eq!(code(&["-e", text, "app"]), 1, "{text:?}");
         }
     }
 
     #[test]
-    fn what_tini_refuses_is_refused_with_its_code() {
+    fn usage_errors_have_tinis_exit_code() {
         for words in [&["-z"][..], &[], &["--"], &["-e", "256", "a"], &["-e", "x", "a"], &["-p", "FOO", "a"], &["-e"]] {
             assert_eq!(code(words), 1, "{words:?}");
         }
@@ -212,8 +222,10 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_what_dockerd_expects_and_who_it_is() {
-        let Meaning::Say { text, code: 0, to: Stream::Out } = meaning(&["--version"], &[]) else { panic!() };
+    fn the_version_is_what_dockerd_expects_and_names_bookend() {
+        let Invocation::Print { text, code: 0, to: OutputStream::Stdout } = invocation(&["--version"], &[]) else {
+            panic!()
+        };
         assert!(text.starts_with("tini version ") && text.contains("bookend"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -13,9 +14,9 @@ use nix::sys::signal::{Signal, killpg};
 use crate::error::describe;
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
+use crate::process::placement::ProcessPlacement;
 use crate::process::reaper::{Ended, end_of};
-use crate::process::setup::Setup;
-use crate::process::spawn::{Env, Home, Sockets, Spawn};
+use crate::process::spawn::{ActivationSockets, ChildEnv, ExecProgress, Spawn};
 use crate::process::stdio::{empty_input, pipe};
 use bookend_lifecycle::seconds::Seconds;
 
@@ -61,14 +62,19 @@ fn start(inherited: &Inherited, command: &[OsString]) -> Result<(Pid, [OwnedFd; 
     let ((out, its_out), (err, its_err)) = (pipe()?, pipe()?);
     let spawn = Spawn {
         command,
-        env: Env::Inherited,
+        env: ChildEnv::Inherited,
         fds: &[(input.as_fd(), 0), (its_out.as_fd(), 1), (its_err.as_fd(), 2)],
-        home: Home::Group,
+        placement: ProcessPlacement::BackgroundGroup,
         parent_death: None,
-        sockets: Sockets::NotIts,
-        setup: &Setup::default(),
+        sockets: ActivationSockets::NotForChild,
+        setup: Arc::default(),
     };
-    Ok((spawn.start(inherited).map_err(|error| describe(&error))?, [out, err]))
+    let child = spawn.start(inherited).map_err(|error| describe(&error))?;
+    if let ExecProgress::Failed(error) = child.exec.wait(PATIENCE) {
+        wait(child.pid, Instant::now() + PATIENCE);
+        return Err(describe(&error));
+    }
+    Ok((child.pid, [out, err]))
 }
 
 /// Reads both to their ends; `None`: it took too long.

@@ -11,10 +11,12 @@ use tokio::time::timeout;
 use super::env_pipe::EnvPipe;
 use super::output::Relay;
 use super::{HandlerContext, HandlerReport, Purpose, requested, time_over};
+use crate::error::describe;
 use crate::handlers::program::{Environment, ProgramError, prepare_exec};
 use crate::process::Pid;
+use crate::process::placement::ProcessPlacement;
 use crate::process::reaper::{Ended, Reaper};
-use crate::process::spawn::{Env, Home, Sockets, Spawn};
+use crate::process::spawn::{ActivationSockets, ChildEnv, ExecProgress, ExecStatus, Spawn, StartedChild};
 use crate::process::stdio::{empty_input, pipe};
 use bookend_config::settings::Program;
 use bookend_lifecycle::signal::Signal;
@@ -31,9 +33,10 @@ pub(super) enum ExecStartError {
     Program(#[from] ProgramError),
 }
 
-/// A started program.
+/// A program that was started. Whether it could be executed is known at its end, or never.
 pub(super) struct Exec {
     pid: Pid,
+    exec: ExecStatus,
     ended: oneshot::Receiver<Ended>,
     relay: Relay,
     /// A preStart handler's.
@@ -42,7 +45,8 @@ pub(super) struct Exec {
 }
 
 impl Exec {
-    /// Spawns the program. Called in the loop, so that its pid is watched before the reaper's next round.
+    /// Spawns the program without waiting for its execution. Called in the loop, so that its pid is watched before the
+    /// reaper's next round.
     pub(super) fn start(
         name: &str,
         purpose: Purpose,
@@ -60,20 +64,20 @@ impl Exec {
         fds.extend(setting_write.as_ref().map(|write| (write.as_fd(), 3)));
         let spawn = Spawn {
             command: &prepared.command,
-            env: prepared.env.as_deref().map_or(Env::Inherited, Env::Own),
+            env: prepared.env.as_deref().map_or(ChildEnv::Inherited, ChildEnv::Only),
             fds: &fds,
-            home: Home::Group,
+            placement: ProcessPlacement::BackgroundGroup,
             parent_death: None,
-            sockets: Sockets::NotIts,
-            setup: &prepared.setup,
+            sockets: ActivationSockets::NotForChild,
+            setup: prepared.setup,
         };
         // Read before anybody writes: what could not be read would run on, although its start is told to have failed.
         let relay = Relay::start(name, purpose, read).map_err(ExecStartError::Pipe)?;
         let env_pipe = setting_read.map(EnvPipe::start).transpose().map_err(ExecStartError::Pipe)?;
-        let pid = spawn.start(&context.inherited).map_err(ProgramError::from)?;
+        let StartedChild { pid, exec } = spawn.start(&context.inherited).map_err(ProgramError::from)?;
         let ended = context.reaper.watch(pid);
         // Our copies of its ends are closed here: the pipes end with the handler.
-        Ok(Exec { pid, ended, relay, env_pipe, reaper: context.reaper.clone() })
+        Ok(Exec { pid, exec, ended, relay, env_pipe, reaper: context.reaper.clone() })
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -88,8 +92,16 @@ impl Exec {
         sender: oneshot::Sender<HandlerReport>,
     ) {
         let mut report = tokio::select! {
-            ended = &mut self.ended => report_of(ended),
-            report = time_over(time) => {
+            ended = &mut self.ended => match self.exec.look() {
+                ExecProgress::Failed(error) => {
+                    HandlerReport::new(HandlerResult::Failed, describe(&ProgramError::from(error)))
+                }
+                ExecProgress::Executed | ExecProgress::Pending => report_of(ended),
+            },
+            mut report = time_over(time) => {
+                if matches!(self.exec.look(), ExecProgress::Pending) {
+                    report.detail += ": its program could not be executed in that time";
+                }
                 let report = HandlerReport { output: self.relay.last_lines(), ..report };
                 let _ = sender.send(report);
                 return self.end().await;

@@ -17,13 +17,14 @@ use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::files::read_small;
-use crate::process::setup::{Setup, resource};
-use crate::process::spawn::SpawnError;
-use crate::process::user::{self, Identity, UnknownId};
+use crate::process::setup::{ChildLimit, ChildSetup, resource};
+use crate::process::spawn_error::SpawnError;
+use crate::process::user::{self, AccountId, Identity, UnknownId};
 use bookend_config::expand::expand;
-use bookend_config::settings::{AppSettings, CommandFrom, Program, ValueSource};
+use bookend_config::settings::{AppSettings, CommandFrom, Id, Program, ResourceLimit, ValueSource};
 
 /// Variables, in no order.
 pub(crate) type Variables = Vec<(OsString, OsString)>;
@@ -148,17 +149,20 @@ pub(crate) struct Prepared {
     pub(crate) command: Vec<OsString>,
     /// `None`: what bookend was started with, to the byte.
     pub(crate) env: Option<Variables>,
-    pub(crate) setup: Setup,
+    pub(crate) setup: Arc<ChildSetup>,
 }
 
 /// The app. `variables` are those of [`container_variables`].
 pub(crate) fn prepare_app(app: &AppSettings, variables: &[(OsString, OsString)]) -> Result<Prepared, ProgramError> {
-    let setup = Setup {
+    let limit = |(name, limit): (&String, &ResourceLimit)| {
+        Some(ChildLimit { name: name.clone(), resource: resource(name)?, soft: limit.soft, hard: limit.hard })
+    };
+    let setup = Arc::new(ChildSetup {
         umask: app.umask,
-        rlimits: app.rlimits.iter().filter_map(|(name, limit)| Some((name.clone(), resource(name)?, *limit))).collect(),
+        limits: app.rlimits.iter().filter_map(limit).collect(),
         oom_score_adj: app.oom_score_adj.and_then(|score| CString::new(score.to_string()).ok()),
         ..set_up(&app.program, "app")?
-    };
+    });
     let is_plain = variables.is_empty() && setup.identity.is_none();
     if is_plain && app.command_from == CommandFrom::CommandLine {
         // The usual case: nothing is copied.
@@ -183,19 +187,26 @@ pub(crate) fn prepare_exec(program: &Program, mut environment: Environment) -> R
     }
     environment.say(&program.env, "exec", &[])?;
     let command = program.command.iter().map(|word| environment.expand(word)).collect();
-    Ok(Prepared { command, env: Some(environment.into_variables()), setup })
+    Ok(Prepared { command, env: Some(environment.into_variables()), setup: Arc::new(setup) })
 }
 
-fn set_up(program: &Program, table: &'static str) -> Result<Setup, ProgramError> {
+fn set_up(program: &Program, table: &'static str) -> Result<ChildSetup, ProgramError> {
     let identity = match &program.user {
         Some(user) => Some(
-            user::look_up(user, nix::unistd::getegid().as_raw())
+            user::look_up(account_id(&user.user), user.group.as_ref().map(account_id), nix::unistd::getegid().as_raw())
                 .map_err(|source| ProgramError::User { key: format!("{table}.user"), source })?,
         ),
         None => None,
     };
     let working_dir = program.working_dir.as_deref().map(path_as_c).transpose()?;
-    Ok(Setup { table, identity, working_dir, ..Setup::default() })
+    Ok(ChildSetup { table, identity, working_dir, ..ChildSetup::default() })
+}
+
+fn account_id(id: &Id) -> AccountId<'_> {
+    match id {
+        Id::Name(name) => AccountId::Name(name),
+        Id::Number(number) => AccountId::Number(*number),
+    }
 }
 
 fn path_as_c(path: &Path) -> Result<CString, SpawnError> {
@@ -236,6 +247,7 @@ const MAX_VALUE: u64 = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bookend_config::settings::RLIMITS;
 
     fn plain(name: &str, value: &str) -> (String, ValueSource) {
         (name.to_owned(), ValueSource::Plain(value.to_owned()))
@@ -273,6 +285,14 @@ mod tests {
         assert_eq!(environment.get(OsStr::new("USER")), Some(OsStr::new("daemon")));
         environment.become_user(&Identity { name: None, ..identity });
         assert_eq!(environment.get(OsStr::new("USER")), None);
+    }
+
+    #[test]
+    fn every_configurable_limit_has_a_resource_number_of_its_own() {
+        let mut numbers: Vec<_> = RLIMITS.iter().map(|name| resource(name).expect(name)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), RLIMITS.len());
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! What is still there when the app has ended. As PID 1 of a PID namespace that is everybody, and one
-//! kill(-1) reaches them all. Anywhere else (`shareProcessNamespace`, hostPID, a shell) kill(-1) would kill
-//! strangers: there only our own descendants are touched, each held by a pidfd while it is looked at.
+//! The processes that remain when the app has ended. As PID 1 of a PID namespace these are all others, and one kill(-1)
+//! reaches them. Anywhere else (`shareProcessNamespace`, hostPID, a shell) kill(-1) would reach processes that are not
+//! ours: there only our own descendants are signalled, each through a pidfd.
 
 use std::os::fd::AsFd;
 
@@ -12,7 +12,7 @@ use bookend_lifecycle::signal::Signal;
 /// Sends every other process of this container, or every descendant, a signal.
 pub(crate) fn signal_all(signal: Signal) {
     if sys::is_first_process() {
-        // ESRCH: nobody is left, which is what is wanted.
+        // ESRCH: no process is left, as intended.
         let _ = sys::send(Pid::from_raw(-1), signal);
         return;
     }
@@ -21,7 +21,7 @@ pub(crate) fn signal_all(signal: Signal) {
     }
 }
 
-/// Who they are: `12 (sleep), 13 (sh)`; so many, and then how many more. Empty: nobody, or no /proc.
+/// Pids and names, `12 (sleep), 13 (sh)`, up to a limit, and how many more there are. Empty: no process, or no /proc.
 pub(crate) fn names() -> String {
     let alive: Vec<_> = procfs::below_us().into_iter().filter(|member| !member.is_zombie).collect();
     let shown: Vec<_> =
@@ -32,7 +32,7 @@ pub(crate) fn names() -> String {
     }
 }
 
-/// The number may have been given to a stranger since the look at /proc; the pidfd cannot.
+/// The number may have been given to another process since /proc was read; a pidfd keeps naming the same one.
 fn signal_descendant(pid: i32, signal: Signal) {
     let Ok(held) = sys::pidfd_open(Pid::from_raw(pid)) else {
         // The kernel or a seccomp profile refuses pidfds. A child of ours keeps its number until we reap it.
@@ -42,10 +42,10 @@ fn signal_descendant(pid: i32, signal: Signal) {
         return;
     };
     if procfs::is_below_us(pid) == Some(true) {
-        // It may have ended in between: then there is nothing to signal.
+        // An error means that it has ended in between.
         let _ = sys::pidfd_send(held.as_fd(), signal);
     }
 }
 
-/// A line of the log names so many.
+/// The number of processes that one log line names.
 const MOST_NAMES: usize = 10;

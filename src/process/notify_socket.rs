@@ -1,7 +1,7 @@
-//! The socket of sd_notify(3): where the app says that it is ready. An abstract one, whose name the kernel chooses:
-//! it needs no directory that can be written to, leaves nothing behind, and no two bookends fight for it. Such a name
-//! can be reached by every process of the network namespace, which the containers of a pod share; so the kernel is
-//! asked who has sent a datagram, and a process that is not of this container is not listened to.
+//! The socket of sd_notify(3), through which the app reports that it is ready. It is an abstract one, whose name the
+//! kernel chooses: it needs no writable directory, leaves nothing behind, and two bookends cannot collide. Every process
+//! of the network namespace can reach such a name, and the containers of a pod share that namespace. So the kernel is
+//! asked which process has sent a datagram, and datagrams of other containers are dropped.
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -20,12 +20,12 @@ use super::procfs;
 #[derive(Debug)]
 pub(crate) struct NotifySocket {
     socket: UnixDatagram,
-    /// What the app finds in NOTIFY_SOCKET.
+    /// The value of the app's NOTIFY_SOCKET.
     pub(crate) address: String,
 }
 
 impl NotifySocket {
-    /// Makes it. Needs nothing of the image, and no runtime.
+    /// Binds the socket. Needs no file of the image, and no runtime.
     pub(crate) fn open() -> io::Result<NotifySocket> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd: OwnedFd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
@@ -57,8 +57,8 @@ impl Listening {
             let Listening { socket, datagram } = self;
             match socket.async_io(Interest::READABLE, || receive(socket, datagram)).await {
                 Ok((length, Some(sender))) if is_ours(&sender) => break length,
-                // Somebody else's, or with descriptors (BARRIER=1, FDSTORE=1), which the kernel has closed; or
-                // ENOMEM: the next one may be read.
+                // It is of another container, or carried descriptors (BARRIER=1, FDSTORE=1), which the kernel has
+                // closed; or ENOMEM. The next one may be read.
                 Ok(_) | Err(_) => tokio::task::yield_now().await,
             }
         };
@@ -66,9 +66,9 @@ impl Listening {
     }
 }
 
-/// One datagram, and who the kernel says has sent it.
+/// One datagram, and its sender according to the kernel.
 fn receive(socket: &impl AsRawFd, datagram: &mut [u8]) -> io::Result<(usize, Option<UnixCredentials>)> {
-    // There is room for the credentials alone: descriptors that somebody sends along are closed by the kernel.
+    // There is room for the credentials only: the kernel closes descriptors that are sent along.
     let mut control = nix::cmsg_space!(UnixCredentials);
     let mut bytes = [IoSliceMut::new(datagram)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
@@ -81,18 +81,18 @@ fn receive(socket: &impl AsRawFd, datagram: &mut [u8]) -> io::Result<(usize, Opt
     Ok((message.bytes, sender))
 }
 
-/// Whether a sender is a process of this container. As PID 1 we see no others; elsewhere it has to descend from us.
+/// Whether a sender is a process of this container. As PID 1 we see no others; elsewhere it must descend from us.
 fn is_ours(sender: &UnixCredentials) -> bool {
     // 0: a process of a PID namespace that we cannot see.
     if sender.pid() <= 0 {
         return false;
     }
-    // Who has ended meanwhile, as systemd-notify(1) does at once, may have been ours if its user is ours.
+    // A sender that has ended meanwhile, as systemd-notify(1) does at once, is accepted if it had our user.
     let may_have_been = || sender.uid() == nix::unistd::geteuid().as_raw();
     super::is_first_process() || procfs::is_below_us(sender.pid()).unwrap_or_else(may_have_been)
 }
 
-/// systemd's own limit; what is longer is cut.
+/// systemd's own limit; a longer datagram is cut.
 const MOST_BYTES: usize = 4096;
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_datagram_of_a_descendant_is_ours_and_one_of_a_stranger_is_not() {
+    fn a_datagram_of_another_container_is_not_ours() {
         let creds = |pid: i32| {
             let raw = libc::ucred { pid, uid: 12345, gid: 0 };
             UnixCredentials::from(raw)
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_chooses_an_abstract_name_and_says_who_sends() {
+    fn the_kernel_chooses_the_name_and_reports_the_sender() {
         let socket = NotifySocket::open().unwrap();
         let name = socket.address.strip_prefix('@').unwrap();
         assert!(!name.is_empty());

@@ -1,6 +1,6 @@
-//! A process that is not our child, held by a pidfd: what is signalled, and what is seen to end, is that process and
-//! no other, whatever becomes of its number. Where the kernel refuses pidfds nothing is held: kill(2) on a number
-//! that nobody keeps for us may hit a stranger.
+//! A process that is not our child, named by a pidfd: signals reach that process and no other, and its end is seen,
+//! whatever becomes of its number. If the kernel refuses pidfds there is no substitute: kill(2) on a number that we do
+//! not hold may reach another process.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +11,7 @@ use super::Pid;
 use super::sys;
 use bookend_lifecycle::signal::Signal;
 
-/// The process.
+/// A process that is not our child.
 #[derive(Debug)]
 pub(crate) struct PidFd {
     pid: Pid,
@@ -19,13 +19,13 @@ pub(crate) struct PidFd {
 }
 
 impl PidFd {
-    /// Takes hold of whoever has this number now; that it is the one who is meant, is to be looked at afterwards.
-    /// Called inside the runtime. ESRCH: nobody has it.
+    /// Opens a pidfd for `pid`. The caller must verify the process identity afterwards.
+    /// Called inside the runtime. ESRCH: no process has this number.
     pub(crate) fn open(pid: Pid) -> io::Result<PidFd> {
         Ok(PidFd { pid, fd: sys::watch_readable(sys::pidfd_open(pid)?)? })
     }
 
-    /// Its number, for people.
+    /// Its number, for messages.
     pub(crate) fn pid(&self) -> Pid {
         self.pid
     }
@@ -36,7 +36,7 @@ impl PidFd {
             Some(libc::ESRCH) => io::ErrorKind::NotFound.into(),
             Some(libc::EPERM) => io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                "not permitted: only its own user (runAsUser), or one with CAP_KILL, may signal it",
+                "not permitted: only the same user (runAsUser) or a process with CAP_KILL may signal it",
             ),
             Some(libc::ENOSYS) => io::Error::new(
                 io::ErrorKind::Unsupported,
@@ -46,10 +46,10 @@ impl PidFd {
         })
     }
 
-    /// Waits for its end. A pidfd can be read from then on, by whoever holds it: pidfd_open(2).
+    /// Waits for its end: from then on its pidfd is readable (pidfd_open(2)).
     pub(crate) async fn ended(&self) {
         if self.fd.readable().await.is_err() {
-            // The runtime ends, and with it whoever waits.
+            // The runtime is shutting down, and this task with it.
             std::future::pending::<()>().await;
         }
     }

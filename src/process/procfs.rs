@@ -1,4 +1,4 @@
-//! Who there is below us, as /proc tells it: read when somebody asks, and held for no longer.
+//! The processes below us, read from /proc at each call.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,33 +10,34 @@ use bookend_lifecycle::printable::printable;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) pid: i32,
-    /// 0: it was put into the PID namespace from outside, as a container runtime does it.
+    /// 0: it joined the PID namespace from outside, as `docker exec` does.
     pub(crate) parent: i32,
     pub(crate) is_zombie: bool,
     pub(crate) is_kernel_thread: bool,
     /// The name of its program, 15 bytes at most.
     pub(crate) name: String,
-    /// When it was started, in hundredths of a second since the boot: with the pid this is one process and no other.
+    /// Its start, in hundredths of a second since the boot: together with the pid this identifies a process.
     pub(crate) started: u64,
 }
 
-/// The processes below us; as PID 1, all of them but us. Empty where there is no /proc.
+/// The processes below us; as PID 1, all but us. Empty without /proc.
 pub(super) fn below_us() -> Vec<Member> {
     let own = own_pid();
-    let all = everybody().into_iter().flatten();
+    let all = all_processes().into_iter().flatten();
     if super::is_first_process() {
-        // Those who were joined to the namespace have no parent in it, and are ours all the same.
+        // Processes that joined the namespace have no parent in it, but belong to this container.
         return all.filter(|member| member.pid != own).collect();
     }
     descendants(own, all)
 }
 
-/// The processes below this one, among the first so many that /proc shows.
+/// The processes below this one, among the first `most` that /proc shows.
 pub(crate) fn below(root: i32, most: usize) -> Vec<Member> {
-    descendants(root, everybody().into_iter().flatten().take(most))
+    descendants(root, all_processes().into_iter().flatten().take(most))
 }
 
-/// Whether this process is below us, by climbing from it. `None`: it, or one that is above it, has ended meanwhile.
+/// Whether this process descends from us, found by climbing from it. `None`: it or one of its ancestors has ended
+/// meanwhile.
 pub(super) fn is_below_us(mut pid: i32) -> Option<bool> {
     let own = own_pid();
     for _ in 0..MOST_GENERATIONS {
@@ -49,31 +50,31 @@ pub(super) fn is_below_us(mut pid: i32) -> Option<bool> {
     Some(false)
 }
 
-/// Our own number, as /proc has it.
+/// Our own pid.
 pub(crate) fn own_pid() -> i32 {
     nix::unistd::getpid().as_raw()
 }
 
-/// All that /proc shows us, each read when it is its turn.
-fn everybody() -> std::io::Result<impl Iterator<Item = Member>> {
+/// All processes that /proc shows us, each read when the iterator reaches it.
+fn all_processes() -> std::io::Result<impl Iterator<Item = Member>> {
     Ok(pids()?.filter_map(member))
 }
 
-/// Their numbers alone, which cost next to nothing.
+/// The pids alone, which cost little.
 pub(crate) fn pids() -> std::io::Result<impl Iterator<Item = i32>> {
     let entries = std::fs::read_dir("/proc")?;
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
 }
 
-/// One of them, if it is still there.
+/// The process with this pid, if it exists.
 pub(crate) fn member(pid: i32) -> Option<Member> {
-    // In one piece, and more than the name and the numbers up to the start can be long.
+    // One read, longer than the name and the numbers up to the start can be.
     let mut stat = [0; 1024];
     let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut stat).ok()?;
     parse(pid, stat.get(..length)?)
 }
 
-/// proc_pid_stat(5): the name in brackets may hold spaces and brackets itself, so its end is the last one.
+/// proc_pid_stat(5): the name in brackets may contain spaces and brackets, so the last closing bracket ends it.
 fn parse(pid: i32, stat: &[u8]) -> Option<Member> {
     let begin = stat.iter().position(|byte| *byte == b'(')?;
     let end = stat.iter().rposition(|byte| *byte == b')')?;
@@ -87,12 +88,12 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Member> {
     Some(Member { pid, parent, is_zombie, is_kernel_thread: flags & KERNEL_THREAD != 0, name, started })
 }
 
-/// How many fields stand between (proc_pid_stat(5)): the parent is the fourth, the flags the ninth, the start the 22nd.
+/// The number of fields between (proc_pid_stat(5)): the parent is the fourth, the flags the ninth, the start the 22nd.
 const FLAGS_AFTER_PARENT: usize = 4;
 const STARTED_AFTER_FLAGS: usize = 12;
 /// PF_KTHREAD of linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
-/// A chain of parents is not longer than this; one that changes while it is climbed must end, too.
+/// A chain of parents is not longer than this; one that changes while it is climbed must end as well.
 const MOST_GENERATIONS: usize = 10_000;
 
 fn descendants(root: i32, all: impl IntoIterator<Item = Member>) -> Vec<Member> {
@@ -135,12 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_not_ours_and_a_ring_ends() {
+    fn only_descendants_are_found_and_a_ring_of_parents_ends() {
         let mut found: Vec<_> =
             descendants(5, all(&[(5, 1), (6, 5), (7, 6), (8, 1), (9, 8)])).iter().map(|m| m.pid).collect();
         found.sort_unstable();
         assert_eq!(found, [6, 7]);
-        // Two looks at a tree that changes in between.
+        // A tree that changed while it was read.
         assert_eq!(descendants(5, all(&[(6, 7), (7, 6), (5, 5)])).len(), 1);
     }
 }

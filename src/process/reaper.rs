@@ -1,15 +1,25 @@
-//! The one reaper. It alone calls waitpid, takes every status there is, and hands each to whoever waits
-//! for that pid. It is also the one place that knows which pids are still ours: a pid that has not been
-//! reaped cannot be given to another process, so signals go out through this table and nowhere else.
+//! The one reaper. It alone takes the status of children, and hands each to the code that waits for that pid. It is
+//! also the one place that knows which pids are still ours: a pid that has not been reaped cannot be given to another
+//! process, so signals go out through this table and nowhere else.
+//!
+//! A round of [`Reaper::reap`] is bounded, whatever others do:
+//!
+//! 1. The app and the watched children, each by its pid. The kernel finds one pid without walking the list of children
+//!    (since Linux 5.13), so their ends are seen at a cost that does not depend on the number of orphans.
+//!    Stops and continuations are asked for the app alone.
+//! 2. Orphans, at most so many and for at most so long ([`ReapBound`]). For each the kernel walks the list of living
+//!    children. What is left is reported, and the loop comes back for it.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::Pid;
-use super::sys::{self, Waited};
-use crate::compat::policy::Reaped;
+use super::spawn::{ExecProgress, ExecStatus};
+use super::sys::{self, ChildNews};
+use crate::error::describe;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
 
@@ -32,29 +42,57 @@ impl Ended {
     }
 }
 
-/// Who a signal is for.
+/// Which processes get a signal that is meant for the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum SignalTarget {
     /// The process alone.
     Process,
-    /// Its process group, which it leads.
+    /// The process group that it led when it was started, and the process itself wherever it is now.
     Group,
+}
+
+/// Whether the end of an orphan is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum OrphanLog {
+    /// It is only counted.
+    #[default]
+    Silent,
+    /// Each is a warning, as with `tini -w`.
+    Warn,
+}
+
+/// How much one round may reap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReapBound {
+    /// At most this many orphans.
+    pub(crate) orphans: u32,
+    /// No further orphan after this time.
+    pub(crate) time: Duration,
+}
+
+impl ReapBound {
+    /// What the loop can afford between two looks at its signals and timers.
+    pub(crate) const ROUND: ReapBound = ReapBound { orphans: 256, time: Duration::from_millis(1) };
 }
 
 /// What one round of reaping found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Round {
-    /// The app's end, if it was among them.
+pub(crate) struct ReapRound {
+    /// How the app ended, if it did.
     pub(crate) app: Option<Ended>,
-    /// What stopped the app, if it was stopped and has not ended since.
+    /// The signal that stopped the app, if it was stopped and has neither gone on nor ended since.
     pub(crate) app_stopped: Option<Signal>,
-    /// How many ended that nobody waited for.
+    /// How many watched children ended.
+    pub(crate) watched: u32,
+    /// How many orphans were reaped.
     pub(crate) orphans: u64,
-    /// Whether children are left.
+    /// Children are left, alive or not yet reaped.
     pub(crate) others: bool,
+    /// The bound was reached: more children may have ended.
+    pub(crate) more: bool,
 }
 
-/// The table of children somebody waits for. Cheap to clone; all clones are one.
+/// The table of the children that are waited for. Cheap to clone; all clones share one table.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reaper {
     table: Arc<Mutex<Table>>,
@@ -63,99 +101,82 @@ pub(crate) struct Reaper {
 #[derive(Debug, Default)]
 struct Table {
     app: Option<Pid>,
-    handlers: SmallMap<Pid, oneshot::Sender<Ended>>,
+    /// Whether the app has executed its program, while that is not known.
+    app_exec: Option<ExecStatus>,
+    watched: SmallMap<Pid, oneshot::Sender<Ended>>,
     /// Groups whose remaining members get a signal the moment their leader has ended.
-    farewells: SmallMap<Pid, Signal>,
+    exit_signals: SmallMap<Pid, Signal>,
     orphans: u64,
-    reaped: Reaped,
+    orphan_log: OrphanLog,
 }
 
 impl Reaper {
-    /// One that tells of orphans as the policy says.
-    pub(crate) fn new(reaped: Reaped) -> Reaper {
-        Reaper { table: Arc::new(Mutex::new(Table { reaped, ..Table::default() })) }
+    /// A reaper without children.
+    pub(crate) fn new(orphan_log: OrphanLog) -> Reaper {
+        Reaper { table: Arc::new(Mutex::new(Table { orphan_log, ..Table::default() })) }
     }
 
-    /// The main process: its end is reported by `reap`. The farewell is for the rest of the group that it leads.
-    pub(crate) fn watch_app(&self, pid: Pid, exit_signal: Option<Signal>) {
+    /// Watches the main process; `reap` reports its end. `exit_signal` goes to the rest of its group at that moment.
+    /// `exec`, if it is not yet known whether the app executes its program: a failure is logged at its end.
+    pub(crate) fn watch_app(&self, pid: Pid, exec: Option<ExecStatus>, exit_signal: Option<Signal>) {
         let mut table = self.table();
         table.app = Some(pid);
-        table.farewells.extend(exit_signal.map(|signal| (pid, signal)));
+        table.app_exec = exec;
+        table.exit_signals.extend(exit_signal.map(|signal| (pid, signal)));
     }
 
-    /// Any other child of ours: its end arrives at the receiver.
+    /// Watches any other child of ours; its end arrives at the receiver.
     ///
-    /// Called right after the spawn and before the next `reap`, so that no status is missed.
+    /// Must be called right after the spawn and before the next `reap`, so that no status is missed.
     pub(crate) fn watch(&self, pid: Pid) -> oneshot::Receiver<Ended> {
         let (sender, receiver) = oneshot::channel();
-        self.table().handlers.insert(pid, sender);
+        self.table().watched.insert(pid, sender);
         receiver
     }
 
-    /// The app's pid while it is alive (or a zombie not yet reaped).
+    /// The app's pid while it is alive or a zombie that is not yet reaped.
     pub(crate) fn app(&self) -> Option<Pid> {
         self.table().app
     }
 
-    /// How many children ended that nobody waited for.
+    /// How many orphans have been reaped.
     pub(crate) fn orphans(&self) -> u64 {
         self.table().orphans
     }
 
     /// Sends the app a signal. `NotFound`: it has ended.
-    pub(crate) fn signal_app(&self, signal: Signal, target: Target) -> io::Result<()> {
+    pub(crate) fn signal_app(&self, signal: Signal, target: SignalTarget) -> io::Result<()> {
         let pid = self.table().app.ok_or(io::ErrorKind::NotFound)?;
-        send(pid, signal, target)
+        match target {
+            SignalTarget::Process => sys::send(pid, signal),
+            SignalTarget::Group => send_to_group(pid, signal),
+        }
     }
 
-    /// Sends a watched child's group a signal. `NotFound`: its leader has ended.
+    /// Sends a watched child and its group a signal. `NotFound`: it has ended.
     pub(crate) fn signal_group(&self, pid: Pid, signal: Signal) -> io::Result<()> {
-        if !self.table().handlers.contains_key(&pid) {
+        if !self.table().watched.contains_key(&pid) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        send(pid, signal, Target::Group)
+        send_to_group(pid, signal)
     }
 
     /// From now on, when this group's leader ends, the rest of the group is killed.
     pub(crate) fn kill_on_exit(&self, pid: Pid) {
         let mut table = self.table();
-        if table.handlers.contains_key(&pid) {
-            table.farewells.insert(pid, Signal::KILL);
+        if table.watched.contains_key(&pid) {
+            table.exit_signals.insert(pid, Signal::KILL);
         }
     }
 
-    /// Takes every status there is. SIGCHLD coalesces, so one signal may stand for any number of ends.
-    pub(crate) fn reap(&self) -> Round {
+    /// One round, as the module describes it. SIGCHLD coalesces: one signal may stand for any number of ends.
+    pub(crate) fn reap(&self, bound: ReapBound) -> ReapRound {
         let mut table = self.table();
-        let mut round = Round::default();
-        loop {
-            match table.wait() {
-                Waited::Changed(pid, status) => {
-                    let Some(ended) = Ended::from_wait_status(status) else {
-                        if table.app == Some(pid) {
-                            round.app_stopped = stopped_by(status);
-                        }
-                        continue;
-                    };
-                    if table.app == Some(pid) {
-                        table.app = None;
-                        round.app = Some(ended);
-                        round.app_stopped = None;
-                    } else if let Some(waiter) = table.handlers.remove(&pid) {
-                        // A waiter that has gone away wanted to know no longer.
-                        let _ = waiter.send(ended);
-                    } else {
-                        round.orphans += 1;
-                        table.orphans += 1;
-                        if table.reaped == Reaped::HandlerEnv {
-                            tracing::warn!("Reaped zombie process with pid={pid}");
-                        }
-                    }
-                }
-                Waited::Nothing => return Round { others: true, ..round },
-                Waited::NoChildren => return round,
-            }
-        }
+        let mut round = ReapRound::default();
+        table.look_at_app(&mut round);
+        table.look_at_watched(&mut round);
+        table.reap_orphans(bound, &mut round);
+        round
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -164,51 +185,117 @@ impl Reaper {
 }
 
 impl Table {
-    /// Takes the news of one child. A leader that has ended, but is not yet reaped, still holds its group's number: the
-    /// last moment at which a signal to the group cannot meet strangers. So where farewells are to be said, no end is
-    /// taken that has not been looked at.
-    fn wait(&mut self) -> Waited {
-        if self.farewells.is_empty() {
-            return sys::wait_changed(None);
+    fn look_at_app(&mut self, round: &mut ReapRound) {
+        let Some(app) = self.app else { return };
+        // The kernel keeps at most one stop and one continuation.
+        for _ in 0..2 {
+            let ChildNews::Changed(_, status) = sys::take_stop(app) else { break };
+            round.app_stopped = stopped_by(status);
         }
-        loop {
-            let next = sys::peek_changed();
-            let Waited::Changed(pid, status) = next else { return next };
-            if Ended::from_wait_status(status).is_some() {
-                if let Some(signal) = self.farewells.remove(&pid) {
-                    // An empty group is what we hope for.
-                    let _ = send(pid, signal, Target::Group);
+        self.take_end(Some(app), round);
+    }
+
+    fn look_at_watched(&mut self, round: &mut ReapRound) {
+        let watched: Vec<Pid> = self.watched.iter().map(|(pid, _)| *pid).collect();
+        for pid in watched {
+            self.take_end(Some(pid), round);
+        }
+    }
+
+    fn reap_orphans(&mut self, bound: ReapBound, round: &mut ReapRound) {
+        let began = Instant::now();
+        for _ in 0..bound.orphans {
+            match self.take_end(None, round) {
+                ChildNews::Changed(..) => {}
+                ChildNews::Nothing => {
+                    round.others = true;
+                    return;
                 }
-                return sys::wait_changed(Some(pid));
+                ChildNews::NoChildren => return,
             }
-            let stopped = sys::wait_stopped(pid);
-            if let Waited::Changed(..) = stopped {
-                return stopped;
+            if began.elapsed() >= bound.time {
+                break;
             }
-            // It has ended since: that is to be looked at.
+        }
+        round.others = true;
+        round.more = true;
+    }
+
+    /// Takes the end of one child, of this one if given, and tells whoever waits for it.
+    ///
+    /// A leader that has ended but is not yet reaped still holds its group's number. This is the last moment at which
+    /// a signal to the group cannot reach another one, so while there are exit signals each end is looked at first.
+    fn take_end(&mut self, which: Option<Pid>, round: &mut ReapRound) -> ChildNews {
+        let mut which = which;
+        let is_concerned = |pid: Pid| self.exit_signals.contains_key(&pid);
+        if which.map_or(!self.exit_signals.is_empty(), is_concerned) {
+            let ended = sys::peek_end(which);
+            let ChildNews::Changed(pid, _) = ended else { return ended };
+            if let Some(signal) = self.exit_signals.remove(&pid) {
+                // The group is usually empty: that is no error.
+                let _ = sys::send(group_of(pid), signal);
+            }
+            which = Some(pid);
+        }
+        let taken = sys::take_end(which);
+        if let ChildNews::Changed(pid, status) = taken
+            && let Some(ended) = Ended::from_wait_status(status)
+        {
+            self.record_end(pid, ended, round);
+        }
+        taken
+    }
+
+    fn record_end(&mut self, pid: Pid, ended: Ended, round: &mut ReapRound) {
+        if self.app == Some(pid) {
+            self.app = None;
+            if let Some(ExecProgress::Failed(error)) = self.app_exec.take().map(|exec| exec.look()) {
+                tracing::error!("{}", describe(&error));
+            }
+            round.app = Some(ended);
+            round.app_stopped = None;
+        } else if let Some(waiter) = self.watched.remove(&pid) {
+            round.watched += 1;
+            // The receiver may be gone: then the status is no longer needed.
+            let _ = waiter.send(ended);
+        } else {
+            round.orphans += 1;
+            self.orphans += 1;
+            if self.orphan_log == OrphanLog::Warn {
+                tracing::warn!("Reaped zombie process with pid={pid}");
+            }
         }
     }
 }
 
-/// How this one child has ended, if it has. For a tool, which is no init: it takes nobody else's status.
+/// How this child has ended, if it has. For tools that are not an init: they take the status of their own child only.
 #[cfg(feature = "doctor")]
 pub(crate) fn end_of(pid: Pid) -> Option<Ended> {
-    match sys::wait_changed(Some(pid)) {
-        Waited::Changed(_, status) => Ended::from_wait_status(status),
-        Waited::Nothing | Waited::NoChildren => None,
+    match sys::take_end(Some(pid)) {
+        ChildNews::Changed(_, status) => Ended::from_wait_status(status),
+        ChildNews::Nothing | ChildNews::NoChildren => None,
     }
 }
 
-/// What stopped a child; `None`: it was continued.
+/// The signal that stopped a child; `None`: it was continued.
 fn stopped_by(status: i32) -> Option<Signal> {
     libc::WIFSTOPPED(status).then(|| Signal::new(libc::WSTOPSIG(status))).flatten()
 }
 
-fn send(pid: Pid, signal: Signal, target: Target) -> io::Result<()> {
-    match target {
-        Target::Process => sys::send(pid, signal),
-        Target::Group => sys::send(Pid::from_raw(-pid.as_raw()), signal),
+/// The group that this child leads, as kill(2) takes it.
+fn group_of(leader: Pid) -> Pid {
+    Pid::from_raw(-leader.as_raw())
+}
+
+/// Signals the group that a child was started as the leader of, and the child itself if it is not in that group: it
+/// may have joined another one, or (dumb-init's session) not have made its own yet.
+fn send_to_group(pid: Pid, signal: Signal) -> io::Result<()> {
+    let to_group = sys::send(group_of(pid), signal);
+    if to_group.is_err() || nix::unistd::getpgid(Some(pid)) != Ok(pid) {
+        return sys::send(pid, signal);
     }
+    // kill(2) reports success if any member could be signalled: whether the child itself can be is another question.
+    Ok(nix::sys::signal::kill(pid, None)?)
 }
 
 #[cfg(test)]

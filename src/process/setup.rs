@@ -1,18 +1,18 @@
-//! What a child changes of itself: the keys of a program that the kernel has to carry out between clone and exec,
-//! and the error of each, named by its key.
+//! What a child changes of itself between fork and exec: user, working directory, umask, limits; and the error of each
+//! change, named by its configuration key.
 
-#![expect(unsafe_code, reason = "system calls between clone and exec, raw where the C library speaks to all threads")]
+#![expect(unsafe_code, reason = "system calls between fork and exec, raw because the C library's act on all threads")]
 
 use std::ffi::CString;
 use std::io;
 
-use super::spawn::SpawnError;
+use super::spawn_error::SpawnError;
+use super::sys::errno;
 use super::user::Identity;
-use bookend_config::settings::ResourceLimit;
 
 /// What a child changes of itself before it executes its program; the default changes nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Setup {
+pub(crate) struct ChildSetup {
     /// The configuration's table, for errors: `app`, `exec`.
     pub(crate) table: &'static str,
     /// `user`.
@@ -21,36 +21,47 @@ pub(crate) struct Setup {
     pub(crate) working_dir: Option<CString>,
     /// `umask`.
     pub(crate) umask: Option<libc::mode_t>,
-    /// `rlimits`: their names, numbers and values.
-    pub(crate) rlimits: Vec<(String, libc::c_long, ResourceLimit)>,
+    /// `rlimits`.
+    pub(crate) limits: Vec<ChildLimit>,
     /// `oomScoreAdj`, as the kernel reads it.
     pub(crate) oom_score_adj: Option<CString>,
 }
 
-/// A step of a child's set-up that can fail.
+/// A limit of setrlimit(2). `None` keeps that half as it is.
+#[derive(Debug, Clone)]
+pub(crate) struct ChildLimit {
+    /// The key below `rlimits`.
+    pub(crate) name: String,
+    /// `RLIMIT_...`, see [`resource`].
+    pub(crate) resource: libc::c_long,
+    pub(crate) soft: Option<u64>,
+    pub(crate) hard: Option<u64>,
+}
+
+/// What failed between fork and exec, as a number that fits through the pipe to the parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
-pub(super) enum Step {
+pub(super) enum ChildStep {
     Exec = 0,
     OomScoreAdj,
     User,
     WorkingDir,
-    /// The first of `rlimits`; those after it follow.
-    Rlimit,
+    /// The first of `limits`; those after it follow.
+    Limit,
 }
 
-impl Setup {
-    /// The error of a step, with the key that asked for it.
+impl ChildSetup {
+    /// The error of a step other than `Exec`, with the key that asked for it.
     pub(super) fn error(&self, step: i32, source: io::Error) -> SpawnError {
         let shown = |text: &Option<CString>| text.as_deref().unwrap_or_default().to_string_lossy().into_owned();
-        let limit = usize::try_from(step - Step::Rlimit as i32).ok().and_then(|index| self.rlimits.get(index));
+        let limit = usize::try_from(step - ChildStep::Limit as i32).ok().and_then(|index| self.limits.get(index));
         let (key, what) = match limit {
-            Some((name, _, _)) => (format!("rlimits.{name}"), "cannot set the limit".to_owned()),
-            None if step == Step::User as i32 => {
-                let who = self.identity.as_ref().map(ToString::to_string).unwrap_or_default();
-                ("user".to_owned(), format!("cannot become {who}"))
+            Some(limit) => (format!("rlimits.{}", limit.name), "cannot set the limit".to_owned()),
+            None if step == ChildStep::User as i32 => {
+                let identity = self.identity.as_ref().map(ToString::to_string).unwrap_or_default();
+                ("user".to_owned(), format!("cannot become {identity}"))
             }
-            None if step == Step::OomScoreAdj as i32 => {
+            None if step == ChildStep::OomScoreAdj as i32 => {
                 let score = shown(&self.oom_score_adj);
                 ("oomScoreAdj".to_owned(), format!("cannot write {score} to /proc/self/oom_score_adj"))
             }
@@ -59,103 +70,108 @@ impl Setup {
         SpawnError::SetUp { key: format!("{}.{key}", self.table), what, source }
     }
 
-    /// Carries it out. The step that failed, and why.
+    /// Applies everything. The error is the step that failed, and the errno.
     ///
     /// # Safety
-    /// Called in the child between clone and exec: system calls only (signal-safety(7)).
+    /// Called in the child between fork and exec: it makes only async-signal-safe calls (signal-safety(7)).
     pub(super) unsafe fn apply(&self) -> Result<(), (i32, i32)> {
-        // In the order of what each needs: limits and scores privileges, the directory the user who works there.
-        // SAFETY: the caller's promise is passed on; the strings are NUL-terminated, and live.
-        unsafe {
-            if let Some(score) = &self.oom_score_adj {
-                set_oom_score_adj(score).map_err(|error| (Step::OomScoreAdj as i32, error))?;
+        // The order follows from what each step needs: limits and the OOM score need privileges, and the directory
+        // is entered as the user who works there.
+        if let Some(score) = &self.oom_score_adj {
+            // SAFETY: we are between fork and exec.
+            unsafe { set_oom_score_adj(score) }.map_err(|error| (ChildStep::OomScoreAdj as i32, error))?;
+        }
+        for (step, limit) in (ChildStep::Limit as i32..).zip(&self.limits) {
+            // SAFETY: we are between fork and exec.
+            unsafe { set_limit(limit) }.map_err(|error| (step, error))?;
+        }
+        if let Some(identity) = &self.identity {
+            // SAFETY: we are between fork and exec.
+            unsafe { become_user(identity) }.map_err(|error| (ChildStep::User as i32, error))?;
+        }
+        if let Some(dir) = &self.working_dir {
+            // SAFETY: a live NUL-terminated string.
+            let result = unsafe { libc::chdir(dir.as_ptr()) };
+            if result < 0 {
+                return Err((ChildStep::WorkingDir as i32, errno()));
             }
-            for (step, (_, resource, limit)) in (Step::Rlimit as i32..).zip(&self.rlimits) {
-                set_limit(*resource, *limit).map_err(|error| (step, error))?;
-            }
-            if let Some(who) = &self.identity {
-                become_user(who).map_err(|error| (Step::User as i32, error))?;
-            }
-            if let Some(dir) = &self.working_dir
-                && libc::chdir(dir.as_ptr()) < 0
-            {
-                return Err((Step::WorkingDir as i32, errno()));
-            }
-            if let Some(mask) = self.umask {
-                libc::umask(mask);
-            }
+        }
+        if let Some(mask) = self.umask {
+            // SAFETY: umask(2) takes an integer and cannot fail.
+            unsafe { libc::umask(mask) };
         }
         Ok(())
     }
 }
 
-/// Sets one limit, keeping the half that was not said. The raw call, as above.
+/// Sets one limit. The raw call, since glibc's setrlimit(3) changes the largest values.
 ///
 /// # Safety
-/// Called in the child between clone and exec.
-unsafe fn set_limit(resource: libc::c_long, limit: ResourceLimit) -> Result<(), i32> {
+/// Called in the child between fork and exec.
+unsafe fn set_limit(limit: &ChildLimit) -> Result<(), i32> {
     let mut now = [0u64; 2];
-    let none = std::ptr::null::<u64>();
-    // SAFETY: rlimit64 is two u64, soft and hard; the arrays are live; 0 means this process (prlimit(2)).
-    unsafe {
-        if libc::syscall(libc::SYS_prlimit64, 0, resource, none, now.as_mut_ptr()) < 0 {
-            return Err(errno());
-        }
-        let [soft, hard] = now;
-        let hard = limit.hard.unwrap_or(hard);
-        let wanted = [limit.soft.unwrap_or(soft.min(hard)), hard];
-        if libc::syscall(libc::SYS_prlimit64, 0, resource, wanted.as_ptr(), none) < 0 {
-            return Err(errno());
-        }
+    let null = std::ptr::null::<u64>();
+    // SAFETY: pid 0 means this process; null asks for no change; `now` is a live rlimit64, two u64 (prlimit(2)).
+    if unsafe { libc::syscall(libc::SYS_prlimit64, 0, limit.resource, null, now.as_mut_ptr()) } < 0 {
+        return Err(errno());
+    }
+    let [soft, hard] = now;
+    let hard = limit.hard.unwrap_or(hard);
+    let wanted = [limit.soft.unwrap_or(soft.min(hard)), hard];
+    // SAFETY: as above; `wanted` is a live rlimit64, and null asks for no old value.
+    if unsafe { libc::syscall(libc::SYS_prlimit64, 0, limit.resource, wanted.as_ptr(), null) } < 0 {
+        return Err(errno());
     }
     Ok(())
 }
 
-/// Writes the child's own oom_score_adj. A child of vfork(2) has one of its own (proc(5) says nothing of it; the
-/// kernel's __set_oom_adj does), so that ours stays.
+/// Writes the child's own oom_score_adj.
 ///
 /// # Safety
-/// Called in the child between clone and exec.
+/// Called in the child between fork and exec.
 unsafe fn set_oom_score_adj(score: &CString) -> Result<(), i32> {
-    // SAFETY: NUL-terminated strings and a length that is the string's own.
-    unsafe {
-        let file = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-        if file < 0 {
-            return Err(errno());
-        }
-        let written = libc::write(file, score.as_ptr().cast(), score.as_bytes().len());
-        let error = errno();
-        libc::close(file);
-        if written < 0 { Err(error) } else { Ok(()) }
+    // SAFETY: a NUL-terminated string and integers.
+    let file = unsafe { libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
+    if file < 0 {
+        return Err(errno());
     }
+    // SAFETY: `file` is open, and `score` is live and has that many bytes.
+    let written = unsafe { libc::write(file, score.as_ptr().cast(), score.as_bytes().len()) };
+    let error = errno();
+    // SAFETY: `file` was opened above, and nothing else uses it.
+    unsafe { libc::close(file) };
+    if written < 0 { Err(error) } else { Ok(()) }
 }
 
-/// Becomes another user, for good. The raw calls: those of the C library speak to all threads of the process,
-/// and our memory is our parent's. Groups first, since an ordinary user may not change them.
+/// Becomes another user, for good. The raw calls: the C library's change all threads of the process, with signals and
+/// locks that do not work in the child of a fork. Groups first, since an ordinary user may not change them.
 ///
 /// # Safety
-/// Called in the child between clone and exec.
-unsafe fn become_user(who: &Identity) -> Result<(), i32> {
-    // SAFETY: plain numbers, and a live array of as many gids as said.
-    unsafe {
-        let ours = libc::syscall(libc::SYS_geteuid) == libc::c_long::from(who.uid)
-            && libc::syscall(libc::SYS_getegid) == libc::c_long::from(who.gid);
-        if ours && who.uid != 0 {
-            // Already so, by the runtime: without privileges nothing else could be done.
-            return Ok(());
-        }
-        let (uid, gid) = (who.uid, who.gid);
-        if libc::syscall(libc::SYS_setgroups, who.groups.len(), who.groups.as_ptr()) < 0
-            || libc::syscall(libc::SYS_setresgid, gid, gid, gid) < 0
-            || libc::syscall(libc::SYS_setresuid, uid, uid, uid) < 0
-        {
-            return Err(errno());
-        }
+/// Called in the child between fork and exec.
+unsafe fn become_user(identity: &Identity) -> Result<(), i32> {
+    let (uid, gid, groups) = (identity.uid, identity.gid, &identity.groups);
+    // SAFETY: both calls take nothing and cannot fail.
+    let (own_uid, own_gid) = unsafe { (libc::syscall(libc::SYS_geteuid), libc::syscall(libc::SYS_getegid)) };
+    if uid != 0 && own_uid == libc::c_long::from(uid) && own_gid == libc::c_long::from(gid) {
+        // The runtime has made us this user already: without privileges nothing else could be done.
+        return Ok(());
+    }
+    // SAFETY: the pointer is to a live array of as many gids as its length says.
+    if unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) } < 0 {
+        return Err(errno());
+    }
+    // SAFETY: setresgid(2) takes three integers.
+    if unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) } < 0 {
+        return Err(errno());
+    }
+    // SAFETY: setresuid(2) takes three integers.
+    if unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) } < 0 {
+        return Err(errno());
     }
     Ok(())
 }
 
-/// The number of a resource of `settings::RLIMITS`.
+/// The number of a resource by its name in `rlimits`; `None`: there is no such limit.
 pub(crate) fn resource(name: &str) -> Option<libc::c_long> {
     Some(libc::c_long::from(match name {
         "as" => libc::RLIMIT_AS,
@@ -176,22 +192,4 @@ pub(crate) fn resource(name: &str) -> Option<libc::c_long> {
         "stack" => libc::RLIMIT_STACK,
         _ => return None,
     }))
-}
-
-pub(super) fn errno() -> i32 {
-    nix::errno::Errno::last_raw()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::resource;
-    use bookend_config::settings::RLIMITS;
-
-    #[test]
-    fn every_limit_that_can_be_said_has_a_number_of_its_own() {
-        let mut numbers: Vec<_> = RLIMITS.iter().map(|name| resource(name).expect(name)).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        assert_eq!(numbers.len(), RLIMITS.len());
-    }
 }

@@ -1,23 +1,25 @@
-//! Signals in: the one module that receives them, and hands out [`Signal`]s.
+//! Receiving signals: the one module that does it, and hands out [`Signal`]s.
 //!
-//! | signals                                        | carried by        | why                                     |
+//! | signals                                        | received through  | why                                     |
 //! | ---------------------------------------------- | ----------------- | --------------------------------------- |
 //! | SIGCHLD, stop signals, mapped ones             | signal-hook-tokio | those that mean something to us         |
 //! | all others, and all real-time ones             | one signalfd      | registering sixty costs a millisecond; real-time signals are queued, not flagged |
 //!
-//! All are blocked from the first instruction, so that none is lost before this exists: registered ones
-//! are unblocked when their handler stands, the others stay blocked and are read from the signalfd.
-//! If a registration fails (descriptors, memory), its signal comes through the signalfd as well.
+//! All are blocked from the first instruction, so that none is lost before this exists. A registered signal is unblocked
+//! once its handler is installed; the others stay blocked and are read from the signalfd. If registering fails
+//! (descriptors, memory), or if the kernel refuses the socket calls that signal-hook's handlers make (seccomp), all
+//! signals are read from the signalfd.
 //!
-//! Whoever sends signals faster than they can be passed on does not keep the loop from all else: after some of them
-//! it is once the turn of the timers, the handlers and the clients.
+//! A flood of signals does not keep the loop from its other work: after some of them the timers, the handlers and the
+//! clients have their turn.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
 
 use futures_core::Stream;
 use nix::sys::signal::{SIGCHLD, SigSet, SigmaskHow};
+use nix::sys::socket::{MsgFlags, recv, send};
 use signal_hook_tokio::Signals as Registered;
 use tokio::io::unix::AsyncFd;
 use tokio::task::yield_now;
@@ -31,12 +33,12 @@ use bookend_lifecycle::signal::Signal;
 pub(crate) struct Signals {
     registered: Option<Registered>,
     signalfd: AsyncFd<OwnedFd>,
-    /// How many have been handed out since it was the others' turn.
+    /// How many have been handed out since the loop's other work had its turn.
     burst: u32,
 }
 
 impl Signals {
-    /// Takes over all signals; `meaningful` are those the configuration gives a meaning to.
+    /// Takes over all signals; `meaningful` are those to which the configuration gives a meaning.
     ///
     /// Must be called inside the runtime, with all signals blocked.
     pub(crate) fn take(meaningful: &[Signal], inherited: &mut Inherited) -> io::Result<Signals> {
@@ -48,9 +50,15 @@ impl Signals {
         }
         let handled: Vec<Signal> = wanted.iter().copied().chain(musl::taken_signals()).collect();
         inherited.remember(&handled);
-        // Before the first registration, in which musl unblocks its own.
+        // Before the first registration, in which musl unblocks its own signals.
         musl::keep_from_default_effect();
-        let registered = Registered::new(wanted.iter().map(|signal| signal.number())).ok();
+        let registered = match handlers_can_report() {
+            Ok(()) => Registered::new(wanted.iter().map(|signal| signal.number())).ok(),
+            Err(error) => {
+                tracing::warn!(%error, "the kernel or a seccomp profile refuses send(2) or recv(2): all signals are read from a signalfd");
+                None
+            }
+        };
         let carried = if registered.is_some() { wanted } else { Vec::new() };
         let rest = carried.iter().fold(SignalSet::ALL, |set, signal| set.without(*signal));
         let signalfd = sys::watch_readable(sys::signalfd(rest)?)?;
@@ -62,7 +70,7 @@ impl Signals {
     /// The next signal. Cancel safe.
     pub(crate) async fn next(&mut self) -> Signal {
         if self.burst == MAX_BURST {
-            // First: who is dropped while it waits has had that turn.
+            // Reset first: if this future is dropped while it yields, the others have had their turn.
             self.burst = 0;
             yield_now().await;
         }
@@ -76,37 +84,48 @@ impl Signals {
     }
 }
 
-/// While it is there, the ends of children wake nobody; when it goes, those that were held are told, as one.
+/// Holds SIGCHLD back: while it exists, the ends of children do not wake us; when it is dropped, they are reported as
+/// one signal.
 #[derive(Debug)]
 pub(crate) struct SigchldGuard(());
 
 impl SigchldGuard {
-    /// `None`: they are blocked anyway, and read from the signalfd.
+    /// Blocks SIGCHLD. `None`: it is blocked anyway, and read from the signalfd.
     pub(crate) fn hold() -> Option<SigchldGuard> {
-        let before = ends().thread_swap_mask(SigmaskHow::SIG_BLOCK).ok()?;
-        // Made only if it is wanted: one that is thrown away lets them through.
+        let before = sigchld().thread_swap_mask(SigmaskHow::SIG_BLOCK).ok()?;
+        // Made only if SIGCHLD was unblocked: dropping a guard unblocks it.
         (!before.contains(SIGCHLD)).then(|| SigchldGuard(()))
     }
 }
 
 impl Drop for SigchldGuard {
     fn drop(&mut self) {
-        // It fails for a `how` that does not exist, and for nothing else (sigprocmask(2)).
-        let _ = ends().thread_unblock();
+        // sigprocmask(2) fails only for a `how` that does not exist.
+        let _ = sigchld().thread_unblock();
     }
 }
 
-fn ends() -> SigSet {
+fn sigchld() -> SigSet {
     SigSet::from(SIGCHLD)
 }
 
-/// signal-hook refuses the faults (a handler that returns from one loops for ever), and the C library its own.
+/// Whether signal-hook's handlers can report through their socket: a seccomp profile may refuse send(2) or recv(2),
+/// although it allows the socket itself. Without this look we would be deaf to every registered signal.
+fn handlers_can_report() -> io::Result<()> {
+    // The same calls as signal-hook's own: SOCK_STREAM, MSG_DONTWAIT.
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    send(theirs.as_raw_fd(), b"X", MsgFlags::MSG_DONTWAIT)?;
+    recv(ours.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT)?;
+    Ok(())
+}
+
+/// signal-hook refuses the faults (a handler that returns from one loops for ever), and the C library its own signals.
 fn may_be_registered(signal: Signal) -> bool {
     !signal.is_uncatchable()
         && !signal_hook::consts::FORBIDDEN.contains(&signal.number())
         // Real-time signals are queued, and a flag in a handler would make one of many; 32-34 are musl's own.
         && signal.number() < 32
-        // Who has sent it tells our own write to a closed pipe from a message for the app.
+        // Its sender tells our own write to a closed pipe from a signal for the app.
         && signal != Signal::PIPE
 }
 
@@ -122,7 +141,7 @@ async fn next_registered(registered: &mut Option<Registered>) -> Signal {
                     return signal;
                 }
             }
-            // The stream ends only when its handle is closed, which nobody does.
+            // The stream ends only when its handle is closed, which never happens.
             None => *registered = None,
         }
     }
@@ -132,16 +151,16 @@ async fn next_from_signalfd(fd: &AsyncFd<OwnedFd>) -> Signal {
     loop {
         let Ok(mut ready) = fd.readable().await else { std::future::pending().await };
         match ready.try_io(|fd| sys::read_signalfd(fd.get_ref().as_fd())) {
-            // Our own write to a closed pipe is no message for the app (kernel: SIGPIPE from ourselves).
+            // Our own write to a closed pipe causes this SIGPIPE: it is not for the app.
             Ok(Ok((signal, sender))) if signal == Signal::PIPE && sender == std::process::id() => {}
             Ok(Ok((signal, _))) => return signal,
-            // A record that cannot be read is gone; the next one is waited for.
+            // A record that cannot be read is lost; wait for the next one.
             Ok(Err(_)) | Err(_) => {}
         }
     }
 }
 
-/// Handed out in a fraction of a millisecond.
+/// As many as are handed out in a fraction of a millisecond.
 const MAX_BURST: u32 = 32;
 
 #[cfg(test)]
@@ -153,8 +172,8 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_held_as_long_as_somebody_holds_them() {
-        ends().thread_unblock().unwrap();
+    fn sigchld_is_blocked_while_the_guard_exists() {
+        sigchld().thread_unblock().unwrap();
         let held = SigchldGuard::hold();
         assert!(held.is_some() && are_blocked());
         drop(held);
@@ -162,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn ends_that_the_signalfd_reads_stay_blocked() {
-        ends().thread_block().unwrap();
+    fn sigchld_stays_blocked_if_the_signalfd_reads_it() {
+        sigchld().thread_block().unwrap();
         assert!(SigchldGuard::hold().is_none());
         assert!(are_blocked());
     }

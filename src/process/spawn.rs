@@ -1,23 +1,35 @@
-//! Spawning: one child with nothing of ours in it. clone(2) with CLONE_VM|CLONE_VFORK, as posix_spawn(3)
-//! does it: no page table is copied, and we go on only when the child has exec'ed or failed, so that a
-//! signal can never reach a half-made child, and its error reaches us through shared memory.
+//! Spawning: one child with nothing of ours left in it. fork(2), then only system calls, then execve(2).
+//!
+//! We never wait for a child to reach its program. A lease on the program's file, a file system that hangs, a SIGSTOP
+//! in that moment: each would hold us as well, as it holds a caller of vfork(2) or posix_spawn(3). So the child has
+//! memory of its own, and reports a failure through a pipe that execve(2) closes ([`ExecStatus`]). The price is the
+//! copy of our page tables, some 0.05 ms.
+//!
+//! All signals are blocked in the child until just before execve(2): a signal that we send meanwhile acts on the
+//! program, as if it had come a moment later.
 
-#![expect(unsafe_code, reason = "clone(2), and raw system calls between clone and exec")]
+#![expect(unsafe_code, reason = "fork(2), and raw system calls between fork and exec")]
 
-use std::ffi::{CString, OsStr, OsString};
+use std::cell::Cell;
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use nix::sched::CloneFlags;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{ForkResult, fork, pipe2, setpgid};
 
 use super::Pid;
 use super::activation::{self, ListenPid};
 use super::inherited::{Inherited, WorkingDir};
-use super::not_executed::look_at;
-use super::setup::{Setup, Step, errno};
-use super::sys::{self, SIGSET_BYTES, SignalSet};
+use super::placement::ProcessPlacement;
+use super::setup::{ChildSetup, ChildStep};
+use super::spawn_error::SpawnError;
+use super::sys::{self, SIGSET_BYTES, SignalSet, errno};
 use crate::exit;
 use bookend_lifecycle::signal::Signal;
 
@@ -27,166 +39,138 @@ pub(crate) struct Spawn<'a> {
     /// Program and arguments; the program is looked up in `PATH` as execvp(3) does.
     pub(crate) command: &'a [OsString],
     /// Its environment.
-    pub(crate) env: Env<'a>,
+    pub(crate) env: ChildEnv<'a>,
     /// Descriptors for the child: (ours, its number). Everything else of ours is close-on-exec.
     pub(crate) fds: &'a [(BorrowedFd<'a>, RawFd)],
-    /// Where the child lives, and whether it gets the terminal that is our stdin, if there is one.
-    pub(crate) home: Home,
-    /// What the kernel sends the child should we die before it: PR_SET_PDEATHSIG.
+    /// Its session, process group and terminal.
+    pub(crate) placement: ProcessPlacement,
+    /// The signal that the kernel sends the child if we die before it: PR_SET_PDEATHSIG.
     pub(crate) parent_death: Option<Signal>,
-    /// Whether a `LISTEN_PID` that names us is to name the child (sd_listen_fds(3)).
-    pub(crate) sockets: Sockets,
+    /// Whether the sockets of systemd's socket activation are the child's.
+    pub(crate) sockets: ActivationSockets,
     /// What the child changes of itself.
-    pub(crate) setup: &'a Setup,
+    pub(crate) setup: Arc<ChildSetup>,
 }
 
 /// The environment of a child.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Env<'a> {
+pub(crate) enum ChildEnv<'a> {
     /// What we were started with, to the byte.
     Inherited,
-    /// All of it, and nothing else.
-    Own(&'a [(OsString, OsString)]),
+    /// These variables and no others.
+    Only(&'a [(OsString, OsString)]),
 }
 
-/// Where the child lives.
+/// Who uses the sockets that systemd's socket activation passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Home {
-    /// It leads a process group of its own; the terminal stays as it is.
-    Group,
-    /// It leads a process group of its own, which gets the foreground of our stdin, if that is a terminal and ours
-    /// to give: a background job steals nothing.
-    Foreground,
-    /// It leads a session of its own, whose controlling terminal our stdin becomes, if that is a free one.
-    Session,
-    /// Our own process group.
-    Ours,
+pub(crate) enum ActivationSockets {
+    /// The child: a `LISTEN_PID` that names us is changed to name the child (sd_listen_fds(3)).
+    ForChild,
+    /// Not this child.
+    NotForChild,
 }
 
-/// Whose the sockets are that systemd's socket activation passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sockets {
-    /// They were meant for us as the child's stand-in: they are the child's.
-    Its,
-    /// Not this child's.
-    NotIts,
+/// A child on its way to its program.
+#[derive(Debug)]
+pub(crate) struct StartedChild {
+    pub(crate) pid: Pid,
+    pub(crate) exec: ExecStatus,
 }
 
-/// Why there is no child.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SpawnError {
-    /// The kernel gave us no process: EAGAIN (pids limit), ENOMEM.
-    #[error("cannot create a process for {program:?}{}", which_limit(source.raw_os_error()))]
-    Clone {
-        /// The program that was to run.
-        program: OsString,
-        /// EAGAIN or ENOMEM.
-        #[source]
-        source: io::Error,
-    },
-    /// The program could not be executed.
-    #[error("cannot execute {program:?}{}", look_at(program, source.raw_os_error()))]
-    Exec {
-        /// The program as it was named.
-        program: OsString,
-        /// ENOENT, EACCES, ENOEXEC, ...
-        #[source]
-        source: io::Error,
-    },
-    /// The child could not be made what the configuration says.
-    #[error("{key}: {what}")]
-    SetUp {
-        /// `app.user`, ...
-        key: String,
-        /// What could not be done.
-        what: String,
-        /// EPERM, ENOENT, ...
-        #[source]
-        source: io::Error,
-    },
-    /// An argument or a variable has a NUL byte in it, which no program could be given.
-    #[error("cannot pass {0:?} to a program: it contains a NUL byte")]
-    Nul(OsString),
+/// Tells whether a child has executed its program: our end of a pipe that execve(2) closes.
+#[derive(Debug)]
+pub(crate) struct ExecStatus {
+    pipe: OwnedFd,
+    program: OsString,
+    setup: Arc<ChildSetup>,
 }
 
-/// "Resource temporarily unavailable" is true of no resource that a reader could name.
-fn which_limit(errno: Option<i32>) -> &'static str {
-    match errno {
-        Some(libc::EAGAIN) => " (the container's pids limit, or ulimit -u, is reached)",
-        _ => "",
+/// How far a child has come.
+#[derive(Debug)]
+pub(crate) enum ExecProgress {
+    /// It executes its program, or was killed before it could.
+    Executed,
+    /// It has not come that far.
+    Pending,
+    /// It could not, and has ended or is about to.
+    Failed(SpawnError),
+}
+
+impl ExecStatus {
+    /// Looks without waiting.
+    pub(crate) fn look(&self) -> ExecProgress {
+        let mut report = [0; REPORT_BYTES];
+        match nix::unistd::read(&self.pipe, &mut report) {
+            Ok(REPORT_BYTES) => {
+                let [step, error] = decode(report);
+                ExecProgress::Failed(self.error(step, io::Error::from_raw_os_error(error)))
+            }
+            Ok(_) => ExecProgress::Executed,
+            // EAGAIN, EINTR
+            Err(_) => ExecProgress::Pending,
+        }
+    }
+
+    /// Waits for at most this long.
+    pub(crate) fn wait(&self, most: Duration) -> ExecProgress {
+        let mut fds = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
+        // Interrupted or timed out: `look` finds out.
+        let _ = poll(&mut fds, PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX));
+        self.look()
+    }
+
+    fn error(&self, step: i32, source: io::Error) -> SpawnError {
+        match step {
+            step if step == ChildStep::Exec as i32 => SpawnError::Exec { program: self.program.clone(), source },
+            step => self.setup.error(step, source),
+        }
     }
 }
 
 impl Spawn<'_> {
-    /// Starts the child in a process group of its own. It has exec'ed when this returns.
-    pub(crate) fn start(&self, inherited: &Inherited) -> Result<Pid, SpawnError> {
+    /// Starts the child. It may not have executed its program yet when this returns.
+    pub(crate) fn start(&self, inherited: &Inherited) -> Result<StartedChild, SpawnError> {
         let program = self.command.first().map_or(OsStr::new(""), OsString::as_os_str);
-        let argv = self.command.iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>, _>>()?;
-        let activated = self.sockets == Sockets::Its && activation::names_us();
-        let own_env = match self.env {
-            Env::Inherited if !activated => None,
-            Env::Inherited => Some(std::env::vars_os().map(|(key, value)| variable(&key, &value)).collect()),
-            Env::Own(env) => Some(env.iter().map(|(key, value)| variable(key, value)).collect()),
-        };
-        let own_env: Option<Vec<CString>> = own_env.transpose()?;
-        let listen_pid = ListenPid::new();
-        let candidates = self.candidates(program)?;
+        let image = Image::prepare(self, program)?;
+        let no_pipe = |source: io::Error| SpawnError::Pipe { program: program.to_owned(), source };
+        let (pipe, report) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|errno| no_pipe(errno.into()))?;
+        // Not one of the numbers that `fds` are put on.
+        let report = sys::duplicate_from(FIRST_FREE, report).map_err(no_pipe)?;
 
-        let argv_pointers = pointers(&argv);
-        let mut own_env_pointers = own_env.as_deref().map(pointers);
-        if let (true, Some(env), Some(pointers)) = (activated, &own_env, &mut own_env_pointers) {
-            activation::correct(env, pointers, &listen_pid);
-        }
-        let envp = own_env_pointers.as_ref().map_or_else(sys::environ, |pointers| pointers.as_ptr().cast());
-        // A closure may not capture a bare pointer across the clone; this one outlives the child's exec.
-        let envp = AtomicPtr::new(envp.cast_mut());
-        let (failure, failed_at) = (AtomicI32::new(0), AtomicI32::new(0));
-        let dumpable = self.setup.identity.is_some().then(sys::dumpable);
-        let mut stack = vec![0u8; STACK];
         let before = sys::set_mask(SignalSet::ALL);
-        let child = Box::new(|| {
-            let (step, error) = exec_in_child(self, inherited, &candidates, &argv_pointers, &envp, &listen_pid);
-            failed_at.store(step, Ordering::SeqCst);
-            failure.store(error, Ordering::SeqCst);
-            isize::from(exit_code(step, error))
-        });
-        let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
-        // SAFETY: the child runs on its own stack while we are suspended (CLONE_VFORK); until it execs or
-        // exits it makes only system calls, allocates nothing and takes no lock. All signals are blocked
-        // around it, so no handler of ours can run in it.
-        let cloned = unsafe { nix::sched::clone(child, &mut stack, flags, Some(libc::SIGCHLD)) };
-        sys::set_mask(before);
-        if let Some(dumpable) = dumpable {
-            // Another user in our memory made it undumpable (prctl(2)), and /proc/self unreadable with it.
-            sys::set_dumpable(dumpable);
-        }
-
-        let program = || program.to_owned();
-        let pid = cloned.map_err(|errno| SpawnError::Clone { program: program(), source: errno.into() })?;
-        match failure.load(Ordering::SeqCst) {
-            0 => Ok(pid),
-            errno => {
-                let source = io::Error::from_raw_os_error(errno);
-                Err(match failed_at.load(Ordering::SeqCst) {
-                    step if step == Step::Exec as i32 => SpawnError::Exec { program: program(), source },
-                    step => self.setup.error(step, source),
-                })
+        // SAFETY: other threads may exist and hold locks, so the child calls only async-signal-safe functions, and
+        // allocates nothing, until it executes its program or ends (signal-safety(7)): `exec_in_child` keeps to that.
+        let forked = match unsafe { fork() } {
+            Ok(ForkResult::Child) => {
+                let (step, error) = exec_in_child(self, inherited, &image);
+                end_in_child(&report, step, error)
             }
+            Ok(ForkResult::Parent { child }) => Ok(child),
+            Err(errno) => Err(errno),
+        };
+        sys::set_mask(before);
+        let pid = forked.map_err(|errno| SpawnError::Clone { program: program.to_owned(), source: errno.into() })?;
+        if matches!(self.placement, ProcessPlacement::ForegroundGroup | ProcessPlacement::BackgroundGroup) {
+            // The child does the same: whoever comes first, a signal to the group reaches it from now on. EACCES: the
+            // child has executed its program, and so has done it. ESRCH: it has ended.
+            let _ = setpgid(pid, pid);
         }
+        let exec = ExecStatus { pipe, program: program.to_owned(), setup: Arc::clone(&self.setup) };
+        Ok(StartedChild { pid, exec })
     }
 
-    /// The paths to try, in order: the program itself if it has a slash, else each directory of `PATH`.
+    /// The paths to try, in order: the program itself if it has a slash, else in each directory of `PATH`.
     fn candidates(&self, program: &OsStr) -> Result<Vec<CString>, SpawnError> {
         if program.as_bytes().contains(&b'/') {
             return Ok(vec![c_string(program)?]);
         }
         if program.is_empty() {
-            // execvp(3): ENOENT.
+            // ENOENT, as with execvp(3).
             return Ok(Vec::new());
         }
         let path = match self.env {
-            Env::Inherited => std::env::var_os("PATH"),
-            Env::Own(env) => env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone()),
+            ChildEnv::Inherited => std::env::var_os("PATH"),
+            ChildEnv::Only(env) => env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone()),
         };
         path.as_deref()
             .unwrap_or(OsStr::new(DEFAULT_PATH))
@@ -200,91 +184,204 @@ impl Spawn<'_> {
     }
 }
 
-/// The child's own exit code where it could not be executed. Nobody sees it where we know the reason; under qemu-user,
-/// which makes a fork(2) of the clone, the reason stays in the child's memory, and this is all there is.
-fn exit_code(step: i32, error: i32) -> u8 {
-    match error {
-        _ if step != Step::Exec as i32 => exit::BOOKEND_FAILED,
-        libc::ENOENT | libc::ENOTDIR => exit::NOT_FOUND,
-        _ => exit::NOT_EXECUTABLE,
+/// Everything that execve(2) needs, made before the fork: the child must not allocate.
+struct Image {
+    candidates: Vec<CString>,
+    /// Owns what `argv` and `shell_argv` point to.
+    _args: Vec<CString>,
+    argv: Vec<*const libc::c_char>,
+    /// `/bin/sh`, a place for the script's path, the arguments: for a script without `#!`.
+    shell_argv: Vec<Cell<*const libc::c_char>>,
+    /// Owns what `own_envp` points to.
+    _own_env: Option<Vec<CString>>,
+    own_envp: Option<Vec<*const libc::c_char>>,
+    listen_pid: Option<ListenPid>,
+}
+
+impl Image {
+    fn prepare(spawn: &Spawn<'_>, program: &OsStr) -> Result<Image, SpawnError> {
+        let args = spawn.command.iter().map(|arg| c_string(arg)).collect::<Result<Vec<_>, _>>()?;
+        let activated = spawn.sockets == ActivationSockets::ForChild && activation::names_us();
+        let own_env = match spawn.env {
+            ChildEnv::Inherited if !activated => None,
+            ChildEnv::Inherited => Some(std::env::vars_os().map(|(key, value)| variable(&key, &value)).collect()),
+            ChildEnv::Only(env) => Some(env.iter().map(|(key, value)| variable(key, value)).collect()),
+        };
+        let own_env: Option<Vec<CString>> = own_env.transpose()?;
+        let mut own_envp = own_env.as_deref().map(pointers);
+        let listen_pid = activated.then(ListenPid::new);
+        if let (Some(listen_pid), Some(env), Some(envp)) = (&listen_pid, &own_env, &mut own_envp) {
+            activation::correct(env, envp, listen_pid);
+        }
+        let argv = pointers(&args);
+        let script_args = argv.iter().skip(1).copied().chain([ptr::null()]);
+        let shell_argv = [SHELL.as_ptr(), ptr::null()].into_iter().chain(script_args).map(Cell::new).collect();
+        let candidates = spawn.candidates(program)?;
+        Ok(Image { candidates, _args: args, argv, shell_argv, _own_env: own_env, own_envp, listen_pid })
     }
 }
 
 /// The last thing the child does as a copy of us. Returns only if it fails, with the step and the errno.
 ///
-/// Runs between clone and exec in our memory: system calls only (signal-safety(7)).
-fn exec_in_child(
-    spawn: &Spawn<'_>,
-    inherited: &Inherited,
-    candidates: &[CString],
-    argv: &[AtomicPtr<libc::c_char>],
-    envp: &AtomicPtr<*const libc::c_char>,
-    listen_pid: &ListenPid,
-) -> (i32, i32) {
-    // SAFETY: plain numbers, live descriptors and NUL-terminated arrays of NUL-terminated strings that
-    // outlive the child's use of them, since our own thread is suspended until exec.
+/// Runs between fork and exec: only async-signal-safe calls, and no allocation (signal-safety(7)).
+fn exec_in_child(spawn: &Spawn<'_>, inherited: &Inherited, image: &Image) -> (i32, i32) {
+    place(spawn.placement);
+    if let Some(listen_pid) = &image.listen_pid {
+        // SAFETY: getpid(2) takes nothing and cannot fail.
+        listen_pid.fill(unsafe { libc::getpid() });
+    }
+    if inherited.sigchld_ignored {
+        sys::set_disposition(Signal::CHLD, true);
+    }
+    for &(signal, ignored) in &inherited.ignored {
+        sys::set_disposition(signal, ignored);
+    }
+    // A directory that is gone or closed to us is not entered: the child stays in `/`.
+    match &inherited.working_dir {
+        WorkingDir::Ours => {}
+        // SAFETY: `dir` is an open descriptor.
+        WorkingDir::Open(dir) => drop(unsafe { libc::fchdir(dir.as_raw_fd()) }),
+        // SAFETY: `path` is a live NUL-terminated string.
+        WorkingDir::Named(path) => drop(unsafe { libc::chdir(path.as_ptr()) }),
+    }
+    for (ours, number) in spawn.fds {
+        // SAFETY: both calls take integers; `ours` is open. The numbers that `fds` name are overwritten on purpose.
+        let result = unsafe {
+            if ours.as_raw_fd() == *number {
+                libc::fcntl(*number, libc::F_SETFD, 0)
+            } else {
+                libc::dup2(ours.as_raw_fd(), *number)
+            }
+        };
+        if result < 0 {
+            return (ChildStep::Exec as i32, errno());
+        }
+    }
+    // SAFETY: we are between fork and exec.
+    if let Err((step, error)) = unsafe { spawn.setup.apply() } {
+        return (step, error);
+    }
+    // After everything that changes credentials, which would clear it (prctl(2)).
+    if let Some(signal) = spawn.parent_death {
+        // SAFETY: all four calls take integers or nothing.
+        unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, signal.number(), 0, 0, 0);
+            if libc::getppid() != inherited.pid.as_raw() {
+                // Our parent died before the prctl(2): the kernel sends nothing any more.
+                libc::kill(libc::getpid(), signal.number());
+            }
+        }
+    }
+    // SAFETY: `mask` is a live u64, null asks for no old mask, and the size is that of a u64.
     unsafe {
-        // No terminal (ENOTTY), not ours (EPERM), gone (EIO, ENXIO): no error. SIGTTOU is blocked.
-        match spawn.home {
-            Home::Group => drop(libc::setpgid(0, 0)),
-            Home::Foreground => {
-                let is_ours = libc::tcgetpgrp(0) == libc::getpgrp();
+        let null = ptr::null_mut::<u64>();
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, inherited.mask.as_ptr(), null, SIGSET_BYTES);
+    }
+    (ChildStep::Exec as i32, exec_first(image))
+}
+
+/// Moves the child to its session, process group and terminal. Errors are no reason not to run: there may be no
+/// terminal (ENOTTY), it may be another session's (EPERM) or gone (EIO, ENXIO). SIGTTOU is blocked.
+fn place(placement: ProcessPlacement) {
+    // SAFETY: all of these calls take integers.
+    unsafe {
+        match placement {
+            ProcessPlacement::BackgroundGroup => drop(libc::setpgid(0, 0)),
+            ProcessPlacement::ForegroundGroup => {
+                // Our parent may have moved us already, so the group that has the foreground is compared with its.
+                let is_ours = libc::tcgetpgrp(0) == libc::getpgid(libc::getppid());
                 libc::setpgid(0, 0);
                 if is_ours {
                     libc::tcsetpgrp(0, libc::getpid());
                 }
             }
-            Home::Session => {
+            ProcessPlacement::Session => {
                 libc::setsid();
                 libc::ioctl(0, libc::TIOCSCTTY, 0);
             }
-            Home::Ours => {}
+            ProcessPlacement::OurGroup => {}
         }
-        listen_pid.fill(libc::getpid());
-        if inherited.sigchld_ignored {
-            sys::set_disposition(Signal::CHLD, true);
-        }
-        for &(signal, ignored) in &inherited.ignored {
-            sys::set_disposition(signal, ignored);
-        }
-        match &inherited.working_dir {
-            WorkingDir::Ours => {}
-            WorkingDir::Open(dir) => drop(libc::fchdir(dir.as_raw_fd())),
-            WorkingDir::Named(path) => drop(libc::chdir(path.as_ptr())),
-        }
-        for (ours, number) in spawn.fds {
-            if ours.as_raw_fd() == *number {
-                libc::fcntl(*number, libc::F_SETFD, 0);
-            } else if libc::dup2(ours.as_raw_fd(), *number) < 0 {
-                return (Step::Exec as i32, errno());
-            }
-        }
-        if let Err((step, error)) = spawn.setup.apply() {
-            return (step, error);
-        }
-        // After everything that changes credentials, which would clear it (prctl(2)).
-        if let Some(signal) = spawn.parent_death {
-            libc::prctl(libc::PR_SET_PDEATHSIG, signal.number(), 0, 0, 0);
-            if libc::getppid() != inherited.pid.as_raw() {
-                // We died in between: the kernel had nobody to tell yet.
-                libc::kill(libc::getpid(), signal.number());
-            }
-        }
-        let none = std::ptr::null_mut::<u64>();
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, inherited.mask.as_ptr(), none, SIGSET_BYTES);
-        let mut error = libc::ENOENT;
-        for candidate in candidates {
-            libc::execve(candidate.as_ptr(), argv.as_ptr().cast(), envp.load(Ordering::SeqCst));
-            match errno() {
-                // Not here; perhaps in the next directory (execvp(3)).
-                libc::ENOENT | libc::ENOTDIR => {}
-                // Remembered, but a later directory may have one that can be executed.
-                libc::EACCES => error = libc::EACCES,
-                other => return (Step::Exec as i32, other),
-            }
-        }
-        (Step::Exec as i32, error)
     }
+}
+
+/// Executes the first candidate that can be executed, as execvp(3) does. Returns only if there is none, with the errno.
+fn exec_first(image: &Image) -> i32 {
+    let envp = image.own_envp.as_ref().map_or_else(sys::environ, |envp| envp.as_ptr());
+    let (mut error, mut is_forbidden) = (libc::ENOENT, false);
+    for candidate in &image.candidates {
+        // SAFETY: a NUL-terminated path and null-terminated arrays of NUL-terminated strings, which `image` owns.
+        unsafe { libc::execve(candidate.as_ptr(), image.argv.as_ptr(), envp) };
+        error = errno();
+        if error == libc::ENOEXEC && !is_elf(candidate) {
+            error = exec_script(image, candidate, envp);
+        }
+        match error {
+            // Not in this directory; perhaps in the next one.
+            libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT => {}
+            // Remembered, but a later directory may have a program that can be executed.
+            libc::EACCES => is_forbidden = true,
+            _ => return error,
+        }
+    }
+    if is_forbidden { libc::EACCES } else { error }
+}
+
+/// A text without `#!` is a script of /bin/sh. Returns only if that fails: with ENOEXEC in an image without a shell.
+fn exec_script(image: &Image, script: &CStr, envp: *const *const libc::c_char) -> i32 {
+    if let Some(place) = image.shell_argv.get(1) {
+        place.set(script.as_ptr());
+    }
+    // SAFETY: a Cell has the layout of its pointer. The array is null-terminated; every string in it is live and
+    // NUL-terminated, and so is the path.
+    unsafe { libc::execve(SHELL.as_ptr(), image.shell_argv.as_ptr().cast(), envp) };
+    if errno() == libc::ENOENT { libc::ENOEXEC } else { errno() }
+}
+
+/// Whether the file is a program for another machine, which a shell would misread as text.
+fn is_elf(path: &CStr) -> bool {
+    let mut magic = [0u8; 4];
+    // SAFETY: a live NUL-terminated path and integers.
+    let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK) };
+    if file < 0 {
+        return false;
+    }
+    // SAFETY: `file` is open, and `magic` is live and has that many bytes.
+    let read = unsafe { libc::read(file, magic.as_mut_ptr().cast(), magic.len()) };
+    // SAFETY: `file` was opened above, and nothing else uses it.
+    unsafe { libc::close(file) };
+    read == 4 && magic == *b"\x7fELF"
+}
+
+/// Reports the failure to the parent and ends the child.
+fn end_in_child(report: &OwnedFd, step: i32, error: i32) -> ! {
+    let bytes = encode([step, error]);
+    // SAFETY: `report` is open, and `bytes` is live and has that many bytes. _exit(2) runs none of our destructors.
+    unsafe {
+        libc::write(report.as_raw_fd(), bytes.as_ptr().cast(), bytes.len());
+        libc::_exit(i32::from(exit_code(step, error)));
+    }
+}
+
+/// The child's own exit code if it could not be executed: what the parent reports if it cannot read the pipe.
+fn exit_code(step: i32, error: i32) -> u8 {
+    match error {
+        _ if step != ChildStep::Exec as i32 => exit::BOOKEND_FAILED,
+        libc::ENOENT | libc::ENOTDIR => exit::NOT_FOUND,
+        _ => exit::NOT_EXECUTABLE,
+    }
+}
+
+fn encode(numbers: [i32; 2]) -> [u8; REPORT_BYTES] {
+    let mut bytes = [0; REPORT_BYTES];
+    let (first, second) = bytes.split_at_mut(REPORT_BYTES / 2);
+    first.copy_from_slice(&numbers[0].to_ne_bytes());
+    second.copy_from_slice(&numbers[1].to_ne_bytes());
+    bytes
+}
+
+fn decode(bytes: [u8; REPORT_BYTES]) -> [i32; 2] {
+    let [a, b, c, d, e, f, g, h] = bytes;
+    [i32::from_ne_bytes([a, b, c, d]), i32::from_ne_bytes([e, f, g, h])]
 }
 
 fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
@@ -296,32 +393,31 @@ fn variable(key: &OsStr, value: &OsStr) -> Result<CString, SpawnError> {
     CString::new([key.as_bytes(), b"=", value.as_bytes()].concat()).map_err(|_| SpawnError::Nul(key.to_owned()))
 }
 
-/// A NULL-terminated array as execve(2) takes it. `AtomicPtr` has the layout of a pointer, and may be
-/// captured by the child's closure.
-fn pointers(strings: &[CString]) -> Vec<AtomicPtr<libc::c_char>> {
-    let ends = std::iter::once(AtomicPtr::new(std::ptr::null_mut()));
-    strings.iter().map(|string| AtomicPtr::new(string.as_ptr().cast_mut())).chain(ends).collect()
+/// A null-terminated array as execve(2) takes it.
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
 
-/// The child needs a few hundred bytes; untouched pages of the rest cost nothing.
-const STACK: usize = 32 * 1024;
+/// The shell that runs a script without `#!`, as execvp(3) has it.
+const SHELL: &CStr = c"/bin/sh";
+/// The step and the errno.
+const REPORT_BYTES: usize = 2 * size_of::<i32>();
+/// The lowest number that no `fds` of ours uses: 0 to 2, and 3 for a preStart handler.
+const FIRST_FREE: RawFd = 4;
 /// Where programs are looked for without a `PATH`: what containerd and docker set, too.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::CStr;
-
     use super::*;
 
     #[test]
-    fn a_null_pointer_ends_what_execve_reads() {
+    fn a_null_pointer_ends_the_array_for_execve() {
         let strings = [c"sh", c"-c", c""].map(CString::from);
         let argv = pointers(&strings);
-        // As it is given to execve(2).
-        let mut entry = argv.as_ptr().cast::<*const libc::c_char>();
+        let mut entry = argv.as_ptr();
         let mut seen = Vec::new();
-        // SAFETY: a null pointer ends it; until then the strings are NUL-terminated, and live.
+        // SAFETY: a null pointer ends the array; until then the strings are live and NUL-terminated.
         unsafe {
             while !(*entry).is_null() {
                 seen.push(CStr::from_ptr(*entry).to_owned());
@@ -329,5 +425,12 @@ mod tests {
             }
         }
         assert_eq!(seen, strings);
+    }
+
+    #[test]
+    fn the_report_of_a_failure_survives_the_pipe() {
+        for numbers in [[0, libc::ENOENT], [ChildStep::Limit as i32 + 7, libc::EPERM], [-1, i32::MAX]] {
+            assert_eq!(decode(encode(numbers)), numbers);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The terminal and job control: who has the foreground, and what a stopped app means for us.
+//! The terminal and job control: which process group has the foreground, and what a stopped app means for us.
 
 use std::os::fd::AsFd;
 
@@ -10,33 +10,33 @@ use bookend_lifecycle::signal::Signal;
 
 /// Gives up our controlling terminal, for the session of a child that will take it.
 ///
-/// Where we lead our session the kernel sends its foreground group, and so us, SIGHUP and SIGCONT for that: they are
-/// ours to take, and no news for the app. All signals are blocked.
+/// If we lead our session the kernel sends its foreground group, and so us, SIGHUP and SIGCONT. We take them: the app
+/// must not get them. All signals are blocked.
 pub(crate) fn give_up() {
     let before = sys::pending();
     if sys::give_up_terminal().is_err() || getsid(None) != Ok(getpid()) {
-        // No terminal, or a session that is somebody else's: nobody is told anything.
+        // There is no terminal, or we do not lead the session: no signal is sent.
         return;
     }
     for signal in [Signal::HUP, Signal::CONT] {
-        // One that had come before is for the app.
+        // A signal that was pending before is for the app.
         if !before.contains(signal) {
-            sys::take_pending(signal);
+            sys::take_pending(SignalSet::from_iter([signal]));
         }
     }
 }
 
-/// After a SIGCONT: a shell that brings our job to the foreground means the app by it.
+/// Called after a SIGCONT: a shell that brings our job to the foreground means the app.
 pub(crate) fn hand_over(app: Pid) {
     let stdin = std::io::stdin();
     if tcgetpgrp(stdin.as_fd()) == Ok(getpgrp()) && nix::unistd::getpgid(Some(app)) == Ok(app) {
-        // It may have ended, or the terminal gone: then there is nothing to hand over. SIGTTOU is blocked.
+        // An error means that the app has ended or the terminal is gone. SIGTTOU is blocked.
         let _ = tcsetpgrp(stdin.as_fd(), app);
     }
 }
 
-/// At the end: the foreground comes back to our group, if nobody is left in the one that has it. Whoever goes on in our
-/// group, a script, would otherwise find itself in the background of its own terminal.
+/// Called at the end: our group gets the foreground back if the group that has it is empty. Otherwise a script that goes
+/// on in our group would find itself in the background of its own terminal.
 pub(crate) fn take_back() {
     let stdin = std::io::stdin();
     let Ok(foreground) = tcgetpgrp(stdin.as_fd()) else { return };
@@ -48,18 +48,18 @@ pub(crate) fn take_back() {
 /// What the app's stop means for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AppStopped {
-    /// Somebody wanted it stopped; whoever it was will continue it.
+    /// It was stopped on purpose, and will be continued by the process that stopped it.
     Leave,
-    /// We stop as well: our shell gets its prompt back, and continues us with `fg` or `bg`.
+    /// We stop as well: our shell shows its prompt, and continues us with `fg` or `bg`.
     Suspend,
-    /// Nobody could continue it: Ctrl-Z in the terminal of a container, where no shell waits for us.
+    /// No process could continue it: Ctrl-Z in the terminal of a container, where no shell waits for us.
     Continue,
 }
 
-/// Who has the foreground of the terminal.
+/// Which process group has the foreground of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Foreground {
-    /// There is no terminal, or it is not our session's.
+    /// There is no terminal, or it is another session's.
     NoTerminal,
     /// Our own process group, which is not the app's.
     Us,
@@ -67,10 +67,10 @@ pub(crate) enum Foreground {
     Another,
 }
 
-/// Decides it.
+/// Decides what a stop of the app means.
 pub(crate) fn app_stopped(by: Signal, foreground: Foreground, first_process: bool) -> AppStopped {
     match (by, foreground, first_process) {
-        // `fg` for a job that was running: the shell gave the terminal to us, who hand it on.
+        // `fg` for a job that was running: the shell gave the terminal to us, and we pass it on.
         (Signal::TTIN | Signal::TTOU, Foreground::Us, _) => AppStopped::Continue,
         (_, Foreground::Us | Foreground::Another, false) => AppStopped::Suspend,
         (Signal::TSTP, Foreground::Us | Foreground::Another, true) => AppStopped::Continue,
@@ -79,7 +79,7 @@ pub(crate) fn app_stopped(by: Signal, foreground: Foreground, first_process: boo
     }
 }
 
-/// Looks who has it.
+/// Asks the terminal on stdin.
 pub(crate) fn foreground() -> Foreground {
     match tcgetpgrp(std::io::stdin().as_fd()) {
         Ok(group) if group == getpgrp() => Foreground::Us,
@@ -88,20 +88,21 @@ pub(crate) fn foreground() -> Foreground {
     }
 }
 
-/// Stops our process group as Ctrl-Z would have stopped it, had it been the foreground one, and us with it. `true`: we
-/// were stopped, and somebody has continued us. `false`: no shell could (an orphaned process group: setpgid(2)).
+/// Stops our process group, and us with it, as Ctrl-Z stops the foreground group. `true`: we were stopped and have been
+/// continued. `false`: the kernel did not stop us because no shell could continue us (an orphaned process group:
+/// setpgid(2)).
 pub(crate) fn suspend_group() -> bool {
     // The others of the group: a pipeline, a script that waits for us.
     let _ = sys::send(Pid::from_raw(0), Signal::TSTP);
-    // It is pending for us as well, with its default effect: it happens the moment it is let through.
+    // It is pending for us as well, and has its default effect the moment it is unblocked.
     let blocked = sys::set_mask(SignalSet::ALL.without(Signal::TSTP));
     sys::set_mask(blocked);
-    // What woke us is ours to take: the app gets its own SIGCONT when it has the terminal. SIGTSTP had removed an
-    // earlier one.
-    sys::take_pending(Signal::CONT)
+    // We take the SIGCONT that woke us: the app gets its own when it has the terminal. An earlier one was removed by
+    // SIGTSTP.
+    sys::take_pending(SignalSet::from_iter([Signal::CONT])).is_some()
 }
 
-/// Stops us alone. PID 1 cannot be stopped from within: then it returns at once.
+/// Stops us alone. For PID 1 it returns at once, since PID 1 cannot be stopped from within its namespace.
 pub(crate) fn suspend_ourselves() {
     let _ = sys::send(getpid(), Signal::STOP);
 }
@@ -111,19 +112,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_suspends_the_job_and_a_container_has_no_job() {
+    fn ctrl_z_suspends_a_job_but_continues_pid_1() {
         assert_eq!(app_stopped(Signal::TSTP, Foreground::Another, false), AppStopped::Suspend);
         assert_eq!(app_stopped(Signal::TSTP, Foreground::Another, true), AppStopped::Continue);
     }
 
     #[test]
-    fn a_job_that_reads_in_the_background_is_suspended_and_one_that_was_brought_back_gets_the_terminal() {
+    fn a_background_read_suspends_the_job_until_it_has_the_terminal() {
         assert_eq!(app_stopped(Signal::TTIN, Foreground::Another, false), AppStopped::Suspend);
         assert_eq!(app_stopped(Signal::TTIN, Foreground::Us, false), AppStopped::Continue);
     }
 
     #[test]
-    fn who_stops_the_app_on_purpose_is_left_alone() {
+    fn a_deliberate_stop_of_the_app_is_left_alone() {
         assert_eq!(app_stopped(Signal::STOP, Foreground::Another, true), AppStopped::Leave);
         for first_process in [false, true] {
             assert_eq!(app_stopped(Signal::TSTP, Foreground::NoTerminal, first_process), AppStopped::Leave);

@@ -1,28 +1,34 @@
-//! Users and groups as /etc/passwd and /etc/group have them, read by ourselves: a static binary meets any
-//! image, and the C library's own look-up would load modules that are not there (nsswitch.conf(5)).
+//! Users and groups of /etc/passwd and /etc/group, read by ourselves: a static binary runs in any image, and the C
+//! library's own look-up would load modules that are not there (nsswitch.conf(5)).
 //!
-//! | said      | uid    | gid                                | supplementary groups                 |
-//! | --------- | ------ | ---------------------------------- | ------------------------------------ |
-//! | a name    | its    | its own, or what stands after `:`  | those that name it (initgroups(3))   |
-//! | a number  | itself | as above; without an entry bookend's own | as above; without an entry none |
+//! | configured | uid        | gid                                          | supplementary groups                      |
+//! | ---------- | ---------- | -------------------------------------------- | ----------------------------------------- |
+//! | a name     | its uid    | its group, or the one after `:`              | the groups that name it (initgroups(3))   |
+//! | a number   | the number | the same; without an entry, bookend's own    | the same; without an entry, no other group |
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use crate::files::read_beginning;
-use bookend_config::settings::{Id, User};
 
-/// Who a program runs as.
+/// A user or a group, by name or number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccountId<'a> {
+    Name(&'a str),
+    Number(u32),
+}
+
+/// The user that a program runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// The supplementary groups; the gid is one of them, as initgroups(3) has it.
+    /// The supplementary groups, which include the gid, as with initgroups(3).
     pub(crate) groups: Vec<u32>,
-    /// `None`: no entry in /etc/passwd.
+    /// `None`: /etc/passwd has no entry.
     pub(crate) name: Option<OsString>,
-    /// `/` without an entry, as container runtimes have it.
+    /// Without an entry `/`, as in container runtimes.
     pub(crate) home: OsString,
 }
 
@@ -33,36 +39,42 @@ impl std::fmt::Display for Identity {
     }
 }
 
-/// Why nobody can be found.
+/// A name that is not in its file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UnknownId {
-    #[error("there is no user {0:?} in /etc/passwd")]
+    #[error("/etc/passwd has no user {0:?}")]
     User(String),
-    #[error("there is no group {0:?} in /etc/group")]
+    #[error("/etc/group has no group {0:?}")]
     Group(String),
 }
 
-/// Looks a user up in the files of this container. `own_gid` is the group of who has no other.
-pub(crate) fn look_up(user: &User, own_gid: u32) -> Result<Identity, UnknownId> {
-    identity(user, &read(Path::new("/etc/passwd")), &read(Path::new("/etc/group")), own_gid)
+/// Looks a user up in the files of this container. `own_gid` is the group of a user that has no other.
+pub(crate) fn look_up(user: AccountId<'_>, group: Option<AccountId<'_>>, own_gid: u32) -> Result<Identity, UnknownId> {
+    identity(user, group, &read(Path::new("/etc/passwd")), &read(Path::new("/etc/group")), own_gid)
 }
 
-fn identity(user: &User, passwd: &[u8], group: &[u8], own_gid: u32) -> Result<Identity, UnknownId> {
-    let account = accounts(passwd).find(|account| match &user.user {
-        Id::Name(name) => account.name == name.as_bytes(),
-        Id::Number(uid) => account.uid == *uid,
+fn identity(
+    user: AccountId<'_>,
+    primary_group: Option<AccountId<'_>>,
+    passwd: &[u8],
+    group: &[u8],
+    own_gid: u32,
+) -> Result<Identity, UnknownId> {
+    let account = accounts(passwd).find(|account| match user {
+        AccountId::Name(name) => account.name == name.as_bytes(),
+        AccountId::Number(uid) => account.uid == uid,
     });
-    let uid = match (&account, &user.user) {
+    let uid = match (&account, user) {
         (Some(account), _) => account.uid,
-        (None, Id::Number(uid)) => *uid,
-        (None, Id::Name(name)) => return Err(UnknownId::User(name.clone())),
+        (None, AccountId::Number(uid)) => uid,
+        (None, AccountId::Name(name)) => return Err(UnknownId::User(name.to_owned())),
     };
-    let gid = match &user.group {
-        Some(Id::Number(gid)) => *gid,
-        Some(Id::Name(name)) => groups(group)
+    let gid = match primary_group {
+        Some(AccountId::Number(gid)) => gid,
+        Some(AccountId::Name(name)) => groups(group)
             .find(|group| group.name == name.as_bytes())
             .map(|group| group.gid)
-            .ok_or_else(|| UnknownId::Group(name.clone()))?,
+            .ok_or_else(|| UnknownId::Group(name.to_owned()))?,
         None => account.as_ref().map_or(own_gid, |account| account.gid),
     };
     let mut all = vec![gid];
@@ -100,7 +112,7 @@ struct Group<'a> {
     members: &'a [u8],
 }
 
-/// Lines that are none are skipped, as getpwnam(3) does: one broken line must not hide the others.
+/// Malformed lines are skipped, as getpwnam(3) does: one of them must not hide the others.
 fn accounts(passwd: &[u8]) -> impl Iterator<Item = Account<'_>> {
     lines(passwd).filter_map(|line| {
         let mut fields = line.split(|b| *b == b':');
@@ -126,18 +138,18 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn number(field: &[u8]) -> Option<u32> {
-    // The largest means "do not change" to setresuid(2).
+    // For setresuid(2) the largest number means "do not change".
     std::str::from_utf8(field).ok()?.parse().ok().filter(|id| *id != u32::MAX)
 }
 
-/// The file, or nothing where there is none: an image FROM scratch has no users, and numbers are fine.
+/// The file, or nothing if it is missing: an image FROM scratch has no users, and numbers work without them.
 fn read(path: &Path) -> Vec<u8> {
     read_beginning(path, MAX_BYTES).unwrap_or_default()
 }
 
-/// What the kernel takes (setgroups(2)).
+/// The kernel's limit (setgroups(2)).
 const MAX_GROUPS: usize = 65536;
-/// More is no list of users.
+/// A larger file is not a list of users.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 #[cfg(test)]
@@ -151,57 +163,59 @@ mod tests {
     const GROUP: &[u8] =
         b"root:x:0:\nadm:*:4:syslog,www-data\nwww-data:x:33:\nssl:x:110:nobody,www-data\nagain:x:110:www-data\nnogroup:x:65534:";
 
-    fn who(user: &str, group: Option<&str>) -> Result<Identity, UnknownId> {
-        let id = |said: &str| said.parse().map_or_else(|_| Id::Name(said.to_owned()), Id::Number);
-        identity(&User { user: id(user), group: group.map(id) }, PASSWD, GROUP, 42)
+    fn found(user: &str, group: Option<&str>) -> Result<Identity, UnknownId> {
+        fn id(text: &str) -> AccountId<'_> {
+            text.parse().map_or(AccountId::Name(text), AccountId::Number)
+        }
+        identity(id(user), group.map(id), PASSWD, GROUP, 42)
     }
 
     #[test]
-    fn a_name_has_its_own_group_and_those_that_name_it() {
-        let www = who("www-data", None).unwrap();
+    fn a_name_gets_its_group_and_the_groups_that_list_it() {
+        let www = found("www-data", None).unwrap();
         assert_eq!((www.uid, www.gid, &*www.groups), (33, 33, &[33, 4, 110][..]));
         assert_eq!((www.name, www.home), (Some("www-data".into()), "/var/www".into()));
     }
 
     #[test]
-    fn a_number_with_an_entry_is_that_user() {
-        assert_eq!(who("33", None), who("www-data", None));
-        assert_eq!(who("65534", None).unwrap().groups, [65534, 110]);
+    fn a_number_with_an_entry_is_the_same_as_its_name() {
+        assert_eq!(found("33", None), found("www-data", None));
+        assert_eq!(found("65534", None).unwrap().groups, [65534, 110]);
     }
 
     #[test]
-    fn a_number_without_an_entry_is_fine_and_has_no_group_of_others() {
-        let stranger = who("1234", None).unwrap();
-        assert_eq!((stranger.uid, stranger.gid, &*stranger.groups), (1234, 42, &[42][..]));
-        assert_eq!((stranger.name, stranger.home), (None, "/".into()));
-        assert_eq!(who("1234", Some("4")).unwrap().groups, [4]);
+    fn a_number_without_an_entry_gets_bookends_group_only() {
+        let unlisted = found("1234", None).unwrap();
+        assert_eq!((unlisted.uid, unlisted.gid, &*unlisted.groups), (1234, 42, &[42][..]));
+        assert_eq!((unlisted.name, unlisted.home), (None, "/".into()));
+        assert_eq!(found("1234", Some("4")).unwrap().groups, [4]);
     }
 
     #[test]
-    fn a_group_that_is_said_replaces_the_users_own() {
-        let www = who("www-data", Some("nogroup")).unwrap();
+    fn a_configured_group_replaces_the_users_own() {
+        let www = found("www-data", Some("nogroup")).unwrap();
         assert_eq!((www.gid, &*www.groups), (65534, &[65534, 4, 110][..]));
-        assert_eq!(who("www-data", Some("7")).unwrap().gid, 7);
+        assert_eq!(found("www-data", Some("7")).unwrap().gid, 7);
     }
 
     #[test]
-    fn nobody_of_that_name_is_an_error_that_names_it() {
-        assert_eq!(who("nobdy", None).unwrap_err().to_string(), "there is no user \"nobdy\" in /etc/passwd");
-        assert_eq!(who("33", Some("staff")).unwrap_err().to_string(), "there is no group \"staff\" in /etc/group");
-        assert_eq!(who("broken", None), Err(UnknownId::User("broken".to_owned())));
+    fn an_unknown_name_is_an_error_that_names_it() {
+        assert_eq!(found("nobdy", None).unwrap_err().to_string(), "/etc/passwd has no user \"nobdy\"");
+        assert_eq!(found("33", Some("staff")).unwrap_err().to_string(), "/etc/group has no group \"staff\"");
+        assert_eq!(found("broken", None), Err(UnknownId::User("broken".to_owned())));
     }
 
     #[test]
-    fn a_line_without_a_home_means_the_root() {
-        let bare = who("bare", None).unwrap();
+    fn an_entry_without_a_home_gets_the_root_directory() {
+        let bare = found("bare", None).unwrap();
         assert_eq!((bare.gid, bare.home), (8, "/".into()));
     }
 
     proptest! {
         #[test]
-        fn no_file_is_a_panic(passwd in "[a:0,\n\r#]{0,60}", group in "[a:0,\n]{0,60}", user in 0u32..3) {
-            let user = User { user: Id::Number(user), group: Some(Id::Name("a".to_owned())) };
-            let _ = identity(&user, passwd.as_bytes(), group.as_bytes(), 0);
+        fn no_file_content_causes_a_panic(passwd in "[a:0,\n\r#]{0,60}", group in "[a:0,\n]{0,60}", user in 0u32..3) {
+            let primary = Some(AccountId::Name("a"));
+            let _ = identity(AccountId::Number(user), primary, passwd.as_bytes(), group.as_bytes(), 0);
         }
     }
 }

@@ -1,6 +1,5 @@
-//! Zombies with a guilty parent: those that we cannot reap, because a living process other than us is their parent
-//! and does not wait for them. They are looked for only when somebody asks or a child of ours has ended, never by
-//! the clock.
+//! Zombies that we cannot reap, because a living process other than us is their parent and does not wait for them.
+//! They are looked for only when a client asks or a child of ours has ended, never by the clock.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -17,20 +16,20 @@ pub(crate) struct NegligentParent {
     pub(crate) name: String,
     /// How many of its children are zombies.
     pub(crate) zombies: usize,
-    /// The one of them that was started first: when, and its pid.
+    /// The zombie that was started first: its start and its pid.
     pub(crate) oldest: (u64, i32),
 }
 
-/// Those there are, the worst first.
-pub(crate) fn guilty_parents() -> Vec<NegligentParent> {
-    guilty_among(procfs::own_pid(), &procfs::below_us())
+/// All such parents, the one with the most zombies first.
+pub(crate) fn negligent_parents() -> Vec<NegligentParent> {
+    negligent_among(procfs::own_pid(), &procfs::below_us())
 }
 
-fn guilty_among(own: i32, members: &[Member]) -> Vec<NegligentParent> {
+fn negligent_among(own: i32, members: &[Member]) -> Vec<NegligentParent> {
     let alive: SmallMap<i32, &str> =
         members.iter().filter(|m| !m.is_zombie).map(|m| (m.pid, m.name.as_str())).collect();
     let mut children: SmallMap<i32, Vec<(u64, i32)>> = SmallMap::new();
-    // Our own are about to be reaped.
+    // Our own zombies are about to be reaped.
     for zombie in members.iter().filter(|m| m.is_zombie && m.parent != own) {
         children.or_insert(zombie.parent, Vec::new()).push((zombie.started, zombie.pid));
     }
@@ -39,50 +38,50 @@ fn guilty_among(own: i32, members: &[Member]) -> Vec<NegligentParent> {
         let (oldest, zombies) = (zombies.iter().min().copied()?, zombies.len());
         Some(((Reverse(zombies), pid), NegligentParent { pid, name, zombies, oldest }))
     });
-    named.collect::<SmallMap<_, _>>().into_iter().map(|(_, guilty)| guilty).collect()
+    named.collect::<SmallMap<_, _>>().into_iter().map(|(_, parent)| parent).collect()
 }
 
-/// Who has been found guilty before, and who has been told of. Pure: it is given the time and what there is.
+/// The parents that were found before, and those that were reported. Pure: it is given the time and what was found.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
-    /// By its pid: its oldest zombie, and when that was seen first.
+pub(crate) struct ZombieWatch {
+    /// For each pid its oldest zombie, and when that was seen first.
     since: SmallMap<i32, ((u64, i32), Duration)>,
-    told: SmallMap<i32, ()>,
-    last_look: Option<Duration>,
+    reported: SmallMap<i32, ()>,
+    last_scan: Option<Duration>,
 }
 
-impl Watch {
-    /// Whether it is time for a look that nobody has asked for.
+impl ZombieWatch {
+    /// Whether it is time for a scan that no client has asked for.
     pub(crate) fn is_due(&self, now: Duration) -> bool {
-        self.has_not_looked_for(BETWEEN_LOOKS, now)
+        self.is_older_than(BETWEEN_SCANS, now)
     }
 
-    /// Whether what was seen last is too old to be told to whoever asks. A look reads /proc, ten microseconds for each
-    /// process, and anybody may ask.
+    /// Whether the last scan is too old to be shown to a client. A scan reads /proc, ten microseconds for each process,
+    /// and any client may ask.
     pub(crate) fn is_stale(&self, now: Duration) -> bool {
-        self.has_not_looked_for(FRESH, now)
+        self.is_older_than(FRESH, now)
     }
 
-    fn has_not_looked_for(&self, time: Duration, now: Duration) -> bool {
-        self.last_look.is_none_or(|last| now.saturating_sub(last) >= time)
+    fn is_older_than(&self, time: Duration, now: Duration) -> bool {
+        self.last_scan.is_none_or(|last| now.saturating_sub(last) >= time)
     }
 
-    /// Takes down a look; returns those who are to be told of, each once. Every parent has a zombie for a moment, and one
-    /// whose children come and go all the time has another at every look: it is the same one, at two looks a while apart,
-    /// that nobody waits for.
-    pub(crate) fn look<'a>(&mut self, now: Duration, guilty: &'a [NegligentParent]) -> Vec<&'a NegligentParent> {
-        self.last_look = Some(now);
-        let is_there = |pid: &i32| guilty.iter().any(|found| found.pid == *pid);
+    /// Records a scan; returns the parents to report, each once. Every parent has a zombie for a moment, and a parent
+    /// whose children come and go has another one at every scan: only a zombie that is there at two scans, some time
+    /// apart, is one that its parent does not wait for.
+    pub(crate) fn scanned<'a>(&mut self, now: Duration, negligent: &'a [NegligentParent]) -> Vec<&'a NegligentParent> {
+        self.last_scan = Some(now);
+        let is_there = |pid: &i32| negligent.iter().any(|found| found.pid == *pid);
         self.since.retain(is_there);
-        self.told.retain(is_there);
+        self.reported.retain(is_there);
         let mut news = Vec::new();
-        for found in guilty {
+        for found in negligent {
             let seen = self.since.or_insert(found.pid, (found.oldest, now));
             if seen.0 != found.oldest {
                 *seen = (found.oldest, now);
             }
             let since = seen.1;
-            if now.saturating_sub(since) >= BETWEEN_LOOKS && self.told.insert(found.pid, ()).is_none() {
+            if now.saturating_sub(since) >= BETWEEN_SCANS && self.reported.insert(found.pid, ()).is_none() {
                 news.push(found);
             }
         }
@@ -90,9 +89,9 @@ impl Watch {
     }
 }
 
-/// Between two looks that nobody asked for; and how long a zombie must be seen to be worth a warning.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
-/// How long a look is told again.
+/// The time between two scans that no client asked for, and the age at which a zombie is worth a warning.
+const BETWEEN_SCANS: Duration = Duration::from_secs(5);
+/// How long a scan is shown again.
 const FRESH: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -107,24 +106,24 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn guilty(zombie: i32) -> NegligentParent {
+    fn negligent(zombie: i32) -> NegligentParent {
         NegligentParent { pid: 2, name: "app".to_owned(), zombies: 1, oldest: (0, zombie) }
     }
 
     #[test]
-    fn only_the_living_and_only_others_are_guilty() {
+    fn only_living_parents_other_than_us_are_negligent() {
         let members = [
             member(2, 1, false),
             member(3, 2, true),
             member(4, 2, true),
-            // Ours: about to be reaped; and its own child, which is about to become ours.
+            // Our own zombie, about to be reaped; and its child, which is about to become ours.
             member(5, 1, true),
             member(6, 5, true),
             member(7, 4, true),
             member(8, 1, false),
             member(9, 8, true),
         ];
-        let found: Vec<_> = guilty_among(1, &members).into_iter().map(|g| (g.pid, g.name, g.zombies)).collect();
+        let found: Vec<_> = negligent_among(1, &members).into_iter().map(|p| (p.pid, p.name, p.zombies)).collect();
         assert_eq!(found, [(2, "p2".to_owned(), 2), (8, "p8".to_owned(), 1)]);
     }
 
@@ -132,34 +131,34 @@ mod tests {
     fn the_oldest_zombie_is_the_one_that_was_started_first() {
         let started = |pid, started| Member { started, ..member(pid, 2, true) };
         let members = [member(2, 1, false), started(3, 70), started(5, 60), started(4, 60)];
-        assert_eq!(guilty_among(1, &members).first().map(|found| (found.zombies, found.oldest)), Some((3, (60, 4))));
+        assert_eq!(negligent_among(1, &members).first().map(|found| (found.zombies, found.oldest)), Some((3, (60, 4))));
     }
 
     #[test]
-    fn a_parent_whose_children_come_and_go_waits_for_them() {
-        let mut watch = Watch::default();
+    fn a_parent_whose_children_come_and_go_is_not_negligent() {
+        let mut watch = ZombieWatch::default();
         for n in 0..20 {
-            assert!(watch.look(secs(5 * u64::try_from(n).unwrap()), &[guilty(n)]).is_empty(), "look {n}");
+            assert!(watch.scanned(secs(5 * u64::try_from(n).unwrap()), &[negligent(n)]).is_empty(), "scan {n}");
         }
-        // One that it has waited for, and one that it does not.
-        assert!(watch.look(secs(100), &[guilty(30)]).is_empty());
-        assert_eq!(watch.look(secs(105), &[guilty(30)]).len(), 1);
+        // A zombie that stays is one that it does not wait for.
+        assert!(watch.scanned(secs(100), &[negligent(30)]).is_empty());
+        assert_eq!(watch.scanned(secs(105), &[negligent(30)]).len(), 1);
     }
 
     #[test]
-    fn a_parent_is_told_of_once_and_not_at_first_sight() {
-        let guilty = [guilty(7)];
-        let mut watch = Watch::default();
+    fn a_parent_is_reported_once_and_not_at_the_first_scan() {
+        let negligent = [negligent(7)];
+        let mut watch = ZombieWatch::default();
         assert!(watch.is_due(secs(0)));
-        assert!(watch.look(secs(0), &guilty).is_empty());
+        assert!(watch.scanned(secs(0), &negligent).is_empty());
         assert!(!watch.is_due(secs(1)));
         assert!(watch.is_stale(secs(1)) && !watch.is_stale(Duration::from_millis(999)));
-        assert!(watch.look(secs(1), &guilty).is_empty());
-        assert_eq!(watch.look(secs(6), &guilty).len(), 1);
-        assert!(watch.look(secs(100), &guilty).is_empty());
-        // It has mended its ways, and fallen back.
-        assert!(watch.look(secs(101), &[]).is_empty());
-        assert!(watch.look(secs(102), &guilty).is_empty());
-        assert_eq!(watch.look(secs(110), &guilty).len(), 1);
+        assert!(watch.scanned(secs(1), &negligent).is_empty());
+        assert_eq!(watch.scanned(secs(6), &negligent).len(), 1);
+        assert!(watch.scanned(secs(100), &negligent).is_empty());
+        // It has reaped its zombies, and neglects others later.
+        assert!(watch.scanned(secs(101), &[]).is_empty());
+        assert!(watch.scanned(secs(102), &negligent).is_empty());
+        assert_eq!(watch.scanned(secs(110), &negligent).len(), 1);
     }
 }

@@ -22,7 +22,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::process::write_without_waiting;
+use crate::process::write_without_blocking;
 use bookend_config::settings::{LogFormat, LogLevel, LogSettings};
 use bookend_lifecycle::printable::{is_printable, printable};
 
@@ -257,7 +257,7 @@ impl WriteMode {
                 use std::os::fd::AsRawFd;
                 send(fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
             }
-            WriteMode::NoWait => match write_without_waiting(fd, IoSlice::new(bytes)) {
+            WriteMode::NoWait => match write_without_blocking(fd, IoSlice::new(bytes)) {
                 // An older kernel, or a seccomp profile that does not know the call; a pipe itself never says EPERM.
                 Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EACCES) => {
                     *self = WriteMode::reopened();

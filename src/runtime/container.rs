@@ -9,7 +9,6 @@ mod container_loop;
 mod job_control;
 mod notify_state;
 mod probing;
-mod reaping;
 mod spawn_app;
 
 use std::convert::Infallible;

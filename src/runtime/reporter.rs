@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
 use crate::http::{LifecycleEvent, Subscribers, ZombieParent};
-use crate::process::zombies::{self, NegligentParent, Watch};
+use crate::process::zombies::{self, NegligentParent, ZombieWatch};
 use crate::report::journal::{Journal, describe_cut, describe_note, describe_trigger};
 use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::seconds::Seconds;
@@ -21,7 +21,7 @@ pub(super) struct Reporter {
     pub(super) started_at: Timestamp,
     pub(super) journal: Journal,
     pub(super) subscribers: Subscribers,
-    zombie_watch: Watch,
+    zombie_watch: ZombieWatch,
     /// The result of the last look for zombies.
     negligent: Vec<NegligentParent>,
 }
@@ -33,7 +33,7 @@ impl Reporter {
             started_at: Timestamp::now(),
             journal: Journal::default(),
             subscribers: Subscribers::default(),
-            zombie_watch: Watch::default(),
+            zombie_watch: ZombieWatch::default(),
             negligent: Vec::new(),
         }
     }
@@ -118,8 +118,9 @@ impl Reporter {
     }
 
     fn look_for_zombies(&mut self) {
-        self.negligent = zombies::guilty_parents();
-        for NegligentParent { pid, name, zombies, .. } in self.zombie_watch.look(self.began.elapsed(), &self.negligent)
+        self.negligent = zombies::negligent_parents();
+        for NegligentParent { pid, name, zombies, .. } in
+            self.zombie_watch.scanned(self.began.elapsed(), &self.negligent)
         {
             warn!(pid, name, zombies, "a process does not wait for its children: only it can reap these zombies");
         }

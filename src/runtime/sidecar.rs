@@ -18,6 +18,7 @@ use self::app::SidecarApp;
 use super::dispatcher::{Dispatcher, TaskMessage};
 use super::listeners;
 use super::plan::stop_signals;
+use super::reaping::Reaping;
 use super::run_loop::{self, Supervisor};
 use super::start::{self, StartError};
 use super::unit::{Unit, UnitId};
@@ -78,6 +79,7 @@ struct SidecarLoop {
     /// The first is the app at the top level of the configuration.
     apps: Vec<SidecarApp>,
     reaper: Reaper,
+    reaping: Reaping,
     stop_signals: Vec<Signal>,
     /// What began our own stop.
     stop: Option<Trigger>,
@@ -85,7 +87,7 @@ struct SidecarLoop {
 
 impl SidecarLoop {
     fn new(settings: Settings, stop_signals: Vec<Signal>, inherited: Inherited, began: Instant) -> SidecarLoop {
-        let reaper = Reaper::new(Policy::default().reaped);
+        let reaper = Reaper::new(Policy::default().orphan_log);
         let context = HandlerContext {
             reaper: reaper.clone(),
             inherited: Arc::new(inherited),
@@ -97,6 +99,7 @@ impl SidecarLoop {
             dispatcher: Dispatcher::new(began),
             settings,
             reaper,
+            reaping: Reaping::default(),
             stop_signals,
             stop: None,
         }
@@ -115,6 +118,13 @@ impl SidecarLoop {
         }
         for id in self.ids() {
             self.dispatcher.push(id, event);
+        }
+    }
+
+    /// Collects the ended handlers, and what they left behind. The orphans of the apps go to the pod's pause container.
+    fn reap(&mut self) {
+        if self.reaping.reap(&self.reaper, || self.dispatcher.now()).orphans > 0 {
+            self.dispatcher.reporter.found_orphans();
         }
     }
 
@@ -229,10 +239,8 @@ impl Supervisor for SidecarLoop {
 
     fn on_signal(&mut self, signal: Signal) {
         if signal == Signal::CHLD {
-            // No throttle, unlike in a container's loop: the orphans of the apps go to the pod's pause container. Only
-            // orphans of our own handlers come here.
-            if self.reaper.reap().orphans > 0 {
-                self.dispatcher.reporter.found_orphans();
+            if self.reaping.is_due_after_sigchld(self.dispatcher.now(), false) {
+                self.reap();
             }
             return;
         }
@@ -280,6 +288,9 @@ impl Supervisor for SidecarLoop {
 
     fn on_due(&mut self) {
         let now = self.dispatcher.now();
+        if self.reaping.due().is_some_and(|due| due <= now) {
+            self.reap();
+        }
         let next = self.apps.iter().zip(self.ids()).filter_map(|(app, id)| Some((app.unit.next_timer()?, id))).min();
         if let Some((at, id)) = next
             && at <= now
@@ -336,7 +347,7 @@ impl Supervisor for SidecarLoop {
         let timers = self.apps.iter().filter_map(|app| app.unit.next_timer());
         // During our own stop, a process that is not known counts as gone.
         let searches = self.apps.iter().filter(|_| self.stop.is_none()).filter_map(SidecarApp::search_at);
-        timers.chain(searches).min()
+        timers.chain(searches).chain(self.reaping.due()).min()
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::listeners::ListenError;
 use crate::process::inherited::Inherited;
 use crate::process::leftovers;
-use crate::process::reaper::Reaper;
+use crate::process::reaper::{ReapBound, Reaper};
 use bookend_config::settings::Settings;
 use bookend_lifecycle::signal::Signal;
 
@@ -50,7 +50,7 @@ pub(super) fn set_up_parentage(settings: &Settings, inherited: &Inherited) {
 
 /// Kills the remaining children: they would outlive us. As PID 1 we need not: the kernel kills our PID namespace.
 pub(super) fn kill_remaining_children(reaper: &Reaper) {
-    if !crate::process::is_first_process() && reaper.reap().others {
+    if !crate::process::is_first_process() && reaper.reap(ReapBound::ROUND).others {
         leftovers::signal_all(Signal::KILL);
     }
 }

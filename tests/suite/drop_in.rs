@@ -58,12 +58,32 @@ fn tini_exits_as_tini_does() {
     assert_eq!(code("tini", &["-e", "143", "--", "sh", "-c", "kill $$"]), 0);
     assert_eq!(code("tini", &["no-such-program"]), 127);
     assert_eq!(code("tini", &["/etc/passwd"]), 126);
-    let folder = Folder::new();
-    let broken = folder.write("broken", "\0\0");
-    std::fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    assert_eq!(code("tini", &[broken.to_str().unwrap()]), 1, "ENOEXEC");
+    assert_eq!(code("tini", &["/etc/passwd/x"]), 1, "ENOTDIR");
     assert_eq!(code("tini", &["-z"]), 1);
     assert_eq!(code("tini", &[]), 1);
+    // As strtol(3) reads it: 0, and 1.
+    assert_eq!(code("tini", &["-e", "", "--", "sh", "-c", "exit 1"]), 1);
+    assert_eq!(code("tini", &["-e", " 1", "--", "sh", "-c", "exit 1"]), 0);
+}
+
+#[test]
+fn a_script_without_an_interpreter_line_runs_through_the_shell() {
+    let folder = Folder::new();
+    let executable = |name: &str, text: &str| {
+        let path = folder.write(name, text);
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let script = executable("script", "echo \"$0 $*\"; exit 7\n");
+    let empty = executable("empty", "");
+    for name in ["bookend", "tini", "dumb-init"] {
+        let finished = start(name, &["--", &script, "a", "b c"]).finish();
+        assert_eq!((finished.code(), finished.out.trim_end()), (7, &*format!("{script} a b c")), "{name}");
+        assert_eq!(code(name, &["--", &empty]), 0, "{name}");
+        // Found in a directory of PATH.
+        let path = format!("/no/such:{}:/usr/bin:/bin", folder.shown());
+        assert_eq!(start_with(name, &["--", "script"], &[("PATH", &path)]).finish().code(), 7, "{name}");
+    }
 }
 
 #[test]
@@ -155,6 +175,8 @@ fn dumb_init_exits_as_dumb_init_does() {
     assert_eq!(code("dumb-init", &["/etc/passwd"]), 2);
     assert_eq!(code("dumb-init", &["--yolo"]), 1);
     assert_eq!(code("dumb-init", &["-r", "15:32", "true"]), 1);
+    assert_eq!(code("dumb-init", &["-r", "15:2x", "true"]), 0, "as sscanf(3) reads it");
+    assert_eq!(code("dumb-init", &["/etc/passwd/x"]), 2, "ENOTDIR");
     assert_eq!(code("dumb-init", &["--version"]), 0);
 }
 

@@ -40,7 +40,7 @@ fn exit_codes_are_the_same_as_pid_1() {
 fn not_found_is_127_and_not_executable_is_126() {
     let missing = run(&["--", "no-such-program"]);
     assert_eq!(missing.code(), 127);
-    let expected = r#"cannot execute "no-such-program" (in no folder of PATH): No such file"#;
+    let expected = r#"cannot execute "no-such-program" (it is in no directory of PATH): No such file"#;
     assert!(missing.log.contains(expected), "{}", missing.log);
     let refused = run(&["--", "/etc/passwd"]);
     assert_eq!(refused.code(), 126);

@@ -51,13 +51,13 @@ fn an_unknown_user_is_125_with_the_reason() {
     }
     let finished = with_users("app = { command = [\"true\"], user = \"nobdy\" }");
     assert_eq!(finished.code(), 125);
-    assert!(finished.log.contains("app.user: there is no user \"nobdy\" in /etc/passwd"), "{}", finished.log);
+    assert!(finished.log.contains("app.user: /etc/passwd has no user \"nobdy\""), "{}", finished.log);
     assert_eq!(finished.log.matches("there is no user").count(), 1, "{}", finished.log);
     let finished = with_users(
         "app.command = [\"true\"]\nlifecycle.preStart.exec = { command = [\"true\"], user = \"nobody:nogrup\" }",
     );
     assert_eq!(finished.code(), 125);
-    assert!(finished.log.contains("exec.user: there is no group \"nogrup\" in /etc/group"), "{}", finished.log);
+    assert!(finished.log.contains("exec.user: /etc/group has no group \"nogrup\""), "{}", finished.log);
 
     // Not root: no user change is possible, and keeping the present user is.
     let folder = Folder::new();

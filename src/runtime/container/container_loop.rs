@@ -11,8 +11,8 @@ use super::app_connections::AppConnections;
 use super::job_control::JobControl;
 use super::notify_state::{self, NotifyState};
 use super::probing::Probing;
-use super::reaping::Reaping;
 use super::spawn_app;
+use crate::compat::not_started;
 use crate::compat::policy::{Leftovers, Policy};
 use crate::error::describe;
 use crate::handlers::program::{Environment, ProgramError};
@@ -20,13 +20,14 @@ use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
 use crate::http::{AppSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnapshot};
 use crate::process::inherited::Inherited;
 use crate::process::notify_socket::NotifySocket;
-use crate::process::reaper::{Ended, Reaper, Target};
+use crate::process::reaper::{Ended, Reaper, SignalTarget};
 use crate::process::signals::Signals;
 use crate::process::{last_resort, leftovers, terminal};
 use crate::report::journal::{describe_note, describe_status, describe_trigger};
 use crate::report::log;
 use crate::runtime::dispatcher::{Dispatcher, TaskMessage};
 use crate::runtime::plan::{self, stop_signals};
+use crate::runtime::reaping::Reaping;
 use crate::runtime::run_loop::{self, Supervisor};
 use crate::runtime::start;
 use crate::runtime::unit::{App, Unit, UnitId};
@@ -53,11 +54,11 @@ impl ContainerLoop {
     pub(super) fn new(mut settings: Settings, policy: Policy, inherited: Inherited, began: Instant) -> ContainerLoop {
         let machine = ContainerLifecycle::new(plan::of_app(&settings));
         let target = match settings.app.signal_scope {
-            SignalScope::Process => Target::Process,
-            SignalScope::ProcessGroup => Target::Group,
+            SignalScope::Process => SignalTarget::Process,
+            SignalScope::ProcessGroup => SignalTarget::Group,
         };
         let context = HandlerContext {
-            reaper: Reaper::new(policy.reaped),
+            reaper: Reaper::new(policy.orphan_log),
             inherited: Arc::new(inherited),
             app: AppHandle::Child(target),
             drain: DrainStatus::default(),
@@ -129,7 +130,7 @@ impl ContainerLoop {
     fn start_app(&mut self) {
         let started = spawn_app::spawn(&self.settings.app, self.policy, &self.unit.variables.set, &self.unit.context);
         if let Some(inherited) = Arc::get_mut(&mut self.unit.context.inherited) {
-            inherited.let_go_of_working_dir();
+            inherited.release_working_dir();
         }
         // Only now, unless preStart handlers needed it: the log costs more than the spawn.
         log::init(self.settings.log);
@@ -145,11 +146,11 @@ impl ContainerLoop {
                 Event::AppStarted
             }
             Err(error) => {
-                match crate::compat::say_not_started(self.policy.convention, &error) {
+                match not_started::message(self.policy.convention, &error) {
                     Some(line) => log::last_words(&line),
                     None => error!("{}", describe(&error)),
                 }
-                Event::AppNotStarted { code: crate::exit::code_of_program_error(&error, self.policy.convention) }
+                Event::AppNotStarted { code: not_started::exit_code(self.policy.convention, &error) }
             }
         };
         self.push(event);
@@ -176,8 +177,7 @@ impl ContainerLoop {
 
     /// Collects the ended children.
     fn reap(&mut self) {
-        let now = self.now();
-        let round = self.reaping.reap(&self.unit.context.reaper, now);
+        let round = self.reaping.reap(&self.unit.context.reaper, || self.dispatcher.now());
         last_resort::stay_for(self.unit.context.reaper.app());
         if round.orphans > 0 {
             self.dispatcher.reporter.found_orphans();

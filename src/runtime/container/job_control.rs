@@ -4,7 +4,7 @@ use tracing::debug;
 
 use crate::compat::policy::Suspend;
 use crate::process::is_first_process;
-use crate::process::reaper::{Reaper, Target};
+use crate::process::reaper::{Reaper, SignalTarget};
 use crate::process::terminal::{self, AppStopped};
 use bookend_lifecycle::signal::Signal;
 
@@ -53,7 +53,7 @@ fn continue_app(reaper: &Reaper) {
     debug!("the app is continued");
     hand_terminal_over(reaper);
     // The app may have ended in between.
-    let _ = reaper.signal_app(Signal::CONT, Target::Group);
+    let _ = reaper.signal_app(Signal::CONT, SignalTarget::Group);
 }
 
 fn hand_terminal_over(reaper: &Reaper) {

@@ -1,12 +1,15 @@
 //! Spawns the app.
 
 use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::compat::policy::{Place, Policy};
+use crate::compat::policy::Policy;
 use crate::handlers::HandlerContext;
 use crate::handlers::program::{ProgramError, Variables, container_variables, prepare_app};
 use crate::process::inherited::Inherited;
-use crate::process::spawn::{Env, Home, Sockets, Spawn};
+use crate::process::placement::ProcessPlacement;
+use crate::process::spawn::{ActivationSockets, ChildEnv, ExecProgress, Spawn, StartedChild};
 use crate::process::{Pid, last_resort, terminal};
 use bookend_config::settings::AppSettings;
 
@@ -20,26 +23,34 @@ pub(super) fn spawn(
 ) -> Result<(Pid, Variables), ProgramError> {
     let variables = container_variables(settings, set)?;
     let app = prepare_app(settings, &variables)?;
-    let home = match policy.place {
-        Place::Group => Home::Foreground,
-        Place::Session => {
-            terminal::give_up();
-            Home::Session
-        }
-        Place::Ours => Home::Ours,
-    };
+    if policy.placement == ProcessPlacement::Session {
+        terminal::give_up();
+    }
     let spawn = Spawn {
         command: &app.command,
-        env: app.env.as_deref().map_or(Env::Inherited, Env::Own),
+        env: app.env.as_deref().map_or(ChildEnv::Inherited, ChildEnv::Only),
         fds: &[],
-        home,
+        placement: policy.placement,
         parent_death: settings.pdeath_signal,
-        sockets: Sockets::Its,
-        setup: &app.setup,
+        sockets: ActivationSockets::ForChild,
+        setup: Arc::clone(&app.setup),
     };
-    let pid = spawn.start(&context.inherited)?;
-    context.reaper.watch_app(pid, policy.exit_signal);
+    let StartedChild { pid, exec } = spawn.start(&context.inherited)?;
+    let exec = match exec.wait(EXEC_WAIT) {
+        ExecProgress::Executed => None,
+        ExecProgress::Pending => Some(exec),
+        ExecProgress::Failed(error) => {
+            // It is about to end, and its exit code tells nothing more.
+            drop(context.reaper.watch(pid));
+            return Err(error.into());
+        }
+    };
+    context.reaper.watch_app(pid, exec, policy.exit_signal);
     last_resort::stay_for(Some(pid));
-    Inherited::close_strays();
+    Inherited::close_inherited_descriptors();
     Ok((pid, variables))
 }
+
+/// How long we wait for the app to execute its program: usually it takes less than a millisecond. If a lease or a file
+/// system holds it for longer, it counts as started, and signals and hooks have their turn. A later failure is its end.
+const EXEC_WAIT: Duration = Duration::from_millis(100);

@@ -1,0 +1,101 @@
+//! What has become of our children: waitid(2) and waitpid(2), never blocking. Only the reaper, and what stands in for
+//! it (`last_resort`, `pause`, tools that are not an init), call these.
+//!
+//! waitid(2) with one pid costs the same however many children there are (since Linux 5.13). For all children the
+//! kernel walks the list of them at every call.
+
+#![expect(unsafe_code, reason = "waitpid(2) and waitid(2): nix decodes no death by a real-time signal")]
+
+use std::io;
+use std::mem::MaybeUninit;
+
+use libc::c_int;
+
+use crate::process::Pid;
+
+/// What the kernel reports about children, with a status as wait(2) encodes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::process) enum ChildNews {
+    /// This child has changed its state in the way that was asked for.
+    Changed(Pid, c_int),
+    /// There are such children, but nothing to report.
+    Nothing,
+    /// There are no such children.
+    NoChildren,
+}
+
+/// Takes the status of a child that has ended: of this one, or of any. Its pid is free from then on.
+pub(in crate::process) fn take_end(which: Option<Pid>) -> ChildNews {
+    let which = which.map_or(-1, Pid::as_raw);
+    let mut status = 0;
+    loop {
+        // __WALL: also children of clone(2) that have another exit signal than SIGCHLD.
+        // SAFETY: `status` is a live c_int.
+        let pid = unsafe { libc::waitpid(which, &raw mut status, libc::WNOHANG | libc::__WALL) };
+        return match pid {
+            0 => ChildNews::Nothing,
+            -1 if io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => continue,
+            -1 => ChildNews::NoChildren,
+            pid => ChildNews::Changed(Pid::from_raw(pid), status),
+        };
+    }
+}
+
+/// The same, but the child stays a zombie and keeps its pid: waitid(2) with WNOWAIT.
+pub(in crate::process) fn peek_end(which: Option<Pid>) -> ChildNews {
+    waitid(which, libc::WEXITED | libc::WNOWAIT)
+}
+
+/// Takes the news that this child was stopped or continued.
+pub(in crate::process) fn take_stop(pid: Pid) -> ChildNews {
+    waitid(Some(pid), libc::WSTOPPED | libc::WCONTINUED)
+}
+
+/// waitid(2), never blocking. If the flags do not ask for ends, a zombie counts as no child.
+fn waitid(which: Option<Pid>, flags: c_int) -> ChildNews {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let (kind, id) = which.map_or((libc::P_ALL, 0), |pid| (libc::P_PID, pid.as_raw().cast_unsigned()));
+    // SAFETY: `info` is live and zeroed, as waitid(2) asks of callers that use WNOHANG.
+    let result = unsafe { libc::waitid(kind, id, info.as_mut_ptr(), flags | libc::WNOHANG | libc::__WALL) };
+    // SAFETY: all bytes of `info` are initialized: they are zero, or the kernel has written them. `si_pid` and
+    // `si_status` read the members that waitid(2) fills in; both are integers, and 0 if there was nothing to report.
+    let (pid, code, status) = unsafe {
+        let info = info.assume_init();
+        (info.si_pid(), info.si_code, info.si_status())
+    };
+    match (result, pid) {
+        (0, 0) => ChildNews::Nothing,
+        (0, pid) => ChildNews::Changed(Pid::from_raw(pid), wait_status(code, status)),
+        _ => ChildNews::NoChildren,
+    }
+}
+
+/// Encodes what waitid(2) reports as waitpid(2) would report it.
+fn wait_status(code: c_int, status: c_int) -> c_int {
+    match code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        libc::CLD_STOPPED | libc::CLD_TRAPPED => status << 8 | 0x7f,
+        libc::CLD_CONTINUED => 0xffff,
+        // CLD_KILLED
+        _ => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waitid_and_waitpid_report_the_same_status() {
+        assert!(libc::WIFEXITED(wait_status(libc::CLD_EXITED, 7)));
+        assert_eq!(libc::WEXITSTATUS(wait_status(libc::CLD_EXITED, 7)), 7);
+        for code in [libc::CLD_KILLED, libc::CLD_DUMPED] {
+            assert!(libc::WIFSIGNALED(wait_status(code, 64)));
+            assert_eq!(libc::WTERMSIG(wait_status(code, 64)), 64);
+        }
+        assert!(libc::WIFSTOPPED(wait_status(libc::CLD_STOPPED, 20)));
+        assert_eq!(libc::WSTOPSIG(wait_status(libc::CLD_STOPPED, 20)), 20);
+        assert!(libc::WIFCONTINUED(wait_status(libc::CLD_CONTINUED, 18)));
+    }
+}

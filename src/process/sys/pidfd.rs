@@ -1,0 +1,26 @@
+//! pidfds: a process that is meant whatever becomes of its number.
+
+#![expect(unsafe_code, reason = "pidfd_open(2) and pidfd_send_signal(2), which nix does not have")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use super::check;
+use crate::process::Pid;
+use bookend_lifecycle::signal::Signal;
+
+/// Opens a close-on-exec pidfd for `pid`: pidfd_open(2). The caller must verify the process identity afterwards.
+pub(in crate::process) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open(2) takes two integers.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just created this descriptor, and only this function knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sends a signal to the process of a pidfd: pidfd_send_signal(2).
+pub(in crate::process) fn pidfd_send(fd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
+    let null = std::ptr::null::<libc::c_void>();
+    // SAFETY: a live descriptor and integers; null for siginfo is allowed.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal.number(), null, 0) }).map(drop)
+}
