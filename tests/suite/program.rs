@@ -52,7 +52,7 @@ fn an_unknown_user_is_125_with_the_reason() {
     let finished = with_users("app = { command = [\"true\"], user = \"nobdy\" }");
     assert_eq!(finished.code(), 125);
     assert!(finished.log.contains("app.user: /etc/passwd has no user \"nobdy\""), "{}", finished.log);
-    assert_eq!(finished.log.matches("there is no user").count(), 1, "{}", finished.log);
+    assert_eq!(finished.log.matches("has no user").count(), 1, "{}", finished.log);
     let finished = with_users(
         "app.command = [\"true\"]\nlifecycle.preStart.exec = { command = [\"true\"], user = \"nobody:nogrup\" }",
     );
