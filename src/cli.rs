@@ -23,6 +23,7 @@ mod manual;
 mod outcome;
 mod probe;
 mod run;
+mod runtimes;
 mod schema;
 mod seconds;
 mod sidecar;

@@ -1,9 +1,12 @@
 //! `bookend check [-c FILE] [--set KEY=VALUE] [FILE...]`: the values in effect, and whether a stop fits its budget.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::outcome::{Outcome, print};
+use super::outcome::{Failure, Outcome, print};
 use super::run;
+use super::runtimes::{RuntimeName, StopOfRuntime};
+use super::seconds::seconds;
 use bookend_config::{Mode, Override};
 
 #[derive(Debug, clap::Args)]
@@ -19,6 +22,18 @@ pub(super) struct CheckArgs {
     /// Check it as `bookend sidecar` would, instead of `bookend run`
     #[arg(long)]
     sidecar: bool,
+    /// Exit with 1 if there is a warning
+    #[arg(long)]
+    strict: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Compare with the stop of kubernetes, docker, compose, podman, ecs, nomad or cloud-run
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    runtime: Option<RuntimeName>,
+    /// Grace period that is set at the runtime [default: the default of the runtime]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "runtime")]
+    runtime_grace: Option<Duration>,
 }
 
 impl CheckArgs {
@@ -26,7 +41,27 @@ impl CheckArgs {
         let mode = if self.sidecar { Mode::Sidecar } else { Mode::App };
         let files = [&*self.config, &*self.files].concat();
         let (effective, _) = run::load(&files, self.set.clone(), Vec::new(), mode)?;
-        print(&effective.to_string());
-        Ok(())
+        let runtime = self.runtime.map(|name| StopOfRuntime::new(name, self.runtime_grace));
+        let of_runtime = runtime.map(|runtime| runtime.warnings(&effective.settings)).unwrap_or_default();
+        if self.json {
+            let mut report = effective.to_json();
+            if let Some(warnings) = report.get_mut("warnings").and_then(serde_json::Value::as_array_mut) {
+                warnings.extend(of_runtime.iter().map(|warning| warning.as_str().into()));
+            }
+            if let (Some(fields), Some(runtime)) = (report.as_object_mut(), runtime) {
+                fields.insert("runtime".to_owned(), runtime.to_json());
+            }
+            print(&format!("{report:#}\n"));
+        } else {
+            print(&effective.to_string());
+            if let Some(runtime) = runtime {
+                print(&format!("# runtime {runtime}\n"));
+            }
+            of_runtime.iter().for_each(|warning| print(&format!("# warning: {warning}\n")));
+        }
+        match effective.all_warnings().len() + of_runtime.len() {
+            1.. if self.strict => Err(Failure::new("")),
+            _ => Ok(()),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `bookend status`: the state of the running bookend, as a table for people or as JSON.
 
+mod identity;
 mod table;
 mod terminal;
 mod view;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::outcome::{Outcome, print};
+use identity::Identity;
 use terminal::Terminal;
 pub(super) use view::{HandlerRun, StatusView};
 
@@ -30,7 +32,8 @@ impl StatusArgs {
             print(&response.body);
             return Ok(());
         }
-        print(&table::draw(&StatusView::read(&response.body)?, Terminal::of_stdout()));
+        let identity = Identity::of(|name| std::env::var(name).ok());
+        print(&table::draw(&StatusView::read(&response.body)?, &identity, Terminal::of_stdout()));
         Ok(())
     }
 }

@@ -61,3 +61,36 @@ fn a_dash_is_standard_input() {
     let bad = checked("terminationGracePeriod = 21\n");
     assert!(bad.code() == 125 && bad.log.contains("-:1"), "{bad:?}");
 }
+
+#[test]
+fn check_strict_fails_on_a_warning_and_json_lists_it() {
+    let folder = Folder::new();
+    let text =
+        "terminationGracePeriodSeconds = 5\nlifecycle.preStop.sleep.seconds = 20\napp.env.API_TOKEN = \"s3cret\"\n";
+    let path = folder.write("bookend.toml", text).display().to_string();
+    assert_eq!(run(&["check", &path]).code(), 0);
+    assert_eq!(run(&["check", "--strict", &path]).code(), 1);
+    let json = run(&["check", "--json", "--runtime", "nomad", &path]);
+    assert_eq!(json.code(), 0, "{json:?}");
+    assert!(!json.out.contains("s3cret"), "{}", json.out);
+    let report: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(report["values"]["terminationGracePeriodSeconds"]["value"], 5);
+    assert_eq!(report["values"]["terminationGracePeriodSeconds"]["origin"], format!("{path}:1"));
+    assert_eq!(report["budget"]["stages"][0]["fits"], false);
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 1, "{}", json.out);
+    assert_eq!(report["runtime"]["graceSeconds"], 5.0);
+}
+
+#[test]
+fn check_compares_the_budget_with_the_runtime() {
+    let check = |args: &[&str]| {
+        let folder = Folder::new();
+        let path = folder.write("bookend.toml", "terminationGracePeriodSeconds = 30\n").display().to_string();
+        Init::ordinary(folder, &[&["check", "--strict", &path], args].concat()).finish()
+    };
+    let docker = check(&["--runtime", "docker"]);
+    assert!(docker.code() == 1 && docker.out.contains("docker sends SIGKILL after 10 s"), "{docker:?}");
+    assert_eq!(check(&["--runtime", "docker", "--runtime-grace", "30"]).code(), 0);
+    assert_eq!(check(&["--runtime", "kubernetes"]).code(), 0);
+    assert_eq!(check(&["--runtime", "mainframe"]).code(), 125);
+}

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::budget::BudgetTable;
 use crate::diagnostic::Diagnostics;
 use crate::inputs::Mode;
+use crate::json;
 use crate::print;
 use crate::settings::{AppSettings, Program, Settings};
 use crate::tree::{Origin, Tree};
@@ -43,6 +44,24 @@ impl Effective {
     /// The effective configuration as TOML, each value with a comment that names its origin. Secrets are masked.
     pub fn to_toml(&self) -> String {
         print::toml(&self.tree, self.mode)
+    }
+
+    /// The same as one JSON object: the values that are set, the budget, and all warnings.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mode = if self.mode == Mode::Sidecar { "sidecar" } else { "run" };
+        serde_json::json!({
+            "mode": mode,
+            "values": json::values(&self.tree),
+            "budget": json::budget(&self.budget()),
+            "warnings": self.all_warnings(),
+        })
+    }
+
+    /// What is accepted and will not work as configured: the warnings, and what does not fit the budget.
+    pub fn all_warnings(&self) -> Vec<String> {
+        let budget = self.budget();
+        let diagnostics = self.warnings.iter().map(ToString::to_string);
+        diagnostics.chain(budget.warnings).collect()
     }
 
     /// Whether the stages of a stop fit into the grace period.

@@ -36,6 +36,7 @@ mod environment;
 pub mod expand;
 mod hint;
 mod inputs;
+mod json;
 mod key;
 mod masking;
 mod modes;

@@ -156,7 +156,7 @@ fn line(out: &mut String, name: &str, value: &str, origin: &str) {
 const LIFECYCLE: &str = "lifecycle";
 
 /// The value of a name of the user's choice. A secret is not printed: `check` runs where logs are kept.
-fn shown(name: &str, of: &Value) -> String {
+pub(crate) fn shown(name: &str, of: &Value) -> String {
     match of {
         Value::Text(text) if !text.is_empty() && suggests_secret(name) => quote(MASK),
         of => value(of),
@@ -164,7 +164,7 @@ fn shown(name: &str, of: &Value) -> String {
 }
 
 /// A value as TOML. The user and the query of a URL, and the value of a `--password=...`, are not printed.
-fn value(of: &Value) -> String {
+pub(crate) fn value(of: &Value) -> String {
     match of {
         Value::Text(text) => quote(redact(text).as_deref().unwrap_or(text)),
         Value::Integer(number) => number.to_string(),

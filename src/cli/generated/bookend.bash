@@ -106,7 +106,7 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__check)
-opts="-c -h --config --set --sidecar --help"
+opts="-c -h --config --set --sidecar --strict --json --runtime --runtime-grace --help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -121,6 +121,14 @@ COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
 --set)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--runtime)
+COMPREPLY=($(compgen -W "kubernetes docker compose podman ecs nomad cloud-run" -- "${cur}"))
+return 0
+;;
+--runtime-grace)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;

@@ -55,7 +55,17 @@ complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -l set -d 'Set 
 complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand check" -s c -l config -d 'Configuration file, as `bookend run` takes it; read before FILES' -r -F
 complete -c bookend -n "__fish_bookend_using_subcommand check" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
+complete -c bookend -n "__fish_bookend_using_subcommand check" -l runtime -d 'Compare with the stop of kubernetes, docker, compose, podman, ecs, nomad or cloud-run' -r -f -a "kubernetes\t''
+docker\t''
+compose\t''
+podman\t''
+ecs\t''
+nomad\t''
+cloud-run\t''"
+complete -c bookend -n "__fish_bookend_using_subcommand check" -l runtime-grace -d 'Grace period that is set at the runtime [default: the default of the runtime]' -r
 complete -c bookend -n "__fish_bookend_using_subcommand check" -l sidecar -d 'Check it as `bookend sidecar` would, instead of `bookend run`'
+complete -c bookend -n "__fish_bookend_using_subcommand check" -l strict -d 'Exit with 1 if there is a warning'
+complete -c bookend -n "__fish_bookend_using_subcommand check" -l json -d 'Print one JSON object'
 complete -c bookend -n "__fish_bookend_using_subcommand check" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand hook" -l timeout-seconds -d 'Longest time to wait for the response [default: as long as the handlers take]' -r
 complete -c bookend -n "__fish_bookend_using_subcommand hook" -l socket -d 'Socket of the running bookend [default: $BOOKEND_SOCKET, else /run/bookend.sock]' -r -F

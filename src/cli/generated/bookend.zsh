@@ -57,7 +57,11 @@ _arguments "${_arguments_options[@]}" : \
 '*-c+[Configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
 '*--config=[Configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
 '*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
+'--runtime=[Compare with the stop of kubernetes, docker, compose, podman, ecs, nomad or cloud-run]:NAME:(kubernetes docker compose podman ecs nomad cloud-run)' \
+'--runtime-grace=[Grace period that is set at the runtime \[default\: the default of the runtime\]]:SECONDS:_default' \
 '--sidecar[Check it as \`bookend sidecar\` would, instead of \`bookend run\`]' \
+'--strict[Exit with 1 if there is a warning]' \
+'--json[Print one JSON object]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '*::files -- Configuration files; the last one that sets a key wins; `-` is standard input:_files' \

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bookend   0.1.0, up 2 h 3 min
+//! pod       shop/web-7d4b9
 //! phase     Stopping by SIGTERM, 2.1 s of 30 s
 //! clients   served, no new ones
 //! app       pid 7
@@ -14,6 +15,7 @@
 //! SIGQUIT sent to the app         ╵         +2.002 s
 //! ```
 
+use super::identity::Identity;
 use super::terminal::{Colour, Terminal};
 use super::view::{ContainerView, HandlerRun, LostView, StatusView};
 use bookend_lifecycle::HandlerResult;
@@ -21,8 +23,8 @@ use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
 /// Draws it.
-pub(super) fn draw(view: &StatusView, terminal: Terminal) -> String {
-    let mut text = head(view, terminal);
+pub(super) fn draw(view: &StatusView, identity: &Identity, terminal: Terminal) -> String {
+    let mut text = head(view, identity, terminal);
     if !(view.handlers.is_empty() && view.running.is_empty()) {
         text.push('\n');
         text.push_str(&handlers(view, terminal));
@@ -35,7 +37,7 @@ pub(super) fn draw(view: &StatusView, terminal: Terminal) -> String {
     text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
-fn head(view: &StatusView, terminal: Terminal) -> String {
+fn head(view: &StatusView, identity: &Identity, terminal: Terminal) -> String {
     let containers = view.containers.as_deref().unwrap_or_default();
     let names: Vec<String> = containers.iter().map(|container| printable(&container.name)).collect();
     let mut rows: Vec<(&str, Colour, String)> = Vec::new();
@@ -43,6 +45,9 @@ fn head(view: &StatusView, terminal: Terminal) -> String {
     let asked_by = if view.version == ours { String::new() } else { format!(" (this command is {ours})") };
     let up = view.uptime_seconds.map(|seconds| format!(", up {}", span(seconds))).unwrap_or_default();
     rows.push(("bookend", Colour::Strong, format!("{}{asked_by}{up}", printable(&view.version))));
+    for (name, value) in [("pod", &identity.pod), ("image", &identity.image)] {
+        rows.extend(value.as_ref().map(|value| (name, Colour::Plain, printable(value))));
+    }
     rows.push(("phase", phase_colour(view), phase(view)));
     let (colour, clients) = match (view.ready, view.serving) {
         (true, _) => (Colour::Good, "served"),
@@ -250,13 +255,15 @@ mod tests {
     }"#;
 
     fn drawn(json: &str, width: Option<usize>, colour: bool) -> String {
-        draw(&StatusView::read(json).unwrap(), Terminal { width, colour })
+        let identity = Identity { pod: Some("shop/web-1".to_owned()), image: None };
+        draw(&StatusView::read(json).unwrap(), &identity, Terminal { width, colour })
     }
 
     #[test]
     fn a_stop_is_drawn_as_bars_on_a_terminal() {
         let text = drawn(STOPPING, Some(80), false);
         assert!(text.contains("phase     Stopping by SIGTERM, 4.0 s of 30 s\n"), "{text}");
+        assert!(text.contains("pod       shop/web-1\n") && !text.contains("image"), "{text}");
         assert!(text.contains("readiness Failed: status 503\n"), "{text}");
         assert!(text.contains("lost      2 requests cut, 0 connections not accepted, 1 resets\n"), "{text}");
         let bar = |name: &str| text.lines().rfind(|line| line.starts_with(name)).unwrap().to_owned();
