@@ -129,3 +129,42 @@ fn a_bad_set_option_is_125() {
         assert!(finished.log.contains(expected), "{expected}: {}", finished.log);
     }
 }
+
+/// Runs `true` with these variables beside a socket that cannot conflict with another test's.
+fn with_variables(variables: &[(&str, &str)]) -> Finished {
+    let mut command = Command::new(bookend());
+    command.args(["--", "true"]).env("BOOKEND_SOCKET", "None").envs(variables.iter().copied());
+    Init::start(Folder::new(), command).finish()
+}
+
+#[test]
+fn an_unknown_variable_is_logged_and_the_app_runs() {
+    let finished = with_variables(&[("BOOKEND_LOG_LEVL", "hunter2")]);
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+    let line = "WARN bookend: configuration: BOOKEND_LOG_LEVL: unknown variable; did you mean BOOKEND_LOG_LEVEL?";
+    assert!(finished.log.contains(line) && !finished.log.contains("hunter2"), "{}", finished.log);
+    assert_eq!(finished.log.lines().count(), 1, "it is quiet otherwise: {}", finished.log);
+}
+
+#[test]
+fn variables_of_an_image_build_change_nothing() {
+    let finished = with_variables(&[("BOOKEND_VERSION", "0.1.0"), ("BOOKEND_SHA256", "abc"), ("BOOKEND_HOME", "/x")]);
+    assert_eq!((finished.code(), finished.log.as_str()), (0, ""));
+}
+
+#[test]
+fn a_deprecated_key_is_logged_and_shown_by_check() {
+    let folder = Folder::new();
+    let file = folder.write("bookend.toml", "app.hurry.signal = \"SIGINT\"\nlog.format = \"Json\"\n");
+    let file = file.to_str().unwrap().to_owned();
+    let finished = Init::ordinary(folder, &["-c", &file, "--", "true"]).finish();
+    let line =
+        "\"message\":\"configuration: app.hurry: deprecated key, removed in the next version; use app.secondSignal";
+    assert!(finished.code() == 0 && finished.log.contains(line), "{}", finished.log);
+    let folder = Folder::new();
+    let file = folder.write("bookend.toml", "app.hurry.signal = \"SIGINT\"\n");
+    let file = file.to_str().unwrap().to_owned();
+    let finished = Init::ordinary(folder, &["check", &file]).finish();
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+    assert!(finished.out.contains("# warning: app.hurry: deprecated key"), "{}", finished.out);
+}
