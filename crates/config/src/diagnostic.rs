@@ -9,7 +9,7 @@ use crate::source::Span;
 pub enum Severity {
     /// The configuration is refused.
     Error,
-    /// The configuration is used. What the user wanted may be something else.
+    /// The configuration is used, but it may not be what the user wanted.
     Warning,
 }
 
@@ -20,7 +20,7 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// The key path, `lifecycle.preStop[0].exec.command`; empty for invalid TOML.
     pub path: String,
-    /// What was found and what is accepted: one sentence.
+    /// The problem, with the value that was found and the accepted ones: one sentence.
     pub message: String,
     /// Further sentences: a likely meaning, a word of Kubernetes that has another name here.
     pub help: Vec<String>,

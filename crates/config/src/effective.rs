@@ -14,9 +14,9 @@ use crate::tree::{Origin, Tree};
 /// A configuration without errors.
 #[derive(Debug, Clone)]
 pub struct Effective {
-    /// What the program needs.
+    /// The settings that the program works with.
     pub settings: Settings,
-    /// What the user should know of: deprecated keys, unknown variables, keys without effect.
+    /// Deprecated keys, unknown variables, keys without effect.
     pub warnings: Diagnostics,
     pub(crate) mode: Mode,
     pub(crate) tree: Tree,

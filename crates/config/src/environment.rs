@@ -115,7 +115,7 @@ fn key_of(name: &str) -> Option<(String, Option<&'static Renamed>)> {
 
 /// The variable that was meant. Its value is not shown, because it may be anything.
 fn unknown_variable(name: &str) -> Vec<String> {
-    // The common prefix is no similarity.
+    // The common prefix does not count as a similarity.
     let mut names = vec!["CONFIG".to_owned()];
     walk(ROOT, &mut |path, _| names.push(env_name(path).replacen(PREFIX, "", 1)));
     match hint::nearest(&name.replacen(PREFIX, "", 1), names.iter().map(String::as_str)) {

@@ -1,4 +1,4 @@
-//! What a mistake probably meant: misspelt keys, keys of another table, and words of a Pod spec, of compose or of other
+//! The likely meaning of a mistake: misspelt keys, keys of another table, and words of a Pod spec, of compose or of other
 //! languages that have another form here. Reads the vocabulary only.
 
 use toml::de::DeValue;

@@ -1,4 +1,4 @@
-//! What a configuration is made of before it is read: texts, variables, options. Depends on nothing.
+//! The sources of a configuration before they are read: texts, variables, options. Depends on nothing.
 
 use std::ffi::OsString;
 
@@ -22,7 +22,7 @@ pub struct Override {
     pub flag: String,
 }
 
-/// What the configuration is for.
+/// The program that the configuration is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// `bookend check`: a sidecar's configuration is recognised by its keys.
@@ -61,7 +61,7 @@ pub struct Sources {
     pub overrides: Vec<Override>,
     /// The command after `--`; may be empty.
     pub command: Vec<OsString>,
-    /// What it is for.
+    /// The program that it is for.
     pub mode: Mode,
     /// The features of the bookend that will use it.
     pub features: Features,

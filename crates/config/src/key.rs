@@ -31,16 +31,16 @@ pub(crate) enum Shape {
     List(Scalar),
     /// A table with names of the user's choice; layers merge by name.
     Map {
-        /// What the names are.
+        /// The kind of the names.
         names: Scalar,
-        /// What the values are.
+        /// The kind of the values.
         values: Scalar,
     },
     /// A table with known keys; layers merge by key.
     Table(&'static [Key]),
     /// A table with names of the user's choice, each a table with known keys; layers merge by name and key.
     Named {
-        /// What the names are.
+        /// The kind of the names.
         names: Scalar,
         /// The keys of each.
         keys: &'static [Key],

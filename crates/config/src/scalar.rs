@@ -17,7 +17,7 @@ use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
 use read::{integer, is_label, is_port_name, limit, receivable, signal, umask, user, value_from};
 
-/// What one scalar may be.
+/// The kind of one scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scalar {
     /// Any string without a NUL byte.
@@ -93,7 +93,7 @@ pub(crate) const EXIT_CODE: Scalar = Scalar::Integer { what: "an exit code", min
 pub(crate) const PORT: Scalar = Scalar::Integer { what: "a port", min: 1, max: 65_535 };
 
 impl Scalar {
-    /// What is accepted, for refusals, the schema and the reference.
+    /// The accepted values in words, for refusals.
     pub(crate) fn accepts(self) -> String {
         match self {
             Scalar::Text => "a string".to_owned(),

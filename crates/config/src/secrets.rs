@@ -71,8 +71,8 @@ pub(crate) fn redact(text: &str) -> Option<String> {
     (out != text).then_some(out)
 }
 
-/// Where the value of the first assignment to a suspicious name begins. A value that is a path or nothing but a
-/// reference (`$(VAR)`) is no secret.
+/// The start of the value in the first assignment to a suspicious name. A value that is a path or nothing but a
+/// reference (`$(VAR)`) is not a secret.
 fn assignment(text: &str) -> Option<usize> {
     text.match_indices(['=', ':']).find_map(|(at, _)| {
         let before = text.get(..at)?.trim_end_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');

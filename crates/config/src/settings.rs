@@ -1,5 +1,5 @@
-//! What the program needs to know, after every layer has been read, merged and checked. Plain values that carry their
-//! units and meanings in their types: an invalid value cannot be expressed here.
+//! The settings that the program works with, after every layer has been read, merged and checked. Plain values that carry
+//! their units and meanings in their types: an invalid value cannot be expressed here.
 
 mod app;
 mod handler;

@@ -5,7 +5,7 @@ use crate::key::Shape;
 /// One text: a file, a variable's value, an option's value.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
-    /// What kind of text it is.
+    /// The kind of text.
     pub(crate) kind: SourceKind,
     /// File path, variable, or option.
     pub(crate) name: &'a str,

@@ -25,9 +25,9 @@ pub(crate) struct Tree {
 pub(crate) struct Entry {
     /// The value.
     pub(crate) value: Value,
-    /// Where it comes from, for `bookend check`.
+    /// Its origin, for `bookend check`.
     pub(crate) origin: Origin,
-    /// Where it comes from, for diagnostics.
+    /// Its place, for diagnostics.
     pub(crate) span: Span,
 }
 

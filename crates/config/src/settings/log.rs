@@ -30,9 +30,9 @@ words! {
         Error = "Error",
         /// And everything that did not go as configured.
         Warn = "Warn",
-        /// And what an operator would report: started, ready, stopping, exited.
+        /// And the events that an operator would report: started, ready, stopping, exited.
         Info = "Info",
-        /// And how it was done.
+        /// And the details.
         Debug = "Debug",
     }
 }

@@ -1,4 +1,4 @@
-//! What the app, exec handlers and exec probes have in common.
+//! The settings that the app, exec handlers and exec probes have in common.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

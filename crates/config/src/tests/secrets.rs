@@ -136,7 +136,7 @@ const TEMPLATES: &[&str] = &[
     "[containers.web.lifecycle.preStop.exec]\ncommand = [\"a\"]\nenv.TOKEN = SECRET\n",
 ];
 
-/// What breaks them: characters and words that TOML has a meaning for.
+/// Texts that break them: characters and words with a meaning in TOML.
 const BREAKS: &[&str] = &[
     "\"", "'", "\"\"\"", "'''", "=", "{", "}", "[", "]", "\n", ",", "#", "\\", ".", " ", "1", "x", "\n[x]\n", "\"\"",
     "\\u0000", "\\\"", "", "", "true",
