@@ -9,6 +9,7 @@
 mod compose;
 mod docker;
 mod dockerfile;
+mod documents;
 mod faults;
 mod images;
 mod init;
