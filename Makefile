@@ -1,4 +1,4 @@
-# What a person or CI types. Each step is a line that you can also run by hand. `make test` runs everything, on a fresh
+# The targets for people and CI. Each step is a line that you can also run by hand. `make test` runs everything, on a fresh
 # Debian or Ubuntu with a Rust toolchain.
 
 SHELL := /bin/bash
