@@ -20,16 +20,21 @@
 //! loop. Each imports only what stands further down:
 //!
 //! ```text
-//! server -> routes -> page, health, metrics, events, response
+//! server -> routes -> page, health, metrics, response -> events
 //!    |        |
-//!    +------> connection -> listener -> connection_table, rules, token, tls, request
+//!    +------> connection -> listener -> connection_table, handshakes, rules -> token, tls
+//!                              |
+//!                              +------> request -> status, events
 //! ```
 
+mod accept_backoff;
 mod connection;
 mod connection_table;
 mod events;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz_harness;
+#[cfg(feature = "tls")]
+mod handshakes;
 mod health;
 mod listener;
 mod metrics;

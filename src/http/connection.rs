@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(feature = "tls")]
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -23,8 +25,8 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Takes a place in the listener's table. The receiver closes when the place is given to another connection.
-    pub(super) async fn enter(listener: &Arc<Listener>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
-        let (id, ended) = listener.enter(peer).await;
+    pub(super) fn enter(listener: &Arc<Listener>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
+        let (id, ended) = listener.enter(peer);
         (Connection { listener: Arc::clone(listener), id, peer, guard: Mutex::new(None) }, ended)
     }
 
@@ -54,6 +56,12 @@ impl Connection {
             }
         }
         verdict
+    }
+
+    /// When the TLS handshake may begin. `None`: too many handshakes of this peer wait already.
+    #[cfg(feature = "tls")]
+    pub(super) fn handshake_begin(&self) -> Option<Instant> {
+        self.listener.handshake_begin(self.peer)
     }
 
     /// For a kubelet's call of an unknown hook: its connection breaks, and the log reports why.

@@ -1,38 +1,38 @@
-//! Who may stay when there is no room for all. Pure: connections are numbers, peers are addresses.
+//! Which connection ends when a listener has no place for another one. Pure: connections are numbers, peers are
+//! addresses.
 //!
-//! A connection that has not finished its request is cheap to lose, so there is soon room for a new one: the
-//! address with the most of them loses its oldest. A flood evicts its own. A kubelet sends its request in the
-//! packet after the handshake, and is out of this table before its place can be taken, even where the flood comes
-//! from the same address (a node's, behind which others may stand): nobody is sent away in the first moments.
+//! A connection that has not finished its request is cheap to lose: the address with the most of them loses its oldest,
+//! at once. So a flood evicts its own connections, and no new one waits for a place. A kubelet sends its request in the
+//! packet after the handshake; it is read before its place is taken, even if the flood comes from the same address (a
+//! node's, behind which other clients may be): between two evictions of one address all its places are used once.
 //!
-//! A hook waits as long as its handlers run and is not lost for a newcomer of the same address; where another
-//! address holds more of them, that one loses its newest.
+//! A hook waits as long as its handlers run, and is not lost to a new connection of the same address. If another address
+//! holds more of them, that one loses its newest.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::Duration;
 
-use bookend_lifecycle::Time;
 use bookend_lifecycle::small_map::SmallMap;
 
-/// Connections that are there, each with what ends it when it is dropped.
+/// The connections of a listener, each with a value whose drop ends it.
 #[derive(Debug)]
 pub(super) struct ConnectionTable<T> {
     limit: ConnectionLimit,
+    /// By number: the oldest first.
     connections: SmallMap<u64, ConnectionSlot<T>>,
-    next: u64,
+    last: u64,
 }
 
-/// How many at once.
+/// The number of places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConnectionLimit {
-    /// Connections whose request is read or whose answer is written.
+    /// For connections whose request is read or whose response is written.
     pub(super) busy: usize,
-    /// Hooks, and followers of events, that wait.
+    /// For hooks, and for subscribers of events.
     pub(super) waiting: usize,
 }
 
 impl ConnectionLimit {
-    /// For a kubelet, load balancers and Prometheus a handful would do; less where descriptors are scarce, so that
+    /// A kubelet, load balancers and Prometheus need a handful. If descriptors are scarce there are fewer places, so that
     /// handlers always find theirs.
     pub(super) fn of_descriptors(limit: u64) -> ConnectionLimit {
         let share = usize::try_from(limit.saturating_sub(RESERVED_DESCRIPTORS) / 4).unwrap_or(usize::MAX);
@@ -40,100 +40,93 @@ impl ConnectionLimit {
     }
 }
 
+/// There are as many waiting connections as places, and no address holds more of them than the caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooManyWaiting;
+
 #[derive(Debug)]
 struct ConnectionSlot<T> {
     peer: IpAddr,
-    since: Time,
     waits: bool,
     end: T,
 }
 
 impl<T> ConnectionTable<T> {
     pub(super) fn new(limit: ConnectionLimit) -> ConnectionTable<T> {
-        ConnectionTable { limit, connections: SmallMap::new(), next: 0 }
+        ConnectionTable { limit, connections: SmallMap::new(), last: 0 }
     }
 
-    /// Makes room for one more: who has to go, if anybody. `Err`: nobody may be sent away before that time.
-    pub(super) fn make_room(&mut self, now: Time) -> Result<Option<T>, Time> {
-        if self.count(|place| !place.waits) < self.limit.busy {
+    /// Takes a connection in. Returns its number, and the connection that has to end for it.
+    pub(super) fn enter(&mut self, peer: IpAddr, end: T) -> (u64, Option<T>) {
+        self.last += 1;
+        self.connections.insert(self.last, ConnectionSlot { peer: network_of(peer), waits: false, end });
+        let is_full = self.count(|slot| !slot.waits) > self.limit.busy;
+        (self.last, if is_full { self.evict() } else { None })
+    }
+
+    /// Moves a connection to the places of those that wait. Returns the connection that has to end for it.
+    pub(super) fn wait(&mut self, id: u64) -> Result<Option<T>, TooManyWaiting> {
+        let slot = self.connections.get(&id).ok_or(TooManyWaiting)?;
+        if slot.waits {
             return Ok(None);
         }
-        let Some(oldest) = self.oldest_of_the_most() else { return Ok(None) };
-        let since = self.connections.get(&oldest).map_or(now, |place| place.since);
-        if now < since + YOUNG { Err(since + YOUNG) } else { Ok(self.leave(oldest)) }
-    }
-
-    /// Lets a connection in, and says its number.
-    pub(super) fn enter(&mut self, now: Time, peer: IpAddr, end: T) -> u64 {
-        self.next += 1;
-        self.connections.insert(self.next, ConnectionSlot { peer: neighbourhood(peer), since: now, waits: false, end });
-        self.next
-    }
-
-    /// Its request is a hook's: from now on it waits. `Err`: there is no room to wait in.
-    pub(super) fn wait(&mut self, id: u64) -> Result<Option<T>, ()> {
-        let place = self.connections.get(&id).ok_or(())?;
-        if place.waits {
-            return Ok(None);
-        }
-        let (peer, mut gone) = (place.peer, None);
-        if self.count(|place| place.waits) >= self.limit.waiting {
-            let (limit, count) = self.peer_with_most(true).ok_or(())?;
-            if self.count(|place| place.waits && place.peer == peer) + 1 >= count {
-                return Err(());
+        let (peer, mut evicted) = (slot.peer, None);
+        if self.count(|slot| slot.waits) >= self.limit.waiting {
+            let (other, most) = self.peer_with_most(true).ok_or(TooManyWaiting)?;
+            if self.count(|slot| slot.waits && slot.peer == peer) + 1 >= most {
+                return Err(TooManyWaiting);
             }
-            let newest = self.connections.iter().rev().find(|(_, place)| place.waits && place.peer == limit);
+            let newest = self.connections.iter().rev().find(|(_, slot)| slot.waits && slot.peer == other);
             let newest = newest.map(|(id, _)| *id);
-            gone = newest.and_then(|id| self.leave(id));
+            evicted = newest.and_then(|id| self.leave(id));
         }
-        if let Some(place) = self.connections.get_mut(&id) {
-            place.waits = true;
+        if let Some(slot) = self.connections.get_mut(&id) {
+            slot.waits = true;
         }
-        Ok(gone)
+        Ok(evicted)
     }
 
-    /// It is over.
+    /// Takes a connection out.
     pub(super) fn leave(&mut self, id: u64) -> Option<T> {
-        self.connections.remove(&id).map(|place| place.end)
+        self.connections.remove(&id).map(|slot| slot.end)
     }
 
-    /// Descriptors have run out: somebody has to go, however young.
-    pub(super) fn give_up_one(&mut self) -> Option<T> {
-        let oldest = self.oldest_of_the_most()?;
-        self.leave(oldest)
+    /// Takes out the oldest of the address that has the most connections; of several such addresses, the oldest of all.
+    pub(super) fn evict(&mut self) -> Option<T> {
+        let (peer, _) = self.peer_with_most(false)?;
+        let oldest = self.connections.iter().find(|(_, slot)| !slot.waits && slot.peer == peer).map(|(id, _)| *id);
+        self.leave(oldest?)
     }
 
     fn count(&self, which: impl Fn(&ConnectionSlot<T>) -> bool) -> usize {
-        self.connections.values().filter(|place| which(place)).count()
-    }
-
-    fn oldest_of_the_most(&self) -> Option<u64> {
-        let (peer, _) = self.peer_with_most(false)?;
-        self.connections.iter().find(|(_, place)| !place.waits && place.peer == peer).map(|(id, _)| *id)
+        self.connections.values().filter(|slot| which(slot)).count()
     }
 
     fn peer_with_most(&self, waits: bool) -> Option<(IpAddr, usize)> {
-        let mut counts: SmallMap<IpAddr, usize> = SmallMap::new();
-        for place in self.connections.values().filter(|place| place.waits == waits) {
-            *counts.or_insert(place.peer, 0) += 1;
+        // In the order of each peer's oldest connection.
+        let mut counts: Vec<(IpAddr, usize)> = Vec::new();
+        for slot in self.connections.values().filter(|slot| slot.waits == waits) {
+            match counts.iter_mut().find(|(peer, _)| *peer == slot.peer) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((slot.peer, 1)),
+            }
         }
-        counts.into_iter().max_by_key(|(_, count)| *count)
+        // The last of equal elements is the maximum: the peer whose oldest connection is the oldest of all.
+        counts.into_iter().rev().max_by_key(|(_, count)| *count)
     }
 }
 
-/// One peer: an IPv4 address, or an IPv6 network of the size that one host gets.
-fn neighbourhood(peer: IpAddr) -> IpAddr {
+/// The network that counts as one peer: an IPv4 address, or an IPv6 network of the size that one host gets.
+pub(super) fn network_of(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & (u128::MAX << 64)).into(),
     }
 }
 
-/// Signals, the log, handlers' pipes, timers: what must be had whoever calls.
+/// For signals, the log, handlers' pipes and timers, which must work whatever clients do.
 const RESERVED_DESCRIPTORS: u64 = 64;
 const LEAST: usize = 8;
-/// So long a connection may take to say what it wants, however many others want to be let in.
-const YOUNG: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
@@ -145,55 +138,54 @@ mod tests {
         IpAddr::from([10, 0, 0, n])
     }
 
-    fn connections(busy: usize, waiting: usize) -> ConnectionTable<&'static str> {
+    fn table(busy: usize, waiting: usize) -> ConnectionTable<&'static str> {
         ConnectionTable::new(ConnectionLimit { busy, waiting })
     }
 
-    /// Enters as the accept loop does it; `None`: it has to wait.
-    fn enter(
-        connections: &mut ConnectionTable<&'static str>,
-        at: u64,
-        peer: IpAddr,
-        end: &'static str,
-    ) -> Option<(u64, Option<&'static str>)> {
-        let now = Time::from_millis(at);
-        let gone = connections.make_room(now).ok()?;
-        Some((connections.enter(now, peer, end), gone))
-    }
-
     #[test]
-    fn a_flood_evicts_its_own_and_nobody_else() {
-        let mut connections = connections(4, 4);
-        enter(&mut connections, 0, peer(1), "kubelet");
+    fn a_flood_evicts_its_own_connections_only() {
+        let mut table = table(4, 4);
+        table.enter(peer(1), "kubelet");
         for n in 0..100 {
-            let entered = enter(&mut connections, n * 1000, peer(2), "flood");
-            assert_ne!(entered.unwrap().1, Some("kubelet"));
+            let (_, evicted) = table.enter(peer(2), "flood");
+            assert_eq!(evicted, (n >= 3).then_some("flood"));
         }
-        assert_eq!(connections.connections.len(), 4);
+        let (_, evicted) = table.enter(peer(1), "kubelet's second");
+        assert_eq!(evicted, Some("flood"), "a new connection of another address finds a place as well");
+        assert_eq!(table.connections.len(), 4);
     }
 
     #[test]
-    fn of_one_address_the_oldest_goes_but_not_in_its_first_moments() {
-        let mut connections = connections(2, 2);
-        enter(&mut connections, 0, peer(1), "first");
-        enter(&mut connections, 100, peer(1), "second");
-        assert_eq!(enter(&mut connections, 199, peer(1), "third"), None);
-        assert_eq!(connections.make_room(Time::from_millis(199)), Err(Time::from_millis(200)));
-        assert_eq!(enter(&mut connections, 200, peer(1), "third").unwrap().1, Some("first"));
+    fn the_oldest_connection_of_an_address_is_evicted_first() {
+        let mut table = table(2, 2);
+        table.enter(peer(1), "first");
+        table.enter(peer(1), "second");
+        assert_eq!(table.enter(peer(1), "third").1, Some("first"));
+        assert_eq!(table.enter(peer(2), "fourth").1, Some("second"));
+        assert_eq!(table.enter(peer(3), "fifth").1, Some("third"), "of equal addresses the oldest connection");
     }
 
     #[test]
-    fn a_waiting_hook_is_not_evicted_by_requests_and_hooks_are_shared_out_by_address() {
-        let mut connections = connections(1, 2);
+    fn a_connection_stays_until_all_places_were_used_once() {
+        let mut table = table(128, 64);
+        table.enter(peer(1), "kubelet");
+        for _ in 0..127 {
+            assert_eq!(table.enter(peer(1), "flood").1, None);
+        }
+        assert_eq!(table.enter(peer(1), "flood").1, Some("kubelet"));
+    }
+
+    #[test]
+    fn waiting_hooks_are_kept_and_shared_out_by_address() {
+        let mut table = table(1, 2);
         for end in ["a", "b"] {
-            let (id, _) = enter(&mut connections, 0, peer(1), end).unwrap();
-            assert_eq!(connections.wait(id), Ok(None));
+            let (id, _) = table.enter(peer(1), end);
+            assert_eq!(table.wait(id), Ok(None));
         }
-        let (same, gone) = enter(&mut connections, 0, peer(1), "c").unwrap();
-        assert_eq!(gone, None);
-        assert_eq!(connections.wait(same), Err(()));
-        let (other, gone) = enter(&mut connections, 1000, peer(2), "kubelet").unwrap();
-        assert_eq!((gone, connections.wait(other)), (Some("c"), Ok(Some("b"))));
+        let (same, evicted) = table.enter(peer(1), "c");
+        assert_eq!((evicted, table.wait(same)), (None, Err(TooManyWaiting)));
+        let (other, evicted) = table.enter(peer(2), "kubelet");
+        assert_eq!((evicted, table.wait(other)), (Some("c"), Ok(Some("b"))));
     }
 
     #[test]
@@ -205,8 +197,8 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_host_has_many_addresses_and_counts_once() {
-        let of = |text: &str| neighbourhood(text.parse().unwrap());
+    fn an_ipv6_network_counts_as_one_peer() {
+        let of = |text: &str| network_of(text.parse().unwrap());
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:10.0.0.1"), peer(1));
@@ -214,21 +206,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_is_always_room_and_never_more_than_said(steps in prop::collection::vec((0u8..4, 0u8..5), 0..200)) {
-            let mut connections = ConnectionTable::new(ConnectionLimit { busy: 5, waiting: 3 });
+        fn a_new_connection_always_finds_a_place_within_the_limit(
+            steps in prop::collection::vec((0u8..4, 0u8..5), 0..200)
+        ) {
+            let mut table = ConnectionTable::new(ConnectionLimit { busy: 5, waiting: 3 });
             let mut ids = Vec::new();
-            for (at, (step, who)) in steps.into_iter().enumerate() {
-                let now = Time::from_secs(at as u64);
+            for (step, who) in steps {
                 match step {
-                    0 | 1 => {
-                        prop_assert!(connections.make_room(now).is_ok());
-                        ids.push(connections.enter(now, peer(who), ()));
-                    }
-                    2 => drop(ids.get(usize::from(who)).map(|id| connections.wait(*id))),
-                    _ => drop(ids.get(usize::from(who)).and_then(|id| connections.leave(*id))),
+                    0 | 1 => ids.push(table.enter(peer(who), ()).0),
+                    2 => drop(ids.get(usize::from(who)).map(|id| table.wait(*id))),
+                    _ => drop(ids.get(usize::from(who)).and_then(|id| table.leave(*id))),
                 }
-                prop_assert!(connections.count(|place| !place.waits) <= 5);
-                prop_assert!(connections.count(|place| place.waits) <= 3);
+                if matches!(step, 0 | 1) {
+                    prop_assert!(table.connections.get(ids.last().unwrap()).is_some(), "the new one is never evicted");
+                }
+                prop_assert!(table.count(|slot| !slot.waits) <= 5);
+                prop_assert!(table.count(|slot| slot.waits) <= 3);
             }
         }
     }

@@ -5,13 +5,18 @@ use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+#[cfg(feature = "tls")]
+use std::time::Instant;
 
-use tokio::sync::{Notify, oneshot};
-use tokio::time::{sleep, sleep_until};
+use nix::errno::Errno;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 use tracing::warn;
 
+use super::accept_backoff::{AcceptBackoff, is_shortage};
 use super::connection_table::{ConnectionLimit, ConnectionTable};
+#[cfg(feature = "tls")]
+use super::handshakes::HandshakeRate;
 use super::request::Endpoint;
 use super::rules::{RateLimit, Rules};
 
@@ -32,9 +37,10 @@ pub(super) struct Listener {
     pub(super) kind: ListenerKind,
     pub(super) endpoint: Endpoint,
     pub(super) rules: Rules,
+    #[cfg(feature = "tls")]
     began: Instant,
-    /// A connection has left the table.
-    left: Notify,
+    #[cfg(feature = "tls")]
+    handshakes: Mutex<HandshakeRate>,
     connections: Mutex<ConnectionTable<ConnectionEnd>>,
     /// Limits how often the log reports a refused caller.
     refusals: Mutex<RateLimit>,
@@ -48,41 +54,32 @@ impl Listener {
             kind,
             endpoint,
             rules,
+            #[cfg(feature = "tls")]
             began: Instant::now(),
-            left: Notify::new(),
+            #[cfg(feature = "tls")]
+            handshakes: Mutex::default(),
             connections: Mutex::new(ConnectionTable::new(limit)),
             refusals: Mutex::default(),
         }
     }
 
-    /// Takes a connection into the table, as soon as there is room. Later ones wait in the backlog.
-    pub(super) async fn enter(&self, peer: IpAddr) -> (u64, oneshot::Receiver<Infallible>) {
-        loop {
-            // A connection that has to go ends by the drop of its sender.
-            let room = lock(&self.connections).make_room(self.began.elapsed()).map(drop);
-            let Err(at) = room else { break };
-            tokio::select! {
-                () = self.left.notified() => {}
-                () = sleep_until((self.began + at).into()) => {}
-            }
-        }
+    /// Takes a connection into the table, at once. The receiver closes when its place is given to another connection.
+    pub(super) fn enter(&self, peer: IpAddr) -> (u64, oneshot::Receiver<Infallible>) {
         let (end, ended) = oneshot::channel();
-        let id = lock(&self.connections).enter(self.began.elapsed(), peer, end);
+        // The evicted connection ends by the drop of its sender.
+        let (id, evicted) = lock(&self.connections).enter(peer, end);
+        drop(evicted);
         self.endpoint.connection_began();
         (id, ended)
     }
 
     /// Moves a connection to the places of those that wait. `false`: there are more of them than any kubelet sends.
     pub(super) fn wait(&self, id: u64) -> bool {
-        let waits = lock(&self.connections).wait(id).is_ok();
-        // Its place among those that are read is free.
-        self.left.notify_one();
-        waits
+        lock(&self.connections).wait(id).map(drop).is_ok()
     }
 
     pub(super) fn leave(&self, id: u64) {
         lock(&self.connections).leave(id);
-        self.left.notify_one();
         self.endpoint.connection_ended();
     }
 
@@ -91,27 +88,25 @@ impl Listener {
         lock(&self.refusals).allow()
     }
 
-    pub(super) async fn accept_failed(&self, error: &io::Error, is_short: &mut bool) {
-        use nix::errno::Errno;
-        let errno = error.raw_os_error().map(Errno::from_raw);
-        if !matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) {
-            // accept(2): an error of that connection, which has gone before it was taken. An error that concerns all of
-            // them, as a security module's EPERM, comes again: then a pause keeps the loop from spinning.
-            return sleep(ACCEPT_AGAIN_SOON).await;
-        }
-        if !*is_short {
-            warn!(%error, "cannot accept connections: they wait in the backlog");
-            *is_short = true;
-        }
+    /// When a TLS handshake of this peer may begin. `None`: too many of its handshakes wait already.
+    #[cfg(feature = "tls")]
+    pub(super) fn handshake_begin(&self, peer: IpAddr) -> Option<Instant> {
+        lock(&self.handshakes).begin(self.began.elapsed(), peer).map(|at| self.began + at)
+    }
+
+    /// Waits after a failed accept(2), and reports it once.
+    pub(super) async fn accept_failed(&self, error: &io::Error, backoff: &mut AcceptBackoff) {
+        let errno = error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw);
         // One of ours gives its descriptor; the new connection waits in the backlog meanwhile, and is not refused.
-        let made_room = lock(&self.connections).give_up_one().is_some();
-        sleep(if made_room { ACCEPT_AGAIN_SOON } else { ACCEPT_AGAIN }).await;
+        let made_room = is_shortage(errno) && lock(&self.connections).evict().is_some();
+        let (pause, reports) = backoff.failed(errno, made_room);
+        if reports {
+            warn!(%error, "cannot accept connections: they wait in the backlog");
+        }
+        sleep(pause).await;
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-const ACCEPT_AGAIN_SOON: Duration = Duration::from_millis(1);

@@ -11,8 +11,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
+use super::accept_backoff::AcceptBackoff;
 use super::connection::Connection;
 use super::listener::{Listener, ListenerKind};
 use super::request::Endpoint;
@@ -24,33 +26,39 @@ use super::write_timeout::{Duplex, WriteTimeout};
 /// Serves the pod-facing port until the process ends.
 pub(crate) async fn serve_port(socket: TcpListener, endpoint: Endpoint, rules: Rules) {
     let listener = Arc::new(Listener::new(ListenerKind::Port, endpoint, rules));
-    let mut is_short = false;
+    let mut backoff = AcceptBackoff::default();
     loop {
-        match socket.accept().await {
-            Ok((stream, peer)) => {
-                crate::net::accepted::count();
-                is_short = false;
-                let (connection, ended) = Connection::enter(&listener, peer.ip()).await;
-                tokio::spawn(run_until(ended, async move { serve_tcp(stream, &connection).await }));
+        for _ in 0..ACCEPTS_PER_TURN {
+            match socket.accept().await {
+                Ok((stream, peer)) => {
+                    crate::net::accepted::count();
+                    backoff.succeeded();
+                    let (connection, ended) = Connection::enter(&listener, peer.ip());
+                    tokio::spawn(run_until(ended, async move { serve_tcp(stream, &connection).await }));
+                }
+                Err(error) => listener.accept_failed(&error, &mut backoff).await,
             }
-            Err(error) => listener.accept_failed(&error, &mut is_short).await,
         }
+        yield_now().await;
     }
 }
 
 /// Serves the unix socket until the process ends.
 pub(crate) async fn serve_socket(socket: UnixListener, endpoint: Endpoint, rules: Rules) {
     let listener = Arc::new(Listener::new(ListenerKind::Socket, endpoint, rules));
-    let mut is_short = false;
+    let mut backoff = AcceptBackoff::default();
     loop {
-        match socket.accept().await {
-            Ok((stream, _)) => {
-                is_short = false;
-                let (connection, ended) = Connection::enter(&listener, LOCAL).await;
-                tokio::spawn(run_until(ended, async move { serve_unix(stream, &connection).await }));
+        for _ in 0..ACCEPTS_PER_TURN {
+            match socket.accept().await {
+                Ok((stream, _)) => {
+                    backoff.succeeded();
+                    let (connection, ended) = Connection::enter(&listener, LOCAL);
+                    tokio::spawn(run_until(ended, async move { serve_unix(stream, &connection).await }));
+                }
+                Err(error) => listener.accept_failed(&error, &mut backoff).await,
             }
-            Err(error) => listener.accept_failed(&error, &mut is_short).await,
         }
+        yield_now().await;
     }
 }
 
@@ -58,7 +66,7 @@ pub(crate) async fn serve_socket(socket: UnixListener, endpoint: Endpoint, rules
 #[cfg(any(test, fuzzing))]
 pub(super) async fn serve_stream(stream: Box<dyn Duplex>, kind: ListenerKind, endpoint: Endpoint, rules: Rules) {
     let listener = Arc::new(Listener::new(kind, endpoint, rules));
-    let (connection, ended) = Connection::enter(&listener, LOCAL).await;
+    let (connection, ended) = Connection::enter(&listener, LOCAL);
     run_until(ended, async move { serve_http(stream, &connection).await }).await;
 }
 
@@ -73,20 +81,21 @@ async fn run_until(ended: oneshot::Receiver<Infallible>, connection: impl Future
 }
 
 async fn serve_tcp(stream: TcpStream, connection: &Connection) {
-    keep_alive(&stream);
     let mut first = [0];
-    match timeout(HEADER_TIME, stream.peek(&mut first)).await {
-        Ok(Ok(1)) if first == [TLS_HANDSHAKE] => serve_tls(stream, connection).await,
-        Ok(Ok(1)) => serve_http(Box::new(stream), connection).await,
-        // No byte came in time, or the caller hung up.
-        _ => {}
+    // A flood of silent connections costs nothing more than this.
+    let Ok(Ok(1)) = timeout(HEADER_TIME, stream.peek(&mut first)).await else { return };
+    keep_alive(&stream);
+    match first {
+        [TLS_HANDSHAKE] => serve_tls(stream, connection).await,
+        _ => serve_http(Box::new(stream), connection).await,
     }
 }
 
 async fn serve_tls(mut stream: TcpStream, connection: &Connection) {
     #[cfg(feature = "tls")]
-    if let Some(acceptor) = connection.rules().tls.as_ref().and_then(super::tls::ServerCertificate::acceptor) {
-        if let Some(stream) = super::tls::handshake(acceptor, stream, HANDSHAKE_TIME).await {
+    if let Some(config) = connection.rules().tls.as_ref().and_then(super::tls::ServerCertificate::config) {
+        let handshake = super::tls::handshake(config, stream, || connection.handshake_begin());
+        if let Ok(Some(stream)) = timeout(HANDSHAKE_TIME, handshake).await {
             serve_http(Box::new(stream), connection).await;
         }
         return;
@@ -143,6 +152,9 @@ fn keep_alive(stream: &TcpStream) {
     let _ = setsockopt(stream, sockopt::TcpKeepCount, &3);
 }
 
+/// After so many, the new connections have their turn: each sends its request soon after the handshake, and reading it
+/// makes it leave the places that a flood competes for. It also bounds how long a signal waits.
+const ACCEPTS_PER_TURN: usize = 16;
 /// The peer of every connection that has no address.
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// From the first byte (or the lack of it) to the end of the header.

@@ -13,10 +13,11 @@ use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::Acceptor;
 use tokio::io;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio::time::sleep_until;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
@@ -63,12 +64,8 @@ impl ServerCertificate {
         ServerCertificate { source, now: Mutex::default() }
     }
 
-    /// The server's half of a handshake; `None`: there is nothing to answer it with.
-    pub(super) fn acceptor(&self) -> Option<TlsAcceptor> {
-        self.config().map(TlsAcceptor::from)
-    }
-
-    fn config(&self) -> Option<Arc<ServerConfig>> {
+    /// What a handshake is answered with; `None`: there is no usable certificate.
+    pub(super) fn config(&self) -> Option<Arc<ServerConfig>> {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if now.looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN) {
             return now.config.clone();
@@ -102,13 +99,16 @@ impl ServerCertificate {
     }
 }
 
-/// Takes the connection over, within its time.
+/// The server's half of a handshake. `begin`: when the part that costs processor time may begin; it is asked once the
+/// client's hello is complete.
 pub(super) async fn handshake(
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     stream: TcpStream,
-    time: Duration,
+    begin: impl FnOnce() -> Option<Instant>,
 ) -> Option<TlsStream<TcpStream>> {
-    timeout(time, acceptor.accept(stream)).await.ok()?.ok()
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.ok()?;
+    sleep_until(begin()?.into()).await;
+    hello.into_stream(config).await.ok()
 }
 
 /// What tells a file from the one that replaced it; a missing one looks like nothing.

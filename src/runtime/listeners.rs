@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use socket2::SockRef;
 use tracing::{info, warn};
 
 use crate::error::describe;
@@ -23,9 +24,15 @@ pub(crate) struct ListenError {
 pub(super) fn bind(settings: &Settings) -> Result<Option<TcpListener>, ListenError> {
     let Some(http) = &settings.http else { return Ok(None) };
     // std sets SO_REUSEADDR and close-on-exec; the backlog holds the calls that come before the runtime is there.
-    let bound = TcpListener::bind(http.listen);
-    bound.map(Some).map_err(|source| ListenError { address: http.listen, source })
+    let listener = TcpListener::bind(http.listen).map_err(|source| ListenError { address: http.listen, source })?;
+    // A second listen(2) changes nothing but the size of the backlog. If it is refused, the 128 of std remain.
+    let _ = SockRef::from(&listener).listen(BACKLOG);
+    Ok(Some(listener))
 }
+
+/// Connections that wait to be accepted: those of one tenth of a second in a flood of 40,000 a second, so that a probe
+/// among them is not lost. The kernel cuts it to net.core.somaxconn, which is 4096, and 128 before Linux 5.4.
+const BACKLOG: i32 = 4096;
 
 /// The open listeners.
 pub(super) struct Listeners {
@@ -96,5 +103,30 @@ impl Listeners {
             tokio::task::yield_now().await;
         }
         self.endpoint.connections() > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+    use bookend_config::{Document, Sources};
+
+    #[test]
+    fn the_backlog_holds_more_connections_than_std_allows() {
+        let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+        if somaxconn.trim().parse().unwrap_or(128) < 300 {
+            return;
+        }
+        let file = Document { name: "file".to_owned(), text: "http.listen = \"127.0.0.1:0\"".to_owned() };
+        let settings = bookend_config::load(&Sources { files: vec![file], ..Sources::default() }).unwrap().settings;
+        let listener = bind(&settings).unwrap().unwrap();
+        let address = listener.local_addr().unwrap();
+        // Not one of them is accepted.
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_secs(10)).unwrap();
+        let clients: Vec<TcpStream> = (0..250).map(|_| connect()).collect();
+        assert_eq!(clients.len(), 250);
     }
 }

@@ -129,6 +129,25 @@ fn a_connection_that_cannot_be_accepted_is_accepted_a_moment_later() {
 }
 
 #[test]
+fn an_accept_that_is_refused_for_good_is_reported_once() {
+    let (folder, port) = (Folder::new(), free_port());
+    let path = config(&folder, &format!("http.listen = \"127.0.0.1:{port}\""));
+    let app = ["-c", &path, "--", "sh", "-c", "echo up; exec sleep 1000"];
+    let init = injected(folder, &["accept4:error=EPERM"], &app);
+    init.wait_for_out("up");
+    let waiting = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    init.wait_for_log("cannot accept connections");
+    std::thread::sleep(Duration::from_secs(3));
+    let calls = init.folder.read("strace").matches("accept4").count();
+    // 1 + 2 + 4 + ... milliseconds, and then one call a second.
+    assert!((4..=16).contains(&calls), "{calls} calls");
+    assert_eq!(init.log().matches("cannot accept connections").count(), 1, "{}", init.log());
+    drop(waiting);
+    crate::support::signal(traced(&init), 15);
+    assert_eq!(init.finish().code(), 143);
+}
+
+#[test]
 fn with_few_descriptors_no_exit_code_is_lost() {
     let app = "trap 'exit 6' TERM; echo up; while :; do sleep 0.02; done";
     for most in 4..24 {

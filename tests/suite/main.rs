@@ -19,6 +19,7 @@ mod drop_in;
 mod env_pipe;
 mod exit_codes;
 mod faults;
+mod flood;
 mod foreign_roots;
 mod handler_keys;
 mod handlers;
