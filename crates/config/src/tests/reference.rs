@@ -163,7 +163,7 @@ enum Position {
 
 fn keys_page() -> String {
     let mut page = String::from(
-        "# All keys\n\nThis page is generated from the table that the program reads its keys with. \
+        "# Every key\n\nThis page is generated from the table that the program reads its keys with. \
          [configuration.md](configuration.md) has what does not fit into one line.\nA key without a default is unset. \
          The environment variable of each scalar is shown; a list or a table has one as well, whose value is \
          written in TOML.\n\n| key | default | meaning |\n| --- | --- | --- |\n",
