@@ -57,7 +57,8 @@ pub enum Action {
         /// When it fires.
         at: Time,
     },
-    /// Log this, and add it to the timeline.
+    /// Log this, and add it to the timeline. The note that a signal was sent follows the action that sends it: if the kernel
+    /// refuses the signal, the edge drops the note and reports `SignalRefused`.
     Tell(Note),
     /// Exit with this code. Always the last action.
     Exit(u8),

@@ -58,8 +58,9 @@ impl Machine for ContainerLifecycle {
             Event::CallerDone(caller) => self.caller_done(caller),
             Event::Signal(signal) => self.signal(now, signal),
             Event::StopRequested => self.stop_requested(now),
-            // Our own child is always visible and can always be signalled.
-            Event::AppUnseen | Event::NotSignalled => {}
+            Event::SignalRefused(signal) => self.signal_refused(now, signal),
+            // Our own child is always visible.
+            Event::AppUnseen => {}
             Event::ConnectionsIdle => {
                 if let ContainerPhase::Stopping(stopping) = &mut self.phase {
                     stopping.connections_idle(&mut self.cx, now);
@@ -165,6 +166,21 @@ impl ContainerLifecycle {
             }
         };
         self.finish(now, status, stop, others);
+    }
+
+    /// The kernel refused a signal to the app.
+    fn signal_refused(&mut self, now: Time, signal: Signal) {
+        // Outside of a stop it was a forwarded signal, and nothing depends on it.
+        if let ContainerPhase::Stopping(stopping) = &mut self.phase
+            && stopping.signal_refused(&self.cx, signal)
+        {
+            self.give_up_app(now);
+        }
+    }
+
+    /// The app cannot be ended: postStop, the report and the exit do not wait for it. If bookend is PID 1, its exit ends the app.
+    fn give_up_app(&mut self, now: Time) {
+        self.app_ended(now, AppStatus::StillRunning, true);
     }
 
     fn finish(&mut self, now: Time, status: AppStatus, stop: Option<Stop>, others: bool) {
@@ -336,7 +352,11 @@ impl ContainerLifecycle {
                 let step = self.cx.retry(now, hook);
                 self.list_stepped(now, hook, step);
             }
-            (Timer::Kill, ContainerPhase::Stopping(stopping)) => stopping.kill_due(&mut self.cx),
+            (Timer::Kill, ContainerPhase::Stopping(stopping)) => {
+                if stopping.kill_due(&mut self.cx, now) {
+                    self.give_up_app(now);
+                }
+            }
             (Timer::SecondSignal, ContainerPhase::Stopping(stopping)) => stopping.second_signal_due(&mut self.cx, now),
             (Timer::Rearm, ContainerPhase::Stopping(stopping)) if stopping.awaits_signal() => self.rearm(now),
             (timer, ContainerPhase::Finishing(finishing)) => finishing.timer_fired(&mut self.cx, now, timer),

@@ -25,8 +25,9 @@ pub enum Event {
     },
     /// It cannot be determined any more whether the process in the other container exists.
     AppUnseen,
-    /// The process in the other container could not be sent its stop signal.
-    NotSignalled,
+    /// The kernel refused this signal to the app: EPERM, or a seccomp profile. A process that has just ended (ESRCH) is not
+    /// reported, because `AppEnded` follows.
+    SignalRefused(Signal),
     /// No child process remains.
     NoOthers,
     /// A handler run ended by itself.

@@ -54,6 +54,8 @@ pub enum AppStatus {
     Signalled(Signal),
     /// The app was not our child, so its status is not known.
     Unknown,
+    /// The app still runs: the kernel refused to signal it, or SIGKILL had no effect. bookend ends without it.
+    StillRunning,
     /// The app never ran: preStart failed, the program could not be executed, or a stop came first.
     NotStarted {
         /// The exit code of bookend for this case.

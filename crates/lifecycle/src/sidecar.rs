@@ -71,7 +71,7 @@ impl Machine for SidecarLifecycle {
                     self.app = AppPresence::Unseen;
                 }
             }
-            Event::NotSignalled => {
+            Event::SignalRefused(_) => {
                 if let Some(stop) = self.stops.app.as_mut().filter(|stop| stop.awaits_app()) {
                     stop.answer(&mut self.cx, now);
                 }

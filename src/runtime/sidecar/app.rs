@@ -122,7 +122,7 @@ impl SidecarApp {
             Err(error) => {
                 let container = self.unit.name.as_deref();
                 warn!(container, %error, "cannot send {signal} to the app: the rest is the kubelet's");
-                Some(Event::NotSignalled)
+                Some(Event::SignalRefused(signal))
             }
         }
     }

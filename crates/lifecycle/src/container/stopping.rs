@@ -3,6 +3,8 @@
 //! A stop has one of several triggers, and preStop handlers run at most once for it. A preStop hook alone does not signal
 //! the app: the stop then waits for a stop signal.
 
+use std::time::Duration;
+
 use crate::action::{Action, Note};
 use crate::budget::REARM_WITHOUT_GRACE;
 use crate::context::Context;
@@ -44,7 +46,7 @@ enum StopStage {
     AwaitSignal,
     /// The app has got the stop signal.
     Signalled(ConnectionState),
-    /// The app has got SIGKILL. Only its status is still to come.
+    /// The app has got SIGKILL. Only its status is still to come, within a short time.
     Killed,
 }
 
@@ -177,17 +179,34 @@ impl Stopping {
         cx.tell(Note::SecondSignalSent(second_signal.signal));
     }
 
-    /// The app has used its share of the budget.
-    pub(super) fn kill_due(&mut self, cx: &mut Context) {
+    /// The kernel refused a signal to the app. True if the app cannot be ended, so that the life must go on without its end.
+    pub(super) fn signal_refused(&mut self, cx: &Context, signal: Signal) -> bool {
+        let was_stop_signal = self.stop.sent.contains(&signal);
+        // It was not sent, so a death by it was not our doing.
+        self.stop.sent.retain(|sent| *sent != signal);
+        match self.stage {
+            StopStage::Killed => signal == Signal::KILL,
+            // With a grace period SIGKILL is still to come: it may be allowed, or the app may end by itself.
+            StopStage::Signalled(_) => was_stop_signal && cx.plan.grace.is_none(),
+            // A forwarded signal does not decide about a stop.
+            StopStage::PreStop(_) | StopStage::AwaitSignal => false,
+        }
+    }
+
+    /// The app has used its share of the budget, or the time that SIGKILL may take. True if SIGKILL had no effect: a tracer or a
+    /// frozen cgroup holds the app.
+    pub(super) fn kill_due(&mut self, cx: &mut Context, now: Time) -> bool {
         match self.stage {
             StopStage::PreStop(AfterPreStop::Signal(_)) => {
                 cx.abort(Hook::PreStop, Outcome::Aborted);
-                self.kill_app(cx);
+                self.kill_app(cx, now);
             }
-            StopStage::Signalled(_) => self.kill_app(cx),
+            StopStage::Signalled(_) => self.kill_app(cx, now),
             // A hook that no stop signal has followed is not a reason to kill the app.
-            StopStage::PreStop(AfterPreStop::AwaitSignal) | StopStage::AwaitSignal | StopStage::Killed => {}
+            StopStage::PreStop(AfterPreStop::AwaitSignal) | StopStage::AwaitSignal => {}
+            StopStage::Killed => return true,
         }
+        false
     }
 
     /// Sends the stop signal. preStop is over, and what still runs beside the app is aborted.
@@ -205,10 +224,12 @@ impl Stopping {
         self.arm_kill(cx, now);
     }
 
-    fn kill_app(&mut self, cx: &mut Context) {
+    fn kill_app(&mut self, cx: &mut Context, now: Time) {
         self.stage = StopStage::Killed;
         cx.act(Action::KillApp);
         cx.tell(Note::Killed);
+        let at = cx.budget.before_post_stop(Some(self.stop.began), now, KILL_TAKES);
+        cx.set_timer(Timer::Kill, at);
     }
 
     fn arm_kill(&self, cx: &mut Context, now: Time) {
@@ -217,3 +238,6 @@ impl Stopping {
         }
     }
 }
+
+/// How long SIGKILL may take until the app has ended. After that the life goes on without the app's end.
+const KILL_TAKES: Duration = Duration::from_millis(500);

@@ -2,6 +2,7 @@
 
 mod finishing;
 mod histories;
+mod refused;
 mod second_signal;
 
 use std::time::Duration;

@@ -350,10 +350,10 @@ fn a_failed_stop_signal_does_not_hold_the_caller() {
     story.then(Event::AppStarted);
     let begun = story.call(Hook::PreStop);
     assert_eq!(answers(&story.end_run(&begun, SUCCEEDED)), []);
-    assert_eq!(answers(&story.then(Event::NotSignalled)), [(1, Outcome::Succeeded)]);
+    assert_eq!(answers(&story.then(Event::SignalRefused(Signal::QUIT))), [(1, Outcome::Succeeded)]);
     // A process that has ended cannot be signalled either; nothing changes.
     story.then(gone());
-    assert_eq!(story.then(Event::NotSignalled), []);
+    assert_eq!(story.then(Event::SignalRefused(Signal::QUIT)), []);
 }
 
 #[test]

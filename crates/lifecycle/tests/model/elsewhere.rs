@@ -130,7 +130,7 @@ impl World {
         landmarks |= self.after(setting, &told, &actions);
         let signalled = actions.iter().any(|action| matches!(action, Action::SignalApp(_)));
         if signalled && setting.signal == SignalTo::IsRefused {
-            return landmarks | self.send(setting, Event::NotSignalled);
+            return landmarks | self.send(setting, Event::SignalRefused(Signal::QUIT));
         }
         landmarks | self.rest(setting)
     }

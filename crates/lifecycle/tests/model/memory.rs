@@ -30,6 +30,9 @@ pub(crate) struct Memory {
     pub(crate) idle_since: Option<Time>,
     pub(crate) second_signal_sent: Option<Signal>,
     pub(crate) killed: bool,
+    pub(crate) killed_at: Option<Time>,
+    /// Signals that the kernel refused.
+    pub(crate) refused: Vec<Signal>,
     pub(crate) lists: Lists,
     pub(crate) app_starts: u8,
     /// Signals that are owed to the app.

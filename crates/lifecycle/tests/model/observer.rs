@@ -113,6 +113,7 @@ impl World {
                 self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
                 self.observe_kill(setting);
                 self.memory.killed = true;
+                self.memory.killed_at = Some(self.edge.now);
                 Landmark::Killed.bit()
             }
             Action::TerminateLeftovers => {
@@ -312,6 +313,9 @@ impl World {
                 0
             }
             Note::AppEnded(status) => {
+                if status == AppStatus::StillRunning {
+                    self.observe_app_given_up(setting);
+                }
                 self.memory.ended = Some((status, self.edge.now));
                 self.memory.reason = Some(self.reason(setting, status));
                 self.memory.owed.clear();
@@ -324,6 +328,18 @@ impl World {
         }
     }
 
+    /// The machine goes on without the app's end. That is right only for an app that cannot be ended.
+    fn observe_app_given_up(&mut self, setting: &Setting) {
+        let refused = |signal| self.memory.refused.contains(&signal);
+        let kill_had_no_effect = self.memory.killed_at.is_some_and(|at| self.edge.now > at);
+        let cannot_be_stopped = setting.plan.grace.is_none() && self.memory.sent.is_some_and(refused);
+        let right = refused(Signal::KILL) || kill_had_no_effect || cannot_be_stopped;
+        self.must(right && self.app == App::Alive, Promise::EndsWithoutTheApp);
+        self.app = App::Gone;
+        self.others = true;
+        self.memory.expected_status = Some(AppStatus::StillRunning);
+    }
+
     /// Why the app is gone, by the rules of the documentation.
     fn reason(&self, setting: &Setting, status: AppStatus) -> Reason {
         let code = match status {
@@ -331,6 +347,7 @@ impl World {
             AppStatus::NotStarted { .. } => return Reason::Failed,
             AppStatus::Exited(code) => code,
             AppStatus::Signalled(signal) => signal.exit_code(),
+            AppStatus::StillRunning => return Reason::Stopped,
             AppStatus::Unknown => unreachable!("only of an app in another container"),
         };
         match setting.plan.exit_codes.get(&code).copied().unwrap_or(code) {
@@ -393,6 +410,7 @@ impl World {
                 Some(0)
             }
             Some(AppStatus::Signalled(signal)) => remapped(signal.exit_code()),
+            Some(AppStatus::StillRunning) => Some(137),
             Some(AppStatus::NotStarted { code }) => Some(code),
             // It never came to a start: a stop before it, or preStart failed.
             None => match trigger {

@@ -13,6 +13,8 @@ pub(crate) enum Promise {
     LivenessStops,
     /// SIGKILL goes to the app at the deadline, neither before nor after, and never without a grace period.
     KillAtDeadline,
+    /// An app that cannot be ended holds neither postStop nor the exit; any other app is waited for.
+    EndsWithoutTheApp,
     /// postStop runs when the app is gone, for whatever reason; nothing happens after Exit.
     PostStopLast,
     /// A history in which the app ends, or a stop has a deadline, reaches Exit.

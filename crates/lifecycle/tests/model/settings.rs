@@ -29,6 +29,8 @@ pub(crate) enum AppNature {
     Free,
     /// Ends of SIGKILL alone.
     Ignores,
+    /// The kernel refuses every signal to it, and it does not end by itself.
+    Untouchable,
     /// Cannot be executed.
     Missing,
 }
@@ -174,5 +176,13 @@ pub(crate) fn all() -> Vec<Setting> {
         hostile("preStart hangs", plan(Some(8), &[(PreStart, &[one()]), (PostStop, &[one()])])),
         Setting { app: AppNature::Missing, ..free("no such program", everywhere(Some(8))) },
         Setting { app: AppNature::Ignores, ..free("a deaf app", plan(Some(4), &[(PreStop, &[one()])])) },
+        Setting {
+            app: AppNature::Untouchable,
+            ..free("signals are refused", plan(Some(8), &[(PreStop, &[one()]), (PostStop, &[one()])]))
+        },
+        Setting {
+            app: AppNature::Untouchable,
+            ..free("signals are refused, no grace period", plan(None, &[(PreStop, &[one()]), (PostStop, &[one()])]))
+        },
     ]
 }

@@ -147,11 +147,13 @@ impl World {
                 moves.push(Move::Connections { idle: self.memory.turns.is_multiple_of(2) });
             }
             let statuses = match (setting.app, self.memory.killed) {
-                (_, true) => vec![AppStatus::Signalled(Signal::KILL)],
+                (AppNature::Free | AppNature::Ignores | AppNature::Missing, true) => {
+                    vec![AppStatus::Signalled(Signal::KILL)]
+                }
                 (AppNature::Free, false) => {
                     setting.codes.iter().copied().map(AppStatus::Exited).chain(of_signal).collect()
                 }
-                (AppNature::Ignores | AppNature::Missing, false) => Vec::new(),
+                (AppNature::Ignores | AppNature::Missing, false) | (AppNature::Untouchable, _) => Vec::new(),
             };
             for status in statuses {
                 moves.push(Move::AppEnds(status, OthersThen::There));
@@ -181,13 +183,19 @@ impl World {
         if starts {
             let answer = match setting.app {
                 AppNature::Missing => Event::AppNotStarted { code: 127 },
-                AppNature::Free | AppNature::Ignores => {
+                AppNature::Free | AppNature::Ignores | AppNature::Untouchable => {
                     self.app = App::Alive;
                     self.others = true;
                     Event::AppStarted
                 }
             };
             return landmarks | self.send(setting, answer);
+        }
+        if setting.app == AppNature::Untouchable {
+            for signal in actions.iter().filter_map(|action| signal_to_app(*action)) {
+                self.memory.refused.push(signal);
+                landmarks |= self.send(setting, Event::SignalRefused(signal));
+            }
         }
         landmarks | self.rest(setting)
     }
@@ -199,7 +207,20 @@ impl World {
         match self.machine.phase() {
             PhaseName::Exited => true,
             PhaseName::Starting => hangs && !self.edge.runs.is_empty(),
-            _ => setting.app == AppNature::Ignores && self.app == App::Alive && nobody_stops,
+            _ => match setting.app {
+                AppNature::Ignores => self.app == App::Alive && nobody_stops,
+                // Without a grace period a stop ends as well: its signal is refused.
+                AppNature::Untouchable => self.app == App::Alive && self.memory.sent.is_none(),
+                AppNature::Free | AppNature::Missing => false,
+            },
         }
+    }
+}
+
+fn signal_to_app(action: Action) -> Option<Signal> {
+    match action {
+        Action::SignalApp(signal) | Action::SendSecondSignal(signal) => Some(signal),
+        Action::KillApp => Some(Signal::KILL),
+        _ => None,
     }
 }

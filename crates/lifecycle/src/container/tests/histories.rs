@@ -17,6 +17,8 @@ enum Move {
     LivenessFails,
     AppEnds(AppStatus, bool),
     OthersEnd,
+    /// From now on the kernel refuses signals to the app, or allows them again.
+    Refuse(bool),
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -32,6 +34,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::LivenessFails),
         1 => (status, any::<bool>()).prop_map(|(status, others)| Move::AppEnds(status, others)),
         2 => Just(Move::OthersEnd),
+        1 => any::<bool>().prop_map(Move::Refuse),
     ]
 }
 
@@ -56,6 +59,9 @@ struct World {
     idle_since: Option<Time>,
     second_signal_sent: bool,
     killed: bool,
+    refuses: bool,
+    /// A signal was refused that the stop needed.
+    refused: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +86,8 @@ impl World {
             idle_since: None,
             second_signal_sent: false,
             killed: false,
+            refuses: false,
+            refused: false,
         };
         world.send(Event::Begin);
         world
@@ -92,9 +100,15 @@ impl World {
             return;
         }
         let mut starts = false;
+        let mut refused = Vec::new();
         for action in actions {
             assert!(!self.edge.exited, "promise 4: Exit is the last action");
             starts |= action == Action::StartApp;
+            match action {
+                Action::SignalApp(signal) | Action::SendSecondSignal(signal) if self.refuses => refused.push(signal),
+                Action::KillApp if self.refuses => refused.push(Signal::KILL),
+                _ => {}
+            }
             self.observe(action);
             self.edge.perform(action);
         }
@@ -103,6 +117,10 @@ impl World {
         }
         if starts {
             self.send(Event::AppStarted);
+        }
+        for signal in refused {
+            self.refused = true;
+            self.send(Event::SignalRefused(signal));
         }
     }
 
@@ -160,6 +178,11 @@ impl World {
             Action::Tell(Note::StopSignalSent(_)) => {
                 assert!(!self.edge.is_running(Hook::PreStop), "promise 2: the signal after preStop");
             }
+            Action::Tell(Note::AppEnded(AppStatus::StillRunning)) => {
+                assert!(self.killed || (self.refused && self.plan.grace.is_none()), "any other app is waited for");
+                self.app = App::Gone;
+                self.others = true;
+            }
             Action::Tell(Note::Rearmed) => {
                 self.pre_stop_starts.clear();
                 self.stop_began = None;
@@ -198,6 +221,7 @@ impl World {
                 self.others = false;
                 self.send(Event::NoOthers);
             }
+            Move::Refuse(refuses) => self.refuses = refuses,
             Move::Idle(_) | Move::AppEnds(..) | Move::OthersEnd => {}
         }
     }
@@ -246,10 +270,10 @@ proptest! {
         for _ in 0..100 {
             world.step(Move::Signal(15));
             world.step(Move::Edge(EdgeMove::TimerFires(0)));
-            if world.edge.exited || world.killed {
+            if world.app != App::Alive {
                 break;
             }
         }
-        prop_assert!(world.edge.exited || world.killed || world.app != App::Alive, "the budget ends every stop");
+        prop_assert!(world.edge.exited || world.app != App::Alive, "the budget ends every stop");
     }
 }

@@ -75,7 +75,7 @@ impl World {
             Event::Signal(signal) => self.stopped(Trigger::Signal(signal), &told),
             Event::StopRequested => self.stopped(Trigger::Request, &told),
             Event::TimerFired(timer) => self.timer_fired(setting, timer),
-            Event::NotSignalled => {
+            Event::SignalRefused(_) => {
                 if let Some(stop) = &mut self.memory.life.stop {
                     stop.left_alone = true;
                 }
