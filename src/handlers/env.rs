@@ -19,6 +19,7 @@ use crate::handlers::program::{Environment, Variables};
 use crate::process::Pid;
 use crate::report::journal::trigger_word;
 use bookend_lifecycle::seconds::Seconds;
+use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{AppStatus, Hook, PhaseName, Reason, Trigger};
 
 /// The state that a handler is told about, as it is when the handler starts.
@@ -90,6 +91,8 @@ impl HandlerEnv<'_> {
                     set("BOOKEND_EXIT_CODE", signal.exit_code().to_string());
                     set("BOOKEND_SIGNAL", signal.to_string());
                 }
+                // What SIGKILL would have made of it.
+                AppStatus::StillRunning => set("BOOKEND_EXIT_CODE", Signal::KILL.exit_code().to_string()),
                 // The app of another container: only its own parent knows.
                 AppStatus::Unknown => {}
             }

@@ -32,6 +32,14 @@ pub(crate) fn names() -> String {
     }
 }
 
+/// Whether one of them may not be signalled by us: it runs as another user, and we lack CAP_KILL.
+pub(crate) fn some_are_refused() -> bool {
+    procfs::below_us().iter().any(|member| {
+        let allowed = nix::sys::signal::kill(Pid::from_raw(member.pid), None);
+        !member.is_zombie && allowed == Err(nix::errno::Errno::EPERM)
+    })
+}
+
 /// The number may have been given to another process since /proc was read; a pidfd keeps naming the same one.
 fn signal_descendant(pid: i32, signal: Signal) {
     let Ok(held) = sys::pidfd_open(Pid::from_raw(pid)) else {

@@ -212,6 +212,7 @@ pub(crate) fn describe_status(status: AppStatus) -> String {
         AppStatus::Exited(code) => format!("app exited with {code}"),
         AppStatus::Signalled(signal) => format!("app was killed by {signal}"),
         AppStatus::Unknown => "app has ended".to_owned(),
+        AppStatus::StillRunning => "app still runs: it could not be ended".to_owned(),
         AppStatus::NotStarted { .. } => "app was not started".to_owned(),
     }
 }
@@ -237,7 +238,7 @@ pub(crate) fn describe_note(note: Note) -> String {
         Note::AppStays => "the app did not end on its stop signal in time: the kubelet goes on".to_owned(),
         Note::LeftoversTerminated => "SIGTERM sent to the processes that were left".to_owned(),
         Note::LeftoversKilled => "SIGKILL sent to the processes that were left".to_owned(),
-        Note::LeftoversRemain => "processes survived SIGKILL (uninterruptible): not waited for".to_owned(),
+        Note::LeftoversRemain => "processes remain after SIGKILL: not waited for".to_owned(),
         Note::AnswerNotTaken => "a hook's caller did not take its answer".to_owned(),
     }
 }

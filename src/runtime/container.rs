@@ -9,6 +9,8 @@ mod container_loop;
 mod job_control;
 mod notify_state;
 mod probing;
+mod refusals;
+mod remaining;
 mod spawn_app;
 
 use std::convert::Infallible;

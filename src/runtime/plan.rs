@@ -1,17 +1,20 @@
 //! Translates the settings into the plan of a state machine. Pure.
 
+use crate::compat::policy::Convention;
 use bookend_config::settings::{ContainerSettings, FailurePolicy, Handler, HandlerKind, LifecycleSettings, Settings};
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{HandlerPlan, Hook, Plan};
 
 /// The plan for an app of our own.
-pub(crate) fn of_app(settings: &Settings) -> Plan {
+pub(crate) fn of_app(settings: &Settings, convention: Convention) -> Plan {
     Plan {
         stop_signal: settings.app.stop_signal,
         signals: settings.app.signals.clone(),
         exit_codes: settings.app.exit_codes.clone(),
         stop_is_success: settings.app.stop_is_success,
         second_signal: settings.app.second_signal,
+        // tini exits with 1 if it may not signal its child.
+        exit_if_refused: (convention == Convention::Tini).then_some(1),
         ..of_lists(settings, &settings.lifecycle)
     }
 }

@@ -59,14 +59,13 @@ impl Reporter {
         self.publish(&LifecycleEvent::Note { text: &text });
         match note {
             // The loop logs these: it knows more.
-            Note::StopBegan(_) | Note::LeftoversKilled => {}
+            Note::StopBegan(_) | Note::LeftoversKilled | Note::LeftoversRemain => {}
             Note::Started => info!("{text}"),
             Note::HookOver(_, Outcome::Failed)
             | Note::NoTimeLeft(..)
             | Note::Rearmed
             | Note::Killed
             | Note::AppStays
-            | Note::LeftoversRemain
             | Note::AnswerNotTaken => warn!("{text}"),
             // The timeline has these; it is logged when the stop is over.
             Note::HookOver(..)

@@ -43,6 +43,7 @@ mod probes;
 mod program;
 mod readme;
 mod ready_made;
+mod refused_signals;
 mod rollout;
 mod schema;
 mod second_signal;

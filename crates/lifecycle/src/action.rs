@@ -93,7 +93,7 @@ pub enum Note {
     LeftoversTerminated,
     /// Leftover processes were sent SIGKILL.
     LeftoversKilled,
-    /// Leftover processes survived SIGKILL (uninterruptible sleep). bookend does not wait for them.
+    /// Leftover processes remain after SIGKILL: in uninterruptible sleep, or not ours to signal. bookend does not wait for them.
     LeftoversRemain,
     /// A caller did not receive its answer in time.
     AnswerNotTaken,

@@ -170,10 +170,13 @@ impl ContainerLifecycle {
 
     /// The kernel refused a signal to the app.
     fn signal_refused(&mut self, now: Time, signal: Signal) {
-        // Outside of a stop it was a forwarded signal, and nothing depends on it.
-        if let ContainerPhase::Stopping(stopping) = &mut self.phase
-            && stopping.signal_refused(&self.cx, signal)
-        {
+        let gives_up = match &mut self.phase {
+            ContainerPhase::Stopping(stopping) => stopping.signal_refused(&self.cx, signal),
+            // It was a forwarded signal, and nothing depends on it.
+            ContainerPhase::Running => false,
+            ContainerPhase::Starting { .. } | ContainerPhase::Finishing(_) => return,
+        };
+        if gives_up || self.cx.plan.exit_if_refused.is_some() {
             self.give_up_app(now);
         }
     }
@@ -353,7 +356,8 @@ impl ContainerLifecycle {
                 self.list_stepped(now, hook, step);
             }
             (Timer::Kill, ContainerPhase::Stopping(stopping)) => {
-                if stopping.kill_due(&mut self.cx, now) {
+                let had_no_effect = stopping.kill_due(&mut self.cx, now);
+                if had_no_effect {
                     self.give_up_app(now);
                 }
             }

@@ -27,8 +27,9 @@ pub struct Plan {
     pub stop_is_success: bool,
     /// `secondSignal`: the second signal for an app that only idle connections keep running.
     pub second_signal: Option<SecondSignal>,
-    /// The exit code if the app cannot be ended; `None` stands for 137. tini exits with 1.
-    pub still_running_code: Option<u8>,
+    /// The exit code with which any refused signal ends the life, as tini does. `None`: only a stop that cannot be carried out
+    /// ends it, with 137.
+    pub exit_if_refused: Option<u8>,
 }
 
 impl Plan {

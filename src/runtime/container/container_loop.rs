@@ -1,16 +1,18 @@
-//! The owner of the container's state: turns inputs into events, and performs what the machine decides.
+//! The owner of the container's state: turns inputs into events, and performs what the machine decides. One file: it is the whole table.
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use super::app_connections::AppConnections;
 use super::job_control::JobControl;
 use super::notify_state::{self, NotifyState};
 use super::probing::Probing;
+use super::refusals::{self, Refusals};
+use super::remaining;
 use super::spawn_app;
 use crate::compat::not_started;
 use crate::compat::policy::{Leftovers, Policy};
@@ -22,8 +24,8 @@ use crate::process::inherited::Inherited;
 use crate::process::notify_socket::NotifySocket;
 use crate::process::reaper::{Ended, Reaper, SignalTarget};
 use crate::process::signals::Signals;
-use crate::process::{last_resort, leftovers, terminal};
-use crate::report::journal::{describe_note, describe_status, describe_trigger};
+use crate::process::{last_resort, terminal};
+use crate::report::journal::{describe_status, describe_trigger};
 use crate::report::log;
 use crate::runtime::dispatcher::{Dispatcher, TaskMessage};
 use crate::runtime::plan::{self, stop_signals};
@@ -48,11 +50,12 @@ pub(super) struct ContainerLoop {
     connections: AppConnections,
     reaping: Reaping,
     job_control: JobControl,
+    refusals: Refusals,
 }
 
 impl ContainerLoop {
     pub(super) fn new(mut settings: Settings, policy: Policy, inherited: Inherited, began: Instant) -> ContainerLoop {
-        let machine = ContainerLifecycle::new(plan::of_app(&settings));
+        let machine = ContainerLifecycle::new(plan::of_app(&settings, policy.convention));
         let target = match settings.app.signal_scope {
             SignalScope::Process => SignalTarget::Process,
             SignalScope::ProcessGroup => SignalTarget::Group,
@@ -70,6 +73,7 @@ impl ContainerLoop {
             connections: AppConnections::default(),
             reaping: Reaping::default(),
             job_control: JobControl::new(policy.suspend),
+            refusals: Refusals::default(),
             unit: Unit::new(None, machine, lifecycle, context),
             dispatcher: Dispatcher::new(began),
             settings,
@@ -159,11 +163,15 @@ impl ContainerLoop {
     fn signal_app(&mut self, signal: Signal) {
         match self.unit.context.signal_app(signal) {
             Ok(()) => {
+                self.refusals.sent();
                 self.unit.counters.signalled(signal);
                 debug!(%signal, "forwarded");
             }
-            // The app has just ended; its status follows.
-            Err(error) => debug!(%signal, %error, "could not be forwarded"),
+            Err(error) => {
+                if self.refusals.failed(signal, self.unit.app.pid(), &error) {
+                    self.push(Event::SignalRefused(signal));
+                }
+            }
         }
     }
 
@@ -195,16 +203,6 @@ impl ContainerLoop {
             self.push(Event::AppEnded { status, others });
         } else if !others {
             self.push(Event::NoOthers);
-        }
-    }
-
-    fn kill_leftovers(&mut self) {
-        // Read before the kill: afterwards they have no names.
-        let names = leftovers::names();
-        leftovers::signal_all(Signal::KILL);
-        match describe_note(Note::LeftoversKilled) {
-            text if names.is_empty() => warn!("{text}"),
-            text => warn!("{text}: {names}"),
         }
     }
 
@@ -256,9 +254,18 @@ impl ContainerLoop {
     // ---- Reports --------------------------------------------------------------------------------
 
     fn tell(&mut self, note: Note) {
+        if self.refusals.contradict(note) {
+            return;
+        }
         let now = self.now();
         match note {
-            Note::AppEnded(status) => self.unit.app.has_ended(status, now),
+            Note::AppEnded(status) => {
+                if status == AppStatus::StillRunning {
+                    refusals::report_app_left(self.unit.app.pid());
+                }
+                self.unit.app.has_ended(status, now);
+            }
+            Note::LeftoversRemain => remaining::report(),
             Note::StopBegan(trigger) => {
                 let grace = self.settings.termination_grace_period;
                 self.dispatcher.reporter.stop_began(None, trigger, grace);
@@ -407,13 +414,11 @@ impl Supervisor for ContainerLoop {
             Action::SendSecondSignal(signal) => self.cut_off_app(signal),
             Action::KillApp => self.cut_off_app(Signal::KILL),
             Action::TerminateLeftovers => {
-                leftovers::signal_all(Signal::TERM);
-                // A stopped process takes SIGTERM only when it is continued.
-                leftovers::signal_all(Signal::CONT);
+                remaining::terminate(self.policy);
                 // All of them may have ended before.
                 self.reap();
             }
-            Action::KillLeftovers => self.kill_leftovers(),
+            Action::KillLeftovers => remaining::kill(),
             Action::Tell(note) => self.tell(note),
             Action::StartHandler { .. } | Action::AbortHandler(_) | Action::Answer { .. } | Action::SetTimer { .. } => {
                 self.dispatcher.perform(id, &mut self.unit, &self.settings.app, action)

@@ -38,13 +38,19 @@ fn a_sigkill_without_effect_is_waited_for_half_a_second() {
 
 #[test]
 fn without_a_grace_period_a_refused_stop_signal_ends_the_life() {
-    for (code, expected) in [(None, 137), (Some(1), 1)] {
-        let mut story = running(Plan { still_running_code: code, ..plan_with(&[(Hook::PostStop, 1)]) });
-        story.then(Event::Signal(Signal::TERM));
-        assert!(story.then(Event::SignalRefused(Signal::TERM)).contains(&STILL_RUNNING));
-        let post_stop = story.then(Event::NoOthers);
-        assert_eq!(exit(&story.end_run(&post_stop, SUCCEEDED)), Some(expected));
-    }
+    let mut story = running(plan_with(&[(Hook::PostStop, 1)]));
+    story.then(Event::Signal(Signal::TERM));
+    assert!(story.then(Event::SignalRefused(Signal::TERM)).contains(&STILL_RUNNING));
+    let post_stop = story.then(Event::NoOthers);
+    assert_eq!(exit(&story.end_run(&post_stop, SUCCEEDED)), Some(137));
+}
+
+#[test]
+fn as_tini_any_refused_signal_ends_the_life() {
+    let mut story = running(Plan { exit_if_refused: Some(1), ..plan_with(&[]) });
+    story.then(Event::Signal(Signal::HUP));
+    assert!(story.then(Event::SignalRefused(Signal::HUP)).contains(&STILL_RUNNING));
+    assert_eq!(exit(&story.then(Event::NoOthers)), Some(1));
 }
 
 #[test]
