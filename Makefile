@@ -61,6 +61,7 @@ lint: ## check format, clippy, rustdoc, shellcheck and portability, without warn
 	@scripts/setup lint
 	shellcheck $(scripts)
 	cargo fmt --all --check
+	cargo check
 	cargo clippy --workspace --all-targets --features import -- -D warnings
 	cargo clippy --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
