@@ -78,6 +78,10 @@ fn translate(options: DumbInitOptions, variable: &impl Fn(&str) -> Option<OsStri
         ..Policy::default()
     };
     let policy = if alone {
+        // As they come; bookend's own default is to drop them.
+        for signal in [Signal::TTIN, Signal::TTOU] {
+            settings.app.signals.or_insert(signal, Some(signal));
+        }
         Policy { placement: ProcessPlacement::OurGroup, ..policy }
     } else {
         settings.app.signal_scope = SignalScope::ProcessGroup;
@@ -141,7 +145,7 @@ mod tests {
             assert_eq!(run.policy.placement, ProcessPlacement::OurGroup);
             assert_eq!(run.policy.exit_signal, None);
             assert_eq!(run.settings.app.signal_scope, SignalScope::Process);
-            assert!(run.settings.app.signals.is_empty());
+            assert!(run.settings.app.signals.iter().all(|(received, sent)| *sent == Some(*received)));
         }
     }
 

@@ -3,13 +3,14 @@
 use crate::compat::policy::Convention;
 use bookend_config::settings::{ContainerSettings, FailurePolicy, Handler, HandlerKind, LifecycleSettings, Settings};
 use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::small_map::SmallMap;
 use bookend_lifecycle::{HandlerPlan, Hook, Plan};
 
 /// The plan for an app of our own.
 pub(crate) fn of_app(settings: &Settings, convention: Convention) -> Plan {
     Plan {
         stop_signal: settings.app.stop_signal,
-        signals: settings.app.signals.clone(),
+        signals: signals(settings),
         exit_codes: settings.app.exit_codes.clone(),
         stop_is_success: settings.app.stop_is_success,
         second_signal: settings.app.second_signal,
@@ -17,6 +18,18 @@ pub(crate) fn of_app(settings: &Settings, convention: Convention) -> Plan {
         exit_if_refused: (convention == Convention::Tini).then_some(1),
         ..of_lists(settings, &settings.lifecycle)
     }
+}
+
+/// What becomes of each signal. SIGTTIN and SIGTTOU are dropped unless they are configured: a terminal sends them to a
+/// background job, and the docker CLI in the background of a shell passes them on. The app would stop, and no process
+/// would continue it. tini ignores them as well.
+fn signals(settings: &Settings) -> SmallMap<Signal, Option<Signal>> {
+    let mut signals = settings.app.signals.clone();
+    let stop_signals = stop_signals(settings);
+    for signal in [Signal::TTIN, Signal::TTOU].into_iter().filter(|signal| !stop_signals.contains(signal)) {
+        signals.or_insert(signal, None);
+    }
+    signals
 }
 
 /// The plan for the app of another container.

@@ -36,10 +36,64 @@ fn two_thousand_signals_sent_one_at_a_time_all_arrive() {
 fn every_catchable_signal_is_forwarded() {
     let init = Init::configured("app.stopSignals = [\"SIGPWR\"]", &["--", "perl", "-MConfig", "-e", LISTENER]);
     init.wait_for_out("up");
-    for number in (1..=8).chain(10..=16).chain([18]).chain(20..=29).chain([31]) {
+    // SIGTTIN and SIGTTOU (21, 22) are not among them.
+    for number in (1..=8).chain(10..=16).chain([18, 20]).chain(23..=29).chain([31]) {
         init.signal(number);
         init.wait_for_out(&format!("<{number}>"));
     }
+}
+
+#[test]
+fn background_terminal_signals_are_dropped_unless_configured() {
+    let config = "app.signals = { SIGTTOU = \"SIGTTOU\" }";
+    let init = Init::configured(config, &["--", "perl", "-MConfig", "-e", LISTENER]);
+    init.wait_for_out("up");
+    for number in [21, 22, 10] {
+        init.signal(number);
+    }
+    init.wait_for_out("<22>");
+    init.wait_for_out("<10>");
+    assert!(!init.out().contains("<21>"), "{}", init.out());
+}
+
+/// An app that has left its process group: its child makes one, and the app joins it. It prints each SIGTERM, and ends
+/// if `ENDS` is set.
+const LEFT_ITS_GROUP: &str = r#"
+import os, signal, time
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    time.sleep(1000)
+    os._exit(0)
+for _ in range(1000):
+    if os.getpgid(child) == child: break
+    time.sleep(0.005)
+os.setpgid(0, child)
+def on_term(*_):
+    os.write(1, b"got TERM;")
+    if os.environ.get("ENDS"): os._exit(4)
+signal.signal(signal.SIGTERM, on_term)
+os.write(1, b"up;")
+while True: time.sleep(0.02)
+"#;
+
+#[test]
+fn a_stop_reaches_an_app_that_has_left_its_process_group() {
+    let config = "app = { signalScope = \"ProcessGroup\", env = { ENDS = \"1\" } }";
+    let init = Init::configured(config, &["--", "python3", "-c", LEFT_ITS_GROUP]);
+    init.wait_for_out("up;");
+    init.signal(15);
+    init.wait_for_out("got TERM;");
+    assert_eq!(init.finish().code(), 4);
+}
+
+#[test]
+fn the_deadline_kills_an_app_that_has_left_its_process_group() {
+    let config = "terminationGracePeriodSeconds = 2\napp.signalScope = \"ProcessGroup\"";
+    let init = Init::configured(config, &["--", "python3", "-c", LEFT_ITS_GROUP]);
+    init.wait_for_out("up;");
+    init.signal(15);
+    assert_eq!(init.finish().code(), 137);
 }
 
 #[test]
