@@ -20,6 +20,7 @@ mod import;
 #[cfg(test)]
 #[cfg(feature = "doctor")]
 mod manual;
+mod nested;
 mod outcome;
 mod probe;
 mod run;
@@ -56,16 +57,17 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Ok(subcommand) => subcommand,
         Err(message) => return message.print_and_code(),
     };
-    if !matches!(subcommand, Subcommand::Run(_) | Subcommand::Sidecar(_) | Subcommand::Pause) {
+    if !matches!(subcommand, Subcommand::Run(_) | Subcommand::Sidecar(_) | Subcommand::Pause | Subcommand::Sleep(_)) {
         inherited.restore_mask();
     }
     let outcome = match subcommand {
         Subcommand::Run(args) => return run::run_container(args, inherited),
         Subcommand::Sidecar(args) => return args.run(inherited),
         Subcommand::Pause => {
-            pause::run(inherited);
+            pause::run(inherited, None);
             Ok(())
         }
+        Subcommand::Sleep(args) => return args.run(inherited),
         Subcommand::Check(args) => args.run(),
         #[cfg(feature = "doctor")]
         Subcommand::Doctor(args) => args.run(&inherited, args::parse_run),
@@ -76,7 +78,6 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Subcommand::Events(args) => args.run(),
         Subcommand::Stop(args) => args.run(),
         Subcommand::Signal(args) => args.run(),
-        Subcommand::Sleep(args) => args.run(),
         Subcommand::Wait(args) => args.run(),
         Subcommand::Copy(args) => args.run(),
         Subcommand::Completions(args) => args.run(),

@@ -101,6 +101,11 @@ pub(crate) fn asks_for_bookend(mut variables: impl Iterator<Item = (OsString, Os
     variables.any(|(name, value)| !value.is_empty() && is_configuration_variable(&name, &value))
 }
 
+/// A program to run as tini does without options.
+pub(crate) fn tini_run(command: Vec<OsString>) -> DropInRun {
+    tini::run(command)
+}
+
 /// What all of them have in common: every signal goes to the app, and nothing of ours is logged or written.
 fn silent(command: Vec<OsString>, level: LogLevel) -> Settings {
     let program = Program { command, ..Program::default() };

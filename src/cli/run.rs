@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::outcome::{self, Failure};
-use super::{args, files, suggest};
+use super::{args, files, nested, suggest};
 use crate::compat::policy::Policy;
 use crate::compat::{self, Invocation, OutputStream, Personality};
 use crate::error::describe;
@@ -75,9 +75,22 @@ pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inh
 
 /// Runs the app under bookend's own name.
 pub(super) fn run_container(run: RunArgs, inherited: Inherited) -> u8 {
+    let (names_files, is_nested) = (!run.config.is_empty(), nested::outer().is_some());
+    if is_nested && !names_files && run.set.is_empty() {
+        return run_nested(run.command, inherited);
+    }
     let suggestion = suggestion(&run);
-    match load(&run.config, run.set, run.command, Mode::App) {
-        Ok((effective, log)) => {
+    let environment = if is_nested { Vec::new() } else { environment() };
+    let is_shared = !names_files || !environment.is_empty();
+    match load_with(&run.config, run.set, run.command, environment, Mode::App) {
+        Ok((mut effective, log)) => {
+            if is_shared && !log.quiet {
+                nested::mark(&mut effective.settings);
+            }
+            if is_nested && nested::is_port_taken(&effective.settings) {
+                last_words("bookend: http.listen is in use by the bookend above this one: continuing without it\n");
+                effective.settings.http = None;
+            }
             if let Some(suggestion) = suggestion.filter(|_| !sets_path(&effective.settings)) {
                 last_words(&suggestion);
             }
@@ -88,6 +101,26 @@ pub(super) fn run_container(run: RunArgs, inherited: Inherited) -> u8 {
             failure.code
         }
     }
+}
+
+/// Runs the app as tini does: a bookend above this one applies the environment and the files of /etc/bookend. They may
+/// name the command, though.
+fn run_nested(command: Vec<OsString>, inherited: Inherited) -> u8 {
+    let mut run = compat::tini_run(command);
+    if run.settings.app.program.command.is_empty() {
+        match load(&[], Vec::new(), Vec::new(), Mode::App) {
+            Ok((effective, _)) => {
+                run.settings.app.program.command = effective.settings.app.program.command;
+                run.settings.app.command_from = effective.settings.app.command_from;
+            }
+            Err(failure) => {
+                last_words(&failure.text);
+                return failure.code;
+            }
+        }
+    }
+    let policy = Policy { convention: Policy::default().convention, ..run.policy };
+    live(run.settings, policy, inherited, LogStart::quiet(), exit::BOOKEND_FAILED)
 }
 
 /// A line for a COMMAND that does not exist and reads like a subcommand. The start then fails as for any other program.
@@ -120,11 +153,23 @@ pub(super) fn load(
     command: Vec<OsString>,
     mode: Mode,
 ) -> Result<(Effective, LogStart), Failure> {
+    load_with(files, overrides, command, environment(), mode)
+}
+
+/// The variables that configure bookend. An empty variable counts as unset.
+fn environment() -> Vec<(OsString, OsString)> {
+    let configures = |name: &OsString, value: &OsString| !value.is_empty() && is_configuration_variable(name, value);
+    std::env::vars_os().filter(|(name, value)| configures(name, value)).collect()
+}
+
+fn load_with(
+    files: &[PathBuf],
+    overrides: Vec<Override>,
+    command: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    mode: Mode,
+) -> Result<(Effective, LogStart), Failure> {
     let files = files::read(files).map_err(Failure::usage)?;
-    // An empty variable counts as unset.
-    let env: Vec<_> = std::env::vars_os()
-        .filter(|(name, value)| !value.is_empty() && is_configuration_variable(name, value))
-        .collect();
     let is_empty = files.is_empty() && overrides.is_empty();
     if is_empty && env.is_empty() && mode == Mode::App {
         // Even reading an empty configuration costs more than starting the application.

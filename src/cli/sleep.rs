@@ -2,20 +2,34 @@
 
 use std::time::Duration;
 
-use super::outcome::Outcome;
 use super::seconds::seconds;
+use crate::process::inherited::Inherited;
+use crate::process::{is_first_process, pause as init};
+use bookend_lifecycle::signal::Signal;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SleepArgs {
-    /// Number of seconds; fractions are accepted
-    #[arg(value_parser = seconds)]
+    /// Number of seconds, fractions are accepted; or `infinity`
+    #[arg(value_parser = seconds_or_infinity)]
     seconds: Duration,
 }
 
 impl SleepArgs {
-    pub(super) fn run(&self) -> Outcome {
+    /// As PID 1 it reaps, and a signal that would end any other process ends it as well.
+    pub(super) fn run(&self, inherited: Inherited) -> u8 {
+        if is_first_process() {
+            return init::run(inherited, Some(self.seconds)).map_or(0, Signal::exit_code);
+        }
+        inherited.restore_mask();
         pause(self.seconds);
-        Ok(())
+        0
+    }
+}
+
+fn seconds_or_infinity(text: &str) -> Result<Duration, String> {
+    match text {
+        "infinity" | "inf" => Ok(Duration::MAX),
+        _ => seconds(text),
     }
 }
 

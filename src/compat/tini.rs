@@ -67,6 +67,11 @@ pub(super) fn read(args: &[OsString], variable: impl Fn(&str) -> Option<OsString
     Invocation::Run(Box::new(translate(options, &variable)))
 }
 
+/// A run without options and variables.
+pub(super) fn run(command: Vec<OsString>) -> DropInRun {
+    translate(TiniOptions { command, ..TiniOptions::default() }, &|_| None)
+}
+
 fn translate(options: TiniOptions, variable: &impl Fn(&str) -> Option<OsString>) -> DropInRun {
     let subreaper = options.subreaper > 0 || variable("TINI_SUBREAPER").is_some();
     let group = options.group > 0 || variable("TINI_KILL_PROCESS_GROUP").is_some();

@@ -1,12 +1,16 @@
-//! The init of a pod's pause container: it holds the namespaces, reaps every orphan, and ends with SIGTERM or SIGINT.
-//! System calls only; nothing but a signal wakes it up.
+//! An init without an app: it reaps every orphan, and ends with SIGTERM or SIGINT. `bookend pause` holds the namespaces
+//! of a pod with it, and `bookend sleep` a container. System calls only; nothing but a signal wakes it up.
+
+use std::time::{Duration, Instant};
 
 use super::inherited::Inherited;
 use super::sys::{self, ChildNews, SignalSet};
 use bookend_lifecycle::signal::Signal;
 
-/// Waits for the end. All signals are blocked.
-pub(crate) fn run(mut inherited: Inherited) {
+/// Waits for one of these signals, and returns it. `None`: the time is over. All signals are blocked.
+pub(crate) fn run(mut inherited: Inherited, time: Option<Duration>) -> Option<Signal> {
+    // A time beyond the clock's range has no end.
+    let end = time.and_then(|time| Instant::now().checked_add(time));
     if !sys::is_first_process() {
         // Orphans are its only purpose. If the kernel refuses, they go to PID 1 as before.
         let _ = sys::become_subreaper();
@@ -17,10 +21,17 @@ pub(crate) fn run(mut inherited: Inherited) {
     loop {
         // If children end without a break, signals still have their turn.
         let is_done = !(0..ROUND).all(|_| matches!(sys::take_end(None), ChildNews::Changed(..)));
-        let signal =
-            if is_done { sys::wait_for_signal(SignalSet::ALL).ok() } else { sys::take_pending(SignalSet::ALL) };
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let signal = match left {
+            _ if !is_done => sys::take_pending(SignalSet::ALL),
+            Some(left) => sys::wait_for_signal_within(SignalSet::ALL, left),
+            None => sys::wait_for_signal(SignalSet::ALL).ok(),
+        };
         if let Some(Signal::TERM | Signal::INT) = signal {
-            return;
+            return signal;
+        }
+        if left == Some(Duration::ZERO) {
+            return None;
         }
     }
 }

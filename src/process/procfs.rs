@@ -38,12 +38,16 @@ pub(crate) fn below(root: i32, most: usize) -> Vec<Member> {
 
 /// Whether this process descends from us, found by climbing from it. `None`: it or one of its ancestors has ended
 /// meanwhile.
-pub(super) fn is_below_us(mut pid: i32) -> Option<bool> {
-    let own = own_pid();
+pub(super) fn is_below_us(pid: i32) -> Option<bool> {
+    descends_from(pid, own_pid())
+}
+
+/// The same for any ancestor.
+pub(crate) fn descends_from(mut pid: i32, ancestor: i32) -> Option<bool> {
     for _ in 0..MOST_GENERATIONS {
         match member(pid)?.parent {
             0 => return Some(false),
-            parent if parent == own => return Some(true),
+            parent if parent == ancestor => return Some(true),
             parent => pid = parent,
         }
     }

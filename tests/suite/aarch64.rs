@@ -39,8 +39,6 @@ fn aarch64_exit_codes_are_the_apps() {
     let Some(binary) = binary("aarch64_exit_codes_are_the_apps") else { return };
     assert_eq!(run(&binary, &["--", "sh", "-c", "exit 7"]).code(), 7);
     assert_eq!(run(&binary, &["--", "sh", "-c", "kill -KILL $$"]).code(), 137);
-    // qemu-user turns clone(CLONE_VM|CLONE_VFORK) into fork(2). The child's memory is not ours, so the reason why a
-    // program cannot be executed does not reach us. Its exit code does.
     assert_eq!(run(&binary, &["--", "no-such-command"]).code(), 127);
     assert_eq!(run(&binary, &["--", "/etc/passwd"]).code(), 126);
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend, signal, wait_until};
+use crate::support::{Folder, Init, bookend, code as code_at, free_port, signal, wait_until};
 
 /// bookend under this name.
 fn named(folder: &Folder, name: &str) -> PathBuf {
@@ -265,6 +265,49 @@ fn docker_run_init_takes_bookend_variables() {
     assert_eq!(finished.code(), 0, "tini's own option counts: {finished:?}");
 }
 
+/// `docker run --init -e BOOKEND_...` of an image whose ENTRYPOINT is bookend, with a shell script in between or not.
+fn nested(folder: Folder, env: &[(&str, &str)], between: &[&str], app: &[&str]) -> Init {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(named(&folder, "docker-init"));
+    command.arg("--").args(between).arg(bookend()).args(app).envs(env.iter().copied());
+    Init::start(folder, command)
+}
+
+#[test]
+fn of_two_nested_bookends_the_outer_one_applies_the_environment() {
+    let app = ["--", "sh", "-c", "trap 'echo got; exit 6' TERM; echo up; while :; do sleep 0.05; done"];
+    for between in [&[][..], &["sh", "-c", "\"$0\" \"$@\"; exit $?"]] {
+        let (folder, port) = (Folder::new(), free_port());
+        let listen = format!("127.0.0.1:{port}");
+        let hook = r#"[{ exec.command = ["sh", "-c", "echo drained; echo drained >> $DRAINED"] }]"#;
+        let (socket, file) = (folder.path("outer.sock"), folder.path("drained"));
+        let env = [
+            ("BOOKEND_HTTP_LISTEN", &*listen),
+            ("BOOKEND_LIFECYCLE_PRE_STOP", hook),
+            ("BOOKEND_TERMINATION_GRACE_PERIOD_SECONDS", "20"),
+            ("BOOKEND_SOCKET", socket.to_str().unwrap()),
+            ("DRAINED", file.to_str().unwrap()),
+        ];
+        let mut init = nested(folder, &env, between, &app);
+        init.wait_for_out("up");
+        assert_eq!(code_at(port, "/livez"), 200, "{}", init.log());
+        // A shell passes no signal on: then the stop ends with the budget, or here with the app.
+        let outer = child_of(&init);
+        signal(outer, 15);
+        if between.is_empty() {
+            init.wait_for_out("got");
+            assert_eq!(init.end().code(), 6, "{}", init.log());
+        } else {
+            init.wait_for_log("drained");
+        }
+        assert_eq!(init.folder.read("drained"), "drained\n", "{}", init.log());
+        assert!(!init.log().contains("cannot listen"), "{}", init.log());
+    }
+}
+
 #[test]
 fn an_empty_variable_counts_as_unset_for_docker_init() {
     let folder = Folder::new();
@@ -295,6 +338,24 @@ fn a_pause_reaps_and_ends_with_sigterm_or_sigint() {
         init.signal(number);
         assert_eq!(init.end().code(), 0);
     }
+}
+
+#[test]
+fn sleep_as_pid_1_reaps_and_ends_with_sigterm() {
+    // A child that it has from before its exec leaves an orphan.
+    let folder = Folder::new();
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]);
+    command.arg("(sleep 0.2; (sleep 0.2 &)) & exec \"$0\" sleep infinity").arg(bookend());
+    let mut init = Init::start(folder, command);
+    let pid = child_of(&init);
+    wait_until("all are reaped", || crate::support::child_of(u32::try_from(pid).unwrap()).is_none());
+    signal(pid, 15);
+    assert_eq!(init.end().code(), 143);
+    assert_eq!(start("bookend", &["sleep", "0.05"]).finish().code(), 0);
 }
 
 #[test]

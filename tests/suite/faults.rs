@@ -280,6 +280,24 @@ fn a_whole_life_works_without_tmp() {
 }
 
 #[test]
+fn a_refused_send_or_recv_does_not_make_bookend_deaf() {
+    // signal-hook's handlers use both, on a socket pair. A seccomp profile may refuse them.
+    for rule in ["sendto:error=EPERM", "recvfrom:error=EPERM", "sendto:error=ENOSYS"] {
+        let folder = Folder::new();
+        let path = config(&folder, ALL_HOOKS);
+        let app = format!("sleep 0.1 & {OBEDIENT}");
+        let mut init = injected(folder, &[rule], &["-c", &path, "--", "sh", "-c", &app]);
+        init.wait_for_out("up");
+        init.wait_for_log("refuses send(2) or recv(2)");
+        crate::support::signal(traced(&init), 15);
+        assert_eq!(init.end().code(), 6, "{rule}: {}", init.log());
+        for word in ["drained", "gone"] {
+            init.wait_for_log(word);
+        }
+    }
+}
+
+#[test]
 fn ten_seconds_stopped_lose_no_signal_hook_or_status() {
     let folder = Folder::new();
     let port = free_port();

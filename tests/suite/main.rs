@@ -53,6 +53,7 @@ mod signals;
 mod size;
 mod socket;
 mod sources;
+mod spawning;
 mod start_up;
 mod stop;
 mod storm;

@@ -1,6 +1,6 @@
 //! Every orphan is reaped.
 
-use crate::support::{Init, code, free_port, get, wait_until};
+use crate::support::{Folder, Init, bookend, code, free_port, get, wait_until};
 
 #[test]
 fn ten_thousand_orphans_are_reaped_with_none_left() {
@@ -67,6 +67,94 @@ fn no_child_end_is_lost_in_a_storm() {
     init.signal(12);
     init.wait_for_out("left");
     wait_until("the next one is, too", only_the_app);
+}
+
+/// Leaves this many sleeping orphans, in batches.
+const SLEEPING_ORPHANS: &str = r#"
+    for (1 .. $ARGV[0] / 250) {
+        my $p = fork // die "fork: $!";
+        if (!$p) { for (1 .. 250) { my $q = fork // die "fork: $!"; if (!$q) { sleep 1000; exit 0 } } exit 0 }
+        waitpid $p, 0;
+    }
+"#;
+
+/// Two processes that leave short-lived orphans without a break.
+const CHURN: &str = r#"
+    for (1 .. 2) {
+        next if fork;
+        while (1) { my $p = fork; next unless defined $p; if (!$p) { fork; exit 0 } waitpid $p, 0 }
+    }
+"#;
+
+/// One process that stops and continues all children of PID 1 without a break.
+const TOGGLE: &str = r#"
+    open my $f, "<", "/proc/1/task/1/children"; my @orphans = grep { $_ != $$ } split ' ', <$f>;
+    if (!fork) { while (1) { kill 'STOP', @orphans; kill 'CONT', @orphans } }
+"#;
+
+/// The app's own part: it answers SIGUSR1, and ignores SIGTERM.
+const ANSWERS: &str = r#"
+    $SIG{USR1} = sub { syswrite STDOUT, "." }; $SIG{TERM} = 'IGNORE';
+    syswrite STDOUT, "up;"; select undef, undef, undef, 0.01 while 1;
+"#;
+
+/// Forwards twenty signals, each within a second, answers a probe, and keeps the deadline, whatever the orphans do.
+fn is_not_held_by(orphans: u32, what: &str) {
+    let port = free_port();
+    let config = format!("terminationGracePeriodSeconds = 2\nhttp.listen = \"127.0.0.1:{port}\"");
+    let script = [SLEEPING_ORPHANS, what, ANSWERS].concat();
+    let mut init = Init::configured(&config, &["--", "perl", "-e", &script, &orphans.to_string()]);
+    init.wait_for_out("up;");
+    for sent in 1..=20 {
+        let began = std::time::Instant::now();
+        init.signal(10);
+        init.wait_for_out(&format!("up;{}", ".".repeat(sent)));
+        let took = began.elapsed();
+        assert!(took < std::time::Duration::from_secs(1), "signal {sent} took {took:?}");
+    }
+    assert_eq!(code(port, "/livez"), 200);
+    let began = std::time::Instant::now();
+    init.signal(15);
+    assert_eq!(init.end().code(), 137, "{}", init.log());
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "the stop took {:?}", began.elapsed());
+}
+
+#[test]
+fn orphans_without_end_do_not_hold_signals_or_the_deadline() {
+    is_not_held_by(4000, CHURN);
+}
+
+#[test]
+fn orphans_that_stop_and_continue_do_not_hold_signals() {
+    is_not_held_by(2000, TOGGLE);
+}
+
+#[test]
+fn a_round_of_reaping_is_bounded() {
+    // Each child leaves an orphan, which ends at once: a thousand zombies wait for a bookend that is stopped.
+    let script = r#"
+        for (1 .. 1000) { my $p = fork // die "fork: $!"; if (!$p) { fork; exit 0 } waitpid $p, 0 }
+        syswrite STDOUT, "up"; sleep 1000
+    "#;
+    let folder = Folder::new();
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-qq", "-e", "signal=none", "-e", "trace=wait4,?epoll_wait,epoll_pwait", "-o"]);
+    strace.arg(folder.path("strace")).arg(bookend()).args(["--", "perl", "-e"]);
+    strace.arg(format!("kill 'STOP', getppid; {script}"));
+    let init = Init::start(folder, strace);
+    init.wait_for_out("up");
+    let pid = crate::support::child_of(init.pid().unsigned_abs()).unwrap();
+    crate::support::signal(pid, 18);
+    let only_the_app = || {
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        children.split_whitespace().count() == 1
+    };
+    wait_until("all are reaped", only_the_app);
+    let trace = init.folder.read("strace");
+    let ends = |text: &str| text.lines().filter(|line| line.starts_with("wait4(-1, ")).count();
+    let rounds: Vec<usize> = trace.split("epoll_").map(ends).collect();
+    assert!(rounds.iter().sum::<usize>() >= 1000, "{rounds:?}");
+    assert!(rounds.iter().all(|ends| *ends <= 257), "{rounds:?}");
 }
 
 /// Forks children that end, and does not wait for them until told to.

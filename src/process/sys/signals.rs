@@ -5,6 +5,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use super::check;
 use crate::process::Pid;
@@ -188,10 +189,16 @@ pub(in crate::process) fn wait_for_signal(set: SignalSet) -> io::Result<Signal> 
 
 /// Takes one pending signal of the set without waiting. `None`: no signal of the set is pending.
 pub(in crate::process) fn take_pending(set: SignalSet) -> Option<Signal> {
-    let (info, at_once) = (std::ptr::null::<libc::c_void>(), libc::timespec { tv_sec: 0, tv_nsec: 0 });
-    // SAFETY: `set` and the timeout are live, and the size is that of the set. Null for siginfo is allowed.
-    let taken =
-        unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, set.as_ptr(), info, &raw const at_once, SIGSET_BYTES) };
+    wait_for_signal_within(set, Duration::ZERO)
+}
+
+/// Waits until one of the signals arrives, and takes it. `None`: it did not arrive in this time.
+pub(in crate::process) fn wait_for_signal_within(set: SignalSet, time: Duration) -> Option<Signal> {
+    let (info, time) = (std::ptr::null::<libc::c_void>(), nix::sys::time::TimeSpec::from_duration(time));
+    // SAFETY: `set` and the timeout, a timespec, are live, and the size is that of the set. Null for siginfo is allowed.
+    let taken = unsafe {
+        libc::syscall(libc::SYS_rt_sigtimedwait, set.as_ptr(), info, std::ptr::from_ref(time.as_ref()), SIGSET_BYTES)
+    };
     i32::try_from(taken).ok().and_then(Signal::new)
 }
 
