@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use super::outcome::{Failure, Outcome, print};
 use super::run::{self, RunArgs};
-use crate::doctor::{Verdict, examine, gather};
+use crate::doctor::{Diagnosis, examine, gather};
 use crate::process::inherited::Inherited;
 use bookend_lifecycle::signal::Signal;
 
@@ -30,10 +30,10 @@ impl DoctorArgs {
         let from_env = || std::env::var("STOPSIGNAL").ok()?.parse().ok();
         let report = examine(&gather::facts(&effective, self.stop_signal.or_else(from_env), inherited));
         print(&if self.json { format!("{}\n", report.to_json()) } else { report.to_string() });
-        match report.verdict() {
-            Verdict::Healthy => Ok(()),
-            Verdict::Found => Err(Failure::new("")),
-            Verdict::Unseen => {
+        match report.diagnosis() {
+            Diagnosis::Healthy => Ok(()),
+            Diagnosis::Findings => Err(Failure::new("")),
+            Diagnosis::Incomplete => {
                 Err(Failure::usage("bookend: no finding, but not everything could be examined (see above)\n"))
             }
         }

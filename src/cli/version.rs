@@ -8,6 +8,7 @@ pub(super) fn text() -> &'static str {
     let linked = if cfg!(target_feature = "crt-static") { "static" } else { "dynamic" };
     let known = [
         ("doctor", cfg!(feature = "doctor")),
+        ("doctor", cfg!(feature = "doctor")),
         ("import", cfg!(feature = "import")),
         ("page", cfg!(feature = "page")),
         ("tls", cfg!(feature = "tls")),

@@ -4,32 +4,24 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::{Finding, Place, Report, Weight};
+use super::finding::{Finding, Severity};
+use super::report::Report;
 use bookend_lifecycle::printable::printable;
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => write!(f, "{}", printable(&self.file)),
-            line => write!(f, "{}:{line}", printable(&self.file)),
-        }
-    }
-}
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = |weight| self.findings.iter().filter(move |(_, finding)| finding.weight == weight);
-        for (id, finding) in of(Weight::Finding) {
-            write!(f, "{}", Shown { title: id, finding })?;
+        let of = |severity| self.findings.iter().filter(move |(_, finding)| finding.severity == severity);
+        for (id, finding) in of(Severity::Finding) {
+            write!(f, "{}", FindingText { title: id, finding })?;
         }
-        for (id, finding) in of(Weight::Note) {
+        for (id, finding) in of(Severity::Note) {
             let title = format!("note: {id}");
-            write!(f, "{}", Shown { title: &title, finding })?;
+            write!(f, "{}", FindingText { title: &title, finding })?;
         }
-        for text in &self.unseen {
-            writeln!(f, "not looked at: {}\n", printable(text))?;
+        for text in &self.not_examined {
+            writeln!(f, "not examined: {}\n", printable(text))?;
         }
-        let (findings, notes) = (of(Weight::Finding).count(), of(Weight::Note).count());
+        let (findings, notes) = (of(Severity::Finding).count(), of(Severity::Note).count());
         let subject = if self.subject.is_empty() { "no command" } else { &self.subject };
         let subject = printable(subject);
         writeln!(f, "{subject}: {}, {}", counted(findings, "finding"), counted(notes, "note"))
@@ -40,12 +32,12 @@ fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-struct Shown<'a> {
+struct FindingText<'a> {
     title: &'a str,
     finding: &'a Finding,
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for FindingText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Finding { what, why, fix, at, .. } = self.finding;
         writeln!(f, "{}: {}", self.title, printable(what))?;
@@ -58,15 +50,15 @@ impl fmt::Display for Shown<'_> {
 impl Report {
     /// One object.
     pub(crate) fn to_json(&self) -> Value {
-        let of = |weight| -> Vec<Value> {
-            let these = self.findings.iter().filter(|(_, finding)| finding.weight == weight);
+        let of = |severity| -> Vec<Value> {
+            let these = self.findings.iter().filter(|(_, finding)| finding.severity == severity);
             these.map(|(id, finding)| value(id, finding)).collect()
         };
         json!({
             "command": self.subject,
-            "findings": of(Weight::Finding),
-            "notes": of(Weight::Note),
-            "notLookedAt": self.unseen,
+            "findings": of(Severity::Finding),
+            "notes": of(Severity::Note),
+            "notExamined": self.not_examined,
         })
     }
 }
@@ -86,33 +78,34 @@ fn value(id: &str, finding: &Finding) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::finding::FileLine;
 
     fn report() -> Report {
-        let at = Some(Place { file: "/etc/nginx/nginx.conf".to_owned(), line: 1 });
+        let at = Some(FileLine { file: "/etc/nginx/nginx.conf".to_owned(), line: 1 });
         Report {
             subject: "nginx".to_owned(),
             findings: vec![
-                ("loud", Finding::note("is worth knowing", "it may matter", "look at it")),
+                ("loud", Finding::note("is worth knowing", "it may matter", "check it")),
                 ("nginx-x", Finding::new("nginx has no x", "it drops requests", "add: x;").at(at)),
             ],
-            unseen: vec!["php-fpm: cannot be run".to_owned()],
+            not_examined: vec!["php-fpm: cannot be run".to_owned()],
         }
     }
 
     #[test]
-    fn people_read_findings_first_each_with_why_and_fix() {
+    fn findings_come_first_each_with_why_and_fix() {
         let shown = "nginx-x: nginx has no x\n    why  it drops requests\n    fix  /etc/nginx/nginx.conf:1: add: x;\n\n\
-            note: loud: is worth knowing\n    why  it may matter\n    fix  look at it\n\n\
-            not looked at: php-fpm: cannot be run\n\nnginx: 1 finding, 1 note\n";
+            note: loud: is worth knowing\n    why  it may matter\n    fix  check it\n\n\
+            not examined: php-fpm: cannot be run\n\nnginx: 1 finding, 1 note\n";
         assert_eq!(report().to_string(), shown);
     }
 
     #[test]
-    fn programs_read_the_same() {
+    fn the_json_object_has_the_same_content() {
         let json = report().to_json();
         assert_eq!(json["findings"][0]["line"], 1);
         assert_eq!(json["findings"][0]["check"], "nginx-x");
         assert_eq!(json["notes"][0]["file"], Value::Null);
-        assert_eq!(json["notLookedAt"][0], "php-fpm: cannot be run");
+        assert_eq!(json["notExamined"][0], "php-fpm: cannot be run");
     }
 }

@@ -101,7 +101,7 @@ fn doctor_calls_only_a_readable_sound_nginx_healthy() {
     assert!(beyond.out.contains("worker_shutdown_timeout is 20 s, the budget leaves nginx 14.5 s"), "{}", beyond.out);
     let broken = in_namespace(Folder::new(), "no_such_directive;");
     assert_eq!(broken.code(), 125, "{broken:?}");
-    assert!(broken.out.contains("not looked at: `nginx"), "{}", broken.out);
+    assert!(broken.out.contains("not examined: `nginx"), "{}", broken.out);
 }
 
 #[test]
@@ -202,7 +202,11 @@ fn a_program_or_a_file_that_is_not_in_the_image_is_found() {
     assert_eq!(finished.code(), 1, "{finished:?}");
     assert!(finished.out.contains("program-missing: the handler bye runs /no/such/sh"), "{}", finished.out);
     // Before the container runs, a secret may not be mounted yet.
-    assert!(finished.out.contains("note: unreadable-file: http.tokenFile names /no/such/token"), "{}", finished.out);
+    assert!(
+        finished.out.contains("note: unreadable-file: cannot read /no/such/token (http.tokenFile)"),
+        "{}",
+        finished.out
+    );
 }
 
 #[test]
@@ -222,4 +226,38 @@ fn doctor_examines_the_running_container() {
 #[test]
 fn without_a_command_doctor_reports_nothing_healthy() {
     assert_eq!(doctor(Folder::new(), &[]).code(), 125);
+}
+
+#[test]
+fn scripts_are_read_to_find_the_server_behind_them() {
+    let folder = Folder::new();
+    let script = |name: &str, text: &str| {
+        let path = folder.write(name, text);
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path.display().to_string()
+    };
+    let stays = script("start.sh", "#!/bin/sh\nset -e\nsleep 1000\nuvicorn app:app\n");
+    let passes_on = script("entrypoint.sh", "#!/bin/sh\nexec \"$@\"\n");
+    let report = doctor(Folder::new(), &["--json", "--", &stays]);
+    assert_eq!(found(&report, "shell-without-exec")["line"], 4, "{}", report.out);
+    assert!(found(&report, "uvicorn-graceful-timeout").is_object(), "{}", report.out);
+    let report = doctor(Folder::new(), &["--json", "--", &passes_on, "python3", "-m", "uvicorn", "app:app"]);
+    assert!(found(&report, "shell-without-exec").is_null(), "{}", report.out);
+    assert!(found(&report, "uvicorn-graceful-timeout").is_object(), "{}", report.out);
+    // catalina.sh's argument is not a program.
+    let catalina = script("catalina.sh", "#!/bin/sh\neval exec \"java\" Bootstrap \"$@\" start\n");
+    let report = doctor(Folder::new(), &["--json", "--", &catalina, "run"]);
+    assert!(found(&report, "program-missing").is_null(), "{}", report.out);
+}
+
+#[test]
+fn apache_is_asked_about_the_file_of_its_command_line() {
+    if !ready("apache_is_asked_about_the_file_of_its_command_line", "apache2ctl") {
+        return;
+    }
+    let folder = Folder::new();
+    let conf = std::fs::read_to_string("/etc/apache2/apache2.conf").unwrap();
+    let conf = folder.write("my.conf", &format!("{conf}\nGracefulShutdownTimeout 7\n")).display().to_string();
+    let report = doctor(folder, &["--json", "--", "apache2", "-DFOREGROUND", "-f", &conf]);
+    assert!(found(&report, "apache-graceful-shutdown-timeout").is_null(), "{}", report.out);
 }

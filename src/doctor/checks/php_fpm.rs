@@ -1,41 +1,10 @@
-//! php-fpm: what `php-fpm -tt` shows, and the files it says it has read. Pure.
+//! php-fpm: how long it waits for its children. Pure.
 
-use super::config_text::{File, Separator, commented_out, duration, last_value};
-use super::{Facts, Finding, seconds};
+use crate::doctor::facts::config_text::{Separator, commented_out, duration, last_value};
+use crate::doctor::facts::{Facts, seconds};
+use crate::doctor::finding::Finding;
 
-/// php-fpm as it is configured.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct PhpFpm {
-    /// The output of `php-fpm -tt`.
-    pub(super) shown: String,
-    /// Its main file and what that includes.
-    pub(super) files: Vec<File>,
-}
-
-impl PhpFpm {
-    /// A value as php-fpm shows it: `[date] NOTICE: <tab>name = value`.
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.shown.lines().find_map(|line| {
-            let (key, value) = line.split_once("NOTICE:")?.1.split_once(" = ")?;
-            (key.trim() == name).then(|| value.trim())
-        })
-    }
-}
-
-/// The main file, which the last line names: `configuration file /etc/php/fpm.conf test is successful`.
-pub(super) fn main_file(shown: &str) -> Option<&str> {
-    shown.split_once("configuration file ")?.1.split_once(" test is").map(|(path, _)| path)
-}
-
-/// The patterns of a file's `include` lines.
-pub(super) fn includes(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter_map(|line| {
-        let (name, value) = line.split_once('=')?;
-        (name.trim() == "include").then(|| value.trim().trim_matches('"'))
-    })
-}
-
-pub(super) fn process_control_timeout(facts: &Facts) -> Vec<Finding> {
+pub(crate) fn process_control_timeout(facts: &Facts) -> Vec<Finding> {
     const KEY: &str = "process_control_timeout";
     let Some(fpm) = &facts.php_fpm else { return Vec::new() };
     let Some(time) = fpm.value(KEY).and_then(duration) else { return Vec::new() };
@@ -52,11 +21,11 @@ pub(super) fn process_control_timeout(facts: &Facts) -> Vec<Finding> {
     if facts.fits(time) {
         return Vec::new();
     }
-    let left = facts.time_for_app.map(seconds).unwrap_or_default();
+    let left = facts.time_left();
     let found = Finding::new(
         format!("process_control_timeout is {}, the budget leaves php-fpm {left}", seconds(time)),
-        "SIGKILL comes before php-fpm would end the requests that are left",
-        format!("{fix} or a larger terminationGracePeriodSeconds"),
+        "SIGKILL comes before php-fpm ends the remaining requests",
+        format!("{fix} or raise terminationGracePeriodSeconds"),
     );
     vec![found.at(at)]
 }
@@ -66,6 +35,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::doctor::facts::config_text::ConfigFile;
+    use crate::doctor::facts::php_fpm::PhpFpm;
 
     const SHOWN: &str = "[24-Nov-2026 22:16:17] NOTICE: [global]\n\
         [24-Nov-2026 22:16:17] NOTICE: \tprocess_control_timeout = 0s\n\
@@ -76,8 +47,8 @@ mod tests {
         [24-Nov-2026 22:16:17] NOTICE: configuration file /etc/php/8.2/fpm/php-fpm.conf test is successful\n";
 
     fn facts(shown: &str, text: &str) -> Facts {
-        let files = vec![File { path: "/etc/fpm.conf".to_owned(), text: text.to_owned() }];
-        Facts { php_fpm: Some(PhpFpm { shown: shown.to_owned(), files }), ..Facts::default() }
+        let files = vec![ConfigFile { path: "/etc/fpm.conf".to_owned(), text: text.to_owned() }];
+        Facts { php_fpm: Some(PhpFpm { dump: shown.to_owned(), files }), ..Facts::default() }
     }
 
     #[test]
@@ -85,7 +56,6 @@ mod tests {
         let found = process_control_timeout(&facts(SHOWN, "[global]\n;process_control_timeout = 0\n"));
         assert_eq!(found[0].at.as_ref().expect("a place").line, 2);
         assert!(found[0].fix.starts_with("process_control_timeout = 10"), "{found:?}");
-        assert_eq!(main_file(SHOWN), Some("/etc/php/8.2/fpm/php-fpm.conf"));
     }
 
     #[test]
@@ -95,10 +65,5 @@ mod tests {
         assert_eq!(process_control_timeout(&facts), []);
         facts.time_for_app = Some(Duration::from_secs(20));
         assert_eq!(process_control_timeout(&facts)[0].at.as_ref().expect("a place").line, 3);
-    }
-
-    #[test]
-    fn includes_are_read() {
-        assert_eq!(includes("[global]\ninclude=/a/*.conf\n;include=/b\n").collect::<Vec<_>>(), ["/a/*.conf"]);
     }
 }

@@ -1,5 +1,5 @@
-//! Runs a program such as `nginx -T` and takes what it prints, bounded in time and in bytes. A tool of its own,
-//! never PID 1's loop: no reaper is there that this could take a status from.
+//! Runs a program such as `nginx -T` and returns its output, bounded in time and in bytes. Only `bookend doctor` uses it,
+//! which is never PID 1: there is no reaper whose statuses it could take.
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,7 +20,7 @@ use crate::process::spawn::{ActivationSockets, ChildEnv, ExecProgress, Spawn};
 use crate::process::stdio::{empty_input, pipe};
 use bookend_lifecycle::seconds::Seconds;
 
-/// What a program printed.
+/// The output of a program.
 pub(super) struct Printed {
     pub(super) out: String,
     pub(super) err: String,
@@ -28,34 +28,35 @@ pub(super) struct Printed {
 }
 
 /// Longer than a configuration test takes on a throttled machine.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Far more than anybody's configuration; what prints more is cut off.
-const MOST: usize = 4 * 1024 * 1024;
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Far more than any configuration; the rest is cut off.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Runs it to its end, or to ours.
+/// Runs it to its end, within the timeout.
 pub(super) fn run(inherited: &Inherited, program: &str, args: &[String]) -> Result<Printed, String> {
-    run_within(PATIENCE, inherited, program, args)
+    run_within(TIMEOUT, inherited, program, args)
 }
 
-fn run_within(patience: Duration, inherited: &Inherited, program: &str, args: &[String]) -> Result<Printed, String> {
+fn run_within(timeout: Duration, inherited: &Inherited, program: &str, args: &[String]) -> Result<Printed, String> {
     let command: Vec<OsString> =
         std::iter::once(program).chain(args.iter().map(String::as_str)).map(OsString::from).collect();
-    let end = Instant::now() + patience;
+    let end = Instant::now() + timeout;
     let (pid, pipes) = start(inherited, &command)?;
-    // A pipe that stays open is held by something it has left behind.
+    // A process that it left behind may hold a pipe open.
     if let Some([out, err]) = read(pipes.map(Some), end)
         && let Some(ended) = wait(pid, end)
     {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         return Ok(Printed { out: text(out), err: text(err), success: ended == Ended::Exited(0) });
     }
-    // Not waited for: the number is still its own.
+    // Not waited for yet, so the pid is still its own.
     let _ = killpg(pid, Signal::SIGKILL);
-    wait(pid, Instant::now() + PATIENCE);
-    Err(format!("{program} did not end within {} s", Seconds(patience)))
+    wait(pid, Instant::now() + TIMEOUT);
+    Err(format!("{program} did not end within {} s", Seconds(timeout)))
 }
 
-/// Starts it in a group of its own, as what it leaves behind is ended with it. Our ends of its stdout and stderr.
+/// Starts it in a group of its own, so that processes it leaves behind are ended with it. Returns our ends of its stdout
+/// and stderr.
 fn start(inherited: &Inherited, command: &[OsString]) -> Result<(Pid, [OwnedFd; 2]), String> {
     let pipe = || pipe().map_err(|error| format!("cannot make a pipe: {error}"));
     let input = empty_input().map_err(|error| format!("cannot open /dev/null: {error}"))?;
@@ -70,14 +71,14 @@ fn start(inherited: &Inherited, command: &[OsString]) -> Result<(Pid, [OwnedFd; 
         setup: Arc::default(),
     };
     let child = spawn.start(inherited).map_err(|error| describe(&error))?;
-    if let ExecProgress::Failed(error) = child.exec.wait(PATIENCE) {
-        wait(child.pid, Instant::now() + PATIENCE);
+    if let ExecProgress::Failed(error) = child.exec.wait(TIMEOUT) {
+        wait(child.pid, Instant::now() + TIMEOUT);
         return Err(describe(&error));
     }
     Ok((child.pid, [out, err]))
 }
 
-/// Reads both to their ends; `None`: it took too long.
+/// Reads both to their ends. `None`: the time is over.
 fn read(mut pipes: [Option<OwnedFd>; 2], end: Instant) -> Option<[Vec<u8>; 2]> {
     for pipe in pipes.iter().flatten() {
         fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok()?;
@@ -86,7 +87,7 @@ fn read(mut pipes: [Option<OwnedFd>; 2], end: Instant) -> Option<[Vec<u8>; 2]> {
     while pipes.iter().any(Option::is_some) {
         let left = end.checked_duration_since(Instant::now())?;
         let mut fds: Vec<_> = pipes.iter().flatten().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)).collect();
-        // Interrupted: then there is nothing to read yet.
+        // If interrupted, there is nothing to read yet.
         let _ = poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
         for (pipe, text) in pipes.iter_mut().zip(&mut texts) {
             pipe.take_if(|pipe| !read_on(pipe, text));
@@ -95,21 +96,21 @@ fn read(mut pipes: [Option<OwnedFd>; 2], end: Instant) -> Option<[Vec<u8>; 2]> {
     Some(texts)
 }
 
-/// What there is now; `false`: that was all, or enough. A pipe that is closed ends a program that prints without end.
+/// Reads what is available. `false`: that was all, or enough; closing the pipe then ends a program that prints for ever.
 fn read_on(pipe: &OwnedFd, text: &mut Vec<u8>) -> bool {
     let mut buffer = [0; 16 * 1024];
     match nix::unistd::read(pipe, &mut buffer) {
         Ok(length) => {
             text.extend_from_slice(buffer.get(..length).unwrap_or_default());
-            text.truncate(MOST);
-            length > 0 && text.len() < MOST
+            text.truncate(MAX_BYTES);
+            length > 0 && text.len() < MAX_BYTES
         }
-        // What was read before an error is worth looking at, too.
+        // The output before an error is still useful.
         Err(error) => matches!(error, Errno::EAGAIN | Errno::EINTR),
     }
 }
 
-/// `None`: it has not ended.
+/// `None`: it has not ended in time.
 #[expect(clippy::disallowed_methods, reason = "`bookend doctor` is a tool of its own, never PID 1's loop")]
 fn wait(pid: Pid, end: Instant) -> Option<Ended> {
     loop {
@@ -124,18 +125,18 @@ fn wait(pid: Pid, end: Instant) -> Option<Ended> {
 mod tests {
     use super::*;
 
-    fn run_for(patience: Duration, program: &str, args: &[&str]) -> Result<Printed, String> {
+    fn run_for(timeout: Duration, program: &str, args: &[&str]) -> Result<Printed, String> {
         let inherited = Inherited::take();
         inherited.restore_mask();
-        run_within(patience, &inherited, program, &args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
+        run_within(timeout, &inherited, program, &args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
     }
 
     fn run(program: &str, args: &[&str]) -> Result<Printed, String> {
-        run_for(PATIENCE, program, args)
+        run_for(TIMEOUT, program, args)
     }
 
     #[test]
-    fn what_is_printed_and_whether_it_succeeded_is_known() {
+    fn output_and_success_are_returned() {
         let printed = run("sh", &["-c", "echo out; echo err >&2; exit 3"]).map(|p| (p.out, p.err, p.success));
         assert_eq!(printed, Ok(("out\n".to_owned(), "err\n".to_owned(), false)));
         assert!(run("/no/such/program", &["x"]).is_err_and(|error| error.contains("/no/such/program")));
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_the_pipe_open_is_ended() {
+    fn a_process_that_holds_the_pipe_open_is_ended() {
         let file = std::env::temp_dir().join(format!("bookend-doctor-{}", std::process::id()));
         let text = format!("sleep 1000 & echo $! >{}", file.display());
         // Long enough for a shell on a busy machine to have written it.
@@ -157,7 +158,7 @@ mod tests {
         let _ = std::fs::remove_file(&file);
         let stat = format!("/proc/{}/stat", pid.trim());
         let ended = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while !ended() {
             assert!(Instant::now() < end, "it still runs");
             std::thread::yield_now();
@@ -165,9 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_prints_without_end_is_cut_off() {
+    fn endless_output_is_cut_off() {
         let printed = run("yes", &["line"]).expect("it ended");
-        assert_eq!(printed.out.len(), MOST);
+        assert_eq!(printed.out.len(), MAX_BYTES);
         assert!(!printed.success);
     }
 }
