@@ -5,9 +5,11 @@
 //! is not known.
 
 mod app;
-mod container;
-mod facts;
+mod container_identity;
 mod find;
+mod find_error;
+mod observed;
+mod process_tree;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -158,7 +158,7 @@ fn in_shared_pids_another_users_app_is_not_signalled() {
     app.start_again();
     drop(sidecar);
     let sidecar = pod.sidecar(&by_program, &confined);
-    sidecar.wait_until("it says what it may not see", || sidecar.log().contains("may not see what"));
+    sidecar.wait_until("it says what it may not see", || sidecar.log().contains("cannot read the executable of"));
     sidecar.stop(&[]);
     assert_eq!(sidecar.exit_code(), 0, "{}", sidecar.log());
     assert!(!app.log().contains("got QUIT"), "{}", app.log());

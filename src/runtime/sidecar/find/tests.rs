@@ -1,29 +1,32 @@
-//! Pods as they look from the sidecar: PID 1 is the pause, what a runtime has started has the parent 0.
+//! Pods as the sidecar sees them: PID 1 is the pause process, and a process that a runtime has started has parent 0.
+
+use std::io;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::process::procfs::Member;
-use crate::runtime::sidecar::container::Container;
-use crate::runtime::sidecar::facts::PidFile;
+use crate::runtime::sidecar::container_identity::ContainerIdentity;
+use crate::runtime::sidecar::find_error::ProcessList;
+use crate::runtime::sidecar::observed::{ObserveError, PidFile};
 use bookend_lifecycle::signal::Signal;
 
-/// The sidecar's own pid in all of them.
+/// The sidecar's own pid in all of these pods.
 const OWN: i32 = 50;
 
-fn process(pid: i32, parent: i32, command_line: &str, container: &str) -> Process {
+fn process(pid: i32, parent: i32, command_line: &str, container: &str) -> ObservedProcess {
     let program = command_line.split([' ', ':']).next().unwrap_or_default();
-    Process {
+    ObservedProcess {
         member: Member { pid, parent, started: u64::try_from(pid).unwrap() * 100, ..Member::default() },
         executable: Executable::At(format!("/usr/sbin/{program}").into()),
         command_line: command_line.to_owned(),
-        container: Container { name: Some(format!("uid/{container}")), ..Container::default() },
+        container: ContainerIdentity { name: Some(format!("uid/{container}")), ..ContainerIdentity::default() },
         is_in_our_cgroup: false,
     }
 }
 
-/// nginx under a shell with two workers, beside the sidecar with a handler, and another app.
-fn pod() -> Around {
+/// nginx with two workers, another app, and the sidecar with a handler.
+fn example_pod() -> PodProcesses {
     let processes = vec![
         process(1, 0, "pause", "POD"),
         process(7, 0, "nginx: master process nginx", "web"),
@@ -33,62 +36,62 @@ fn pod() -> Around {
         process(OWN, 0, "bookend sidecar", "bookend"),
         process(60, OWN, "sh -c drain nginx", "bookend"),
     ];
-    Around { own: OWN, processes, first_is_pause: true, pid_file: None }
+    PodProcesses { own: OWN, processes, first_is_pause: true, pid_file: None }
 }
 
-fn with(more: impl IntoIterator<Item = Process>) -> Around {
-    let mut around = pod();
-    around.processes.extend(more);
-    around
+fn with(more: impl IntoIterator<Item = ObservedProcess>) -> PodProcesses {
+    let mut pod = example_pod();
+    pod.processes.extend(more);
+    pod
 }
 
-fn executable(path: &str) -> Wanted {
-    Wanted { executable: Some(path.into()), ..Wanted::default() }
+fn executable(path: &str) -> ProcessSelector {
+    ProcessSelector { executable: Some(path.into()), ..ProcessSelector::default() }
 }
 
-fn command_line(part: &str) -> Wanted {
-    Wanted { command_line: Some(part.to_owned()), ..Wanted::default() }
+fn command_line(part: &str) -> ProcessSelector {
+    ProcessSelector { command_line: Some(part.to_owned()), ..ProcessSelector::default() }
 }
 
-fn container(name: &str) -> Wanted {
-    Wanted { container: Some(name.to_owned()), ..Wanted::default() }
+fn container(name: &str) -> ProcessSelector {
+    ProcessSelector { container: Some(name.to_owned()), ..ProcessSelector::default() }
 }
 
-fn pid_file() -> Wanted {
-    Wanted { pid_file: Some("/run/app.pid".into()), ..Wanted::default() }
+fn pid_file() -> ProcessSelector {
+    ProcessSelector { pid_file: Some("/run/app.pid".into()), ..ProcessSelector::default() }
 }
 
-/// Whom it finds; 0: nobody.
-fn found(wanted: &Wanted, around: &Around) -> Result<i32, String> {
-    choose(wanted, around).map(|one| one.map_or(0, |one| one.member.pid)).map_err(|error| error.to_string())
+/// The pid of the process that is found; 0 if none is.
+fn found(selector: &ProcessSelector, pod: &PodProcesses) -> Result<i32, String> {
+    choose(selector, pod).map(|one| one.map_or(0, |one| one.member.pid)).map_err(|error| error.to_string())
 }
 
 #[test]
-fn a_servers_master_is_found_and_not_its_workers() {
-    for wanted in [executable("/usr/sbin/nginx"), executable("nginx"), command_line("nginx"), container("web")] {
-        assert_eq!(found(&wanted, &pod()), Ok(7), "{wanted:?}");
+fn a_servers_master_is_found_not_its_workers() {
+    for selector in [executable("/usr/sbin/nginx"), executable("nginx"), command_line("nginx"), container("web")] {
+        assert_eq!(found(&selector, &example_pod()), Ok(7), "{selector:?}");
     }
-    assert_eq!(found(&command_line("worker.py"), &pod()), Ok(20));
+    assert_eq!(found(&command_line("worker.py"), &example_pod()), Ok(20));
 }
 
 #[test]
-fn everything_that_is_said_must_match() {
-    let wanted = Wanted { container: Some("web".to_owned()), ..command_line("worker") };
-    // Both workers: their master's command line has no such word.
-    assert!(found(&wanted, &pod()).unwrap_err().contains("2 processes"));
-    let wanted = Wanted { container: Some("queue".to_owned()), ..command_line("worker") };
-    assert_eq!(found(&wanted, &pod()), Ok(20));
-    let wanted = Wanted { container: Some("queue".to_owned()), ..executable("nginx") };
-    assert_eq!(found(&wanted, &pod()), Ok(0));
-    for wanted in [executable("/sbin/nginx"), executable("ngin"), command_line("apache"), container("we")] {
-        assert_eq!(found(&wanted, &pod()), Ok(0), "{wanted:?}");
+fn all_criteria_must_match() {
+    let selector = ProcessSelector { container: Some("web".to_owned()), ..command_line("worker") };
+    // Both workers: the word is not in their master's command line.
+    assert!(found(&selector, &example_pod()).unwrap_err().contains("2 processes"));
+    let selector = ProcessSelector { container: Some("queue".to_owned()), ..command_line("worker") };
+    assert_eq!(found(&selector, &example_pod()), Ok(20));
+    let selector = ProcessSelector { container: Some("queue".to_owned()), ..executable("nginx") };
+    assert_eq!(found(&selector, &example_pod()), Ok(0));
+    for selector in [executable("/sbin/nginx"), executable("ngin"), command_line("apache"), container("we")] {
+        assert_eq!(found(&selector, &example_pod()), Ok(0), "{selector:?}");
     }
 }
 
 #[test]
-fn several_are_an_error_that_lists_them() {
-    let around = with([process(30, 0, "nginx: master process nginx -c /other", "admin")]);
-    let error = found(&executable("nginx"), &around).unwrap_err();
+fn several_matches_are_an_error_that_lists_them() {
+    let pod = with([process(30, 0, "nginx: master process nginx -c /other", "admin")]);
+    let error = found(&executable("nginx"), &pod).unwrap_err();
     for part in ["2 processes", "7 \"nginx: master process nginx\" (/usr/sbin/nginx, container web)", "30 ", "admin"] {
         assert!(error.contains(part), "{part}: {error}");
     }
@@ -98,175 +101,185 @@ fn several_are_an_error_that_lists_them() {
 }
 
 #[test]
-fn names_of_others_forge_no_line_of_the_log() {
+fn foreign_names_cannot_forge_log_lines() {
     let mut hostile = process(30, 0, "a\nb", "web");
     hostile.executable = Executable::At("/tmp/a\n2026-01-01T00:00:00Z ERROR bookend: forged\u{202e}".into());
-    let shown = List(&[hostile]).to_string();
+    let shown = ProcessList(&[hostile]).to_string();
     assert!(shown.chars().all(bookend_lifecycle::printable::is_printable), "{shown:?}");
 }
 
 #[test]
-fn neither_bookend_nor_its_handlers_nor_who_started_it_are_found() {
-    assert_eq!(found(&command_line("drain"), &pod()), Ok(0));
-    assert_eq!(found(&container("bookend"), &pod()), Ok(0));
-    let mut around = with([process(40, 0, "sh -c exec bookend sidecar", "bookend")]);
-    around.processes[5].member.parent = 40;
-    assert_eq!(found(&command_line("bookend sidecar"), &around), Ok(0));
+fn bookend_its_parents_and_its_handlers_are_never_found() {
+    assert_eq!(found(&command_line("drain"), &example_pod()), Ok(0));
+    assert_eq!(found(&container("bookend"), &example_pod()), Ok(0));
+    let mut pod = with([process(40, 0, "sh -c exec bookend sidecar", "bookend")]);
+    pod.processes[5].member.parent = 40;
+    assert_eq!(found(&command_line("bookend sidecar"), &pod), Ok(0));
     let guest = process(70, 0, "nginx", "bookend");
     assert_eq!(found(&executable("nginx"), &with([guest])), Ok(7), "kubectl exec into our own container");
-    let guest = Process { container: Container::default(), is_in_our_cgroup: true, ..process(70, 0, "nginx", "") };
-    assert_eq!(found(&executable("nginx"), &with([guest])), Ok(7), "the same where only the cgroup tells");
+    let guest = ObservedProcess {
+        container: ContainerIdentity::default(),
+        is_in_our_cgroup: true,
+        ..process(70, 0, "nginx", "")
+    };
+    assert_eq!(found(&executable("nginx"), &with([guest])), Ok(7), "the same if only the cgroup shows it");
 }
 
 #[test]
-fn a_guest_of_the_apps_container_is_not_the_app() {
+fn a_kubectl_exec_guest_is_not_the_app() {
     let guests =
         [process(70, 0, "nginx -s reload", "web"), process(71, 0, "sh", "web"), process(72, 71, "nginx", "web")];
-    for wanted in [executable("nginx"), container("web")] {
-        assert_eq!(found(&wanted, &with(guests.clone())), Ok(7), "{wanted:?}");
+    for selector in [executable("nginx"), container("web")] {
+        assert_eq!(found(&selector, &with(guests.clone())), Ok(7), "{selector:?}");
     }
-    assert_eq!(found(&command_line("reload"), &with(guests)), Ok(0), "alone it is not the app either");
+    assert_eq!(found(&command_line("reload"), &with(guests)), Ok(0), "not even if it is the only match");
 }
 
 #[test]
-fn an_orphan_is_the_app_only_where_a_pid_file_names_it() {
-    // The master was killed, and its workers have not noticed yet.
-    let mut around = pod();
-    around.processes.remove(1);
-    around.processes[1].member.parent = 1;
-    around.processes.remove(2);
-    assert_eq!(found(&executable("nginx"), &around), Ok(0));
-    around.pid_file = Some(PidFile { pid: 8, written: Duration::from_secs(100) });
-    assert_eq!(found(&pid_file(), &around), Ok(8));
+fn an_orphan_is_the_app_only_if_a_pid_file_names_it() {
+    // The master was killed, and its workers still run.
+    let mut pod = example_pod();
+    pod.processes.remove(1);
+    pod.processes[1].member.parent = 1;
+    pod.processes.remove(2);
+    assert_eq!(found(&executable("nginx"), &pod), Ok(0));
+    pod.pid_file = Some(PidFile { pid: 8, written: Duration::from_secs(100) });
+    assert_eq!(found(&pid_file(), &pod), Ok(8));
 }
 
 #[test]
-fn the_app_is_pid_1_where_the_sidecar_joins_its_container() {
-    let mut around = pod();
-    around.processes.retain(|one| ![1, 7].contains(&one.member.pid));
-    around.processes.push(process(1, 0, "nginx: master process nginx", "web"));
-    around.first_is_pause = false;
+fn the_app_may_be_pid_1_of_the_shared_namespace() {
+    let mut pod = example_pod();
+    pod.processes.retain(|one| ![1, 7].contains(&one.member.pid));
+    pod.processes.push(process(1, 0, "nginx: master process nginx", "web"));
+    pod.first_is_pause = false;
     for worker in [1, 0] {
-        around.processes[worker].member.parent = 1;
+        pod.processes[worker].member.parent = 1;
     }
-    assert_eq!(found(&executable("nginx"), &around), Ok(1));
-    // An init of the app's own is PID 1, and the app below it.
-    for one in &mut around.processes {
+    assert_eq!(found(&executable("nginx"), &pod), Ok(1));
+    // PID 1 is an init, and the app is its child.
+    for one in &mut pod.processes {
         if one.member.pid == 1 {
             *one = process(1, 0, "tini -- python worker.py", "web");
         }
     }
-    assert!(found(&executable("nginx"), &around).unwrap_err().contains("2 processes"));
-    assert_eq!(found(&executable("tini"), &around), Ok(1));
+    assert!(found(&executable("nginx"), &pod).unwrap_err().contains("2 processes"));
+    assert_eq!(found(&executable("tini"), &pod), Ok(1));
 }
 
 #[test]
-fn the_pause_a_zombie_and_a_kernel_thread_are_not_found() {
-    assert_eq!(found(&container("POD"), &pod()), Ok(0));
-    let mut around = with([process(80, 0, "python worker.py", "queue")]);
-    around.processes[4].member.is_zombie = true;
-    // The container's main process has ended: what is left of it is not the app.
-    assert_eq!(found(&executable("python"), &around), Ok(0));
-    let mut around = pod();
-    around.processes[4].member.is_kernel_thread = true;
-    assert_eq!(found(&executable("python"), &around), Ok(0));
+fn pause_zombies_and_kernel_threads_are_not_found() {
+    assert_eq!(found(&container("POD"), &example_pod()), Ok(0));
+    let mut pod = with([process(80, 0, "python worker.py", "queue")]);
+    pod.processes[4].member.is_zombie = true;
+    // The container's main process has ended; its remaining processes are not the app.
+    assert_eq!(found(&executable("python"), &pod), Ok(0));
+    let mut pod = example_pod();
+    pod.processes[4].member.is_kernel_thread = true;
+    assert_eq!(found(&executable("python"), &pod), Ok(0));
 }
 
 #[test]
-fn a_pid_file_that_is_older_than_its_process_is_stale() {
-    let around =
-        |millis| Around { pid_file: Some(PidFile { pid: 20, written: Duration::from_millis(millis) }), ..pod() };
+fn a_pid_file_older_than_its_process_is_stale() {
+    let pod = |millis| PodProcesses {
+        pid_file: Some(PidFile { pid: 20, written: Duration::from_millis(millis) }),
+        ..example_pod()
+    };
     // Process 20 was started at 20 s.
-    assert_eq!(found(&pid_file(), &around(20_100)), Ok(20));
-    assert_eq!(found(&pid_file(), &around(19_500)), Ok(20), "the grain of the clocks");
-    assert!(found(&pid_file(), &around(10_000)).unwrap_err().contains("is stale: process 20"));
-    let wanted = Wanted { executable: Some("nginx".into()), ..pid_file() };
-    assert_eq!(found(&wanted, &around(20_100)), Ok(0), "somebody else has the number");
-    assert_eq!(found(&pid_file(), &pod()), Ok(0), "not written yet");
+    assert_eq!(found(&pid_file(), &pod(20_100)), Ok(20));
+    assert_eq!(found(&pid_file(), &pod(19_500)), Ok(20), "within the tolerance of the clocks");
+    assert!(found(&pid_file(), &pod(10_000)).unwrap_err().contains("is stale: process 20"));
+    let selector = ProcessSelector { executable: Some("nginx".into()), ..pid_file() };
+    assert_eq!(found(&selector, &pod(20_100)), Ok(0), "another process has the pid now");
+    assert_eq!(found(&pid_file(), &example_pod()), Ok(0), "not written yet");
 }
 
 #[test]
-fn whom_we_may_not_see_is_named_with_what_helps() {
-    let mut around = pod();
+fn an_unreadable_process_is_an_error_with_a_remedy() {
+    let mut pod = example_pod();
     for index in [1, 4] {
-        around.processes[index].executable = Executable::Refused;
+        pod.processes[index].executable = Executable::Refused;
     }
-    let error = found(&executable("/app/server"), &around).unwrap_err();
+    let error = found(&executable("/app/server"), &pod).unwrap_err();
     assert!(
         error.contains("7 \"nginx: master") && error.contains("runAsUser") && error.contains("commandLine"),
         "{error}"
     );
-    assert_eq!(found(&command_line("worker.py"), &around), Ok(20), "that needs no permission");
-    around.processes.retain(|one| one.member.pid == OWN);
-    assert!(found(&executable("nginx"), &around).unwrap_err().contains("hidepid"));
-    let alone = Around { own: 1, processes: vec![process(1, 0, "bookend sidecar", "bookend")], ..Around::default() };
+    assert_eq!(found(&command_line("worker.py"), &pod), Ok(20), "the command line needs no permission");
+    pod.processes.retain(|one| one.member.pid == OWN);
+    assert!(found(&executable("nginx"), &pod).unwrap_err().contains("hidepid"));
+    let alone = PodProcesses {
+        own: 1,
+        processes: vec![process(1, 0, "bookend sidecar", "bookend")],
+        ..PodProcesses::default()
+    };
     assert!(found(&executable("nginx"), &alone).unwrap_err().contains("shareProcessNamespace"));
 }
 
-fn any_process() -> impl Strategy<Value = Process> {
+fn any_process() -> impl Strategy<Value = ObservedProcess> {
     let words = prop::sample::select(vec!["nginx", "sh", "bookend sidecar", "pause"]);
     let names = prop::sample::select(vec!["web", "queue", "bookend", "POD"]);
     (1..60i32, 0..60i32, words, names, any::<(bool, bool)>()).prop_map(|(pid, parent, words, name, (zombie, known))| {
         let mut process = process(pid, parent, words, name);
         process.member.is_zombie = zombie;
-        process.container = if known { process.container } else { Container::default() };
+        process.container = if known { process.container } else { ContainerIdentity::default() };
         process
     })
 }
 
 proptest! {
-    /// Whatever /proc shows, rings and gaps included: it ends, and whoever is found is the app's.
+    /// The search ends whatever /proc shows, rings and gaps included, and never finds a process of bookend's own.
     #[test]
-    fn nothing_of_ours_is_ever_found(processes in prop::collection::vec(any_process(), 0..40), pause: bool) {
-        let around = Around { processes, own: OWN, first_is_pause: pause, pid_file: None };
-        for wanted in [executable("nginx"), command_line("n"), container("web")] {
-            let Ok(Some(found)) = choose(&wanted, &around) else { continue };
+    fn own_processes_are_never_found(processes in prop::collection::vec(any_process(), 0..40), pause: bool) {
+        let pod = PodProcesses { processes, own: OWN, first_is_pause: pause, pid_file: None };
+        for selector in [executable("nginx"), command_line("n"), container("web")] {
+            let Ok(Some(found)) = choose(&selector, &pod) else { continue };
             prop_assert!(found.member.pid != OWN && found.member.parent != OWN && !found.member.is_zombie);
             prop_assert!(!pause || (found.member.pid != 1 && found.member.parent != 1));
         }
     }
 }
 
-/// A process that is neither ours nor below us, as it says so itself; whoever has our orphans reaps it.
-#[expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are nobody's PID 1")]
-fn stranger(command: &str) -> i32 {
+/// Starts a process that is not our descendant: an orphan, which another process reaps.
+#[expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are not PID 1")]
+fn orphan(command: &str) -> i32 {
     let script = format!("{command} >/dev/null 2>&1 </dev/null & echo $!");
     let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
 #[tokio::test]
-async fn a_stranger_is_found_held_signalled_and_seen_to_end() {
+async fn a_process_is_found_signalled_and_awaited() {
     let marked = format!("sleep 1000.{}", std::process::id());
-    let wanted = Wanted { executable: Some("sleep".into()), ..command_line(&marked) };
-    assert!(find(&wanted).unwrap().is_none());
-    let pid = stranger(&marked);
-    // Until its exec it is still a shell.
-    let held = loop {
-        if let Some(held) = find(&wanted).unwrap() {
-            break held;
+    let selector = ProcessSelector { executable: Some("sleep".into()), ..command_line(&marked) };
+    assert!(find(&selector).unwrap().is_none());
+    let pid = orphan(&marked);
+    // Before its exec it is still a shell.
+    let process = loop {
+        if let Some(process) = find(&selector).unwrap() {
+            break process;
         }
         tokio::task::yield_now().await;
     };
-    assert_eq!(held.pid().as_raw(), pid);
-    held.signal(Signal::TERM).unwrap();
-    held.ended().await;
-    assert!(find(&wanted).unwrap().is_none(), "a zombie is nobody");
-    let gone = || held.signal(Signal::TERM).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    assert_eq!(process.pid().as_raw(), pid);
+    process.signal(Signal::TERM).unwrap();
+    process.ended().await;
+    assert!(find(&selector).unwrap().is_none(), "a zombie is not found");
+    let gone = || process.signal(Signal::TERM).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     while !gone() {
-        // It has ended; whoever is its parent now has still to reap it.
+        // It has ended, but its new parent has not reaped it yet.
         tokio::task::yield_now().await;
     }
-    held.ended().await;
+    process.ended().await;
 }
 
 #[tokio::test]
-async fn two_strangers_are_listed_with_their_command_lines() {
+async fn ambiguous_processes_are_listed_with_command_lines() {
     let marked = format!("sleep 2000.{}", std::process::id());
-    let pids = [stranger(&marked), stranger(&marked)];
-    let wanted = command_line(&marked);
+    let pids = [orphan(&marked), orphan(&marked)];
+    let selector = command_line(&marked);
     let error = loop {
-        match find(&wanted) {
+        match find(&selector) {
             Err(error) => break error.to_string(),
             Ok(_) => tokio::task::yield_now().await,
         }
@@ -278,31 +291,34 @@ async fn two_strangers_are_listed_with_their_command_lines() {
 }
 
 #[tokio::test]
-async fn a_pid_file_leads_to_its_process_and_a_broken_one_is_an_error() {
+async fn a_pid_file_is_followed_and_a_broken_one_is_an_error() {
     let folder = std::env::temp_dir().join(format!("bookend-pid-file-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("app.pid");
-    let wanted = Wanted { pid_file: Some(path.clone()), ..Wanted::default() };
-    assert!(find(&wanted).unwrap().is_none(), "not written yet");
-    let pid = stranger("sleep 1000");
+    let selector = ProcessSelector { pid_file: Some(path.clone()), ..ProcessSelector::default() };
+    assert!(find(&selector).unwrap().is_none(), "not written yet");
+    let pid = orphan("sleep 1000");
     std::fs::write(&path, "").unwrap();
-    assert!(find(&wanted).unwrap().is_none(), "about to be written");
+    assert!(find(&selector).unwrap().is_none(), "about to be written");
     std::fs::write(&path, format!("{pid}\n")).unwrap();
-    let held = find(&wanted).unwrap().unwrap();
-    assert_eq!(held.pid().as_raw(), pid);
+    let process = find(&selector).unwrap().unwrap();
+    assert_eq!(process.pid().as_raw(), pid);
     let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
     std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
-    assert!(matches!(find(&wanted), Err(FindError::Stale { .. })));
-    held.signal(Signal::KILL).unwrap();
-    held.ended().await;
+    assert!(matches!(find(&selector), Err(FindError::Stale { .. })));
+    process.signal(Signal::KILL).unwrap();
+    process.ended().await;
     for text in ["nginx", "-5", "99999999999"] {
         std::fs::write(&path, text).unwrap();
-        assert!(matches!(find(&wanted), Err(FindError::PidFile { .. })), "{text}");
+        assert!(matches!(find(&selector), Err(FindError::Observe(ObserveError::PidFile { .. }))), "{text}");
     }
     std::fs::write(&path, std::process::id().to_string()).unwrap();
-    assert!(find(&wanted).unwrap().is_none(), "ourselves");
+    assert!(find(&selector).unwrap().is_none(), "ourselves");
     std::fs::remove_file(&path).unwrap();
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert!(matches!(find(&wanted), Err(FindError::PidFile { .. })), "nobody writes into the pipe");
+    assert!(
+        matches!(find(&selector), Err(FindError::Observe(ObserveError::PidFile { .. }))),
+        "a FIFO without a writer"
+    );
     std::fs::remove_dir_all(&folder).unwrap();
 }

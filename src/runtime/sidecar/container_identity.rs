@@ -1,4 +1,4 @@
-//! Which container a process is of, as /proc shows it to the other containers of a pod. Pure.
+//! Tells which container a process belongs to, from what /proc shows to the other containers of a pod. Pure.
 //!
 //! | file              | shows                                                                              |
 //! | ----------------- | ---------------------------------------------------------------------------------- |
@@ -9,37 +9,38 @@
 
 use std::path::PathBuf;
 
-/// What is known of it; nothing at all where no runtime has left a trace.
+/// What is known about the container of a process; nothing if no runtime has left a trace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Container {
-    /// Kubernetes' name, behind the UID of its pod.
+pub(crate) struct ContainerIdentity {
+    /// `UID/NAME`: Kubernetes' name of the container, after the UID of its pod.
     pub(super) name: Option<String>,
     /// The runtime's id: 64 digits.
     pub(super) id: Option<String>,
-    /// The mount namespace, where we may know it. Two that differ in it are two, although one runs inside the other.
+    /// The mount namespace, if we may read it. Containers with different ones are different, even if one runs inside the
+    /// other.
     pub(super) mounts: Option<PathBuf>,
 }
 
-impl Container {
-    pub(super) fn read(cgroup: &str, mountinfo: &str, mounts: Option<PathBuf>) -> Container {
-        Container { name: kubernetes_name(mountinfo), id: id(cgroup), mounts }
+impl ContainerIdentity {
+    pub(super) fn read(cgroup: &str, mountinfo: &str, mounts: Option<PathBuf>) -> ContainerIdentity {
+        ContainerIdentity { name: kubernetes_name(mountinfo), id: id(cgroup), mounts }
     }
 
-    /// Whether that is what the user calls it: by name, or by id, which may be shortened as docker(1) does it.
-    pub(super) fn is_called(&self, wanted: &str) -> bool {
+    /// Whether the configuration names this container: by its name, or by its id, which may be shortened as docker(1) does.
+    pub(super) fn is_named(&self, selector: &str) -> bool {
         let name = self.name.as_deref().and_then(|name| name.rsplit('/').next());
-        let id = self.id.as_deref().filter(|_| wanted.len() >= SHORT_ID);
-        name == Some(wanted) || id.is_some_and(|id| id.starts_with(wanted))
+        let id = self.id.as_deref().filter(|_| selector.len() >= SHORT_ID);
+        name == Some(selector) || id.is_some_and(|id| id.starts_with(selector))
     }
 
-    /// Whether both are known to be one container; what is unknown is not the same as anything.
-    pub(super) fn is_same(&self, other: &Container) -> bool {
+    /// Whether both are known to be the same container. An unknown container is not the same as any other.
+    pub(super) fn is_same(&self, other: &ContainerIdentity) -> bool {
         let same = |one: &Option<String>, other: &Option<String>| one.is_some() && one == other;
         let differ = |one: &Option<PathBuf>, other: &Option<PathBuf>| one.is_some() && other.is_some() && one != other;
         (same(&self.id, &other.id) || same(&self.name, &other.name)) && !differ(&self.mounts, &other.mounts)
     }
 
-    /// As errors show it.
+    /// For error messages.
     pub(super) fn shown(&self) -> Option<&str> {
         let name = self.name.as_deref().and_then(|name| name.rsplit('/').next());
         name.or(self.id.as_deref().and_then(|id| id.get(..SHORT_ID)))
@@ -57,19 +58,19 @@ fn kubernetes_name(mountinfo: &str) -> Option<String> {
     })
 }
 
-/// The last container in the path: one that runs inside another is what the process is of.
+/// The last id in the path: if one container runs inside another, the process belongs to the inner one.
 fn id(cgroup: &str) -> Option<String> {
     let words = cgroup.split(|c: char| !c.is_ascii_alphanumeric());
     let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
     words.rev().find(is_id).map(str::to_owned)
 }
 
-/// Whether a cgroup is seen from inside a cgroup namespace that it is not in: `0::/../ID`.
+/// Whether the cgroup is outside our cgroup namespace: `0::/../ID`.
 pub(super) fn is_outside(cgroup: &str) -> bool {
     cgroup.lines().any(|line| line.splitn(3, ':').nth(2).is_some_and(|path| path.starts_with("/..")))
 }
 
-/// As short as docker(1) prints an id; a shorter one might be a name.
+/// The length to which docker(1) shortens an id. A shorter word might be a name.
 const SHORT_ID: usize = 12;
 
 #[cfg(test)]
@@ -84,7 +85,7 @@ mod tests {
         5 1 8:1 /var/lib/kubelet/pods/0b1d/etc-hosts /etc/hosts rw - ext4 /dev/sda1 rw\n";
 
     #[test]
-    fn the_id_is_found_in_what_every_runtime_writes() {
+    fn the_id_is_found_in_the_cgroup_paths_of_all_runtimes() {
         let paths = [
             format!("0::/kubepods.slice/kubepods-burstable.slice/kubepods-pod0b1d.slice/cri-containerd-{ID}.scope\n"),
             format!("0::/../cri-containerd-{ID}.scope\n"),
@@ -101,31 +102,31 @@ mod tests {
     }
 
     #[test]
-    fn a_container_is_called_by_kubernetes_name_or_by_its_id() {
-        let container = Container::read(&format!("0::/../cri-containerd-{ID}.scope"), MOUNTS, None);
+    fn a_container_is_selected_by_name_or_by_id() {
+        let container = ContainerIdentity::read(&format!("0::/../cri-containerd-{ID}.scope"), MOUNTS, None);
         assert_eq!(container.name.as_deref(), Some("0b1d/web"));
-        for wanted in ["web", ID, &ID[..12]] {
-            assert!(container.is_called(wanted), "{wanted}");
+        for selector in ["web", ID, &ID[..12]] {
+            assert!(container.is_named(selector), "{selector}");
         }
-        for wanted in ["we", "0b1d/web", "run", &ID[..8], &ID[1..]] {
-            assert!(!container.is_called(wanted), "{wanted}");
+        for selector in ["we", "0b1d/web", "run", &ID[..8], &ID[1..]] {
+            assert!(!container.is_named(selector), "{selector}");
         }
         assert_eq!(container.shown(), Some("web"));
     }
 
     #[test]
-    fn what_is_unknown_is_not_the_same() {
-        let (unknown, known) = (Container::default(), Container::read("", MOUNTS, None));
+    fn an_unknown_container_is_not_the_same_as_any() {
+        let (unknown, known) = (ContainerIdentity::default(), ContainerIdentity::read("", MOUNTS, None));
         assert!(!unknown.is_same(&unknown) && !unknown.is_same(&known) && known.is_same(&known));
-        // A container that runs inside another, and shares its cgroup.
-        let mounted = |mounts: &str| Container { mounts: Some(mounts.into()), ..known.clone() };
+        // A container that runs inside another one and shares its cgroup.
+        let mounted = |mounts: &str| ContainerIdentity { mounts: Some(mounts.into()), ..known.clone() };
         assert!(!mounted("mnt:[1]").is_same(&mounted("mnt:[2]")) && mounted("mnt:[1]").is_same(&known));
-        // The same name in another pod of the node.
-        assert!(!known.is_same(&Container::read("", &MOUNTS.replace("0b1d", "77aa"), None)));
+        // The same name in another pod.
+        assert!(!known.is_same(&ContainerIdentity::read("", &MOUNTS.replace("0b1d", "77aa"), None)));
     }
 
     #[test]
-    fn the_others_are_outside_our_cgroup_namespace() {
+    fn other_containers_are_outside_our_cgroup_namespace() {
         assert!(is_outside("0::/../cri-containerd-x.scope\n") && is_outside("4:memory:/../x\n0::/\n"));
         assert!(!is_outside("0::/\n") && !is_outside("0::/a/../b\n") && !is_outside(""));
     }
