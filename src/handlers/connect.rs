@@ -1,7 +1,6 @@
-//! From a host and a port to a connection. An address is taken as it is; a name is looked up by the C library:
-//! /etc/hosts, then the name servers of /etc/resolv.conf with its search list and options, A and AAAA, over TCP
-//! where an answer does not fit. musl's does all that in a static binary, in an image FROM scratch, and needs no
-//! nsswitch.conf; it blocks, so it runs aside.
+//! Connects to a host and a port. A name is looked up by the C library: /etc/hosts, then the name servers of
+//! /etc/resolv.conf with its search list and options, A and AAAA, over TCP if an answer does not fit. musl does all that in
+//! a static binary in an image FROM scratch, without nsswitch.conf. The lookup blocks, so it runs on a detached thread.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -21,26 +20,26 @@ pub(crate) enum ConnectError {
     Resolve {
         /// The name.
         host: String,
-        /// As the C library says it.
+        /// The error of the C library.
         #[source]
         source: io::Error,
     },
-    /// There is no thread to look it up in.
+    /// No thread can be made for the lookup.
     #[error("cannot resolve {host:?}")]
-    Aside {
+    Thread {
         /// The name.
         host: String,
-        /// Why not.
+        /// EAGAIN: the pids limit.
         #[source]
         source: DetachedError,
     },
     /// The name exists and has no address.
-    #[error("{0:?} has no address")]
+    #[error("cannot resolve {0:?}: the name has no address")]
     NoAddress(String),
     /// Refused, unreachable, ...
     #[error("cannot connect to {address}")]
     Connect {
-        /// Which of the host's addresses failed last.
+        /// The address that failed last.
         address: SocketAddr,
         /// ECONNREFUSED, EHOSTUNREACH, ...
         #[source]
@@ -48,15 +47,15 @@ pub(crate) enum ConnectError {
     },
 }
 
-/// Connects to whichever of the host's addresses answers first. Hangs as long as they do: the caller has a deadline.
+/// Connects to the address of the host that answers first. It may hang as long as they do: the caller needs a deadline.
 pub(crate) async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
     let addresses = resolve(host, port).await?;
     let mut last = None;
     let mut attempts = JoinSet::new();
-    for (place, address) in (0u32..).zip(addresses) {
+    for (index, address) in (0u32..).zip(addresses) {
         attempts.spawn(async move {
-            // The next one is not kept waiting for an address that swallows packets (RFC 8305).
-            sleep(STAGGER * place).await;
+            // An address that drops packets must not delay the next one for long (RFC 8305).
+            sleep(STAGGER * index).await;
             TcpStream::connect(address).await.map_err(|source| ConnectError::Connect { address, source })
         });
     }
@@ -64,7 +63,7 @@ pub(crate) async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectE
         match attempt {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = Some(error),
-            // Nobody aborts them but the end of this function.
+            // They are aborted only by the end of this function.
             Err(_) => {}
         }
     }
@@ -77,20 +76,20 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     if host.eq_ignore_ascii_case("localhost") {
-        // RFC 6761: needs no looking up, not even where there is no /etc/hosts.
+        // RFC 6761: no lookup, so that it works without /etc/hosts.
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         return Ok(loopback.map(|address| SocketAddr::new(address, port)).to_vec());
     }
     let name = host.to_owned();
     let found = spawn_blocking_detached(move || {
-        (name.as_str(), port).to_socket_addrs().map(|found| found.take(MOST_ADDRESSES).collect())
+        (name.as_str(), port).to_socket_addrs().map(|found| found.take(MAX_ADDRESSES).collect())
     });
     match found.await {
         Ok(Ok(addresses)) => Ok(addresses),
         Ok(Err(source)) => Err(ConnectError::Resolve { host: host.to_owned(), source }),
-        Err(source) => Err(ConnectError::Aside { host: host.to_owned(), source }),
+        Err(source) => Err(ConnectError::Thread { host: host.to_owned(), source }),
     }
 }
 
 const STAGGER: Duration = Duration::from_millis(250);
-const MOST_ADDRESSES: usize = 8;
+const MAX_ADDRESSES: usize = 8;

@@ -1,8 +1,9 @@
-//! Work that may block, beside the loop: the C library's name resolution, files on a volume that may hang. A thread
-//! for each, with every signal blocked, so that none is ever delivered there; bounded in number; never joined, so
-//! that a name server that does not answer delays no signal, no reap and no exit. Whoever waits has a deadline.
+//! Runs work that may block: name resolution by the C library, files on a volume that may hang. Each piece of work has a
+//! thread of its own, with every signal blocked, so that no signal is delivered there. The number of threads is bounded.
+//! They are never joined, so that a name server that does not answer delays no signal, no reap and no exit. The caller
+//! needs a deadline.
 //!
-//! Not the runtime's own pool of threads: its end waits for what runs in it.
+//! The runtime's own thread pool is not used: the end of the runtime waits for its work.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,31 +14,31 @@ use crate::process::with_signals_blocked;
 /// Why the work was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DetachedError {
-    /// EAGAIN: the pids limit counts threads, too.
-    #[error("cannot make a thread")]
+    /// EAGAIN: the pids limit counts threads as well.
+    #[error("cannot start a thread (is the container's pids limit reached?)")]
     Thread(#[source] std::io::Error),
-    /// It ended without a result.
-    #[error("its thread has ended")]
+    /// The thread ended without a result.
+    #[error("the thread ended without a result")]
     Lost,
 }
 
-/// Does the work on a thread of its own, and waits for it; waits for a place first, where many hang already.
+/// Does the work on a thread of its own and waits for the result; first for a free slot, if many threads hang already.
 pub(crate) async fn spawn_blocking_detached<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DetachedError> {
-    static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(MOST_THREADS)));
-    let place = Arc::clone(&PLACES).acquire_owned().await.map_err(|_| DetachedError::Lost)?;
+    static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(MAX_THREADS)));
+    let slot = Arc::clone(&SLOTS).acquire_owned().await.map_err(|_| DetachedError::Lost)?;
     let (sender, result) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("aside".to_owned()).stack_size(STACK);
+    let thread = std::thread::Builder::new().name("detached".to_owned()).stack_size(STACK);
     let task = move || {
-        // Nobody waits for it any more: its time was over.
+        // The receiver is gone if the deadline has passed.
         let _ = sender.send(work());
-        drop(place);
+        drop(slot);
     };
     with_signals_blocked(|| thread.spawn(task)).map_err(DetachedError::Thread)?;
     result.await.map_err(|_| DetachedError::Lost)
 }
 
-const MOST_THREADS: usize = 8;
-/// musl's resolver keeps its packets on the stack: some 20 kB; rustls parses certificates there.
+const MAX_THREADS: usize = 8;
+/// musl's resolver keeps its packets on the stack, about 20 kB; rustls parses certificates there.
 const STACK: usize = 256 * 1024;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::HandlerReport;
+use super::report::HandlerReport;
 use crate::net::tcp_info::TieBreak;
 use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::net::{count, ports};

@@ -1,5 +1,5 @@
-//! Descriptor 3 of a preStart handler: what it writes there is read while it runs, up to a limit, and becomes
-//! variables of the app when it has succeeded.
+//! Descriptor 3 of a preStart handler: the assignments that the handler writes there become variables of the app when it
+//! has succeeded. They are read while the handler runs, up to a limit.
 
 use std::ffi::OsString;
 use std::io;
@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use crate::handlers::program::Variables;
+use super::program::Variables;
 use bookend_config::assignments;
 
-/// Reads what a handler sets.
+/// Reads the assignments of a handler.
 pub(super) struct EnvPipe {
     written: watch::Receiver<Written>,
 }
@@ -23,7 +23,7 @@ pub(super) struct EnvPipe {
 #[derive(Debug, Clone, Default)]
 struct Written {
     bytes: Vec<u8>,
-    too_much: bool,
+    is_too_long: bool,
 }
 
 impl EnvPipe {
@@ -34,18 +34,18 @@ impl EnvPipe {
         Ok(EnvPipe { written })
     }
 
-    /// The handler has ended, and what it wrote is in the pipe already; a grandchild that keeps it open is not
-    /// waited for. The variables, or every mistake in one sentence.
+    /// Returns the variables, or all errors in one sentence. The handler has ended, so its output is in the pipe already; a
+    /// grandchild that keeps the pipe open is not waited for.
     pub(super) async fn finish(mut self) -> Result<Variables, String> {
-        // The sender is dropped with the end of the pipe.
+        // The sender is dropped at the end of the pipe.
         let end = async { while self.written.changed().await.is_ok() {} };
         let _ = timeout(REST, end).await;
         let written = self.written.borrow().clone();
-        if written.too_much {
-            return Err(format!("descriptor 3: more than {MOST} bytes"));
+        if written.is_too_long {
+            return Err(format!("descriptor 3: more than {MAX_BYTES} bytes"));
         }
         let variables =
-            assignments::read(&written.bytes).map_err(|mistakes| format!("descriptor 3: {}", mistakes.join("; ")))?;
+            assignments::read(&written.bytes).map_err(|errors| format!("descriptor 3: {}", errors.join("; ")))?;
         Ok(variables.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect())
     }
 }
@@ -56,9 +56,9 @@ async fn read(mut pipe: Receiver, sender: watch::Sender<Written>) {
         let read = pipe.read(&mut chunk).await.unwrap_or(0);
         let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
         sender.send_modify(|written| {
-            // Read on to the end: a writer that waits for a reader would hang instead of failing.
-            match written.bytes.len() + bytes.len() > MOST {
-                true => written.too_much = true,
+            // Read on to the end: a writer without a reader would hang instead of failing.
+            match written.bytes.len() + bytes.len() > MAX_BYTES {
+                true => written.is_too_long = true,
                 false => written.bytes.extend_from_slice(bytes),
             }
         });
@@ -66,7 +66,7 @@ async fn read(mut pipe: Receiver, sender: watch::Sender<Written>) {
     }
 }
 
-/// How long the rest of the pipe may take to be read once the handler has ended.
+/// The time to read the rest of the pipe when the handler has ended.
 const REST: Duration = Duration::from_millis(100);
-/// More is no environment.
-const MOST: usize = 64 * 1024;
+/// More does not make a useful environment.
+const MAX_BYTES: usize = 64 * 1024;

@@ -1,5 +1,5 @@
-//! `exec`: a program, without a shell, in a process group of its own. When its time is over the group gets
-//! SIGTERM and, a second later or when its leader has ended, SIGKILL; the report does not wait for that.
+//! `exec`: runs a program, without a shell, in a process group of its own. After its timeout the group gets SIGTERM and, a
+//! second later or when its leader has ended, SIGKILL; the report does not wait for that.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -8,11 +8,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::bounded::{abort_requested, timed_out};
+use super::context::{HandlerContext, Purpose};
 use super::env_pipe::EnvPipe;
 use super::output::Relay;
-use super::{HandlerContext, HandlerReport, Purpose, requested, time_over};
+use super::program::{Environment, ProgramError, prepare_exec};
+use super::report::HandlerReport;
 use crate::error::describe;
-use crate::handlers::program::{Environment, ProgramError, prepare_exec};
 use crate::process::Pid;
 use crate::process::placement::ProcessPlacement;
 use crate::process::reaper::{Ended, Reaper};
@@ -22,13 +24,13 @@ use bookend_config::settings::Program;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{HandlerResult, Hook};
 
-/// Why an exec handler could not be started.
+/// Why an exec handler was not started.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExecStartError {
     /// Descriptors or memory ran out.
-    #[error("cannot make a pipe for its output")]
+    #[error("cannot make a pipe for the handler's output")]
     Pipe(#[from] io::Error),
-    /// See there.
+    /// The program cannot be prepared or spawned.
     #[error(transparent)]
     Program(#[from] ProgramError),
 }
@@ -39,14 +41,14 @@ pub(super) struct Exec {
     exec: ExecStatus,
     ended: oneshot::Receiver<Ended>,
     relay: Relay,
-    /// A preStart handler's.
+    /// Only for a preStart handler.
     env_pipe: Option<EnvPipe>,
     reaper: Reaper,
 }
 
 impl Exec {
-    /// Spawns the program without waiting for its execution. Called in the loop, so that its pid is watched before the
-    /// reaper's next round.
+    /// Spawns the program without waiting for its execution. Must be called in the loop, so that the reaper watches its pid
+    /// before the next round.
     pub(super) fn start(
         name: &str,
         purpose: Purpose,
@@ -60,7 +62,7 @@ impl Exec {
         let setting = (purpose == Purpose::Hook(Hook::PreStart)).then(pipe).transpose()?;
         let (setting_read, setting_write) = setting.unzip();
         let mut fds = vec![(stdin.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)];
-        // Last: its number may be that of one of ours that the others still need.
+        // Last: number 3 may be one of our descriptors that the others still need.
         fds.extend(setting_write.as_ref().map(|write| (write.as_fd(), 3)));
         let spawn = Spawn {
             command: &prepared.command,
@@ -71,12 +73,12 @@ impl Exec {
             sockets: ActivationSockets::NotForChild,
             setup: prepared.setup,
         };
-        // Read before anybody writes: what could not be read would run on, although its start is told to have failed.
+        // Before the spawn: if the pipe cannot be read, the program must not run although its start is reported as failed.
         let relay = Relay::start(name, purpose, read).map_err(ExecStartError::Pipe)?;
         let env_pipe = setting_read.map(EnvPipe::start).transpose().map_err(ExecStartError::Pipe)?;
         let StartedChild { pid, exec } = spawn.start(&context.inherited).map_err(ProgramError::from)?;
         let ended = context.reaper.watch(pid);
-        // Our copies of its ends are closed here: the pipes end with the handler.
+        // Our copies of the write ends are closed here, so that the pipes end with the handler.
         Ok(Exec { pid, exec, ended, relay, env_pipe, reaper: context.reaper.clone() })
     }
 
@@ -84,7 +86,7 @@ impl Exec {
         self.pid
     }
 
-    /// Waits for its end, its time or its abort, whichever comes first.
+    /// Waits for the program's end, its timeout or an abort, whichever comes first.
     pub(super) async fn run(
         mut self,
         time: Option<Duration>,
@@ -98,7 +100,7 @@ impl Exec {
                 }
                 ExecProgress::Executed | ExecProgress::Pending => report_of(ended),
             },
-            mut report = time_over(time) => {
+            mut report = timed_out(time) => {
                 if matches!(self.exec.look(), ExecProgress::Pending) {
                     report.detail += ": its program could not be executed in that time";
                 }
@@ -106,7 +108,7 @@ impl Exec {
                 let _ = sender.send(report);
                 return self.end().await;
             }
-            () = requested(aborted) => return self.kill_after().await,
+            () = abort_requested(aborted) => return self.kill_after().await,
         };
         report.output = self.relay.finish().await;
         if let Some(env_pipe) = self.env_pipe.filter(|_| report.result == HandlerResult::Succeeded) {
@@ -117,7 +119,7 @@ impl Exec {
                 }
             }
         }
-        // Nobody waits for it any more: the process is about to exit.
+        // The receiver is gone only if the process is about to exit.
         let _ = sender.send(report);
     }
 
@@ -134,9 +136,9 @@ impl Exec {
     }
 }
 
-/// SIGTERM to the group now, and SIGKILL to what is left of it when its leader has ended.
+/// Sends SIGTERM to the group now, and SIGKILL to the rest of it when its leader has ended.
 pub(super) fn terminate(reaper: &Reaper, pid: Pid) {
-    // It may have ended this very moment: then its group has nobody to signal.
+    // The leader may have just ended: then there is no group to signal.
     let _ = reaper.signal_group(pid, Signal::TERM);
     reaper.kill_on_exit(pid);
 }
@@ -146,10 +148,10 @@ fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> HandlerReport {
         Ok(Ended::Exited(0)) => HandlerReport::new(HandlerResult::Succeeded, "exit code 0"),
         Ok(Ended::Exited(code)) => HandlerReport::new(HandlerResult::Failed, format!("exit code {code}")),
         Ok(Ended::Signalled(signal)) => HandlerReport::new(HandlerResult::Failed, format!("killed by {signal}")),
-        // The reaper's table lives as long as the loop; without it there is nobody to report to.
-        Err(_) => HandlerReport::new(HandlerResult::Failed, "its status was lost"),
+        // Does not happen: the reaper's table lives as long as the loop.
+        Err(_) => HandlerReport::new(HandlerResult::Failed, "the exit status was lost"),
     }
 }
 
-/// How long a handler has between SIGTERM and SIGKILL.
+/// The time between SIGTERM and SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(1);

@@ -26,11 +26,11 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
-use super::HandlerReport;
 use super::connect::{ConnectError, connect};
 use super::detached::{DetachedError, spawn_blocking_detached};
+use super::program::{Environment, read_value};
+use super::report::HandlerReport;
 use crate::error::describe;
-use crate::handlers::program::{Environment, read_value};
 use crate::http::Duplex;
 use bookend_config::settings::{Header, HttpGet, Scheme, ValueSource};
 use bookend_lifecycle::HandlerResult;

@@ -1,7 +1,7 @@
-//! The output of exec handlers: line by line into the log, with the handler's name, and the last lines
-//! kept for its record. Bounded in every direction: a line, the lines kept, and the wait for a pipe that
-//! a grandchild still holds. What a hook leaves running is read on; what a probe leaves, every few seconds, is not: each
-//! would hold a descriptor of ours.
+//! The output of exec handlers: logged line by line with the handler's name, and its last lines are kept for the record.
+//! Bounded in every direction: the length of a line, the number of lines, and the wait for a pipe that a grandchild still
+//! holds. A process that a hook's handler leaves behind is read on. One that a probe leaves behind is not: every few seconds
+//! another one would hold a descriptor of ours.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,13 +14,13 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tracing::{debug, info};
 
-use super::Purpose;
+use super::context::Purpose;
 use bookend_lifecycle::printable::printable;
 
-/// Reads one handler's output until the last process that holds its pipe has gone.
+/// The output of one handler, read until the last process that holds the pipe has ended.
 pub(super) struct Relay {
     lines: Arc<Mutex<VecDeque<String>>>,
-    /// Asks for what is in the pipe now; the answer comes when it has been read.
+    /// Requests that the task reads what is in the pipe now; the inner sender confirms it.
     rest: oneshot::Sender<oneshot::Sender<()>>,
 }
 
@@ -28,25 +28,30 @@ impl Relay {
     pub(super) fn start(name: &str, purpose: Purpose, pipe: OwnedFd) -> io::Result<Relay> {
         let pipe = Receiver::from_owned_fd(pipe)?;
         let lines = Arc::default();
-        let (rest, asked) = oneshot::channel();
-        let reader =
-            Reader { pipe, splitter: Splitter::default(), name: name.to_owned(), purpose, lines: Arc::clone(&lines) };
-        tokio::spawn(reader.run(asked));
+        let (rest, requested) = oneshot::channel();
+        let reader = RelayTask {
+            pipe,
+            splitter: Splitter::default(),
+            name: name.to_owned(),
+            purpose,
+            lines: Arc::clone(&lines),
+        };
+        tokio::spawn(reader.run(requested));
         Ok(Relay { lines, rest })
     }
 
-    /// What there is by now.
+    /// The last lines so far.
     pub(super) fn last_lines(&self) -> Vec<String> {
         lock(&self.lines).iter().cloned().collect()
     }
 
-    /// The handler has ended: what it wrote is in the pipe already. A grandchild that keeps the pipe open goes
-    /// on being read, but is not waited for.
+    /// The last lines when the handler has ended, so that all of its output is in the pipe. A grandchild that keeps the pipe
+    /// open is not waited for.
     pub(super) async fn finish(self) -> Vec<String> {
         let Relay { lines, rest } = self;
         let (answer, read) = oneshot::channel();
         if rest.send(answer).is_ok() {
-            // Answered when the pipe is empty; dropped when it has ended.
+            // Confirmed when the pipe is empty; dropped when it has ended.
             let _ = read.await;
         }
         lock(&lines).iter().cloned().collect()
@@ -54,7 +59,7 @@ impl Relay {
 }
 
 /// The task of a relay.
-struct Reader {
+struct RelayTask {
     pipe: Receiver,
     splitter: Splitter,
     name: String,
@@ -62,13 +67,13 @@ struct Reader {
     lines: Arc<Mutex<VecDeque<String>>>,
 }
 
-impl Reader {
-    async fn run(mut self, mut asked: oneshot::Receiver<oneshot::Sender<()>>) {
+impl RelayTask {
+    async fn run(mut self, mut requested: oneshot::Receiver<oneshot::Sender<()>>) {
         let mut chunk = [0u8; 1024];
         let mut is_over = false;
         loop {
             let read = tokio::select! {
-                answer = &mut asked, if !is_over => {
+                answer = &mut requested, if !is_over => {
                     is_over = true;
                     if let Ok(answer) = answer {
                         self.rest(&mut chunk).await;
@@ -83,15 +88,15 @@ impl Reader {
             };
             let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
             self.take(bytes);
-            // A handler that prints without end must not keep a signal waiting.
+            // A handler that prints without end must not delay a signal.
             yield_now().await;
         }
-        let Reader { mut splitter, name, purpose, lines, .. } = self;
+        let RelayTask { mut splitter, name, purpose, lines, .. } = self;
         splitter.finish(|line| emit(&name, purpose, line, &lines));
     }
 
-    /// Reads until the pipe is empty, asking the kernel itself: what the runtime knows of it may be older. No more
-    /// than a pipe can hold, which a grandchild may go on filling.
+    /// Reads until the pipe is empty. It asks the kernel, because the runtime's readiness may be outdated. It reads at most as
+    /// much as a pipe can hold, because a grandchild may go on writing.
     async fn rest(&mut self, chunk: &mut [u8]) {
         let mut left = LARGEST_PIPE;
         while let Ok(read @ 1..) = nix::unistd::read(self.pipe.as_fd(), chunk) {
@@ -105,7 +110,7 @@ impl Reader {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        let Reader { splitter, name, purpose, lines, .. } = self;
+        let RelayTask { splitter, name, purpose, lines, .. } = self;
         splitter.push(bytes, |line| emit(name, *purpose, line, lines));
     }
 }
@@ -130,33 +135,33 @@ fn lock(lines: &Mutex<VecDeque<String>>) -> MutexGuard<'_, VecDeque<String>> {
 /// Cuts a stream into lines of bounded length.
 #[derive(Default)]
 struct Splitter {
-    begun: Vec<u8>,
+    partial: Vec<u8>,
 }
 
 impl Splitter {
     fn push(&mut self, bytes: &[u8], mut emit: impl FnMut(&[u8])) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             for part in piece.chunks(LONGEST_LINE) {
-                if self.begun.len() + part.len() > LONGEST_LINE + 1 {
-                    emit(&std::mem::take(&mut self.begun));
+                if self.partial.len() + part.len() > LONGEST_LINE + 1 {
+                    emit(&std::mem::take(&mut self.partial));
                 }
-                self.begun.extend_from_slice(part);
+                self.partial.extend_from_slice(part);
             }
-            if self.begun.ends_with(b"\n") {
-                self.begun.pop();
-                emit(&std::mem::take(&mut self.begun));
+            if self.partial.ends_with(b"\n") {
+                self.partial.pop();
+                emit(&std::mem::take(&mut self.partial));
             }
         }
     }
 
     fn finish(&mut self, mut emit: impl FnMut(&[u8])) {
-        if !self.begun.is_empty() {
-            emit(&std::mem::take(&mut self.begun));
+        if !self.partial.is_empty() {
+            emit(&std::mem::take(&mut self.partial));
         }
     }
 }
 
-/// What an unprivileged process may make of a pipe (pipe(7), pipe-max-size).
+/// The largest pipe of an unprivileged process (pipe(7), pipe-max-size).
 const LARGEST_PIPE: usize = 1024 * 1024;
 const LONGEST_LINE: usize = 4096;
 const LINES_KEPT: usize = 10;
@@ -177,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_whole_however_they_arrive() {
+    fn lines_are_complete_however_they_arrive() {
         assert_eq!(
             split(&[b"one\ntw", b"o\n", b"\nthree"]),
             [b"one".to_vec(), b"two".into(), b"".into(), b"three".into()]
@@ -185,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_cut_and_nothing_of_it_is_lost() {
+    fn a_very_long_line_is_split_without_loss() {
         let long = vec![b'x'; 3 * LONGEST_LINE + 5];
         let lines = split(&[&long, b"y\n"]);
         assert!(lines.iter().all(|line| line.len() <= LONGEST_LINE + 1));

@@ -1,10 +1,10 @@
-//! `signal`: one to the app, by the reaper's table, and on goes the list.
+//! `signal`: sends a signal to the app, and succeeds without waiting for its effect.
 
-use super::{HandlerContext, HandlerReport};
+use super::context::HandlerContext;
+use super::report::HandlerReport;
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::signal::Signal;
 
-/// Sends it, to whom `app.signalScope` says.
 pub(super) fn send(signal: Signal, context: &HandlerContext) -> HandlerReport {
     match context.signal_app(signal) {
         Ok(()) => HandlerReport::new(HandlerResult::Succeeded, format!("{signal} sent to the app")),

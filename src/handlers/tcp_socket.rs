@@ -1,15 +1,14 @@
-//! `tcpSocket`: the port accepts a connection, which is closed again at once.
+//! `tcpSocket`: succeeds if the port accepts a connection, and closes it at once.
 
 use std::ffi::OsStr;
 
-use super::HandlerReport;
 use super::connect::connect;
+use super::program::Environment;
+use super::report::HandlerReport;
 use crate::error::describe;
-use crate::handlers::program::Environment;
 use bookend_config::settings::TcpSocket;
 use bookend_lifecycle::HandlerResult;
 
-/// Connects, and says how that went.
 pub(crate) async fn run(socket: TcpSocket, env: Environment) -> HandlerReport {
     let host = env.expand(OsStr::new(&socket.host)).to_string_lossy().into_owned();
     match connect(&host, socket.port).await {
