@@ -1,5 +1,5 @@
-//! `drain`: the app serves on until nobody comes any more. What that means is decided in `bookend_lifecycle::drain`; here it is
-//! looked, ten times a second and only while a drain is going on.
+//! `drain`: keeps the app serving until no new connections arrive. `bookend_lifecycle::drain` decides when that is; this file
+//! counts, ten times a second and only during a drain.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,36 +14,35 @@ use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::net::{count, ports};
 use crate::process::Pid;
 use bookend_lifecycle::HandlerResult;
-use bookend_lifecycle::drain::ConnectionCounts;
-use bookend_lifecycle::drain::{Drain, DrainDecision, DrainEnd, DrainProgress, DrainStep};
+use bookend_lifecycle::drain::{ConnectionCounts, Drain, DrainDecision, DrainEnd, DrainProgress, DrainStep};
 use bookend_lifecycle::seconds::Seconds;
 
-/// Where a drain writes what it sees: only the newest counts. `None`: there was none yet.
+/// The newest counts of a drain; `None` before the first drain.
 pub(crate) type DrainStatus = Arc<watch::Sender<Option<DrainProgress>>>;
 
-/// Runs to its end, within the limit. Never fails: a stop goes on, however unquiet it is.
-pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>, board: DrainStatus) -> HandlerReport {
+/// Runs until the drain is over, at most for `limit`. It never fails: the stop goes on even if connections keep arriving.
+pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>, status: DrainStatus) -> HandlerReport {
     let began = Instant::now();
     let mut tcp_monitor = TcpMonitor::open();
     let host = is_host_network();
     let known = if drain.ports.is_empty() { app_ports(&mut tcp_monitor, app) } else { Some(drain.ports.clone()) };
     let listens_nowhere = known.as_ref().is_some_and(Vec::is_empty);
     let ports = known.unwrap_or_default();
-    let mut watch = DrainDecision::new(drain, Duration::ZERO, limit);
+    let mut decision = DrainDecision::new(drain, Duration::ZERO, limit);
     if host {
         warn!(
-            "drain: this is the node's own network (hostNetwork), where the connections of every process count: \
-             waiting for a fixed time instead (fallbackSeconds)"
+            "drain: in the node's network (hostNetwork) the app's connections cannot be told from others: waiting for a \
+             fixed time instead (fallbackSeconds)"
         );
     }
     let end = loop {
         let counter = if host { None } else { TcpMonitor::arrivals() };
-        let mut step = watch.arrivals(began.elapsed(), counter);
+        let mut step = decision.arrivals(began.elapsed(), counter);
         if step == DrainStep::CheckSockets {
-            let look = look_at(&mut tcp_monitor, &ports);
-            step = watch.sockets(began.elapsed(), look);
+            let counts = sample(&mut tcp_monitor, &ports);
+            step = decision.sockets(began.elapsed(), counts);
         }
-        board.send_replace(Some(watch.progress()));
+        status.send_replace(Some(decision.progress()));
         match step {
             DrainStep::Over(end) => break end,
             DrainStep::Wait | DrainStep::CheckSockets => sleep(INTERVAL).await,
@@ -51,21 +50,23 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
     };
     let seconds = Seconds(began.elapsed());
     let detail = match end {
-        DrainEnd::Quiet => format!("quiet after {seconds:.3} s and {} new connections", watch.progress().arrived),
-        DrainEnd::Unavailable if host => format!("waited {seconds:.3} s: no counting in the node's own network"),
+        DrainEnd::Quiet => format!("quiet after {seconds:.3} s and {} new connections", decision.progress().arrived),
+        DrainEnd::Unavailable if host => {
+            format!("waited {seconds:.3} s: connections cannot be counted in the node's network")
+        }
         DrainEnd::Unavailable => {
             let why =
-                if listens_nowhere { "the app listens on no TCP port" } else { "connections cannot be seen here" };
+                if listens_nowhere { "the app listens on no TCP port" } else { "connections cannot be counted here" };
             warn!("drain: {why}: waited for a fixed time (fallbackSeconds)");
             format!("waited {seconds:.3} s: {why}")
         }
         DrainEnd::TimeOver => {
-            // What is still there now is what the stop signal meets.
-            let look = look_at(&mut tcp_monitor, &ports).or(watch.progress().last);
+            // Sampled again: these connections are there when the stop signal goes out.
+            let counts = sample(&mut tcp_monitor, &ports).or(decision.progress().last);
             let detail = format!(
                 "not quiet after {seconds:.3} s and {} new connections{}",
-                watch.progress().arrived,
-                describe(look)
+                decision.progress().arrived,
+                describe(counts)
             );
             warn!("drain: {detail}");
             detail
@@ -74,24 +75,24 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
     HandlerReport::new(HandlerResult::Succeeded, detail)
 }
 
-/// `None`: not to be seen, or not known where to look.
-fn look_at(tcp_monitor: &mut TcpMonitor, ports: &[u16]) -> Option<ConnectionCounts> {
+/// `None` if the sockets cannot be read, or the ports are not known.
+fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16]) -> Option<ConnectionCounts> {
     let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets(ports) };
     Some(count(&sockets?, TieBreak::Answered))
 }
 
-/// The ports the app listens on now. `None`: sockets cannot be seen here.
+/// The ports on which the app listens now. `None` if the sockets cannot be read.
 fn app_ports(tcp_monitor: &mut TcpMonitor, app: Option<Pid>) -> Option<Vec<u16>> {
     Some(ports::of_app(app.map(Pid::as_raw), &tcp_monitor.listeners()?))
 }
 
-/// `: 3 wait to be accepted, 7 connections, 2 of them busy`
-fn describe(look: Option<ConnectionCounts>) -> String {
-    let Some(look) = look else { return String::new() };
-    let busy = look.busy.map(|busy| format!(", {busy} of them busy")).unwrap_or_default();
-    format!(": {} wait to be accepted, {} connections{busy}", look.queue, look.connections)
+/// `: 3 not accepted, 7 connections, 2 of them busy`
+fn describe(counts: Option<ConnectionCounts>) -> String {
+    let Some(counts) = counts else { return String::new() };
+    let busy = counts.busy.map(|busy| format!(", {busy} of them busy")).unwrap_or_default();
+    format!(": {} not accepted, {} connections{busy}", counts.queue, counts.connections)
 }
 
-/// A tenth of the shortest quiet that means anything. A look at the counters takes 0.03 ms of CPU, one at all connections two,
-/// where the node's table of them has 262,144 places.
+/// A tenth of the shortest useful `quietSeconds`. To read the counters takes 0.03 ms of CPU. To count all connections takes
+/// 2 ms if the node's connection table has 262,144 slots.
 const INTERVAL: Duration = Duration::from_millis(100);

@@ -1,14 +1,14 @@
-//! `httpGet`, over HTTP or HTTPS, as the kubelet makes it: one GET, `Connection: close`, redirects followed within
-//! the host, at most ten requests in all; a redirect to another host is not followed and judged by its own status.
+//! `httpGet`: an HTTP or HTTPS request like the kubelet's: one GET with `Connection: close`. Redirects are followed within
+//! the host, up to ten requests in all. A redirect to another host is not followed: its own status decides.
 //!
-//! | what            | bound                                                             |
-//! | --------------- | ----------------------------------------------------------------- |
-//! | time            | the caller's: everything here is dropped when it is over          |
-//! | answer's head   | 16 KiB, 64 headers                                                |
-//! | answer's body   | 10 KiB are read, and then it is done; the kubelet's own limit     |
-//! | files, names    | aside, on a thread: see aside.rs                                  |
+//! | part                 | bound                                                           |
+//! | -------------------- | --------------------------------------------------------------- |
+//! | time                 | the caller's: it drops the future                               |
+//! | head of the response | 16 KiB, 64 headers                                              |
+//! | body of the response | the first 10 KiB, which is also the kubelet's limit             |
+//! | files, names         | read on a detached thread, see `detached`                       |
 //!
-//! Nothing that was filled in (`$(VAR)`, a file) is shown in a report.
+//! A report never shows values from `$(VAR)` or from a file: they may be secrets.
 
 mod url;
 
@@ -37,109 +37,106 @@ use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::printable::printable;
 use url::Url;
 
-/// Why there was no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 enum HttpError {
-    /// See there.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// No thread for what may block.
+    /// No thread can be made for work that may block.
     #[error("cannot prepare the request")]
-    Aside(#[from] DetachedError),
+    Thread(#[from] DetachedError),
     /// The host, after `$(VAR)` was filled in.
     #[error("invalid host: empty or contains an illegal character")]
     Host,
-    /// A header as it would be sent; the value may be a secret.
-    #[error("the header {0:?} cannot be sent: its value has a character no header can have")]
+    /// Without the value, which may be a secret.
+    #[error("cannot send the header {0:?}: its value contains an illegal character")]
     Header(String),
-    /// The file is not there, or cannot be read.
+    /// `valueFrom.file` cannot be read.
     #[error("cannot read {path:?} for the header {name:?}")]
     Secret {
         /// The header.
         name: String,
         /// `valueFrom.file`.
         path: PathBuf,
-        /// Why.
+        /// ENOENT, EACCES, ...
         #[source]
         source: std::io::Error,
     },
-    /// Nobody to be trusted.
+    /// The trusted certificates cannot be read.
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Trust(#[from] crate::tls::TrustError),
     /// A build without `tls`, redirected to https.
     #[cfg(not(feature = "tls"))]
-    #[error("this build of bookend has no TLS")]
+    #[error("cannot use HTTPS: this build of bookend has no TLS")]
     NoTls,
-    /// A certificate that is not to be trusted; something that speaks no TLS.
+    /// The certificate is not trusted, or the server does not speak TLS.
     #[cfg(feature = "tls")]
-    #[error("no TLS with {host}{}", advice(source))]
+    #[error("TLS handshake with {host} failed{}", advice(source))]
     Handshake {
-        /// The host whose name was to be in the certificate.
+        /// The name that the certificate must have.
         host: String,
-        /// As rustls says it.
+        /// The error of rustls.
         #[source]
         source: std::io::Error,
     },
-    /// Closed, reset, no HTTP, a head that is too long.
-    #[error("no answer")]
+    /// The connection was closed or reset, the server does not speak HTTP, or the head is too long.
+    #[error("no valid HTTP response")]
     Http(#[from] hyper::Error),
-    /// Where it leads cannot be read.
-    #[error("the answer redirects to something that is no URL")]
+    #[error("the response redirects to an invalid URL")]
     Location,
-    /// In a circle, probably.
-    #[error("redirected more than {MOST_REQUESTS} times")]
+    /// Probably a loop.
+    #[error("redirected more than {MAX_REQUESTS} times")]
     TooManyRedirects,
 }
 
-/// An answer, as far as it is of interest.
-struct Answer {
+/// The parts of a response that are used.
+struct GetResponse {
     status: StatusCode,
     location: Option<String>,
     body: Vec<u8>,
 }
 
-/// Makes the request, and says how it went.
+/// Makes the request and reports the result.
 pub(crate) async fn run(get: HttpGet, env: Environment) -> HandlerReport {
     match perform(&get, &env).await {
-        Ok(answer) => judge(&get, &answer),
+        Ok(response) => judge(&get, &response),
         Err(error) => HandlerReport::new(HandlerResult::Failed, describe(&error)),
     }
 }
 
-fn judge(get: &HttpGet, answer: &Answer) -> HandlerReport {
-    let detail = format!("status {}", answer.status);
-    if get.success_status.iter().any(|range| range.contains(&answer.status.as_u16())) {
+fn judge(get: &HttpGet, response: &GetResponse) -> HandlerReport {
+    let detail = format!("status {}", response.status);
+    if get.success_status.iter().any(|range| range.contains(&response.status.as_u16())) {
         return HandlerReport::new(HandlerResult::Succeeded, detail);
     }
-    // Whoever said no may have said why.
-    let lines = answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(LINES_KEPT);
-    let output =
-        lines.map(|line| printable(&String::from_utf8_lossy(line)).chars().take(LINE_KEPT).collect()).collect();
+    // The body of a failed request may contain the reason.
+    let lines = response.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(MAX_LINES);
+    let output = lines.map(|line| printable(&String::from_utf8_lossy(line)).chars().take(MAX_LINE).collect()).collect();
     HandlerReport { output, ..HandlerReport::new(HandlerResult::Failed, detail) }
 }
 
-async fn perform(get: &HttpGet, env: &Environment) -> Result<Answer, HttpError> {
+async fn perform(get: &HttpGet, env: &Environment) -> Result<GetResponse, HttpError> {
     let host = env.expand(OsStr::new(&get.host)).into_string().map_err(|_| HttpError::Host)?;
     let first = Url::new(get.scheme, &host, get.port, &url::path(&get.path, env)).ok_or(HttpError::Host)?;
     let mut headers = headers(&get.headers, env).await?;
     let mut client = Client::new(get, env);
     let mut url = first.clone();
-    for _ in 0..MOST_REQUESTS {
-        let answer = client.exchange(&url, &headers).await?;
-        let Some(location) = answer.location.as_deref().filter(|_| is_redirect(answer.status)) else {
-            return Ok(answer);
+    for _ in 0..MAX_REQUESTS {
+        let response = client.exchange(&url, &headers).await?;
+        let Some(location) = response.location.as_deref().filter(|_| is_redirect(response.status)) else {
+            return Ok(response);
         };
         let next = url.join(location).ok_or(HttpError::Location)?;
         if !next.host.eq_ignore_ascii_case(&first.host) {
-            return Ok(answer);
+            return Ok(response);
         }
         if url::is_absolute(location) {
-            // As Go's client: a Host of one's own is kept only where the redirect names no host.
+            // Like Go's client: a configured Host is kept only if the redirect names no host.
             headers.remove(HOST);
         }
         if url.scheme == Scheme::Https && next.scheme == Scheme::Http {
-            // Not as Go's client: a secret that was to be sent encrypted is not sent in the clear.
+            // Unlike Go's client: a secret that was configured for HTTPS is not sent in the clear.
             headers.remove(AUTHORIZATION);
             headers.remove(COOKIE);
         }
@@ -152,11 +149,10 @@ fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// The headers as they are said, with ours where nothing is; as a kubelet does, an empty `Accept` or `User-Agent`
-/// means none.
-async fn headers(said: &[Header], env: &Environment) -> Result<HeaderMap, HttpError> {
+/// The configured headers, and our own defaults. As for a kubelet, an empty `Accept` or `User-Agent` removes the header.
+async fn headers(configured: &[Header], env: &Environment) -> Result<HeaderMap, HttpError> {
     let mut headers = HeaderMap::new();
-    for header in said {
+    for header in configured {
         let refused = || HttpError::Header(header.name.clone());
         let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| refused())?;
         let value = match &header.value {
@@ -170,7 +166,7 @@ async fn headers(said: &[Header], env: &Environment) -> Result<HeaderMap, HttpEr
     for (name, ours) in [(USER_AGENT, AGENT), (ACCEPT, "*/*")] {
         match headers.get(&name) {
             None => drop(headers.insert(name, HeaderValue::from_static(ours))),
-            Some(said) if said.is_empty() => drop(headers.remove(name)),
+            Some(value) if value.is_empty() => drop(headers.remove(name)),
             Some(_) => {}
         }
     }
@@ -178,14 +174,14 @@ async fn headers(said: &[Header], env: &Environment) -> Result<HeaderMap, HttpEr
     Ok(headers)
 }
 
-/// A secret's file, read when it is needed: it may have been rotated.
+/// Reads a secret's file when it is needed: it may have been rotated.
 async fn secret(name: &str, path: PathBuf) -> Result<OsString, HttpError> {
     let file = path.clone();
     let read = spawn_blocking_detached(move || read_value(&file)).await?;
     read.map_err(|source| HttpError::Secret { name: name.to_owned(), path, source })
 }
 
-/// What the requests of one run have in common.
+/// The state that the requests of one run share.
 struct Client {
     #[cfg(feature = "tls")]
     trust: crate::tls::Trust,
@@ -211,19 +207,19 @@ impl Client {
         Client { trust, config: None }
     }
 
-    /// One request on a connection of its own.
-    async fn exchange(&mut self, url: &Url, headers: &HeaderMap) -> Result<Answer, HttpError> {
+    /// Makes one request on a new connection.
+    async fn exchange(&mut self, url: &Url, headers: &HeaderMap) -> Result<GetResponse, HttpError> {
         let stream = connect(&url.host, url.port).await?;
         let stream: Box<dyn Duplex> = match url.scheme {
             Scheme::Http => Box::new(stream),
             Scheme::Https => self.encrypt(&url.host, stream).await?,
         };
         let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(MOST_HEAD_BYTES)
-            .max_headers(MOST_HEADERS)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .max_headers(MAX_HEADERS)
             .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
             .await?;
-        // Ended with this function, however that ends.
+        // The task ends with this function.
         let mut driver = JoinSet::new();
         driver.spawn(connection);
         let mut request = Request::new(Empty::new());
@@ -258,42 +254,42 @@ impl Client {
     }
 }
 
-async fn read(mut response: Response<Incoming>) -> Result<Answer, HttpError> {
+async fn read(mut response: Response<Incoming>) -> Result<GetResponse, HttpError> {
     let location = response.headers().get(LOCATION).filter(|value| !value.is_empty());
     let location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let mut body = Vec::new();
-    while body.len() < MOST_BODY {
+    while body.len() < MAX_BODY {
         match response.frame().await {
             Some(frame) => body.extend_from_slice(frame?.data_ref().unwrap_or(&Bytes::new())),
             None => break,
         }
     }
-    Ok(Answer { status: response.status(), location, body })
+    Ok(GetResponse { status: response.status(), location, body })
 }
 
-/// What to do about a certificate that is refused.
+/// What to do about a refused certificate.
 #[cfg(feature = "tls")]
 fn advice(error: &std::io::Error) -> &'static str {
     use rustls::{CertificateError, Error};
     match error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
-            " (who issued its certificate? caFile says)"
+            " (set caFile to the issuer of its certificate)"
         }
         Some(Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. })) => {
-            " (host must be a name in its certificate)"
+            " (set host to a name in its certificate)"
         }
         Some(Error::InvalidCertificate(CertificateError::Other(_))) => {
-            " (a certificate that is an authority, CA:TRUE, cannot be a server's)"
+            " (its certificate is one of an authority, CA:TRUE; a server needs its own)"
         }
         _ => "",
     }
 }
 
 const AGENT: &str = concat!("bookend/", env!("CARGO_PKG_VERSION"));
-/// As many requests as Go's client makes before it gives up.
-const MOST_REQUESTS: usize = 10;
-const MOST_HEAD_BYTES: usize = 16 * 1024;
-const MOST_HEADERS: usize = 64;
-const MOST_BODY: usize = 10 * 1024;
-const LINES_KEPT: usize = 3;
-const LINE_KEPT: usize = 200;
+/// The limit of Go's client.
+const MAX_REQUESTS: usize = 10;
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+const MAX_BODY: usize = 10 * 1024;
+const MAX_LINES: usize = 3;
+const MAX_LINE: usize = 200;

@@ -1,16 +1,15 @@
-//! What a program of the configuration becomes when it is started: its command and environment expanded,
-//! secrets read from their files, its user looked up. The only room that reads those files; it decides
-//! nothing and starts nothing.
+//! Prepares a program of the configuration for its start: expands its command and environment, reads secrets from their
+//! files, and looks up its user. It starts nothing.
 //!
-//! An environment has layers, weakest first:
+//! An environment has layers; a later one overrides an earlier one:
 //!
 //! | layer                                          | for                                   |
 //! | ---------------------------------------------- | ------------------------------------- |
-//! | what bookend was started with                  | everybody                             |
+//! | the environment of bookend                     | the app and all handlers              |
 //! | HOME, USER, LOGNAME of the program's `user`    | a program with a `user`               |
-//! | `app.env`                                      | everybody: it is the container's      |
-//! | what preStart handlers have set                | everybody after them                  |
-//! | `BOOKEND_...`                                  | handlers                              |
+//! | `app.env`                                      | the app and all handlers              |
+//! | variables set by preStart handlers             | the app and later handlers            |
+//! | `BOOKEND_...`                                  | all handlers                          |
 //! | `exec.env`                                     | that handler                          |
 
 use std::ffi::{CString, OsStr, OsString};
@@ -26,13 +25,13 @@ use crate::process::user::{self, AccountId, Identity, UnknownId};
 use bookend_config::expand::expand;
 use bookend_config::settings::{AppSettings, CommandFrom, Id, Program, ResourceLimit, ValueSource};
 
-/// Variables, in no order.
+/// Variables, in any order.
 pub(crate) type Variables = Vec<(OsString, OsString)>;
 
-/// Why a program of the configuration cannot be started.
+/// Why a program of the configuration was not started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProgramError {
-    /// A file with a value cannot be read.
+    /// `valueFrom.file` cannot be read.
     #[error("{key}: cannot read {}", path.display())]
     File {
         key: String,
@@ -43,50 +42,49 @@ pub(crate) enum ProgramError {
     /// /etc/passwd or /etc/group has no such entry.
     #[error("{key}")]
     User { key: String, source: UnknownId },
-    /// See there.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
 }
 
-/// What a program finds in its environment.
+/// The environment of a program.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
-    /// What bookend was started with.
+    /// The environment of bookend.
     inherited: Variables,
-    /// What was said since; stronger.
-    said: Variables,
+    /// Variables that were set since; they override the inherited ones.
+    set: Variables,
 }
 
 impl Environment {
-    /// What bookend was started with, and these.
-    pub(crate) fn with(said: Variables) -> Environment {
-        Environment { inherited: std::env::vars_os().collect(), said }
+    /// The environment of bookend, with these variables set.
+    pub(crate) fn with(set: Variables) -> Environment {
+        Environment { inherited: std::env::vars_os().collect(), set }
     }
 
     /// Sets a variable.
     pub(crate) fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
-        set(&mut self.said, name.into(), value.into());
+        set(&mut self.set, name.into(), value.into());
     }
 
     /// The value of a variable.
     pub(crate) fn get(&self, name: &OsStr) -> Option<&OsStr> {
-        find(&self.said, name).or_else(|| find(&self.inherited, name))
+        find(&self.set, name).or_else(|| find(&self.inherited, name))
     }
 
-    /// The text with every `$(VAR)` of this environment.
+    /// Expands every `$(VAR)` of this environment in a text.
     pub(crate) fn expand(&self, text: &OsStr) -> OsString {
         let expanded = expand(text.as_bytes(), |name| self.get(OsStr::from_bytes(name)).map(OsStr::as_bytes));
         OsString::from_vec(expanded)
     }
 
-    /// The same names, with each value made into another.
+    /// Replaces each value.
     pub(crate) fn map(&self, change: impl Fn(&OsStr) -> OsString) -> Environment {
         let each =
             |variables: &Variables| variables.iter().map(|(name, value)| (name.clone(), change(value))).collect();
-        Environment { inherited: each(&self.inherited), said: each(&self.said) }
+        Environment { inherited: each(&self.inherited), set: each(&self.set) }
     }
 
-    /// HOME, USER and LOGNAME are those of the user, unless somebody says otherwise.
+    /// Sets HOME, USER and LOGNAME to those of the user, unless they are configured.
     fn become_user(&mut self, identity: &Identity) {
         set(&mut self.inherited, "HOME".into(), identity.home.clone());
         for variable in ["USER", "LOGNAME"] {
@@ -97,8 +95,8 @@ impl Environment {
         }
     }
 
-    /// Adds what `env` of a table says, each value expanded with what stands before it. Names in `kept` stay.
-    fn say(
+    /// Adds the `env` of a table. Each value may refer to variables before it. Names in `kept` are left alone.
+    fn add(
         &mut self,
         env: &[(String, ValueSource)],
         table: &str,
@@ -113,7 +111,7 @@ impl Environment {
         Ok(())
     }
 
-    /// A value, read from its file or expanded. `key` names it in an error.
+    /// Reads a value from its file, or expands it. `key` is for the error.
     pub(crate) fn value(&self, source: &ValueSource, key: impl FnOnce() -> String) -> Result<OsString, ProgramError> {
         match source {
             ValueSource::Plain(text) => Ok(self.expand(OsStr::new(text))),
@@ -123,36 +121,36 @@ impl Environment {
         }
     }
 
-    /// All of it, each name once.
+    /// All variables, each name once.
     fn into_variables(self) -> Variables {
-        let Environment { inherited, said } = self;
-        let mut all: Variables = inherited.into_iter().filter(|(name, _)| find(&said, name).is_none()).collect();
-        all.extend(said);
+        let Environment { inherited, set } = self;
+        let mut all: Variables = inherited.into_iter().filter(|(name, _)| find(&set, name).is_none()).collect();
+        all.extend(set);
         all
     }
 }
 
-/// What `app.env` and preStart handlers say; `set` is what the latter have set, which is stronger.
+/// The variables of `app.env` and of preStart handlers (`set`); the latter override the former.
 pub(crate) fn container_variables(app: &AppSettings, set: &[(OsString, OsString)]) -> Result<Variables, ProgramError> {
     if app.program.env.is_empty() {
         // The usual case: our own environment is not copied.
         return Ok(set.to_vec());
     }
     let mut environment = Environment::with(set.to_vec());
-    environment.say(&app.program.env, "app", set)?;
-    Ok(environment.said)
+    environment.add(&app.program.env, "app", set)?;
+    Ok(environment.set)
 }
 
-/// A program as spawn takes it.
+/// A program that is ready to be spawned.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) command: Vec<OsString>,
-    /// `None`: what bookend was started with, to the byte.
+    /// `None`: the environment of bookend, byte for byte.
     pub(crate) env: Option<Variables>,
     pub(crate) setup: Arc<ChildSetup>,
 }
 
-/// The app. `variables` are those of [`container_variables`].
+/// Prepares the app. `variables` are those of [`container_variables`].
 pub(crate) fn prepare_app(app: &AppSettings, variables: &[(OsString, OsString)]) -> Result<Prepared, ProgramError> {
     let limit = |(name, limit): (&String, &ResourceLimit)| {
         Some(ChildLimit { name: name.clone(), resource: resource(name)?, soft: limit.soft, hard: limit.hard })
@@ -179,13 +177,13 @@ pub(crate) fn prepare_app(app: &AppSettings, variables: &[(OsString, OsString)])
     Ok(Prepared { command, env: (!is_plain).then(|| environment.into_variables()), setup })
 }
 
-/// A handler's program, with the environment it finds beside its own `env`.
+/// Prepares a handler's program. `environment` does not contain its own `env` yet.
 pub(crate) fn prepare_exec(program: &Program, mut environment: Environment) -> Result<Prepared, ProgramError> {
     let setup = set_up(program, "exec")?;
     if let Some(identity) = &setup.identity {
         environment.become_user(identity);
     }
-    environment.say(&program.env, "exec", &[])?;
+    environment.add(&program.env, "exec", &[])?;
     let command = program.command.iter().map(|word| environment.expand(word)).collect();
     Ok(Prepared { command, env: Some(environment.into_variables()), setup: Arc::new(setup) })
 }
@@ -217,7 +215,7 @@ fn find<'a>(variables: &'a [(OsString, OsString)], name: &OsStr) -> Option<&'a O
     variables.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
 }
 
-/// Sets a variable, instead of another of that name.
+/// Sets a variable, or replaces its value.
 pub(crate) fn set(variables: &mut Variables, name: OsString, value: OsString) {
     match variables.iter_mut().find(|(known, _)| *known == name) {
         Some((_, old)) => *old = value,
@@ -225,12 +223,11 @@ pub(crate) fn set(variables: &mut Variables, name: OsString, value: OsString) {
     }
 }
 
-/// The content of a file without the line break at its end: what editors and `echo` leave there is no part of a
-/// secret.
+/// Reads a file without the line break at its end, which editors and `echo` add and which does not belong to a secret.
 pub(crate) fn read_value(path: &Path) -> io::Result<OsString> {
     let mut bytes = read_small(path, MAX_VALUE)?;
     if bytes.contains(&0) {
-        return Err(io::Error::other("it contains a NUL byte, which no variable can"));
+        return Err(io::Error::other("it contains a NUL byte, which is illegal in a variable"));
     }
     if bytes.ends_with(b"\n") {
         bytes.pop();
@@ -241,7 +238,7 @@ pub(crate) fn read_value(path: &Path) -> io::Result<OsString> {
     Ok(OsString::from_vec(bytes))
 }
 
-/// execve(2) takes 128 KiB a string; what is larger than half of it is no value.
+/// execve(2) allows 128 KiB for a string; half of it is enough for a value.
 const MAX_VALUE: u64 = 64 * 1024;
 
 #[cfg(test)]
@@ -258,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_may_refer_to_earlier_ones_and_not_to_later_ones() {
+    fn a_value_may_refer_to_earlier_variables_only() {
         let app = app(vec![plain("A", "1$(B)"), plain("B", "2$(A)"), plain("A", "$(B)3")]);
         let variables = container_variables(&app, &[]).unwrap();
         assert_eq!(find(&variables, OsStr::new("B")), Some(OsStr::new("21$(B)")));
@@ -266,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_pre_start_has_set_is_seen_by_app_env_and_is_stronger() {
+    fn pre_start_variables_override_app_env() {
         let set = vec![("HOST".into(), "db".into()), ("B".into(), "set".into())];
         let app = app(vec![plain("DSN", "sql://$(HOST)"), plain("B", "said"), plain("C", "$(B)")]);
         let variables = container_variables(&app, &set).unwrap();
@@ -276,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_home_is_weaker_than_what_is_said() {
+    fn a_configured_home_overrides_the_users() {
         let mut environment = Environment::with(vec![("HOME".into(), "/said".into())]);
         let identity =
             Identity { uid: 1, gid: 1, groups: vec![1], name: Some("daemon".into()), home: "/usr/sbin".into() };
@@ -296,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gets_a_variable_twice() {
+    fn no_variable_occurs_twice() {
         let mut environment = Environment::with(vec![("PATH".into(), "/a".into())]);
         environment.set("PATH", "/b");
         let names: Vec<OsString> = environment.into_variables().into_iter().map(|(name, _)| name).collect();
@@ -304,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_without_its_last_line_break_and_within_limits() {
+    fn a_value_file_is_read_without_its_last_line_break() {
         let path = std::env::temp_dir().join(format!("bookend-value-{}", std::process::id()));
         for (content, value) in
             [("s3cret\n", "s3cret"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("", ""), (" $(A) ", " $(A) ")]

@@ -188,7 +188,7 @@ fn redirects_are_followed_within_the_host_and_success_to_another() {
     let server = Server::new(&[&answer("302 Found", "")]);
     succeeds(&format!("httpGet = {{ port = {} }}", server.port));
     let server = Server::new(&[&go("ftp://localhost/")]);
-    fails(&format!("httpGet = {{ port = {} }}", server.port), "no URL");
+    fails(&format!("httpGet = {{ port = {} }}", server.port), "invalid URL");
     let server = Server::new(&[&go("/again")]);
     fails(&format!("httpGet = {{ port = {} }}", server.port), "redirected more than 10 times");
     assert_eq!(server.requests.try_iter().count(), 10);
@@ -211,9 +211,9 @@ fn late_huge_or_malformed_responses_fail_in_time() {
     fails(&format!("httpGet.port = {port}, timeoutSeconds = 0.3"), "timed out after 0.300 s");
     fails(&format!("httpGet.port = {}", free_port()), "cannot connect to");
     for (rubbish, because) in [
-        ("", "no answer"),
-        ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "no answer"),
-        (&*format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(100_000)), "no answer"),
+        ("", "no valid HTTP response"),
+        ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "no valid HTTP response"),
+        (&*format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(100_000)), "no valid HTTP response"),
     ] {
         let server = Server::new(&[rubbish]);
         fails(&format!("httpGet.port = {}", server.port), because);
@@ -384,7 +384,7 @@ fn a_bad_ca_file_is_reported_with_its_fault() {
         listener.incoming().for_each(|s| s.unwrap().write_all(b"HTTP/1.0 400 No\r\n\r\n").unwrap())
     });
     let plain = format!("httpGet = {{ scheme = \"HTTPS\", port = {port}, insecureSkipVerify = true }}");
-    fails(&plain, "no TLS with localhost");
+    fails(&plain, "TLS handshake with localhost failed");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! As much of a URL as a GET needs: built from a handler's keys, and from where a redirect leads. Pure.
+//! The URL of a GET: built from a handler's keys, or from the `Location` of a redirect. Pure.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +10,7 @@ use crate::handlers::program::Environment;
 use bookend_config::address::{HttpUrl, is_host};
 use bookend_config::settings::Scheme;
 
-/// Where a request goes. All of it can be sent: made only of what has been parsed.
+/// A URL that has been checked completely, so that it can be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Url {
     pub(super) scheme: Scheme,
@@ -22,7 +22,7 @@ pub(super) struct Url {
 }
 
 impl Url {
-    /// `None`: there is no such host.
+    /// `None` if the host is invalid.
     pub(super) fn new(scheme: Scheme, host: &str, port: u16, path: &str) -> Option<Url> {
         // A bare IPv6 address, as a Pod spec has it.
         let host = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
@@ -39,12 +39,12 @@ impl Url {
         self.authority.clone()
     }
 
-    /// What stands in the request's first line.
+    /// The target in the first line of the request.
     pub(super) fn target(&self) -> Uri {
         self.target.clone()
     }
 
-    /// Where a `Location` leads from here (RFC 3986, section 5.2). `None`: it is no URL, or not of our schemes.
+    /// The URL of a `Location` relative to this one (RFC 3986, section 5.2). `None` if it is invalid or has another scheme.
     pub(super) fn join(&self, location: &str) -> Option<Url> {
         let location = location.split('#').next().unwrap_or_default();
         let (scheme, rest) = match location.split_once("://") {
@@ -67,7 +67,7 @@ impl Url {
     }
 }
 
-/// Whether a `Location` names its scheme.
+/// Whether a `Location` has a scheme.
 pub(super) fn is_absolute(location: &str) -> bool {
     location.split_once("://").is_some_and(|(scheme, _)| !scheme.contains(['/', '?', '#']))
 }
@@ -76,18 +76,18 @@ fn scheme_of(text: &str) -> Option<Scheme> {
     Scheme::ALL.iter().copied().find(|scheme| text.eq_ignore_ascii_case(scheme.name()))
 }
 
-/// A handler's `path`, query included, with `$(VAR)` filled in: what comes from a variable is encoded as a whole, so
-/// that it is one piece of the path or one value of the query, whatever is in it.
-pub(super) fn path(said: &str, env: &Environment) -> String {
-    let said = said.split('#').next().unwrap_or_default();
-    if !said.contains('$') {
-        return encode_path(said);
+/// A handler's `path`, query included, with `$(VAR)` expanded. The value of a variable is encoded as a whole, so that it is
+/// always one segment of the path or one value of the query.
+pub(super) fn path(configured: &str, env: &Environment) -> String {
+    let configured = configured.split('#').next().unwrap_or_default();
+    if !configured.contains('$') {
+        return encode_path(configured);
     }
     let encoded = env.map(|value| encode(value.as_bytes(), is_unreserved).into());
-    encode_path(&encoded.expand(OsStr::new(said)).to_string_lossy())
+    encode_path(&encoded.expand(OsStr::new(configured)).to_string_lossy())
 }
 
-/// A path and query with nothing in it that cannot be sent. What is encoded already stays.
+/// A path and query in which every illegal character is encoded. Encoded characters stay as they are.
 fn encode_path(text: &str) -> String {
     let allowed = |byte: u8| is_unreserved(byte) || b"%/?:@!$&'()*+,;=[]".contains(&byte);
     let slash = if text.starts_with('/') { "" } else { "/" };
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_leads_where_its_location_says() {
+    fn a_redirect_follows_its_location() {
         for (location, expected) in [
             ("/x?y=1#z", "Http a.example:8080 /x?y=1"),
             ("x", "Http a.example:8080 /folder/x"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_one_piece_of_the_path_or_of_the_query() {
+    fn a_variable_is_one_segment_or_one_query_value() {
         let mut env = Environment::default();
         env.set("A", "a b/ü?");
         env.set("B", "ok");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_a_host_and_nothing_else() {
+    fn a_host_with_other_parts_of_a_url_is_invalid() {
         assert_eq!(Url::new(Scheme::Http, "::1", 1, "/").unwrap().host, "[::1]");
         for host in ["", "a b", "a/b", "u@h", "a:1", "a\r\nX: y", "[::1", "a%41"] {
             assert_eq!(Url::new(Scheme::Http, host, 80, "/"), None, "{host:?}");
