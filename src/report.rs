@@ -1,4 +1,4 @@
-//! What bookend reports: the log, the journal of handler runs and stops, and the counters behind the metrics.
+//! The reports of bookend: the log, the journal of handler runs and stops, and the counters behind the metrics.
 
 pub(crate) mod counters;
 pub(crate) mod journal;

@@ -1,4 +1,4 @@
-//! What a handler needs to know about its container.
+//! The knowledge that a handler needs about its container.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::process::reaper::{Reaper, SignalTarget};
 use bookend_lifecycle::Hook;
 use bookend_lifecycle::signal::Signal;
 
-/// What the handlers of one app share.
+/// Shared by the handlers of one app.
 #[derive(Debug, Clone)]
 pub(crate) struct HandlerContext {
     pub(crate) reaper: Reaper,

@@ -31,7 +31,7 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
     let mut decision = DrainDecision::new(drain, Duration::ZERO, limit);
     if host {
         warn!(
-            "drain: in the node's network (hostNetwork) the app's connections cannot be told from others: waiting for a \
+            "drain: in the node's network (hostNetwork) the connections of all processes count: waiting for a \
              fixed time instead (fallbackSeconds)"
         );
     }

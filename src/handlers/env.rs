@@ -22,7 +22,7 @@ use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{AppStatus, Hook, PhaseName, Reason, Trigger};
 
-/// The state that a handler is told about, as it is when the handler starts.
+/// The state that a handler gets in its environment, as it is when the handler starts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HandlerEnv<'a> {
     /// `None` for a probe, which belongs to no hook.
@@ -31,7 +31,7 @@ pub(crate) struct HandlerEnv<'a> {
     /// The container that the hook is for; `None` for the app at the top level of the configuration.
     pub(crate) container: Option<&'a str>,
     pub(crate) phase: PhaseName,
-    /// What began the current stop.
+    /// The trigger of the current stop.
     pub(crate) trigger: Option<Trigger>,
     pub(crate) app: Option<Pid>,
     pub(crate) socket: Option<&'a Path>,

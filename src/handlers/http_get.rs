@@ -267,7 +267,7 @@ async fn read(mut response: Response<Incoming>) -> Result<GetResponse, HttpError
     Ok(GetResponse { status: response.status(), location, body })
 }
 
-/// What to do about a refused certificate.
+/// The remedy for a refused certificate.
 #[cfg(feature = "tls")]
 fn advice(error: &std::io::Error) -> &'static str {
     use rustls::{CertificateError, Error};

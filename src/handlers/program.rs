@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn pre_start_variables_override_app_env() {
         let set = vec![("HOST".into(), "db".into()), ("B".into(), "set".into())];
-        let app = app(vec![plain("DSN", "sql://$(HOST)"), plain("B", "said"), plain("C", "$(B)")]);
+        let app = app(vec![plain("DSN", "sql://$(HOST)"), plain("B", "configured"), plain("C", "$(B)")]);
         let variables = container_variables(&app, &set).unwrap();
         for (name, value) in [("DSN", "sql://db"), ("B", "set"), ("C", "set"), ("HOST", "db")] {
             assert_eq!(find(&variables, OsStr::new(name)), Some(OsStr::new(value)), "{name}");
@@ -274,11 +274,11 @@ mod tests {
 
     #[test]
     fn a_configured_home_overrides_the_users() {
-        let mut environment = Environment::with(vec![("HOME".into(), "/said".into())]);
+        let mut environment = Environment::with(vec![("HOME".into(), "/home/configured".into())]);
         let identity =
             Identity { uid: 1, gid: 1, groups: vec![1], name: Some("daemon".into()), home: "/usr/sbin".into() };
         environment.become_user(&identity);
-        assert_eq!(environment.get(OsStr::new("HOME")), Some(OsStr::new("/said")));
+        assert_eq!(environment.get(OsStr::new("HOME")), Some(OsStr::new("/home/configured")));
         assert_eq!(environment.get(OsStr::new("USER")), Some(OsStr::new("daemon")));
         environment.become_user(&Identity { name: None, ..identity });
         assert_eq!(environment.get(OsStr::new("USER")), None);

@@ -24,7 +24,7 @@ use bookend_lifecycle::seconds::Seconds;
 pub(crate) enum LifecycleEvent<'a> {
     /// The container's phase has changed.
     Phase { phase: &'a str },
-    /// A line of the timeline: `stop begun by SIGTERM`.
+    /// A line of the timeline: `stop triggered by SIGTERM`.
     Note { text: &'a str },
     /// bookend has received a signal.
     Signal { signal: String },

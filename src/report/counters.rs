@@ -1,5 +1,5 @@
-//! Counting what happens, for the metrics. Pure: it is told everything, with its time. Bounded by the configuration:
-//! hooks, handlers' names, results, and the sixty-four signals.
+//! Counts what happens, for the metrics. Pure: every event comes with its time. The number of series is bounded by the
+//! configuration: hooks, handler names, results, and the 64 signals.
 
 use std::time::Duration;
 
@@ -7,33 +7,34 @@ use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::small_map::SmallMap;
 use bookend_lifecycle::{HandlerResult, Hook, Note, Outcome, Time};
 
-/// The numbers so far.
+/// The counts so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
     /// Handler runs by hook, name and result.
     pub(crate) runs: SmallMap<(&'static str, String, HandlerResult), u64>,
-    /// How long they took, by hook and name.
+    /// Durations of handler runs, by hook and name.
     pub(crate) durations: SmallMap<(&'static str, String), Histogram>,
-    /// Hooks that were called and answered, by hook and result.
+    /// Answered hook calls, by hook and result.
     pub(crate) hooks: SmallMap<(&'static str, Outcome), u64>,
-    /// Signals the app was sent, by number.
+    /// Signals sent to the app.
     pub(crate) signals: SmallMap<Signal, u64>,
-    /// How long the stages of the start and of the last stop took.
+    /// Durations of the stages of the start.
     pub(crate) start: SmallMap<&'static str, Duration>,
+    /// Durations of the stages of the last stop.
     pub(crate) stop: SmallMap<&'static str, Duration>,
-    marks: Timestamps,
+    timestamps: StageTimes,
 }
 
-/// When the stage that is going on began.
+/// When each stage began.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Timestamps {
+struct StageTimes {
     app_started: Option<Time>,
     stop_began: Option<Time>,
     signalled: Option<Time>,
     app_ended: Option<Time>,
 }
 
-/// A histogram: how many took no longer than each of [`BOUNDS_MS`], and how many there were.
+/// How many durations were at most each of [`BOUNDS_MS`] and more than the one before, and how many there were in all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Histogram {
     pub(crate) counts: [u64; BOUNDS_MS.len()],
@@ -41,23 +42,23 @@ pub(crate) struct Histogram {
     pub(crate) sum: Duration,
 }
 
-/// From a fork and exec to the longest grace period people set.
+/// From a fork and exec to the longest usual grace period.
 pub(crate) const BOUNDS_MS: [u64; 10] = [10, 50, 100, 500, 1000, 2500, 5000, 10_000, 30_000, 120_000];
 
 impl Counters {
     pub(crate) fn app_started(&mut self, now: Time) {
         self.start.insert("preStart", now);
-        self.marks.app_started = Some(now);
+        self.timestamps.app_started = Some(now);
     }
 
     pub(crate) fn ran(&mut self, hook: &'static str, name: &str, result: HandlerResult, took: Duration) {
         *self.runs.or_insert((hook, name.to_owned(), result), 0) += 1;
-        let spread = self.durations.or_insert((hook, name.to_owned()), Histogram::default());
-        spread.count += 1;
-        spread.sum += took;
-        // Each kept apart; the sum of those below a bound is what Prometheus calls a bucket.
+        let histogram = self.durations.or_insert((hook, name.to_owned()), Histogram::default());
+        histogram.count += 1;
+        histogram.sum += took;
+        // A bucket of Prometheus is the sum of these counts up to its bound.
         if let Some(at) = BOUNDS_MS.iter().position(|bound| took <= Duration::from_millis(*bound))
-            && let Some(count) = spread.counts.get_mut(at)
+            && let Some(count) = histogram.counts.get_mut(at)
         {
             *count += 1;
         }
@@ -72,26 +73,26 @@ impl Counters {
     }
 
     pub(crate) fn note(&mut self, now: Time, note: Note) {
-        let since = |mark: Option<Time>| mark.map(|mark| now.saturating_sub(mark));
-        let marks = &mut self.marks;
+        let since = |time: Option<Time>| time.map(|time| now.saturating_sub(time));
+        let times = &mut self.timestamps;
         let (stages, stage, took) = match note {
-            Note::Started => (&mut self.start, "postStart", since(marks.app_started)),
+            Note::Started => (&mut self.start, "postStart", since(times.app_started)),
             Note::StopBegan(_) => {
-                // A stop that no signal followed is another story.
+                // An earlier stop that no stop signal followed does not count.
                 self.stop.clear();
-                marks.stop_began = Some(now);
+                times.stop_began = Some(now);
                 return;
             }
-            Note::HookOver(Hook::PreStop, _) => (&mut self.stop, "preStop", since(marks.stop_began)),
+            Note::HookOver(Hook::PreStop, _) => (&mut self.stop, "preStop", since(times.stop_began)),
             Note::StopSignalSent(_) => {
-                marks.signalled.get_or_insert(now);
+                times.signalled.get_or_insert(now);
                 return;
             }
             Note::AppEnded(_) => {
-                marks.app_ended = Some(now);
-                (&mut self.stop, "app", since(marks.signalled))
+                times.app_ended = Some(now);
+                (&mut self.stop, "app", since(times.signalled))
             }
-            Note::HookOver(Hook::PostStop, _) => (&mut self.stop, "postStop", since(marks.app_ended)),
+            Note::HookOver(Hook::PostStop, _) => (&mut self.stop, "postStop", since(times.app_ended)),
             _ => return,
         };
         if let Some(took) = took {
@@ -106,19 +107,19 @@ mod tests {
     use bookend_lifecycle::{AppStatus, Trigger};
 
     #[test]
-    fn a_duration_is_counted_once_below_the_bound_it_fits_and_nowhere_beyond_the_last() {
+    fn a_duration_is_counted_once_or_beyond_the_last_bound() {
         let mut counters = Counters::default();
         for ms in [0, 10, 11, 120_000, 120_001] {
             counters.ran("preStop", "drain", HandlerResult::Succeeded, Duration::from_millis(ms));
         }
-        let spread = counters.durations.get(&("preStop", "drain".to_owned())).unwrap();
-        assert_eq!(spread.count, 5);
-        assert_eq!(spread.counts.iter().sum::<u64>(), 4);
-        assert_eq!((spread.counts[0], spread.counts[1], spread.counts[9]), (2, 1, 1));
+        let histogram = counters.durations.get(&("preStop", "drain".to_owned())).unwrap();
+        assert_eq!(histogram.count, 5);
+        assert_eq!(histogram.counts.iter().sum::<u64>(), 4);
+        assert_eq!((histogram.counts[0], histogram.counts[1], histogram.counts[9]), (2, 1, 1));
     }
 
     #[test]
-    fn the_stages_of_a_stop_are_those_of_the_last_one() {
+    fn only_the_stages_of_the_last_stop_are_kept() {
         let at = Duration::from_secs;
         let mut counters = Counters::default();
         counters.app_started(at(1));

@@ -1,5 +1,5 @@
-//! What happened, as people will want to read it: a record of each handler run, the stop's timeline, the
-//! summary for the termination message. Pure: it is told everything, with its time.
+//! The story of a stop, for people: a record of each handler run, the timeline of the stop, and the summary for the termination
+//! message. Pure: every entry comes with its time.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,42 +10,42 @@ use super::timestamp::Timestamp;
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::{AppStatus, HandlerResult, Hook, Note, Outcome, Time, Trigger};
 
-/// A handler run that is over.
+/// A handler run that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record {
-    /// Whose app it was for, in a sidecar; the one without a name has none.
+    /// In a sidecar: the name of the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) container: Option<String>,
-    /// Its list: `preStart`, `postStart`, `preStop`, `postStop`.
+    /// `preStart`, `postStart`, `preStop` or `postStop`.
     pub(crate) hook: &'static str,
     /// The handler's name.
     pub(crate) name: String,
-    /// Which try it was, from 1: more than that for a retry.
+    /// The number of the attempt, from 1.
     pub(crate) attempt: u32,
-    /// What had triggered the list.
+    /// The trigger of the hook.
     pub(crate) trigger: String,
-    /// When it began.
+    /// The time of the start.
     pub(crate) started_at: Timestamp,
-    /// When it began, in seconds since bookend did.
+    /// The start, in seconds since bookend began.
     pub(crate) started_seconds: Seconds,
-    /// How long it took.
+    /// The duration.
     pub(crate) took_seconds: Seconds,
     /// `Succeeded`, `Failed`, `TimedOut`, `Aborted`.
     pub(crate) result: HandlerResult,
     /// `exit code 3`, `timed out after 2.000 s`, ...
     pub(crate) detail: String,
-    /// The last lines of its output.
+    /// The last lines of the output.
     pub(crate) output: Vec<String>,
 }
 
-/// A row of the timeline.
+/// An entry of the timeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Row {
-    /// Since its beginning.
+    /// The time since the timeline began.
     #[serde(rename = "atSeconds")]
     pub(crate) at: Seconds,
-    /// What happened then.
+    /// The event in words.
     pub(crate) text: String,
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// The story so far; bounded.
+/// The records and the timeline so far. Both are bounded.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     records: VecDeque<Record>,
@@ -66,14 +66,14 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Takes down something that happened, as it was told.
+    /// Adds a note of a machine, with its text.
     pub(crate) fn note(&mut self, now: Time, note: Note, text: String) {
-        // Stops of a sidecar's containers overlap, and its own comes last: they are one story.
+        // The stops of a sidecar's apps overlap, and its own comes last: they share one timeline.
         if let Note::StopBegan(trigger) = note
             && self.stop_began.is_none()
         {
             self.stop_began = Some((now, trigger));
-            // A stop is told on its own: an earlier one that nobody followed is another story.
+            // An earlier stop that no stop signal followed does not belong to this timeline.
             self.timeline.clear();
         }
         if let Note::AppEnded(status) = note {
@@ -87,57 +87,57 @@ impl Journal {
         }
     }
 
-    /// Takes down a handler run.
+    /// Adds a handler run.
     pub(crate) fn record(&mut self, now: Time, record: Record) {
         if self.stop_began.is_some() || self.ended.is_some() {
             let took = record.took_seconds;
             let again = if record.attempt > 1 { format!(" (try {})", record.attempt) } else { String::new() };
             self.row(now, format!("{}{again} took {took:.3} s: {}", label(&record), record.detail));
         }
-        if self.records.len() == MOST_RECORDS {
+        if self.records.len() == MAX_RECORDS {
             self.records.pop_front();
         }
         self.records.push_back(record);
     }
 
-    /// The stop is over, and life goes on.
+    /// The stop is over, and bookend goes on.
     pub(crate) fn stop_over(&mut self) {
         (self.stop_began, self.ended) = (None, None);
     }
 
-    /// Takes down requests that our own signal cut.
+    /// Adds the number of requests that our own signal has cut.
     pub(crate) fn note_cut(&mut self, now: Time, count: u32) {
         self.cut = self.cut.saturating_add(count);
         self.row(now, describe_cut(count));
     }
 
-    /// Takes down what no note of the machine tells.
-    pub(crate) fn remark(&mut self, now: Time, what: String) {
-        self.row(now, what);
+    /// Adds something that no note of a machine covers.
+    pub(crate) fn remark(&mut self, now: Time, text: String) {
+        self.row(now, text);
     }
 
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.iter()
     }
 
-    /// Whether there is a stop to tell.
+    /// Whether a stop has begun.
     pub(crate) fn was_a_stop(&self) -> bool {
         self.stop_began.is_some()
     }
 
-    /// When the timeline begins: with the stop, or else with the app's end.
+    /// When the timeline begins: with the stop, or with the app's end if there was no stop.
     pub(crate) fn origin(&self) -> Option<Time> {
         let began = self.stop_began.map(|(began, _)| began);
         began.or_else(|| self.timeline.front().map(|(at, _)| *at))
     }
 
-    /// The stop, one row for each thing that happened, counted from its beginning.
+    /// The timeline, with times since its beginning.
     pub(crate) fn timeline(&self) -> impl Iterator<Item = Row> {
         let origin = self.origin().unwrap_or_default();
         self.timeline.iter().map(move |(at, text)| Row { at: Seconds(at.saturating_sub(origin)), text: text.clone() })
     }
 
-    /// One sentence about the whole: `stopped by SIGTERM in 2.013 s: app exited with 0; exit code 0`.
+    /// The stop in one sentence: `stopped by SIGTERM in 2.013 s: app exited with 0; exit code 0`.
     pub(crate) fn headline(&self, now: Time, code: u8) -> String {
         let how = match self.stop_began {
             Some((began, trigger)) => {
@@ -146,14 +146,14 @@ impl Journal {
             }
             None => format!("ended after {:.3} s", Seconds(now)),
         };
-        // Without one of our own there is nothing to tell of it.
+        // A sidecar has no app of its own.
         let app = self.ended.map(|status| format!("{}; ", describe_status(status))).unwrap_or_default();
         let cut = if self.cut > 0 { format!(", {}", describe_cut(self.cut)) } else { String::new() };
         format!("{how}{cut}: {app}exit code {code}")
     }
 
-    /// The headline, the timeline and what failed, within so many bytes.
-    pub(crate) fn summary(&self, now: Time, code: u8, most_bytes: usize) -> String {
+    /// The headline, the timeline and the failed handlers, within `max_bytes`.
+    pub(crate) fn summary(&self, now: Time, code: u8, max_bytes: usize) -> String {
         let failed = self.records.iter().filter(|record| record.result != HandlerResult::Succeeded);
         let lines = std::iter::once(self.headline(now, code)).chain(self.timeline().map(|row| row.to_string())).chain(
             failed.map(|record| {
@@ -163,8 +163,8 @@ impl Journal {
         );
         let mut text = String::new();
         for line in lines {
-            if text.len() + line.len() + 1 > most_bytes {
-                // Kubernetes keeps the last bytes of a longer file; whole lines from the top tell more.
+            if text.len() + line.len() + 1 > max_bytes {
+                // Kubernetes would keep the last bytes of a longer file. The first lines are more useful.
                 break;
             }
             text.push_str(&line);
@@ -173,11 +173,11 @@ impl Journal {
         text
     }
 
-    fn row(&mut self, now: Time, what: String) {
-        if self.timeline.len() == MOST_ROWS {
+    fn row(&mut self, now: Time, text: String) {
+        if self.timeline.len() == MAX_ROWS {
             self.timeline.pop_back();
         }
-        self.timeline.push_back((now, what));
+        self.timeline.push_back((now, text));
     }
 }
 
@@ -186,16 +186,16 @@ pub(crate) fn describe_cut(count: u32) -> String {
     format!("{count} request{} cut", if count == 1 { "" } else { "s" })
 }
 
-/// `preStop drain`; the list alone where the name begins with it: `preStop[0]`; `web: preStop drain` in a sidecar.
+/// `preStop drain`, or `preStop[0]` for a handler without a name; in a sidecar `web: preStop drain`.
 fn label(record: &Record) -> String {
-    let of = record.container.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+    let container = record.container.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     match record.name.starts_with(record.hook) {
-        true => format!("{of}{}", record.name),
-        false => format!("{of}{} {}", record.hook, record.name),
+        true => format!("{container}{}", record.name),
+        false => format!("{container}{} {}", record.hook, record.name),
     }
 }
 
-/// What began a stop, as a person would say it.
+/// The trigger of a stop, for people.
 pub(crate) fn describe_trigger(trigger: Trigger) -> String {
     match trigger {
         Trigger::Signal(signal) => signal.to_string(),
@@ -206,7 +206,7 @@ pub(crate) fn describe_trigger(trigger: Trigger) -> String {
     }
 }
 
-/// How the app ended, as a person would say it.
+/// How the app ended, for people.
 pub(crate) fn describe_status(status: AppStatus) -> String {
     match status {
         AppStatus::Exited(code) => format!("app exited with {code}"),
@@ -217,7 +217,7 @@ pub(crate) fn describe_status(status: AppStatus) -> String {
     }
 }
 
-/// What happened, as a person would say it.
+/// A note of a machine, for people.
 pub(crate) fn describe_note(note: Note) -> String {
     let outcome_word = |outcome| match outcome {
         Outcome::Succeeded => "done",
@@ -226,24 +226,24 @@ pub(crate) fn describe_note(note: Note) -> String {
     };
     match note {
         Note::Started => "started".to_owned(),
-        Note::StopBegan(trigger) => format!("stop begun by {}", describe_trigger(trigger)),
+        Note::StopBegan(trigger) => format!("stop triggered by {}", describe_trigger(trigger)),
         Note::HookOver(hook, outcome) => format!("{} {}", hook.name(), outcome_word(outcome)),
-        Note::Escalated(hook) => format!("a stop signal cut {} short", hook.name()),
+        Note::Escalated(hook) => format!("{} aborted by a stop signal", hook.name()),
         Note::NoTimeLeft(hook, index) => format!("{}[{index}] not run: no time left", hook.name()),
-        Note::Rearmed => "no stop signal followed the preStop hook: going on".to_owned(),
+        Note::Rearmed => "no stop signal followed the preStop hook: the app keeps running".to_owned(),
         Note::StopSignalSent(signal) => format!("{signal} sent to the app"),
-        Note::SecondSignalSent(signal) => format!("{signal} sent to the app: only idle connections held it"),
-        Note::Killed => "SIGKILL sent to the app: its time was over".to_owned(),
+        Note::SecondSignalSent(signal) => format!("{signal} sent to the app: only idle connections are left"),
+        Note::Killed => "SIGKILL sent to the app: it did not end in time".to_owned(),
         Note::AppEnded(status) => describe_status(status),
-        Note::AppStays => "the app did not end on its stop signal in time: the kubelet goes on".to_owned(),
-        Note::LeftoversTerminated => "SIGTERM sent to the processes that were left".to_owned(),
-        Note::LeftoversKilled => "SIGKILL sent to the processes that were left".to_owned(),
+        Note::AppStays => "the app did not end in time after its stop signal: the kubelet will kill it".to_owned(),
+        Note::LeftoversTerminated => "SIGTERM sent to the remaining processes".to_owned(),
+        Note::LeftoversKilled => "SIGKILL sent to the remaining processes".to_owned(),
         Note::LeftoversRemain => "processes remain after SIGKILL: not waited for".to_owned(),
-        Note::AnswerNotTaken => "a hook's caller did not take its answer".to_owned(),
+        Note::AnswerNotTaken => "the caller of a hook did not take its answer in time".to_owned(),
     }
 }
 
-/// A `trigger` for the records of a hook that no stop began.
+/// The `trigger` of a handler record.
 pub(crate) fn trigger_word(hook: Hook, stop: Option<Trigger>) -> String {
     match (hook, stop) {
         (Hook::PreStart | Hook::PostStart, _) => "start".to_owned(),
@@ -252,5 +252,5 @@ pub(crate) fn trigger_word(hook: Hook, stop: Option<Trigger>) -> String {
     }
 }
 
-const MOST_RECORDS: usize = 50;
-const MOST_ROWS: usize = 100;
+const MAX_RECORDS: usize = 50;
+const MAX_ROWS: usize = 100;

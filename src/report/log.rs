@@ -1,6 +1,5 @@
-//! The log: tracing events as lines on stderr, through a door that never makes us wait. A pipe that nobody
-//! reads, a terminal stopped with Ctrl-S, a closed or full stderr: lines are kept up to a bound, then
-//! counted instead of kept, and no signal, reap or exit is later for it.
+//! The log: tracing events as lines on stderr, which never block us. If stderr is a pipe that is not read, a terminal stopped
+//! with Ctrl-S, closed or full, lines are kept up to a bound and then only counted. No signal, reap or exit waits for it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -59,30 +58,30 @@ pub(crate) fn init(settings: LogSettings) {
             Some(LogLevel::Info) | None => Level::INFO,
             Some(LogLevel::Debug) => Level::DEBUG,
         };
-        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Line);
-        let subscriber = subscriber.event_format(Form(settings.format)).finish();
+        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(|| LineWriter);
+        let subscriber = subscriber.event_format(LineFormat(settings.format)).finish();
         // It fails only if there is one already.
         let _ = tracing::subscriber::set_global_default(subscriber);
     });
 }
 
-/// One line, now or never, without allocation: for a panic and for errors before the log stands.
+/// Writes one line now, without allocation: for a panic, and for errors before the log has begun.
 pub(crate) fn last_words(text: &str) {
     let stderr = stderr();
     let _ = WriteMode::of(stderr).write(stderr, text.as_bytes());
 }
 
-/// Tries again to write what could not be written. `true`: some is still kept.
+/// Retries the lines that were not written. Returns whether some are still kept.
 pub(crate) fn flush() -> bool {
     let mut sink = sink();
     sink.flush();
     !sink.kept.is_empty()
 }
 
-/// What a line looks like. One type for both of them: a subscriber is 20 kB of code for each.
-struct Form(LogFormat);
+/// The format of a line. One type for both formats, because a subscriber of each would be 20 kB of code.
+struct LineFormat(LogFormat);
 
-impl<S, N> FormatEvent<S, N> for Form
+impl<S, N> FormatEvent<S, N> for LineFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -126,7 +125,7 @@ fn json(writer: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
     writeln!(writer, "}}")
 }
 
-/// What an event says, as JSON has it.
+/// The fields of an event as JSON values.
 struct Fields(Vec<(&'static str, Value)>);
 
 impl Visit for Fields {
@@ -155,10 +154,10 @@ impl Visit for Fields {
     }
 }
 
-/// tracing writes each event with one call; that call is one line.
-struct Line;
+/// tracing writes each event with one call, which is one line.
+struct LineWriter;
 
-impl Write for Line {
+impl Write for LineWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         sink().line(line);
         Ok(line.len())
@@ -169,14 +168,14 @@ impl Write for Line {
     }
 }
 
-static SINK: Mutex<Sink> = Mutex::new(Sink { way: None, kept: VecDeque::new(), dropped: 0 });
+static SINK: Mutex<Sink> = Mutex::new(Sink { mode: None, kept: VecDeque::new(), dropped: 0 });
 
 fn sink() -> MutexGuard<'static, Sink> {
     SINK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Sink {
-    way: Option<WriteMode>,
+    mode: Option<WriteMode>,
     kept: VecDeque<u8>,
     dropped: u64,
 }
@@ -185,11 +184,11 @@ impl Sink {
     fn line(&mut self, line: &[u8]) {
         self.flush();
         if self.kept.is_empty() && self.dropped > 0 {
-            let note = format!("bookend: {} log lines were dropped: nobody read the log\n", self.dropped);
+            let note = format!("bookend: {} log lines were dropped: the reader of stderr was too slow\n", self.dropped);
             self.dropped = 0;
             self.kept.extend(note.as_bytes());
         }
-        if self.kept.len() + line.len() > MOST_KEPT {
+        if self.kept.len() + line.len() > MAX_KEPT {
             self.dropped += 1;
             return;
         }
@@ -200,12 +199,12 @@ impl Sink {
     fn flush(&mut self) {
         let stderr = stderr();
         while !self.kept.is_empty() {
-            let way = self.way.get_or_insert_with(|| WriteMode::of(stderr));
-            match way.write(stderr, self.kept.as_slices().0) {
+            let mode = self.mode.get_or_insert_with(|| WriteMode::of(stderr));
+            match mode.write(stderr, self.kept.as_slices().0) {
                 Ok(written) => drop(self.kept.drain(..written)),
                 Err(Errno::EAGAIN) => return,
                 Err(Errno::EINTR) => {}
-                // Closed, full or broken (EBADF, EPIPE, ENOSPC, EIO): these lines have no reader.
+                // Closed, full or broken (EBADF, EPIPE, ENOSPC, EIO): these lines cannot be written.
                 Err(_) => self.kept.clear(),
             }
         }
@@ -213,24 +212,24 @@ impl Sink {
 }
 
 fn stderr() -> BorrowedFd<'static> {
-    // `io::Stderr` has no buffer, and lends its descriptor for the whole life of the program.
+    // `io::Stderr` has no buffer, and lends its descriptor for the life of the process.
     static STDERR: std::sync::OnceLock<io::Stderr> = std::sync::OnceLock::new();
     STDERR.get_or_init(io::stderr).as_fd()
 }
 
-/// How to write without waiting. O_NONBLOCK on stderr itself is no way: the flag belongs to the open file,
-/// which the app shares.
+/// How to write without blocking. O_NONBLOCK cannot be set on stderr itself: the flag belongs to the open file, which the app
+/// shares.
 enum WriteMode {
-    /// A regular file, /dev/null: there is no reader to wait for.
+    /// A regular file or /dev/null: a write does not wait for a reader.
     Plain,
-    /// A pipe: ask for no waiting with each write (RWF_NOWAIT, Linux 5.14 and later).
+    /// A pipe: each write asks not to block (RWF_NOWAIT, Linux 5.14).
     NoWait,
-    /// A socket: likewise (MSG_DONTWAIT).
+    /// A socket: the same (MSG_DONTWAIT).
     Socket,
-    /// A terminal, or a pipe of an older kernel: an open file of our own, with O_NONBLOCK.
+    /// A terminal, or a pipe on an older kernel: opened again, with O_NONBLOCK.
     Reopened(OwnedFd),
-    /// Nothing else works (no /proc): look first, and write no more than a pipe takes whole.
-    Look,
+    /// If it cannot be opened again (no /proc): poll first, and write at most what a pipe takes at once.
+    Poll,
 }
 
 impl WriteMode {
@@ -246,7 +245,7 @@ impl WriteMode {
 
     fn reopened() -> WriteMode {
         let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        open("/proc/self/fd/2", flags, Mode::empty()).map_or(WriteMode::Look, WriteMode::Reopened)
+        open("/proc/self/fd/2", flags, Mode::empty()).map_or(WriteMode::Poll, WriteMode::Reopened)
     }
 
     fn write(&mut self, fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
@@ -258,14 +257,14 @@ impl WriteMode {
                 send(fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
             }
             WriteMode::NoWait => match write_without_blocking(fd, IoSlice::new(bytes)) {
-                // An older kernel, or a seccomp profile that does not know the call; a pipe itself never says EPERM.
+                // An older kernel, or a seccomp profile without the call. A pipe itself never returns EPERM.
                 Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EACCES) => {
                     *self = WriteMode::reopened();
                     self.write(fd, bytes)
                 }
                 done => done,
             },
-            WriteMode::Look => {
+            WriteMode::Poll => {
                 let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
                 match poll(&mut fds, PollTimeout::ZERO) {
                     Ok(0) => Err(Errno::EAGAIN),
@@ -276,8 +275,8 @@ impl WriteMode {
     }
 }
 
-/// What is kept for a reader that is late.
-const MOST_KEPT: usize = 64 * 1024;
+/// The bytes that are kept for a slow reader.
+const MAX_KEPT: usize = 64 * 1024;
 /// pipe(7): a write of this size is taken whole or not at all.
 const PIPE_BUF: usize = 4096;
 
@@ -287,16 +286,17 @@ mod tests {
 
     use super::*;
 
-    /// What is logged in `tell`.
+    /// The line that `tell` logs.
     fn line(form: LogFormat, tell: impl FnOnce()) -> String {
         let text = Arc::new(Mutex::new(Vec::new()));
-        let subscriber = tracing_subscriber::fmt().event_format(Form(form)).with_writer(Memory(text.clone())).finish();
+        let subscriber =
+            tracing_subscriber::fmt().event_format(LineFormat(form)).with_writer(Memory(text.clone())).finish();
         tracing::subscriber::with_default(subscriber, tell);
         String::from_utf8(text.lock().unwrap().clone()).unwrap()
     }
 
-    /// The same as text, without its time.
-    fn told(tell: impl FnOnce()) -> String {
+    /// The same in text format, without the time.
+    fn text_line(tell: impl FnOnce()) -> String {
         line(LogFormat::Text, tell).split_once(' ').unwrap().1.to_owned()
     }
 
@@ -322,25 +322,25 @@ mod tests {
     }
 
     #[test]
-    fn text_names_each_value_but_the_message() {
-        let line = told(|| tracing::info!(pid = 7, name = "a b", why = %"no", late = true, "said {}", 1));
-        assert_eq!(line, " INFO bookend: said 1 pid=7 name=\"a b\" why=no late=true\n");
+    fn text_has_named_values_after_the_message() {
+        let line = text_line(|| tracing::info!(pid = 7, name = "a b", why = %"no", late = true, "message {}", 1));
+        assert_eq!(line, " INFO bookend: message 1 pid=7 name=\"a b\" why=no late=true\n");
     }
 
     #[test]
-    fn json_has_each_value_as_what_it_is_in_the_order_in_which_it_is_said() {
-        let tell = || tracing::warn!(pid = -7, ms = 1.5, name = "a \"b\"\n", why = %"no", late = true, "said {}", 1);
+    fn json_keeps_the_types_and_the_order_of_values() {
+        let tell = || tracing::warn!(pid = -7, ms = 1.5, name = "a \"b\"\n", why = %"no", late = true, "message {}", 1);
         let line = line(LogFormat::Json, tell);
-        let (time, said) = line.strip_prefix("{\"timestamp\":\"").unwrap().split_once("Z\",").unwrap();
+        let (time, rest) = line.strip_prefix("{\"timestamp\":\"").unwrap().split_once("Z\",").unwrap();
         assert_eq!(time.len(), "2026-11-23T09:15:13.123456".len());
         let fields = r#""pid":-7,"ms":1.5,"name":"a \"b\"\n","why":"no","late":true"#;
-        assert_eq!(said, format!("\"level\":\"WARN\",\"message\":\"said 1\",{fields}}}\n"));
+        assert_eq!(rest, format!("\"level\":\"WARN\",\"message\":\"message 1\",{fields}}}\n"));
     }
 
     #[test]
     fn text_of_others_stays_on_one_line_and_moves_no_cursor() {
         let tell = || tracing::error!(path = %"\x1b[2J\nforged", also = "\u{9b}\r", bidi = %"\u{202e}", "message");
-        let text = told(tell);
+        let text = text_line(tell);
         assert!(text.strip_suffix('\n').unwrap().chars().all(is_printable), "{text:?}");
         assert!(text.contains("path=\u{fffd}[2J\u{fffd}forged"), "{text:?}");
         let json = line(LogFormat::Json, tell);

@@ -71,6 +71,6 @@ pub(crate) fn run(
 
 /// Remains a minimal init if not even the loop can run.
 fn go_on_without(what: &str, error: &io::Error) -> ! {
-    log::last_words(&format!("bookend: cannot {what} ({error}): forwarding and reaping only\n"));
+    log::last_words(&format!("bookend: cannot {what} ({error}): continuing with forwarding and reaping only\n"));
     last_resort::run()
 }

@@ -1,4 +1,4 @@
-//! What both loops share: the queue of events, the handler runs, the callers of hooks, the endpoint and the reports. It
+//! The part that both loops share: the queue of events, the handler runs, the callers of hooks, the endpoint and the reports. It
 //! decides nothing: the machines decide, and the dispatcher carries out the actions that are the same for every app.
 
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::small_map::SmallMap;
 use bookend_lifecycle::{Action, CallerId, Event, HandlerResult, Hook, Machine, Outcome, RunId, Time};
 
-/// What a task reports to the loop.
+/// The report of a task to the loop.
 #[derive(Debug)]
 pub(super) enum TaskMessage {
     HandlerEnded(RunId, HandlerReport),

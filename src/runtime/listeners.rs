@@ -57,7 +57,7 @@ impl Listeners {
                 let rules = Rules::of_port(http, settings);
                 tokio::spawn(http::serve_port(listener, self.endpoint.clone(), rules));
             }
-            Err(error) => warn!(%error, "cannot serve HTTP: going on without"),
+            Err(error) => warn!(%error, listen = %http.listen, "cannot serve the port: hooks and probes will fail"),
         }
     }
 
@@ -75,9 +75,9 @@ impl Listeners {
                 let rules = Rules::of_socket(settings);
                 tokio::spawn(http::serve_socket(listener, self.endpoint.clone(), rules));
             }
-            Err(error) if is_configured => warn!("{error}: going on without a socket for the command line"),
+            Err(error) if is_configured => warn!("{error}: commands like `bookend status` cannot reach this process"),
             // Not root, or a read-only /run: an init without a configuration does not warn about that.
-            Err(error) => info!("{error}: going on without a socket for the command line"),
+            Err(error) => info!("{error}: commands like `bookend status` cannot reach this process"),
         }
     }
 

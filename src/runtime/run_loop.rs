@@ -106,7 +106,7 @@ pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals
 pub(super) fn apply<S: Supervisor>(supervisor: &mut S, id: UnitId, event: Event) -> Option<u8> {
     let before = supervisor.phase();
     let (dispatcher, unit) = supervisor.unit(id)?;
-    debug!(unit = unit.name, ?event, "happened");
+    debug!(container = unit.name, ?event, "event");
     let actions = unit.machine.apply(dispatcher.now(), event);
     let phase = supervisor.phase();
     if phase != before {

@@ -61,7 +61,7 @@ pub(crate) fn run(mut settings: Settings, mut inherited: Inherited, log_start: L
         info!(version, containers, "sidecar: answering hooks");
         match listener {
             Some(listener) => sidecar.dispatcher.listeners.open_port(listener, &sidecar.settings),
-            None => warn!("there is no http.listen: a kubelet cannot call any hook here"),
+            None => warn!("http.listen is not set: a kubelet cannot call the hooks of this sidecar"),
         }
         sidecar.dispatcher.listeners.open_socket(&sidecar.settings);
         if let Some(signal) = early_stop {
@@ -83,7 +83,7 @@ struct SidecarLoop {
     reaper: Reaper,
     reaping: Reaping,
     stop_signals: Vec<Signal>,
-    /// What began our own stop.
+    /// The trigger of our own stop.
     stop: Option<Trigger>,
 }
 
@@ -250,7 +250,7 @@ impl Supervisor for SidecarLoop {
         if self.stop_signals.contains(&signal) {
             self.begin_stop(Trigger::Signal(signal), Event::Signal(signal));
         } else {
-            debug!(%signal, "nobody here could get it: ignored");
+            debug!(%signal, "signal ignored: a sidecar has no app of its own");
         }
     }
 
@@ -282,7 +282,7 @@ impl Supervisor for SidecarLoop {
 
     fn on_signal_request(&mut self, signal: Signal) -> Result<(), &'static str> {
         if !self.stop_signals.contains(&signal) {
-            return Err("a sidecar passes no signal on: its apps are other containers'");
+            return Err("a sidecar does not forward signals: its apps run in other containers");
         }
         self.on_signal(signal);
         Ok(())

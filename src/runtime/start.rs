@@ -18,7 +18,7 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// No descriptors, no memory.
-    #[error("cannot make the socket that the app is to notify (app.notify)")]
+    #[error("cannot make the socket for the app's notifications (app.notify)")]
     Notify(#[source] io::Error),
     /// Neither the command line nor the configuration names a command.
     #[error("there is no command to run: give one after `--`, or set app.command in the configuration")]

@@ -30,7 +30,7 @@ pub(super) struct Unit<M> {
     pub(super) variables: ContainerVariables,
     pub(super) timers: SmallMap<Timer, Time>,
     pub(super) counters: Counters,
-    /// What the handlers of this unit share.
+    /// Shared by the handlers of this unit.
     pub(super) context: HandlerContext,
 }
 
@@ -57,7 +57,7 @@ pub(super) enum App {
 pub(super) struct ContainerVariables {
     /// Set by preStart handlers, or by bookend for the app.
     pub(super) set: Variables,
-    /// What the app was given when it started.
+    /// Given to the app when it started.
     pub(super) given: Option<Variables>,
 }
 
@@ -108,7 +108,7 @@ impl<M: Machine> Unit<M> {
         Ok(env.add_to(self.variables.current(settings)?))
     }
 
-    /// What began the current stop.
+    /// The trigger of the current stop.
     pub(super) fn trigger(&self) -> Option<Trigger> {
         self.machine.stop_trigger().map(|(trigger, _)| trigger)
     }

@@ -470,7 +470,7 @@ fn a_handler_whose_output_cannot_be_read_is_not_run() {
     let mut init = injected(folder, &["epoll_ctl:error=ENOSPC:when=7+"], &["-c", &path, "--", "sleep", "0.5"]);
     let finished = init.end();
     assert_eq!(finished.code(), 0, "{finished:?}");
-    assert!(finished.log.contains("cannot make a pipe for its output"), "{}", finished.log);
+    assert!(finished.log.contains("cannot make a pipe for the handler's output"), "{}", finished.log);
     assert!(!ran.exists(), "it ran all the same: {}", finished.log);
 }
 

@@ -332,7 +332,7 @@ fn without_hook_calls_the_stop_signal_runs_the_handlers() {
     let finished = sidecar.end();
     assert_eq!((finished.code(), app.end().code()), (0, 0), "{}", finished.log);
     assert_eq!(pod.order(), ["app up", "app HUP", "app QUIT", "Stopped SIGTERM"], "{}", finished.log);
-    assert_eq!(finished.log.matches("stop begun by").count(), 1, "{}", finished.log);
+    assert_eq!(finished.log.matches("stop triggered by").count(), 1, "{}", finished.log);
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn a_failed_liveness_probe_can_stop_the_container() {
     init.folder.write("dead", "");
     let finished = init.end();
     assert_eq!(finished.code(), 5, "the app's own: {}", finished.log);
-    for text in ["stop begun by a failed livenessProbe", "preparing", "ended by a failed livenessProbe, Stopped"] {
+    for text in ["stop triggered by a failed livenessProbe", "preparing", "ended by a failed livenessProbe, Stopped"] {
         assert!(finished.log.contains(text), "{text}: {}", finished.log);
     }
 }

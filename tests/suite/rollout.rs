@@ -86,7 +86,7 @@ impl Rollout {
         if counts.ok_after_stop == 0 {
             wrong.push("no load reached nginx after the stop began".to_owned());
         }
-        if !finished.log.contains("only idle connections held it") {
+        if !finished.log.contains("only idle connections are left") {
             wrong.push("nginx was not held by the silent connections".to_owned());
         }
         if finished.code() != 0 || finished.log.contains("SIGKILL") {

@@ -66,7 +66,7 @@ fn the_process_search_stops_at_16384_processes() {
         command.args(["--mount", "sh", "-c", proc, &count.to_string()]);
         command.arg(bookend()).args(["sidecar", "-c"]).arg(config);
         let init = Init::start(folder, command);
-        init.wait_for_log("cannot tell which process is the app: ");
+        init.wait_for_log("cannot find the app's process: ");
         assert!(init.log().contains(why), "{}", init.log());
         init.signal(15);
         ended_well(&init.finish());
@@ -279,7 +279,7 @@ fn the_command_line_talks_to_a_sidecar() {
     let (code, text) = ask(&["status"]);
     assert!(code == Some(0) && text.contains("web       Stopping"), "{text}");
     let (code, text) = ask(&["signal", "HUP"]);
-    assert!(code == Some(1) && text.contains("a sidecar passes no signal on"), "{text}");
+    assert!(code == Some(1) && text.contains("a sidecar does not forward signals"), "{text}");
     let status = documented_status(get(port, "/status").unwrap().split_once("\r\n\r\n").unwrap().1);
     assert_eq!(
         (&status["containers"]["web"]["phase"], &status["handlers"][0]["container"]),
@@ -295,7 +295,7 @@ fn the_command_line_talks_to_a_sidecar() {
     }
     promtool_accepts(metrics.split_once("\r\n\r\n").unwrap().1);
     let (code, text) = ask(&["stop", "--wait"]);
-    assert!(code == Some(0) && text.contains("stop begun by bookend stop"), "{text}");
+    assert!(code == Some(0) && text.contains("stop triggered by bookend stop"), "{text}");
     ended_well(&init.end());
 }
 

@@ -79,7 +79,7 @@ fn the_stop_report_is_a_timeline_of_about_ten_lines() {
     let finished = init.finish();
     for row in [
         "stopped by SIGTERM in 0.",
-        "+0.000 s  stop begun by SIGTERM",
+        "+0.000 s  stop triggered by SIGTERM",
         "SIGTERM sent to the app",
         "app was killed by SIGTERM",
     ] {

@@ -248,7 +248,7 @@ mod tests {
         "lost": { "requestsCut": 2, "notAccepted": 0, "resetsSent": 1 },
         "running": [{ "hook": "preStop", "name": "flush", "startedSeconds": 12.5 }],
         "timeline": [
-            { "atSeconds": 0.0, "text": "stop begun by SIGTERM" },
+            { "atSeconds": 0.0, "text": "stop triggered by SIGTERM" },
             { "atSeconds": 2.0, "text": "preStop pause took 2.000 s: slept 2.000 s" },
             { "atSeconds": 2.0, "text": "SIGQUIT sent to the app" }
         ]
@@ -267,7 +267,7 @@ mod tests {
         assert!(text.contains("readiness Failed: status 503\n"), "{text}");
         assert!(text.contains("lost      2 requests cut, 0 connections not accepted, 1 resets\n"), "{text}");
         let bar = |name: &str| text.lines().rfind(|line| line.starts_with(name)).unwrap().to_owned();
-        assert_eq!(bar("preStop pause   ").matches('━').count(), 21, "half of the time: {text}");
+        assert_eq!(bar("preStop pause   ").matches('━').count(), 20, "half of the time: {text}");
         assert!(bar("SIGQUIT sent").contains('╵'));
         assert!(
             bar("preStop flush").contains("━━━") && text.contains("preStop flush    running       1.500 s"),

@@ -119,10 +119,10 @@ impl AppConnections {
         let before = watched.resets_before?;
         let sent = TcpMonitor::counters().map_or(0, |now| now.resets_sent.saturating_sub(before));
         watched.lost.resets_sent = sent;
-        (sent > 0).then(|| format!("{sent} TCP resets were sent since the stop signal"))
+        (sent > 0).then(|| format!("{sent} TCP resets have been sent since the stop signal"))
     }
 
-    /// What the stop cost; `None` before the stop signal.
+    /// The cost of the stop for clients; `None` before the stop signal.
     pub(super) fn lost(&self) -> Option<LossSnapshot> {
         self.watched.as_ref().map(|watched| watched.lost)
     }
@@ -141,12 +141,10 @@ async fn report_idle(reports: mpsc::Sender<TaskMessage>, ports: Vec<u16>) {
     loop {
         sleep(INTERVAL).await;
         let Some(counts) = sample(&mut tcp_monitor, &ports) else {
-            return warn!("second signal: the app's connections cannot be seen here; it is not sent before SIGKILL");
+            return warn!("no second signal (app.secondSignal): the app's connections cannot be counted here");
         };
         let Some(busy) = counts.busy else {
-            return warn!(
-                "second signal: not sent, because without netlink it is unknown whether a connection is busy"
-            );
+            return warn!("no second signal (app.secondSignal): without netlink, busy connections look like idle ones");
         };
         let is_idle = counts.connections > 0 && busy == 0 && counts.queue == 0;
         if is_idle != was_idle {

@@ -165,7 +165,7 @@ impl ContainerLoop {
             Ok(()) => {
                 self.refusals.sent();
                 self.unit.counters.signalled(signal);
-                debug!(%signal, "forwarded");
+                debug!(%signal, "signal sent to the app");
             }
             Err(error) => {
                 if self.refusals.failed(signal, self.unit.app.pid(), &error) {

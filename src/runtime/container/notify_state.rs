@@ -1,4 +1,4 @@
-//! What the app has reported with sd_notify(3) (`app.notify`).
+//! The app's own reports with sd_notify(3) (`app.notify`).
 
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -29,11 +29,11 @@ impl NotifyState {
         match message {
             Message::Ready => {
                 let is_news = !std::mem::replace(&mut self.ready, true);
-                is_news.then_some("the app says that it is ready")
+                is_news.then_some("the app has reported that it is ready (READY=1)")
             }
             Message::Stopping => {
                 let is_news = !std::mem::replace(&mut self.stopping, true);
-                is_news.then_some("the app says that it is stopping")
+                is_news.then_some("the app has reported that it is stopping (STOPPING=1)")
             }
             Message::Status(status) => {
                 self.status = Some(status);
@@ -73,7 +73,9 @@ impl NotifyState {
 pub(super) fn listen(socket: NotifySocket, to_loop: mpsc::Sender<TaskMessage>) {
     let mut listening = match socket.listen() {
         Ok(listening) => listening,
-        Err(error) => return warn!(%error, "cannot hear what the app notifies: it will not count as started"),
+        Err(error) => {
+            return warn!(%error, "cannot receive sd_notify messages; the app will never be reported as started");
+        }
     };
     tokio::spawn(async move {
         loop {

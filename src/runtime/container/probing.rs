@@ -30,7 +30,7 @@ impl Probing {
         self.probes.any_configured()
     }
 
-    /// What must be started or aborted now.
+    /// The runs to start or to abort now.
     pub(super) fn update(&mut self, now: Time, conditions: &ProbeConditions) -> Vec<ProbeAction> {
         self.probes.update(now, conditions)
     }

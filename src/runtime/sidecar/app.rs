@@ -94,7 +94,7 @@ impl SidecarApp {
                 if self.search_error.as_ref() == Some(&error) {
                     return None;
                 }
-                warn!(container, "cannot tell which process is the app: {error}");
+                warn!(container, "cannot find the app's process: {error}");
                 self.search_error = Some(error);
                 Some((Event::AppUnseen, None))
             }
@@ -114,14 +114,14 @@ impl SidecarApp {
         match self.unit.context.signal_app(signal) {
             Ok(()) => {
                 self.unit.counters.signalled(signal);
-                debug!(%signal, pid, "sent to the app");
+                debug!(%signal, pid, "signal sent to the app");
                 None
             }
             // It has ended; that is reported next.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 let container = self.unit.name.as_deref();
-                warn!(container, %error, "cannot send {signal} to the app: the rest is the kubelet's");
+                warn!(container, %error, "cannot send {signal} to the app: the kubelet will stop it");
                 Some(Event::SignalRefused(signal))
             }
         }

@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-/// What is known about the container of a process; nothing if no runtime has left a trace.
+/// The known facts about the container of a process; none if no runtime has left a trace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ContainerIdentity {
     /// `UID/NAME`: Kubernetes' name of the container, after the UID of its pod.
