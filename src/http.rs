@@ -56,7 +56,7 @@ pub(crate) use events::{LifecycleEvent, Subscribers};
 pub(crate) use request::{Delivery, DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, Request};
 pub(crate) use rules::Rules;
 pub(crate) use server::{serve_port, serve_socket};
-pub(crate) use socket::ControlSocket;
+pub(crate) use socket::{ControlSocket, Lock, SocketError};
 pub(crate) use status::{
     AppSnapshot, ContainerSnapshot, DrainSnapshot, LossSnapshot, NotifySnapshot, ProbeSnapshot, RunningHandlerSnapshot,
     StatusSnapshot, ZombieParent,

@@ -20,7 +20,7 @@ use super::listener::{Listener, ListenerKind};
 use super::request::Endpoint;
 use super::routes;
 use super::rules::Rules;
-use super::socket::may_talk;
+use super::socket::may_use;
 use super::write_timeout::{Duplex, WriteTimeout};
 
 /// Serves the pod-facing port until the process ends.
@@ -107,7 +107,7 @@ async fn serve_tls(mut stream: TcpStream, connection: &Connection) {
 }
 
 async fn serve_unix(mut stream: UnixStream, connection: &Connection) {
-    if stream.peer_cred().is_ok_and(|peer| may_talk(peer.uid())) {
+    if stream.peer_cred().is_ok_and(|peer| may_use(peer.uid())) {
         serve_http(Box::new(stream), connection).await;
     } else {
         refuse(&mut stream, OTHER_USER).await;

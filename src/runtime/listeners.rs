@@ -2,13 +2,16 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tracing::{info, warn};
 
 use crate::error::describe;
-use crate::http::{self, ControlSocket, Endpoint, Rules};
+use crate::http::{self, ControlSocket, Endpoint, Lock, Rules, SocketError};
 use bookend_config::settings::Settings;
 
 /// The port is in use, or the address is not ours.
@@ -39,12 +42,12 @@ pub(super) struct Listeners {
     /// A handle for the tasks of the endpoint; it counts their connections.
     endpoint: Endpoint,
     has_port: bool,
-    socket: Option<ControlSocket>,
+    socket: Arc<OnceLock<ControlSocket>>,
 }
 
 impl Listeners {
     pub(super) fn new(endpoint: Endpoint) -> Listeners {
-        Listeners { endpoint, has_port: false, socket: None }
+        Listeners { endpoint, has_port: false, socket: Arc::default() }
     }
 
     /// Begins to serve the port. Calls may already wait in its backlog.
@@ -64,30 +67,34 @@ impl Listeners {
     /// Opens the socket. By now the app runs, or its preStart handlers are about to.
     pub(super) fn open_socket(&mut self, settings: &Settings) {
         let Some((path, is_configured)) = settings.socket.path() else { return };
-        let opened = ControlSocket::open(path).map_err(|error| describe(&error));
-        let served = opened.and_then(|(listener, socket)| {
-            let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
-            Ok((listener, socket))
-        });
-        match served {
-            Ok((listener, socket)) => {
-                self.socket = Some(socket);
-                let rules = Rules::of_socket(settings);
-                tokio::spawn(http::serve_socket(listener, self.endpoint.clone(), rules));
+        let (endpoint, rules) = (self.endpoint.clone(), Rules::of_socket(settings));
+        let opened = match ControlSocket::open(path, Lock::Required) {
+            Err(SocketError::Locked(path)) => {
+                // Retried without the loop, which does not stand still for a lock.
+                let slot = Arc::clone(&self.socket);
+                tokio::spawn(async move {
+                    match open_locked(&path).await.and_then(|opened| serve(opened, endpoint, rules)) {
+                        Ok(socket) => drop(slot.set(socket)),
+                        Err(error) => report(&error, is_configured),
+                    }
+                });
+                return;
             }
-            Err(error) if is_configured => warn!("{error}: commands like `bookend status` cannot reach this process"),
-            // Not root, or a read-only /run: an init without a configuration does not warn about that.
-            Err(error) => info!("{error}: commands like `bookend status` cannot reach this process"),
+            opened => opened.map_err(|error| describe(&error)),
+        };
+        match opened.and_then(|opened| serve(opened, endpoint, rules)) {
+            Ok(socket) => drop(self.socket.set(socket)),
+            Err(error) => report(&error, is_configured),
         }
     }
 
     /// The path at which the command line reaches us.
     pub(super) fn socket_path(&self) -> Option<&Path> {
-        self.socket.as_ref().map(ControlSocket::path)
+        self.socket.get().map(ControlSocket::path)
     }
 
     pub(super) fn remove_socket(&self) {
-        if let Some(socket) = &self.socket {
+        if let Some(socket) = self.socket.get() {
             socket.remove();
         }
     }
@@ -106,10 +113,42 @@ impl Listeners {
     }
 }
 
+/// Opens the socket whose directory another process has locked: waits a while, then goes on without the lock.
+async fn open_locked(path: &Path) -> Result<(UnixListener, ControlSocket), String> {
+    for _ in 0..LOCK_RETRIES {
+        tokio::time::sleep(LOCK_RETRY).await;
+        match ControlSocket::open(path, Lock::Required) {
+            Err(SocketError::Locked(_)) => {}
+            opened => return opened.map_err(|error| describe(&error)),
+        }
+    }
+    warn!(?path, "another process holds a lock on the socket's directory: replacing the dead socket without the lock");
+    ControlSocket::open(path, Lock::Ignored).map_err(|error| describe(&error))
+}
+
+/// Begins to serve the socket.
+fn serve(opened: (UnixListener, ControlSocket), endpoint: Endpoint, rules: Rules) -> Result<ControlSocket, String> {
+    let (listener, socket) = opened;
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
+    tokio::spawn(http::serve_socket(listener, endpoint, rules));
+    Ok(socket)
+}
+
+fn report(error: &str, is_configured: bool) {
+    match is_configured {
+        true => warn!("{error}: commands like `bookend status` cannot reach this process"),
+        // Not root, or a read-only /run: an init without a configuration does not warn about that.
+        false => info!("{error}: commands like `bookend status` cannot reach this process"),
+    }
+}
+
+/// A bookend holds the lock for less than a millisecond.
+const LOCK_RETRIES: usize = 20;
+const LOCK_RETRY: Duration = Duration::from_millis(25);
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpStream;
-    use std::time::Duration;
 
     use super::*;
     use bookend_config::{Document, Sources};

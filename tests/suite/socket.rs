@@ -153,7 +153,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_kept() {
     let mut command = Command::new(bookend());
     command.args([&["--"], APP].concat()).env("BOOKEND_SOCKET", &path);
     let mut second = Init::start(Folder::new(), command);
-    second.wait_for_log("answers at");
+    second.wait_for_log("another bookend listens at");
     second.wait_for_out("up");
     second.signal(15);
     assert_eq!(second.end().code(), 4);
@@ -164,10 +164,42 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_kept() {
 }
 
 #[test]
+fn the_sockets_mode_needs_no_chmod_that_could_follow_a_link() {
+    let folder = Folder::new();
+    let mut command = Command::new("sh");
+    // A umask that takes from the owner as well.
+    command.args(["-c", "umask 0277; exec strace -qq -o \"$0\" -e trace=?chmod,?fchmodat,?fchmodat2,bind \"$@\""]);
+    command.arg(folder.path("strace")).arg(bookend()).arg("--").args(APP);
+    command.env("BOOKEND_SOCKET", folder.path("bookend.sock"));
+    let init = Init::start(folder, command);
+    let path = init.folder.path("bookend.sock");
+    wait_until("the socket answers", || UnixStream::connect(&path).is_ok());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let trace = init.folder.read("strace");
+    assert!(trace.contains("bind(") && !trace.contains("chmod"), "{trace}");
+}
+
+#[test]
+fn a_locked_directory_delays_the_socket_and_nothing_else() {
+    let folder = Folder::new();
+    let path = folder.path("bookend.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let directory = std::fs::File::open(folder.path("")).unwrap();
+    directory.lock().unwrap();
+    let mut init = Init::in_folder(folder, &[&["--"], APP].concat());
+    init.wait_for_out("up");
+    init.wait_for_log("replacing the dead socket without the lock");
+    wait_until("the socket answers", || UnixStream::connect(&path).is_ok());
+    init.signal(15);
+    assert_eq!(init.end().code(), 4);
+    assert!(!path.exists(), "the socket is removed at the end");
+}
+
+#[test]
 fn a_refused_socket_is_reported_and_life_goes_on() {
     for (config, words) in [
-        ("socket = \"/no/such/folder/bookend.sock\"", "cannot make the socket"),
-        ("socket = \"/etc/hostname\"", "is no socket"),
+        ("socket = \"/no/such/folder/bookend.sock\"", "cannot create the socket"),
+        ("socket = \"/etc/hostname\"", "exists and is not a socket"),
         ("socket = \"None\"", "app started"),
     ] {
         let folder = Folder::new();
