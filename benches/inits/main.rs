@@ -1,5 +1,5 @@
 //! bookend beside other inits: speed, memory and size, each init as the real PID 1 of a fresh PID namespace, all of them in
-//! turns. What counts is the ratio to tini of the same run. `make bench` runs it as root; docs/performance.md explains it.
+//! turns. The figure that counts is the ratio to tini of the same run. `make bench` runs it as root; docs/performance.md explains it.
 //!
 //! | room        | for                                                            |
 //! | ----------- | -------------------------------------------------------------- |

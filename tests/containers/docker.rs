@@ -72,7 +72,7 @@ fn docker_ok(args: &[&str]) -> Finished {
     finished
 }
 
-/// What a container shares with another.
+/// The namespaces that a container shares with another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Namespaces {
     Network,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::docker::{Container, ready, wait_for};
 
-/// What the terminal has shown so far.
+/// The output of the terminal so far.
 #[derive(Clone, Default)]
 struct Screen(Arc<Mutex<String>>);
 

@@ -23,7 +23,7 @@ fn a_core_dump_changes_no_code() {
     let folder = Folder::new();
     let script = format!("cd {}; ulimit -c unlimited; kill -QUIT $$; sleep 9", folder.shown());
     assert_eq!(run(&["--", "sh", "-c", &script]).code(), 128 + 3);
-    // Where the kernel puts the core, or which program gets it, depends on the machine.
+    // The machine decides the place of the core, or the program that gets it.
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
     let mut files = std::fs::read_dir(folder.path("")).unwrap();
     assert!(pattern.starts_with(['/', '|']) || files.next().is_some(), "no core: {pattern}");

@@ -13,7 +13,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::{Finished, Folder, Init, PRINTS_SIGNALS, free_port, is_root, wait_until};
 
-/// What a server received, and its responses: one per connection, in order; the last one repeats.
+/// The requests that a server received, and its responses: one per connection, in order; the last one repeats.
 struct Server {
     port: u16,
     requests: Receiver<String>,

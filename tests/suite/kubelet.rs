@@ -140,7 +140,7 @@ struct Case {
     scheme: Scheme,
 }
 
-/// What the kubelet must see. `None`: two events race, and either result is right.
+/// The result that the kubelet must see. `None`: two events race, and either result is right.
 fn expected(case: Case) -> Option<bool> {
     match (case.handlers, case.app, case.signal) {
         (Handlers::Failing | Handlers::Hanging, ..) => Some(false),

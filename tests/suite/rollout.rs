@@ -12,7 +12,7 @@ use crate::support::{Finished, Folder, Init, get_as, in_network_of, wait_until};
 use bookend_rehearse::load::{Load, Outcome, wait_for_port};
 use bookend_test_support::nginx_conf;
 
-/// What begins the stop.
+/// The trigger of the stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     /// The stop signal alone.

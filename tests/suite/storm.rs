@@ -35,7 +35,7 @@ fn resident_kb(pid: i32) -> u64 {
     line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0)
 }
 
-/// One kind of bad client, until it is told to stop. `count`: connections made.
+/// One kind of bad client, until `stop`. `count`: connections made.
 fn attack(kind: usize, port: u16, stop: &AtomicBool, count: &AtomicU64) {
     let connect = || {
         let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
