@@ -53,6 +53,8 @@ fn pod_snippets_in_the_docs_name_existing_paths() {
             continue;
         }
         for container in containers(&pod["spec"]) {
+            // A kubelet often calls it before the container's process can listen.
+            assert!(container["lifecycle"]["postStart"]["httpGet"].is_null(), "{page}: an httpGet postStart hook");
             for handler in handlers(container) {
                 asked += 1;
                 let (path, program) = (&handler["httpGet"]["path"], &handler["exec"]["command"][0]);
