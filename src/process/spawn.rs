@@ -80,7 +80,8 @@ pub(crate) struct StartedChild {
 /// Tells whether a child has executed its program: our end of a pipe that execve(2) closes.
 #[derive(Debug)]
 pub(crate) struct ExecStatus {
-    pipe: OwnedFd,
+    /// `None`: no descriptor was left for it. The child's exit code then tells whether its program could be executed.
+    pipe: Option<OwnedFd>,
     program: OsString,
     setup: Arc<ChildSetup>,
 }
@@ -99,8 +100,9 @@ pub(crate) enum ExecProgress {
 impl ExecStatus {
     /// Looks without waiting.
     pub(crate) fn look(&self) -> ExecProgress {
+        let Some(pipe) = &self.pipe else { return ExecProgress::Executed };
         let mut report = [0; REPORT_BYTES];
-        match nix::unistd::read(&self.pipe, &mut report) {
+        match nix::unistd::read(pipe, &mut report) {
             Ok(REPORT_BYTES) => {
                 let [step, error] = decode(report);
                 ExecProgress::Failed(self.error(step, io::Error::from_raw_os_error(error)))
@@ -113,7 +115,8 @@ impl ExecStatus {
 
     /// Waits for at most this long.
     pub(crate) fn wait(&self, most: Duration) -> ExecProgress {
-        let mut fds = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
+        let Some(pipe) = &self.pipe else { return ExecProgress::Executed };
+        let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
         // Interrupted or timed out: `look` finds out.
         let _ = poll(&mut fds, PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX));
         self.look()
@@ -132,10 +135,9 @@ impl Spawn<'_> {
     pub(crate) fn start(&self, inherited: &Inherited) -> Result<StartedChild, SpawnError> {
         let program = self.command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let image = Image::prepare(self, program)?;
-        let no_pipe = |source: io::Error| SpawnError::Pipe { program: program.to_owned(), source };
-        let (pipe, report) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(|errno| no_pipe(errno.into()))?;
-        // Not one of the numbers that `fds` are put on.
-        let report = sys::duplicate_from(FIRST_FREE, report).map_err(no_pipe)?;
+        // Without a descriptor for it the child starts all the same, and its exit code tells what failed.
+        let pipe = report_pipe();
+        let (pipe, report) = pipe.map_or((None, None), |(ours, childs)| (Some(ours), Some(childs)));
 
         let before = sys::set_mask(SignalSet::ALL);
         // SAFETY: other threads may exist and hold locks, so the child calls only async-signal-safe functions, and
@@ -143,7 +145,7 @@ impl Spawn<'_> {
         let forked = match unsafe { fork() } {
             Ok(ForkResult::Child) => {
                 let (step, error) = exec_in_child(self, inherited, &image);
-                end_in_child(&report, step, error)
+                end_in_child(report.as_ref(), step, error)
             }
             Ok(ForkResult::Parent { child }) => Ok(child),
             Err(errno) => Err(errno),
@@ -352,12 +354,20 @@ fn is_elf(path: &CStr) -> bool {
     read == 4 && magic == *b"\x7fELF"
 }
 
+/// A pipe for the failure of a child before its program runs: our end and the child's.
+fn report_pipe() -> Option<(OwnedFd, OwnedFd)> {
+    let (ours, childs) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).ok()?;
+    // Not one of the numbers that `fds` are put on.
+    Some((ours, sys::duplicate_from(FIRST_FREE, childs).ok()?))
+}
+
 /// Reports the failure to the parent and ends the child.
-fn end_in_child(report: &OwnedFd, step: i32, error: i32) -> ! {
+fn end_in_child(report: Option<&OwnedFd>, step: i32, error: i32) -> ! {
     let bytes = encode([step, error]);
-    // SAFETY: `report` is open, and `bytes` is live and has that many bytes. _exit(2) runs none of our destructors.
+    let report = report.map_or(-1, AsRawFd::as_raw_fd);
+    // SAFETY: `report` is open, or -1, which write(2) refuses; `bytes` is live and has that many bytes. _exit(2) runs none of our destructors.
     unsafe {
-        libc::write(report.as_raw_fd(), bytes.as_ptr().cast(), bytes.len());
+        libc::write(report, bytes.as_ptr().cast(), bytes.len());
         libc::_exit(i32::from(exit_code(step, error)));
     }
 }

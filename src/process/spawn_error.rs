@@ -20,15 +20,6 @@ pub(crate) enum SpawnError {
         #[source]
         source: io::Error,
     },
-    /// No descriptor is left for the pipe through which the child reports a failure.
-    #[error("cannot make a pipe to start {program:?}")]
-    Pipe {
-        /// The program that was to run.
-        program: OsString,
-        /// EMFILE or ENFILE.
-        #[source]
-        source: io::Error,
-    },
     /// The program could not be executed.
     #[error("cannot execute {program:?}{}", hint(program, source.raw_os_error()))]
     Exec {

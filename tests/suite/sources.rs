@@ -47,7 +47,7 @@ fn the_wall_clock_is_used_for_timestamps_only() {
             "report/log.rs",
             "report/timestamp.rs",
             "cli/copy.rs",
-            "runtime/sidecar/facts.rs",
+            "runtime/sidecar/observed.rs",
             "runtime/sidecar/find/tests.rs",
         ];
         assert!(named.contains(&&*file), "{file}: deadlines and durations are of the monotonic clock");
