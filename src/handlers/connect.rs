@@ -2,6 +2,7 @@
 //! /etc/resolv.conf with its search list and options, A and AAAA, over TCP if an answer does not fit. musl does all that in
 //! a static binary in an image FROM scratch, without nsswitch.conf. The lookup blocks, so it runs on a detached thread.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -37,37 +38,59 @@ pub(crate) enum ConnectError {
     #[error("cannot resolve {0:?}: the name has no address")]
     NoAddress(String),
     /// Refused, unreachable, ...
-    #[error("cannot connect to {address}")]
-    Connect {
-        /// The address that failed last.
-        address: SocketAddr,
-        /// ECONNREFUSED, EHOSTUNREACH, ...
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot connect to {0}")]
+    Connect(ConnectFailures),
+}
+
+/// Each address that was tried, with the reason why it failed.
+#[derive(Debug)]
+pub(crate) struct ConnectFailures(Vec<(SocketAddr, io::Error)>);
+
+impl ConnectFailures {
+    /// In the order of the attempts; last the addresses of a family that this machine does not have.
+    fn new(mut failures: Vec<(u32, SocketAddr, io::Error)>) -> ConnectFailures {
+        let is_absent = |error: &io::Error| {
+            let codes = [libc::EADDRNOTAVAIL, libc::ENETUNREACH, libc::EAFNOSUPPORT];
+            error.raw_os_error().is_some_and(|code| codes.contains(&code))
+        };
+        failures.sort_by_key(|(index, _, error)| (is_absent(error), *index));
+        ConnectFailures(failures.into_iter().map(|(_, address, error)| (address, error)).collect())
+    }
+}
+
+impl fmt::Display for ConnectFailures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (address, error)) in self.0.iter().enumerate() {
+            write!(f, "{}{address}: {error}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
 }
 
 /// Connects to the address of the host that answers first. It may hang as long as they do: the caller needs a deadline.
 pub(crate) async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
     let addresses = resolve(host, port).await?;
-    let mut last = None;
+    let mut failures = Vec::new();
     let mut attempts = JoinSet::new();
     for (index, address) in (0u32..).zip(addresses) {
         attempts.spawn(async move {
             // An address that drops packets must not delay the next one for long (RFC 8305).
             sleep(STAGGER * index).await;
-            TcpStream::connect(address).await.map_err(|source| ConnectError::Connect { address, source })
+            TcpStream::connect(address).await.map_err(|error| (index, address, error))
         });
     }
     while let Some(attempt) = attempts.join_next().await {
         match attempt {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = Some(error),
+            Ok(Err(failure)) => failures.push(failure),
             // They are aborted only by the end of this function.
             Err(_) => {}
         }
     }
-    Err(last.unwrap_or_else(|| ConnectError::NoAddress(host.to_owned())))
+    if failures.is_empty() {
+        return Err(ConnectError::NoAddress(host.to_owned()));
+    }
+    Err(ConnectError::Connect(ConnectFailures::new(failures)))
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
@@ -93,3 +116,26 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
 
 const STAGGER: Duration = Duration::from_millis(250);
 const MAX_ADDRESSES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_named_and_an_absent_family_last() {
+        let failure = |index, address: &str, code| {
+            (index, address.parse().expect("an address"), io::Error::from_raw_os_error(code))
+        };
+        let failures = vec![
+            failure(1, "127.0.0.1:80", libc::ECONNREFUSED),
+            failure(0, "[::1]:80", libc::EADDRNOTAVAIL),
+            failure(2, "10.0.0.1:80", libc::EHOSTUNREACH),
+        ];
+        let text = ConnectFailures::new(failures).to_string();
+        let order: Vec<_> = ["127.0.0.1:80: Conn", "10.0.0.1:80: No route", "[::1]:80: Cannot assign"]
+            .into_iter()
+            .map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")))
+            .collect();
+        assert!(order.is_sorted(), "{text}");
+    }
+}

@@ -1,12 +1,12 @@
-//! From a container's fields to the keys of a bookend.toml. A Pod spec's words are ours, so most of it is a copy,
-//! field by field; what has no counterpart becomes a note.
+//! Converts a container's fields to the keys of a bookend.toml. Most keys have the names of a Pod spec, so they are copied;
+//! a field without a counterpart becomes a note.
 
 use serde_json::{Map, Value, json};
 
-/// The configuration that carries the container.
+/// The configuration of the container.
 pub(super) fn carry(pod: &Value, container: &Value, notes: &mut Vec<String>) -> Map<String, Value> {
     let mut config = Map::new();
-    // Unset would mean here that bookend never kills by itself.
+    // Unset would mean that bookend never kills the app.
     let grace = pod.get("terminationGracePeriodSeconds").cloned().unwrap_or(json!(DEFAULT_GRACE_SECONDS));
     config.insert("terminationGracePeriodSeconds".to_owned(), grace);
     if let Some(path) = container.get("terminationMessagePath") {
@@ -38,12 +38,12 @@ pub(super) fn carry(pod: &Value, container: &Value, notes: &mut Vec<String>) -> 
                 && fields.remove("terminationGracePeriodSeconds").is_some()
             {
                 notes.push(format!(
-                    "{name}.terminationGracePeriodSeconds is the kubelet's alone: it stays in the manifest"
+                    "{name}.terminationGracePeriodSeconds is for the kubelet only: it stays in the manifest"
                 ));
             }
             config.insert((*name).to_owned(), probe);
         } else if container.get(name).is_some_and(|probe| probe.get("grpc").is_some()) {
-            notes.push(format!("{name} speaks gRPC, which bookend does not: it stays in the manifest as it is"));
+            notes.push(format!("{name} uses gRPC, which bookend does not support: it stays in the manifest as it is"));
         }
     }
     config
@@ -61,15 +61,15 @@ fn app(container: &Value, notes: &mut Vec<String>) -> Map<String, Value> {
     }
     if container.get("command").is_none() {
         notes.push(
-            "the container names no command: what runs is the image's ENTRYPOINT, which a manifest does not tell; \
-             put it into the container's command, behind bookend and `--`"
+            "the container has no command: it runs the image's ENTRYPOINT, which is not in the manifest; \
+             copy it to the container's command, behind bookend and `--`"
                 .to_owned(),
         );
     }
     app
 }
 
-/// Named ports, for handlers and probes that call them by name.
+/// Named ports, for handlers and probes that refer to them by name.
 fn ports(container: &Value) -> Option<Value> {
     let named = container.get("ports")?.as_array()?.iter().filter_map(|port| {
         let name = port.get("name")?.as_str()?;
@@ -83,14 +83,14 @@ fn about_host(handler: &Value, path: &str, notes: &mut Vec<String>) {
     for kind in ["httpGet", "tcpSocket"] {
         if handler.get(kind).is_some_and(|action| action.get("host").is_none()) {
             notes.push(format!(
-                "{path}.{kind} is called from inside the pod, at 127.0.0.1 instead of the pod's IP: \
-                 where the app listens on the pod's IP alone, say {path}.{kind}.host"
+                "bookend calls {path}.{kind} at 127.0.0.1 instead of the pod's IP: \
+                 if the app listens on the pod's IP only, set {path}.{kind}.host"
             ));
         }
     }
 }
 
-/// `null` means unset in a manifest, and nothing in TOML.
+/// `null` means unset in a manifest; TOML has no null.
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(
@@ -105,9 +105,9 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// The probes, and what bookend answers them at.
+/// The probes that bookend can run.
 pub(super) const PROBES: &[&str] = &["startupProbe", "readinessProbe", "livenessProbe"];
-/// Kubernetes' `terminationGracePeriodSeconds` where a Pod says none.
+/// Kubernetes' default of `terminationGracePeriodSeconds`.
 pub(super) const DEFAULT_GRACE_SECONDS: u64 = 30;
-/// Where the kubelet finds bookend's endpoint.
+/// The port of bookend's endpoint.
 pub(super) const PORT: u16 = 9797;

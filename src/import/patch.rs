@@ -4,22 +4,22 @@
 use serde_json::{Map, Value, json};
 
 use super::carry::{DEFAULT_GRACE_SECONDS, PORT, PROBES, carried_probe};
-use super::workload::Place;
+use super::workload::ContainerPath;
 
 /// Changes the documents, and adds the ConfigMap.
-pub(super) fn patch(documents: &mut Vec<Value>, place: &Place, config: &str, notes: &mut Vec<String>) {
-    let Some(document) = documents.get_mut(place.document) else { return };
+pub(super) fn patch(documents: &mut Vec<Value>, path: &ContainerPath, config: &str, notes: &mut Vec<String>) {
+    let Some(document) = documents.get_mut(path.document) else { return };
     let owner = document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("app").to_owned();
     let namespace = document.pointer("/metadata/namespace").cloned();
     let config_map = format!("{owner}-bookend");
-    let Some(pod) = document.pointer_mut(place.pod).and_then(Value::as_object_mut) else { return };
-    // Said, not left to the default: the kubelet and bookend are to count the same seconds.
+    let Some(pod) = document.pointer_mut(path.pod).and_then(Value::as_object_mut) else { return };
+    // Explicit, so that the kubelet and bookend count the same seconds.
     pod.entry("terminationGracePeriodSeconds").or_insert(json!(DEFAULT_GRACE_SECONDS));
     list(pod, "initContainers").insert(0, copier());
     let volumes = list(pod, "volumes");
     volumes.push(json!({ "name": VOLUME, "emptyDir": {} }));
     volumes.push(json!({ "name": CONFIG_VOLUME, "configMap": { "name": config_map } }));
-    let container = list(pod, "containers").get_mut(place.container).and_then(Value::as_object_mut);
+    let container = list(pod, "containers").get_mut(path.container).and_then(Value::as_object_mut);
     let Some(container) = container else { return };
     wrap(container, notes);
     let mut metadata = json!({ "name": config_map });
@@ -35,12 +35,12 @@ fn wrap(container: &mut Map<String, Value>, notes: &mut Vec<String>) {
         json!({ "name": VOLUME, "mountPath": "/bookend" }),
         json!({ "name": CONFIG_VOLUME, "mountPath": "/etc/bookend", "readOnly": true }),
     ]);
-    // The volume is writable whatever the container's own file system is.
+    // The volume is writable even if the container's root file system is not.
     list(container, "env").push(json!({ "name": "BOOKEND_SOCKET", "value": "/bookend/bookend.sock" }));
     let ports = list(container, "ports");
     if ports.iter().any(|port| port.get("containerPort") == Some(&json!(PORT))) {
         notes.push(format!(
-            "port {PORT} is the app's already: choose another for http.listen, the hooks and the probes"
+            "port {PORT} is already in use by the app: choose another one for http.listen, the hooks and the probes"
         ));
     } else {
         ports.push(json!({ "name": "bookend", "containerPort": PORT }));
@@ -52,7 +52,7 @@ fn wrap(container: &mut Map<String, Value>, notes: &mut Vec<String>) {
     }
     let lifecycle = container.entry("lifecycle").or_insert_with(|| json!({}));
     if let Some(lifecycle) = lifecycle.as_object_mut() {
-        // Without handlers of its own preStop still tells bookend of the stop before the signal does.
+        // Even without handlers, preStop announces the stop to bookend before the signal.
         for hook in ["postStart", "preStop"] {
             if hook == "postStart" && !lifecycle.contains_key(hook) {
                 continue;
@@ -70,14 +70,14 @@ fn wrap(container: &mut Map<String, Value>, notes: &mut Vec<String>) {
             continue;
         }
         if let Some(probe) = container.get_mut(*name).and_then(Value::as_object_mut) {
-            // Its numbers stay: how often the kubelet asks is the kubelet's.
+            // The numbers stay: they are the kubelet's.
             probe.retain(|field, _| !["exec", "httpGet", "tcpSocket"].contains(&field.as_str()));
             probe.insert("httpGet".to_owned(), json!({ "port": PORT, "path": path }));
         }
     }
 }
 
-/// The init container that brings the binary: no shell, no cp, any user, nothing writable but the volume.
+/// The init container that copies the binary: no shell, no cp, any user, only the volume is writable.
 fn copier() -> Value {
     json!({
         "name": "bookend",
@@ -93,17 +93,17 @@ fn copier() -> Value {
     })
 }
 
-/// The list of this name, made where there is none.
+/// The list of this name, created if it is missing.
 fn list<'a>(fields: &'a mut Map<String, Value>, name: &str) -> &'a mut Vec<Value> {
     let list = fields.entry(name).or_insert(Value::Null);
     if !list.is_array() {
         // `null` means unset; anything else the API server refuses.
         *list = Value::Array(Vec::new());
     }
-    list.as_array_mut().expect("a list: it has been made one where it was none")
+    list.as_array_mut().expect("a list: anything else was replaced by one above")
 }
 
 const VOLUME: &str = "bookend";
 const CONFIG_VOLUME: &str = "bookend-config";
-/// Where the binary comes from; a registry of one's own stands in front of it.
+/// The image with the binary; add your registry in front.
 const IMAGE: &str = concat!("bookend:", env!("CARGO_PKG_VERSION"));

@@ -29,7 +29,7 @@ spec:
 "#;
 
 #[test]
-fn lifecycle_probes_and_grace_period_are_carried_field_by_field() {
+fn lifecycle_probes_and_grace_period_are_converted() {
     let imported = import(DEPLOYMENT, None).unwrap();
     let config: toml::Table = toml::from_str(&imported.config).unwrap();
     let expected: toml::Table = toml::from_str(
@@ -55,7 +55,7 @@ fn lifecycle_probes_and_grace_period_are_carried_field_by_field() {
     assert_eq!(config, expected);
     let notes = imported.notes.join("\n");
     assert!(notes.contains("livenessProbe.terminationGracePeriodSeconds"), "{notes}");
-    assert!(notes.contains("lifecycle.preStop.httpGet is called from inside the pod"), "{notes}");
+    assert!(notes.contains("bookend calls lifecycle.preStop.httpGet at 127.0.0.1"), "{notes}");
 }
 
 #[test]
@@ -80,12 +80,12 @@ fn the_manifest_runs_the_container_under_bookend_and_keeps_the_rest() {
 }
 
 #[test]
-fn a_manifest_of_two_containers_asks_which() {
+fn a_manifest_of_two_containers_needs_a_name() {
     let text = "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: a}, {name: b}]}";
-    let said = import(text, None).unwrap_err().to_string();
-    assert_eq!(said, "which container? name one with --container: a (Pod/p), b (Pod/p)");
-    let said = import(text, Some("c")).unwrap_err().to_string();
-    assert_eq!(said, "no container is called \"c\"; there are: a (Pod/p), b (Pod/p)");
+    let error = import(text, None).unwrap_err().to_string();
+    assert_eq!(error, "it contains several containers; name one with --container: a (Pod/p), b (Pod/p)");
+    let error = import(text, Some("c")).unwrap_err().to_string();
+    assert_eq!(error, "it contains no container \"c\", only a (Pod/p), b (Pod/p)");
     assert!(import(text, Some("b")).is_ok());
 }
 
@@ -98,7 +98,7 @@ fn a_container_without_a_command_is_named_and_a_grpc_probe_stays() {
     assert!(imported.manifest.contains("grpc"), "{}", imported.manifest);
     assert!(
         imported.config.contains("terminationGracePeriodSeconds = 30"),
-        "Kubernetes' default is said: {}",
+        "Kubernetes' default is explicit: {}",
         imported.config
     );
 }
@@ -117,7 +117,7 @@ fn every_kind_with_a_pod_in_it_is_found() {
 }
 
 #[test]
-fn what_is_no_manifest_is_an_error_and_never_a_panic() {
+fn other_texts_are_an_error_and_never_a_panic() {
     for text in ["", "a: [", "kind: Service", "- 1", "kind: Pod", "kind: Pod\nspec: 3", "&a [*a]"] {
         let error = import(text, None).unwrap_err().to_string();
         assert!(!error.is_empty(), "{text:?}");
