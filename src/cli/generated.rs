@@ -70,8 +70,8 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
         word == "bookend" || word == "target/release/bookend" || word.starts_with('/') && word.ends_with("/bookend")
     };
     let words = |text: &str| {
-        // There `bookend` is the name of an image.
-        if text.starts_with("docker build") {
+        // There `bookend` is the name of an image, or a word of a message.
+        if text.starts_with("docker build") || text.ends_with(" ...") {
             return None;
         }
         let words = text.split(' ').take_while(|word| !["|", ">", "#"].contains(word) && !word.starts_with("->"));

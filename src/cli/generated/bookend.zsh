@@ -146,7 +146,7 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
 '--help[Print help]' \
-':seconds -- Number of seconds; fractions are accepted:_default' \
+':seconds -- Number of seconds, fractions are accepted; or `infinity`:_default' \
 && ret=0
 ;;
 (wait)
