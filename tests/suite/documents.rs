@@ -99,10 +99,11 @@ fn every_message_in_troubleshooting_exists() {
         // A string literal that goes on in the next line.
         .flat_map(|text| text.split("\\\n").map(|piece| piece.trim_start().to_owned()).collect::<Vec<_>>())
         .collect();
-    let page = read(Path::new("docs/troubleshooting.md"));
-    let rows = page.split("\n## Messages").skip(1).flat_map(str::lines);
-    let messages: Vec<_> = rows.filter_map(|row| row.strip_prefix("| `")?.split_once("` |")).collect();
-    assert!(messages.len() > 30, "{}", messages.len());
+    let pages = ["docs/troubleshooting.md", "docs/shared-process-namespace.md"].map(|page| read(Path::new(page)));
+    let tables = pages.iter().flat_map(|page| page.split("\n## Messages").skip(1));
+    let messages: Vec<_> =
+        tables.flat_map(str::lines).filter_map(|row| row.strip_prefix("| `")?.split_once("` |")).collect();
+    assert!(messages.len() > 40, "{}", messages.len());
     let missing: Vec<_> = messages
         .iter()
         .filter(|(message, _)| !message.split("...").all(|part| sources.contains(part.trim())))

@@ -24,7 +24,7 @@ fn ten_thousand_orphans_are_reaped_with_none_left() {
     assert!(get(port, "/status").unwrap().contains("\"orphansReaped\": 10000"));
 }
 
-/// Leaves orphans behind, ten at a time, until it is told to stop; then one at a time, on request.
+/// Leaves orphans behind, ten at a time, until SIGUSR1; then one at a time, on request.
 const STORMS: &str = r#"
     my ($calm, $next) = (0, 0);
     $SIG{USR1} = sub { $calm = 1 }; $SIG{USR2} = sub { $next = 1 };
@@ -157,7 +157,7 @@ fn a_round_of_reaping_is_bounded() {
     assert!(rounds.iter().all(|ends| *ends <= 257), "{rounds:?}");
 }
 
-/// Forks children that end, and does not wait for them until told to.
+/// Forks children that end, and does not wait for them until SIGUSR1.
 const NEGLIGENT: &str = r#"
     $SIG{USR1} = sub { 1 while waitpid(-1, 0) > 0; syswrite STDOUT, "mended" };
     for (1..3) { my $p = fork; exit 0 unless $p }
