@@ -36,7 +36,7 @@ pub(crate) enum Personality {
     DumbInit,
 }
 
-/// What another init's command line asks for.
+/// A command line of another init, as a request to bookend.
 #[derive(Debug)]
 pub(crate) enum Invocation {
     /// Run a program.
@@ -64,7 +64,7 @@ pub(crate) enum OutputStream {
 /// A program to run as that init does.
 #[derive(Debug)]
 pub(crate) struct DropInRun {
-    /// What the options ask for, and what the init does by itself.
+    /// The options, and the fixed behaviour of the init.
     pub(crate) settings: Settings,
     /// The differences that settings cannot express.
     pub(crate) policy: Policy,
@@ -106,7 +106,7 @@ pub(crate) fn tini_run(command: Vec<OsString>) -> DropInRun {
     tini::run(command)
 }
 
-/// What all of them have in common: every signal goes to the app, and nothing of ours is logged or written.
+/// The settings that all of them share: every signal goes to the app, and nothing of ours is logged or written.
 fn silent(command: Vec<OsString>, level: LogLevel) -> Settings {
     let program = Program { command, ..Program::default() };
     Settings {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A finding means that requests or the stop's own work are lost, and is exit code 1. A note is worth knowing and does
-//! not change the exit code. What could not be examined is reported: without it, the verdict is not "healthy".
+//! not change the exit code. A fact that could not be examined is reported: without it, the verdict is not "healthy".
 
 mod checks;
 mod facts;

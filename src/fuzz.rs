@@ -1,4 +1,4 @@
-//! What strangers can write, as functions of bytes: each must return, whatever it is given. Two drivers call
+//! The parsers of untrusted input as functions of bytes: each must return, whatever it is given. Two drivers call
 //! them: cargo-fuzz, with coverage (`fuzz/`, `make fuzz`), and the test below, in seconds and without any tool, with the
 //! corpus in `fuzz/corpus` and mutations of it.
 
@@ -29,7 +29,7 @@ pub const TARGETS: &[FuzzTarget] = &[
     ("http_request", http_request),
 ];
 
-/// A configuration file: mistakes or settings, never a panic; what `bookend check` prints is a configuration again.
+/// A configuration file: mistakes or settings, never a panic; the output of `bookend check` is a configuration again.
 pub fn configuration(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let load = |text: String| {
@@ -40,7 +40,7 @@ pub fn configuration(bytes: &[u8]) {
         Ok(effective) => {
             let _ = effective.to_string();
             let again = load(effective.to_toml());
-            assert!(again.is_ok(), "what check prints is no configuration:\n{}\n{again:?}", effective.to_toml());
+            assert!(again.is_ok(), "the output of check is not a configuration:\n{}\n{again:?}", effective.to_toml());
         }
         Err(mistakes) => assert!(!mistakes.to_string().is_empty(), "a mistake says something"),
     }
@@ -60,7 +60,7 @@ pub fn environment(bytes: &[u8]) {
     }
 }
 
-/// What a preStart handler writes to descriptor 3.
+/// The output of a preStart handler on descriptor 3.
 pub fn assignments(bytes: &[u8]) {
     match bookend_config::assignments::read(bytes) {
         Ok(read) => drop(read),
@@ -92,7 +92,7 @@ pub fn signal_name(bytes: &[u8]) {
     assert_eq!(read_back, Ok(signal), "{shown}");
 }
 
-/// What waitpid(2) says about a child.
+/// The status of a child, from waitpid(2).
 pub fn wait_status(bytes: &[u8]) {
     for word in bytes.chunks_exact(4) {
         let status = i32::from_ne_bytes(word.try_into().unwrap_or_default());
@@ -102,7 +102,7 @@ pub fn wait_status(bytes: &[u8]) {
     }
 }
 
-/// What the kernel answers to a question about sockets.
+/// The kernel's answer to a query about sockets.
 pub fn netlink(bytes: &[u8]) {
     let part = sock_diag::parse(bytes);
     assert!(part.sockets.len() <= bytes.len() / 16, "a socket takes its bytes");
@@ -115,9 +115,9 @@ pub fn proc_net(bytes: &[u8]) {
     let _ = snmp::parse(bytes);
 }
 
-/// What a stranger writes to the port, or a user to the socket. The first two bytes say which of them, what hooks are
-/// told and in what portions the rest comes. One answer at the most, or a close; one hook at the most; and no verb
-/// of the socket through the port.
+/// The bytes of a client at the port, or of a user at the socket. The first two bytes select the listener, the outcome of
+/// hooks and the size of the portions in which the rest comes. At most one answer, or a close; at most one hook; and no
+/// path of the socket through the port.
 pub fn http_request(bytes: &[u8]) {
     let [which, portion, request @ ..] = bytes else { return };
     let outcomes = [Some(Outcome::Succeeded), Some(Outcome::Failed), Some(Outcome::Aborted), None];
@@ -132,9 +132,9 @@ pub fn http_request(bytes: &[u8]) {
     let shown = String::from_utf8_lossy(&seen.answer);
     assert!(seen.hooks <= 1 && seen.hooks + seen.verbs <= 1, "one connection, one request");
     assert!(seen.verbs == 0 || scenario.is_socket, "a verb of the socket came through the port");
-    assert!(seen.hooks == 0 || scenario.is_socket || !scenario.is_refused, "nobody was to be let in");
+    assert!(seen.hooks == 0 || scenario.is_socket || !scenario.is_refused, "every caller was to be refused");
     assert!(seen.answer.len() < 256 * 1024, "an answer of {} bytes", seen.answer.len());
-    // Whoever expects one is told to go on first (RFC 9110, 10.1.1).
+    // A client with `Expect: 100-continue` gets this first (RFC 9110, 10.1.1).
     let answer = shown.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&shown);
     let Some((head, body)) = answer.split_once("\r\n\r\n") else {
         assert!(answer.is_empty(), "half an answer: {answer:?}");
@@ -142,7 +142,7 @@ pub fn http_request(bytes: &[u8]) {
     };
     assert!(head.starts_with("HTTP/1.1 ") || head.starts_with("HTTP/1.0 "), "{head:?}");
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-    // Less is no fault: to hyper a caller that says no more has gone, and what has not been written by then stays unsaid.
+    // Less is not an error: hyper takes a client that sends no more for gone, and drops the rest of the answer.
     assert!(length.is_none_or(|length| body.len() <= length), "more than one answer: {answer:?}");
 }
 
@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    /// What breaks parsers more often than chance does.
+    /// Words that break parsers more often than random bytes do.
     const WORDS: &[&[u8]] = &[
         b"",
         b"\0",

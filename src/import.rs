@@ -1,6 +1,6 @@
 //! `bookend import`: converts one container's lifecycle, probes and grace period of a Kubernetes manifest to a bookend.toml,
 //! and the manifest to one that runs the container under bookend without rebuilding its image. Pure: text in, texts out.
-//! What cannot be converted is reported.
+//! A field that cannot be converted is reported.
 //!
 //! ```text
 //!   manifest ─► workload (which pod, which container) ─► carry ─► bookend.toml ─► config (it must be accepted)
@@ -24,7 +24,7 @@ pub struct Imported {
     pub config: String,
     /// The whole manifest, with the container under bookend.
     pub manifest: String,
-    /// What could not be converted, or has another meaning here; one sentence each.
+    /// Fields that could not be converted, or have another meaning here; one sentence each.
     pub notes: Vec<String>,
 }
 

@@ -1,39 +1,27 @@
 //! bookend: the first and the last process of a container.
 //!
-//! Decide in pure code, act at the edges. One thread, one loop, one owner of the state.
+//! Decide in pure code, act at the edges. One thread, one loop, one owner of the state. The decisions are in the crate
+//! `bookend-lifecycle`, the configuration is in `bookend-config`. ARCHITECTURE.md shows one stop's way through the modules.
 //!
-//! | room         | for                                                     | knows                        |
-//! | ------------ | ------------------------------------------------------- | ---------------------------- |
-//! | `cli`        | the door: what was said on the command line             | everything below             |
-//! | `config`     | what the user said -> what the program needs; pure      | words of all that are pure   |
-//! | `import`     | a manifest -> a configuration; pure, a feature          | `config`                     |
-//! | `signal`     | signals as words and numbers; pure                      | nothing                      |
-//! | `budget`     | how a stop's time is shared out; pure                   | nothing                      |
-//! | `drain`      | when it is quiet enough for the stop signal; pure       | `net`'s words                |
-//! | `net`        | what the kernel knows of connections                    | nothing that decides         |
-//! | `doctor`     | what would drop requests: facts -> findings             | `config`, `net`              |
-//! | `lifecycle`  | the state machine; pure                                 | `signal`, `budget`           |
-//! | `probe`      | what the app's probes add up to; pure                   | nothing                      |
-//! | `notify`     | what the app says with sd_notify; pure                  | nothing                      |
-//! | `supervisor` | the loop: sources -> Event -> apply -> perform          | both sides                   |
-//! | `desk`       | what both loops have: runs, callers, doors, the story   | `handler`, `http`, `journal` |
-//! | `sidecar`    | the loop of a sidecar: many machines in place of one    | both sides                   |
-//! | `plan`       | settings -> what a machine needs to know of them; pure  | `config`, `lifecycle` words  |
-//! | `journal`    | what happened: records, timeline, summary; pure         | `lifecycle`                  |
-//! | `program`    | command, environment and user of what is started        | `config` words, `process`    |
-//! | `counters`      | what happened, as numbers for the metrics; pure         | `lifecycle`                  |
-//! | `process`    | the kernel edge: spawn, reap, signals                   | nothing that decides         |
-//! | `handler`    | one file for each kind of handler                       | `process`                    |
-//! | `files`      | small files that others write                           | nothing                      |
-//! | `seconds`    | a time as text and as JSON; pure                         | nothing                      |
-//! | `small_map`  | a map of few entries                                    | nothing                      |
-//! | `tls`        | certificates and whom to trust                          | nothing                      |
-//! | `http`       | the endpoint; reads a snapshot, sends requests          | `journal`, `lifecycle` words |
-//! | `fuzz`       | what strangers write, as functions of bytes; tests only | every reader                 |
-//! | `compat`     | other inits' words -> settings and policy; thin         | `config`, `policy`           |
-//! | `policy`     | what another init does differently; pure                | `signal`                     |
+//! | module     | contents                                                     | imports                                  |
+//! | ---------- | ------------------------------------------------------------ | ---------------------------------------- |
+//! | `cli`      | the command line: one file per subcommand                    | every module below                       |
+//! | `import`   | a manifest becomes a configuration; pure, a feature          | none                                     |
+//! | `doctor`   | settings that lose requests: facts become findings           | `process`, `net`                         |
+//! | `compat`   | the options of other inits become settings and a policy      | `handlers`, `process`                    |
+//! | `runtime`  | the loop: inputs become events, actions are performed        | `compat`, `handlers`, `http` and below   |
+//! | `handlers` | one file per handler kind                                    | `http` (a stream type) and below         |
+//! | `http`     | the endpoint: asks the loop for the state, passes requests   | `report`, `net`                          |
+//! | `report`   | the log, the journal of runs and stops, counters             | `process`                                |
+//! | `net`      | the connections of the network namespace                     | `process`                                |
+//! | `process`  | the kernel edge: spawn, reap, signals                        | `error`, `exit`, `files`                 |
+//! | `tls`      | trusted certificates                                         | `files`                                  |
+//! | `files`    | bounded reads of small files                                 | none                                     |
+//! | `error`    | errors as text                                               | none                                     |
+//! | `exit`     | exit codes                                                   | none                                     |
+//! | `fuzz`     | the parsers of untrusted input, as functions of bytes; tests | the parsers                              |
 
-// An init for Linux: the crate is empty elsewhere, and main.rs has the one error that tells so.
+// An init for Linux: the crate is empty elsewhere, and main.rs has the one error that reports it.
 #![cfg(target_os = "linux")]
 
 mod cli;

@@ -1,4 +1,4 @@
-//! What the kernel knows of this network namespace's connections: the parsers are pure and total on bytes, and
+//! The connections of this network namespace, as the kernel shows them: the parsers are pure and total on bytes, and
 //! one file (`tcp_monitor`) reads. Nothing here decides what a number means for a stop.
 //!
 //! | file        | source                          | tells                                                     |
@@ -61,9 +61,9 @@ pub(crate) struct Socket {
     pub(crate) unread: u32,
     /// Bytes that are unsent or unacknowledged; nothing for a listening socket.
     pub(crate) unsent: u32,
-    /// Its inode: the same that /proc/PID/fd shows; 0 for a connection that nobody has accepted yet.
+    /// Its inode: the same that /proc/PID/fd shows; 0 for a connection that is not accepted yet.
     pub(crate) inode: u64,
-    /// What the connection has done so far; only sock_diag tells.
+    /// The history of the connection; only sock_diag shows it.
     pub(crate) info: Option<tcp_info::TcpInfo>,
 }
 

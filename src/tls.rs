@@ -1,8 +1,8 @@
 //! TLS, what its two sides have in common, and the client's side. One provider (ring), certificates from PEM files.
 //!
-//! Who is trusted: the system's bundle of certificate authorities, or those of one file (`caFile`), or everybody
-//! (`insecureSkipVerify`, what a kubelet does). There is no bundle in the binary: a container's image or its Pod
-//! says whom to trust, and an image without any is told so.
+//! The trusted certificates: the system's bundle of certificate authorities, or those of one file (`caFile`), or all
+//! (`insecureSkipVerify`, as a kubelet does). There is no bundle in the binary: a container's image or its Pod
+//! provides it, and an image without a bundle gets an error that names the remedy.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use crate::files::read_small;
 
-/// Whom a client trusts.
+/// The servers that a client trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trust {
     /// The image's bundle; the path is `SSL_CERT_FILE`, if that is set.
@@ -26,7 +26,7 @@ pub(crate) enum Trust {
     Everybody,
 }
 
-/// Why nobody can be trusted, or this one cannot.
+/// Why no server can be trusted, or why this one cannot.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrustError {
     /// The file is not there, or cannot be read.
@@ -38,7 +38,7 @@ pub(crate) enum TrustError {
         #[source]
         source: std::io::Error,
     },
-    /// It is no PEM, or has no certificate in it.
+    /// It is not PEM, or it contains no certificate.
     #[error("{0:?} holds no certificate (PEM, -----BEGIN CERTIFICATE-----)")]
     NoCertificate(PathBuf),
     /// FROM scratch.
@@ -81,7 +81,7 @@ pub(crate) fn client(trust: &Trust) -> Result<ClientConfig, TrustError> {
 /// The certificates of a PEM file; never none.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let text = read_small(path, MOST_PEM).map_err(|source| TrustError::Read { path: path.to_owned(), source })?;
-    // What cannot be read among many is left out: the others are still to be trusted.
+    // An unreadable certificate among many is left out: the others are still trusted.
     let found: Vec<_> = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).collect();
     if found.is_empty() { Err(TrustError::NoCertificate(path.to_owned())) } else { Ok(found) }
 }
@@ -131,7 +131,7 @@ impl ServerCertVerifier for Unverified {
     }
 }
 
-/// Where distributions keep their bundle: Debian and Alpine, Fedora and RHEL, openSUSE, old and new, BSD's place.
+/// The bundles of distributions: Debian and Alpine, Fedora and RHEL, openSUSE, old and new, BSD's place.
 const BUNDLES: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",

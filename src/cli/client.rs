@@ -348,6 +348,6 @@ mod tests {
     #[test]
     fn a_server_that_does_not_speak_http_is_not_bookend() {
         assert!(matches!(request("ssh", "SSH-2.0-OpenSSH_9.2\r\n"), Err(ClientError::NotBookend(_))));
-        assert!(matches!(request("words", "what do you want?\r\n\r\n"), Err(ClientError::NotBookend(_))));
+        assert!(matches!(request("words", "hello, who is it?\r\n\r\n"), Err(ClientError::NotBookend(_))));
     }
 }

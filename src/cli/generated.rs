@@ -145,7 +145,7 @@ fn docs() -> String {
     text
 }
 
-/// What `bookend NAME --help` prints.
+/// The output of `bookend NAME --help`.
 fn help_block(name: &str) -> String {
     let line = ["bookend", name, "--help"].into_iter().filter(|word| !word.is_empty());
     let help = Cli::try_parse_from(line.clone()).unwrap_err();

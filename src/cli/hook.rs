@@ -75,7 +75,7 @@ impl HookArgs {
         }
     }
 
-    /// What the handlers of this hook did. Empty if bookend does not respond any more.
+    /// The runs of the handlers of this hook. Empty if bookend does not respond any more.
     fn handler_report(&self) -> String {
         let deadline = Instant::now() + Duration::from_secs(1);
         let Ok(response) = self.client.request("GET /status", Some(deadline)) else { return String::new() };

@@ -193,5 +193,5 @@ pub(super) fn read_override(text: &str) -> Result<Override, String> {
     }
 }
 
-/// What this binary was built with.
+/// The features of this binary.
 const BUILT_WITH: Features = Features { tls: cfg!(feature = "tls"), page: cfg!(feature = "page") };

@@ -62,7 +62,7 @@ impl StopOfRuntime {
         StopOfRuntime { runtime, grace }
     }
 
-    /// What of the configuration does not fit the runtime.
+    /// The values of the configuration that do not fit the runtime.
     pub(super) fn warnings(self, settings: &Settings) -> Vec<String> {
         let RuntimeDefaults { name, signal, setting, .. } = self.runtime.defaults();
         let grace = Seconds(self.grace);

@@ -1,4 +1,4 @@
-//! What `bookend --version` prints: the version, and what this binary was built for.
+//! The output of `bookend --version`: the version, and the target and features of this binary.
 //!
 //! The same source gives the same text: nothing here depends on the time, the machine or a git repository.
 

@@ -1,4 +1,4 @@
-//! What a personality may change about the one core: under another init's name bookend behaves as that init does.
+//! The differences that a personality may make to the one core: under another init's name bookend behaves as that init does.
 //! The default is bookend's own behaviour. Plain values; none of them is a key of the configuration.
 
 use crate::process::placement::ProcessPlacement;
@@ -10,7 +10,7 @@ use bookend_lifecycle::signal::Signal;
 pub(crate) struct Policy {
     /// The app's session, process group and terminal.
     pub(crate) placement: ProcessPlacement,
-    /// What happens to the processes that remain when the app has ended.
+    /// Whether the processes that remain when the app has ended are ended, too.
     pub(crate) leftovers: Leftovers,
     /// The signal for the rest of the app's group the moment the app has ended.
     pub(crate) exit_signal: Option<Signal>,
@@ -22,7 +22,7 @@ pub(crate) struct Policy {
     pub(crate) convention: Convention,
 }
 
-/// What happens to the processes that remain when the app has ended.
+/// Whether the processes that remain when the app has ended are ended, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Leftovers {
     /// SIGTERM, time, SIGKILL.

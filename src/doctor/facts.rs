@@ -50,7 +50,7 @@ pub(crate) struct Facts {
     /// The configuration of haproxy, Caddy or supervisord. `None`: it is another server, or its file was not found.
     pub(crate) server_files: Option<Vec<ConfigFile>>,
     pub(crate) container: ContainerFacts,
-    /// What could not be examined, and why.
+    /// The facts that could not be examined, and why.
     pub(crate) not_examined: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Facts {
         self.time_for_app.is_none_or(|time| limit <= time)
     }
 
-    /// What the budget leaves to the app, for people.
+    /// The time that the budget leaves to the app, for people.
     pub(crate) fn time_left(&self) -> String {
         self.time_for_app.map(seconds).unwrap_or_default()
     }

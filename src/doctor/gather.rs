@@ -61,7 +61,7 @@ pub(crate) fn first_process() -> (String, Vec<String>) {
     (name, line.split_terminator('\0').map(str::to_owned).collect())
 }
 
-/// What it needs to read about the app.
+/// The paths and names by which it reads about the app.
 struct Gatherer<'a> {
     /// The working directory of the app.
     dir: PathBuf,

@@ -91,7 +91,7 @@ impl HandlerEnv<'_> {
                     set("BOOKEND_EXIT_CODE", signal.exit_code().to_string());
                     set("BOOKEND_SIGNAL", signal.to_string());
                 }
-                // What SIGKILL would have made of it.
+                // The code that SIGKILL would have caused.
                 AppStatus::StillRunning => set("BOOKEND_EXIT_CODE", Signal::KILL.exit_code().to_string()),
                 // The app of another container: only its own parent knows.
                 AppStatus::Unknown => {}

@@ -1,4 +1,4 @@
-//! What to do when accept(2) fails. Pure.
+//! The reaction to a failed accept(2). Pure.
 //!
 //! An error may concern the one connection, which is gone then (accept(2): ECONNABORTED and others), or all of them: a
 //! security module's EPERM, a lack of descriptors or of memory. The second kind comes again at once, because the

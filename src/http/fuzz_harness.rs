@@ -31,7 +31,7 @@ pub(crate) struct Scenario {
     pub(crate) chunk: usize,
 }
 
-/// What was seen of a connection.
+/// The observations of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
     /// Everything that was written back until the end of the connection.

@@ -1,4 +1,4 @@
-//! What the endpoint asks of the loop, and the channel between them.
+//! The requests of the endpoint to the loop, and the channel between them.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What each path answers, and on which listener.
+//! The answer of each path, and the listeners that have it.
 
 use std::time::Duration;
 

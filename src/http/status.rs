@@ -64,7 +64,7 @@ pub(crate) struct StatusSnapshot {
     pub(crate) counters: Counters,
     /// Reaped children that bookend had not started itself.
     pub(crate) orphans_reaped: u64,
-    /// What the stop cost the app's clients, as far as it is known; from the stop signal on.
+    /// The cost of the stop for the app's clients, as far as it is known; from the stop signal on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lost: Option<LossSnapshot>,
     /// Zombies that only their own parents can reap: those live, and do not wait for them.

@@ -42,7 +42,7 @@ enum CertificateError {
     Own(#[source] rcgen::Error),
 }
 
-/// What hellos are answered with.
+/// The certificate for TLS hellos.
 #[derive(Debug)]
 pub(super) struct ServerCertificate {
     source: settings::TlsSettings,
@@ -64,7 +64,7 @@ impl ServerCertificate {
         ServerCertificate { source, now: Mutex::default() }
     }
 
-    /// What a handshake is answered with; `None`: there is no usable certificate.
+    /// The configuration for a handshake; `None`: there is no usable certificate.
     pub(super) fn config(&self) -> Option<Arc<ServerConfig>> {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if now.looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN) {
@@ -111,7 +111,7 @@ pub(super) async fn handshake(
     hello.into_stream(config).await.ok()
 }
 
-/// What tells a file from the one that replaced it; a missing one looks like nothing.
+/// Distinguishes a file from the one that replaced it; zeros for a missing file.
 fn identities(path: &Path) -> (u64, i64, i64, u64) {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).map_or((0, 0, 0, 0), |file| (file.ino(), file.mtime(), file.mtime_nsec(), file.size()))

@@ -1,5 +1,5 @@
 //! How many connections bookend itself has accepted: the namespace's counter holds them, too, and a probe of
-//! ours is no client of the app's.
+//! ours is not a client of the app.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

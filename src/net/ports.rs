@@ -1,4 +1,4 @@
-//! The ports an app listens on: the sockets its processes hold (/proc/PID/fd), joined with those that listen. Where
+//! The ports an app listens on: the sockets its processes hold (/proc/PID/fd), joined with those that listen. If
 //! that cannot be read (another user's process, no CAP_SYS_PTRACE) it is every listening port of the namespace but
 //! our own. Looked at once, when a stop begins: an app closes its listeners in its own time.
 

@@ -1,5 +1,5 @@
-//! /proc/net/tcp and /proc/net/tcp6: one line a socket (Documentation/networking/proc_net_tcp.rst). What
-//! is left where netlink is forbidden; says nothing of what a connection has done. Total: a line that is no socket
+//! /proc/net/tcp and /proc/net/tcp6: one line a socket (Documentation/networking/proc_net_tcp.rst). It is
+//! used if netlink is forbidden, and does not show the history of a connection. Total: a line that is not a socket
 //! is skipped.
 
 use super::{Socket, TcpState};

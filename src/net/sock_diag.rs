@@ -14,7 +14,7 @@ pub(crate) enum IpFamily {
     V6,
 }
 
-/// What one read of the answer holds.
+/// The contents of one read of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct DumpPart {
     /// The sockets in it.
@@ -188,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    /// What the kernel does with a filter (inet_diag_bc_run), for a local port.
+    /// The kernel's evaluation of a filter (inet_diag_bc_run), for a local port.
     fn accepts(filter: &[u8], port: u16) -> bool {
         let mut left = isize::try_from(filter.len()).unwrap();
         let mut at = 0usize;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// What a connection has done.
+/// The history of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TcpInfo {
     /// Segments sent and not acknowledged.
@@ -130,7 +130,7 @@ mod tests {
             let parsed = TcpInfo::parse(&bytes);
             assert_eq!(parsed.is_some(), bytes.len() >= 56);
             if let Some(info) = parsed {
-                // Whoever is busy in the cheap reading is busy in the careful one.
+                // A connection that is busy in the cheap reading is busy in the careful one.
                 assert!(!info.is_busy(TieBreak::Answered) || info.is_busy(TieBreak::Owed));
             }
         }

@@ -13,7 +13,7 @@ use super::sock_diag::{self, IpFamily, SocketsWanted};
 use super::{Socket, TcpState, accepted, proc_tcp};
 use crate::files::read_small;
 
-/// Where sockets are seen.
+/// The source of sockets.
 #[derive(Debug)]
 enum SocketSource {
     Netlink(OwnedFd),

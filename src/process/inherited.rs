@@ -1,4 +1,4 @@
-//! What we were started with: signal mask, dispositions, working directory. Read once, before anything is changed;
+//! The state that we were started with: signal mask, dispositions, working directory. Read once, before anything is changed;
 //! every child gets it back.
 
 use std::ffi::CString;

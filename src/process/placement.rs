@@ -1,6 +1,6 @@
-//! Where a child is placed among sessions, process groups and terminals.
+//! The placement of a child among sessions, process groups and terminals.
 
-/// Where a child is placed, and whether it gets the terminal that is our stdin, if there is one.
+/// The placement of a child, and whether it gets the terminal that is our stdin, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum ProcessPlacement {
     /// It leads a process group of its own, which gets the foreground of the terminal on our stdin, if our group has

@@ -8,7 +8,7 @@
 //!    (since Linux 5.13), so their ends are seen at a cost that does not depend on the number of orphans.
 //!    Stops and continuations are asked for the app alone.
 //! 2. Orphans, at most so many and for at most so long ([`ReapBound`]). For each the kernel walks the list of living
-//!    children. What is left is reported, and the loop comes back for it.
+//!    children. The rest is reported, and the loop comes back for it.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,11 +71,11 @@ pub(crate) struct ReapBound {
 }
 
 impl ReapBound {
-    /// What the loop can afford between two looks at its signals and timers.
+    /// The work that the loop can afford between two looks at its signals and timers.
     pub(crate) const ROUND: ReapBound = ReapBound { orphans: 256, time: Duration::from_millis(1) };
 }
 
-/// What one round of reaping found.
+/// The result of one round of reaping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ReapRound {
     /// How the app ended, if it did.
@@ -232,7 +232,7 @@ impl Table {
             let ended = sys::peek_end(which);
             let ChildNews::Changed(pid, _) = ended else { return ended };
             if let Some(signal) = self.exit_signals.remove(&pid) {
-                // The group is usually empty: that is no error.
+                // The group is usually empty: that is not an error.
                 let _ = sys::send(group_of(pid), signal);
             }
             which = Some(pid);

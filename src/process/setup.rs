@@ -1,4 +1,4 @@
-//! What a child changes of itself between fork and exec: user, working directory, umask, limits; and the error of each
+//! The changes that a child makes to itself between fork and exec: user, working directory, umask, limits; and the error of each
 //! change, named by its configuration key.
 
 #![expect(unsafe_code, reason = "system calls between fork and exec, raw because the C library's act on all threads")]
@@ -10,7 +10,7 @@ use super::spawn_error::SpawnError;
 use super::sys::errno;
 use super::user::Identity;
 
-/// What a child changes of itself before it executes its program; the default changes nothing.
+/// The changes that a child makes to itself before it executes its program; the default changes nothing.
 #[derive(Debug, Default)]
 pub(crate) struct ChildSetup {
     /// The configuration's table, for errors: `app`, `exec`.
@@ -38,7 +38,7 @@ pub(crate) struct ChildLimit {
     pub(crate) hard: Option<u64>,
 }
 
-/// What failed between fork and exec, as a number that fits through the pipe to the parent.
+/// The step that failed between fork and exec, as a number that fits through the pipe to the parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub(super) enum ChildStep {

@@ -33,7 +33,7 @@ use super::sys::{self, SIGSET_BYTES, SignalSet, errno};
 use crate::exit;
 use bookend_lifecycle::signal::Signal;
 
-/// What to run, and how.
+/// A program to run, and how.
 #[derive(Debug)]
 pub(crate) struct Spawn<'a> {
     /// Program and arguments; the program is looked up in `PATH` as execvp(3) does.
@@ -48,20 +48,20 @@ pub(crate) struct Spawn<'a> {
     pub(crate) parent_death: Option<Signal>,
     /// Whether the sockets of systemd's socket activation are the child's.
     pub(crate) sockets: ActivationSockets,
-    /// What the child changes of itself.
+    /// The changes that the child makes to itself.
     pub(crate) setup: Arc<ChildSetup>,
 }
 
 /// The environment of a child.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ChildEnv<'a> {
-    /// What we were started with, to the byte.
+    /// The environment that we were started with, byte for byte.
     Inherited,
     /// These variables and no others.
     Only(&'a [(OsString, OsString)]),
 }
 
-/// Who uses the sockets that systemd's socket activation passed.
+/// The user of the sockets that systemd's socket activation passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ActivationSockets {
     /// The child: a `LISTEN_PID` that names us is changed to name the child (sd_listen_fds(3)).
@@ -282,7 +282,7 @@ fn exec_in_child(spawn: &Spawn<'_>, inherited: &Inherited, image: &Image) -> (i3
     (ChildStep::Exec as i32, exec_first(image))
 }
 
-/// Moves the child to its session, process group and terminal. Errors are no reason not to run: there may be no
+/// Moves the child to its session, process group and terminal. It runs in spite of errors: there may be no
 /// terminal (ENOTTY), it may be another session's (EPERM) or gone (EIO, ENXIO). SIGTTOU is blocked.
 fn place(placement: ProcessPlacement) {
     // SAFETY: all of these calls take integers.
@@ -414,7 +414,7 @@ const SHELL: &CStr = c"/bin/sh";
 const REPORT_BYTES: usize = 2 * size_of::<i32>();
 /// The lowest number that no `fds` of ours uses: 0 to 2, and 3 for a preStart handler.
 const FIRST_FREE: RawFd = 4;
-/// Where programs are looked for without a `PATH`: what containerd and docker set, too.
+/// The search path without a `PATH`: containerd and docker set the same.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 #[cfg(test)]

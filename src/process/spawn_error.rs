@@ -34,7 +34,7 @@ pub(crate) enum SpawnError {
     SetUp {
         /// `app.user`, ...
         key: String,
-        /// What could not be done.
+        /// The step that failed.
         what: String,
         /// EPERM, ENOENT, ...
         #[source]
@@ -53,7 +53,7 @@ fn which_limit(errno: Option<i32>) -> &'static str {
     }
 }
 
-/// What to check, in brackets after the program's name; empty if the errno says enough.
+/// A hint, in brackets after the program's name; empty if the errno says enough.
 fn hint(program: &OsStr, errno: Option<i32>) -> &'static str {
     match errno.map(Errno::from_raw) {
         Some(Errno::ENOENT) => what_is_missing(program.as_bytes(), Path::new(program).exists()),

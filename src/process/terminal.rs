@@ -45,7 +45,7 @@ pub(crate) fn take_back() {
     }
 }
 
-/// What the app's stop means for us.
+/// The meaning of the app's stop for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AppStopped {
     /// It was stopped on purpose, and will be continued by the process that stopped it.

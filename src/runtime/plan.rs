@@ -20,7 +20,7 @@ pub(crate) fn of_app(settings: &Settings, convention: Convention) -> Plan {
     }
 }
 
-/// What becomes of each signal. SIGTTIN and SIGTTOU are dropped unless they are configured: a terminal sends them to a
+/// The treatment of each signal. SIGTTIN and SIGTTOU are dropped unless they are configured: a terminal sends them to a
 /// background job, and the docker CLI in the background of a shell passes them on. The app would stop, and no process
 /// would continue it. tini ignores them as well.
 fn signals(settings: &Settings) -> SmallMap<Signal, Option<Signal>> {

@@ -2,7 +2,7 @@
 //! is alive: with thousands of orphans one look costs as much as a signal's whole way to the app. And a thousand children
 //! that end, or are stopped and continued, one after the other send as many SIGCHLD.
 //!
-//! - A round is bounded in number and time ([`ReapBound`]). What it leaves is collected in the next one.
+//! - A round is bounded in number and time ([`ReapBound`]). The rest is collected in the next one.
 //! - After an expensive round the loop's other work gets at least as much time as the round took.
 //! - In a storm of SIGCHLD there is one round a millisecond, and no SIGCHLD wakes the loop in between.
 

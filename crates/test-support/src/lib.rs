@@ -1,4 +1,4 @@
-//! What the integration tests, the soak and the benches share: a container's life with bookend as PID 1 of a fresh PID namespace,
+//! Helpers that the integration tests, the soak and the benches share: a container's life with bookend as PID 1 of a fresh PID namespace,
 //! clients of its endpoint, folders and ports of a test's own, and a clean-up that leaves no process behind.
 //!
 //! Helpers wait for a condition with a deadline ([`wait_until`]), never for a fixed time. They panic if the deadline passes.

@@ -1,4 +1,4 @@
-//! What a test needs from the machine. A test that cannot run says so by name; under CI that is a failure.
+//! The requirements of a test on the machine. A test that cannot run says so by name; under CI that is a failure.
 
 use std::io::Write;
 use std::process::Command;

@@ -59,7 +59,7 @@ pub(super) struct ProbeView {
     pub(super) detail: String,
 }
 
-/// What the app's clients lost in a stop.
+/// The losses of the app's clients in a stop.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LostView {
     pub(super) requests_cut: u64,

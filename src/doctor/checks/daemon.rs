@@ -12,7 +12,7 @@ enum Foreground {
     Without(&'static [&'static str]),
 }
 
-/// Servers whose command line alone tells; nginx, php-fpm, gunicorn and uWSGI are told by their configuration, too.
+/// Servers whose command line alone decides it; for nginx, php-fpm, gunicorn and uWSGI their configuration counts, too.
 /// From their manuals.
 const DAEMONS: &[(&[&str], Foreground, &str)] = &[
     (

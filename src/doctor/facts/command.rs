@@ -37,7 +37,7 @@ pub(crate) struct ShellInFront {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ScriptInFront {
     pub(crate) path: String,
-    /// Where it runs the server, from 1.
+    /// The line that runs the server, from 1.
     pub(crate) line: usize,
     /// Whether the server is its last command.
     pub(crate) is_last: bool,

@@ -48,7 +48,7 @@ impl Nginx {
         self.directives.first().map(|first| FileLine { file: first.at.file.clone(), line: 1 })
     }
 
-    /// Where the http block begins.
+    /// The beginning of the http block.
     pub(crate) fn http_block(&self) -> Option<FileLine> {
         self.directives.iter().find(|directive| directive.name == "http").map(|http| http.at.clone())
     }

@@ -5,7 +5,7 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MainCommand {
     pub(crate) words: Vec<String>,
-    /// Where it stands, from 1.
+    /// Its line, from 1.
     pub(crate) line: usize,
     /// Whether `exec` replaces the shell by it.
     pub(crate) execs: bool,

@@ -1,4 +1,4 @@
-//! What has become of our children: waitid(2) and waitpid(2), never blocking. Only the reaper, and what stands in for
+//! The ends of our children: waitid(2) and waitpid(2), never blocking. Only the reaper, and what stands in for
 //! it (`last_resort`, `pause`, tools that are not an init), call these.
 //!
 //! waitid(2) with one pid costs the same however many children there are (since Linux 5.13). For all children the
@@ -13,7 +13,7 @@ use libc::c_int;
 
 use crate::process::Pid;
 
-/// What the kernel reports about children, with a status as wait(2) encodes it.
+/// A report of the kernel about children, with a status as wait(2) encodes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::process) enum ChildNews {
     /// This child has changed its state in the way that was asked for.

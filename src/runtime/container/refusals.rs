@@ -8,7 +8,7 @@ use crate::process::Pid;
 use bookend_lifecycle::Note;
 use bookend_lifecycle::signal::Signal;
 
-/// What the kernel has refused so far.
+/// The refusals of the kernel so far.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     /// The signal of the last attempt, if it was not sent.
