@@ -9,12 +9,12 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use crate::landmarks::Landmark;
 use crate::promises::Promise;
 
-/// What makes a world finite: each is used up.
+/// What makes a world finite: each of these is used up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     /// Hooks, signals, requests, callers that hang up.
     pub(crate) disturbances: u8,
-    /// How often the clock moves on without an alarm.
+    /// How often the clock moves on without a timer.
     pub(crate) ticks: u8,
 }
 
@@ -24,20 +24,20 @@ pub(crate) fn bounds() -> Bounds {
     Bounds { disturbances: number("MODEL_DISTURBANCES", 1), ticks: number("MODEL_TICKS", 1) }
 }
 
-/// A machine and all that is around it, at one moment.
+/// A machine and its surroundings at one moment.
 pub(crate) trait Bounded: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     type Setting: Send + Sync + 'static;
     type Move: Copy + Debug + PartialEq + Send + Sync + 'static;
 
     fn beginnings(setting: &Self::Setting, bounds: Bounds) -> Vec<Self>;
-    /// All that can happen next.
+    /// Everything that can happen next.
     fn moves(&self, setting: &Self::Setting, moves: &mut Vec<Self::Move>);
-    /// Lets it happen, and watches. Returns the landmarks that were passed.
+    /// Lets it happen, and checks the result. Returns the landmarks that were passed.
     fn go(&mut self, setting: &Self::Setting, next: Self::Move) -> u64;
     fn broken(&self) -> Option<Promise>;
 }
 
-/// One setting, and the parts of the machine that some history has reached.
+/// One setting, and the parts of the machine that any history has reached.
 struct Histories<W: Bounded> {
     setting: W::Setting,
     bounds: Bounds,
@@ -73,7 +73,7 @@ impl<W: Bounded> Model for Histories<W> {
 /// Every history of one setting, to its end. Returns the landmarks.
 ///
 /// A world has no cycle (each move uses something up), so a history that does not reach Exit shows as a state in
-/// which nothing is bound to come any more: liveness is a promise about states here (`Promise::ReachesExit`).
+/// which no further event must come: liveness is a promise about states here (`Promise::ReachesExit`).
 pub(crate) fn check<W: Bounded>(name: &str, setting: W::Setting, bounds: Bounds) -> u64 {
     let began = std::time::Instant::now();
     let model = Histories::<W> { setting, bounds, landmarks: AtomicU64::new(0) };
@@ -97,7 +97,7 @@ pub(crate) fn check<W: Bounded>(name: &str, setting: W::Setting, bounds: Bounds)
     checker.model().landmarks.load(Ordering::Relaxed)
 }
 
-/// A model that never gets anywhere keeps every promise.
+/// A model that reaches nothing keeps every promise.
 pub(crate) fn must_have_reached(landmarks: [&[Landmark]; 2], reached: u64) {
     let missed: Vec<_> = landmarks.into_iter().flatten().filter(|mark| reached & mark.bit() == 0).collect();
     assert!(missed.is_empty(), "no history reaches {missed:?}: the model is too small to mean anything");

@@ -1,7 +1,7 @@
-//! What is around a machine: the clock and its alarms, handlers that run, callers of hooks, stop signals.
+//! The surroundings of a machine: the clock and its timers, running handlers, callers of hooks, stop signals.
 //!
-//! Time is discrete. An alarm or a handler's limit that is due is met before the clock goes on, and the clock
-//! goes on only to the next of them, or by a tick of which there are few.
+//! Time is discrete. A timer or a handler's limit that is due fires before the clock goes on, and the clock
+//! goes on only to the next of them, or by a tick, of which there are few.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::settings::{HandlerNature, SECOND};
 pub(crate) enum Move {
     HandlerEnds(RunId, HandlerResult),
     Call(Hook),
-    /// The caller has its answer.
+    /// The caller has received its answer.
     Taken(CallerId),
     HangsUp(CallerId),
     Receive(Signal),
@@ -26,18 +26,18 @@ pub(crate) enum Move {
 }
 
 impl Move {
-    /// Somebody does it or does not; the world is no worse without.
+    /// An optional event: the world works without it, too.
     fn is_a_disturbance(self) -> bool {
         matches!(self, Move::Call(_) | Move::HangsUp(_) | Move::Request | Move::Receive(_))
     }
 
-    /// What an end may depend on: hooks, signals and ticks come or do not.
+    /// Whether an end may depend on it: hooks, signals and ticks may never come.
     pub(crate) fn is_bound_to_come(self) -> bool {
         !self.is_a_disturbance() && self != Move::Tick
     }
 }
 
-/// A handler run as the edge keeps it.
+/// A handler run, as the edge keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Run {
     pub(crate) id: RunId,
@@ -64,7 +64,7 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new(bounds: Bounds) -> Edge {
         Edge {
-            // Not zero: what is counted from the beginning and what from a trigger must differ.
+            // Not zero: times counted from the beginning and from a trigger must differ.
             now: 10 * SECOND,
             runs: Vec::new(),
             timers: BTreeMap::new(),
@@ -77,7 +77,7 @@ impl Edge {
         }
     }
 
-    /// The next moment at which something is due.
+    /// The next time at which something is due.
     fn next_due(&self) -> Option<Time> {
         self.runs.iter().filter_map(|run| run.until).chain(self.timers.values().copied()).min()
     }
@@ -90,7 +90,7 @@ impl Edge {
         self.runs.iter().any(|run| run.hook == hook)
     }
 
-    /// All that can happen next.
+    /// Everything that can happen next.
     pub(crate) fn moves(&self, handlers: HandlerNature, signals: &[Signal]) -> Vec<Move> {
         let mut moves = Vec::new();
         let due = self.next_due();
@@ -115,7 +115,7 @@ impl Edge {
         moves
     }
 
-    /// Lets it happen: what the machine is told of it.
+    /// Lets it happen. Returns the event for the machine.
     pub(crate) fn go(&mut self, next: Move) -> Option<Event> {
         self.disturbances -= u8::from(next.is_a_disturbance());
         Some(match next {
@@ -151,7 +151,7 @@ impl Edge {
         })
     }
 
-    /// Does what the machine has decided, as far as it concerns these.
+    /// Performs the actions that concern the edge.
     pub(crate) fn perform(&mut self, action: Action) {
         match action {
             Action::StartHandler { run, hook, index, timeout, .. } => {

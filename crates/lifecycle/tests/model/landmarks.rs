@@ -15,9 +15,9 @@ macro_rules! landmarks {
 landmarks! {
     OF_BOTH:
         Escalated, NoTimeLeft, Rearmed, StopSignalSent, AnswerNotTaken, Aborted, Retried, Lingered, PassedOver, Exited;
-    OF_LIFECYCLE:
+    OF_CONTAINER:
         Started, SecondSignalSent, Killed, LeftoversTerminated, LeftoversKilled, LeftoversRemain, PostStartFailed, LivenessFailed;
-    OF_ELSEWHERE:
+    OF_SIDECAR:
         NextLifeByHook, NextLifeFound, StoppedWithoutHook, AppStays, NotSignalled;
 }
 

@@ -1,5 +1,5 @@
-//! The observer's account of the lists of handlers, by the rules of the documentation: whose turn it is, what may be
-//! tried again, what has failed.
+//! The observer's account of the handler lists, by the rules of the documentation: which handler is next, which may be
+//! retried, which has failed.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use bookend_lifecycle::{HandlerPlan, HandlerResult, Hook, Outcome, Plan, Reason,
 use crate::edge::Run;
 use crate::landmarks::Landmark;
 
-/// How far a list of handlers is.
+/// The progress of a list of handlers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct NextStep {
-    /// Whose turn it is, and how often it has been started.
+    /// The next handler, and how often it has been started.
     pub(crate) index: usize,
     pub(crate) starts: u32,
-    /// It has failed, and may be tried again.
+    /// It has failed, and may be retried.
     pub(crate) retry_open: bool,
     /// A required handler has failed for good.
     pub(crate) failed: bool,
-    /// How the machine said it ended.
+    /// The outcome that the machine reported.
     pub(crate) over: Option<Outcome>,
 }
 
@@ -28,10 +28,10 @@ impl NextStep {
     }
 }
 
-/// What the account says of a handler that was started.
+/// The account's verdict on a handler that was started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Start {
-    /// It was this one's turn, and it may be started.
+    /// It was the next one, and it may be started.
     pub(crate) its_turn: bool,
     /// The list has not ended with a failure.
     pub(crate) goes_on: bool,
@@ -57,7 +57,7 @@ impl Lists {
         self.get(hook).and_then(|list| list.over)
     }
 
-    /// A list that is expected to begin.
+    /// A list that must begin.
     pub(crate) fn expect(&mut self, hook: Hook) {
         self.lists.insert(hook, NextStep::default());
     }
@@ -66,13 +66,13 @@ impl Lists {
         self.lists.remove(&hook);
     }
 
-    /// Whether every handler of the hook has had its turn and none that counts has failed.
+    /// Whether every handler of the hook was started and no required one has failed.
     pub(crate) fn succeeded(&self, plan: &Plan, hook: Hook) -> bool {
         let all = handlers(plan, hook).len();
         all == 0 || self.get(hook).is_some_and(|list| list.index == all && !list.failed)
     }
 
-    /// A handler has ended: whose turn is it?
+    /// A handler has ended: determines the next one.
     pub(crate) fn handler_ended(&mut self, plan: &Plan, run: &Run, result: HandlerResult) {
         let retries = handlers(plan, run.hook)[run.index].retries;
         let list = self.list(run.hook);
@@ -87,7 +87,7 @@ impl Lists {
         }
     }
 
-    /// The handler whose turn it is has failed for good.
+    /// The present handler has failed for good.
     pub(crate) fn give_up(&mut self, plan: &Plan, hook: Hook) {
         let list = self.list(hook);
         list.failed |= handlers(plan, hook)[list.index].required;
@@ -96,13 +96,13 @@ impl Lists {
         list.starts = 0;
     }
 
-    /// Whether a retry is owed, and the pause before it: one at most in the settings, so it is the first.
+    /// Whether a retry must follow, and the pause before it: the settings have one at most, so it is the first.
     pub(crate) fn owed_retry(&mut self, plan: &Plan, hook: Hook) -> Option<std::time::Duration> {
         let list = self.list(hook);
         list.retry_open.then(|| handlers(plan, hook)[list.index].backoff)
     }
 
-    /// postStop handlers that are for other ends are passed over. Whether there were any.
+    /// postStop handlers for other reasons are skipped. Returns whether there were any.
     pub(crate) fn pass_over(&mut self, plan: &Plan, hook: Hook, reason: Option<Reason>) -> bool {
         let Some(reason) = reason.filter(|_| hook == Hook::PostStop) else { return false };
         let before = self.list(hook).index;
@@ -110,14 +110,14 @@ impl Lists {
             Reason::Completed => plan.on.completed,
             Reason::Failed => plan.on.failed,
             Reason::Stopped => plan.on.stopped,
-            // In another container: well or not, nobody can say.
+            // In another container it is unknown whether the app succeeded.
             Reason::Unknown => plan.on.completed || plan.on.failed,
         });
         self.list(hook).index += others.count();
         self.list(hook).index > before
     }
 
-    /// A handler was started. What was owed to the one before it is settled.
+    /// A handler was started. The one before it is settled.
     pub(crate) fn started(
         &mut self,
         plan: &Plan,
@@ -132,7 +132,7 @@ impl Lists {
         let retries = handlers(plan, hook)[index].retries;
         let list = self.list(hook);
         let its_turn = is_new && list.index == index && list.starts <= retries && list.over.is_none();
-        // postStop handlers are not built on each other; in every other list a failure ends it.
+        // postStop handlers do not depend on each other; in every other list a failure ends it.
         let goes_on = !list.failed || hook == Hook::PostStop;
         list.starts += 1;
         list.retry_open = false;
@@ -141,7 +141,7 @@ impl Lists {
         Start { its_turn, goes_on, landmarks }
     }
 
-    /// The list is over, says the machine. Whether that is so, and for the first time.
+    /// The machine reports that the list is over. Returns whether that is true, and for the first time.
     pub(crate) fn over(&mut self, plan: &Plan, hook: Hook, outcome: Outcome) -> bool {
         let succeeded = self.succeeded(plan, hook);
         let list = self.list(hook);
@@ -157,7 +157,7 @@ impl Lists {
     }
 }
 
-/// Of a hook that is configured or not.
+/// Works for a hook with and without handlers.
 pub(crate) fn handlers(plan: &Plan, hook: Hook) -> &[HandlerPlan] {
     plan.hooks.get(&hook).map_or(&[], Vec::as_slice)
 }

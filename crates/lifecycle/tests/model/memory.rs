@@ -1,28 +1,28 @@
-//! What the observer has seen: the stop that goes on, how far each list of handlers is, what the app is owed.
+//! The observer's memory: the current stop, the progress of each handler list, the signals that must reach the app.
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{AppStatus, Reason, Time, Trigger};
 
 use crate::lists::Lists;
 
-/// A stop that is going on.
+/// A stop in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Stop {
     pub(crate) trigger: Trigger,
     pub(crate) began: Time,
-    /// Somebody wants the app gone, not only its handlers run: what it is to get.
+    /// The signals that must reach the app: the stop must end it, and not only run its handlers.
     pub(crate) wanted: Vec<Signal>,
-    /// When the signal went out, the first and the last time.
+    /// When the signal was sent, the first and the last time.
     pub(crate) signalled: Option<(Time, Time)>,
     /// When the preStop handlers were over.
     pub(crate) pre_stop_over: Option<Time>,
 }
 
-/// What has been seen.
+/// The observer's memory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Memory {
     pub(crate) stop: Option<Stop>,
-    /// The stop signal that went out last.
+    /// The stop signal that was sent last.
     pub(crate) sent: Option<Signal>,
     /// The connections are watched; how often they became idle or busy again, and idle since when.
     pub(crate) watched: bool,
@@ -35,12 +35,12 @@ pub(crate) struct Memory {
     pub(crate) refused: Vec<Signal>,
     pub(crate) lists: Lists,
     pub(crate) app_starts: u8,
-    /// Signals that are owed to the app.
+    /// Signals that must still reach the app.
     pub(crate) owed: Vec<Signal>,
     /// How the app ended, and when.
     pub(crate) ended: Option<(AppStatus, Time)>,
     pub(crate) expected_status: Option<AppStatus>,
-    /// Why there is no app any more: postStop handlers choose by it.
+    /// Why the app has ended: postStop handlers are chosen by it.
     pub(crate) reason: Option<Reason>,
     pub(crate) leftovers_terminated: bool,
 }

@@ -1,5 +1,5 @@
-//! The observer. It knows the configuration, what has happened and what the machine has answered, and nothing of
-//! the machine's inside; what it expects is said here a second time, in its own words.
+//! The observer. It knows the configuration, the events and the machine's actions, and nothing of
+//! the machine's inside; it states its expectations a second time, independently. One file: it is the whole table of actions.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl World {
         Some(self.memory.stop.as_ref()?.began + setting.plan.grace?)
     }
 
-    /// A retry that would come when the time is over is none: the handler has failed for good.
+    /// A retry that would come too late does not happen: the handler has failed for good.
     fn settle_retry(&mut self, setting: &Setting, hook: Hook) {
         let Some(pause) = self.memory.lists.owed_retry(&setting.plan, hook) else { return };
         let grace = setting.plan.grace.unwrap_or(30 * SECOND);
@@ -38,7 +38,7 @@ impl World {
         self.memory.lists.give_up(&setting.plan, hook);
     }
 
-    /// Notes what an event entitles the app to.
+    /// Records what must follow an event.
     pub(crate) fn before(&mut self, setting: &Setting, event: Event) {
         match event {
             Event::Signal(signal) if !setting.plan.stop_signals.contains(&signal) => {
@@ -50,7 +50,7 @@ impl World {
                     self.memory.owed.push(target);
                 }
             }
-            // They join a stop that goes on.
+            // They join the current stop.
             Event::Signal(signal) => self.want(setting, Trigger::Signal(signal)),
             Event::StopRequested if self.memory.stop.as_ref().is_some_and(|stop| stop.wanted.is_empty()) => {
                 self.want(setting, Trigger::Request);
@@ -66,7 +66,7 @@ impl World {
         matches!(self.machine.phase(), PhaseName::Finishing | PhaseName::Exited)
     }
 
-    /// One action, before it is carried out.
+    /// Checks one action before it is performed.
     pub(crate) fn observe(&mut self, setting: &Setting, action: Action) -> u64 {
         self.must(!self.edge.exited, Promise::PostStopLast);
         match action {
@@ -94,7 +94,7 @@ impl World {
             Action::WatchConnections => {
                 // Before the signal: with it the app closes its listeners.
                 let first = !self.memory.watched && self.memory.sent.is_none();
-                self.must(first && self.app == App::Alive, Promise::HurryOnlyIdle);
+                self.must(first && self.app == App::Alive, Promise::SecondSignalOnlyIdle);
                 self.memory.watched = true;
                 0
             }
@@ -105,7 +105,7 @@ impl World {
                         && self.memory.idle_since.is_some_and(|since| self.edge.now >= since + second_signal.after)
                 });
                 let once = self.memory.second_signal_sent.is_none() && self.memory.sent.is_some();
-                self.must(asked && once, Promise::HurryOnlyIdle);
+                self.must(asked && once, Promise::SecondSignalOnlyIdle);
                 self.memory.second_signal_sent = Some(signal);
                 Landmark::SecondSignalSent.bit()
             }
@@ -127,15 +127,15 @@ impl World {
             }
             Action::Answer { caller, hook, outcome } => {
                 let waits = self.edge.waiting.get(&caller) == Some(&hook);
-                let told = self.memory.lists.outcome(hook);
-                // Before a list is over nobody hears of it; without one there is nothing to hear of.
-                let is_true = match (told, hook) {
-                    (Some(told), _) => told == outcome,
+                let told_outcome = self.memory.lists.outcome(hook);
+                // Before a list is over no caller gets its outcome; without a list there is none.
+                let is_true = match (told_outcome, hook) {
+                    (Some(told_outcome), _) => told_outcome == outcome,
                     (None, Hook::PreStop) => {
                         let nothing_runs = self.memory.lists.get(hook).is_none() || is_empty(&setting.plan, hook);
                         outcome == Outcome::Succeeded && nothing_runs
                     }
-                    // Its end is not told where there are no handlers.
+                    // Without handlers its end has no note.
                     (None, _) if self.memory.app_starts > 0 && is_empty(&setting.plan, hook) => {
                         outcome == Outcome::Succeeded
                     }
@@ -199,7 +199,7 @@ impl World {
             self.memory.owed.remove(place);
             return;
         }
-        // Not one that is passed on: then it is the stop signal.
+        // It is not a forwarded signal, so it is the stop signal.
         let pre_stop_runs = self.edge.runs.iter().any(|run| run.hook == Hook::PreStop);
         let now = self.edge.now;
         let Some(stop) = &mut self.memory.stop else { return self.must(false, Promise::SignalAfterPreStop) };
@@ -256,7 +256,7 @@ impl World {
                 self.memory.stop =
                     Some(Stop { trigger, began: self.edge.now, wanted: Vec::new(), signalled: None, pre_stop_over });
                 if self.app == App::Alive {
-                    // A list per stop, and one that is expected to begin at once.
+                    // One list per stop, which must begin at once.
                     self.memory.lists.expect(Hook::PreStop);
                 }
                 self.want(setting, trigger);
@@ -304,7 +304,7 @@ impl World {
                 Landmark::StopSignalSent.bit()
             }
             Note::SecondSignalSent(signal) => {
-                self.must(self.memory.second_signal_sent == Some(signal), Promise::HurryOnlyIdle);
+                self.must(self.memory.second_signal_sent == Some(signal), Promise::SecondSignalOnlyIdle);
                 0
             }
             Note::AppStays => unreachable!("only of an app in another container"),
@@ -340,7 +340,7 @@ impl World {
         self.memory.expected_status = Some(AppStatus::StillRunning);
     }
 
-    /// Why the app is gone, by the rules of the documentation.
+    /// Why the app has ended, by the rules of the documentation.
     fn reason(&self, setting: &Setting, status: AppStatus) -> Reason {
         let code = match status {
             _ if self.memory.stop.is_some() => return Reason::Stopped,
@@ -365,7 +365,7 @@ impl World {
         }
     }
 
-    /// A stop that is to end the app: what it is to get.
+    /// A stop that must end the app: the signal for it.
     fn want(&mut self, setting: &Setting, trigger: Trigger) {
         let default = match trigger {
             Trigger::Hook => return,
@@ -412,7 +412,7 @@ impl World {
             Some(AppStatus::Signalled(signal)) => remapped(signal.exit_code()),
             Some(AppStatus::StillRunning) => Some(137),
             Some(AppStatus::NotStarted { code }) => Some(code),
-            // It never came to a start: a stop before it, or preStart failed.
+            // The app was never started: a stop came before it, or preStart failed.
             None => match trigger {
                 _ if self.memory.lists.get(Hook::PreStart).is_some_and(|list| list.failed) => Some(125),
                 Some(_) if plan.stop_is_success => Some(0),
@@ -423,22 +423,22 @@ impl World {
         }
     }
 
-    /// What an event owed, when its actions have been carried out.
+    /// What must have followed an event when its actions have been performed.
     pub(crate) fn after(&mut self, setting: &Setting, event: Event, actions: &[Action]) {
         let alive = self.app == App::Alive;
         match event {
             Event::Signal(signal) if setting.plan.stop_signals.contains(&signal) => {
                 let began = actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
                 if !began {
-                    // It moves the stop that goes on by a step.
+                    // It moves the current stop on by one step.
                     let wanted = setting.plan.stop_signal.unwrap_or(signal);
-                    let told = actions.contains(&Action::SignalApp(wanted));
-                    self.must(told || !alive || self.memory.killed, Promise::SignalAfterPreStop);
+                    let told_outcome = actions.contains(&Action::SignalApp(wanted));
+                    self.must(told_outcome || !alive || self.memory.killed, Promise::SignalAfterPreStop);
                 }
                 self.must(self.memory.stop.is_some(), Promise::ReachesExit);
             }
             Event::StopRequested => self.must(self.memory.stop.is_some() || !alive, Promise::ReachesExit),
-            // It begins a stop where none goes on, and changes nothing in one.
+            // It begins a stop if there is none, and changes nothing during one.
             Event::LivenessFailed => {
                 let began = actions.contains(&Action::Tell(Note::StopBegan(Trigger::LivenessFailed)));
                 let ok = if began { alive } else { actions.is_empty() && (self.memory.stop.is_some() || !alive) };

@@ -1,5 +1,5 @@
-//! The probes (`src/probe.rs` itself) against every history of results, waits and turns of the app's life.
-//! What a probe's results add up to is said here a second time.
+//! The probes (`src/probe.rs` itself) against every history of results, waits and phases of the app's life.
+//! The meaning of a probe's results is stated here a second time.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ struct Setting {
     notifies: bool,
 }
 
-/// What has been seen of one probe.
+/// What was seen of one probe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Memory {
     flying: Option<ProbeRunId>,
     began: Option<Duration>,
-    /// The result that came last, and how often in a row.
+    /// The last result, and how often it came in a row.
     row: Option<(bool, u32)>,
     state: ProbeState,
     aborted: Option<ProbeRunId>,
@@ -36,7 +36,7 @@ struct Life {
     view: ProbeConditions,
     now: Duration,
     memory: [Memory; 3],
-    /// What bounds the history.
+    /// The bounds of the history.
     waits: u8,
     results: u8,
     broken: Option<&'static str>,
@@ -96,13 +96,13 @@ impl Life {
             }
         }
         let expected = (self.state(kind) != before).then_some((kind, self.state(kind)));
-        let told = self.probes.ended(self.now, run, good, &self.view);
-        self.must(told == expected, "a state changes after its threshold in a row, and is told then");
+        let told_outcome = self.probes.ended(self.now, run, good, &self.view);
+        self.must(told_outcome == expected, "a state changes after its threshold in a row, and is told then");
         let again = self.probes.ended(self.now, run, good, &self.view);
         self.must(again.is_none(), "a run has one result");
     }
 
-    /// Lets the probes go on, and watches.
+    /// Lets the probes go on, and checks the result.
     fn update(&mut self, setting: Setting) {
         for act in self.probes.update(self.now, &self.view) {
             match act {
@@ -202,9 +202,12 @@ impl Model for Setting {
             Move::EndsLate(kind) => {
                 let run = life.memory[place(kind)].aborted.take()?;
                 let before = life.probes.clone();
-                let told = life.probes.ended(life.now, run, false, &life.view);
-                life.must(told.is_none() && life.probes == before, "the result of an aborted run changes nothing");
-                // Its period counts no more.
+                let told_outcome = life.probes.ended(life.now, run, false, &life.view);
+                life.must(
+                    told_outcome.is_none() && life.probes == before,
+                    "the result of an aborted run changes nothing",
+                );
+                // Its period does not count any more.
                 life.memory[place(kind)].began = None;
             }
             Move::PostStartOver => life.view.post_start_over = true,

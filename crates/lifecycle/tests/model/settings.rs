@@ -1,4 +1,4 @@
-//! What is configured, and of what nature the app and its handlers are.
+//! The configurations, and how the app and its handlers behave.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ pub(crate) struct Setting {
     pub(crate) handlers: HandlerNature,
     /// Whether the app has a liveness probe, which may fail for good.
     pub(crate) liveness: bool,
-    /// Whether processes are left when the app has ended, and whether they survive even SIGKILL.
+    /// Whether processes remain when the app has ended, and whether they survive even SIGKILL.
     pub(crate) leftovers: Leftovers,
-    /// The signals somebody sends, and the codes the app ends with.
+    /// The signals that are sent, and the codes that the app ends with.
     pub(crate) signals: &'static [Signal],
     pub(crate) codes: &'static [u8],
 }
@@ -25,31 +25,31 @@ pub(crate) struct Setting {
 /// How the app behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AppNature {
-    /// Ends whenever it likes, by itself or of a signal.
+    /// It ends at any time, by itself or by a signal.
     Free,
-    /// Ends of SIGKILL alone.
+    /// Only SIGKILL ends it.
     Ignores,
     /// The kernel refuses every signal to it, and it does not end by itself.
     Untouchable,
-    /// Cannot be executed.
+    /// It cannot be executed.
     Missing,
 }
 
 /// How handlers behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandlerNature {
-    /// Succeed or fail at any moment, or last until their time is over.
+    /// They succeed or fail at any time, or last until their time is over.
     Free,
-    /// Last until their time is over, or for ever.
+    /// They last until their time is over, or for ever.
     Hang,
 }
 
-/// What the app leaves behind.
+/// The processes that the app leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leftovers {
-    /// Nothing, or something that goes at any moment.
+    /// None, or some that end at any time.
     Free,
-    /// Something that never goes.
+    /// Some that never end.
     Stay,
 }
 
@@ -92,12 +92,12 @@ pub(crate) fn plan(grace: Option<u64>, hooks: &[(Hook, &[HandlerPlan])]) -> Plan
     }
 }
 
-/// How much longer than its grace period a stop may last: without any time every step still has its tenth of a second.
+/// How much longer than its grace period a stop may last: even without any time every step has a tenth of a second.
 pub(crate) fn shortest(grace: Option<Duration>) -> Duration {
     if grace.is_some_and(|grace| grace < SECOND) { SECOND } else { Duration::ZERO }
 }
 
-/// Every setting that is looked at.
+/// Every setting that is checked.
 pub(crate) fn all() -> Vec<Setting> {
     use Hook::{PostStart, PostStop, PreStart, PreStop};
     let one = handler;

@@ -1,4 +1,4 @@
-//! What must hold in every state, whatever has led to it.
+//! What must hold in every state.
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Event, Hook, Machine, Outcome, PhaseName, Timer};
@@ -23,7 +23,7 @@ impl World {
         }
         let mut moves = Vec::new();
         self.moves(setting, &mut moves);
-        // What may or may not come (hooks, signals, ticks) is nothing that an end may depend on.
+        // An end may not depend on optional events (hooks, signals, ticks).
         moves.retain(|next| next.is_bound_to_come());
         self.must(!moves.is_empty() || self.may_rest(setting) || self.broken.is_some(), Promise::ReachesExit);
         0
@@ -32,7 +32,7 @@ impl World {
     fn observe_stop(&mut self, setting: &Setting) {
         let Some(stop) = self.memory.stop.clone().filter(|_| self.app == App::Alive) else { return };
         let idle = !self.edge.is_running(Hook::PreStop) && !self.edge.timers.contains_key(&Timer::Retry(Hook::PreStop));
-        // Nobody waits for a stop signal that nothing holds back.
+        // A stop signal is not delayed without a reason.
         let held = stop.wanted.is_empty() || stop.signalled.is_some() || self.memory.killed || !idle;
         self.must(held, Promise::SignalAfterPreStop);
         // The handlers have begun with the stop, unless there was no time for them.
@@ -45,14 +45,14 @@ impl World {
         }
     }
 
-    /// What `/readyz`, `/status` and the others show.
+    /// The values of `/status` and the health paths.
     fn observe_view(&mut self, setting: &Setting) {
         let (machine, memory) = (&self.machine, &self.memory);
         let started = memory.app_starts > 0
             && (memory.lists.outcome(Hook::PostStart) == Some(Outcome::Succeeded)
                 || is_empty(&setting.plan, Hook::PostStart));
         let alive = self.app == App::Alive;
-        let told = memory.sent.is_some() || memory.killed;
+        let told_outcome = memory.sent.is_some() || memory.killed;
         let phase = match (self.app, &memory.stop) {
             _ if self.edge.exited => PhaseName::Exited,
             (App::Alive, Some(_)) => PhaseName::Stopping,
@@ -64,7 +64,7 @@ impl World {
         let shown_stop = memory.stop.as_ref().filter(|_| !self.edge.exited);
         let deadline = shown_stop.and_then(|stop| setting.plan.grace.map(|grace| stop.began + grace));
         let holds = machine.is_ready() == (alive && memory.stop.is_none() && started)
-            && machine.is_serving() == (alive && !told && started)
+            && machine.is_serving() == (alive && !told_outcome && started)
             && machine.has_started() == started
             && machine.phase() == phase
             && machine.stop_trigger() == shown_stop.map(|stop| (stop.trigger, stop.began))

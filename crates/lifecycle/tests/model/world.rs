@@ -1,7 +1,7 @@
-//! The world around the machine: what can happen next, and what the edge does with the machine's actions.
+//! The world around the machine: what can happen next, and how the edge performs the machine's actions.
 //!
-//! One assumption about the edge is built in: `StartApp` is answered before anything else is looked at
-//! (`supervisor/perform.rs` does so).
+//! One assumption about the edge is built in: `StartApp` is answered before any other event
+//! (the container's loop does so).
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Machine, PhaseName};
@@ -12,15 +12,15 @@ use crate::memory::Memory;
 use crate::promises::Promise;
 use crate::settings::{AppNature, HandlerNature, Leftovers, Setting};
 
-/// One thing that happens.
+/// One event of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Move {
     Begin,
-    /// A stop signal was pending before the first instruction of ours.
+    /// A stop signal was pending before bookend's first instruction.
     StopBeforeBegin,
     Edge(edge::Move),
     LivenessFails,
-    /// Connections are left and all of them idle; or no longer.
+    /// Connections are open and all of them idle; or no longer.
     Connections {
         idle: bool,
     },
@@ -29,7 +29,7 @@ pub(crate) enum Move {
 }
 
 impl Move {
-    /// What an end may depend on.
+    /// Whether an end may depend on it.
     pub(crate) fn is_bound_to_come(self) -> bool {
         match self {
             Move::Edge(next) => next.is_bound_to_come(),
@@ -41,7 +41,7 @@ impl Move {
     }
 }
 
-/// What is there besides when the app ends.
+/// Whether other processes remain when the app ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OthersThen {
     Gone,
@@ -55,7 +55,7 @@ pub(crate) enum App {
     Gone,
 }
 
-/// The machine and all that is around it, at one moment.
+/// The machine and its surroundings at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     pub(crate) machine: ContainerLifecycle,
@@ -136,13 +136,13 @@ impl Bounded for World {
 impl World {
     fn moves_of_the_app(&self, setting: &Setting, moves: &mut Vec<Move>) {
         if setting.liveness && self.edge.disturbances > 0 {
-            // Told at any time: the run that failed may have begun before the stop, or before the app's end.
+            // Reported at any time: the failed run may have begun before the stop, or before the app's end.
             moves.push(Move::LivenessFails);
         }
         if self.app == App::Alive {
             let of_signal =
                 [self.memory.sent, self.memory.second_signal_sent].into_iter().flatten().map(AppStatus::Signalled);
-            // A client comes back once, and goes again.
+            // A client comes back once, and leaves again.
             if setting.plan.second_signal.is_some() && self.memory.watched && self.memory.turns < 3 {
                 moves.push(Move::Connections { idle: self.memory.turns.is_multiple_of(2) });
             }
@@ -175,7 +175,7 @@ impl World {
         for action in &actions {
             landmarks |= self.observe(setting, *action);
             starts |= *action == Action::StartApp;
-            // The processes of an aborted handler are ended and reaped by and by: `others` stays.
+            // The processes of an aborted handler are ended and reaped later: `others` stays.
             self.others |= matches!(action, Action::StartHandler { .. });
             self.edge.perform(*action);
         }
@@ -200,15 +200,15 @@ impl World {
         landmarks | self.rest(setting)
     }
 
-    /// Whether nothing will ever happen again, although nobody has asked for an end.
+    /// Whether no further event must come although no end was requested.
     pub(crate) fn may_rest(&self, setting: &Setting) -> bool {
         let hangs = setting.handlers == HandlerNature::Hang;
-        let nobody_stops = self.memory.stop.is_none() || setting.plan.grace.is_none();
+        let no_stop_is_due = self.memory.stop.is_none() || setting.plan.grace.is_none();
         match self.machine.phase() {
             PhaseName::Exited => true,
             PhaseName::Starting => hangs && !self.edge.runs.is_empty(),
             _ => match setting.app {
-                AppNature::Ignores => self.app == App::Alive && nobody_stops,
+                AppNature::Ignores => self.app == App::Alive && no_stop_is_due,
                 // Without a grace period a stop ends as well: its signal is refused.
                 AppNature::Untouchable => self.app == App::Alive && self.memory.sent.is_none(),
                 AppNature::Free | AppNature::Missing => false,

@@ -1,4 +1,4 @@
-//! What the observer has seen: one life of the app after another, the stop of each, and our own.
+//! The observer's memory: one life of the app after another, the stop of each, and our own stop.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use bookend_lifecycle::{CallerId, Hook, Outcome, Plan, Reason, Time, Trigger};
 use crate::lists::{Lists, is_empty};
 use crate::settings::SECOND;
 
-/// What is known of the process.
+/// What is known about the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Seen {
     #[default]
@@ -21,9 +21,9 @@ pub(crate) enum Seen {
 pub(crate) struct Stop {
     pub(crate) trigger: Trigger,
     pub(crate) began: Time,
-    /// The stop signal went out.
+    /// The stop signal was sent.
     pub(crate) signalled: bool,
-    /// Its end is not waited for any more: it could not be signalled, or has had its time.
+    /// Its end is not waited for any more: it could not be signalled, or its time is over.
     pub(crate) left_alone: bool,
     /// Since when the rest is the kubelet's.
     pub(crate) answered: Option<Time>,
@@ -36,11 +36,11 @@ pub(crate) struct End {
     pub(crate) began: Time,
     /// A hook may be on its way.
     pub(crate) waits_for_hook: bool,
-    /// So long at the most.
+    /// At most this long.
     pub(crate) hook_until: Time,
-    /// A process is seen to live that nobody has stopped yet.
+    /// A process is seen to live that has not been stopped yet.
     pub(crate) owes_stop: bool,
-    /// A process that is seen may still end.
+    /// A visible process may still end.
     pub(crate) waits_for_app: bool,
 }
 
@@ -52,14 +52,14 @@ impl End {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Life {
-    /// Something was known of it, so there is to be a postStop.
+    /// Something was known about it, so postStop must run.
     pub(crate) known: bool,
     pub(crate) stop: Option<Stop>,
-    /// It is over: what is in flight finishes, then postStop.
+    /// It is over: handlers in flight finish, then postStop runs.
     pub(crate) is_over: bool,
-    /// A stop is to begin now.
+    /// A stop must begin now.
     pub(crate) stop_due: Option<Trigger>,
-    /// Why, when postStop began, and when it must be over.
+    /// The reason, when postStop began, and when it must be over.
     pub(crate) post_stop: Option<(Reason, Time)>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Memory {
     pub(crate) lists: Lists,
     pub(crate) life: Life,
     pub(crate) next: Next,
-    /// Who called a hook of a life that is still to begin.
+    /// Callers of a hook of a life that has not begun.
     pub(crate) early: BTreeMap<CallerId, Hook>,
     pub(crate) seen: Seen,
     pub(crate) end: Option<End>,
@@ -88,7 +88,7 @@ impl Default for Memory {
     fn default() -> Memory {
         Memory {
             lists: Lists::default(),
-            // Before anything is known there may be one.
+            // Before anything is known there may be a process.
             life: Life { known: true, ..Life::default() },
             next: Next::None,
             early: BTreeMap::new(),
@@ -104,7 +104,7 @@ impl Memory {
         self.lists.get(hook).is_some_and(|list| list.over.is_none())
     }
 
-    /// The handlers of a hook begin; an empty list is over at once, and nobody tells of it.
+    /// The handlers of a hook begin; an empty list is over at once, without a note.
     pub(crate) fn begin(&mut self, plan: &Plan, hook: Hook) {
         self.lists.expect(hook);
         if is_empty(plan, hook) {
@@ -112,7 +112,7 @@ impl Memory {
         }
     }
 
-    /// What began the stop that counts, and when.
+    /// The trigger of the stop that counts, and its time.
     pub(crate) fn origin(&self) -> Option<(Trigger, Time)> {
         let own = self.end.as_ref().map(|end| (end.trigger, end.began));
         self.life.stop.as_ref().map(|stop| (stop.trigger, stop.began)).or(own)
@@ -126,18 +126,18 @@ impl Memory {
         if self.origin().is_some() { Reason::Stopped } else { Reason::Unknown }
     }
 
-    /// The reason that the handlers of a hook choose by.
+    /// The reason by which handlers of a hook are chosen.
     pub(crate) fn reason_for(&self) -> Option<Reason> {
         self.life.post_stop.map(|(reason, _)| reason)
     }
 
-    /// Whether all that was to come after the end of this life has come.
+    /// Whether everything that had to follow the end of this life has followed.
     pub(crate) fn is_finished(&self, plan: &Plan) -> bool {
         let post_stop = self.lists.outcome(Hook::PostStop).is_some() || is_empty(plan, Hook::PostStop);
         self.life.is_over && !self.in_flight(Hook::PreStop) && (post_stop || !self.life.known)
     }
 
-    /// Where a life is finished, the next one. Whether a hook has begun it.
+    /// If a life is finished, begins the next one. Returns whether a hook has begun it.
     pub(crate) fn turn(&mut self, plan: &Plan, now: Time) -> bool {
         let mut begun = false;
         while self.is_finished(plan) && (self.end.is_none() || self.next != Next::None) {
@@ -165,10 +165,10 @@ impl Memory {
         begun
     }
 
-    /// postStart was called: a life begins, or the one that is seen is told of.
+    /// postStart was called: a life begins, or the visible one is reported.
     pub(crate) fn begin_life(&mut self, plan: &Plan) {
         if self.seen == Seen::Gone {
-            // That was another one.
+            // That was another life.
             self.seen = Seen::Unknown;
         }
         self.life.known = true;

@@ -1,4 +1,4 @@
-//! What is configured for a sidecar, and of what nature the process and the handlers are.
+//! The configurations of a sidecar, and how the process and the handlers behave.
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Hook, Plan};
@@ -13,29 +13,29 @@ pub(crate) struct Setting {
     pub(crate) name: &'static str,
     pub(crate) plan: Plan,
     pub(crate) handlers: HandlerNature,
-    /// So many lives of the process are seen; none where nobody looks for it.
+    /// This many lives of the process are seen; none if no process is configured.
     pub(crate) finds: u8,
     pub(crate) process: Process,
     pub(crate) signal: SignalTo,
 }
 
-/// How the process behaves that is seen.
+/// How the visible process behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Process {
-    /// Ends whenever it likes.
+    /// It ends at any time.
     EndsFreely,
     /// Never ends.
     Stays,
 }
 
-/// Whether we may send it a signal.
+/// Whether it may be signalled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SignalTo {
     Arrives,
     IsRefused,
 }
 
-/// Every setting that is looked at.
+/// Every setting that is checked.
 pub(crate) fn all() -> Vec<Setting> {
     use Hook::{PostStart, PostStop, PreStop};
     let one = handler;

@@ -1,6 +1,6 @@
-//! The observer of a sidecar's machine: what an event means, and what it owes. It knows the configuration, what has
-//! happened and what the machine has answered, and nothing of its inside; what it expects is said here a second
-//! time, in its own words.
+//! The observer of a sidecar's machine: the meaning of an event, and what must follow. It knows the configuration, the
+//! events and the machine's actions, and nothing of its inside; it states its expectations a second time,
+//! independently.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::lists::is_empty;
 use crate::promises::Promise;
 use crate::settings::SECOND;
 
-/// One event, and how things were when it came.
+/// One event, and the situation when it came.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
     pub(super) event: Event,
-    /// It is a stop signal in a stop of our own.
+    /// It is a stop signal during our own stop.
     pub(super) is_step: bool,
     running: Vec<Run>,
     in_flight: Vec<Hook>,
@@ -37,9 +37,9 @@ impl World {
         hooks.into_iter().filter(|hook| self.memory.in_flight(*hook)).collect()
     }
 
-    /// Notes what an event means, before the machine is told.
+    /// Records the meaning of an event before the machine gets it.
     pub(super) fn before(&mut self, setting: &Setting, event: Event) -> (Told, u64) {
-        let told = Told {
+        let told_outcome = Told {
             event,
             is_step: self.memory.end.is_some() && matches!(event, Event::Signal(_)),
             running: self.edge.runs.clone(),
@@ -72,8 +72,8 @@ impl World {
                 self.memory.early.remove(&caller);
                 0
             }
-            Event::Signal(signal) => self.stopped(Trigger::Signal(signal), &told),
-            Event::StopRequested => self.stopped(Trigger::Request, &told),
+            Event::Signal(signal) => self.stopped(Trigger::Signal(signal), &told_outcome),
+            Event::StopRequested => self.stopped(Trigger::Request, &told_outcome),
             Event::TimerFired(timer) => self.timer_fired(setting, timer),
             Event::SignalRefused(_) => {
                 if let Some(stop) = &mut self.memory.life.stop {
@@ -83,12 +83,12 @@ impl World {
             }
             _ => 0,
         };
-        (told, landmarks)
+        (told_outcome, landmarks)
     }
 
     fn found(&mut self) -> u64 {
         let memory = &mut self.memory;
-        // With our own stop begun there is no next life, but the one that has been found already.
+        // After our own stop has begun, the only next life is one that was found already.
         let is_next = memory.life.is_over && (memory.end.is_none() || memory.next != Next::None);
         let is_another = memory.seen == Seen::Gone;
         memory.seen = Seen::There;
@@ -118,20 +118,22 @@ impl World {
     fn pre_stop_called(&mut self, caller: CallerId) {
         let memory = &mut self.memory;
         if memory.next == Next::There {
-            // It is the next one's.
+            // It belongs to the next life.
             memory.early.insert(caller, Hook::PreStop);
         } else if !memory.life.is_over && memory.life.stop.is_none() && memory.seen != Seen::Gone {
             memory.life.stop_due = Some(Trigger::Hook);
         }
     }
 
-    /// The first signal or request begins our own stop; each signal after it is a step.
-    fn stopped(&mut self, trigger: Trigger, told: &Told) -> u64 {
+    /// The first signal or request begins our own stop; each further signal moves it on.
+    fn stopped(&mut self, trigger: Trigger, told_outcome: &Told) -> u64 {
         let began = self.edge.now;
         let life = &self.memory.life;
         match &mut self.memory.end {
-            // Nothing but a hook or a process was waited for.
-            Some(end) if told.is_step && told.in_flight.is_empty() && !life.is_over => end.waits_no_longer(),
+            // Only a hook or a process was waited for.
+            Some(end) if told_outcome.is_step && told_outcome.in_flight.is_empty() && !life.is_over => {
+                end.waits_no_longer()
+            }
             Some(_) => {}
             end => {
                 *end = Some(End {
@@ -156,14 +158,14 @@ impl World {
         let Some(end) = self.memory.end.as_mut().filter(|_| !life.is_over) else { return 0 };
         match timer {
             Timer::Kill if is_late => {
-                // Who has no time at all has none for this.
+                // Without any time there is no time for this.
                 let owes_stop = end.owes_stop && setting.plan.grace.is_some_and(|grace| !grace.is_zero());
                 end.waits_no_longer();
                 end.owes_stop = owes_stop;
             }
             Timer::LateHook => {
                 end.waits_for_hook = false;
-                // Nobody calls hooks here, and who is seen to live on is to be stopped.
+                // No hook is called here, and an app that is seen to live on must be stopped.
                 let lives_on = self.memory.seen == Seen::There && life.stop.is_none();
                 life.stop_due = lives_on.then_some(end.trigger);
             }
@@ -172,7 +174,7 @@ impl World {
         0
     }
 
-    /// Whether more than half of the grace period of the stop that goes on is over.
+    /// Whether more than half of the grace period of the current stop is over.
     pub(super) fn is_late(&self, setting: &Setting) -> bool {
         let half = setting.plan.grace.unwrap_or_default() / 2;
         self.memory.end_of_grace(&setting.plan).is_some_and(|end| self.edge.now + half >= end)
@@ -182,7 +184,7 @@ impl World {
         setting.plan.grace.unwrap_or(30 * SECOND)
     }
 
-    /// A stop that nobody went on with is over.
+    /// A stop that no caller continued is over.
     fn rearms(&mut self, setting: &Setting) -> u64 {
         let memory = &mut self.memory;
         let answered = memory.life.stop.as_ref().and_then(|stop| stop.answered);
@@ -195,49 +197,49 @@ impl World {
         Landmark::Rearmed.bit()
     }
 
-    /// What an event owed, when its actions have been carried out.
-    pub(super) fn after(&mut self, setting: &Setting, told: &Told, actions: &[Action]) -> u64 {
+    /// What must have followed an event when its actions have been performed.
+    pub(super) fn after(&mut self, setting: &Setting, told_outcome: &Told, actions: &[Action]) -> u64 {
         if matches!(self.machine.phase(), PhaseName::Finishing | PhaseName::Exited) {
             self.ends_by_own_stop(setting);
         }
         let list_stepped = self.turn(setting);
         let began = actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
-        let without_hook = told.event == Event::TimerFired(Timer::LateHook);
+        let without_hook = told_outcome.event == Event::TimerFired(Timer::LateHook);
         let promise = if without_hook { Promise::StopsWithoutHook } else { Promise::PreStopOnce };
         let still_due = self.memory.life.stop_due.take().is_some();
         self.must(!still_due, promise);
-        if told.is_step {
+        if told_outcome.is_step {
             let still = |run: &Run| self.edge.runs.iter().any(|running| running.id == run.id);
             let is_cut = |hook: &Hook| {
                 actions.iter().any(|action| matches!(action, Action::Tell(Note::HookOver(over, _)) if over == hook))
             };
-            let holds = !told.running.iter().any(still) && told.in_flight.iter().all(is_cut);
+            let holds = !told_outcome.running.iter().any(still) && told_outcome.in_flight.iter().all(is_cut);
             self.must(holds, Promise::StepsOn);
         }
-        self.handlers_before_the_signal(setting, began || told.in_flight.contains(&Hook::PreStop));
+        self.handlers_before_the_signal(setting, began || told_outcome.in_flight.contains(&Hook::PreStop));
         list_stepped
     }
 
-    /// When the handlers of a stop are over, the process gets its signal; or the rest is the kubelet's.
+    /// When the handlers of a stop are over, the process gets its signal, or the rest is the kubelet's.
     fn handlers_before_the_signal(&mut self, setting: &Setting, were_running: bool) {
         let is_over = self.memory.life.is_over || self.memory.in_flight(Hook::PreStop);
         let is_there = self.memory.seen == Seen::There && setting.plan.stop_signal.is_some();
         let now = self.edge.now;
         let Some(stop) = self.memory.life.stop.as_mut().filter(|_| !is_over) else { return };
-        let told = stop.signalled || !were_running || !is_there;
+        let told_outcome = stop.signalled || !were_running || !is_there;
         if stop.answered.is_none() && (!stop.signalled || stop.left_alone) {
             stop.answered = Some(now);
         }
-        self.must(told, Promise::SignalAfterPreStop);
+        self.must(told_outcome, Promise::SignalAfterPreStop);
     }
 
-    /// Where a life is finished, the next one.
+    /// If a life is finished, begins the next one.
     pub(super) fn turn(&mut self, setting: &Setting) -> u64 {
         let now = self.edge.now;
         if self.memory.turn(&setting.plan, now) { Landmark::NextLifeByHook.bit() } else { 0 }
     }
 
-    /// A life is over by our own stop, when nothing is waited for any more.
+    /// Our own stop ends a life when nothing is waited for any more.
     pub(super) fn ends_by_own_stop(&mut self, setting: &Setting) {
         if !self.memory.life.is_over {
             self.must(self.memory.end.is_some() && !self.is_waited_for(setting), Promise::NotCutShort);
@@ -246,7 +248,7 @@ impl World {
         }
     }
 
-    /// Whether our own stop waits: for a hook in flight or on its way, for a process that is seen.
+    /// Whether our own stop waits: for a hook in flight or on its way, or for a visible process.
     pub(super) fn is_waited_for(&self, setting: &Setting) -> bool {
         let Some(end) = &self.memory.end else { return true };
         let may_come = self.memory.life.stop.is_none() && !is_empty(&setting.plan, Hook::PreStop);

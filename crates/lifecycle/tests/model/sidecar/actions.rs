@@ -1,4 +1,4 @@
-//! What must hold of every action of a sidecar's machine.
+//! What must hold for every action of a sidecar's machine.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::promises::Promise;
 use crate::settings::{SECOND, shortest};
 
 impl World {
-    /// One action, before it is carried out.
-    pub(super) fn observe(&mut self, setting: &Setting, told: &Told, action: Action) -> u64 {
+    /// Checks one action before it is performed.
+    pub(super) fn observe(&mut self, setting: &Setting, told_outcome: &Told, action: Action) -> u64 {
         self.must(!self.edge.exited, Promise::PostStopLast);
         match action {
             Action::StartHandler { run, hook, index, timeout, .. } => {
                 self.observe_start(setting, run, hook, index, timeout)
             }
             Action::AbortHandler(run) => {
-                self.observe_abort(setting, told, run);
+                self.observe_abort(setting, told_outcome, run);
                 0
             }
             Action::SignalApp(signal) => {
@@ -31,7 +31,7 @@ impl World {
             }
             Action::Answer { caller, hook, outcome } => self.observe_answer(setting, caller, hook, outcome),
             Action::SetTimer { timer, at } => self.observe_timer(setting, timer, at),
-            Action::Tell(note) => self.observe_note(setting, told, note),
+            Action::Tell(note) => self.observe_note(setting, told_outcome, note),
             Action::Exit(code) => {
                 self.must(code == 0, Promise::ExitCode);
                 self.observe_exit(setting);
@@ -73,9 +73,9 @@ impl World {
         start.landmarks | list_stepped
     }
 
-    /// A list begins or goes on: is it the time for it in this life?
+    /// A list begins or goes on: checks that this is its time in this life.
     fn list_goes_on(&mut self, setting: &Setting, hook: Hook) -> u64 {
-        // PreStop is of the life that goes on or ends; the others may be of the next one.
+        // preStop belongs to the present or ending life; the other lists may belong to the next one.
         let list_stepped = if hook == Hook::PreStop { 0 } else { self.turn(setting) };
         if hook == Hook::PostStop {
             self.ends_by_own_stop(setting);
@@ -111,12 +111,12 @@ impl World {
     /// The same for postStop handlers that begin now.
     fn post_stop_end(&self, setting: &Setting) -> Time {
         let (now, grace) = (self.edge.now, World::patience(setting));
-        // A kubelet whose grace period is over gives two seconds more, and half of that is theirs.
+        // A kubelet gives two seconds more after its grace period, and half of that is theirs.
         let least = if self.memory.end.is_some() { a_moment(grace) } else { SECOND / 10 };
         self.memory.end_of_grace(&setting.plan).map_or(now + grace, |end| end.max(now + least))
     }
 
-    /// A retry that would come when the time is over is none: the handler has failed for good.
+    /// A retry that would come too late does not happen: the handler has failed for good.
     fn settle_retry(&mut self, setting: &Setting, hook: Hook) {
         let Some(pause) = self.memory.lists.owed_retry(&setting.plan, hook) else { return };
         // At most half of the grace period is kept for what follows the app, a quarter for the app.
@@ -127,19 +127,19 @@ impl World {
         self.memory.lists.give_up(&setting.plan, hook);
     }
 
-    /// What runs is cut short for a reason.
-    fn observe_abort(&mut self, setting: &Setting, told: &Told, run: RunId) {
+    /// A running handler is aborted for a reason.
+    fn observe_abort(&mut self, setting: &Setting, told_outcome: &Told, run: RunId) {
         let Some(run) = self.edge.runs.iter().find(|running| running.id == run).cloned() else {
             return self.must(false, Promise::InOrder);
         };
         let is_over = self.memory.life.is_over;
-        let ok = match told.event {
-            Event::Signal(_) => told.is_step,
+        let ok = match told_outcome.event {
+            Event::Signal(_) => told_outcome.is_step,
             Event::TimerFired(Timer::Kill) => {
                 run.hook != Hook::PostStop && self.memory.end.is_some() && self.is_late(setting)
             }
             Event::TimerFired(Timer::Linger) => run.hook == Hook::PreStop && is_over,
-            // Half of a grace period has gone, or an eighth where the next life's stop is still to come.
+            // Half of a grace period is over, or an eighth if the next life's stop is still to come.
             Event::TimerFired(Timer::PostStop) => {
                 let share = match (setting.plan.grace, self.memory.next) {
                     (None, _) => 1,
@@ -154,7 +154,7 @@ impl World {
                 let waits_only = setting.plan.hooks[&run.hook][run.index].waits_only;
                 is_over && (run.hook == Hook::PostStart || run.hook == Hook::PreStop && waits_only)
             }
-            // Of a life before the one that is told of.
+            // It belongs to an earlier life than the reported one.
             Event::HookCalled { hook: Hook::PostStart, .. } => is_over && run.hook == Hook::PreStop,
             _ => false,
         };
@@ -179,7 +179,7 @@ impl World {
 
     fn observe_answer(&mut self, setting: &Setting, caller: CallerId, hook: Hook, outcome: Outcome) -> u64 {
         let waits = self.edge.waiting.get(&caller) == Some(&hook);
-        // Whose life has not begun hears of it when it has, if no hook begins one any more, or when it is over before.
+        // A caller of a life that has not begun is answered when it has, if no hook begins one any more, or if it is over before.
         let early = self.memory.early.get(&caller).copied();
         let list_stepped = if early == Some(Hook::PostStart) { self.turn(setting) } else { 0 };
         if self.memory.early.remove(&caller).is_some() {
@@ -200,14 +200,14 @@ impl World {
                 let begins_none = memory.end.is_some() || is_there && life.stop.is_some();
                 outcome == Outcome::Aborted && begins_none && !memory.in_flight(hook)
             }
-            (Hook::PreStop, Some(told)) => {
-                // The kubelet's own signal follows the answer: the app is to have ended of ours.
+            (Hook::PreStop, Some(told_outcome)) => {
+                // The kubelet's own signal follows the answer, so the app must have ended by ours before.
                 let is_awaited = is_there && !life.is_over && memory.end.as_ref().is_none_or(|end| end.waits_for_app);
                 let holds = life.stop.as_ref().is_some_and(|stop| stop.signalled && !stop.left_alone);
-                told == outcome && !(holds && is_awaited)
+                told_outcome == outcome && !(holds && is_awaited)
             }
             (Hook::PreStop, None) => outcome == Outcome::Succeeded && life.stop.is_none(),
-            (_, told) => told == Some(outcome),
+            (_, told_outcome) => told_outcome == Some(outcome),
         };
         self.must(waits && is_true, Promise::HooksAnswered);
         list_stepped | if outcome == Outcome::Aborted { Landmark::Aborted.bit() } else { 0 }
@@ -252,9 +252,9 @@ impl World {
         }
     }
 
-    // ---- The story ------------------------------------------------------------------------------
+    // ---- Notes ----------------------------------------------------------------------------------
 
-    fn observe_note(&mut self, setting: &Setting, told: &Told, note: Note) -> u64 {
+    fn observe_note(&mut self, setting: &Setting, told_outcome: &Told, note: Note) -> u64 {
         match note {
             Note::StopBegan(trigger) => {
                 let list_stepped = self.turn(setting);
@@ -292,12 +292,15 @@ impl World {
                 Landmark::NoTimeLeft.bit() | list_stepped
             }
             Note::Escalated(_) => {
-                self.must(told.is_step || told.event == Event::TimerFired(Timer::Kill), Promise::StepsOn);
+                self.must(
+                    told_outcome.is_step || told_outcome.event == Event::TimerFired(Timer::Kill),
+                    Promise::StepsOn,
+                );
                 Landmark::Escalated.bit()
             }
             Note::Rearmed => {
-                // The event has taken the stop away, where it was time.
-                let ok = told.event == Event::TimerFired(Timer::Rearm) && self.memory.life.stop.is_none();
+                // The event has ended the stop, if it was time.
+                let ok = told_outcome.event == Event::TimerFired(Timer::Rearm) && self.memory.life.stop.is_none();
                 self.must(ok && self.memory.seen == Seen::There, Promise::PreStopOnce);
                 0
             }
@@ -307,7 +310,7 @@ impl World {
                 Landmark::StopSignalSent.bit()
             }
             Note::AppStays => {
-                let is_due = told.event == Event::TimerFired(Timer::Kill) && self.is_late(setting);
+                let is_due = told_outcome.event == Event::TimerFired(Timer::Kill) && self.is_late(setting);
                 let is_there = self.held;
                 let stop = self.memory.life.stop.as_mut().filter(|stop| stop.signalled && !stop.left_alone);
                 let ok = stop.map(|stop| stop.left_alone = true).is_some();
@@ -315,7 +318,7 @@ impl World {
                 Landmark::AppStays.bit()
             }
             Note::AppEnded(_) => {
-                self.must(matches!(told.event, Event::AppEnded { .. }), Promise::ShownAsItIs);
+                self.must(matches!(told_outcome.event, Event::AppEnded { .. }), Promise::ShownAsItIs);
                 0
             }
             Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
@@ -332,7 +335,7 @@ impl World {
     }
 
     fn observe_exit(&mut self, setting: &Setting) {
-        // Nothing tells of a postStop without handlers.
+        // A postStop without handlers has no note.
         self.turn(setting);
         self.ends_by_own_stop(setting);
         let finished = self.memory.is_finished(&setting.plan) && self.memory.next == Next::None;
@@ -340,7 +343,7 @@ impl World {
         self.must(self.edge.waiting.is_empty(), Promise::HooksAnswered);
         let began = self.memory.end.as_ref().map(|end| end.began);
         let end = self.memory.end_of_grace(&setting.plan);
-        // Who is told late has the two seconds that a kubelet gives then.
+        // A late postStop has the two seconds that a kubelet gives then.
         let late = began.map(|began| began + 2 * a_moment(World::patience(setting)));
         let shortest = shortest(setting.plan.grace);
         let in_time = end.is_none_or(|end| Some(self.edge.now) <= Some(end).max(late).map(|end| end + shortest));
@@ -348,7 +351,7 @@ impl World {
     }
 }
 
-/// What the app has after its stop signal, and postStop after that, however late it is: half of the least that a kubelet
+/// The time of the app after its stop signal, and of postStop after that, however late: half of the least that a kubelet
 /// gives, or a quarter of a short grace period. No step is shorter than a tenth of a second.
 fn a_moment(grace: Duration) -> Duration {
     SECOND.min(grace / 4).max(SECOND / 10)

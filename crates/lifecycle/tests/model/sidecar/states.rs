@@ -1,4 +1,4 @@
-//! What must hold in every state of a sidecar's machine, whatever has led to it.
+//! What must hold in every state of a sidecar's machine.
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Action, AppStatus, CallerId, Event, Hook, Machine, Outcome, PhaseName, Timer};
@@ -24,7 +24,7 @@ impl World {
         0
     }
 
-    /// What `/status` and the others show.
+    /// The values of `/status` and the health paths.
     fn observe_view(&mut self, setting: &Setting) {
         let (machine, memory) = (&self.machine, &self.memory);
         let started = memory.lists.outcome(Hook::PostStart) == Some(Outcome::Succeeded);
@@ -43,7 +43,7 @@ impl World {
         self.must(holds, Promise::ShownAsItIs);
     }
 
-    /// A list that has begun runs, or waits for a retry; what runs is of a list that has begun.
+    /// A list that has begun runs, or waits for a retry; a running handler belongs to a list that has begun.
     fn observe_lists(&mut self, setting: &Setting) {
         for hook in [Hook::PostStart, Hook::PreStop, Hook::PostStop] {
             let runs = self.edge.is_running(hook);
@@ -52,7 +52,7 @@ impl World {
             self.must(if in_flight { runs || retries } else { !runs }, Promise::InOrder);
         }
         let memory = &self.memory;
-        // The life is over: what was in flight finishes, postStop runs, and nothing is between the two.
+        // The life is over: handlers in flight finish, postStop runs, and nothing happens between the two.
         let goes_on = memory.in_flight(Hook::PreStop) || memory.in_flight(Hook::PostStop);
         let rests = memory.life.is_over && !goes_on && !memory.is_finished(&setting.plan);
         let stop = memory.life.stop.as_ref().filter(|_| memory.end.is_none() && !memory.life.is_over);
@@ -62,7 +62,7 @@ impl World {
         self.must(!is_latched, Promise::PreStopOnce);
     }
 
-    /// Nobody waits for nothing.
+    /// Every wait has a reason.
     fn observe_callers(&mut self) {
         let memory = &self.memory;
         let stop = memory.life.stop.as_ref().filter(|_| !memory.life.is_over);
@@ -75,7 +75,7 @@ impl World {
         self.must(holds, Promise::HooksAnswered);
     }
 
-    /// After Exit nothing is done but to answer who still comes, and truly.
+    /// After Exit the only action is a true answer to a late caller.
     fn observe_silence(&mut self) {
         let mut machine = self.machine.clone();
         let late = [
@@ -97,12 +97,12 @@ impl World {
         }
     }
 
-    /// Our own stop goes on as soon as nothing is waited for, and nothing that may or may not come (hooks, signals,
+    /// Our own stop goes on as soon as nothing is waited for, and no optional event (hooks, signals,
     /// ticks) is needed for its end.
     fn observe_end(&mut self, setting: &Setting) {
         let Some(end) = &self.memory.end else { return };
         let is_due = !self.memory.life.is_over && !self.is_waited_for(setting);
-        // A hook that may be on its way is waited for a second.
+        // A hook that may be on its way is waited for one second.
         let waits_long = !self.memory.life.is_over && end.waits_for_hook && self.edge.now > end.hook_until;
         self.must(!is_due && !waits_long, Promise::ReachesExit);
         let mut moves = Vec::new();

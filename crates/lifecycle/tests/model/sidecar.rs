@@ -1,8 +1,8 @@
-//! The sidecar's machine (`src/lifecycle/elsewhere.rs`): a kubelet that calls the hooks of an app in another container, in
-//! any order, and that app's process, as far as it is seen.
+//! The sidecar's machine (`src/sidecar.rs`): a kubelet that calls the hooks of an app in another container, in
+//! any order, and that app's process, as far as it is visible.
 //!
-//! One assumption about the edge is built in: that a process cannot be signalled is told before anything else is looked
-//! at (`sidecar/perform.rs` does so).
+//! One assumption about the edge is built in: a refused signal is reported before any other event
+//! (the run loop does so).
 
 mod actions;
 mod events;
@@ -23,16 +23,16 @@ use settings::{Process, Setting, SignalTo};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Move {
     Edge(edge::Move),
-    /// The process is found, and held.
+    /// The process is found, and watched.
     Found,
-    /// The one that is held ends.
+    /// The watched process ends.
     Ends,
-    /// A look cannot tell whether there is one.
+    /// A search cannot tell whether there is a process.
     CannotTell,
 }
 
 impl Move {
-    /// What an end may depend on.
+    /// Whether an end may depend on it.
     pub(crate) fn is_bound_to_come(self) -> bool {
         match self {
             Move::Edge(next) => next.is_bound_to_come(),
@@ -42,13 +42,13 @@ impl Move {
     }
 }
 
-/// The machine and all that is around it, at one moment.
+/// The machine and its surroundings at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     pub(crate) machine: SidecarLifecycle,
     pub(crate) edge: Edge,
     pub(crate) held: bool,
-    /// So many processes will be found.
+    /// How many processes will still be found.
     finds: u8,
     pub(crate) memory: Memory,
     pub(crate) broken: Option<Promise>,
@@ -68,7 +68,7 @@ impl Bounded for World {
             broken: None,
         };
         let mut stopped = world.clone();
-        // A stop signal was pending before the first instruction of ours.
+        // A stop signal was pending before bookend's first instruction.
         stopped.send(setting, Event::Signal(Signal::TERM));
         vec![world, stopped]
     }
@@ -121,13 +121,13 @@ impl Bounded for World {
 
 impl World {
     fn send(&mut self, setting: &Setting, event: Event) -> u64 {
-        let (told, mut landmarks) = self.before(setting, event);
+        let (told_outcome, mut landmarks) = self.before(setting, event);
         let actions = self.machine.apply(self.edge.now, event);
         for action in &actions {
-            landmarks |= self.observe(setting, &told, *action);
+            landmarks |= self.observe(setting, &told_outcome, *action);
             self.edge.perform(*action);
         }
-        landmarks |= self.after(setting, &told, &actions);
+        landmarks |= self.after(setting, &told_outcome, &actions);
         let signalled = actions.iter().any(|action| matches!(action, Action::SignalApp(_)));
         if signalled && setting.signal == SignalTo::IsRefused {
             return landmarks | self.send(setting, Event::SignalRefused(Signal::QUIT));
