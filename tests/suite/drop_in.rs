@@ -352,6 +352,8 @@ fn sleep_as_pid_1_reaps_and_ends_with_sigterm() {
     command.arg("(sleep 0.2; (sleep 0.2 &)) & exec \"$0\" sleep infinity").arg(bookend());
     let mut init = Init::start(folder, command);
     let pid = child_of(&init);
+    let arguments = || std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    wait_until("it is bookend", || arguments().ends_with("\0sleep\0infinity\0") && !arguments().starts_with("sh"));
     wait_until("all are reaped", || crate::support::child_of(u32::try_from(pid).unwrap()).is_none());
     signal(pid, 15);
     assert_eq!(init.end().code(), 143);
