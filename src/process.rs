@@ -4,7 +4,7 @@
 //! | --------------- | ------------------------------------------------------------------- |
 //! | `sys`           | system calls that nix cannot make                                   |
 //! | `inherited`     | what we were started with: mask, dispositions, working directory    |
-//! | `spawn`         | fork and exec, with nothing of ours left in the child               |
+//! | `spawn`         | clone and exec, with nothing of ours left in the child              |
 //! | `placement`     | the session, process group and terminal of a child                  |
 //! | `setup`         | what a child changes of itself: user, directory, limits             |
 //! | `spawn_error`   | why a program could not be started, in words                        |

@@ -1,5 +1,5 @@
 //! systemd's socket activation: the descriptors from 3 up are the app's as we found them, but `LISTEN_PID` names us, and
-//! sd_listen_fds(3) takes sockets only if it names the calling process. Only the child knows its own pid, between fork
+//! sd_listen_fds(3) takes sockets only if it names the calling process. Only the child knows its own pid, between clone
 //! and exec, where nothing may be allocated: so the variable is made beforehand, with room for the digits.
 //! `LISTEN_PIDFDID`, if present, names us as well; it is left out, and then the pid alone counts. `LISTEN_FDS` and
 //! `LISTEN_FDNAMES` are right as they are.
@@ -37,7 +37,7 @@ impl ListenPid {
         ListenPid(Box::new(text))
     }
 
-    /// Writes the number. Called between fork and exec: it allocates nothing and takes no lock.
+    /// Writes the number. Called between clone and exec: it allocates nothing and takes no lock.
     pub(super) fn fill(&self, pid: i32) {
         let pid = pid.unsigned_abs();
         let length = pid.checked_ilog10().unwrap_or(0);

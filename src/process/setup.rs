@@ -1,7 +1,7 @@
-//! The changes that a child makes to itself between fork and exec: user, working directory, umask, limits; and the error of each
+//! The changes that a child makes to itself between clone and exec: user, working directory, umask, limits; and the error of each
 //! change, named by its configuration key.
 
-#![expect(unsafe_code, reason = "system calls between fork and exec, raw because the C library's act on all threads")]
+#![expect(unsafe_code, reason = "system calls between clone and exec, raw because the C library's act on all threads")]
 
 use std::ffi::CString;
 use std::io;
@@ -38,7 +38,7 @@ pub(crate) struct ChildLimit {
     pub(crate) hard: Option<u64>,
 }
 
-/// The step that failed between fork and exec, as a number that fits through the pipe to the parent.
+/// The step that failed between clone and exec, as a number that fits through the pipe to the parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub(super) enum ChildStep {
@@ -73,20 +73,20 @@ impl ChildSetup {
     /// Applies everything. The error is the step that failed, and the errno.
     ///
     /// # Safety
-    /// Called in the child between fork and exec: it makes only async-signal-safe calls (signal-safety(7)).
+    /// Called in the child between clone and exec: it makes only async-signal-safe calls (signal-safety(7)).
     pub(super) unsafe fn apply(&self) -> Result<(), (i32, i32)> {
         // The order follows from what each step needs: limits and the OOM score need privileges, and the directory
         // is entered as the user who works there.
         if let Some(score) = &self.oom_score_adj {
-            // SAFETY: we are between fork and exec.
+            // SAFETY: we are between clone and exec.
             unsafe { set_oom_score_adj(score) }.map_err(|error| (ChildStep::OomScoreAdj as i32, error))?;
         }
         for (step, limit) in (ChildStep::Limit as i32..).zip(&self.limits) {
-            // SAFETY: we are between fork and exec.
+            // SAFETY: we are between clone and exec.
             unsafe { set_limit(limit) }.map_err(|error| (step, error))?;
         }
         if let Some(identity) = &self.identity {
-            // SAFETY: we are between fork and exec.
+            // SAFETY: we are between clone and exec.
             unsafe { become_user(identity) }.map_err(|error| (ChildStep::User as i32, error))?;
         }
         if let Some(dir) = &self.working_dir {
@@ -107,7 +107,7 @@ impl ChildSetup {
 /// Sets one limit. The raw call, since glibc's setrlimit(3) changes the largest values.
 ///
 /// # Safety
-/// Called in the child between fork and exec.
+/// Called in the child between clone and exec.
 unsafe fn set_limit(limit: &ChildLimit) -> Result<(), i32> {
     let mut now = [0u64; 2];
     let null = std::ptr::null::<u64>();
@@ -128,7 +128,7 @@ unsafe fn set_limit(limit: &ChildLimit) -> Result<(), i32> {
 /// Writes the child's own oom_score_adj.
 ///
 /// # Safety
-/// Called in the child between fork and exec.
+/// Called in the child between clone and exec.
 unsafe fn set_oom_score_adj(score: &CString) -> Result<(), i32> {
     // SAFETY: a NUL-terminated string and integers.
     let file = unsafe { libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
@@ -144,10 +144,10 @@ unsafe fn set_oom_score_adj(score: &CString) -> Result<(), i32> {
 }
 
 /// Becomes another user, for good. The raw calls: the C library's change all threads of the process, with signals and
-/// locks that do not work in the child of a fork. Groups first, since an ordinary user may not change them.
+/// locks that do not work in the child of a clone. Groups first, since an ordinary user may not change them.
 ///
 /// # Safety
-/// Called in the child between fork and exec.
+/// Called in the child between clone and exec.
 unsafe fn become_user(identity: &Identity) -> Result<(), i32> {
     let (uid, gid, groups) = (identity.uid, identity.gid, &identity.groups);
     // SAFETY: both calls take nothing and cannot fail.

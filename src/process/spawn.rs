@@ -1,14 +1,22 @@
-//! Spawning: one child with nothing of ours left in it. fork(2), then only system calls, then execve(2).
+//! Spawning: one child with nothing of ours left in it. clone(2), then only system calls, then execve(2). A failure comes
+//! back through a pipe that execve(2) closes ([`ExecStatus`]).
 //!
-//! We never wait for a child to reach its program. A lease on the program's file, a file system that hangs, a SIGSTOP
-//! in that moment: each would hold us as well, as it holds a caller of vfork(2) or posix_spawn(3). So the child has
-//! memory of its own, and reports a failure through a pipe that execve(2) closes ([`ExecStatus`]). The price is the
-//! copy of our page tables, some 0.05 ms.
+//! A lease on the program's file, a file system that hangs, a SIGSTOP at the wrong moment: each can keep a child from its
+//! program, and must not keep us from our work.
 //!
-//! All signals are blocked in the child until just before execve(2): a signal that we send meanwhile acts on the
-//! program, as if it had come a moment later.
+//! | start            | the child's memory        | we                                                              |
+//! | ---------------- | ------------------------- | --------------------------------------------------------------- |
+//! | `start`          | a copy, as with fork(2)    | go on at once                                                   |
+//! | `start_promptly` | ours, as with vfork(2)    | wait, usually less than 0.1 ms, and save the copy, some 0.05 ms |
+//!
+//! The second one is for the app. The kernel suspends us until its child executes its program, so the child kills itself
+//! if that takes too long ([`EXPIRY`]), and the app is started in the first way. Only a system call that not even SIGKILL
+//! interrupts (a FUSE server that has taken a request and hangs) could hold us longer.
+//!
+//! All signals are blocked in the child until just before execve(2), and none of our handlers is left: a signal that we
+//! send meanwhile acts as on the program.
 
-#![expect(unsafe_code, reason = "fork(2), and raw system calls between fork and exec")]
+#![expect(unsafe_code, reason = "clone(2), and raw system calls between it and execve(2)")]
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -17,11 +25,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::{ForkResult, fork, pipe2, setpgid};
+use nix::unistd::{pipe2, setpgid};
 
 use super::Pid;
 use super::activation::{self, ListenPid};
@@ -29,7 +37,7 @@ use super::inherited::{Inherited, WorkingDir};
 use super::placement::ProcessPlacement;
 use super::setup::{ChildSetup, ChildStep};
 use super::spawn_error::SpawnError;
-use super::sys::{self, SIGSET_BYTES, SignalSet, errno};
+use super::sys::{self, ChildNews, SIGSET_BYTES, SignalSet, errno};
 use crate::exit;
 use bookend_lifecycle::signal::Signal;
 
@@ -133,25 +141,36 @@ impl ExecStatus {
 impl Spawn<'_> {
     /// Starts the child. It may not have executed its program yet when this returns.
     pub(crate) fn start(&self, inherited: &Inherited) -> Result<StartedChild, SpawnError> {
+        self.launch(inherited, Memory::Copied)
+    }
+
+    /// Starts the child and waits until it has executed its program or failed, but not for much longer than [`EXPIRY`].
+    /// Called while no other child shares our memory and no child is waited for.
+    pub(crate) fn start_promptly(&self, inherited: &Inherited) -> Result<StartedChild, SpawnError> {
+        if self.setup.identity.is_some() {
+            // Another user in our memory would make it undumpable (prctl(2)), and /proc/self unreadable with it.
+            return self.launch(inherited, Memory::Copied);
+        }
+        let began = Instant::now();
+        let child = self.launch(inherited, Memory::Shared)?;
+        if began.elapsed() >= EXPIRY && has_expired(child.pid) {
+            return self.launch(inherited, Memory::Copied);
+        }
+        Ok(child)
+    }
+
+    fn launch(&self, inherited: &Inherited, memory: Memory) -> Result<StartedChild, SpawnError> {
         let program = self.command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let image = Image::prepare(self, program)?;
         // Without a descriptor for it the child starts all the same, and its exit code tells what failed.
         let pipe = report_pipe();
         let (pipe, report) = pipe.map_or((None, None), |(ours, childs)| (Some(ours), Some(childs)));
 
+        let child = Child { spawn: self, inherited, image: &image, report: report.as_ref(), memory };
         let before = sys::set_mask(SignalSet::ALL);
-        // SAFETY: other threads may exist and hold locks, so the child calls only async-signal-safe functions, and
-        // allocates nothing, until it executes its program or ends (signal-safety(7)): `exec_in_child` keeps to that.
-        let forked = match unsafe { fork() } {
-            Ok(ForkResult::Child) => {
-                let (step, error) = exec_in_child(self, inherited, &image);
-                end_in_child(report.as_ref(), step, error)
-            }
-            Ok(ForkResult::Parent { child }) => Ok(child),
-            Err(errno) => Err(errno),
-        };
+        let cloned = clone(&child);
         sys::set_mask(before);
-        let pid = forked.map_err(|errno| SpawnError::Clone { program: program.to_owned(), source: errno.into() })?;
+        let pid = cloned.map_err(|source| SpawnError::Clone { program: program.to_owned(), source })?;
         if matches!(self.placement, ProcessPlacement::ForegroundGroup | ProcessPlacement::BackgroundGroup) {
             // The child does the same: whoever comes first, a signal to the group reaches it from now on. EACCES: the
             // child has executed its program, and so has done it. ESRCH: it has ended.
@@ -186,7 +205,93 @@ impl Spawn<'_> {
     }
 }
 
-/// Everything that execve(2) needs, made before the fork: the child must not allocate.
+/// The memory of a child until it executes its program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    /// A copy of ours.
+    Copied,
+    /// Ours; we are suspended meanwhile.
+    Shared,
+}
+
+/// Everything that a child needs until it executes its program.
+struct Child<'a> {
+    spawn: &'a Spawn<'a>,
+    inherited: &'a Inherited,
+    image: &'a Image,
+    report: Option<&'a OwnedFd>,
+    memory: Memory,
+}
+
+/// Makes the child. All signals are blocked.
+fn clone(child: &Child<'_>) -> io::Result<Pid> {
+    let flags = match child.memory {
+        Memory::Copied => libc::SIGCHLD,
+        Memory::Shared => libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_VFORK,
+    };
+    // u128: the alignment that every calling convention asks of a stack.
+    let mut stack = vec![0u128; STACK / size_of::<u128>()];
+    let top = stack.as_mut_ptr_range().end;
+    // SAFETY: the child runs `child_main` on a stack of its own, which grows down from `top`, with a pointer to a live
+    // `Child`. With a copy of our memory nothing that it does reaches us. With our own memory we are suspended until it
+    // executes its program or ends (CLONE_VFORK), so both live long enough, and what it changes (errno, the digits of
+    // LISTEN_PID, a script's path) is not read by us afterwards. Other threads may exist and hold locks: `child_main`
+    // calls only async-signal-safe functions, and allocates nothing. No handler of ours can run in it: all signals are
+    // blocked, and it resets the handlers before it unblocks them.
+    let pid = unsafe { libc::clone(child_main, top.cast(), flags, ptr::from_ref(child).cast_mut().cast()) };
+    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(Pid::from_raw(pid)) }
+}
+
+/// The child's first function. It executes the program, or reports the failure and ends.
+extern "C" fn child_main(child: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `clone` passes a pointer to a live `Child`, which nothing changes meanwhile.
+    let child = unsafe { &*child.cast_const().cast::<Child<'_>>() };
+    if child.memory == Memory::Shared {
+        expire();
+    }
+    let (step, error) = exec_in_child(child.spawn, child.inherited, child.image);
+    end_in_child(child.report, step, error)
+}
+
+/// Lets the kernel kill this process after [`EXPIRY`], unless it has executed its program: execve(2) deletes timers.
+/// If the kernel refuses, the wait is as long as it is.
+fn expire() {
+    let mut timer: libc::c_int = 0;
+    // SAFETY: a sigevent consists of integers and pointers, for which zeroes are valid.
+    let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+    event.sigev_notify = libc::SIGEV_SIGNAL;
+    event.sigev_signo = libc::SIGKILL;
+    let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let time = libc::timespec { tv_sec: 0, tv_nsec: libc::c_long::from(EXPIRY.subsec_nanos().cast_signed()) };
+    let time = libc::itimerspec { it_interval: never, it_value: time };
+    // SAFETY: the raw calls, which are async-signal-safe. The event, the time and the timer's number, for the kernel an
+    // int, are live and in the kernel's layout. The number is read only if the first call has written it.
+    unsafe {
+        if libc::syscall(libc::SYS_timer_create, libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) == 0 {
+            libc::syscall(libc::SYS_timer_settime, timer, 0, &raw const time, ptr::null_mut::<libc::itimerspec>());
+        }
+    }
+}
+
+/// Whether the child was killed before it had executed its program, and takes its status then.
+fn has_expired(pid: Pid) -> bool {
+    // It has left our memory, and is a zombie in a moment. A program that was executed in time is none.
+    for _ in 0..20 {
+        if let ChildNews::Changed(_, status) = sys::peek_end(Some(pid)) {
+            let is_killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
+            return is_killed && sys::take_end(Some(pid)) != ChildNews::Nothing;
+        }
+        pause(Duration::from_millis(1));
+    }
+    false
+}
+
+#[expect(clippy::disallowed_methods, reason = "at most twenty times, after a start that took too long")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Everything that execve(2) needs, made before the clone: the child must not allocate.
 struct Image {
     candidates: Vec<CString>,
     /// Owns what `argv` and `shell_argv` point to.
@@ -225,7 +330,7 @@ impl Image {
 
 /// The last thing the child does as a copy of us. Returns only if it fails, with the step and the errno.
 ///
-/// Runs between fork and exec: only async-signal-safe calls, and no allocation (signal-safety(7)).
+/// Only async-signal-safe calls, and no allocation (signal-safety(7)).
 fn exec_in_child(spawn: &Spawn<'_>, inherited: &Inherited, image: &Image) -> (i32, i32) {
     place(spawn.placement);
     if let Some(listen_pid) = &image.listen_pid {
@@ -259,7 +364,7 @@ fn exec_in_child(spawn: &Spawn<'_>, inherited: &Inherited, image: &Image) -> (i3
             return (ChildStep::Exec as i32, errno());
         }
     }
-    // SAFETY: we are between fork and exec.
+    // SAFETY: we are between clone and exec.
     if let Err((step, error)) = unsafe { spawn.setup.apply() } {
         return (step, error);
     }
@@ -408,6 +513,10 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
 
+/// How long a child that shares our memory has to execute its program.
+const EXPIRY: Duration = Duration::from_millis(100);
+/// The child needs a few hundred bytes; untouched pages of the rest cost nothing.
+const STACK: usize = 32 * 1024;
 /// The shell that runs a script without `#!`, as execvp(3) has it.
 const SHELL: &CStr = c"/bin/sh";
 /// The step and the errno.

@@ -35,7 +35,7 @@ pub(super) fn spawn(
         sockets: ActivationSockets::ForChild,
         setup: Arc::clone(&app.setup),
     };
-    let StartedChild { pid, exec } = spawn.start(&context.inherited)?;
+    let StartedChild { pid, exec } = spawn.start_promptly(&context.inherited)?;
     let exec = match exec.wait(EXEC_WAIT) {
         ExecProgress::Executed => None,
         ExecProgress::Pending => Some(exec),
