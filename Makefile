@@ -9,7 +9,7 @@ target := $(shell uname -m)-unknown-linux-musl
 folder := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # The static release binary. Every test that starts bookend starts this one.
 export BOOKEND_BIN := $(folder)/$(target)/release/bookend
-# The same without TLS, page and doctor. Its size is a promise, too.
+# The same without TLS, page, doctor and completions. Its size is a promise, too.
 export BOOKEND_MINIMAL := $(folder)/minimal/$(target)/release/bookend
 
 # The toolchain that releases are built with. Every other one from Cargo.toml's rust-version on works as well.
@@ -41,7 +41,7 @@ build-all: toolchain ## build the static release binaries for x86_64 and aarch64
 	$(release) --target x86_64-unknown-linux-musl
 	$(release) --target aarch64-unknown-linux-musl
 
-build-minimal: toolchain ## build the same for this machine without TLS, page and doctor, in target/minimal
+build-minimal: toolchain ## build the same for this machine without default features, in target/minimal
 	@scripts/setup build
 	$(release) --target $(target) --no-default-features --target-dir $(folder)/minimal
 	@echo "built $(BOOKEND_MINIMAL)"

@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod client;
+#[cfg(feature = "completions")]
 mod completions;
 mod copy;
 #[cfg(feature = "doctor")]
@@ -13,12 +14,12 @@ mod doctor;
 mod events;
 mod files;
 #[cfg(test)]
-#[cfg(feature = "doctor")]
+#[cfg(all(feature = "completions", feature = "doctor"))]
 mod generated;
 mod hook;
 mod import;
 #[cfg(test)]
-#[cfg(feature = "doctor")]
+#[cfg(all(feature = "completions", feature = "doctor"))]
 mod manual;
 mod nested;
 mod outcome;
@@ -80,8 +81,10 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Subcommand::Signal(args) => args.run(),
         Subcommand::Wait(args) => args.run(),
         Subcommand::Copy(args) => args.run(),
+        #[cfg(feature = "completions")]
         Subcommand::Completions(args) => args.run(),
         Subcommand::Import(args) => args.run(),
+        #[cfg(feature = "completions")]
         Subcommand::Man => completions::man(),
     };
     match outcome {

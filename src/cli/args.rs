@@ -4,9 +4,11 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
+#[cfg(feature = "completions")]
+use super::completions;
 #[cfg(feature = "doctor")]
 use super::doctor;
-use super::{check, completions, copy, events, hook, import, probe, run, sidecar, signal, sleep, status, stop};
+use super::{check, copy, events, hook, import, probe, run, sidecar, signal, sleep, status, stop};
 use super::{version, wait};
 use crate::exit;
 
@@ -60,10 +62,12 @@ pub(super) enum Subcommand {
     /// Copy this binary: for images without cp(1)
     Copy(copy::CopyArgs),
     /// Print the completion script of a shell
+    #[cfg(feature = "completions")]
     Completions(completions::CompletionsArgs),
     /// Convert the hooks and probes of a Kubernetes manifest (needs the feature `import`)
     Import(import::ImportArgs),
     /// Print the manual page in the format of man(1)
+    #[cfg(feature = "completions")]
     Man,
     /// Only reap until SIGTERM or SIGINT: the pause container of a pod
     Pause,
@@ -82,9 +86,8 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
     }
     match args.get(1).and_then(|first| first.to_str()) {
         // Reserved in every build, so that no build starts an app of this name.
-        #[cfg(not(feature = "doctor"))]
-        Some("doctor") => {
-            let text = "this bookend is built without the feature `doctor`; use a build that has it\n";
+        Some(first) if !is_built(first) => {
+            let text = format!("this bookend is built without `{first}`; use a build that has it\n");
             Err(UsageMessage(clap::Error::raw(clap::error::ErrorKind::InvalidSubcommand, text)))
         }
         Some(first) if first.starts_with('-') || first.is_empty() || SUBCOMMANDS.contains(&first) => parse_all(args),
@@ -95,11 +98,22 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
     }
 }
 
-/// The grouped help, without the line of a subcommand that this build lacks.
+/// Whether this build has a subcommand. Those of features can be left out.
+fn is_built(subcommand: &str) -> bool {
+    OPTIONAL.iter().all(|(name, is_built)| *name != subcommand || *is_built)
+}
+
+const OPTIONAL: [(&str, bool); 3] = [
+    ("completions", cfg!(feature = "completions")),
+    ("doctor", cfg!(feature = "doctor")),
+    ("man", cfg!(feature = "completions")),
+];
+
+/// The grouped help, without the lines of a subcommand that this build lacks.
 fn help() -> String {
-    let is_there = |line: &&str| {
-        cfg!(feature = "doctor") || !line.starts_with("  doctor ") && !line.starts_with("  bookend doctor ")
-    };
+    // A line of a group, `  doctor   Find ...`, or an example, `  bookend doctor ...`.
+    let subcommand = |line: &str| line.split_whitespace().find(|word| *word != "bookend").map(str::to_owned);
+    let is_there = |line: &&str| !line.starts_with("  ") || subcommand(line).is_none_or(|word| is_built(&word));
     include_str!("help.txt").split_inclusive('\n').filter(is_there).collect()
 }
 
@@ -163,7 +177,7 @@ mod tests {
 
     /// The subcommands of this build.
     fn subcommands() -> impl Iterator<Item = &'static str> {
-        SUBCOMMANDS.iter().copied().filter(|word| cfg!(feature = "doctor") || *word != "doctor")
+        SUBCOMMANDS.iter().copied().filter(|word| is_built(word))
     }
 
     fn command_of(words: &[&str]) -> Vec<OsString> {

@@ -49,7 +49,7 @@ fn the_minimal_binary_runs_an_app_and_has_no_doctor() {
     assert_eq!(status.code(), Some(7));
     let doctor = Command::new(&binary).arg("doctor").output().unwrap();
     let message = String::from_utf8_lossy(&doctor.stderr);
-    assert!(!doctor.status.success() && message.contains("built without the feature `doctor`"), "{doctor:?}");
+    assert!(!doctor.status.success() && message.contains("built without `doctor`"), "{doctor:?}");
     let help = Command::new(&binary).arg("--help").output().unwrap();
     assert!(!String::from_utf8_lossy(&help.stdout).contains("doctor"), "{help:?}");
 }
