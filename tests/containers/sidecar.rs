@@ -147,7 +147,7 @@ fn in_shared_pids_another_users_app_is_not_signalled() {
     let sidecar = pod.sidecar(config, &confined);
     sidecar.wait_until("the app's process is found", || sidecar.log().contains("the app's process is found"));
     assert_eq!(hook(&app, "preStop"), 200, "{}", sidecar.log());
-    assert!(sidecar.log().contains("only its own user (runAsUser)"), "{}", sidecar.log());
+    assert!(sidecar.log().contains("only the same user (runAsUser)"), "{}", sidecar.log());
     assert!(!app.log().contains("got"), "{}", app.log());
     app.stop(&[]);
     wait_for_post_stop(&other, 1);

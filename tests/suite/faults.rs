@@ -473,18 +473,3 @@ fn a_handler_whose_output_cannot_be_read_is_not_run() {
     assert!(finished.log.contains("cannot make a pipe for the handler's output"), "{}", finished.log);
     assert!(!ran.exists(), "it ran all the same: {}", finished.log);
 }
-
-#[test]
-fn a_refused_accept_causes_no_busy_loop() {
-    let folder = Folder::new();
-    let port = free_port();
-    let path = config(&folder, &format!("http.listen = \"127.0.0.1:{port}\""));
-    let init = injected(folder, &["accept4:error=EPERM"], &["-c", &path, "--", "sh", "-c", "echo up; exec sleep 1000"]);
-    init.wait_for_out("up");
-    let _waits = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let calls = || init.folder.read("strace").lines().count();
-    wait_until("it is tried", || calls() > 0);
-    let (began, before) = (Instant::now(), calls());
-    wait_until("it is tried again", || calls() >= before + 4);
-    assert!(began.elapsed() >= Duration::from_millis(50), "{:?} for four tries", began.elapsed());
-}

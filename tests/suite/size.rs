@@ -22,15 +22,15 @@ fn minimal_binary(test: &str) -> Option<PathBuf> {
 }
 
 #[test]
-fn the_static_binary_has_at_most_2_6_megabytes() {
+fn the_static_binary_has_at_most_2_5_megabytes() {
     let Some(binary) = static_binary() else { return };
-    assert_at_most(&binary, 2_600_000);
+    assert_at_most(&binary, 2_500_000);
 }
 
 #[test]
-fn the_minimal_binary_has_at_most_1_56_megabytes() {
-    let Some(binary) = minimal_binary("the_minimal_binary_has_at_most_1_56_megabytes") else { return };
-    assert_at_most(&binary, 1_560_000);
+fn the_minimal_binary_has_at_most_1_45_megabytes() {
+    let Some(binary) = minimal_binary("the_minimal_binary_has_at_most_1_45_megabytes") else { return };
+    assert_at_most(&binary, 1_450_000);
 }
 
 fn assert_at_most(binary: &Path, most: u64) {
