@@ -81,12 +81,8 @@ fn replay(scenario: &Scenario, lived: &Lived, late: Duration) -> Result<(Vec<Act
         orders.extend(actions);
         ordered
     };
-    // Events before the log exists are known without it.
-    let app_started = lived.log.contains("app started");
-    let first = if app_started || scenario_begins(scenario, lived) { Event::Begin } else { first_signal(lived) };
-    if let [true, _] = apply(now, first) {
-        apply(now, Event::AppStarted);
-    }
+    // Without preStart handlers the app is started before the log exists: its first event is that the app has started.
+    let mut has_begun = false;
     let (mut began, mut watched) = (None, None);
     for line in lived.log.lines() {
         let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { continue };
@@ -95,26 +91,18 @@ fn replay(scenario: &Scenario, lived: &Lived, late: Duration) -> Result<(Vec<Act
             // Debug lines are written when an event is taken up, which is when its time is read.
             now = late + Duration::from_micros(at.saturating_sub(*began.get_or_insert(at)));
         }
-        if line["message"] == "happened" {
+        if line["message"] == "event" {
             let text = line["event"].as_str().unwrap_or_default();
             let event = event(text).ok_or_else(|| format!("an unknown event: {text}"))?;
+            if !std::mem::replace(&mut has_begun, true) && event == Event::AppStarted {
+                apply(now, Event::Begin);
+            }
             if let [_, true] = apply(now, event) {
                 watched = watched.or(at);
             }
         }
     }
     Ok((orders, watched))
-}
-
-/// Whether the life has begun: a preStart handler ran, or an event shows it.
-fn scenario_begins(scenario: &Scenario, lived: &Lived) -> bool {
-    let has_pre_start = scenario.handlers.get(&Hook::PreStart).is_some_and(|list| !list.is_empty());
-    has_pre_start && lived.log.contains("preStart")
-}
-
-/// A stop signal came before our first instruction; the log names it.
-fn first_signal(lived: &Lived) -> Event {
-    Event::Signal(if lived.log.contains("stopped by SIGINT") { Signal::INT } else { Signal::TERM })
 }
 
 /// The handlers that left traces are those that were started, in their order. An aborted handler may have left
@@ -246,6 +234,7 @@ fn event(text: &str) -> Option<Event> {
     };
     let signal = |text: &str| Signal::new(i32::try_from(number(text)?).ok()?);
     Some(match text {
+        "Begin" => Event::Begin,
         "AppStarted" => Event::AppStarted,
         "NoOthers" => Event::NoOthers,
         "StopRequested" => Event::StopRequested,
@@ -277,10 +266,11 @@ fn event(text: &str) -> Option<Event> {
             Event::HookCalled { hook: hook(&field("hook")?)?, caller: CallerId(number(&field("caller")?)?) }
         }
         _ if text.starts_with("CallerDone") => Event::CallerDone(CallerId(number(inside("CallerDone(")?)?)),
+        _ if text.starts_with("SignalRefused") => Event::SignalRefused(signal(inside("SignalRefused(")?)?),
         _ if text.starts_with("Signal") => Event::Signal(signal(inside("Signal(")?)?),
-        _ => Event::TimerFired(match inside("Rang(")? {
+        _ => Event::TimerFired(match inside("TimerFired(")? {
             "Kill" => Timer::Kill,
-            "Hurry" => Timer::SecondSignal,
+            "SecondSignal" => Timer::SecondSignal,
             "Rearm" => Timer::Rearm,
             "Linger" => Timer::Linger,
             "Leftovers" => Timer::Leftovers,
