@@ -221,7 +221,7 @@ impl Table {
         round.more = true;
     }
 
-    /// Takes the end of one child, of this one if given, and tells whoever waits for it.
+    /// Takes the end of one child, of this one if given, and reports it to the task that waits for it.
     ///
     /// A leader that has ended but is not yet reaped still holds its group's number. This is the last moment at which
     /// a signal to the group cannot reach another one, so while there are exit signals each end is looked at first.

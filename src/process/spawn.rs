@@ -1,5 +1,5 @@
-//! Spawning: one child with nothing of ours left in it. clone(2), then only system calls, then execve(2). A failure comes
-//! back through a pipe that execve(2) closes ([`ExecStatus`]).
+//! Spawning: one child with nothing of ours left in it. clone(2), then only system calls, then execve(2). One file, so that all code
+//! that runs between clone and execve stands together. A failure comes back through a pipe that execve(2) closes ([`ExecStatus`]).
 //!
 //! A lease on the program's file, a file system that hangs, a SIGSTOP at the wrong moment: each can keep a child from its
 //! program, and must not keep us from our work.
@@ -172,7 +172,7 @@ impl Spawn<'_> {
         sys::set_mask(before);
         let pid = cloned.map_err(|source| SpawnError::Clone { program: program.to_owned(), source })?;
         if matches!(self.placement, ProcessPlacement::ForegroundGroup | ProcessPlacement::BackgroundGroup) {
-            // The child does the same: whoever comes first, a signal to the group reaches it from now on. EACCES: the
+            // The child does the same. Whichever process is first, a signal to the group reaches it from now on. EACCES: the
             // child has executed its program, and so has done it. ESRCH: it has ended.
             let _ = setpgid(pid, pid);
         }

@@ -82,7 +82,7 @@ fn the_readmes_three_lines_drain_and_stop_nginx() {
     // Ctrl-C.
     let pid = nix::unistd::Pid::from_raw(i32::try_from(running.id()).expect("a pid"));
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("docker runs");
-    let finished = running.wait_with_output().expect("docker ends");
+    let finished = bookend_test_support::output_of(running);
     let log = String::from_utf8_lossy(&finished.stderr);
     assert!(up.is_some(), "{log}");
     assert_eq!(finished.status.code(), Some(0), "{log}");

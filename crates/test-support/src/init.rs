@@ -260,6 +260,7 @@ pub fn pipe_without_reader() -> File {
 
 /// Waits for a program that is not bookend, and reads its output meanwhile: a full pipe would stop it.
 pub fn output_of(program: Child) -> Output {
+    // The only place that waits like this: bookend has one reaper, but a test is not PID 1.
     program.wait_with_output().expect("our child")
 }
 

@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn the_graceful_timeout_must_fit_the_budget_and_its_default_does_not_always() {
+    fn the_graceful_timeout_must_fit_the_budget() {
         let found = graceful_timeout(&facts(gunicorn(&["app:app"], "")));
         assert!(found[0].what.contains("30 s (the default)"), "{found:?}");
         let found = graceful_timeout(&facts(gunicorn(&["app:app"], "workers = 2\ngraceful_timeout = 25\n")));

@@ -124,26 +124,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::doctor::facts::nginx::Nginx;
+    use crate::doctor::facts::nginx::{DUMP, Nginx};
     use crate::doctor::finding::{FileLine, Severity};
-
-    /// As nginx prints it: messages, then each file below its name.
-    const DUMP: &str = "# configuration file /etc/nginx/nginx.conf:\n\
-        user  nginx;\n\
-        \n\
-        events { worker_connections 1024; }\n\
-        http {\n\
-        \x20   log_format main '$remote_addr \"$request\"; {x}'; # not; a { block\n\
-        \x20   include /etc/nginx/conf.d/*.conf;\n\
-        }\n\
-        \n\
-        # configuration file /etc/nginx/conf.d/default.conf:\n\
-        server {\n\
-        \x20   listen       80;\n\
-        \x20   location ~ \"^/a{2}$\" { return 200 ${arg_x}; }\n\
-        \x20   lingering_close\n\
-        \x20       off;\n\
-        }\n";
 
     fn facts(dump: &str, global: &str, version: &str) -> Facts {
         Facts { nginx: Some(Nginx::read(dump, global, version)), ..Facts::default() }

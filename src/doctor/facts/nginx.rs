@@ -120,26 +120,27 @@ fn version_of(text: &str) -> Option<[u32; 3]> {
 }
 
 #[cfg(test)]
+/// The output of `nginx -T` for tests: messages, then each file below its name.
+pub(crate) const DUMP: &str = "# configuration file /etc/nginx/nginx.conf:\n\
+    user  nginx;\n\
+    \n\
+    events { worker_connections 1024; }\n\
+    http {\n\
+    \x20   log_format main '$remote_addr \"$request\"; {x}'; # not; a { block\n\
+    \x20   include /etc/nginx/conf.d/*.conf;\n\
+    }\n\
+    \n\
+    # configuration file /etc/nginx/conf.d/default.conf:\n\
+    server {\n\
+    \x20   listen       80;\n\
+    \x20   location ~ \"^/a{2}$\" { return 200 ${arg_x}; }\n\
+    \x20   lingering_close\n\
+    \x20       off;\n\
+    }\n";
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    /// As nginx prints it: messages, then each file below its name.
-    const DUMP: &str = "# configuration file /etc/nginx/nginx.conf:\n\
-        user  nginx;\n\
-        \n\
-        events { worker_connections 1024; }\n\
-        http {\n\
-        \x20   log_format main '$remote_addr \"$request\"; {x}'; # not; a { block\n\
-        \x20   include /etc/nginx/conf.d/*.conf;\n\
-        }\n\
-        \n\
-        # configuration file /etc/nginx/conf.d/default.conf:\n\
-        server {\n\
-        \x20   listen       80;\n\
-        \x20   location ~ \"^/a{2}$\" { return 200 ${arg_x}; }\n\
-        \x20   lingering_close\n\
-        \x20       off;\n\
-        }\n";
 
     #[test]
     fn directives_have_their_file_and_line() {

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_of_a_descriptor_has_a_number_from_the_lowest_allowed_one_up() {
+    fn a_copied_descriptor_gets_an_allowed_number() {
         let (ours, _theirs) = nix::unistd::pipe().unwrap();
         for lowest in [3, 10] {
             let copy = duplicate_from(lowest, &ours).unwrap();

@@ -127,10 +127,10 @@ impl World {
             }
             Action::Answer { caller, hook, outcome } => {
                 let waits = self.edge.waiting.get(&caller) == Some(&hook);
-                let told_outcome = self.memory.lists.outcome(hook);
+                let reported_outcome = self.memory.lists.outcome(hook);
                 // Before a list is over no caller gets its outcome; without a list there is none.
-                let is_true = match (told_outcome, hook) {
-                    (Some(told_outcome), _) => told_outcome == outcome,
+                let is_true = match (reported_outcome, hook) {
+                    (Some(reported_outcome), _) => reported_outcome == outcome,
                     (None, Hook::PreStop) => {
                         let nothing_runs = self.memory.lists.get(hook).is_none() || is_empty(&setting.plan, hook);
                         outcome == Outcome::Succeeded && nothing_runs
@@ -432,8 +432,8 @@ impl World {
                 if !began {
                     // It moves the current stop on by one step.
                     let wanted = setting.plan.stop_signal.unwrap_or(signal);
-                    let told_outcome = actions.contains(&Action::SignalApp(wanted));
-                    self.must(told_outcome || !alive || self.memory.killed, Promise::SignalAfterPreStop);
+                    let reported_outcome = actions.contains(&Action::SignalApp(wanted));
+                    self.must(reported_outcome || !alive || self.memory.killed, Promise::SignalAfterPreStop);
                 }
                 self.must(self.memory.stop.is_some(), Promise::ReachesExit);
             }

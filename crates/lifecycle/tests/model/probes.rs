@@ -96,8 +96,8 @@ impl Life {
             }
         }
         let expected = (self.state(kind) != before).then_some((kind, self.state(kind)));
-        let told_outcome = self.probes.ended(self.now, run, good, &self.view);
-        self.must(told_outcome == expected, "a state changes after its threshold in a row, and is told then");
+        let reported_outcome = self.probes.ended(self.now, run, good, &self.view);
+        self.must(reported_outcome == expected, "a state changes after its threshold in a row, and is reported then");
         let again = self.probes.ended(self.now, run, good, &self.view);
         self.must(again.is_none(), "a run has one result");
     }
@@ -202,9 +202,9 @@ impl Model for Setting {
             Move::EndsLate(kind) => {
                 let run = life.memory[place(kind)].aborted.take()?;
                 let before = life.probes.clone();
-                let told_outcome = life.probes.ended(life.now, run, false, &life.view);
+                let reported_outcome = life.probes.ended(life.now, run, false, &life.view);
                 life.must(
-                    told_outcome.is_none() && life.probes == before,
+                    reported_outcome.is_none() && life.probes == before,
                     "the result of an aborted run changes nothing",
                 );
                 // Its period does not count any more.

@@ -121,13 +121,13 @@ impl Bounded for World {
 
 impl World {
     fn send(&mut self, setting: &Setting, event: Event) -> u64 {
-        let (told_outcome, mut landmarks) = self.before(setting, event);
+        let (reported_outcome, mut landmarks) = self.before(setting, event);
         let actions = self.machine.apply(self.edge.now, event);
         for action in &actions {
-            landmarks |= self.observe(setting, &told_outcome, *action);
+            landmarks |= self.observe(setting, &reported_outcome, *action);
             self.edge.perform(*action);
         }
-        landmarks |= self.after(setting, &told_outcome, &actions);
+        landmarks |= self.after(setting, &reported_outcome, &actions);
         let signalled = actions.iter().any(|action| matches!(action, Action::SignalApp(_)));
         if signalled && setting.signal == SignalTo::IsRefused {
             return landmarks | self.send(setting, Event::SignalRefused(Signal::QUIT));

@@ -52,7 +52,7 @@ impl World {
             && (memory.lists.outcome(Hook::PostStart) == Some(Outcome::Succeeded)
                 || is_empty(&setting.plan, Hook::PostStart));
         let alive = self.app == App::Alive;
-        let told_outcome = memory.sent.is_some() || memory.killed;
+        let reported_outcome = memory.sent.is_some() || memory.killed;
         let phase = match (self.app, &memory.stop) {
             _ if self.edge.exited => PhaseName::Exited,
             (App::Alive, Some(_)) => PhaseName::Stopping,
@@ -64,7 +64,7 @@ impl World {
         let shown_stop = memory.stop.as_ref().filter(|_| !self.edge.exited);
         let deadline = shown_stop.and_then(|stop| setting.plan.grace.map(|grace| stop.began + grace));
         let holds = machine.is_ready() == (alive && memory.stop.is_none() && started)
-            && machine.is_serving() == (alive && !told_outcome && started)
+            && machine.is_serving() == (alive && !reported_outcome && started)
             && machine.has_started() == started
             && machine.phase() == phase
             && machine.stop_trigger() == shown_stop.map(|stop| (stop.trigger, stop.began))

@@ -15,14 +15,14 @@ use crate::settings::{SECOND, shortest};
 
 impl World {
     /// Checks one action before it is performed.
-    pub(super) fn observe(&mut self, setting: &Setting, told_outcome: &Told, action: Action) -> u64 {
+    pub(super) fn observe(&mut self, setting: &Setting, reported_outcome: &Told, action: Action) -> u64 {
         self.must(!self.edge.exited, Promise::PostStopLast);
         match action {
             Action::StartHandler { run, hook, index, timeout, .. } => {
                 self.observe_start(setting, run, hook, index, timeout)
             }
             Action::AbortHandler(run) => {
-                self.observe_abort(setting, told_outcome, run);
+                self.observe_abort(setting, reported_outcome, run);
                 0
             }
             Action::SignalApp(signal) => {
@@ -31,7 +31,7 @@ impl World {
             }
             Action::Answer { caller, hook, outcome } => self.observe_answer(setting, caller, hook, outcome),
             Action::SetTimer { timer, at } => self.observe_timer(setting, timer, at),
-            Action::Tell(note) => self.observe_note(setting, told_outcome, note),
+            Action::Tell(note) => self.observe_note(setting, reported_outcome, note),
             Action::Exit(code) => {
                 self.must(code == 0, Promise::ExitCode);
                 self.observe_exit(setting);
@@ -128,13 +128,13 @@ impl World {
     }
 
     /// A running handler is aborted for a reason.
-    fn observe_abort(&mut self, setting: &Setting, told_outcome: &Told, run: RunId) {
+    fn observe_abort(&mut self, setting: &Setting, reported_outcome: &Told, run: RunId) {
         let Some(run) = self.edge.runs.iter().find(|running| running.id == run).cloned() else {
             return self.must(false, Promise::InOrder);
         };
         let is_over = self.memory.life.is_over;
-        let ok = match told_outcome.event {
-            Event::Signal(_) => told_outcome.is_step,
+        let ok = match reported_outcome.event {
+            Event::Signal(_) => reported_outcome.is_step,
             Event::TimerFired(Timer::Kill) => {
                 run.hook != Hook::PostStop && self.memory.end.is_some() && self.is_late(setting)
             }
@@ -200,14 +200,14 @@ impl World {
                 let begins_none = memory.end.is_some() || is_there && life.stop.is_some();
                 outcome == Outcome::Aborted && begins_none && !memory.in_flight(hook)
             }
-            (Hook::PreStop, Some(told_outcome)) => {
+            (Hook::PreStop, Some(reported_outcome)) => {
                 // The kubelet's own signal follows the answer, so the app must have ended by ours before.
                 let is_awaited = is_there && !life.is_over && memory.end.as_ref().is_none_or(|end| end.waits_for_app);
                 let holds = life.stop.as_ref().is_some_and(|stop| stop.signalled && !stop.left_alone);
-                told_outcome == outcome && !(holds && is_awaited)
+                reported_outcome == outcome && !(holds && is_awaited)
             }
             (Hook::PreStop, None) => outcome == Outcome::Succeeded && life.stop.is_none(),
-            (_, told_outcome) => told_outcome == Some(outcome),
+            (_, reported_outcome) => reported_outcome == Some(outcome),
         };
         self.must(waits && is_true, Promise::HooksAnswered);
         list_stepped | if outcome == Outcome::Aborted { Landmark::Aborted.bit() } else { 0 }
@@ -254,7 +254,7 @@ impl World {
 
     // ---- Notes ----------------------------------------------------------------------------------
 
-    fn observe_note(&mut self, setting: &Setting, told_outcome: &Told, note: Note) -> u64 {
+    fn observe_note(&mut self, setting: &Setting, reported_outcome: &Told, note: Note) -> u64 {
         match note {
             Note::StopBegan(trigger) => {
                 let list_stepped = self.turn(setting);
@@ -293,14 +293,14 @@ impl World {
             }
             Note::Escalated(_) => {
                 self.must(
-                    told_outcome.is_step || told_outcome.event == Event::TimerFired(Timer::Kill),
+                    reported_outcome.is_step || reported_outcome.event == Event::TimerFired(Timer::Kill),
                     Promise::StepsOn,
                 );
                 Landmark::Escalated.bit()
             }
             Note::Rearmed => {
                 // The event has ended the stop, if it was time.
-                let ok = told_outcome.event == Event::TimerFired(Timer::Rearm) && self.memory.life.stop.is_none();
+                let ok = reported_outcome.event == Event::TimerFired(Timer::Rearm) && self.memory.life.stop.is_none();
                 self.must(ok && self.memory.seen == Seen::There, Promise::PreStopOnce);
                 0
             }
@@ -310,7 +310,7 @@ impl World {
                 Landmark::StopSignalSent.bit()
             }
             Note::AppStays => {
-                let is_due = told_outcome.event == Event::TimerFired(Timer::Kill) && self.is_late(setting);
+                let is_due = reported_outcome.event == Event::TimerFired(Timer::Kill) && self.is_late(setting);
                 let is_there = self.held;
                 let stop = self.memory.life.stop.as_mut().filter(|stop| stop.signalled && !stop.left_alone);
                 let ok = stop.map(|stop| stop.left_alone = true).is_some();
@@ -318,7 +318,7 @@ impl World {
                 Landmark::AppStays.bit()
             }
             Note::AppEnded(_) => {
-                self.must(matches!(told_outcome.event, Event::AppEnded { .. }), Promise::ShownAsItIs);
+                self.must(matches!(reported_outcome.event, Event::AppEnded { .. }), Promise::ShownAsItIs);
                 0
             }
             Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),

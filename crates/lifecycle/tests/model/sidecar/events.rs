@@ -39,7 +39,7 @@ impl World {
 
     /// Records the meaning of an event before the machine gets it.
     pub(super) fn before(&mut self, setting: &Setting, event: Event) -> (Told, u64) {
-        let told_outcome = Told {
+        let reported_outcome = Told {
             event,
             is_step: self.memory.end.is_some() && matches!(event, Event::Signal(_)),
             running: self.edge.runs.clone(),
@@ -72,8 +72,8 @@ impl World {
                 self.memory.early.remove(&caller);
                 0
             }
-            Event::Signal(signal) => self.stopped(Trigger::Signal(signal), &told_outcome),
-            Event::StopRequested => self.stopped(Trigger::Request, &told_outcome),
+            Event::Signal(signal) => self.stopped(Trigger::Signal(signal), &reported_outcome),
+            Event::StopRequested => self.stopped(Trigger::Request, &reported_outcome),
             Event::TimerFired(timer) => self.timer_fired(setting, timer),
             Event::SignalRefused(_) => {
                 if let Some(stop) = &mut self.memory.life.stop {
@@ -83,7 +83,7 @@ impl World {
             }
             _ => 0,
         };
-        (told_outcome, landmarks)
+        (reported_outcome, landmarks)
     }
 
     fn found(&mut self) -> u64 {
@@ -126,12 +126,12 @@ impl World {
     }
 
     /// The first signal or request begins our own stop; each further signal moves it on.
-    fn stopped(&mut self, trigger: Trigger, told_outcome: &Told) -> u64 {
+    fn stopped(&mut self, trigger: Trigger, reported_outcome: &Told) -> u64 {
         let began = self.edge.now;
         let life = &self.memory.life;
         match &mut self.memory.end {
             // Only a hook or a process was waited for.
-            Some(end) if told_outcome.is_step && told_outcome.in_flight.is_empty() && !life.is_over => {
+            Some(end) if reported_outcome.is_step && reported_outcome.in_flight.is_empty() && !life.is_over => {
                 end.waits_no_longer()
             }
             Some(_) => {}
@@ -198,25 +198,25 @@ impl World {
     }
 
     /// What must have followed an event when its actions have been performed.
-    pub(super) fn after(&mut self, setting: &Setting, told_outcome: &Told, actions: &[Action]) -> u64 {
+    pub(super) fn after(&mut self, setting: &Setting, reported_outcome: &Told, actions: &[Action]) -> u64 {
         if matches!(self.machine.phase(), PhaseName::Finishing | PhaseName::Exited) {
             self.ends_by_own_stop(setting);
         }
         let list_stepped = self.turn(setting);
         let began = actions.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_))));
-        let without_hook = told_outcome.event == Event::TimerFired(Timer::LateHook);
+        let without_hook = reported_outcome.event == Event::TimerFired(Timer::LateHook);
         let promise = if without_hook { Promise::StopsWithoutHook } else { Promise::PreStopOnce };
         let still_due = self.memory.life.stop_due.take().is_some();
         self.must(!still_due, promise);
-        if told_outcome.is_step {
+        if reported_outcome.is_step {
             let still = |run: &Run| self.edge.runs.iter().any(|running| running.id == run.id);
             let is_cut = |hook: &Hook| {
                 actions.iter().any(|action| matches!(action, Action::Tell(Note::HookOver(over, _)) if over == hook))
             };
-            let holds = !told_outcome.running.iter().any(still) && told_outcome.in_flight.iter().all(is_cut);
+            let holds = !reported_outcome.running.iter().any(still) && reported_outcome.in_flight.iter().all(is_cut);
             self.must(holds, Promise::StepsOn);
         }
-        self.handlers_before_the_signal(setting, began || told_outcome.in_flight.contains(&Hook::PreStop));
+        self.handlers_before_the_signal(setting, began || reported_outcome.in_flight.contains(&Hook::PreStop));
         list_stepped
     }
 
@@ -226,11 +226,11 @@ impl World {
         let is_there = self.memory.seen == Seen::There && setting.plan.stop_signal.is_some();
         let now = self.edge.now;
         let Some(stop) = self.memory.life.stop.as_mut().filter(|_| !is_over) else { return };
-        let told_outcome = stop.signalled || !were_running || !is_there;
+        let reported_outcome = stop.signalled || !were_running || !is_there;
         if stop.answered.is_none() && (!stop.signalled || stop.left_alone) {
             stop.answered = Some(now);
         }
-        self.must(told_outcome, Promise::SignalAfterPreStop);
+        self.must(reported_outcome, Promise::SignalAfterPreStop);
     }
 
     /// If a life is finished, begins the next one.
