@@ -18,7 +18,7 @@
 //! | `container`  | the container's process: one unit, whose app is our child (`ContainerLoop`)           |
 //! | `sidecar`    | `bookend sidecar`: a unit for each container whose hooks it answers (`SidecarLoop`)   |
 //! | `unit`       | one app: its machine, handlers, timers, counters and handler context                  |
-//! | `dispatcher` | the part that both loops share: the queue of events, the handler runs, the callers of hooks    |
+//! | `dispatcher` | the part that both loops share: queue of events, handler runs, callers of hooks       |
 //! | `listeners`  | the port and the socket of the endpoint                                               |
 //! | `reporter`   | what happens, reported to the log, the timeline and the event stream; the stop report |
 //! | `reaping`    | how often ended children are collected                                                |

@@ -120,7 +120,7 @@ async fn perform(get: &HttpGet, env: &Environment) -> Result<GetResponse, HttpEr
     let host = env.expand(OsStr::new(&get.host)).into_string().map_err(|_| HttpError::Host)?;
     let first = Url::new(get.scheme, &host, get.port, &url::path(&get.path, env)).ok_or(HttpError::Host)?;
     let mut headers = headers(&get.headers, env).await?;
-    let mut client = Client::new(get, env);
+    let mut client = HttpClient::new(get, env);
     let mut url = first.clone();
     for _ in 0..MAX_REQUESTS {
         let response = client.exchange(&url, &headers).await?;
@@ -182,21 +182,21 @@ async fn secret(name: &str, path: PathBuf) -> Result<OsString, HttpError> {
 }
 
 /// The state that the requests of one run share.
-struct Client {
+struct HttpClient {
     #[cfg(feature = "tls")]
     trust: crate::tls::Trust,
     #[cfg(feature = "tls")]
     config: Option<std::sync::Arc<rustls::ClientConfig>>,
 }
 
-impl Client {
+impl HttpClient {
     #[cfg(not(feature = "tls"))]
-    fn new(_: &HttpGet, _: &Environment) -> Client {
-        Client {}
+    fn new(_: &HttpGet, _: &Environment) -> HttpClient {
+        HttpClient {}
     }
 
     #[cfg(feature = "tls")]
-    fn new(get: &HttpGet, env: &Environment) -> Client {
+    fn new(get: &HttpGet, env: &Environment) -> HttpClient {
         use crate::tls::Trust;
         let bundle = env.get(OsStr::new("SSL_CERT_FILE")).filter(|path| !path.is_empty());
         let trust = match (&get.ca_file, get.insecure_skip_verify) {
@@ -204,7 +204,7 @@ impl Client {
             (Some(path), false) => Trust::File(path.clone()),
             (None, false) => Trust::System(bundle.map(PathBuf::from)),
         };
-        Client { trust, config: None }
+        HttpClient { trust, config: None }
     }
 
     /// Makes one request on a new connection.

@@ -47,7 +47,7 @@ pub(super) struct Dispatcher {
     pub(super) messages: mpsc::Receiver<TaskMessage>,
     to_loop: mpsc::Sender<TaskMessage>,
     pub(super) requests: mpsc::Receiver<Request>,
-    runs: SmallMap<RunId, HandlerRun>,
+    runs: SmallMap<RunId, ActiveRun>,
     callers: SmallMap<CallerId, Caller>,
     next_caller: u64,
     pub(super) listeners: Listeners,
@@ -56,7 +56,7 @@ pub(super) struct Dispatcher {
 
 /// A handler run that has not ended.
 #[derive(Debug)]
-struct HandlerRun {
+struct ActiveRun {
     unit: UnitId,
     /// The name of the unit.
     container: Option<String>,
@@ -223,7 +223,7 @@ impl Dispatcher {
         let name = handler.name.clone();
         self.runs.insert(
             run,
-            HandlerRun { unit: id, container: unit.name.clone(), hook, name, attempt, started_at, began, running },
+            ActiveRun { unit: id, container: unit.name.clone(), hook, name, attempt, started_at, began, running },
         );
         let to_loop = self.to_loop();
         tokio::spawn(async move {
@@ -268,12 +268,12 @@ impl Dispatcher {
     fn record<M: Machine>(
         &mut self,
         unit: &mut Unit<M>,
-        run: HandlerRun,
+        run: ActiveRun,
         result: HandlerResult,
         detail: String,
         output: Vec<String>,
     ) -> RunningHandler {
-        let HandlerRun { hook, name, attempt, started_at, began, running, .. } = run;
+        let ActiveRun { hook, name, attempt, started_at, began, running, .. } = run;
         let took = self.now().saturating_sub(began);
         let (container, took_seconds) = (unit.name.as_deref(), Seconds(took).to_f64());
         match result {
@@ -337,7 +337,7 @@ impl Dispatcher {
     /// The handlers that run, the oldest first.
     fn unfinished(&self) -> Vec<RunningHandlerSnapshot> {
         let runs: SmallMap<_, _> = self.runs.iter().map(|(id, run)| ((run.began, *id), run)).collect();
-        let shown = |run: &HandlerRun| RunningHandlerSnapshot {
+        let shown = |run: &ActiveRun| RunningHandlerSnapshot {
             container: run.container.clone(),
             hook: run.hook.name(),
             name: run.name.clone(),

@@ -59,6 +59,11 @@ pub(crate) fn stop_signals(settings: &Settings) -> Vec<Signal> {
     signals
 }
 
+/// The signals to which the configuration gives a meaning.
+pub(crate) fn meaningful_signals(settings: &Settings) -> Vec<Signal> {
+    stop_signals(settings).into_iter().chain(settings.app.signals.keys().copied()).collect()
+}
+
 /// The handlers of a hook, in order.
 pub(crate) fn handler_list(lifecycle: &LifecycleSettings, hook: Hook) -> &[Handler] {
     match hook {

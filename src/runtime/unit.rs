@@ -6,6 +6,7 @@ use crate::handlers::HandlerContext;
 use crate::handlers::env::{AppEnd, HandlerEnv};
 use crate::handlers::program::{self, Environment, ProgramError, Variables, container_variables};
 use crate::process::Pid;
+use crate::process::reaper::Ended;
 use crate::report::counters::Counters;
 use crate::runtime::plan::handler_list;
 use bookend_config::settings::{AppSettings, Handler, LifecycleSettings};
@@ -161,6 +162,15 @@ impl App {
         let App::Ended { status, since, until } = *self else { return None };
         let time_from = |time: Time| until.saturating_sub(time);
         Some(AppEnd { status, ran: since.map(time_from), stop: stop_began.map(time_from) })
+    }
+}
+
+impl From<Ended> for AppStatus {
+    fn from(ended: Ended) -> AppStatus {
+        match ended {
+            Ended::Exited(code) => AppStatus::Exited(code),
+            Ended::Signalled(signal) => AppStatus::Signalled(signal),
+        }
     }
 }
 

@@ -22,13 +22,13 @@ use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
 use crate::http::{AppSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnapshot};
 use crate::process::inherited::Inherited;
 use crate::process::notify_socket::NotifySocket;
-use crate::process::reaper::{Ended, Reaper, SignalTarget};
+use crate::process::reaper::{Reaper, SignalTarget};
 use crate::process::signals::Signals;
 use crate::process::{last_resort, terminal};
 use crate::report::journal::{describe_status, describe_trigger};
 use crate::report::log;
 use crate::runtime::dispatcher::{Dispatcher, TaskMessage};
-use crate::runtime::plan::{self, stop_signals};
+use crate::runtime::plan;
 use crate::runtime::reaping::Reaping;
 use crate::runtime::run_loop::{self, Supervisor};
 use crate::runtime::start;
@@ -101,9 +101,7 @@ impl ContainerLoop {
     }
 
     pub(super) fn take_signals(&mut self) -> io::Result<Signals> {
-        let settings = &self.settings;
-        let meaningful: Vec<Signal> =
-            stop_signals(settings).into_iter().chain(settings.app.signals.keys().copied()).collect();
+        let meaningful = plan::meaningful_signals(&self.settings);
         let inherited =
             Arc::get_mut(&mut self.unit.context.inherited).expect("no task holds the context before the loop");
         Signals::take(&meaningful, inherited)
@@ -196,11 +194,7 @@ impl ContainerLoop {
         // Remaining processes are left alone in the other mode, so we do not wait for them.
         let others = round.others && self.policy.leftovers == Leftovers::End;
         if let Some(ended) = round.app {
-            let status = match ended {
-                Ended::Exited(code) => AppStatus::Exited(code),
-                Ended::Signalled(signal) => AppStatus::Signalled(signal),
-            };
-            self.push(Event::AppEnded { status, others });
+            self.push(Event::AppEnded { status: ended.into(), others });
         } else if !others {
             self.push(Event::NoOthers);
         }
