@@ -72,6 +72,11 @@ impl Connection {
         BrokenConnection
     }
 
+    /// The request is complete: the connection no longer competes with those that have not sent theirs.
+    pub(super) fn begin_answer(&self) {
+        self.listener.answer(self.id);
+    }
+
     /// Moves to the places of those that wait: a hook waits long, and must not keep other requests from being read.
     /// `false`: there are more of them than any kubelet sends.
     pub(super) fn wait(&self) -> bool {

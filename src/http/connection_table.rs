@@ -1,13 +1,15 @@
 //! Which connection ends when a listener has no place for another one. Pure: connections are numbers, peers are
 //! addresses.
 //!
-//! A connection that has not finished its request is cheap to lose: the address with the most of them loses its oldest,
-//! at once. So a flood evicts its own connections, and no new one waits for a place. A kubelet sends its request in the
-//! packet after the handshake; it is read before its place is taken, even if the flood comes from the same address (a
-//! node's, behind which other clients may be): between two evictions of one address all its places are used once.
+//! | state       | ends for a new connection                                                                |
+//! | ----------- | ---------------------------------------------------------------------------------------- |
+//! | `Reading`   | the oldest of the address that has the most of them, at once                             |
+//! | `Answering` | likewise, but only when these alone take more than their share: clients that do not read |
+//! | `Waiting`   | never; for another waiting one, the newest of the address that has more of them          |
 //!
-//! A hook waits as long as its handlers run, and is not lost to a new connection of the same address. If another address
-//! holds more of them, that one loses its newest.
+//! So a flood ends its own connections, and no new one waits for a place. A kubelet sends its request in the packet after
+//! the handshake: it is read before its place is taken, even if the flood comes from the same address (a node's, behind
+//! which other clients may be), because all places are used once between two evictions of one connection's neighbours.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -47,8 +49,19 @@ pub(super) struct TooManyWaiting;
 #[derive(Debug)]
 struct ConnectionSlot<T> {
     peer: IpAddr,
-    waits: bool,
+    state: ConnectionState,
     end: T,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ConnectionState {
+    /// Its request is not complete.
+    Reading,
+    /// Its response is made or written.
+    Answering,
+    /// It is a hook or a subscriber of events.
+    Waiting,
 }
 
 impl<T> ConnectionTable<T> {
@@ -59,29 +72,39 @@ impl<T> ConnectionTable<T> {
     /// Takes a connection in. Returns its number, and the connection that has to end for it.
     pub(super) fn enter(&mut self, peer: IpAddr, end: T) -> (u64, Option<T>) {
         self.last += 1;
-        self.connections.insert(self.last, ConnectionSlot { peer: network_of(peer), waits: false, end });
-        let is_full = self.count(|slot| !slot.waits) > self.limit.busy;
+        let slot = ConnectionSlot { peer: network_of(peer), state: ConnectionState::Reading, end };
+        self.connections.insert(self.last, slot);
+        let is_full = self.count(ConnectionState::Reading) + self.count(ConnectionState::Answering) > self.limit.busy;
         (self.last, if is_full { self.evict() } else { None })
+    }
+
+    /// The request of a connection is complete.
+    pub(super) fn answer(&mut self, id: u64) {
+        if let Some(slot) = self.connections.get_mut(&id) {
+            slot.state = ConnectionState::Answering;
+        }
     }
 
     /// Moves a connection to the places of those that wait. Returns the connection that has to end for it.
     pub(super) fn wait(&mut self, id: u64) -> Result<Option<T>, TooManyWaiting> {
+        const WAITING: ConnectionState = ConnectionState::Waiting;
         let slot = self.connections.get(&id).ok_or(TooManyWaiting)?;
-        if slot.waits {
+        if slot.state == WAITING {
             return Ok(None);
         }
         let (peer, mut evicted) = (slot.peer, None);
-        if self.count(|slot| slot.waits) >= self.limit.waiting {
-            let (other, most) = self.peer_with_most(true).ok_or(TooManyWaiting)?;
-            if self.count(|slot| slot.waits && slot.peer == peer) + 1 >= most {
+        if self.count(WAITING) >= self.limit.waiting {
+            let (other, most) = self.peer_with_most(WAITING).ok_or(TooManyWaiting)?;
+            let own = self.connections.values().filter(|slot| slot.state == WAITING && slot.peer == peer).count();
+            if own + 1 >= most {
                 return Err(TooManyWaiting);
             }
-            let newest = self.connections.iter().rev().find(|(_, slot)| slot.waits && slot.peer == other);
+            let newest = self.connections.iter().rev().find(|(_, slot)| slot.state == WAITING && slot.peer == other);
             let newest = newest.map(|(id, _)| *id);
             evicted = newest.and_then(|id| self.leave(id));
         }
         if let Some(slot) = self.connections.get_mut(&id) {
-            slot.waits = true;
+            slot.state = WAITING;
         }
         Ok(evicted)
     }
@@ -91,27 +114,33 @@ impl<T> ConnectionTable<T> {
         self.connections.remove(&id).map(|slot| slot.end)
     }
 
-    /// Takes out the oldest of the address that has the most connections; of several such addresses, the oldest of all.
+    /// Takes out the connection that has to end for a new one, or for a descriptor.
     pub(super) fn evict(&mut self) -> Option<T> {
-        let (peer, _) = self.peer_with_most(false)?;
-        let oldest = self.connections.iter().find(|(_, slot)| !slot.waits && slot.peer == peer).map(|(id, _)| *id);
+        let share = self.limit.busy * 3 / 4;
+        let (reading, answering) = (self.count(ConnectionState::Reading), self.count(ConnectionState::Answering));
+        let state =
+            if answering > share || reading == 0 { ConnectionState::Answering } else { ConnectionState::Reading };
+        let (peer, _) = self.peer_with_most(state)?;
+        let oldest = self.connections.iter().find(|(_, slot)| slot.state == state && slot.peer == peer);
+        let oldest = oldest.map(|(id, _)| *id);
         self.leave(oldest?)
     }
 
-    fn count(&self, which: impl Fn(&ConnectionSlot<T>) -> bool) -> usize {
-        self.connections.values().filter(|slot| which(slot)).count()
+    fn count(&self, state: ConnectionState) -> usize {
+        self.connections.values().filter(|slot| slot.state == state).count()
     }
 
-    fn peer_with_most(&self, waits: bool) -> Option<(IpAddr, usize)> {
+    /// The peer with the most connections in this state; of several, the one whose oldest connection is the oldest.
+    fn peer_with_most(&self, state: ConnectionState) -> Option<(IpAddr, usize)> {
         // In the order of each peer's oldest connection.
         let mut counts: Vec<(IpAddr, usize)> = Vec::new();
-        for slot in self.connections.values().filter(|slot| slot.waits == waits) {
+        for slot in self.connections.values().filter(|slot| slot.state == state) {
             match counts.iter_mut().find(|(peer, _)| *peer == slot.peer) {
                 Some((_, count)) => *count += 1,
                 None => counts.push((slot.peer, 1)),
             }
         }
-        // The last of equal elements is the maximum: the peer whose oldest connection is the oldest of all.
+        // Of equal elements `max_by_key` returns the last.
         counts.into_iter().rev().max_by_key(|(_, count)| *count)
     }
 }
@@ -176,6 +205,36 @@ mod tests {
     }
 
     #[test]
+    fn a_complete_request_is_answered_however_many_come_after_it() {
+        let mut table = table(8, 4);
+        let (kubelet, _) = table.enter(peer(1), "kubelet");
+        table.answer(kubelet);
+        for _ in 0..1000 {
+            assert_ne!(table.enter(peer(1), "flood").1, Some("kubelet"));
+        }
+    }
+
+    #[test]
+    fn clients_that_do_not_read_have_a_share_of_the_places() {
+        let mut table = table(8, 4);
+        let mut evicted = Vec::new();
+        for _ in 0..100 {
+            let (id, ended) = table.enter(peer(2), "slow");
+            table.answer(id);
+            evicted.extend(ended);
+        }
+        assert_eq!(evicted.len(), 92);
+        let (kubelet, ended) = table.enter(peer(1), "kubelet");
+        assert_eq!(ended, Some("slow"));
+        table.answer(kubelet);
+        for _ in 0..100 {
+            let (id, ended) = table.enter(peer(2), "slow");
+            table.answer(id);
+            assert_eq!(ended, Some("slow"));
+        }
+    }
+
+    #[test]
     fn waiting_hooks_are_kept_and_shared_out_by_address() {
         let mut table = table(1, 2);
         for end in ["a", "b"] {
@@ -207,7 +266,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_new_connection_always_finds_a_place_within_the_limit(
-            steps in prop::collection::vec((0u8..4, 0u8..5), 0..200)
+            steps in prop::collection::vec((0u8..5, 0u8..5), 0..200)
         ) {
             let mut table = ConnectionTable::new(ConnectionLimit { busy: 5, waiting: 3 });
             let mut ids = Vec::new();
@@ -215,13 +274,15 @@ mod tests {
                 match step {
                     0 | 1 => ids.push(table.enter(peer(who), ()).0),
                     2 => drop(ids.get(usize::from(who)).map(|id| table.wait(*id))),
+                    3 => drop(ids.last().map(|id| table.answer(*id))),
                     _ => drop(ids.get(usize::from(who)).and_then(|id| table.leave(*id))),
                 }
                 if matches!(step, 0 | 1) {
                     prop_assert!(table.connections.get(ids.last().unwrap()).is_some(), "the new one is never evicted");
                 }
-                prop_assert!(table.count(|slot| !slot.waits) <= 5);
-                prop_assert!(table.count(|slot| slot.waits) <= 3);
+                let busy = table.count(ConnectionState::Reading) + table.count(ConnectionState::Answering);
+                prop_assert!(busy <= 5);
+                prop_assert!(table.count(ConnectionState::Waiting) <= 3);
             }
         }
     }

@@ -73,6 +73,11 @@ impl Listener {
         (id, ended)
     }
 
+    /// The request of a connection is complete.
+    pub(super) fn answer(&self, id: u64) {
+        lock(&self.connections).answer(id);
+    }
+
     /// Moves a connection to the places of those that wait. `false`: there are more of them than any kubelet sends.
     pub(super) fn wait(&self, id: u64) -> bool {
         lock(&self.connections).wait(id).map(drop).is_ok()

@@ -73,6 +73,7 @@ pub(super) async fn answer(
     mut request: hyper::Request<Incoming>,
     connection: &Connection,
 ) -> Result<HttpResponse, BrokenConnection> {
+    connection.begin_answer();
     if !discard_body(request.body_mut()).await {
         let body = "the request body is too large or incomplete: send the request without a body\n";
         return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, body.to_owned()));

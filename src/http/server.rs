@@ -154,7 +154,7 @@ fn keep_alive(stream: &TcpStream) {
 
 /// After so many, the new connections have their turn: each sends its request soon after the handshake, and reading it
 /// makes it leave the places that a flood competes for. It also bounds how long a signal waits.
-const ACCEPTS_PER_TURN: usize = 16;
+const ACCEPTS_PER_TURN: usize = 64;
 /// The peer of every connection that has no address.
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// From the first byte (or the lack of it) to the end of the header.
