@@ -22,12 +22,13 @@
 //! ```text
 //! server -> routes -> page, health, metrics, response -> events
 //!    |        |
-//!    +------> connection -> listener -> connection_table, handshakes, rules -> token, tls
-//!                              |
-//!                              +------> request -> status, events
+//!    +------> connection -> browser, listener -> connection_table, handshakes, rules -> token, tls
+//!                                       |
+//!                                       +------> request -> status, events
 //! ```
 
 mod accept_backoff;
+mod browser;
 mod connection;
 mod connection_table;
 mod events;
@@ -40,6 +41,7 @@ mod listener;
 mod metrics;
 #[cfg(feature = "page")]
 mod page;
+mod refusal;
 mod request;
 mod response;
 mod routes;

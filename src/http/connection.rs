@@ -2,24 +2,29 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 #[cfg(feature = "tls")]
 use std::time::Instant;
 
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use tokio::sync::oneshot;
 use tracing::warn;
 
+use super::browser;
 use super::listener::{Listener, ListenerKind};
+use super::refusal::Refusal;
 use super::request::{DeliveryGuard, Endpoint};
 use super::response::BrokenConnection;
 use super::rules::Rules;
-use super::token::Refusal;
 
 /// A connection in its listener's table; it leaves the table when it is dropped.
 pub(super) struct Connection {
     listener: Arc<Listener>,
     id: u64,
     peer: IpAddr,
+    /// The address that the caller connected to.
+    local: OnceLock<IpAddr>,
     guard: Mutex<Option<DeliveryGuard>>,
 }
 
@@ -27,7 +32,10 @@ impl Connection {
     /// Takes a place in the listener's table. The receiver closes when the place is given to another connection.
     pub(super) fn enter(listener: &Arc<Listener>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
         let (id, ended) = listener.enter(peer);
-        (Connection { listener: Arc::clone(listener), id, peer, guard: Mutex::new(None) }, ended)
+        (
+            Connection { listener: Arc::clone(listener), id, peer, local: OnceLock::new(), guard: Mutex::new(None) },
+            ended,
+        )
     }
 
     pub(super) fn kind(&self) -> ListenerKind {
@@ -42,18 +50,23 @@ impl Connection {
         &self.listener.rules
     }
 
-    /// Whether the caller may call a hook.
-    pub(super) fn authorize(&self, authorization: Option<&[u8]>) -> Result<(), Refusal> {
-        let verdict = self.rules().hook_auth.authorize(self.peer, authorization);
+    pub(super) fn set_local(&self, local: IpAddr) {
+        let _ = self.local.set(local);
+    }
+
+    /// Whether the caller may call a hook with a request that has these headers.
+    pub(super) fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let verdict = match self.kind() {
+            ListenerKind::Port => browser::check(headers, self.local.get().copied())
+                .and_then(|()| self.rules().hook_auth.authorize(self.peer, authorization)),
+            ListenerKind::Socket => Ok(()),
+        };
         if let Err(refusal) = verdict
             && self.listener.may_report_refusal()
         {
             let peer = self.peer.to_canonical();
-            match refusal {
-                Refusal::Network => warn!(%peer, "hook refused: the caller's address is not in http.allowFrom"),
-                Refusal::Token => warn!(%peer, "hook refused: the caller sent no token of http.tokenFile"),
-                Refusal::NoTokenFile => warn!("hook refused: http.tokenFile cannot be read, or is empty"),
-            }
+            warn!(%peer, "hook refused: {}", refusal.reason());
         }
         verdict
     }

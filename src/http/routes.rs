@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{ACCEPT, ALLOW, AUTHORIZATION, HeaderValue, USER_AGENT, WWW_AUTHENTICATE};
+use hyper::header::{ACCEPT, ALLOW, HeaderValue, USER_AGENT, WWW_AUTHENTICATE};
 use hyper::{Method, StatusCode};
 use tokio::time::timeout;
 
@@ -12,9 +12,9 @@ use super::connection::Connection;
 use super::health::Health;
 use super::listener::ListenerKind;
 use super::metrics;
+use super::refusal::Refusal;
 use super::request::{Detail, HookCall, Request};
 use super::response::{BrokenConnection, HttpResponse, events, text, with_type};
-use super::token::Refusal;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Hook, Outcome};
 
@@ -156,8 +156,7 @@ async fn call_hook(
     request: &hyper::Request<Incoming>,
     connection: &Connection,
 ) -> Result<HttpResponse, BrokenConnection> {
-    let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    if let Err(refusal) = connection.authorize(authorization) {
+    if let Err(refusal) = connection.authorize(request.headers()) {
         // A refused hook has not run; a status code would tell a kubelet that it has.
         return if is_kubelet(request) { Err(BrokenConnection) } else { Ok(refused(refusal)) };
     }
@@ -222,21 +221,11 @@ fn receivable(name: &str) -> Result<Signal, (StatusCode, String)> {
 }
 
 fn refused(refusal: Refusal) -> HttpResponse {
-    match refusal {
-        Refusal::Network => {
-            text(StatusCode::FORBIDDEN, "hook refused: your address is not in http.allowFrom\n".to_owned())
-        }
-        Refusal::NoTokenFile => {
-            let body = "hook refused: http.tokenFile is missing, unreadable or empty; write a token to it\n";
-            text(StatusCode::SERVICE_UNAVAILABLE, body.to_owned())
-        }
-        Refusal::Token => {
-            let body = "hook refused: send a token of http.tokenFile as Authorization: Bearer TOKEN\n";
-            let mut response = text(StatusCode::UNAUTHORIZED, body.to_owned());
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            response
-        }
+    let mut response = text(refusal.status(), format!("hook refused: {}\n", refusal.reason()));
+    if refusal == Refusal::Token {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    response
 }
 
 fn not_found(path: &str) -> HttpResponse {

@@ -85,6 +85,9 @@ async fn serve_tcp(stream: TcpStream, connection: &Connection) {
     // A flood of silent connections costs nothing more than this.
     let Ok(Ok(1)) = timeout(HEADER_TIME, stream.peek(&mut first)).await else { return };
     keep_alive(&stream);
+    if let Ok(local) = stream.local_addr() {
+        connection.set_local(local.ip());
+    }
     match first {
         [TLS_HANDSHAKE] => serve_tls(stream, connection).await,
         _ => serve_http(Box::new(stream), connection).await,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use subtle::ConstantTimeEq;
 
+use super::refusal::Refusal;
 use crate::files::read_small;
 use bookend_config::network::Network;
 
@@ -16,17 +17,6 @@ pub(super) struct HookAuth {
     pub(super) token_file: Option<PathBuf>,
     /// `http.allowFrom`; `None`: any address.
     pub(super) allow_from: Option<Vec<Network>>,
-}
-
-/// Why a caller is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// Its address is not in `allow_from`.
-    Network,
-    /// It sent no token, or a wrong one.
-    Token,
-    /// The token file is missing, unreadable or empty.
-    NoTokenFile,
 }
 
 impl HookAuth {

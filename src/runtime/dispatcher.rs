@@ -413,7 +413,7 @@ mod tests {
         in_runtime(async {
             let (mut dispatcher, address) = dispatcher(long_ago());
             let mut caller = TcpStream::connect(address).unwrap();
-            caller.write_all(b"GET /lifecycle/preStop HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            caller.write_all(b"GET /lifecycle/preStop HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
             let request = dispatcher.late_request(Instant::now() + Duration::from_secs(60)).await;
             assert!(matches!(request, Some(Request::Hook(..))), "{request:?}");
         });
@@ -426,7 +426,7 @@ mod tests {
             let (mut dispatcher, address) = dispatcher(Instant::now() + Duration::from_secs(60));
             let caller = std::thread::spawn(move || {
                 let mut caller = TcpStream::connect(address).unwrap();
-                caller.write_all(b"GET /lifecycle/postStart HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+                caller.write_all(b"GET /lifecycle/postStart HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
                 caller
             });
             let request = dispatcher.late_request(Instant::now() + Duration::from_secs(60)).await;

@@ -51,12 +51,12 @@ pub(crate) fn live(scenario: &Scenario) -> Lived {
                     let _ = nix::sys::signal::kill(pid, signal);
                 }
                 Deed::Call(hook) => {
-                    let request = format!("GET /lifecycle/{hook} HTTP/1.1\r\nHost: bookend\r\n\r\n");
+                    let request = format!("GET /lifecycle/{hook} HTTP/1.1\r\nHost: localhost\r\n\r\n");
                     let socket = socket.clone();
                     callers.push((*hook, scope.spawn(move || ask(&socket, &request))));
                 }
                 Deed::Request => {
-                    let request = "POST /stop HTTP/1.1\r\nHost: bookend\r\nContent-Length: 0\r\n\r\n";
+                    let request = "POST /stop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
                     // The app starts before the socket: a caller that wants a stop repeats its request until it is accepted.
                     wait_until("the stop is heard", || ask(&socket, request) != 0 || !init.is_running());
                 }

@@ -45,7 +45,7 @@ fn probe(port: u16) -> io::Result<Duration> {
     let began = Instant::now();
     let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     if answer.starts_with(b"HTTP/1.1 200") { Ok(began.elapsed()) } else { Err(io::ErrorKind::InvalidData.into()) }
@@ -64,7 +64,7 @@ fn a_flood_from_one_address_delays_no_other_address() {
     wait_until("the endpoint answers", || code(port, "/readyz") == 200);
     let kinds: [(&str, &[u8]); 3] = [
         ("silent connections", b""),
-        ("half-sent requests", b"GET /readyz HTTP/1.1\r\nHost: x\r\nX: "),
+        ("half-sent requests", b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nX: "),
         ("half TLS hellos", b"\x16\x03\x01\x02\x00\x01\x00"),
     ];
     for (what, bytes) in kinds {

@@ -141,10 +141,10 @@ fn only_get_calls_a_hook() {
     let port = free_port();
     let init = serving("lifecycle.preStop.exec.command = [\"echo\", \"called\"]", port);
     for method in ["HEAD", "POST", "DELETE"] {
-        let answer = request(port, &format!("{method} /lifecycle/preStop HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let answer = request(port, &format!("{method} /lifecycle/preStop HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert_eq!(code_of(&answer), 405, "{method}: {answer}");
     }
-    assert_eq!(code_of(&request(port, "HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n")), 200);
+    assert_eq!(code_of(&request(port, "HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")), 200);
     assert!(!init.log().contains("called"));
 }
 
@@ -182,7 +182,7 @@ fn waiting_hooks_do_not_block_other_requests() {
         .map(|_| {
             use std::io::Write;
             let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-            stream.write_all(b"GET /lifecycle/postStart HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            stream.write_all(b"GET /lifecycle/postStart HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
             stream
         })
         .collect();

@@ -383,6 +383,31 @@ fn hooks_come_from_the_allowed_networks_only() {
 }
 
 #[test]
+fn a_page_of_another_site_calls_no_hook() {
+    let port = free_port();
+    let config = format!("http.listen = \"0.0.0.0:{port}\"\nlifecycle.preStop.exec.command = [\"echo\", \"prepared\"]");
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    init.wait_for_log("started");
+    let call = |headers: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(stream, "GET /lifecycle/preStop HTTP/1.1\r\n{headers}\r\n\r\n").unwrap();
+        code_of(&read_answer(&mut stream).unwrap())
+    };
+    for headers in [
+        "Host: localhost:8080\r\nOrigin: https://evil.example",
+        "Host: localhost:8080\r\nSec-Fetch-Site: cross-site",
+        "Host: localhost:8080\r\nSec-Fetch-Site: same-site",
+        "Host: evil.example:8080",
+    ] {
+        assert_eq!(call(headers), 403, "{headers}");
+    }
+    init.wait_for_log("hook refused");
+    assert!(!init.log().contains("prepared"), "{}", init.log());
+    assert_eq!(call("Host: localhost:8080\r\nSec-Fetch-Site: none"), 200);
+    wait_until("the handler's line is there", || init.log().contains("prepared"));
+}
+
+#[test]
 fn readiness_can_fail_from_the_beginning_of_a_stop() {
     let port = free_port();
     let config = format!("http.listen = \"127.0.0.1:{port}\"\nhttp.readyzDuringStop = \"Failing\"");

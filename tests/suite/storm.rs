@@ -61,7 +61,7 @@ fn attack(kind: usize, port: u16, stop: &AtomicBool, count: &AtomicU64) {
             1 => drop(connect()),
             // Clients that request much and read nothing; TLS hellos that stop half-way; silence.
             2 => {
-                for bytes in [&b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", b""] {
+                for bytes in [&b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], b"\x16\x03\x01\x02\x00", b""] {
                     if let Some(mut stream) = connect() {
                         let _ = stream.write_all(bytes);
                         held.push(stream);
@@ -75,7 +75,7 @@ fn attack(kind: usize, port: u16, stop: &AtomicBool, count: &AtomicU64) {
             _ => {
                 let huge = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(60_000));
                 let many = format!("GET /livez HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(500));
-                let pipeline = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+                let pipeline = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200);
                 let endless = format!(
                     "POST /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{}",
                     "5\r\nhello\r\n".repeat(5000)
@@ -179,7 +179,7 @@ fn a_probe_is_answered_at_once_while_a_handler_runs_and_prints() {
     init.wait_for_out("up");
     wait_until("the endpoint answers", || code(port, "/readyz") == 200);
     let mut hook = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    hook.write_all(b"GET /lifecycle/preStop HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    hook.write_all(b"GET /lifecycle/preStop HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     init.wait_for_log("stopping");
     let times = (0..50).map(|_| {
         let began = Instant::now();
@@ -217,14 +217,18 @@ fn no_client_is_waited_for_without_end() {
         ("silence", b"", 0),
         ("half a header", b"GET /livez HTTP/1.1\r\nHost", 0),
         ("half a hello", b"\x16\x03\x01\x02\x00", 0),
-        ("a body that never comes", b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", 413),
-        ("an unexpected body", b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", 200),
+        ("a body that never comes", b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n", 413),
+        ("an unexpected body", b"GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello", 200),
         (
             "a large body",
-            &[&b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n"[..], &[b'x'; 20000]].concat(),
+            &[&b"GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n"[..], &[b'x'; 20000]].concat(),
             413,
         ),
-        ("a large header", &[&b"GET /livez HTTP/1.1\r\nHost: x\r\nX: "[..], &[b'x'; 20000], b"\r\n\r\n"].concat(), 431),
+        (
+            "a large header",
+            &[&b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: "[..], &[b'x'; 20000], b"\r\n\r\n"].concat(),
+            431,
+        ),
     ];
     std::thread::scope(|scope| {
         for (what, bytes, expected) in &cases {
@@ -344,7 +348,7 @@ fn many_requests_do_not_delay_signals() {
     let mut clients: Vec<TcpStream> =
         (0..40).map(|_| TcpStream::connect(("127.0.0.1", port)).expect("the backlog has room")).collect();
     for client in &mut clients {
-        client.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        client.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     }
     signal(pid, 18);
     for client in &mut clients {
