@@ -55,10 +55,11 @@ fn masked(tree: &Tree, path: &str, value: &Value) -> String {
 
 /// TOML that we wrote ourselves, as JSON.
 fn of_toml(text: &str) -> Json {
-    DeValue::parse(text).map_or(Json::Null, |value| convert(value.get_ref()))
+    DeValue::parse(text).map_or(Json::Null, |value| of_value(value.get_ref()))
 }
 
-fn convert(value: &DeValue<'_>) -> Json {
+/// A value of a TOML text, as JSON.
+pub(crate) fn of_value(value: &DeValue<'_>) -> Json {
     match value {
         DeValue::String(text) => json!(text),
         DeValue::Integer(number) => {
@@ -68,9 +69,9 @@ fn convert(value: &DeValue<'_>) -> Json {
         DeValue::Float(number) => number_of_seconds(number.as_str()),
         DeValue::Boolean(yes) => json!(yes),
         DeValue::Datetime(time) => json!(time.to_string()),
-        DeValue::Array(items) => items.iter().map(|item| convert(item.get_ref())).collect(),
+        DeValue::Array(items) => items.iter().map(|item| of_value(item.get_ref())).collect(),
         DeValue::Table(table) => {
-            let fields = table.iter().map(|(name, value)| (name.get_ref().to_string(), convert(value.get_ref())));
+            let fields = table.iter().map(|(name, value)| (name.get_ref().to_string(), of_value(value.get_ref())));
             Json::Object(fields.collect())
         }
     }

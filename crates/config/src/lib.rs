@@ -120,7 +120,7 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
 
 /// The JSON Schema (draft 2020-12) of a configuration, as text.
 pub fn schema() -> String {
-    format!("{:#}\n", schema::schema())
+    schema::schema()
 }
 
 fn read_file<'a>(name: &'a str, text: &'a str, collector: &mut Collector<'a>) -> Tree {
