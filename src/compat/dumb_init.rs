@@ -80,7 +80,7 @@ fn translate(options: DumbInitOptions, variable: &impl Fn(&str) -> Option<OsStri
     let policy = if alone {
         // As they come; bookend's own default is to drop them.
         for signal in [Signal::TTIN, Signal::TTOU] {
-            settings.app.signals.or_insert(signal, Some(signal));
+            settings.app.signals.entry(signal).or_insert(Some(signal));
         }
         Policy { placement: ProcessPlacement::OurGroup, ..policy }
     } else {
@@ -88,7 +88,7 @@ fn translate(options: DumbInitOptions, variable: &impl Fn(&str) -> Option<OsStri
         overrides.push(option("app.signalScope", "ProcessGroup", "DUMB_INIT_SETSID"));
         // In a session without a shell such a signal has no effect, so its processes get SIGSTOP.
         for signal in [Signal::TSTP, Signal::TTIN, Signal::TTOU] {
-            settings.app.signals.or_insert(signal, Some(Signal::STOP));
+            settings.app.signals.entry(signal).or_insert(Some(Signal::STOP));
         }
         // Rewritten as every signal that dumb-init sends.
         let exit_signal = settings.app.signals.get(&Signal::TERM).copied().unwrap_or(Some(Signal::TERM));

@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(run.settings.app.program.command, ["sh", "-c", "exit"]);
         assert_eq!(run.settings.subreaper, Some(true));
         assert_eq!(run.settings.app.signal_scope, SignalScope::ProcessGroup);
-        assert_eq!(run.settings.app.exit_codes, [(7, 0), (143, 0)].into());
+        assert_eq!(run.settings.app.exit_codes, [(7, 0), (143, 0)].into_iter().collect());
         assert_eq!(run.settings.pdeath_signal, Some(Signal::KILL));
         assert_eq!(run.settings.log.level, Some(LogLevel::Debug));
         assert_eq!(run.policy.orphan_log, OrphanLog::Warn);
@@ -209,7 +209,11 @@ mod tests {
             assert_eq!(run(&["app"], &[("TINI_VERBOSITY", text)]).settings.log.level, Some(expected), "{text:?}");
         }
         for (text, expected) in [("", 0), (" 1", 1), ("+7", 7), ("0255", 255)] {
-            assert_eq!(run(&["-e", text, "app"], &[]).settings.app.exit_codes, [(expected, 0)].into(), "{text:?}");
+            assert_eq!(
+                run(&["-e", text, "app"], &[]).settings.app.exit_codes,
+                [(expected, 0)].into_iter().collect(),
+                "{text:?}"
+            );
         }
         for text in [" ", "1 ", "0x1", "-1"] {
             assert_eq!(code(&["-e", text, "app"]), 1, "{text:?}");

@@ -13,14 +13,14 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use bookend_lifecycle::small_map::SmallMap;
+use litemap::LiteMap;
 
 /// The connections of a listener, each with a value whose drop ends it.
 #[derive(Debug)]
 pub(super) struct ConnectionTable<T> {
     limit: ConnectionLimit,
     /// By number: the oldest first.
-    connections: SmallMap<u64, ConnectionSlot<T>>,
+    connections: LiteMap<u64, ConnectionSlot<T>>,
     last: u64,
 }
 
@@ -66,7 +66,7 @@ enum ConnectionState {
 
 impl<T> ConnectionTable<T> {
     pub(super) fn new(limit: ConnectionLimit) -> ConnectionTable<T> {
-        ConnectionTable { limit, connections: SmallMap::new(), last: 0 }
+        ConnectionTable { limit, connections: LiteMap::new(), last: 0 }
     }
 
     /// Takes a connection in. Returns its number, and the connection that has to end for it.

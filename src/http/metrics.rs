@@ -14,7 +14,6 @@ use prometheus_client::registry::{Registry, Unit};
 use super::status::StatusSnapshot;
 use crate::report::counters::{BOUNDS_MS, Counters};
 use bookend_lifecycle::probe::ProbeState;
-use bookend_lifecycle::small_map::SmallMap;
 
 /// The body and its content type.
 pub(super) fn answer(status: Box<StatusSnapshot>, accepts: &str) -> (String, &'static str) {
@@ -88,11 +87,8 @@ impl StatusSnapshot {
             let up = watched.map(|(name, container)| (labels(Some(name), &[]), u64::from(container.pid.is_some())));
             out.gauges("container_app_up", "1 while the watched process of a sidecar's container is known", None, up)?;
         }
-        let named = self
-            .containers
-            .iter()
-            .flat_map(SmallMap::iter)
-            .map(|(name, container)| (Some(name.as_str()), &container.counters));
+        let named =
+            self.containers.iter().flatten().map(|(name, container)| (Some(name.as_str()), &container.counters));
         let all: Vec<(Option<&str>, &Counters)> = std::iter::once((None, &self.counters)).chain(named).collect();
         let stages = all.iter().flat_map(|(of, counters)| {
             counters.start.iter().map(|(stage, took)| (labels(*of, &[("stage", stage)]), took.as_secs_f64()))

@@ -1,6 +1,6 @@
 //! A snapshot of the state: the loop makes it, the endpoint answers from it.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::report::counters::Counters;
 use crate::report::journal::{Record, Row};
@@ -8,7 +8,6 @@ use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::drain::DrainProgress;
 use bookend_lifecycle::probe::ProbeState;
 use bookend_lifecycle::seconds::Seconds;
-use bookend_lifecycle::small_map::SmallMap;
 
 /// The content of `/status`. Field names are part of the interface: docs/status.schema.json.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -56,9 +55,9 @@ pub(crate) struct StatusSnapshot {
     /// How much of it is left in the stop in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grace_left_seconds: Option<Seconds>,
-    /// The apps of a sidecar's containers that have a name; present in a sidecar only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) containers: Option<SmallMap<String, ContainerSnapshot>>,
+    /// The apps of a sidecar's containers that have a name, by name; present in a sidecar only.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_map")]
+    pub(crate) containers: Option<Vec<(String, ContainerSnapshot)>>,
     /// The numbers of `/metrics`.
     #[serde(skip)]
     pub(crate) counters: Counters,
@@ -222,4 +221,11 @@ impl DrainSnapshot {
             busy: progress.last.and_then(|counts| counts.busy),
         }
     }
+}
+/// Serializes the containers as an object with their names as keys.
+fn as_map<S: Serializer>(
+    containers: &Option<Vec<(String, ContainerSnapshot)>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(containers.iter().flatten().map(|(name, container)| (name, container)))
 }

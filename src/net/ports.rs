@@ -9,23 +9,22 @@ use std::path::Path;
 
 use super::Socket;
 use crate::process::procfs;
-use bookend_lifecycle::small_map::SmallMap;
+use bookend_lifecycle::sorted::collect_set;
 
 /// The ports of the process and its descendants, in order, from all sockets that listen here.
 pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket]) -> Vec<u16> {
     let ports_of = |counts: &dyn Fn(u64) -> bool| {
         let counted = listeners.iter().filter(|socket| counts(socket.inode));
-        counted.map(|socket| (socket.port, ())).collect::<SmallMap<u16, ()>>()
+        collect_set(counted.map(|socket| socket.port))
     };
     let held = app.and_then(held_by_family);
-    let ports = match held {
+    match held {
         Some(held) => ports_of(&|inode| held.contains(&inode)),
         None => {
             let ours = held_in(Path::new("/proc/self/fd")).unwrap_or_default();
             ports_of(&|inode| !ours.contains(&inode))
         }
-    };
-    ports.keys().copied().collect()
+    }
 }
 
 /// The sockets of the app and its family. `None`: none were seen, and somebody's may not be looked at.

@@ -14,6 +14,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use litemap::LiteMap;
+
 use tokio::sync::oneshot;
 
 use super::Pid;
@@ -21,7 +23,6 @@ use super::spawn::{ExecProgress, ExecStatus};
 use super::sys::{self, ChildNews};
 use crate::error::describe;
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::small_map::SmallMap;
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,9 +104,9 @@ struct Table {
     app: Option<Pid>,
     /// Whether the app has executed its program, while that is not known.
     app_exec: Option<ExecStatus>,
-    watched: SmallMap<Pid, oneshot::Sender<Ended>>,
+    watched: LiteMap<Pid, oneshot::Sender<Ended>>,
     /// Groups whose remaining members get a signal the moment their leader has ended.
-    exit_signals: SmallMap<Pid, Signal>,
+    exit_signals: LiteMap<Pid, Signal>,
     orphans: u64,
     orphan_log: OrphanLog,
 }

@@ -4,8 +4,10 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use litemap::LiteMap;
+
 use super::procfs::{self, Member};
-use bookend_lifecycle::small_map::SmallMap;
+use bookend_lifecycle::sorted::collect_map;
 
 /// A living process that does not wait for its children.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,28 +28,35 @@ pub(crate) fn negligent_parents() -> Vec<NegligentParent> {
 }
 
 fn negligent_among(own: i32, members: &[Member]) -> Vec<NegligentParent> {
-    let alive: SmallMap<i32, &str> =
-        members.iter().filter(|m| !m.is_zombie).map(|m| (m.pid, m.name.as_str())).collect();
-    let mut children: SmallMap<i32, Vec<(u64, i32)>> = SmallMap::new();
+    let alive = collect_map(members.iter().filter(|m| !m.is_zombie).map(|m| (m.pid, m.name.as_str())));
+    let mut children: LiteMap<i32, Vec<(u64, i32)>> = LiteMap::new();
     // Our own zombies are about to be reaped.
     for zombie in members.iter().filter(|m| m.is_zombie && m.parent != own) {
-        children.or_insert(zombie.parent, Vec::new()).push((zombie.started, zombie.pid));
+        children.entry(zombie.parent).or_default().push((zombie.started, zombie.pid));
     }
     let named = children.into_iter().filter_map(|(pid, zombies)| {
         let name = (*alive.get(&pid)?).to_owned();
         let (oldest, zombies) = (zombies.iter().min().copied()?, zombies.len());
         Some(((Reverse(zombies), pid), NegligentParent { pid, name, zombies, oldest }))
     });
-    named.collect::<SmallMap<_, _>>().into_iter().map(|(_, parent)| parent).collect()
+    collect_map(named).into_iter().map(|(_, parent)| parent).collect()
 }
 
 /// The parents that were found before, and those that were reported. Pure: it is given the time and what was found.
 #[derive(Debug, Default)]
 pub(crate) struct ZombieWatch {
-    /// For each pid its oldest zombie, and when that was seen first.
-    since: SmallMap<i32, ((u64, i32), Duration)>,
-    reported: SmallMap<i32, ()>,
+    /// By pid.
+    suspects: LiteMap<i32, Suspect>,
     last_scan: Option<Duration>,
+}
+
+/// A parent with zombies.
+#[derive(Debug, Clone, Copy)]
+struct Suspect {
+    oldest_zombie: (u64, i32),
+    /// When this zombie was seen first.
+    since: Duration,
+    is_reported: bool,
 }
 
 impl ZombieWatch {
@@ -71,17 +80,16 @@ impl ZombieWatch {
     /// apart, is one that its parent does not wait for.
     pub(crate) fn scanned<'a>(&mut self, now: Duration, negligent: &'a [NegligentParent]) -> Vec<&'a NegligentParent> {
         self.last_scan = Some(now);
-        let is_there = |pid: &i32| negligent.iter().any(|found| found.pid == *pid);
-        self.since.retain(is_there);
-        self.reported.retain(is_there);
+        self.suspects.retain(|pid, _| negligent.iter().any(|found| found.pid == *pid));
         let mut news = Vec::new();
         for found in negligent {
-            let seen = self.since.or_insert(found.pid, (found.oldest, now));
-            if seen.0 != found.oldest {
-                *seen = (found.oldest, now);
+            let new = Suspect { oldest_zombie: found.oldest, since: now, is_reported: false };
+            let suspect = self.suspects.entry(found.pid).or_insert(new);
+            if suspect.oldest_zombie != found.oldest {
+                *suspect = Suspect { is_reported: suspect.is_reported, ..new };
             }
-            let since = seen.1;
-            if now.saturating_sub(since) >= BETWEEN_SCANS && self.reported.insert(found.pid, ()).is_none() {
+            if now.saturating_sub(suspect.since) >= BETWEEN_SCANS && !suspect.is_reported {
+                suspect.is_reported = true;
                 news.push(found);
             }
         }

@@ -3,25 +3,26 @@
 
 use std::time::Duration;
 
+use litemap::LiteMap;
+
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::small_map::SmallMap;
 use bookend_lifecycle::{HandlerResult, Hook, Note, Outcome, Time};
 
 /// The counts so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
     /// Handler runs by hook, name and result.
-    pub(crate) runs: SmallMap<(&'static str, String, HandlerResult), u64>,
+    pub(crate) runs: LiteMap<(&'static str, String, HandlerResult), u64>,
     /// Durations of handler runs, by hook and name.
-    pub(crate) durations: SmallMap<(&'static str, String), Histogram>,
+    pub(crate) durations: LiteMap<(&'static str, String), Histogram>,
     /// Answered hook calls, by hook and result.
-    pub(crate) hooks: SmallMap<(&'static str, Outcome), u64>,
+    pub(crate) hooks: LiteMap<(&'static str, Outcome), u64>,
     /// Signals sent to the app.
-    pub(crate) signals: SmallMap<Signal, u64>,
+    pub(crate) signals: LiteMap<Signal, u64>,
     /// Durations of the stages of the start.
-    pub(crate) start: SmallMap<&'static str, Duration>,
+    pub(crate) start: LiteMap<&'static str, Duration>,
     /// Durations of the stages of the last stop.
-    pub(crate) stop: SmallMap<&'static str, Duration>,
+    pub(crate) stop: LiteMap<&'static str, Duration>,
     timestamps: StageTimes,
 }
 
@@ -52,8 +53,8 @@ impl Counters {
     }
 
     pub(crate) fn ran(&mut self, hook: &'static str, name: &str, result: HandlerResult, took: Duration) {
-        *self.runs.or_insert((hook, name.to_owned(), result), 0) += 1;
-        let histogram = self.durations.or_insert((hook, name.to_owned()), Histogram::default());
+        *self.runs.entry((hook, name.to_owned(), result)).or_insert(0) += 1;
+        let histogram = self.durations.entry((hook, name.to_owned())).or_default();
         histogram.count += 1;
         histogram.sum += took;
         // A bucket of Prometheus is the sum of these counts up to its bound.
@@ -65,11 +66,11 @@ impl Counters {
     }
 
     pub(crate) fn answered(&mut self, hook: Hook, outcome: Outcome) {
-        *self.hooks.or_insert((hook.name(), outcome), 0) += 1;
+        *self.hooks.entry((hook.name(), outcome)).or_insert(0) += 1;
     }
 
     pub(crate) fn signalled(&mut self, signal: Signal) {
-        *self.signals.or_insert(signal, 0) += 1;
+        *self.signals.entry(signal).or_insert(0) += 1;
     }
 
     pub(crate) fn note(&mut self, now: Time, note: Note) {
@@ -130,7 +131,7 @@ mod tests {
         counters.note(at(22), Note::HookOver(Hook::PreStop, Outcome::Succeeded));
         counters.note(at(22), Note::StopSignalSent(Signal::TERM));
         counters.note(at(25), Note::AppEnded(AppStatus::Exited(0)));
-        assert_eq!(counters.start, SmallMap::from([("preStart", at(1)), ("postStart", at(2))]));
-        assert_eq!(counters.stop, SmallMap::from([("preStop", at(2)), ("app", at(3))]));
+        assert_eq!(counters.start, LiteMap::from_iter([("preStart", at(1)), ("postStart", at(2))]));
+        assert_eq!(counters.stop, LiteMap::from_iter([("preStop", at(2)), ("app", at(3))]));
     }
 }

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use litemap::LiteMap;
+
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 use tracing::{debug, info, warn};
@@ -23,7 +25,7 @@ use bookend_config::settings::AppSettings;
 use bookend_lifecycle::notify::Message;
 use bookend_lifecycle::probe::{ProbeKind, ProbeRunId};
 use bookend_lifecycle::seconds::Seconds;
-use bookend_lifecycle::small_map::SmallMap;
+use bookend_lifecycle::sorted::collect_map;
 use bookend_lifecycle::{Action, CallerId, Event, HandlerResult, Hook, Machine, Outcome, RunId, Time};
 
 /// The report of a task to the loop.
@@ -47,8 +49,8 @@ pub(super) struct Dispatcher {
     pub(super) messages: mpsc::Receiver<TaskMessage>,
     to_loop: mpsc::Sender<TaskMessage>,
     pub(super) requests: mpsc::Receiver<Request>,
-    runs: SmallMap<RunId, ActiveRun>,
-    callers: SmallMap<CallerId, Caller>,
+    runs: LiteMap<RunId, ActiveRun>,
+    callers: LiteMap<CallerId, Caller>,
     next_caller: u64,
     pub(super) listeners: Listeners,
     pub(super) reporter: Reporter,
@@ -84,8 +86,8 @@ impl Dispatcher {
             messages,
             to_loop,
             requests,
-            runs: SmallMap::new(),
-            callers: SmallMap::new(),
+            runs: LiteMap::new(),
+            callers: LiteMap::new(),
             next_caller: 0,
             listeners: Listeners::new(endpoint),
             reporter: Reporter::new(began),
@@ -336,7 +338,7 @@ impl Dispatcher {
 
     /// The handlers that run, the oldest first.
     fn unfinished(&self) -> Vec<RunningHandlerSnapshot> {
-        let runs: SmallMap<_, _> = self.runs.iter().map(|(id, run)| ((run.began, *id), run)).collect();
+        let runs = collect_map(self.runs.iter().map(|(id, run)| ((run.began, *id), run)));
         let shown = |run: &ActiveRun| RunningHandlerSnapshot {
             container: run.container.clone(),
             hook: run.hook.name(),

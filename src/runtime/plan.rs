@@ -1,9 +1,11 @@
 //! Translates the settings into the plan of a state machine. Pure.
 
+use litemap::LiteMap;
+
 use crate::compat::policy::Convention;
 use bookend_config::settings::{ContainerSettings, FailurePolicy, Handler, HandlerKind, LifecycleSettings, Settings};
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::small_map::SmallMap;
+use bookend_lifecycle::sorted::collect_map;
 use bookend_lifecycle::{HandlerPlan, Hook, Plan};
 
 /// The plan for an app of our own.
@@ -23,11 +25,11 @@ pub(crate) fn of_app(settings: &Settings, convention: Convention) -> Plan {
 /// The treatment of each signal. SIGTTIN and SIGTTOU are dropped unless they are configured: a terminal sends them to a
 /// background job, and the docker CLI in the background of a shell passes them on. The app would stop, and no process
 /// would continue it. tini ignores them as well.
-fn signals(settings: &Settings) -> SmallMap<Signal, Option<Signal>> {
+fn signals(settings: &Settings) -> LiteMap<Signal, Option<Signal>> {
     let mut signals = settings.app.signals.clone();
     let stop_signals = stop_signals(settings);
     for signal in [Signal::TTIN, Signal::TTOU].into_iter().filter(|signal| !stop_signals.contains(signal)) {
-        signals.or_insert(signal, None);
+        signals.entry(signal).or_insert(None);
     }
     signals
 }
@@ -38,13 +40,10 @@ pub(crate) fn of_container(settings: &Settings, container: &ContainerSettings) -
 }
 
 fn of_lists(settings: &Settings, lifecycle: &LifecycleSettings) -> Plan {
-    let hooks = [Hook::PreStart, Hook::PostStart, Hook::PreStop, Hook::PostStop];
+    let handlers = |hook| (hook, handler_list(lifecycle, hook).iter().map(handler_plan).collect());
     Plan {
         grace: settings.termination_grace_period,
-        hooks: hooks
-            .into_iter()
-            .map(|hook| (hook, handler_list(lifecycle, hook).iter().map(handler_plan).collect()))
-            .collect(),
+        hooks: collect_map(Hook::ALL.into_iter().map(handlers)),
         stop_signals: stop_signals(settings),
         ..Plan::default()
     }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use litemap::LiteMap;
+
 use crate::handlers::HandlerContext;
 use crate::handlers::env::{AppEnd, HandlerEnv};
 use crate::handlers::program::{self, Environment, ProgramError, Variables, container_variables};
@@ -10,7 +12,6 @@ use crate::process::reaper::Ended;
 use crate::report::counters::Counters;
 use crate::runtime::plan::handler_list;
 use bookend_config::settings::{AppSettings, Handler, LifecycleSettings};
-use bookend_lifecycle::small_map::SmallMap;
 use bookend_lifecycle::{AppStatus, Hook, Machine, Time, Timer, Trigger};
 
 /// The index of a unit in its loop.
@@ -29,7 +30,7 @@ pub(super) struct Unit<M> {
     pub(super) lifecycle: LifecycleSettings,
     pub(super) app: App,
     pub(super) variables: ContainerVariables,
-    pub(super) timers: SmallMap<Timer, Time>,
+    pub(super) timers: LiteMap<Timer, Time>,
     pub(super) counters: Counters,
     /// Shared by the handlers of this unit.
     pub(super) context: HandlerContext,
@@ -75,7 +76,7 @@ impl<M: Machine> Unit<M> {
             lifecycle,
             app: App::NotStarted,
             variables: ContainerVariables::default(),
-            timers: SmallMap::new(),
+            timers: LiteMap::new(),
             counters: Counters::default(),
             context,
         }

@@ -18,6 +18,7 @@ use crate::vocabulary::LOCALHOST;
 use bookend_lifecycle::drain::{Drain, Until};
 use bookend_lifecycle::probe;
 use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::sorted::collect_map;
 use bookend_lifecycle::{On, SecondSignal};
 
 /// The settings of a tree without errors.
@@ -37,10 +38,10 @@ pub(crate) fn settings(tree: &Tree) -> Settings {
             stop_signal: stop_signal(&root.table("app"), &root.table("lifecycle")),
             ..app(&root.table("app"))
         },
-        ports: root.pairs("ports").filter_map(|(name, value)| Some((name, as_integer(value)?))).collect(),
+        ports: collect_map(root.pairs("ports").filter_map(|(name, value)| Some((name, as_integer(value)?)))),
         http: http(&root.table("http")),
         lifecycle: lifecycle(&root.table("lifecycle")),
-        containers: root.named("containers").into_iter().map(|(name, at)| (name, container(&at))).collect(),
+        containers: collect_map(root.named("containers").into_iter().map(|(name, at)| (name, container(&at)))),
         probes: ProbeSet {
             startup: probe(&root, probe::ProbeKind::Startup),
             readiness: probe(&root, probe::ProbeKind::Readiness),
@@ -100,25 +101,24 @@ fn app(at: &TableView<'_>) -> AppSettings {
             Some(Value::Umask(mask)) => Some(*mask),
             _ => None,
         },
-        rlimits: at
-            .pairs("rlimits")
-            .filter_map(|(name, value)| if let Value::Limit(limit) = value { Some((name, *limit)) } else { None })
-            .collect(),
+        rlimits: collect_map(
+            at.pairs("rlimits")
+                .filter_map(|(name, value)| if let Value::Limit(limit) = value { Some((name, *limit)) } else { None }),
+        ),
         oom_score_adj: match at.value("oomScoreAdj") {
             Some(Value::Integer(score)) => i16::try_from(*score).ok(),
             _ => None,
         },
         stop_signal: at.signal("stopSignal"),
         stop_signals: at.list("stopSignals").map(|list| list.iter().filter_map(as_signal).collect()),
-        signals: at.pairs("signals").filter_map(|(name, value)| Some((name.parse().ok()?, as_signal(value)))).collect(),
+        signals: collect_map(
+            at.pairs("signals").filter_map(|(name, value)| Some((name.parse().ok()?, as_signal(value)))),
+        ),
         signal_scope: at.choice("signalScope", SignalScope::of).unwrap_or_default(),
-        exit_codes: at
-            .pairs("exitCodes")
-            .filter_map(|(name, value)| match value {
-                Value::Integer(code) => Some((exit_code(&name)?, u8::try_from(*code).ok()?)),
-                _ => None,
-            })
-            .collect(),
+        exit_codes: collect_map(at.pairs("exitCodes").filter_map(|(name, value)| match value {
+            Value::Integer(code) => Some((exit_code(&name)?, u8::try_from(*code).ok()?)),
+            _ => None,
+        })),
         pdeath_signal: at.signal("pdeathSignal"),
         second_signal: second_signal(&at.table("secondSignal")),
         notify: at.bool("notify").unwrap_or_default(),

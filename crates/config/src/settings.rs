@@ -12,6 +12,8 @@ mod program;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use litemap::LiteMap;
+
 pub use app::{AppSettings, CommandFrom, RLIMITS, ResourceLimit, SignalScope};
 pub use handler::*;
 pub use http::{HttpSettings, ReadyzDuringStop, TlsSettings};
@@ -21,7 +23,6 @@ pub use probes::{ProbeSet, ProbeSettings};
 pub use program::{Id, Program, User, ValueSource};
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::small_map::SmallMap;
 
 /// Everything that is configured. `Settings::default()` is the zero config mode: a correct init.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,13 +40,13 @@ pub struct Settings {
     /// `app`: the main process.
     pub app: AppSettings,
     /// `ports`: their names.
-    pub ports: SmallMap<String, u16>,
+    pub ports: LiteMap<String, u16>,
     /// `http`: the pod-facing listener; `None`: no listener, no cost.
     pub http: Option<HttpSettings>,
     /// `lifecycle`: the handlers before and after the app.
     pub lifecycle: LifecycleSettings,
     /// `containers`: the named apps of a sidecar.
-    pub containers: SmallMap<String, ContainerSettings>,
+    pub containers: LiteMap<String, ContainerSettings>,
     /// The probes of the app.
     pub probes: ProbeSet,
     /// `log`.

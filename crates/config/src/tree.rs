@@ -2,7 +2,7 @@
 //! `lifecycle.preStop[1].exec.command` is one entry; tables and lists of tables have an entry of
 //! their own, so that an empty one is not lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -10,14 +10,13 @@ use std::sync::Arc;
 use crate::source::Span;
 use crate::toml_text::{first_name, join};
 use crate::value::Value;
-use bookend_lifecycle::small_map::SmallMap;
 
 /// Values by key path.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tree {
     entries: BTreeMap<String, Entry>,
     /// Tables with an unknown key: a key that seems missing there may be misspelt.
-    incomplete: SmallMap<String, ()>,
+    incomplete: HashSet<String>,
 }
 
 /// One value.
@@ -88,12 +87,12 @@ impl Tree {
 
     /// Notes that a table has an unknown key.
     pub(crate) fn mark_incomplete(&mut self, table: &str) {
-        self.incomplete.insert(table.to_owned(), ());
+        self.incomplete.insert(table.to_owned());
     }
 
     /// Whether a table has an unknown key.
     pub(crate) fn is_incomplete(&self, table: &str) -> bool {
-        self.incomplete.contains_key(table)
+        self.incomplete.contains(table)
     }
 
     /// Every entry in the order of the paths.

@@ -81,6 +81,7 @@
 //! | `notify`    | what the app reports with sd_notify(3)                                 |
 //! | `signal`    | signals as names and numbers                                           |
 //! | `time`      | the clock: a number that the caller passes in                          |
+//! | `sorted`    | small maps and sets as sorted lists                                    |
 //! | `seconds`   | a duration as text and as JSON                                         |
 //! | `printable` | text of others, made safe for terminals and logs                       |
 
@@ -102,7 +103,7 @@ pub mod probe;
 pub mod seconds;
 mod sidecar;
 pub mod signal;
-pub mod small_map;
+pub mod sorted;
 #[cfg(test)]
 mod testing;
 mod time;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use litemap::LiteMap;
+
 use crate::budget::longest;
 use crate::hook::Hook;
 use crate::life::Reason;
 use crate::signal::Signal;
-use crate::small_map::SmallMap;
 
 /// The configuration of one life.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -14,15 +15,15 @@ pub struct Plan {
     /// `terminationGracePeriodSeconds`.
     pub grace: Option<Duration>,
     /// The handlers of each hook, in order.
-    pub hooks: SmallMap<Hook, Vec<HandlerPlan>>,
+    pub hooks: LiteMap<Hook, Vec<HandlerPlan>>,
     /// The signals that begin a stop.
     pub stop_signals: Vec<Signal>,
     /// The signal that stops the app; `None` stands for the signal that bookend received.
     pub stop_signal: Option<Signal>,
     /// Signals that are forwarded as another one (`Some`) or dropped (`None`).
-    pub signals: SmallMap<Signal, Option<Signal>>,
+    pub signals: LiteMap<Signal, Option<Signal>>,
     /// `exitCodes`: the app's exit codes that are replaced.
-    pub exit_codes: SmallMap<u8, u8>,
+    pub exit_codes: LiteMap<u8, u8>,
     /// `stopIsSuccess`: whether an app that our stop signal killed counts as exit code 0.
     pub stop_is_success: bool,
     /// `secondSignal`: the second signal for an app that only idle connections keep running.

@@ -19,7 +19,7 @@ use super::process_tree::ProcessTree;
 use crate::process::Pid;
 use crate::process::pidfd::PidFd;
 use bookend_config::settings::ProcessSelector;
-use bookend_lifecycle::small_map::SmallMap;
+use bookend_lifecycle::sorted::collect_map;
 
 /// Finds the process and opens a pidfd of it; `Ok(None)` if it is not there yet. Must be called inside the runtime.
 pub(super) fn find(selector: &ProcessSelector) -> Result<Option<PidFd>, FindError> {
@@ -96,10 +96,11 @@ fn is_executable(wanted: &Path, path: &Path) -> bool {
 fn choose<'a>(selector: &ProcessSelector, pod: &'a PodProcesses) -> Result<Option<&'a ObservedProcess>, FindError> {
     let tree = ProcessTree::of(pod);
     let candidates: Vec<&ObservedProcess> = pod.processes.iter().filter(|process| tree.is_candidate(process)).collect();
-    let matched = candidates
-        .iter()
-        .map(|process| (process.member.pid, matches(selector, pod, process, tree.container_root(process))))
-        .collect::<SmallMap<i32, Match>>();
+    let matched = collect_map(
+        candidates
+            .iter()
+            .map(|process| (process.member.pid, matches(selector, pod, process, tree.container_root(process)))),
+    );
     let is = |process: &ObservedProcess, result| matched.get(&process.member.pid) == Some(&result);
     let is_main = |process: &&&ObservedProcess| {
         is(process, Match::Full)

@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use litemap::LiteMap;
+
 use super::container_identity::{self, ContainerIdentity};
 use crate::files::{open_regular, read_beginning, read_to_limit};
 use crate::process::procfs::{self, Member};
 use crate::process::since_boot;
 use bookend_config::settings::ProcessSelector;
-use bookend_lifecycle::small_map::SmallMap;
 
 /// Why the processes cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -108,14 +109,14 @@ struct ProcReader {
     /// Our own cgroup, if we have a cgroup namespace. Without one, `/` identifies no container.
     own_cgroup: Option<String>,
     /// The mounts of each container are read once.
-    containers: SmallMap<(String, Option<PathBuf>), ContainerIdentity>,
+    containers: LiteMap<(String, Option<PathBuf>), ContainerIdentity>,
 }
 
 impl ProcReader {
     fn new() -> ProcReader {
         let is_namespace = container_identity::is_outside(&limited("/proc/1/cgroup"));
         let own_cgroup = is_namespace.then(|| limited("/proc/self/cgroup"));
-        ProcReader { own_cgroup, containers: SmallMap::new() }
+        ProcReader { own_cgroup, containers: LiteMap::new() }
     }
 
     fn process(&mut self, member: Member, selector: &ProcessSelector) -> ObservedProcess {

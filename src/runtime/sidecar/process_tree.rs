@@ -1,21 +1,23 @@
 //! The processes of a pod as a tree of parents and children. Pure.
 
+use litemap::LiteMap;
+
 use super::observed::{ObservedProcess, PodProcesses};
-use bookend_lifecycle::small_map::SmallMap;
+use bookend_lifecycle::sorted::collect_map;
 
 pub(super) struct ProcessTree<'a> {
     pod: &'a PodProcesses,
-    by_pid: SmallMap<i32, &'a ObservedProcess>,
+    by_pid: LiteMap<i32, &'a ObservedProcess>,
     own: Option<&'a ObservedProcess>,
     /// The processes that came from outside the PID namespace, by age. The first one in a container is its main process.
-    entered: SmallMap<(u64, i32), &'a ObservedProcess>,
+    entered: LiteMap<(u64, i32), &'a ObservedProcess>,
 }
 
 impl<'a> ProcessTree<'a> {
     pub(super) fn of(pod: &'a PodProcesses) -> ProcessTree<'a> {
-        let by_pid: SmallMap<i32, &ObservedProcess> = pod.processes.iter().map(|one| (one.member.pid, one)).collect();
+        let by_pid = collect_map(pod.processes.iter().map(|one| (one.member.pid, one)));
         let entered = pod.processes.iter().filter(|one| one.member.parent == 0);
-        let entered = entered.map(|one| ((one.member.started, one.member.pid), one)).collect();
+        let entered = collect_map(entered.map(|one| ((one.member.started, one.member.pid), one)));
         ProcessTree { own: by_pid.get(&pod.own).copied(), pod, by_pid, entered }
     }
 

@@ -1,11 +1,12 @@
 //! `[app]`: the main process.
 
+use litemap::LiteMap;
+
 use super::lifecycle::ProcessSelector;
 use super::program::Program;
 use crate::words::words;
 use bookend_lifecycle::SecondSignal;
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::small_map::SmallMap;
 
 /// `[app]`: the main process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,7 +20,7 @@ pub struct AppSettings {
     /// `umask`; `None`: bookend's own.
     pub umask: Option<u32>,
     /// `rlimits`, by their names in [`RLIMITS`].
-    pub rlimits: SmallMap<String, ResourceLimit>,
+    pub rlimits: LiteMap<String, ResourceLimit>,
     /// `oomScoreAdj`; `None`: bookend's own.
     pub oom_score_adj: Option<i16>,
     /// `stopSignal`: sent to the app instead of the stop signal that was received.
@@ -27,11 +28,11 @@ pub struct AppSettings {
     /// `stopSignals`: the signals that begin a stop; `None`: SIGTERM, SIGINT, SIGQUIT.
     pub stop_signals: Option<Vec<Signal>>,
     /// `signals`: rewrite (`Some`) or drop (`None`); signals not named here are forwarded as they are.
-    pub signals: SmallMap<Signal, Option<Signal>>,
+    pub signals: LiteMap<Signal, Option<Signal>>,
     /// `signalScope`: the receivers of forwarded signals.
     pub signal_scope: SignalScope,
     /// `exitCodes`: the app's exit code (128+n for a signal) on the left becomes the one on the right.
-    pub exit_codes: SmallMap<u8, u8>,
+    pub exit_codes: LiteMap<u8, u8>,
     /// `pdeathSignal`: the kernel sends it to the app if bookend dies first.
     pub pdeath_signal: Option<Signal>,
     /// `secondSignal`: for an app that only idle connections keep running.

@@ -7,9 +7,10 @@ mod second_signal;
 
 use std::time::Duration;
 
+use litemap::LiteMap;
+
 use super::*;
 use crate::plan::{HandlerPlan, On, SecondSignal};
-use crate::small_map::SmallMap;
 use crate::testing::{SUCCEEDED, Story, answers, app_ended, exit, handler, plan_with, secs, started, timer};
 
 fn container(plan: Plan) -> Story<ContainerLifecycle> {
@@ -240,7 +241,7 @@ fn hooks_and_phases_have_kubernetes_names() {
 #[test]
 fn signals_are_rewritten_and_dropped_as_configured() {
     let usr1 = Signal::new(10).unwrap();
-    let signals = SmallMap::from([(Signal::HUP, Some(usr1)), (Signal::INT, None)]);
+    let signals = LiteMap::from_iter([(Signal::HUP, Some(usr1)), (Signal::INT, None)]);
     let mut story = running(Plan { signals, ..plan_with(&[]) });
     assert_eq!(story.then(Event::Signal(Signal::HUP)), [Action::SignalApp(usr1)]);
     assert_eq!(story.then(Event::Signal(Signal::INT)), []);
@@ -261,7 +262,7 @@ fn a_failed_liveness_probe_keeps_the_apps_exit_code() {
 #[test]
 fn the_pause_doubles_with_each_retry() {
     let retried = HandlerPlan { retries: 2, ..handler(None, true, false) };
-    let hooks = SmallMap::from([(Hook::PreStop, vec![retried])]);
+    let hooks = LiteMap::from_iter([(Hook::PreStop, vec![retried])]);
     let mut story = running(Plan { hooks, ..plan_with(&[]) });
     let first = story.at(secs(10), Event::Signal(Signal::TERM));
     let failed = story.end_run_at(secs(10), &first, HandlerResult::Failed);
@@ -276,7 +277,7 @@ fn the_pause_doubles_with_each_retry() {
 
 #[test]
 fn the_timer_of_an_aborted_retry_changes_nothing() {
-    let hooks = SmallMap::from([(Hook::PreStop, vec![HandlerPlan { retries: 1, ..handler(None, true, false) }])]);
+    let hooks = LiteMap::from_iter([(Hook::PreStop, vec![HandlerPlan { retries: 1, ..handler(None, true, false) }])]);
     let mut story = running(Plan { hooks, ..plan_with(&[]) });
     let begun = story.call_at(secs(10), Hook::PreStop);
     story.end_run_at(secs(10), &begun, HandlerResult::Failed);
@@ -289,7 +290,8 @@ fn the_timer_of_an_aborted_retry_changes_nothing() {
 
 #[test]
 fn a_timeout_is_limited_by_the_rest_of_the_budget() {
-    let hooks = SmallMap::from([(Hook::PreStop, vec![handler(Some(60), true, false), handler(Some(1), true, false)])]);
+    let hooks =
+        LiteMap::from_iter([(Hook::PreStop, vec![handler(Some(60), true, false), handler(Some(1), true, false)])]);
     let mut story = running(Plan { hooks, ..graceful(30, &[]) });
     let begun = story.at(secs(100), Event::Signal(Signal::TERM));
     let timeout = |actions: &[Action]| {

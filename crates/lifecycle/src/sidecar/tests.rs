@@ -6,9 +6,10 @@ mod next_life;
 
 use std::time::Duration;
 
+use litemap::LiteMap;
+
 use super::*;
 use crate::signal::Signal;
-use crate::small_map::SmallMap;
 use crate::testing::{SUCCEEDED, Story, answers, app_ended, handler, hook_in, plan_with, secs, timer};
 
 /// One handler for each hook, and thirty seconds.
@@ -214,7 +215,7 @@ fn a_repeated_signal_moves_our_own_stop_on() {
 
 #[test]
 fn a_hook_after_exit_is_answered() {
-    let mut story = sidecar(Plan { hooks: SmallMap::new(), ..plan() });
+    let mut story = sidecar(Plan { hooks: LiteMap::new(), ..plan() });
     assert!(story.term().contains(&Action::Exit(0)));
     assert_eq!(answers(&story.call(Hook::PreStop)), [(1, Outcome::Succeeded)]);
     assert_eq!(answers(&story.call(Hook::PostStart)), [(2, Outcome::Aborted)]);
@@ -263,7 +264,7 @@ fn a_hook_without_a_stop_is_reported_if_the_app_is_seen() {
 
 #[test]
 fn a_handler_that_outlives_the_app_is_the_last() {
-    let hooks = SmallMap::from([
+    let hooks = LiteMap::from_iter([
         (Hook::PreStop, vec![handler(None, true, false); 2]),
         (Hook::PostStop, vec![handler(None, true, false)]),
     ]);
@@ -289,7 +290,7 @@ fn a_handler_that_outlives_the_app_has_a_limit() {
 
 #[test]
 fn a_sleep_handler_ends_with_the_app() {
-    let hooks = SmallMap::from([(Hook::PreStop, vec![handler(None, true, true)])]);
+    let hooks = LiteMap::from_iter([(Hook::PreStop, vec![handler(None, true, true)])]);
     let mut story = sidecar(Plan { hooks, ..plan() });
     story.then(Event::AppStarted);
     story.call(Hook::PreStop);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use litemap::LiteMap;
+
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::small_map::SmallMap;
 use bookend_lifecycle::{HandlerPlan, Hook, On, Plan, SecondSignal};
 
 /// One configuration in one kind of world.
@@ -140,15 +141,15 @@ pub(crate) fn all() -> Vec<Setting> {
                 "signals and codes rewritten",
                 Plan {
                     stop_signal: Some(Signal::QUIT),
-                    signals: SmallMap::from([(Signal::HUP, Signal::new(10))]),
-                    exit_codes: SmallMap::from([(1, 0), (131, 7)]),
+                    signals: LiteMap::from_iter([(Signal::HUP, Signal::new(10))]),
+                    exit_codes: LiteMap::from_iter([(1, 0), (131, 7)]),
                     ..plan(Some(8), &[(PreStop, &[one()])])
                 },
             )
         },
         free(
             "a stop is a success",
-            Plan { stop_is_success: true, signals: SmallMap::from([(Signal::HUP, None)]), ..plan(Some(8), &[]) },
+            Plan { stop_is_success: true, signals: LiteMap::from_iter([(Signal::HUP, None)]), ..plan(Some(8), &[]) },
         ),
         free(
             "a second signal for idle connections",

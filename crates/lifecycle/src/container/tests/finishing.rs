@@ -31,7 +31,7 @@ fn a_handler_that_waits_for_the_app_may_finish_after_it() {
 
 #[test]
 fn a_sleep_handler_ends_with_the_app() {
-    let hooks = SmallMap::from([(Hook::PreStop, vec![handler(None, true, true)])]);
+    let hooks = LiteMap::from_iter([(Hook::PreStop, vec![handler(None, true, true)])]);
     let mut story = running(Plan { hooks, ..plan_with(&[]) });
     story.call(Hook::PreStop);
     let gone = story.then(exited(0));
@@ -139,7 +139,7 @@ fn leftovers_do_not_outlast_the_grace_period() {
 
 #[test]
 fn exit_codes_are_remapped_and_a_stop_can_be_a_success() {
-    let mut story = running(Plan { exit_codes: SmallMap::from([(143, 0)]), ..plan_with(&[]) });
+    let mut story = running(Plan { exit_codes: LiteMap::from_iter([(143, 0)]), ..plan_with(&[]) });
     let status = AppStatus::Signalled(Signal::TERM);
     assert_eq!(exit(&story.then(app_ended(status))), Some(0));
 
@@ -168,11 +168,11 @@ fn post_stop_handlers_run_for_their_reasons_only() {
         on: On { completed, failed, stopped },
         ..handler(None, true, false)
     };
-    let hooks = SmallMap::from([(
+    let hooks = LiteMap::from_iter([(
         Hook::PostStop,
         vec![only(true, false, false), only(false, true, false), only(false, false, true), only(false, false, false)],
     )]);
-    let plan = Plan { hooks, exit_codes: SmallMap::from([(3, 0)]), ..plan_with(&[]) };
+    let plan = Plan { hooks, exit_codes: LiteMap::from_iter([(3, 0)]), ..plan_with(&[]) };
     let ran = |story: &mut Story<ContainerLifecycle>, event: Event| {
         let actions = story.then(event);
         let index = |a: &Action| if let Action::StartHandler { index, .. } = a { Some(*index) } else { None };
