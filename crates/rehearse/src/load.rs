@@ -5,7 +5,6 @@
 //! before it. Each result is one of [`Counts`]. A request that a client repeats by itself (its idle connection was closed in the
 //! moment it was used, RFC 9112, section 9.3.1) is counted apart, and the repeated request counts like any other.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpListener as StdListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +14,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, sleep_until, timeout};
+
+use crate::namespace::enter;
 
 /// The load: which requests, and how many.
 #[derive(Debug, Clone, Copy)]
@@ -367,12 +368,6 @@ async fn serve_upstream(listener: TcpListener) {
             }
         });
     }
-}
-
-/// Moves this thread into the network namespace of the process.
-fn enter(pid: i32) {
-    let network = File::open(format!("/proc/{pid}/ns/net")).expect("the process is there");
-    nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).expect("setns(2), as root");
 }
 
 /// Waits until a process listens on the port, in the network namespace of the process `pid`.
