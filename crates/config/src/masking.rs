@@ -1,5 +1,6 @@
 //! Which parts of a text must not be shown: values of environments and headers, values whose key suggests a secret,
-//! secrets inside of other values (a URL's user, `--password=...`), and the values of unknown keys.
+//! secrets inside of other values (a URL's user, `--password=...`), the values of unknown keys, and comments, which may hold
+//! an old value.
 
 use std::ops::Range;
 
@@ -8,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::hint::nearest;
 use crate::key::{Key, Shape, find};
-use crate::secrets::{argument, is_secret, is_secret_table, redact, suggests_secret};
+use crate::secrets::{argument, is_secret, is_secret_table, may_be_shown, redact, suggests_secret};
 use crate::source::{Source, SourceKind};
 
 /// The ranges of bytes to hide. `None`: no part of the text may be shown, because it is not
@@ -19,11 +20,43 @@ pub(crate) fn hidden(source: &Source<'_>) -> Option<Vec<Range<usize>>> {
     match (source.kind, shape) {
         (SourceKind::File, Shape::Table(keys)) => {
             hidden.table(DeTable::parse(source.text).ok()?.get_ref(), Some(keys), false);
+            hidden.0.extend(comments(source.text));
         }
         (_, Shape::One(_)) => return redact(source.text).is_none().then(Vec::new),
         (_, shape) => hidden.value(&DeValue::parse(source.text).ok()?, Some(shape), false),
     }
     Some(hidden.0)
+}
+
+/// The comments of a valid text.
+fn comments(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(offset) = text.get(at..).and_then(|rest| rest.find(['#', '"', '\''])) {
+        let begin = at + offset;
+        let rest = text.get(begin..).unwrap_or_default();
+        at = begin + if rest.starts_with('#') { rest.find('\n').unwrap_or(rest.len()) } else { string_length(rest) };
+        if rest.starts_with('#') {
+            found.push(begin..at);
+        }
+    }
+    found
+}
+
+/// The length of the string that the text begins with, with its quotes.
+fn string_length(text: &str) -> usize {
+    let quote = ["\"\"\"", "'''", "\""].into_iter().find(|quote| text.starts_with(quote)).unwrap_or("'");
+    let mut at = quote.len();
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        if rest.starts_with(quote) {
+            // A string of several lines may have up to two more quotes at its end.
+            let more = rest.chars().skip(quote.len()).take_while(|c| quote.len() == 3 && quote.starts_with(*c)).count();
+            return at + quote.len() + more;
+        }
+        let is_escape = quote.starts_with('"') && rest.starts_with('\\');
+        at += rest.chars().take(1 + usize::from(is_escape)).map(char::len_utf8).sum::<usize>();
+    }
+    text.len()
 }
 
 /// Whether a key that is not a secret was meant.
@@ -42,8 +75,10 @@ impl Hidden {
     fn table(&mut self, table: &DeTable<'_>, keys: Option<&'static [Key]>, is_secret: bool) {
         for (name, value) in table {
             let is_secret = is_secret || is_secret_table(name.get_ref()) || suggests_secret(name.get_ref());
-            if is_secret && name.get_ref().contains('=') {
-                // `env = { "PASSWORD=hunter2" = "" }`
+            // `env = { "PASSWORD=hunter2" = "" }`; and a table in place of a value: without its quotes `DB = "a.b"` has keys.
+            let is_part = keys.is_none_or(<[Key]>::is_empty)
+                && !["name", "value", "valueFrom", "file"].contains(&&**name.get_ref());
+            if is_secret && (is_part || name.get_ref().contains('=')) {
                 self.0.push(name.span());
             }
             match keys.map(|keys| find(keys, name.get_ref())) {
@@ -89,7 +124,7 @@ impl Hidden {
                     before = text;
                 }
             }
-            DeValue::String(text) if redact(text).is_some() => self.0.push(value.span()),
+            DeValue::String(text) if redact(text).is_some() || !may_be_shown(text) => self.0.push(value.span()),
             _ if is_secret => self.0.push(value.span()),
             _ => {}
         }

@@ -53,6 +53,13 @@ pub(crate) fn mentions_secret(text: &str) -> bool {
     text.contains('@') || words.into_iter().any(|word| folded.contains(&word))
 }
 
+/// Whether a diagnostic may show this value. A missing quote makes a value of the lines that follow it, so a secret may be
+/// part of any value: in the text of more than one line, or beside a name that suggests it.
+pub(crate) fn may_be_shown(text: &str) -> bool {
+    let is_path = text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || "=\"'".contains(c));
+    is_path || !(text.contains('\n') || mentions_secret(text))
+}
+
 /// The text without its secrets: the value after `password=` or `Authorization:`, the user of a URL and its query.
 /// `None`: there is nothing to hide.
 pub(crate) fn redact(text: &str) -> Option<String> {

@@ -66,7 +66,10 @@ fn masked(start: usize, line: &str, hidden: &[Range<usize>]) -> Vec<(usize, char
         }
         match hidden.iter().find(|range| range.contains(&at)) {
             Some(range) => {
-                shown.extend(MASK.chars().map(|c| (range.start, c)));
+                // A comment is left out.
+                if c != '#' {
+                    shown.extend(MASK.chars().map(|c| (range.start, c)));
+                }
                 masked_until = range.end;
             }
             None => shown.push((at, c)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use crate::secrets::redact;
+use crate::secrets::{may_be_shown, redact};
 use crate::settings::ResourceLimit;
 use crate::toml_text::quote;
 use bookend_lifecycle::signal::Signal;
@@ -74,6 +74,9 @@ pub(crate) fn type_of(found: &DeValue<'_>) -> &'static str {
 /// A text as a message shows it.
 pub(crate) fn shorten(text: &str) -> String {
     const LONGEST: usize = 60;
+    if !may_be_shown(text) {
+        return "a string that may hold a secret".to_owned();
+    }
     let redacted = redact(text);
     let text = redacted.as_deref().unwrap_or(text);
     match text.char_indices().nth(LONGEST) {

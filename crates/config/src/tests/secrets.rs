@@ -5,6 +5,7 @@ use proptest::sample::{Index, select};
 
 use super::fuzz::{edited, for_some_time};
 use super::*;
+use crate::secrets::mentions_secret;
 
 const SECRET: &str = "hunter2";
 
@@ -49,6 +50,17 @@ fn no_kind_of_mistake_shows_a_secret() {
         "lifecycle.preStop.httpGet = { port = 1, httpHeaders = [{ name = \"X\", valu = \"hunter2\" }] }",
         "lifecycle.preStop.httpGet = { port = 1, httpHeaders = { Authorization = \"hunter2\" } }",
         "lifecycle.preStop.httpGet = { port = 1, httpHeaders = [\"Authorization: hunter2\"] }",
+        // Comments on the line of another mistake.
+        "[app.env]\nPASSWORD = 5 # hunter2\n",
+        "[app]\nstopSignl = '#' # PASSWORD = \"hunter2\"\n",
+        "app = { stopSignal = \"\"\"#\\\"\"\"\"\", a = 1 } # hunter2",
+        // A missing quote makes a value of the lines that follow it.
+        "http.listen = \"0.0.0.0:1\ntokenFile = \"\"\"hunter2\"\"\"",
+        "http.listen = \"\"\"0.0.0.0:1\ntokenFile = 'hunter2'\"\"\"",
+        "http.listen = \"0.0.0.0:1 token hunter2\"",
+        "[app]\ncommand = \"\"\"a\nenv.PASSWORD = 'hunter2'\"\"\"",
+        // A value without quotes becomes a key.
+        "app.env = { A = \"1\", DB.hunter2.x = \"2\" }",
         // Keys whose name suggests a secret, known or not.
         "http.tokenFile = \"hunter2\"",
         "http.tokenFile = [\"hunter2\"]",
@@ -152,8 +164,13 @@ fn a_secret_in_a_broken_text_is_never_shown() {
     for_some_time(broken, |(template, secret, quote, edits)| {
         // The template is edited around the secret, so that the secret itself stays whole.
         let (before, after) = template.split_once("SECRET").unwrap();
-        let before = edited(&format!("{before}{quote}"), edits.get(..edits.len() / 2).unwrap());
-        let after = edited(&format!("{quote}{after}"), edits.get(edits.len() / 2..).unwrap());
+        // Half of the time right before it: there a change matters most.
+        let before = format!("{before}{quote}");
+        let (head, tail) = before.split_at(if edits.len() % 2 == 0 { 0 } else { before.len().saturating_sub(24) });
+        let before = format!("{head}{}", edited(tail, edits.get(..edits.len().div_ceil(2)).unwrap()));
+        let after = edited(&format!("{quote}{after}"), edits.get(edits.len().div_ceil(2)..).unwrap());
+        // Where the edits have removed the name, nothing suggests that the value is a secret.
+        prop_assume!(mentions_secret(&before));
         let text = format!("{before}{secret}{after}");
         let sources = [file(&text), env(&[("BOOKEND_APP", &text)]), env(&[("BOOKEND_LIFECYCLE", &text)])];
         for sources in sources {
