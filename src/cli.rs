@@ -18,6 +18,7 @@ mod files;
 mod generated;
 mod hook;
 mod import;
+mod load;
 #[cfg(test)]
 #[cfg(all(feature = "completions", feature = "doctor"))]
 mod manual;

@@ -8,7 +8,8 @@ use clap::Parser;
 use super::completions;
 #[cfg(feature = "doctor")]
 use super::doctor;
-use super::{check, copy, events, hook, import, probe, run, sidecar, signal, sleep, status, stop};
+use super::load::RunArgs;
+use super::{check, copy, events, hook, import, probe, sidecar, signal, sleep, status, stop};
 use super::{version, wait};
 use crate::exit;
 
@@ -27,13 +28,13 @@ pub(super) struct Cli {
     #[command(subcommand)]
     subcommand: Option<Subcommand>,
     #[command(flatten)]
-    run: run::RunArgs,
+    run: RunArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Subcommand {
     /// Run the container's application (the default)
-    Run(run::RunArgs),
+    Run(RunArgs),
     /// Run the hooks of apps in other containers, and start no app
     Sidecar(sidecar::SidecarArgs),
     /// Validate the configuration and show the values in effect
@@ -81,7 +82,7 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
     if let Some(probe) = probe::ProbeArgs::of_plain(&args) {
         return Ok(Subcommand::Probe(probe));
     }
-    if let Some(run) = run::RunArgs::of_plain(&args) {
+    if let Some(run) = RunArgs::of_plain(&args) {
         return Ok(Subcommand::Run(run));
     }
     match args.get(1).and_then(|first| first.to_str()) {
@@ -91,9 +92,7 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
             Err(UsageMessage(clap::Error::raw(clap::error::ErrorKind::InvalidSubcommand, text)))
         }
         Some(first) if first.starts_with('-') || first.is_empty() || SUBCOMMANDS.contains(&first) => parse_all(args),
-        Some(_) => {
-            Ok(Subcommand::Run(run::RunArgs { command: args.into_iter().skip(1).collect(), ..run::RunArgs::default() }))
-        }
+        Some(_) => Ok(Subcommand::Run(RunArgs { command: args.into_iter().skip(1).collect(), ..RunArgs::default() })),
         None => parse_all(args),
     }
 }
@@ -119,7 +118,7 @@ fn help() -> String {
 
 /// Reads the command line of another bookend. `None`: it does not run a container.
 #[cfg(feature = "doctor")]
-pub(super) fn parse_run(args: Vec<OsString>) -> Option<run::RunArgs> {
+pub(super) fn parse_run(args: Vec<OsString>) -> Option<RunArgs> {
     match parse(args) {
         Ok(Subcommand::Run(run)) => Some(run),
         _ => None,
@@ -240,7 +239,7 @@ mod tests {
         ];
         for line in lines {
             let words: Vec<&str> = line.split(' ').collect();
-            let by_hand = run::RunArgs::of_plain(&args(&words)).unwrap_or_else(|| panic!("{line} is left to clap"));
+            let by_hand = RunArgs::of_plain(&args(&words)).unwrap_or_else(|| panic!("{line} is left to clap"));
             let Ok(Subcommand::Run(by_clap)) = parse_all(args(&words)) else { panic!("{line} is not a run") };
             assert_eq!(format!("{by_hand:?}"), format!("{by_clap:?}"), "{line}");
         }
@@ -251,7 +250,7 @@ mod tests {
         for line in
             ["-c", "-c -- a", "-c  -- a", "--set a -- b", "--set -- a", "-x -- a", "-c f a", "-c=f -- a", "check -- a"]
         {
-            assert!(run::RunArgs::of_plain(&args(&line.split(' ').collect::<Vec<_>>())).is_none(), "{line}");
+            assert!(RunArgs::of_plain(&args(&line.split(' ').collect::<Vec<_>>())).is_none(), "{line}");
         }
     }
 

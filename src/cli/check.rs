@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::load::{load, read_override};
 use super::outcome::{Failure, Outcome, print};
-use super::run;
 use super::runtimes::{RuntimeName, StopOfRuntime};
 use super::seconds::seconds;
 use bookend_config::{Mode, Override};
@@ -17,7 +17,7 @@ pub(super) struct CheckArgs {
     #[arg(short, long, value_name = "FILE")]
     config: Vec<PathBuf>,
     /// Set one key, stronger than files and environment; lists and tables in TOML
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = run::read_override)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = read_override)]
     set: Vec<Override>,
     /// Check it as `bookend sidecar` would, instead of `bookend run`
     #[arg(long)]
@@ -40,7 +40,7 @@ impl CheckArgs {
     pub(super) fn run(&self) -> Outcome {
         let mode = if self.sidecar { Mode::Sidecar } else { Mode::App };
         let files = [&*self.config, &*self.files].concat();
-        let (effective, _) = run::load(&files, self.set.clone(), Vec::new(), mode)?;
+        let (effective, _) = load(&files, self.set.clone(), Vec::new(), mode)?;
         let runtime = self.runtime.map(|name| StopOfRuntime::new(name, self.runtime_grace));
         let of_runtime = runtime.map(|runtime| runtime.warnings(&effective.settings)).unwrap_or_default();
         if self.json {

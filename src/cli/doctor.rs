@@ -3,8 +3,8 @@
 
 use std::ffi::OsString;
 
+use super::load::{RunArgs, load};
 use super::outcome::{Failure, Outcome, print};
-use super::run::{self, RunArgs};
 use crate::doctor::{Diagnosis, examine, gather};
 use crate::process::inherited::Inherited;
 use bookend_lifecycle::signal::Signal;
@@ -26,7 +26,7 @@ impl DoctorArgs {
     /// `parse_run` reads the command line of the container's own bookend.
     pub(super) fn run(mut self, inherited: &Inherited, parse_run: fn(Vec<OsString>) -> Option<RunArgs>) -> Outcome {
         self.adopt_first_process(parse_run);
-        let (effective, _) = run::load(&self.run.config, self.run.set, self.run.command, bookend_config::Mode::Either)?;
+        let (effective, _) = load(&self.run.config, self.run.set, self.run.command, bookend_config::Mode::Either)?;
         let from_env = || std::env::var("STOPSIGNAL").ok()?.parse().ok();
         let report = examine(&gather::facts(&effective, self.stop_signal.or_else(from_env), inherited));
         print(&if self.json { format!("{}\n", report.to_json()) } else { report.to_string() });

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::run;
+use super::load::{load, read_override};
 use crate::error::describe;
 use crate::exit;
 use crate::process::inherited::Inherited;
@@ -18,7 +18,7 @@ pub(super) struct SidecarArgs {
     #[arg(short, long, value_name = "FILE")]
     config: Vec<PathBuf>,
     /// Set one key, stronger than files and environment; lists and tables in TOML
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = run::read_override)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = read_override)]
     set: Vec<Override>,
     /// Accepted only to be refused with a reason: a command belongs to `bookend run`
     #[arg(trailing_var_arg = true, hide = true)]
@@ -27,7 +27,7 @@ pub(super) struct SidecarArgs {
 
 impl SidecarArgs {
     pub(super) fn run(self, inherited: Inherited) -> u8 {
-        let (effective, log) = match run::load(&self.config, self.set, self.command, Mode::Sidecar) {
+        let (effective, log) = match load(&self.config, self.set, self.command, Mode::Sidecar) {
             Ok(loaded) => loaded,
             Err(failure) => {
                 last_words(&failure.text);
