@@ -4,6 +4,8 @@
 //! (`insecureSkipVerify`, as a kubelet does). There is no bundle in the binary: a container's image or its Pod
 //! provides it, and an image without a bundle gets an error that names the remedy.
 
+mod provider;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+pub(crate) use provider::provider;
 
 use crate::files::read_small;
 
@@ -50,11 +54,6 @@ pub(crate) enum TrustError {
     /// See there.
     #[error("cannot set up TLS")]
     Setup(#[source] rustls::Error),
-}
-
-/// The one provider of cryptography.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// How a client of ours speaks TLS. Reads files.
