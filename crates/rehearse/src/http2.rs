@@ -153,22 +153,13 @@ impl Http2 {
         let began = Instant::now();
         let end = began + self.patience;
         let pongs = Arc::new(AtomicU64::new(0));
-        let results = match timeout_at(end.into(), self.open()).await {
+        let results = match timeout_at(end.into(), open(self.address, self.tls)).await {
             Err(_) => self.all(&StreamResult::Hung),
             Ok(Err(result)) => self.all(&result),
             Ok(Ok((sender, connection))) => self.exchange(sender, connection, &pongs, &sent, end).await,
         };
         sent.send_replace(self.requests.len());
         Outcome { results, pongs: pongs.load(Ordering::Relaxed), took: began.elapsed() }
-    }
-
-    async fn open(&self) -> Result<(SendRequest<Bytes>, ClientConnection), StreamResult> {
-        let alpn: &[&str] = if self.tls { &["h2"] } else { &[] };
-        let stream = connect(self.address, self.tls, alpn).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => StreamResult::Refused,
-            _ => StreamResult::Reset,
-        })?;
-        h2::client::handshake(stream).await.map_err(|error| broken(&error, StreamResult::Reset))
     }
 
     async fn exchange(
@@ -211,7 +202,7 @@ impl Http2 {
     }
 }
 
-type ClientConnection = h2::client::Connection<crate::connect::Connection, Bytes>;
+pub(crate) type ClientConnection = h2::client::Connection<crate::connect::Connection, Bytes>;
 
 /// Requests in flight.
 #[derive(Debug)]
@@ -244,7 +235,24 @@ impl InFlight {
     }
 }
 
-async fn call(sender: SendRequest<Bytes>, request: Request, uri: &str, sent: &watch::Sender<usize>) -> StreamResult {
+pub(crate) async fn open(
+    address: SocketAddr,
+    tls: bool,
+) -> Result<(SendRequest<Bytes>, ClientConnection), StreamResult> {
+    let alpn: &[&str] = if tls { &["h2"] } else { &[] };
+    let stream = connect(address, tls, alpn).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => StreamResult::Refused,
+        _ => StreamResult::Reset,
+    })?;
+    h2::client::handshake(stream).await.map_err(|error| broken(&error, StreamResult::Reset))
+}
+
+pub(crate) async fn call(
+    sender: SendRequest<Bytes>,
+    request: Request,
+    uri: &str,
+    sent: &watch::Sender<usize>,
+) -> StreamResult {
     // More requests than the server allows at a time wait here.
     let ready = sender.ready().await;
     let stream = ready.and_then(|mut sender| sender.send_request(request.head(uri), request.body.is_empty()));
@@ -283,6 +291,10 @@ async fn call(sender: SendRequest<Bytes>, request: Request, uri: &str, sent: &wa
 }
 
 impl Request {
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     fn head(&self, uri: &str) -> http::Request<()> {
         let head = http::Request::builder().uri(uri).version(http::Version::HTTP_2);
         let head = match self.kind {
@@ -331,7 +343,7 @@ async fn read_to_end(mut body: RecvStream) -> Result<Option<HeaderMap>, h2::Erro
     body.trailers().await
 }
 
-async fn keep_alive(mut pings: PingPong, every: Duration, pongs: Arc<AtomicU64>) {
+pub(crate) async fn keep_alive(mut pings: PingPong, every: Duration, pongs: Arc<AtomicU64>) {
     while pings.ping(Ping::opaque()).await.is_ok() {
         pongs.fetch_add(1, Ordering::Relaxed);
         sleep(every).await;

@@ -1,6 +1,7 @@
 //! Traffic through a stop: what the clients of a server lose when it is stopped.
 //!
-//! - [`load`]: an open-loop load of HTTP/1.1 requests, through the whole stop ([`load::Load`]).
+//! - [`plan`] and [`traffic`]: an open-loop load of every kind of traffic, through the whole stop ([`plan::Plan`]).
+//! - [`load`]: the load of bookend's own tests and benches: a few kinds of it, on 127.0.0.1 ([`load::Load`]).
 //! - [`http2`]: HTTP/2 and gRPC requests in flight on one connection ([`http2::Http2`]), in clear text or over TLS:
 //!
 //! ```no_run
@@ -26,6 +27,10 @@
 )]
 
 pub mod connect;
+pub mod counts;
+mod http1;
 pub mod http2;
 pub mod load;
 pub mod namespace;
+pub mod plan;
+pub mod traffic;

@@ -1,4 +1,5 @@
 //! The HTTP/2 client tells what became of each request, against a server that answers, refuses and breaks as it is asked to.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::future::poll_fn;
 use std::sync::Arc;
