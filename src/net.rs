@@ -7,6 +7,7 @@
 //! | `sock_diag` | netlink (sock_diag(7))          | every connection of a port, with `tcp_info`               |
 //! | `proc_tcp`  | /proc/net/tcp, /proc/net/tcp6   | the same without `tcp_info`, where netlink is forbidden   |
 //! | `tcp_info`  | part of a sock_diag message     | whether a connection is busy                              |
+//! | `udp`       | /proc/net/snmp, snmp6           | datagrams that arrived, by the whole namespace            |
 //! | `ports`     | /proc/PID/fd                    | the ports a process and its descendants listen on         |
 
 pub(crate) mod accepted;
@@ -16,6 +17,7 @@ pub(crate) mod snmp;
 pub(crate) mod sock_diag;
 pub(crate) mod tcp_info;
 pub(crate) mod tcp_monitor;
+pub(crate) mod udp;
 
 use bookend_lifecycle::drain::ConnectionCounts;
 

@@ -1,9 +1,10 @@
 //! `bookend check [-c FILE] [--set KEY=VALUE] [FILE...]`: the values in effect, and whether a stop fits its budget.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::load::{load, read_override};
+use super::load::{load, read_override, read_profile};
 use super::outcome::{Failure, Outcome, print};
 use super::runtimes::{RuntimeName, StopOfRuntime};
 use super::seconds::seconds;
@@ -19,6 +20,9 @@ pub(super) struct CheckArgs {
     /// Set one key, stronger than files and environment; lists and tables in TOML
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = read_override)]
     set: Vec<Override>,
+    /// Defaults for a server, as app.profile
+    #[arg(long, value_name = "NAME", value_parser = read_profile)]
+    profile: Option<Override>,
     /// Check it as `bookend sidecar` would, instead of `bookend run`
     #[arg(long)]
     sidecar: bool,
@@ -34,13 +38,17 @@ pub(super) struct CheckArgs {
     /// Grace period that is set at the runtime [default: the default of the runtime]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "runtime")]
     runtime_grace: Option<Duration>,
+    /// The application and its arguments after `--`, for app.profile = "auto"
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
 }
 
 impl CheckArgs {
     pub(super) fn run(&self) -> Outcome {
         let mode = if self.sidecar { Mode::Sidecar } else { Mode::App };
+        let set = self.set.iter().chain(&self.profile).cloned().collect();
         let files = [&*self.config, &*self.files].concat();
-        let (effective, _) = load(&files, self.set.clone(), Vec::new(), mode)?;
+        let (effective, _) = load(&files, set, self.command.clone(), mode)?;
         let runtime = self.runtime.map(|name| StopOfRuntime::new(name, self.runtime_grace));
         let of_runtime = runtime.map(|runtime| runtime.warnings(&effective.settings)).unwrap_or_default();
         if self.json {

@@ -26,6 +26,7 @@ impl DoctorArgs {
     /// `parse_run` reads the command line of the container's own bookend.
     pub(super) fn run(mut self, inherited: &Inherited, parse_run: fn(Vec<OsString>) -> Option<RunArgs>) -> Outcome {
         self.adopt_first_process(parse_run);
+        self.run.set.extend(self.run.profile.take());
         let (effective, _) = load(&self.run.config, self.run.set, self.run.command, bookend_config::Mode::Either)?;
         let from_env = || std::env::var("STOPSIGNAL").ok()?.parse().ok();
         let report = examine(&gather::facts(&effective, self.stop_signal.or_else(from_env), inherited));
@@ -43,7 +44,8 @@ impl DoctorArgs {
     fn adopt_first_process(&mut self, parse_run: fn(Vec<OsString>) -> Option<RunArgs>) {
         let (name, words) = gather::first_process();
         let run = &self.run;
-        let has_subject = !(run.config.is_empty() && run.set.is_empty() && run.command.is_empty());
+        let has_subject =
+            !(run.config.is_empty() && run.set.is_empty() && run.profile.is_none() && run.command.is_empty());
         if has_subject || name != "bookend" || std::process::id() == 1 {
             return;
         }

@@ -1,6 +1,7 @@
 //! The options that say what is configured, and the configuration that they lead to. For `run`, `sidecar`, `check` and
 //! `doctor`.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -18,6 +19,9 @@ pub(super) struct RunArgs {
     /// Set one key, stronger than files and environment; lists and tables in TOML
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = read_override)]
     pub(super) set: Vec<Override>,
+    /// Defaults for a server, as app.profile: nginx, gunicorn, ..., or auto
+    #[arg(long, value_name = "NAME", value_parser = read_profile)]
+    pub(super) profile: Option<Override>,
     /// The application and its arguments; replaces app.command
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(super) command: Vec<OsString>,
@@ -39,6 +43,7 @@ impl RunArgs {
             match option {
                 "-c" | "--config" => run.config.push(value.into()),
                 "--set" => run.set.push(read_override(value).ok()?),
+                "--profile" if run.profile.is_none() => run.profile = read_profile(value).ok(),
                 _ => return None,
             }
         }
@@ -91,6 +96,11 @@ pub(super) fn read_override(text: &str) -> Result<Override, String> {
         }
         None => Err("it contains no `=`; accepted: KEY=VALUE like app.stopSignal=SIGQUIT".to_owned()),
     }
+}
+
+/// Reads the value of `--profile`, which is checked later, too.
+pub(super) fn read_profile(name: &str) -> Result<Override, Infallible> {
+    Ok(Override { flag: "--profile".to_owned(), path: "app.profile".to_owned(), value: name.to_owned() })
 }
 
 /// The features of this binary.

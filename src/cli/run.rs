@@ -12,8 +12,8 @@ use crate::process::inherited::Inherited;
 use crate::process::{gets_orphans, is_first_process, last_resort};
 use crate::report::log::{LogStart, last_words};
 use crate::runtime::container;
-use bookend_config::Mode;
 use bookend_config::settings::Settings;
+use bookend_config::{AutoProfile, Mode};
 
 /// Runs under the name of another init.
 pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inherited) -> u8 {
@@ -29,16 +29,17 @@ pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inh
     };
     if is_first_process() && compat::asks_for_bookend(std::env::vars_os()) {
         let command = run.settings.app.program.command;
-        return run_container(RunArgs { config: Vec::new(), set: run.overrides, command }, inherited);
+        return run_container(RunArgs { set: run.overrides, command, ..RunArgs::default() }, inherited);
     }
     if let (Some(warning), false, None | Some(false)) = (&run.without_orphans, gets_orphans(), run.settings.subreaper) {
         last_words(warning);
     }
-    live(run.settings, run.policy, inherited, LogStart::quiet(), run.failed)
+    live(run.settings, None, run.policy, inherited, LogStart::quiet(), run.failed)
 }
 
 /// Runs the app under bookend's own name.
-pub(super) fn run_container(run: RunArgs, inherited: Inherited) -> u8 {
+pub(super) fn run_container(mut run: RunArgs, inherited: Inherited) -> u8 {
+    run.set.extend(run.profile.take());
     let (names_files, is_nested) = (!run.config.is_empty(), nested::outer().is_some());
     if is_nested && !names_files && run.set.is_empty() {
         return run_nested(run.command, inherited);
@@ -58,7 +59,7 @@ pub(super) fn run_container(run: RunArgs, inherited: Inherited) -> u8 {
             if let Some(suggestion) = suggestion.filter(|_| !sets_path(&effective.settings)) {
                 last_words(&suggestion);
             }
-            live(effective.settings, Policy::default(), inherited, log, exit::BOOKEND_FAILED)
+            live(effective.settings, effective.auto, Policy::default(), inherited, log, exit::BOOKEND_FAILED)
         }
         Err(failure) => {
             last_words(&failure.text);
@@ -84,7 +85,7 @@ fn run_nested(command: Vec<OsString>, inherited: Inherited) -> u8 {
         }
     }
     let policy = Policy { convention: Policy::default().convention, ..run.policy };
-    live(run.settings, policy, inherited, LogStart::quiet(), exit::BOOKEND_FAILED)
+    live(run.settings, None, policy, inherited, LogStart::quiet(), exit::BOOKEND_FAILED)
 }
 
 /// A line for a COMMAND that does not exist and reads like a subcommand. The start then fails as for any other program.
@@ -103,9 +104,16 @@ fn sets_path(settings: &Settings) -> bool {
     settings.app.program.env.iter().any(|(name, _)| name == "PATH")
 }
 
-fn live(settings: Settings, policy: Policy, inherited: Inherited, log: LogStart, failed: u8) -> u8 {
+fn live(
+    settings: Settings,
+    auto: Option<AutoProfile>,
+    policy: Policy,
+    inherited: Inherited,
+    log: LogStart,
+    failed: u8,
+) -> u8 {
     last_resort::catch_panics(last_words);
-    let Err(error) = container::run(settings, policy, inherited, log);
+    let Err(error) = container::run(settings, auto, policy, inherited, log);
     last_words(&format!("bookend: {}\n", describe(&error)));
     failed
 }

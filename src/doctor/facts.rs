@@ -10,7 +10,6 @@ pub(crate) mod nginx;
 pub(crate) mod php_fpm;
 pub(crate) mod shell;
 pub(crate) mod uwsgi;
-pub(crate) mod wrapper;
 
 use std::time::Duration;
 

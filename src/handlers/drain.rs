@@ -11,7 +11,7 @@ use tracing::warn;
 use super::report::HandlerReport;
 use crate::net::tcp_info::TieBreak;
 use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
-use crate::net::{count, ports};
+use crate::net::{count, ports, udp};
 use crate::process::Pid;
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::drain::{ConnectionCounts, Drain, DrainDecision, DrainEnd, DrainProgress, DrainStep};
@@ -27,7 +27,14 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
     let host = is_host_network();
     let known = if drain.ports.is_empty() { app_ports(&mut tcp_monitor, app) } else { Some(drain.ports.clone()) };
     let listens_nowhere = known.as_ref().is_some_and(Vec::is_empty);
+    if listens_nowhere && drain.only_if_listening {
+        return HandlerReport::new(
+            HandlerResult::Succeeded,
+            "nothing to wait for: the app listens on no TCP port".to_owned(),
+        );
+    }
     let ports = known.unwrap_or_default();
+    let counts_udp = drain.udp;
     let mut decision = DrainDecision::new(drain, Duration::ZERO, limit);
     if host {
         warn!(
@@ -36,7 +43,8 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
         );
     }
     let end = loop {
-        let counter = if host { None } else { TcpMonitor::arrivals() };
+        let datagrams = if counts_udp { udp::datagrams() } else { Some(0) };
+        let counter = if host { None } else { TcpMonitor::arrivals().zip(datagrams).map(|(tcp, udp)| tcp + udp) };
         let mut step = decision.arrivals(began.elapsed(), counter);
         if step == DrainStep::CheckSockets {
             let counts = sample(&mut tcp_monitor, &ports);

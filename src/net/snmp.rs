@@ -12,13 +12,16 @@ pub(crate) struct TcpCounters {
 
 /// Reads the TCP counters; `None` where they are not there.
 pub(crate) fn parse(text: &[u8]) -> Option<TcpCounters> {
-    let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"Tcp:"));
+    let tcp = |name: &[u8]| column(text, b"Tcp:", name);
+    Some(TcpCounters { passive_opens: tcp(b"PassiveOpens")?, resets_sent: tcp(b"OutRsts").unwrap_or(0) })
+}
+
+/// One counter of a protocol.
+pub(crate) fn column(text: &[u8], protocol: &[u8], wanted: &[u8]) -> Option<u64> {
+    let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(protocol));
     let (names, values) = (lines.next()?, lines.next()?);
-    let column = |wanted: &[u8]| {
-        let at = words(names).position(|name| name == wanted)?;
-        std::str::from_utf8(words(values).nth(at)?).ok()?.parse().ok()
-    };
-    Some(TcpCounters { passive_opens: column(b"PassiveOpens")?, resets_sent: column(b"OutRsts").unwrap_or(0) })
+    let at = words(names).position(|name| name == wanted)?;
+    std::str::from_utf8(words(values).nth(at)?).ok()?.parse().ok()
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {

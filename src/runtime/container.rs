@@ -5,6 +5,7 @@
 //! starts before the runtime costs anything; preStart handlers need the runtime earlier.
 
 mod app_connections;
+mod auto_profile;
 mod container_loop;
 mod job_control;
 mod notify_state;
@@ -27,12 +28,14 @@ use crate::process::inherited::Inherited;
 use crate::process::last_resort;
 use crate::process::notify_socket::NotifySocket;
 use crate::report::log::{self, LogStart};
+use bookend_config::AutoProfile;
 use bookend_config::settings::{LogLevel, Settings};
 
 /// Runs the container, and ends the process with its exit code. It returns only if the app could not be started at all.
 /// All signals are blocked already: `inherited` proves it. `log_start`: how the log begins.
 pub(crate) fn run(
     mut settings: Settings,
+    auto: Option<AutoProfile>,
     policy: Policy,
     mut inherited: Inherited,
     log_start: LogStart,
@@ -49,7 +52,7 @@ pub(crate) fn run(
     start::set_up_parentage(&settings, &inherited);
     let early_stop = inherited.take_pending_among(&stop_signals(&settings));
     let notify = if settings.app.notify { Some(NotifySocket::open().map_err(StartError::Notify)?) } else { None };
-    let mut container = ContainerLoop::new(settings, policy, inherited, began);
+    let mut container = ContainerLoop::new(settings, auto, policy, inherited, began);
     if let Some(socket) = &notify {
         container.set_variable("NOTIFY_SOCKET", &socket.address);
     }

@@ -61,6 +61,9 @@ pub(super) trait Supervisor {
     /// Carries out one action. The exit code, if that was the last one.
     fn perform(&mut self, id: UnitId, action: Action) -> Option<u8>;
 
+    /// Called before an event is applied.
+    fn before_event(&mut self, _: Event) {}
+
     /// Called when all actions of an event are performed.
     fn event_done(&mut self, _: Event) {}
 
@@ -105,6 +108,7 @@ pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals
 /// Lets a machine decide about one event, and performs its actions. The exit code, if that was the last event.
 pub(super) fn apply<S: Supervisor>(supervisor: &mut S, id: UnitId, event: Event) -> Option<u8> {
     let before = supervisor.phase();
+    supervisor.before_event(event);
     let (dispatcher, unit) = supervisor.unit(id)?;
     debug!(container = unit.name, ?event, "event");
     let actions = unit.machine.apply(dispatcher.now(), event);

@@ -6,6 +6,7 @@
 use bookend_test_support as support;
 
 mod aarch64;
+mod auto_profile;
 mod bad_input;
 mod client;
 mod clock;

@@ -198,6 +198,8 @@ fn drain(at: &TableView<'_>) -> Drain {
         max: at.seconds("maxSeconds").unwrap_or(default.max),
         fallback: at.seconds("fallbackSeconds"),
         tolerated: at.integer("toleratedConnections").unwrap_or(default.tolerated),
+        only_if_listening: at.bool("onlyIfListening").unwrap_or_default(),
+        udp: at.bool("udp").unwrap_or_default(),
         ports: at.list("ports").unwrap_or_default().iter().filter_map(as_integer).collect(),
         until: match at.text("until") {
             Some("NoBusyConnections") => Until::NoBusyConnections,

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use crate::auto_profile::AutoProfile;
 use crate::budget::BudgetTable;
 use crate::diagnostic::Diagnostics;
 use crate::inputs::Mode;
@@ -18,6 +19,8 @@ pub struct Effective {
     pub settings: Settings,
     /// Deprecated keys, unknown variables, keys without effect.
     pub warnings: Diagnostics,
+    /// With `app.profile = "auto"`.
+    pub auto: Option<AutoProfile>,
     pub(crate) mode: Mode,
     pub(crate) tree: Tree,
 }
@@ -28,7 +31,7 @@ impl Effective {
         let program = Program { command, ..Program::default() };
         let app = AppSettings { program, ..AppSettings::default() };
         let settings = Settings { app, ..Settings::default() };
-        Effective { settings, warnings: Diagnostics::default(), mode: Mode::App, tree: Tree::default() }
+        Effective { settings, warnings: Diagnostics::default(), auto: None, mode: Mode::App, tree: Tree::default() }
     }
 
     /// The origin of the value at a key path.
@@ -51,6 +54,7 @@ impl Effective {
         let mode = if self.mode == Mode::Sidecar { "sidecar" } else { "run" };
         serde_json::json!({
             "mode": mode,
+            "profile": self.settings.app.profile,
             "values": json::values(&self.tree),
             "budget": json::budget(&self.budget()),
             "warnings": self.all_warnings(),
@@ -77,6 +81,13 @@ impl fmt::Display for Effective {
     /// The output of `bookend check`, which is TOML as a whole: budget and warnings are comments.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.to_toml())?;
+        if let Some(auto) = &self.auto {
+            let chosen = auto.chosen();
+            writeln!(
+                f,
+                "# app.profile \"auto\": {chosen} by the command; the running app decides when a stop begins\n#"
+            )?;
+        }
         self.budget().to_string().lines().try_for_each(|line| writeln!(f, "# {line}"))?;
         for warning in self.warnings.iter() {
             writeln!(f, "#")?;

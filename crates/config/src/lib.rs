@@ -26,6 +26,7 @@
 pub mod address;
 mod assemble;
 pub mod assignments;
+mod auto_profile;
 pub mod budget;
 mod collector;
 mod deprecated;
@@ -42,7 +43,7 @@ mod masking;
 mod modes;
 pub mod network;
 mod print;
-mod profiles;
+pub mod profiles;
 mod rules;
 mod scalar;
 mod schema;
@@ -56,16 +57,20 @@ mod value;
 mod view;
 mod vocabulary;
 mod words;
+pub mod wrapper;
 
 #[cfg(test)]
 mod tests;
 
+pub use auto_profile::AutoProfile;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::MAX_BYTES;
 pub use effective::Effective;
 pub use environment::{RESERVED as RESERVED_VARIABLES, is_configuration as is_configuration_variable};
 pub use inputs::{Document, Features, Mode, Override, Sources};
 pub use tree::Origin;
+
+use std::cell::OnceCell;
 
 use collector::Collector;
 use key::Shape;
@@ -79,6 +84,8 @@ use value::Value;
 /// # Errors
 /// All errors and warnings of all sources at once.
 pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
+    // Before the collector, which borrows it.
+    let profile = OnceCell::new();
     let mut collector = Collector::default();
     let mut tree = Tree::default();
     for file in &sources.files {
@@ -95,10 +102,18 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
         let span = Span { source: usize::MAX, start: 0, end: 0 };
         tree.insert("app.command".to_owned(), Entry { value: Value::List(words), origin, span });
     }
+    let mut auto = None;
     if let Some(Value::Text(name)) = tree.get("app.profile").map(|entry| &entry.value) {
-        let mut profile = read_profile(name, &mut collector);
-        profile.overlay(tree);
-        tree = profile;
+        let name = if name == profiles::AUTO {
+            let chosen = auto_profile::of_start(&sources.command, &tree);
+            auto = Some(AutoProfile::new(&tree, chosen));
+            chosen.to_owned()
+        } else {
+            name.clone()
+        };
+        let has_grace_period = tree.get("terminationGracePeriodSeconds").is_some();
+        let text = profile.get_or_init(|| profiles::text(&name, has_grace_period));
+        tree = auto_profile::above_profile(tree, &name, text, auto.is_some(), &mut collector);
     }
     let mode = match sources.mode {
         Mode::Either if modes::is_sidecar(&tree) => Mode::Sidecar,
@@ -115,7 +130,10 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
         settings.app.program.command.clone_from(&sources.command);
         settings.app.command_from = CommandFrom::CommandLine;
     }
-    Ok(Effective { settings, warnings, mode, tree })
+    if let Some(auto) = &auto {
+        settings.app.profile = Some(auto.chosen().to_owned());
+    }
+    Ok(Effective { settings, warnings, mode, auto, tree })
 }
 
 /// The JSON Schema (draft 2020-12) of a configuration, as text.
@@ -126,12 +144,6 @@ pub fn schema() -> String {
 fn read_file<'a>(name: &'a str, text: &'a str, collector: &mut Collector<'a>) -> Tree {
     let source = collector.source(SourceKind::File, name, text, "", Some(Shape::Table(vocabulary::ROOT)));
     document::read(collector, source, vocabulary::ROOT)
-}
-
-/// The layer of a profile: weaker than every other source.
-fn read_profile(name: &str, collector: &mut Collector<'_>) -> Tree {
-    let Some(text) = profiles::text(name) else { return Tree::default() };
-    read_file("profile", text, collector).with_origin(&Origin::Profile(name.to_owned()))
 }
 
 /// Checks one layer for itself and merges it into the weaker ones.

@@ -1,82 +1,176 @@
 //! Defaults for known servers, as the weakest layer of a configuration: the signal that lets requests finish, the signal
-//! that ends the server at once, and how long clients still come. Plain TOML, so that a profile
-//! can set whatever a file can, and `bookend check` shows it with its origin. docs/profiles.md names the source of each value.
+//! that ends the server at once, the STOPSIGNAL of its official image, and how long clients still come. Plain TOML in
+//! parts that profiles share, so that a profile can set whatever a file can, and `bookend check` shows it with its origin.
+//! docs/profiles.md names the source of each value.
 
-/// Their names.
-pub(crate) const NAMES: &[&str] =
-    &["nginx", "php-fpm", "gunicorn", "uwsgi", "unicorn", "node", "java", "envoy", "haproxy", "apache", "postgres"];
+use crate::wrapper::{base_name, is_interpreter, unwrapped};
 
-/// The text of a profile.
+/// One server.
+struct Profile {
+    name: &'static str,
+    /// The programs that it is recognised by, without a version at the end.
+    programs: &'static [&'static str],
+    /// Its text.
+    parts: &'static [&'static str],
+}
+
+const fn profile(name: &'static str, programs: &'static [&'static str], parts: &'static [&'static str]) -> Profile {
+    Profile { name, programs, parts }
+}
+
+/// All of them.
 ///
 /// The stop signal is the Pod spec's `lifecycle.stopSignal`: both that and `app.stopSignal` are stronger.
-pub(crate) fn text(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "nginx" => {
-            r#"
-            # SIGWINCH, which a terminal sends when it is resized, makes a daemon's workers shut down.
-            lifecycle.stopSignal = "SIGQUIT"
-            app = { secondSignal.signal = "SIGTERM", signals.SIGWINCH = "ignore" }
-            lifecycle.preStop = { name = "drain", drain = {} }
-            "#
-        }
-        "php-fpm" | "unicorn" => {
-            r#"
-            lifecycle.stopSignal = "SIGQUIT"
-            app = { secondSignal.signal = "SIGTERM" }
-            lifecycle.preStop = { name = "drain", drain = {} }
-            "#
-        }
-        "gunicorn" => {
-            r#"
-            lifecycle.stopSignal = "SIGTERM"
-            app = { secondSignal.signal = "SIGQUIT" }
-            lifecycle.preStop = { name = "drain", drain = {} }
-            "#
-        }
-        "haproxy" => {
-            r#"
-            lifecycle.stopSignal = "SIGUSR1"
-            app = { secondSignal.signal = "SIGTERM" }
-            lifecycle.preStop = { name = "drain", drain = {} }
-            "#
-        }
-        "apache" => {
-            r#"
-            # The graceful stop is SIGWINCH; the one that a resized terminal sends must not stop it.
-            lifecycle.stopSignal = "SIGWINCH"
-            app = { secondSignal.signal = "SIGTERM", signals.SIGWINCH = "ignore" }
-            lifecycle.preStop = { name = "drain", drain = {} }
-            "#
-        }
-        "uwsgi" => {
-            r#"
-            # SIGTERM reloads it, unless die-on-term is set; it has no signal that lets requests finish.
-            lifecycle.stopSignal = "SIGINT"
-            lifecycle.preStop = { name = "drain", drain = { maxSeconds = 20, until = "NoBusyConnections" } }
-            "#
-        }
-        "java" => {
-            r#"
-            # A JVM that SIGTERM stopped in good order exits with 143.
-            lifecycle.stopSignal = "SIGTERM"
-            app = { exitCodes.143 = 0 }
-            lifecycle.preStop = { name = "drain", drain = { maxSeconds = 20, until = "NoBusyConnections" } }
-            "#
-        }
-        "node" | "envoy" => {
-            r#"
-            lifecycle.stopSignal = "SIGTERM"
-            lifecycle.preStop = { name = "drain", drain = { maxSeconds = 20, until = "NoBusyConnections" } }
-            "#
-        }
-        "postgres" => {
-            r#"
-            # Fast shutdown, once no query runs: the smart one waits for the last idle client of a pool.
-            lifecycle.stopSignal = "SIGINT"
-            lifecycle.preStop.name = "drain"
-            lifecycle.preStop.drain = { minSeconds = 0, quietSeconds = 1, maxSeconds = 10, until = "NoBusyConnections" }
-            "#
-        }
-        _ => return None,
-    })
+static PROFILES: &[Profile] = &[
+    // A daemon's workers take the SIGWINCH of a resized terminal for a shutdown.
+    profile(
+        "nginx",
+        &["nginx", "nginx-debug", "openresty"],
+        &[QUIT, THEN_TERM, DRAIN, "app.signals.SIGWINCH = \"ignore\""],
+    ),
+    profile("php-fpm", &["php-fpm"], &[QUIT, THEN_TERM, DRAIN]),
+    profile("gunicorn", &["gunicorn"], &[TERM, THEN_QUIT, DRAIN]),
+    // SIGTERM reloads it, unless die-on-term is set; it has no signal that lets requests finish.
+    profile("uwsgi", &["uwsgi", "uwsgi-core"], &[INT, DRAIN_REQUESTS]),
+    profile("unicorn", &["unicorn", "unicorn_rails"], &[QUIT, THEN_TERM, DRAIN]),
+    profile(
+        "node",
+        &["node", "nodejs"],
+        &[TERM, "app.secondSignal.signal = \"SIGHUP\"\napp.exitCodes.129 = 0", DRAIN_REQUESTS],
+    ),
+    // A JVM that SIGTERM stopped in good order exits with 143. SIGQUIT is a thread dump.
+    profile(
+        "java",
+        &["java", "catalina.sh"],
+        &[TERM, "app.exitCodes.143 = 0\napp.stopSignals = [\"SIGTERM\", \"SIGINT\"]", DRAIN_REQUESTS],
+    ),
+    profile("envoy", &["envoy"], &[TERM, DRAIN_REQUESTS]),
+    profile(
+        "haproxy",
+        &["haproxy"],
+        &["lifecycle.stopSignal = \"SIGUSR1\"", STOPSIGNALS, "\"SIGUSR1\"]", THEN_TERM, DRAIN],
+    ),
+    profile(
+        "apache",
+        &["apache2", "httpd", "apache2ctl", "apachectl", "apache2-foreground", "httpd-foreground"],
+        &["lifecycle.stopSignal = \"SIGWINCH\"", STOPSIGNALS, "\"SIGWINCH\"]", THEN_TERM, DRAIN],
+    ),
+    // Fast shutdown, once no query runs: the smart one waits for the last idle client of a pool.
+    profile(
+        "postgres",
+        &["postgres"],
+        &[
+            INT,
+            "lifecycle.preStop = { name = \"drain\", drain = { minSeconds = 0, quietSeconds = 1, maxSeconds = 10, until = \"NoBusyConnections\" } }",
+        ],
+    ),
+    profile("uvicorn", &["uvicorn"], &[TERM, THEN_INT, STOP_IS_SUCCESS, DRAIN]),
+    profile("hypercorn", &["hypercorn"], &[TERM, DRAIN_REQUESTS]),
+    profile("granian", &["granian"], &[TERM, DRAIN_REQUESTS]),
+    profile("waitress", &["waitress-serve", "waitress"], &[TERM, STOP_IS_SUCCESS, DRAIN_REQUESTS]),
+    profile("daphne", &["daphne"], &[TERM, STOP_IS_SUCCESS, DRAIN_REQUESTS]),
+    profile("puma", &["puma"], &[TERM, STOP_IS_SUCCESS, DRAIN]),
+    profile("caddy", &["caddy"], &[TERM, THEN_QUIT, DRAIN]),
+    profile("traefik", &["traefik"], &[TERM, DRAIN]),
+    profile("lighttpd", &["lighttpd"], &[INT, THEN_TERM, DRAIN]),
+    profile("varnish", &["varnishd"], &[TERM, DRAIN_REQUESTS]),
+    // A program in Go without a handler of its own.
+    profile("go", &[], &[TERM, STOP_IS_SUCCESS, DRAIN_REQUESTS]),
+    // Any server, and a worker or a Job, which listens on no port.
+    profile(
+        HTTP,
+        &[],
+        &[
+            "lifecycle.preStop = { name = \"drain\", drain = { maxSeconds = 20, until = \"NoBusyConnections\", onlyIfListening = true } }",
+        ],
+    ),
+];
+
+const QUIT: &str = "lifecycle.stopSignal = \"SIGQUIT\"";
+const TERM: &str = "lifecycle.stopSignal = \"SIGTERM\"";
+const INT: &str = "lifecycle.stopSignal = \"SIGINT\"";
+const THEN_TERM: &str = "app.secondSignal.signal = \"SIGTERM\"";
+const THEN_QUIT: &str = "app.secondSignal.signal = \"SIGQUIT\"";
+const THEN_INT: &str = "app.secondSignal.signal = \"SIGINT\"";
+/// The default ones, and the STOPSIGNAL of the official image.
+const STOPSIGNALS: &str = "app.stopSignals = [\"SIGTERM\", \"SIGINT\", \"SIGQUIT\", ";
+const STOP_IS_SUCCESS: &str = "app.stopIsSuccess = true";
+const DRAIN: &str = "lifecycle.preStop = { name = \"drain\", drain = {} }";
+/// For a server whose stop signal is not graceful.
+const DRAIN_REQUESTS: &str =
+    "lifecycle.preStop = { name = \"drain\", drain = { maxSeconds = 20, until = \"NoBusyConnections\" } }";
+
+/// The profile of an unknown program.
+pub(crate) const HTTP: &str = "http";
+/// The value of `app.profile` that leaves the choice to bookend.
+pub(crate) const AUTO: &str = "auto";
+
+/// The values of `app.profile`.
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it and rejects a wrong index")]
+pub(crate) const NAMES: &[&str] = &{
+    let mut names = [AUTO; PROFILES.len() + 1];
+    let mut index = 0;
+    while index < PROFILES.len() {
+        names[index + 1] = PROFILES[index].name;
+        index += 1;
+    }
+    names
+};
+
+/// The text of a profile; an empty one for an unknown name.
+pub(crate) fn text(name: &str, has_grace_period: bool) -> String {
+    let text = PROFILES.iter().find(|profile| profile.name == name).map(|profile| profile.parts.join("\n"));
+    let text = text.unwrap_or_default();
+    // The runtime's own grace period may be ten seconds.
+    if name == HTTP && !has_grace_period { text.replace("20", "5") } else { text }
+}
+
+/// The profile of a server by the name of its program, which may end in a version: `php-fpm8.2`.
+pub fn of_program(program: &str) -> Option<&'static str> {
+    let of = |name: &str| PROFILES.iter().find(|profile| profile.programs.contains(&name)).map(|profile| profile.name);
+    // `apache2` ends in a digit by itself.
+    of(program).or_else(|| of(program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')))
+}
+
+/// The profile of a command.
+pub(crate) fn of_command(words: &[String]) -> Option<&'static str> {
+    const MOST_WRAPPERS: usize = 10;
+    let mut words = words.to_vec();
+    for _ in 0..MOST_WRAPPERS {
+        let program = base_name(words.first()?);
+        let inner = match unwrapped(program, &words) {
+            Some(inner) => inner,
+            // The script of an image: most end with `exec "$@"`.
+            None if program.contains("entrypoint") && words.get(1).is_some_and(|word| !word.starts_with('-')) => {
+                words.split_off(1)
+            }
+            None => return of_program(program),
+        };
+        words = inner;
+    }
+    None
+}
+
+/// The profile of a process that runs. `None`: the process does not show it.
+pub fn of_process(process: &AppProcess) -> Option<&'static str> {
+    let executable = process.executable.as_deref().map(|path| base_name(path.trim_end_matches(" (deleted)")));
+    // The executable of a script is its interpreter.
+    // And that of an emulated program is the emulator.
+    let is_host = |name: &str| is_interpreter(name) || ["perl", "ld-", "qemu-"].iter().any(|one| name.starts_with(one));
+    if let Some(executable) = executable.filter(|name| !is_host(name)) {
+        return Some(of_program(executable).unwrap_or(HTTP));
+    }
+    let title = process.command_line.first().map(|title| title.split([' ', ':']).next().unwrap_or_default().to_owned());
+    of_command(&process.command_line).or_else(|| of_program(base_name(&title?))).or_else(|| of_program(&process.name))
+}
+
+/// What the kernel tells of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppProcess {
+    /// The path of its program. `None`: it cannot be read.
+    pub executable: Option<String>,
+    /// Its arguments, or the title that it has set instead.
+    pub command_line: Vec<String>,
+    /// Its name, cut off after 15 bytes.
+    pub name: String,
 }

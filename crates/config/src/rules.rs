@@ -74,6 +74,20 @@ pub(crate) fn check_merged(tree: &Tree, mode: Mode, built_with: Features, collec
         }
     }
     features(tree, built_with, collector);
+    dropped_stop_signals(tree, collector);
+}
+
+/// A stop signal that `app.signals` drops does not begin a stop.
+fn dropped_stop_signals(tree: &Tree, collector: &mut Collector<'_>) {
+    let Some(Entry { value: Value::List(signals), span, .. }) = tree.get("app.stopSignals") else { return };
+    for (name, path) in tree.names("app.signals") {
+        let is_dropped = tree.get(&path).is_some_and(|entry| entry.value == Value::Ignore);
+        let Some(signal) = name.parse().ok().filter(|_| is_dropped) else { continue };
+        if signals.contains(&Value::Signal(signal)) {
+            let message = format!("{signal} does not begin a stop: app.signals drops it");
+            collector.warning(*span, "app.stopSignals", message, Vec::new());
+        }
+    }
 }
 
 /// A build without TLS cannot serve HTTPS, and a build without the page has no page.

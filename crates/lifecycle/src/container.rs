@@ -118,6 +118,16 @@ impl ContainerLifecycle {
         ContainerLifecycle { cx: Context::new(plan, 0), phase, others: false }
     }
 
+    /// Replaces the plan before a stop has begun; grace period and postStop handlers must be the same. Returns whether it did.
+    pub fn replace_plan(&mut self, plan: Plan) -> bool {
+        let is_early = matches!(self.phase, ContainerPhase::Starting { .. } | ContainerPhase::Running);
+        let replaces = is_early && self.cx.is_idle(Hook::PreStop);
+        if replaces {
+            self.cx.plan = plan;
+        }
+        replaces
+    }
+
     /// Whether new clients may be sent here: the app runs, has started, and no stop has begun.
     pub fn is_ready(&self) -> bool {
         self.phase == ContainerPhase::Running && self.has_started()

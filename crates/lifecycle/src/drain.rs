@@ -39,6 +39,10 @@ pub struct Drain {
     pub fallback: Option<Duration>,
     /// `toleratedConnections`: this many new connections within `quiet` still count as quiet.
     pub tolerated: u32,
+    /// `onlyIfListening`: the drain is over at once if the app listens nowhere.
+    pub only_if_listening: bool,
+    /// `udp`: an arriving UDP datagram counts as a new connection.
+    pub udp: bool,
     /// `ports`; if empty, the ports on which the app listens.
     pub ports: Vec<u16>,
     /// `until`: what must be over besides new connections.
@@ -65,6 +69,8 @@ impl Default for Drain {
             max: Duration::from_secs(15),
             fallback: None,
             tolerated: 0,
+            only_if_listening: false,
+            udp: false,
             ports: Vec::new(),
             until: Until::Quiet,
         }

@@ -80,7 +80,7 @@ done
 
 case "${cmd}" in
 bookend)
-opts="-c -h -V --config --set --help --version run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help"
+opts="-c -h -V --config --set --profile --help --version run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -98,6 +98,10 @@ return 0
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
+--profile)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
 *)
 COMPREPLY=()
 ;;
@@ -106,7 +110,7 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__check)
-opts="-c -h --config --set --sidecar --strict --json --runtime --runtime-grace --help"
+opts="-c -h --config --set --profile --sidecar --strict --json --runtime --runtime-grace --help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -121,6 +125,10 @@ COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
 --set)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--profile)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
@@ -168,7 +176,7 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__doctor)
-opts="-c -h --stop-signal --json --config --set --help"
+opts="-c -h --stop-signal --json --config --set --profile --help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -187,6 +195,10 @@ COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
 --set)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--profile)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
@@ -332,7 +344,7 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__run)
-opts="-c -h --config --set --help"
+opts="-c -h --config --set --profile --help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -347,6 +359,10 @@ COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
 --set)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--profile)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;

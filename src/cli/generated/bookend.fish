@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_bookend_global_optspecs
-    string join \n c/config= set= h/help V/version
+    string join \n c/config= set= profile= h/help V/version
 end
 
 function __fish_bookend_needs_command
@@ -26,6 +26,7 @@ end
 
 complete -c bookend -n "__fish_bookend_needs_command" -s c -l config -d 'Configuration file (TOML); repeatable, the last one wins; `-` is standard input' -r -F
 complete -c bookend -n "__fish_bookend_needs_command" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
+complete -c bookend -n "__fish_bookend_needs_command" -l profile -d 'Defaults for a server, as app.profile: nginx, gunicorn, ..., or auto' -r
 complete -c bookend -n "__fish_bookend_needs_command" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_needs_command" -s V -l version -d 'Print version'
 complete -c bookend -n "__fish_bookend_needs_command" -a "run" -d 'Run the container\'s application (the default)'
@@ -49,12 +50,14 @@ complete -c bookend -n "__fish_bookend_needs_command" -a "pause" -d 'Only reap u
 complete -c bookend -n "__fish_bookend_needs_command" -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bookend -n "__fish_bookend_using_subcommand run" -s c -l config -d 'Configuration file (TOML); repeatable, the last one wins; `-` is standard input' -r -F
 complete -c bookend -n "__fish_bookend_using_subcommand run" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
+complete -c bookend -n "__fish_bookend_using_subcommand run" -l profile -d 'Defaults for a server, as app.profile: nginx, gunicorn, ..., or auto' -r
 complete -c bookend -n "__fish_bookend_using_subcommand run" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -s c -l config -d 'Configuration file (TOML); repeatable, the last one wins; `-` is standard input' -r -F
 complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
 complete -c bookend -n "__fish_bookend_using_subcommand sidecar" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand check" -s c -l config -d 'Configuration file, as `bookend run` takes it; read before FILES' -r -F
 complete -c bookend -n "__fish_bookend_using_subcommand check" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
+complete -c bookend -n "__fish_bookend_using_subcommand check" -l profile -d 'Defaults for a server, as app.profile' -r
 complete -c bookend -n "__fish_bookend_using_subcommand check" -l runtime -d 'Compare with the stop of kubernetes, docker, compose, podman, ecs, nomad or cloud-run' -r -f -a "kubernetes\t''
 docker\t''
 compose\t''
@@ -93,6 +96,7 @@ complete -c bookend -n "__fish_bookend_using_subcommand signal" -s h -l help -d 
 complete -c bookend -n "__fish_bookend_using_subcommand doctor" -l stop-signal -d 'The image\'s STOPSIGNAL, which is not visible inside a container [default: $STOPSIGNAL]' -r
 complete -c bookend -n "__fish_bookend_using_subcommand doctor" -s c -l config -d 'Configuration file (TOML); repeatable, the last one wins; `-` is standard input' -r -F
 complete -c bookend -n "__fish_bookend_using_subcommand doctor" -l set -d 'Set one key, stronger than files and environment; lists and tables in TOML' -r
+complete -c bookend -n "__fish_bookend_using_subcommand doctor" -l profile -d 'Defaults for a server, as app.profile: nginx, gunicorn, ..., or auto' -r
 complete -c bookend -n "__fish_bookend_using_subcommand doctor" -l json -d 'Print one JSON object'
 complete -c bookend -n "__fish_bookend_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c bookend -n "__fish_bookend_using_subcommand schema" -s h -l help -d 'Print help'

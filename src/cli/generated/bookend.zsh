@@ -18,6 +18,7 @@ _bookend() {
 '*-c+[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
 '*--config=[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
 '*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
+'--profile=[Defaults for a server, as app.profile\: nginx, gunicorn, ..., or auto]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 '-V[Print version]' \
@@ -37,6 +38,7 @@ _arguments "${_arguments_options[@]}" : \
 '*-c+[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
 '*--config=[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
 '*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
+'--profile=[Defaults for a server, as app.profile\: nginx, gunicorn, ..., or auto]:NAME:_default' \
 '-h[Print help]' \
 '--help[Print help]' \
 '*::command -- The application and its arguments; replaces app.command:_default' \
@@ -57,6 +59,7 @@ _arguments "${_arguments_options[@]}" : \
 '*-c+[Configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
 '*--config=[Configuration file, as \`bookend run\` takes it; read before FILES]:FILE:_files' \
 '*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
+'--profile=[Defaults for a server, as app.profile]:NAME:_default' \
 '--runtime=[Compare with the stop of kubernetes, docker, compose, podman, ecs, nomad or cloud-run]:NAME:(kubernetes docker compose podman ecs nomad cloud-run)' \
 '--runtime-grace=[Grace period that is set at the runtime \[default\: the default of the runtime\]]:SECONDS:_default' \
 '--sidecar[Check it as \`bookend sidecar\` would, instead of \`bookend run\`]' \
@@ -130,6 +133,7 @@ _arguments "${_arguments_options[@]}" : \
 '*-c+[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
 '*--config=[Configuration file (TOML); repeatable, the last one wins; \`-\` is standard input]:FILE:_files' \
 '*--set=[Set one key, stronger than files and environment; lists and tables in TOML]:KEY=VALUE:_default' \
+'--profile=[Defaults for a server, as app.profile\: nginx, gunicorn, ..., or auto]:NAME:_default' \
 '--json[Print one JSON object]' \
 '-h[Print help]' \
 '--help[Print help]' \

@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::doctor::facts::known_server::find;
 use crate::doctor::facts::{Facts, seconds};
 use crate::doctor::finding::Finding;
+use bookend_config::profiles::of_program;
 use bookend_config::settings::{Handler, HandlerKind};
 
 pub(crate) fn no_drain(facts: &Facts) -> Vec<Finding> {
     let program = facts.command.program();
-    let Some(server) = find(program).filter(|_| !waits_before_signal(facts)) else { return Vec::new() };
+    let Some(_) = find(program).filter(|_| !waits_before_signal(facts)) else { return Vec::new() };
     let profile =
-        server.profile.map(|name| format!("app.profile = \"{name}\" (docs/profiles.md), or ")).unwrap_or_default();
+        of_program(program).map(|name| format!("app.profile = \"{name}\" (docs/profiles.md), or ")).unwrap_or_default();
     vec![Finding::new(
         format!("no preStop handler keeps {program} serving while its endpoint is removed"),
         "clients still connect for seconds after a stop has begun, and are refused",

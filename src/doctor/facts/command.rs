@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::known_server;
 use super::shell::{self, MainCommand};
-use super::wrapper;
+use bookend_config::wrapper::{base_name, is_interpreter, unwrapped};
 
 /// The app's command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,7 +17,8 @@ pub(crate) struct AppCommand {
     pub(crate) shell: Option<ShellInFront>,
     /// The script that stays between bookend and the server.
     pub(crate) script: Option<ScriptInFront>,
-    /// Whether the server's name was read from a shell text, where it may be a function or depend on a variable.
+    /// Whether the server's name was read from a shell text, where it may be a function or depend on a variable, or is a
+    /// module or a script of an interpreter.
     pub(crate) is_from_text: bool,
     /// package.json of the working directory, for `npm start`.
     pub(crate) package_json: Option<String>,
@@ -63,7 +64,8 @@ impl AppCommand {
         let words = self.server.clone();
         let path = words.first()?;
         let program = base_name(path);
-        if let Some(words) = wrapper::unwrapped(program, &words) {
+        if let Some(words) = unwrapped(program, &words) {
+            self.is_from_text |= is_interpreter(program);
             return Some(Step { words, is_argument_of_shell: false });
         }
         if shell::is_shell(program) {
@@ -153,10 +155,6 @@ pub(crate) fn option<'a>(words: impl Iterator<Item = &'a str>, names: &[&str]) -
         }
     }
     found
-}
-
-pub(crate) fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]

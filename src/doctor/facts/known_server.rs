@@ -8,15 +8,13 @@ pub(crate) struct KnownServer {
     pub(crate) graceful: &'static str,
     /// The effect of SIGTERM, if the graceful signal is another one.
     pub(crate) on_sigterm: &'static str,
-    /// The `app.profile` for it.
-    pub(crate) profile: Option<&'static str>,
     /// The STOPSIGNAL of its official image, if it is not SIGTERM.
     pub(crate) image_signal: Option<&'static str>,
 }
 
 /// A server whose graceful signal is SIGTERM.
-const fn plain(programs: &'static [&'static str], profile: Option<&'static str>) -> KnownServer {
-    KnownServer { programs, graceful: "SIGTERM", on_sigterm: "", profile, image_signal: None }
+const fn plain(programs: &'static [&'static str]) -> KnownServer {
+    KnownServer { programs, graceful: "SIGTERM", on_sigterm: "", image_signal: None }
 }
 
 /// From the servers' own manuals: nginx(8), php-fpm(8), httpd's stopping.html, haproxy's management guide, unicorn's
@@ -26,84 +24,69 @@ const SERVERS: &[KnownServer] = &[
         programs: &["nginx", "nginx-debug"],
         graceful: "SIGQUIT",
         on_sigterm: "closes every connection at once",
-        profile: Some("nginx"),
         image_signal: Some("SIGQUIT"),
     },
     KnownServer {
         programs: &["php-fpm"],
         graceful: "SIGQUIT",
         on_sigterm: "ends the children in the middle of requests",
-        profile: Some("php-fpm"),
         image_signal: Some("SIGQUIT"),
     },
     KnownServer {
         programs: &["apache2", "httpd", "apache2ctl", "apachectl", "apache2-foreground", "httpd-foreground"],
         graceful: "SIGWINCH",
         on_sigterm: "ends the children in the middle of requests",
-        profile: Some("apache"),
         image_signal: Some("SIGWINCH"),
     },
     KnownServer {
         programs: &["haproxy"],
         graceful: "SIGUSR1",
         on_sigterm: "closes every connection at once",
-        profile: Some("haproxy"),
         image_signal: Some("SIGUSR1"),
     },
     KnownServer {
         programs: &["unicorn", "unicorn_rails"],
         graceful: "SIGQUIT",
         on_sigterm: "kills the workers at once",
-        profile: Some("unicorn"),
         image_signal: None,
     },
     KnownServer {
         programs: &["postgres"],
         graceful: "SIGINT",
         on_sigterm: "waits until the last client has disconnected",
-        profile: Some("postgres"),
         image_signal: Some("SIGINT"),
     },
     KnownServer {
         programs: &["lighttpd"],
         graceful: "SIGINT",
         on_sigterm: "closes every connection at once",
-        profile: None,
         image_signal: None,
     },
     // No signal of its own is graceful: the check `uwsgi-die-on-term` examines its handling of SIGTERM.
-    KnownServer {
-        programs: &["uwsgi", "uwsgi-core"],
-        graceful: "",
-        on_sigterm: "",
-        profile: Some("uwsgi"),
-        image_signal: None,
-    },
-    KnownServer { programs: &["varnishd", "sshd"], graceful: "", on_sigterm: "", profile: None, image_signal: None },
-    plain(&["gunicorn"], Some("gunicorn")),
-    plain(&["node"], Some("node")),
-    plain(&["java", "catalina.sh"], Some("java")),
-    plain(&["envoy"], Some("envoy")),
-    plain(
-        &[
-            "puma",
-            "uvicorn",
-            "hypercorn",
-            "granian",
-            "daphne",
-            "waitress-serve",
-            "caddy",
-            "traefik",
-            "dotnet",
-            "redis-server",
-            "valkey-server",
-            "mysqld",
-            "mariadbd",
-            "mongod",
-            "memcached",
-        ],
-        None,
-    ),
+    KnownServer { programs: &["uwsgi", "uwsgi-core"], graceful: "", on_sigterm: "", image_signal: None },
+    KnownServer { programs: &["varnishd", "sshd"], graceful: "", on_sigterm: "", image_signal: None },
+    plain(&[
+        "gunicorn",
+        "node",
+        "java",
+        "catalina.sh",
+        "envoy",
+        "puma",
+        "uvicorn",
+        "hypercorn",
+        "granian",
+        "daphne",
+        "waitress-serve",
+        "caddy",
+        "traefik",
+        "dotnet",
+        "redis-server",
+        "valkey-server",
+        "mysqld",
+        "mariadbd",
+        "mongod",
+        "memcached",
+    ]),
 ];
 
 /// Programs that no client connects to.
@@ -126,6 +109,7 @@ pub(crate) fn is_php_fpm(program: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bookend_config::profiles::of_program;
     use bookend_lifecycle::signal::Signal;
 
     use super::*;
@@ -136,7 +120,7 @@ mod tests {
             for signal in [Some(server.graceful).filter(|name| !name.is_empty()), server.image_signal] {
                 assert!(signal.is_none_or(|name| name.parse::<Signal>().is_ok()), "{server:?}");
             }
-            if let Some(profile) = server.profile {
+            for profile in server.programs.iter().filter_map(|program| of_program(program)) {
                 let text = format!("app.profile = {profile:?}");
                 let files = vec![bookend_config::Document { name: "test".to_owned(), text }];
                 let sources = bookend_config::Sources { files, ..Default::default() };

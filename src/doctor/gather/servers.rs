@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{Gatherer, tool};
 use crate::doctor::facts::apache::{self, Apache};
-use crate::doctor::facts::command::{base_name, option};
+use crate::doctor::facts::command::option;
 use crate::doctor::facts::config_text::ConfigFile;
 use crate::doctor::facts::gunicorn::Gunicorn;
 use crate::doctor::facts::known_server::is_php_fpm;
@@ -14,6 +14,7 @@ use crate::doctor::facts::nginx::Nginx;
 use crate::doctor::facts::php_fpm::{self, PhpFpm};
 use crate::doctor::facts::shell::words;
 use crate::doctor::facts::uwsgi::Uwsgi;
+use bookend_config::wrapper::base_name;
 
 impl Gatherer<'_> {
     pub(super) fn nginx(&mut self) -> Option<Nginx> {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tracing::{debug, error, info};
 
 use super::app_connections::AppConnections;
+use super::auto_profile;
 use super::job_control::JobControl;
 use super::notify_state::{self, NotifyState};
 use super::probing::Probing;
@@ -33,6 +34,7 @@ use crate::runtime::reaping::Reaping;
 use crate::runtime::run_loop::{self, Supervisor};
 use crate::runtime::start;
 use crate::runtime::unit::{App, Unit, UnitId};
+use bookend_config::AutoProfile;
 use bookend_config::settings::{Settings, SignalScope};
 use bookend_lifecycle::probe::{ProbeAction, ProbeConditions};
 use bookend_lifecycle::seconds::Seconds;
@@ -42,6 +44,7 @@ use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Machine, N
 /// The state of a container's process.
 pub(super) struct ContainerLoop {
     settings: Settings,
+    auto: Option<AutoProfile>,
     policy: Policy,
     unit: Unit<ContainerLifecycle>,
     dispatcher: Dispatcher,
@@ -54,7 +57,13 @@ pub(super) struct ContainerLoop {
 }
 
 impl ContainerLoop {
-    pub(super) fn new(mut settings: Settings, policy: Policy, inherited: Inherited, began: Instant) -> ContainerLoop {
+    pub(super) fn new(
+        mut settings: Settings,
+        auto: Option<AutoProfile>,
+        policy: Policy,
+        inherited: Inherited,
+        began: Instant,
+    ) -> ContainerLoop {
         let machine = ContainerLifecycle::new(plan::of_app(&settings, policy.convention));
         let target = match settings.app.signal_scope {
             SignalScope::Process => SignalTarget::Process,
@@ -77,6 +86,7 @@ impl ContainerLoop {
             unit: Unit::new(None, machine, lifecycle, context),
             dispatcher: Dispatcher::new(began),
             settings,
+            auto,
             policy,
         }
     }
@@ -141,6 +151,7 @@ impl ContainerLoop {
                 let command = self.settings.app.program.command.first().map(|program| program.to_string_lossy());
                 let version = env!("CARGO_PKG_VERSION");
                 info!(pid = pid.as_raw(), command = command.as_deref(), version, "app started");
+                auto_profile::report_start(self.auto.as_ref());
                 let since = self.now();
                 self.unit.app = App::Running { pid, since };
                 self.unit.variables.given = Some(variables);
@@ -423,6 +434,12 @@ impl Supervisor for ContainerLoop {
             }
         }
         None
+    }
+
+    fn before_event(&mut self, event: Event) {
+        if let Some(auto) = self.auto.as_mut().filter(|_| auto_profile::may_begin_stop(event)) {
+            auto_profile::choose(auto, &mut self.settings, &mut self.unit, self.policy.convention);
+        }
     }
 
     fn event_done(&mut self, event: Event) {

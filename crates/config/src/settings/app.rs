@@ -11,7 +11,7 @@ use bookend_lifecycle::signal::Signal;
 /// `[app]`: the main process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AppSettings {
-    /// `profile`: its name, for the log; its values are in the other settings.
+    /// `profile`: the name of the one in effect; its values are in the other settings.
     pub profile: Option<String>,
     /// The program; its command is never empty once `run` starts.
     pub program: Program,

@@ -101,7 +101,7 @@ fn variables_keep_their_order_through_all_layers() {
 fn every_key_of_a_drain_reaches_the_settings() {
     let settings = accept(&file(
         "lifecycle.preStop.drain = { minSeconds = 1, quietSeconds = 0.5, maxSeconds = 9, fallbackSeconds = 4, \
-         toleratedConnections = 2, ports = [80, 443], until = \"NoConnections\" }",
+         toleratedConnections = 2, ports = [80, 443], until = \"NoConnections\", onlyIfListening = true, udp = true }",
     ))
     .settings;
     let expected = Drain {
@@ -111,6 +111,8 @@ fn every_key_of_a_drain_reaches_the_settings() {
         fallback: Some(Duration::from_secs(4)),
         tolerated: 2,
         ports: vec![80, 443],
+        only_if_listening: true,
+        udp: true,
         until: Until::NoConnections,
     };
     assert_eq!(settings.lifecycle.pre_stop[0].kind, HandlerKind::Drain(expected));

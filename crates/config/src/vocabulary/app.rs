@@ -11,7 +11,7 @@ pub(super) static APP: &[Key] = &[
         "profile",
         Shape::One(Scalar::Choice(profiles::NAMES)),
         "",
-        "defaults for a known server (docs/profiles.md): stop signal, second signal, drain; every other source is stronger",
+        "defaults for a known server (docs/profiles.md): stop signals, second signal, drain; \"auto\" chooses one by the program; every other source is stronger",
     ),
     Key::new(
         "command",

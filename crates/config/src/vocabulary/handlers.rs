@@ -257,6 +257,18 @@ static DRAIN: &[Key] = &[
         "0",
         "number of new connections within quietSeconds that still counts as quiet, for probes from many places",
     ),
+    Key::new(
+        "onlyIfListening",
+        Shape::One(Scalar::Bool),
+        "false",
+        "whether the drain is over at once if the app listens on no TCP port when it begins",
+    ),
+    Key::new(
+        "udp",
+        Shape::One(Scalar::Bool),
+        "false",
+        "whether a UDP datagram that arrives counts as a new connection, for QUIC (HTTP/3)",
+    ),
     Key::new("ports", Shape::List(PORT), "", "ports of the app; unset: the ports that its processes listen on"),
     Key::new(
         "until",

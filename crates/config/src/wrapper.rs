@@ -1,4 +1,5 @@
-//! Programs that run another program: their own words are taken off the command. Pure.
+//! Programs that run another program: their own words are taken off the command. `bookend doctor` and the choice of a
+//! profile read a command through it. Depends on nothing.
 
 /// One of them.
 struct Wrapper {
@@ -60,13 +61,13 @@ const WRAPPERS: &[Wrapper] = &[
 ];
 
 /// The command that these words run. `None`: their program is not a wrapper.
-pub(crate) fn unwrapped(program: &str, words: &[String]) -> Option<Vec<String>> {
+pub fn unwrapped(program: &str, words: &[String]) -> Option<Vec<String>> {
     let rest = words.get(1..)?;
     match (program, rest.first().map(String::as_str)) {
         ("bundle", Some("exec")) | ("poetry" | "pipenv" | "uv" | "pdm", Some("run")) => {
             return Some(rest.iter().skip(1).skip_while(|word| word.starts_with('-')).cloned().collect());
         }
-        (program, Some("-m")) if program.starts_with("python") => return Some(rest.get(1..)?.to_vec()),
+        _ if is_interpreter(program) => return script(rest),
         _ => {}
     }
     let wrapper = WRAPPERS.iter().find(|wrapper| wrapper.name == program)?;
@@ -89,6 +90,31 @@ pub(crate) fn unwrapped(program: &str, words: &[String]) -> Option<Vec<String>> 
     Some(rest.iter().skip(at + wrapper.operands).cloned().collect())
 }
 
+/// The script or the module that an interpreter runs, and its arguments. `None`: a program text, or none at all.
+fn script(words: &[String]) -> Option<Vec<String>> {
+    let mut at = 0;
+    while let Some(word) = words.get(at).filter(|word| word.starts_with('-')) {
+        match word.as_str() {
+            "-m" => return Some(words.get(at + 1..)?.to_vec()),
+            "-c" | "-e" | "-" => return None,
+            // Python's options with a value, and Ruby's.
+            "-W" | "-X" | "-I" | "-r" => at += 2,
+            _ => at += 1,
+        }
+    }
+    words.get(at..).filter(|words| !words.is_empty()).map(<[String]>::to_vec)
+}
+
+/// Whether a program runs scripts whose options are read here.
+pub fn is_interpreter(program: &str) -> bool {
+    ["python", "pypy", "ruby"].iter().any(|name| program.starts_with(name))
+}
+
+/// The name of a program without its folder.
+pub fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +133,8 @@ mod tests {
             "gosu www-data nginx -g x",
             "bundle exec nginx -g x",
             "python3 -m nginx -g x",
+            "python3.11 -u -X dev -m nginx -g x",
+            "ruby -I lib nginx -g x",
         ] {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
             assert_eq!(unwrapped(&words[0], &words), Some(vec!["nginx".into(), "-g".into(), "x".into()]), "{line}");
@@ -114,5 +142,7 @@ mod tests {
         let split = ["env".to_owned(), "-S".to_owned(), "nginx -g".to_owned(), "x".to_owned()];
         assert_eq!(unwrapped("env", &split).map(|words| words.len()), Some(3));
         assert_eq!(unwrapped("nginx", &["nginx".to_owned()]), None);
+        let text = ["python3", "-c", "nginx"].map(str::to_owned);
+        assert_eq!(unwrapped("python3", &text), None);
     }
 }

@@ -1,0 +1,116 @@
+//! `app.profile = "auto"`, and the stop signals that a profile takes from its server's official image.
+
+use std::net::TcpStream;
+
+use crate::support::{Finished, Folder, Init, get, has, in_network_of, is_root, wait_until};
+use bookend_test_support::nginx_conf;
+
+const BUDGET: &str = "terminationGracePeriodSeconds = 20\nhttp.listen = \"127.0.0.1:9797\"\n";
+
+fn in_a_pod(folder: Folder, app: &str, command: &[&str]) -> Init {
+    let command: Vec<&str> = std::iter::once("--").chain(command.iter().copied()).collect();
+    Init::in_a_pod(folder, &format!("{BUDGET}{app}"), "", &command)
+}
+
+fn listens(init: &Init, port: u16) {
+    in_network_of(init.pid(), || wait_until("the app listens", || TcpStream::connect(("127.0.0.1", port)).is_ok()));
+}
+
+#[track_caller]
+fn has_lines(finished: &Finished, lines: &[&str]) {
+    for line in lines {
+        assert!(finished.log.contains(line), "{line}:\n{}", finished.log);
+    }
+}
+
+#[test]
+fn auto_recognises_nginx_behind_an_entrypoint_script() {
+    if !has("auto_recognises_nginx_behind_an_entrypoint_script", "nginx") {
+        return;
+    }
+    let folder = Folder::new();
+    let dir = folder.shown().to_owned();
+    folder.write("nginx.conf", &nginx_conf(&dir));
+    let script = folder.write("start.sh", &format!("#!/bin/sh\nexec nginx -c {dir}/nginx.conf -g 'daemon off;'\n"));
+    let mut init = in_a_pod(folder, "app.profile = \"auto\"\n", &["sh", script.to_str().unwrap()]);
+    listens(&init, 80);
+    let status = in_network_of(init.pid(), || get(9797, "/status")).unwrap();
+    assert!(status.contains("\"profile\": \"http\""), "the script alone: {status}");
+    init.signal(15);
+    wait_until("the choice is in the status", || {
+        in_network_of(init.pid(), || get(9797, "/status")).is_ok_and(|status| status.contains("\"profile\": \"nginx\""))
+    });
+    let finished = init.end();
+    has_lines(
+        &finished,
+        &["chosen by the command", "chosen by the running app", "SIGQUIT sent to the app", "preStop drain"],
+    );
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+}
+
+#[test]
+fn auto_takes_the_stop_signal_of_the_official_image() {
+    if !has("auto_takes_the_stop_signal_of_the_official_image", "haproxy") {
+        return;
+    }
+    let folder = Folder::new();
+    let conf = "defaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\nfrontend f\n  bind :80\n";
+    let conf = folder.write("haproxy.cfg", conf);
+    let script = folder.write("docker-entrypoint.sh", "exec haproxy -W -db -f \"$1\"\n");
+    let command = ["sh", script.to_str().unwrap(), conf.to_str().unwrap()];
+    let mut init = in_a_pod(folder, "app.profile = \"auto\"\n", &command);
+    listens(&init, 80);
+    init.signal(10);
+    let finished = init.end();
+    has_lines(&finished, &["stopped by SIGUSR1", "preStop drain", "SIGUSR1 sent to the app"]);
+    assert!(!finished.log.contains("SIGKILL"), "{}", finished.log);
+}
+
+#[test]
+fn the_apache_profile_takes_sigwinch_for_a_stop() {
+    if !is_root("the_apache_profile_takes_sigwinch_for_a_stop") {
+        return;
+    }
+    let server = "trap 'exit 0' WINCH; echo up; while :; do sleep 0.05; done";
+    for (more, stop, by) in
+        [("", 28, "stopped by SIGWINCH"), ("app.signals.SIGWINCH = \"ignore\"\n", 15, "stopped by SIGTERM")]
+    {
+        let app = format!("app.profile = \"apache\"\nlifecycle.preStop = []\n{more}");
+        let mut init = in_a_pod(Folder::new(), &app, &["sh", "-c", server]);
+        init.wait_for_out("up");
+        init.signal(28);
+        if stop != 28 {
+            // The way out for a terminal that is resized.
+            init.wait_for_log("app started");
+            init.signal(stop);
+        }
+        let finished = init.end();
+        has_lines(&finished, &[by, "SIGWINCH sent to the app"]);
+        assert_eq!(finished.code(), 0, "{}", finished.log);
+    }
+}
+
+#[test]
+fn a_worker_under_auto_pays_nothing() {
+    if !is_root("a_worker_under_auto_pays_nothing") {
+        return;
+    }
+    let mut init = in_a_pod(Folder::new(), "app.profile = \"auto\"\n", &["sh", "-c", "echo up; exec sleep 1000"]);
+    init.wait_for_out("up");
+    init.signal(15);
+    let finished = init.end();
+    has_lines(&finished, &["the app listens on no TCP port", "SIGTERM sent to the app"]);
+    assert!(!finished.log.contains("waited"), "no drain: {}", finished.log);
+}
+
+#[test]
+fn an_unknown_server_under_auto_drains() {
+    if !is_root("an_unknown_server_under_auto_drains") {
+        return;
+    }
+    let mut init = in_a_pod(Folder::new(), "app.profile = \"auto\"\n", &["python3", "-m", "http.server", "80"]);
+    listens(&init, 80);
+    init.signal(15);
+    let finished = init.end();
+    has_lines(&finished, &["quiet after", "SIGTERM sent to the app"]);
+}
