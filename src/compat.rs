@@ -12,6 +12,7 @@
 //! personality off: bookend behaves as bookend, and the options on the command line still count.
 
 mod c_number;
+mod drop_in;
 mod dumb_init;
 pub(crate) mod not_started;
 pub(crate) mod policy;
@@ -19,13 +20,10 @@ mod tini;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-
-use self::policy::Policy;
-use bookend_config::settings::{AppSettings, LogLevel, LogSettings, Program, Settings, SocketPath};
-use bookend_config::{Override, is_configuration_variable};
+pub(crate) use self::drop_in::{DropInRun, Invocation, OutputStream};
+use bookend_config::is_configuration_variable;
 
 /// The init whose name we were called by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,46 +32,6 @@ pub(crate) enum Personality {
     Tini,
     /// dumb-init.
     DumbInit,
-}
-
-/// A command line of another init, as a request to bookend.
-#[derive(Debug)]
-pub(crate) enum Invocation {
-    /// Run a program.
-    Run(Box<DropInRun>),
-    /// Print this and exit.
-    Print {
-        /// Whole lines.
-        text: String,
-        /// The exit code.
-        code: u8,
-        /// The stream that the init uses for it.
-        to: OutputStream,
-    },
-}
-
-/// A standard stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OutputStream {
-    /// Descriptor 1.
-    Stdout,
-    /// Descriptor 2.
-    Stderr,
-}
-
-/// A program to run as that init does.
-#[derive(Debug)]
-pub(crate) struct DropInRun {
-    /// The options, and the fixed behaviour of the init.
-    pub(crate) settings: Settings,
-    /// The differences that settings cannot express.
-    pub(crate) policy: Policy,
-    /// The options alone, as keys of ours: for PID 1 that the environment switches back to bookend.
-    pub(crate) overrides: Vec<Override>,
-    /// The init's warning if it gets no orphans.
-    pub(crate) without_orphans: Option<String>,
-    /// The init's exit code if it fails before it runs the program.
-    pub(crate) failed: u8,
 }
 
 impl Personality {
@@ -104,40 +62,6 @@ pub(crate) fn asks_for_bookend(mut variables: impl Iterator<Item = (OsString, Os
 /// A program to run as tini does without options.
 pub(crate) fn tini_run(command: Vec<OsString>) -> DropInRun {
     tini::run(command)
-}
-
-/// The settings that all of them share: every signal goes to the app, and nothing of ours is logged or written.
-fn silent(command: Vec<OsString>, level: LogLevel) -> Settings {
-    let program = Program { command, ..Program::default() };
-    Settings {
-        // An empty path: no termination message is written.
-        termination_message_path: Some(PathBuf::new()),
-        subreaper: Some(false),
-        socket: SocketPath::None,
-        app: AppSettings { program, stop_signals: Some(Vec::new()), ..AppSettings::default() },
-        log: LogSettings { level: Some(level), ..LogSettings::default() },
-        ..Settings::default()
-    }
-}
-
-/// An option of another init as a key of ours.
-fn option(path: &str, value: impl Into<String>, flag: &str) -> Override {
-    Override { path: path.to_owned(), value: value.into(), flag: flag.to_owned() }
-}
-
-/// A usage error or the help, with the exit code of that init.
-fn usage(name: &str, error: &clap::Error, code: u8) -> Invocation {
-    let unknown = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(option)) if error.kind() == ErrorKind::UnknownArgument => Some(option),
-        _ => None,
-    };
-    let text = unknown.map(|option| format!("{name}: unrecognized option '{option}'\n"));
-    let text = text.unwrap_or_else(|| error.render().to_string());
-    if error.use_stderr() {
-        Invocation::Print { text, code, to: OutputStream::Stderr }
-    } else {
-        Invocation::Print { text, code: 0, to: OutputStream::Stdout }
-    }
 }
 
 #[cfg(test)]

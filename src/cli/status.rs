@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::outcome::{Outcome, print};
-use identity::Identity;
+use identity::PodIdentity;
 use terminal::Terminal;
 pub(super) use view::{HandlerRun, StatusView};
 
@@ -32,7 +32,7 @@ impl StatusArgs {
             print(&response.body);
             return Ok(());
         }
-        let identity = Identity::of(|name| std::env::var(name).ok());
+        let identity = PodIdentity::of(|name| std::env::var(name).ok());
         print(&table::draw(&StatusView::read(&response.body)?, &identity, Terminal::of_stdout()));
         Ok(())
     }

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Parser};
 
+use super::c_number;
+use super::drop_in::{DropInRun, Invocation, OutputStream, option, silent, usage};
 use super::policy::{Convention, Leftovers, Policy};
-use super::{DropInRun, Invocation, OutputStream, c_number, option, silent, usage};
 use crate::process::reaper::OrphanLog;
 use bookend_config::settings::{LogLevel, SignalScope};
 use bookend_lifecycle::signal::Signal;

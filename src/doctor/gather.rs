@@ -3,6 +3,7 @@
 
 mod container;
 mod servers;
+mod text;
 mod tool;
 
 use std::env;
@@ -10,10 +11,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::text::first_process;
+use self::text::{read, read_script};
 use super::facts::Facts;
 use super::facts::command::AppCommand;
 use super::facts::config_text::ConfigFile;
-use crate::files::read_beginning;
 use crate::process::inherited::Inherited;
 use bookend_config::Effective;
 use bookend_config::settings::{Handler, HandlerKind, Settings};
@@ -52,13 +54,6 @@ pub(crate) fn facts(effective: &Effective, image_stop_signal: Option<Signal>, in
         command: gatherer.command,
         not_examined: gatherer.not_examined,
     }
-}
-
-/// The name of PID 1, and its command line.
-pub(crate) fn first_process() -> (String, Vec<String>) {
-    let name = read("/proc/1/comm").unwrap_or_default().trim().to_owned();
-    let line = read("/proc/1/cmdline").unwrap_or_default();
-    (name, line.split_terminator('\0').map(str::to_owned).collect())
 }
 
 /// The paths and names by which it reads about the app.
@@ -136,18 +131,3 @@ fn find_program(dir: &Path, name: &str) -> Option<PathBuf> {
     let script = || Some(dir.join(name)).filter(|path| name.contains('.') && path.is_file());
     env::split_paths(&path).map(|folder| folder.join(name)).find(is_program).or_else(script)
 }
-
-/// The text of a program that is one; `None` for a binary.
-fn read_script(path: PathBuf) -> Option<String> {
-    let bytes = read_beginning(&path, MAX_BYTES).ok()?;
-    (!bytes.starts_with(b"\x7fELF")).then(|| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The file, or the beginning of it. A pipe or a device is left alone: reading it may never end.
-fn read(path: impl AsRef<Path>) -> Option<String> {
-    let bytes = read_beginning(path.as_ref(), MAX_BYTES).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Far more than a configuration file has.
-const MAX_BYTES: u64 = 1024 * 1024;

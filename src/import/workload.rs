@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::ImportError;
+use super::error::ImportError;
 
 /// The path of one container in a list of documents.
 #[derive(Debug, Clone, PartialEq, Eq)]

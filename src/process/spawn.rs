@@ -141,7 +141,7 @@ impl ExecStatus {
 impl Spawn<'_> {
     /// Starts the child. It may not have executed its program yet when this returns.
     pub(crate) fn start(&self, inherited: &Inherited) -> Result<StartedChild, SpawnError> {
-        self.launch(inherited, Memory::Copied)
+        self.launch(inherited, ChildMemory::Copied)
     }
 
     /// Starts the child and waits until it has executed its program or failed, but not for much longer than [`EXPIRY`].
@@ -149,17 +149,17 @@ impl Spawn<'_> {
     pub(crate) fn start_promptly(&self, inherited: &Inherited) -> Result<StartedChild, SpawnError> {
         if self.setup.identity.is_some() {
             // Another user in our memory would make it undumpable (prctl(2)), and /proc/self unreadable with it.
-            return self.launch(inherited, Memory::Copied);
+            return self.launch(inherited, ChildMemory::Copied);
         }
         let began = Instant::now();
-        let child = self.launch(inherited, Memory::Shared)?;
+        let child = self.launch(inherited, ChildMemory::Shared)?;
         if began.elapsed() >= EXPIRY && has_expired(child.pid) {
-            return self.launch(inherited, Memory::Copied);
+            return self.launch(inherited, ChildMemory::Copied);
         }
         Ok(child)
     }
 
-    fn launch(&self, inherited: &Inherited, memory: Memory) -> Result<StartedChild, SpawnError> {
+    fn launch(&self, inherited: &Inherited, memory: ChildMemory) -> Result<StartedChild, SpawnError> {
         let program = self.command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let image = Image::prepare(self, program)?;
         // Without a descriptor for it the child starts all the same, and its exit code tells what failed.
@@ -207,7 +207,7 @@ impl Spawn<'_> {
 
 /// The memory of a child until it executes its program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Memory {
+enum ChildMemory {
     /// A copy of ours.
     Copied,
     /// Ours; we are suspended meanwhile.
@@ -220,14 +220,14 @@ struct Child<'a> {
     inherited: &'a Inherited,
     image: &'a Image,
     report: Option<&'a OwnedFd>,
-    memory: Memory,
+    memory: ChildMemory,
 }
 
 /// Makes the child. All signals are blocked.
 fn clone(child: &Child<'_>) -> io::Result<Pid> {
     let flags = match child.memory {
-        Memory::Copied => libc::SIGCHLD,
-        Memory::Shared => libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_VFORK,
+        ChildMemory::Copied => libc::SIGCHLD,
+        ChildMemory::Shared => libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_VFORK,
     };
     // u128: the alignment that every calling convention asks of a stack.
     let mut stack = vec![0u128; STACK / size_of::<u128>()];
@@ -246,7 +246,7 @@ fn clone(child: &Child<'_>) -> io::Result<Pid> {
 extern "C" fn child_main(child: *mut libc::c_void) -> libc::c_int {
     // SAFETY: `clone` passes a pointer to a live `Child`, which nothing changes meanwhile.
     let child = unsafe { &*child.cast_const().cast::<Child<'_>>() };
-    if child.memory == Memory::Shared {
+    if child.memory == ChildMemory::Shared {
         expire();
     }
     let (step, error) = exec_in_child(child.spawn, child.inherited, child.image);

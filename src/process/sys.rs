@@ -8,15 +8,15 @@
 //! | `children`     | waitpid(2) and waitid(2), used by the reaper                          |
 //! | `pidfd`        | processes that are not our children                                   |
 //! | `descriptors`  | copies, closing, writing without blocking                             |
+//! | `result`       | what a raw system call returns, as a `Result`                         |
 //! | `this_process` | arguments, environment, parent death signal, terminal, subreaper      |
 
 mod children;
 mod descriptors;
 mod pidfd;
+mod result;
 mod signals;
 mod this_process;
-
-use std::io;
 
 pub(super) use self::children::{ChildNews, peek_end, take_end, take_stop};
 pub(crate) use self::descriptors::write_without_blocking;
@@ -36,9 +36,4 @@ pub(super) use self::this_process::{environ, give_up_terminal, set_parent_death_
 /// The errno of the last system call of this thread. Async-signal-safe.
 pub(super) fn errno() -> i32 {
     nix::errno::Errno::last_raw()
-}
-
-/// A negative result is an error, and errno says which.
-fn check(result: libc::c_long) -> io::Result<libc::c_long> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

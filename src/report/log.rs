@@ -290,7 +290,7 @@ mod tests {
     fn line(form: LogFormat, tell: impl FnOnce()) -> String {
         let text = Arc::new(Mutex::new(Vec::new()));
         let subscriber =
-            tracing_subscriber::fmt().event_format(LineFormat(form)).with_writer(Memory(text.clone())).finish();
+            tracing_subscriber::fmt().event_format(LineFormat(form)).with_writer(CapturedLog(text.clone())).finish();
         tracing::subscriber::with_default(subscriber, tell);
         String::from_utf8(text.lock().unwrap().clone()).unwrap()
     }
@@ -301,9 +301,9 @@ mod tests {
     }
 
     #[derive(Clone)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
+    struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Memory {
+    impl Write for CapturedLog {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -313,10 +313,10 @@ mod tests {
         }
     }
 
-    impl tracing_subscriber::fmt::MakeWriter<'_> for Memory {
-        type Writer = Memory;
+    impl tracing_subscriber::fmt::MakeWriter<'_> for CapturedLog {
+        type Writer = CapturedLog;
 
-        fn make_writer(&self) -> Memory {
+        fn make_writer(&self) -> CapturedLog {
             self.clone()
         }
     }

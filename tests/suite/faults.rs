@@ -1,6 +1,6 @@
 //! Faults of the environment, one by one: never a hang, a lost exit code or a silent loss. strace's injector makes the
 //! kernel refuse calls; namespaces and limits take away what usually exists. docs/proof.md has the table and names the
-//! tests of the other faults (closed and full descriptors: `log.rs`).
+//! tests of the other faults (closed and full descriptors: `log.rs`). One file, as the table is one.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

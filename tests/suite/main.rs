@@ -58,6 +58,7 @@ mod spawning;
 mod start_up;
 mod stop;
 mod storm;
+mod structure;
 mod terminal;
 mod termination_message;
 mod wait;

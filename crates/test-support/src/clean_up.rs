@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::PATIENCE;
+use crate::wait::PATIENCE;
 
 /// Its name must not begin with BOOKEND_: bookend reports unknown variables of that prefix.
 const MARK: &str = "OF_TEST";

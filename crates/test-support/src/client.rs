@@ -3,7 +3,7 @@
 use std::io::{Error, Read, Write};
 use std::net::TcpStream;
 
-use crate::PATIENCE;
+use crate::wait::PATIENCE;
 
 /// Sends one GET with this User-Agent and reads the response to its end.
 ///

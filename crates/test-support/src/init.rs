@@ -8,7 +8,8 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::clean_up::{kill_all_of, mark};
-use crate::{Folder, PATIENCE, wait_until};
+use crate::folder::Folder;
+use crate::wait::{PATIENCE, wait_until};
 
 /// The binary under test: `BOOKEND_BIN` if it is set (`make test` names the static release build), else the debug build beside the test.
 pub fn bookend() -> PathBuf {

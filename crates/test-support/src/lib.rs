@@ -12,17 +12,14 @@ mod folder;
 mod init;
 mod nginx;
 mod requirements;
-
-use std::time::{Duration, Instant};
+mod wait;
 
 pub use client::{code, code_of, get, get_as, took};
 pub use folder::{Folder, free_port};
 pub use init::{Finished, Init, bookend, child_of, in_network_of, output_of, pipe_without_reader, run, signal};
 pub use nginx::nginx_conf;
 pub use requirements::{has, is_root, not_run};
-
-/// The deadline of every wait: long enough for a busy machine. A test that comes near it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use wait::{PATIENCE, wait_until};
 
 /// An app that prints the number of each signal it receives. It blocks all signals, since it may have been started with all of them
 /// blocked, and takes them one by one, the lowest number first (signal(7)). Perl's handlers lose signals that arrive together.
@@ -38,12 +35,3 @@ while True:
     os.write(1, b"<%d>" % signal.sigwaitinfo(signal.valid_signals()).si_signo)
 "#,
 ];
-
-/// Waits until the condition holds; fails the test if it does not hold within [`PATIENCE`].
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < end, "timed out waiting until {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}

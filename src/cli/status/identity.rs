@@ -5,15 +5,15 @@
 
 /// The names that are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct PodIdentity {
     /// `namespace/name`, or the name alone.
     pub(super) pod: Option<String>,
     pub(super) image: Option<String>,
 }
 
-impl Identity {
+impl PodIdentity {
     /// `variable`: the value of an environment variable. An empty one counts as unset.
-    pub(super) fn of(variable: impl Fn(&str) -> Option<String>) -> Identity {
+    pub(super) fn of(variable: impl Fn(&str) -> Option<String>) -> PodIdentity {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let first = |names: &[&str]| names.iter().find_map(|name| set(name));
         let attributes = set("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
@@ -31,7 +31,7 @@ impl Identity {
         let tag = attribute("container.image.tags").or_else(|| attribute("container.image.tag"));
         let named =
             attribute("container.image.name").map(|name| tag.map_or(name.clone(), |tag| format!("{name}:{tag}")));
-        Identity { pod, image: first(&["BOOKEND_IMAGE", "CONTAINER_IMAGE"]).or(named) }
+        PodIdentity { pod, image: first(&["BOOKEND_IMAGE", "CONTAINER_IMAGE"]).or(named) }
     }
 }
 
@@ -41,7 +41,7 @@ mod tests {
 
     fn identity(set: &[(&str, &str)]) -> (Option<String>, Option<String>) {
         let find = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        let Identity { pod, image } = Identity::of(find);
+        let PodIdentity { pod, image } = PodIdentity::of(find);
         (pod, image)
     }
 

@@ -15,7 +15,7 @@
 //! SIGQUIT sent to the app         ╵         +2.002 s
 //! ```
 
-use super::identity::Identity;
+use super::identity::PodIdentity;
 use super::terminal::{Colour, Terminal};
 use super::view::{ContainerView, HandlerRun, LostView, StatusView};
 use bookend_lifecycle::HandlerResult;
@@ -23,7 +23,7 @@ use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
 /// Draws it.
-pub(super) fn draw(view: &StatusView, identity: &Identity, terminal: Terminal) -> String {
+pub(super) fn draw(view: &StatusView, identity: &PodIdentity, terminal: Terminal) -> String {
     let mut text = head(view, identity, terminal);
     if !(view.handlers.is_empty() && view.running.is_empty()) {
         text.push('\n');
@@ -37,7 +37,7 @@ pub(super) fn draw(view: &StatusView, identity: &Identity, terminal: Terminal) -
     text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
-fn head(view: &StatusView, identity: &Identity, terminal: Terminal) -> String {
+fn head(view: &StatusView, identity: &PodIdentity, terminal: Terminal) -> String {
     let containers = view.containers.as_deref().unwrap_or_default();
     let names: Vec<String> = containers.iter().map(|container| printable(&container.name)).collect();
     let mut rows: Vec<(&str, Colour, String)> = Vec::new();
@@ -255,7 +255,7 @@ mod tests {
     }"#;
 
     fn drawn(json: &str, width: Option<usize>, colour: bool) -> String {
-        let identity = Identity { pod: Some("shop/web-1".to_owned()), image: None };
+        let identity = PodIdentity { pod: Some("shop/web-1".to_owned()), image: None };
         draw(&StatusView::read(json).unwrap(), &identity, Terminal { width, colour })
     }
 

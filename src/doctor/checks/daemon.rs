@@ -5,7 +5,7 @@ use crate::doctor::facts::command::AppCommand;
 use crate::doctor::finding::{FileLine, Finding};
 
 /// How a server is kept in the foreground.
-enum Foreground {
+enum StaysInFront {
     /// It needs one of these options.
     Needs(&'static [&'static str]),
     /// It must not have one of these.
@@ -14,29 +14,29 @@ enum Foreground {
 
 /// Servers whose command line alone decides it; for nginx, php-fpm, gunicorn and uWSGI their configuration counts, too.
 /// From their manuals.
-const DAEMONS: &[(&[&str], Foreground, &str)] = &[
+const DAEMONS: &[(&[&str], StaysInFront, &str)] = &[
     (
         &["apache2", "httpd", "apache2ctl", "apachectl"],
-        Foreground::Needs(&["-X", "-DFOREGROUND", "FOREGROUND"]),
+        StaysInFront::Needs(&["-X", "-DFOREGROUND", "FOREGROUND"]),
         "run it with -DFOREGROUND",
     ),
-    (&["haproxy"], Foreground::Without(&["-D"]), "remove -D; use -W for master and workers"),
-    (&["sshd"], Foreground::Needs(&["-D", "-De", "-d"]), "run it with -D -e"),
-    (&["lighttpd"], Foreground::Needs(&["-D"]), "run it with -D"),
-    (&["varnishd"], Foreground::Needs(&["-F", "-d", "-C"]), "run it with -F"),
-    (&["crond"], Foreground::Needs(&["-f", "-n", "-d"]), "run it with -f (busybox) or -n (cronie)"),
-    (&["cron"], Foreground::Needs(&["-f"]), "run it with -f"),
-    (&["named"], Foreground::Needs(&["-f", "-g"]), "run it with -g"),
+    (&["haproxy"], StaysInFront::Without(&["-D"]), "remove -D; use -W for master and workers"),
+    (&["sshd"], StaysInFront::Needs(&["-D", "-De", "-d"]), "run it with -D -e"),
+    (&["lighttpd"], StaysInFront::Needs(&["-D"]), "run it with -D"),
+    (&["varnishd"], StaysInFront::Needs(&["-F", "-d", "-C"]), "run it with -F"),
+    (&["crond"], StaysInFront::Needs(&["-f", "-n", "-d"]), "run it with -f (busybox) or -n (cronie)"),
+    (&["cron"], StaysInFront::Needs(&["-f"]), "run it with -f"),
+    (&["named"], StaysInFront::Needs(&["-f", "-g"]), "run it with -g"),
     (
         &["dnsmasq"],
-        Foreground::Needs(&["-k", "--keep-in-foreground", "-d", "--no-daemon"]),
+        StaysInFront::Needs(&["-k", "--keep-in-foreground", "-d", "--no-daemon"]),
         "run it with --keep-in-foreground",
     ),
-    (&["squid"], Foreground::Needs(&["-N", "--foreground"]), "run it with --foreground"),
-    (&["memcached", "mosquitto"], Foreground::Without(&["-d"]), "remove -d"),
+    (&["squid"], StaysInFront::Needs(&["-N", "--foreground"]), "run it with --foreground"),
+    (&["memcached", "mosquitto"], StaysInFront::Without(&["-d"]), "remove -d"),
     (
         &["pg_ctl", "service", "systemctl", "start-stop-daemon"],
-        Foreground::Without(&["start", "restart"]),
+        StaysInFront::Without(&["start", "restart"]),
         "run the server itself, in the foreground",
     ),
 ];
@@ -70,10 +70,10 @@ pub(crate) fn daemonizes(facts: &Facts) -> Vec<Finding> {
     if is_in_foreground(command, foreground) { Vec::new() } else { found(program, fix, None) }
 }
 
-fn is_in_foreground(command: &AppCommand, foreground: &Foreground) -> bool {
+fn is_in_foreground(command: &AppCommand, foreground: &StaysInFront) -> bool {
     match foreground {
-        Foreground::Needs(options) => command.has(options),
-        Foreground::Without(options) => !command.has(options),
+        StaysInFront::Needs(options) => command.has(options),
+        StaysInFront::Without(options) => !command.has(options),
     }
 }
 

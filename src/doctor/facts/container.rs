@@ -58,23 +58,23 @@ pub(crate) fn cpus_of_quota(text: &str) -> Option<u64> {
 /// The default gateway of /proc/net/route, if a route without a gateway leads to it: addresses in hexadecimal words of
 /// this machine.
 pub(crate) fn bridge(text: &str) -> Option<IpAddr> {
-    struct Route {
+    struct KernelRoute {
         destination: u32,
         gateway: u32,
         mask: u32,
     }
-    let routes: Vec<Route> = text
+    let routes: Vec<KernelRoute> = text
         .lines()
         .skip(1)
         .filter_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let word = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok();
-            Some(Route { destination: word(1)?, gateway: word(2)?, mask: word(7)? })
+            Some(KernelRoute { destination: word(1)?, gateway: word(2)?, mask: word(7)? })
         })
         .collect();
     let gateway = routes.iter().find(|route| route.destination == 0 && route.gateway != 0)?.gateway;
     // A route to the gateway alone belongs to a point-to-point network, where the gateway is not a caller.
-    let is_subnet = |route: &&Route| route.gateway == 0 && route.mask != 0 && route.mask != u32::MAX;
+    let is_subnet = |route: &&KernelRoute| route.gateway == 0 && route.mask != 0 && route.mask != u32::MAX;
     let is_near = routes.iter().filter(is_subnet).any(|route| gateway & route.mask == route.destination);
     is_near.then(|| IpAddr::V4(Ipv4Addr::from(gateway.to_ne_bytes())))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::{AccessFlags, access};
 
-use super::{first_process, read};
+use super::text::{first_process, read};
 use crate::doctor::facts::container::{ContainerFacts, bridge, cpus_of_quota, has_cap_kill, listeners};
 use crate::net::tcp_monitor::{self, TcpMonitor};
 use crate::process::Pid;

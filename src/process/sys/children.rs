@@ -10,8 +10,7 @@ use std::io;
 use std::mem::MaybeUninit;
 
 use libc::c_int;
-
-use crate::process::Pid;
+use nix::unistd::Pid;
 
 /// A report of the kernel about children, with a status as wait(2) encodes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

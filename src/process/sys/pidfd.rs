@@ -5,8 +5,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use super::check;
-use crate::process::Pid;
+use nix::unistd::Pid;
+
+use super::result::check;
 use bookend_lifecycle::signal::Signal;
 
 /// Opens a close-on-exec pidfd for `pid`: pidfd_open(2). The caller must verify the process identity afterwards.

@@ -7,8 +7,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::check;
-use crate::process::Pid;
+use nix::unistd::Pid;
+
+use super::result::check;
 use bookend_lifecycle::signal::Signal;
 
 /// A set of signals as the kernel keeps it: bit n-1 stands for signal n.

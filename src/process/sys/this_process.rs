@@ -13,7 +13,7 @@ use libc::c_int;
 use nix::sys::prctl;
 use nix::time::{ClockId, clock_gettime};
 
-use super::check;
+use super::result::check;
 use bookend_lifecycle::signal::Signal;
 
 /// The time since the boot, from which /proc counts the start of a process: clock_gettime(2), CLOCK_BOOTTIME.

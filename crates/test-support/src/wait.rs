@@ -1,0 +1,15 @@
+//! Waiting for a condition, with a deadline.
+
+use std::time::{Duration, Instant};
+
+/// The deadline of every wait: long enough for a busy machine. A test that comes near it has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until the condition holds; fails the test if it does not hold within [`PATIENCE`].
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "timed out waiting until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
