@@ -14,7 +14,7 @@ use super::seconds::seconds;
 use crate::handlers::program::{Environment, Variables};
 use crate::handlers::{HandlerReport, http_get, tcp_socket};
 use bookend_config::address::{AddressError, HostPort, HttpUrl};
-use bookend_config::settings::{HttpGet, Scheme, TcpSocket};
+use bookend_config::settings::{HttpGet, Method, PortState, Scheme, TcpSocket};
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::seconds::Seconds;
 
@@ -112,15 +112,17 @@ impl WaitArgs {
         let (target, ca_file, insecure) = (target.clone(), self.ca_file.clone(), self.insecure_skip_verify);
         move || match target.clone() {
             WaitTarget::File(path) => Box::pin(std::future::ready(exists(&path))),
-            WaitTarget::Tcp { host, port, .. } => {
-                Box::pin(async move { outcome(tcp_socket::run(TcpSocket { host, port }, environment()).await) })
-            }
+            WaitTarget::Tcp { host, port, .. } => Box::pin(async move {
+                outcome(tcp_socket::run(TcpSocket { host, port, until: PortState::Open }, environment()).await)
+            }),
             WaitTarget::Http { scheme, host, port, path, .. } => {
                 let get = HttpGet {
                     host,
                     port,
                     path,
                     scheme,
+                    method: Method::Get,
+                    body: String::new(),
                     headers: Vec::new(),
                     success_status: vec![200..=399],
                     ca_file: ca_file.clone(),

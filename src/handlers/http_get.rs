@@ -1,5 +1,5 @@
-//! `httpGet`: an HTTP or HTTPS request like the kubelet's: one GET with `Connection: close`. Redirects are followed within
-//! the host, up to ten requests in all. A redirect to another host is not followed: its own status decides.
+//! `httpGet`: an HTTP or HTTPS request like the kubelet's: one GET, or another `method`, with `Connection: close`. Redirects
+//! are followed within the host, up to ten requests in all; only 307 and 308 keep another method and its body. A redirect to another host is not followed: its own status decides.
 //!
 //! | part                 | bound                                                           |
 //! | -------------------- | --------------------------------------------------------------- |
@@ -13,16 +13,17 @@
 mod url;
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, USER_AGENT,
 };
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
@@ -32,7 +33,7 @@ use super::program::{Environment, read_value};
 use super::report::HandlerReport;
 use crate::error::describe;
 use crate::http::Duplex;
-use bookend_config::settings::{Header, HttpGet, Scheme, ValueSource};
+use bookend_config::settings::{self, Header, HttpGet, Scheme, ValueSource};
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::printable::printable;
 use url::Url;
@@ -90,6 +91,25 @@ enum HttpError {
     TooManyRedirects,
 }
 
+/// What is sent besides the headers.
+#[derive(Default)]
+struct Content {
+    method: Method,
+    body: Bytes,
+}
+
+impl Content {
+    fn new(get: &HttpGet, env: &Environment) -> Content {
+        let method = match get.method {
+            settings::Method::Get => Method::GET,
+            settings::Method::Post => Method::POST,
+            settings::Method::Put => Method::PUT,
+            settings::Method::Delete => Method::DELETE,
+        };
+        Content { method, body: env.expand(OsStr::new(&get.body)).into_vec().into() }
+    }
+}
+
 /// The parts of a response that are used.
 struct GetResponse {
     status: StatusCode,
@@ -120,16 +140,27 @@ async fn perform(get: &HttpGet, env: &Environment) -> Result<GetResponse, HttpEr
     let host = env.expand(OsStr::new(&get.host)).into_string().map_err(|_| HttpError::Host)?;
     let first = Url::new(get.scheme, &host, get.port, &url::path(&get.path, env)).ok_or(HttpError::Host)?;
     let mut headers = headers(&get.headers, env).await?;
+    let mut content = Content::new(get, env);
+    if content.method != Method::GET {
+        // Also for an empty body: servers wait for one without it.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(content.body.len()));
+    }
     let mut client = HttpClient::new(get, env);
     let mut url = first.clone();
     for _ in 0..MAX_REQUESTS {
-        let response = client.exchange(&url, &headers).await?;
+        let response = client.exchange(&url, &headers, &content).await?;
         let Some(location) = response.location.as_deref().filter(|_| is_redirect(response.status)) else {
             return Ok(response);
         };
         let next = url.join(location).ok_or(HttpError::Location)?;
         if !next.host.eq_ignore_ascii_case(&first.host) {
             return Ok(response);
+        }
+        if !matches!(response.status.as_u16(), 307 | 308) && content.method != Method::GET {
+            // As Go's client and every browser.
+            content = Content::default();
+            headers.remove(CONTENT_LENGTH);
+            headers.remove(CONTENT_TYPE);
         }
         if url::is_absolute(location) {
             // Like Go's client: a configured Host is kept only if the redirect names no host.
@@ -208,7 +239,7 @@ impl HttpClient {
     }
 
     /// Makes one request on a new connection.
-    async fn exchange(&mut self, url: &Url, headers: &HeaderMap) -> Result<GetResponse, HttpError> {
+    async fn exchange(&mut self, url: &Url, headers: &HeaderMap, content: &Content) -> Result<GetResponse, HttpError> {
         let stream = connect(&url.host, url.port).await?;
         let stream: Box<dyn Duplex> = match url.scheme {
             Scheme::Http => Box::new(stream),
@@ -217,12 +248,13 @@ impl HttpClient {
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
             .max_headers(MAX_HEADERS)
-            .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+            .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
             .await?;
         // The task ends with this function.
         let mut driver = JoinSet::new();
         driver.spawn(connection);
-        let mut request = Request::new(Empty::new());
+        let mut request = Request::new(Full::new(content.body.clone()));
+        *request.method_mut() = content.method.clone();
         *request.uri_mut() = url.target();
         *request.headers_mut() = headers.clone();
         if !headers.contains_key(HOST) {

@@ -66,6 +66,11 @@ fn exchange(mut stream: impl Read + Write, answer: &str) -> String {
             _ => return String::new(),
         }
     }
+    let text = String::from_utf8_lossy(&head).to_lowercase();
+    let length = text.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    let _ = stream.read_exact(&mut body);
+    head.extend(body);
     let _ = stream.write_all(answer.as_bytes());
     let _ = stream.flush();
     String::from_utf8_lossy(&head).into_owned()
@@ -91,6 +96,57 @@ fn fails(handler: &str, because: &str) {
     let finished = life(handler);
     assert_eq!(finished.code(), 125, "{handler}\n{}", finished.log);
     assert!(finished.log.contains(because), "{because:?} is not in\n{}", finished.log);
+}
+
+#[test]
+fn a_method_and_a_body_are_sent() {
+    for method in ["POST", "PUT", "DELETE"] {
+        let server = Server::new(&[&answer("200 OK", "")]);
+        let port = server.port;
+        let more = format!("method = \"{method}\", body = '{{\"hook\": \"$(BOOKEND_HOOK)\"}}'");
+        let finished = life(&format!("httpGet = {{ port = {port}, path = \"/fail\", {more} }}"));
+        assert_eq!(finished.code(), 0, "{}", finished.log);
+        let request = server.request();
+        assert!(request.starts_with(&format!("{method} /fail HTTP/1.1\r\n")), "{request}");
+        assert!(request.ends_with("\r\n\r\n{\"hook\": \"preStart\"}"), "{request}");
+    }
+    let server = Server::new(&[&answer("200 OK", "")]);
+    life(&format!("httpGet = {{ port = {}, method = \"POST\" }}", server.port));
+    let request = server.request().to_lowercase();
+    assert!(request.contains("content-length: 0\r\n"), "servers wait for a body of unknown length: {request}");
+}
+
+#[test]
+fn only_307_and_308_keep_the_method_and_the_body() {
+    for (status, second) in
+        [("303 See Other", "GET /next"), ("302 Found", "GET /next"), ("307 Temporary Redirect", "POST /next")]
+    {
+        let server = Server::new(&[&answer(status, "Location: /next\r\n"), &answer("200 OK", "")]);
+        let port = server.port;
+        let finished = life(&format!("httpGet = {{ port = {port}, method = \"POST\", body = \"text\" }}"));
+        assert_eq!(finished.code(), 0, "{}", finished.log);
+        assert!(server.request().ends_with("text"));
+        let request = server.request();
+        assert!(request.starts_with(second), "{status}: {request}");
+        assert_eq!(request.ends_with("text"), second.starts_with("POST"), "{status}: {request}");
+    }
+}
+
+#[test]
+fn a_handler_waits_until_a_port_is_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    listener.set_nonblocking(true).unwrap();
+    let config =
+        format!("lifecycle.preStart = {{ name = \"wait\", tcpSocket = {{ port = {port}, until = \"Closed\" }} }}");
+    let init = Init::configured(&config, &["--", "echo", "started"]);
+    // It looks ten times a second.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(listener.accept().is_err(), "it makes no connection");
+    assert!(!init.out().contains("started"), "{}", init.log());
+    drop(listener);
+    let finished = init.finish();
+    assert_eq!((finished.code(), &*finished.out), (0, "started\n"), "{}", finished.log);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::scalar::{read_status, read_user};
 use crate::settings::{
     AppSettings, CommandFrom, ContainerSettings, FailurePolicy, Handler, HandlerKind, HandlerName, Header, HttpGet,
-    HttpSettings, LifecycleSettings, LogFormat, LogLevel, LogSettings, ProbeSet, ProbeSettings, ProcessSelector,
-    Program, ReadyzDuringStop, Scheme, Settings, SignalScope, SocketPath, TcpSocket, TlsSettings, ValueSource,
+    HttpSettings, LifecycleSettings, LogFormat, LogLevel, LogSettings, Method, PortState, ProbeSet, ProbeSettings,
+    ProcessSelector, Program, ReadyzDuringStop, Scheme, Settings, SignalScope, SocketPath, TcpSocket, TlsSettings,
+    ValueSource,
 };
 use crate::tree::Tree;
 use crate::value::Value;
@@ -236,6 +237,8 @@ fn http_get(at: &TableView<'_>) -> Option<HttpGet> {
         port: at.port("port")?,
         path: at.text("path").unwrap_or("/").to_owned(),
         scheme: at.choice("scheme", Scheme::of).unwrap_or_default(),
+        method: at.choice("method", Method::of).unwrap_or_default(),
+        body: at.text("body").unwrap_or_default().to_owned(),
         headers: at.tables("httpHeaders").iter().filter_map(header).collect(),
         success_status: status.unwrap_or_else(|| vec![200..=399]),
         ca_file: at.text("caFile").map(PathBuf::from),
@@ -249,7 +252,11 @@ fn header(at: &TableView<'_>) -> Option<Header> {
 }
 
 fn tcp_socket(at: &TableView<'_>) -> Option<TcpSocket> {
-    Some(TcpSocket { host: at.text("host").unwrap_or(LOCALHOST).to_owned(), port: at.port("port")? })
+    Some(TcpSocket {
+        host: at.text("host").unwrap_or(LOCALHOST).to_owned(),
+        port: at.port("port")?,
+        until: at.choice("until", PortState::of).unwrap_or_default(),
+    })
 }
 
 fn log(at: &TableView<'_>) -> LogSettings {

@@ -114,6 +114,10 @@ pub struct HttpGet {
     pub path: String,
     /// `scheme`.
     pub scheme: Scheme,
+    /// `method`.
+    pub method: Method,
+    /// `body`; empty: none.
+    pub body: String,
     /// `httpHeaders`, in the order of the configuration.
     pub headers: Vec<Header>,
     /// `successStatus`.
@@ -122,6 +126,22 @@ pub struct HttpGet {
     pub ca_file: Option<PathBuf>,
     /// `insecureSkipVerify`.
     pub insecure_skip_verify: bool,
+}
+
+words! {
+    /// `method`.
+    #[derive(Default)]
+    pub enum Method {
+        /// The kubelet's.
+        #[default]
+        Get = "GET",
+        /// For a command, like envoy's `/healthcheck/fail`.
+        Post = "POST",
+        /// For a state.
+        Put = "PUT",
+        /// For an entry, like a registry's.
+        Delete = "DELETE",
+    }
 }
 
 words! {
@@ -152,4 +172,18 @@ pub struct TcpSocket {
     pub host: String,
     /// `port`.
     pub port: u16,
+    /// `until`.
+    pub until: PortState,
+}
+
+words! {
+    /// `until`: what is waited for.
+    #[derive(Default)]
+    pub enum PortState {
+        /// It is not waited for: one connection is opened.
+        #[default]
+        Open = "Open",
+        /// No process listens on it any more.
+        Closed = "Closed",
+    }
 }

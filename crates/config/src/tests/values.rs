@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::settings::{
-    CommandFrom, FailurePolicy, HandlerKind, Header, HttpGet, Id, LogFormat, Program, Scheme, SignalScope, TcpSocket,
-    User, ValueSource,
+    CommandFrom, FailurePolicy, HandlerKind, Header, HttpGet, Id, LogFormat, Method, PortState, Program, Scheme,
+    SignalScope, TcpSocket, User, ValueSource,
 };
 use bookend_lifecycle::drain::{Drain, Until};
 use bookend_lifecycle::probe::ProbeRule;
@@ -145,10 +145,10 @@ fn a_pod_specs_http_get_is_read_field_by_field() {
     let settings = accept(&file(
         "ports = { web = 8443 }\n\
          [[lifecycle.preStop]]\nretries = 2\nbackoffSeconds = 0.5\n\
-         httpGet = { host = \"h\", port = \"web\", path = \"/p?q\", scheme = \"HTTPS\", caFile = \"/ca\", \
+         httpGet = { host = \"h\", port = \"web\", path = \"/p?q\", scheme = \"HTTPS\", method = \"put\", body = \"b\", caFile = \"/ca\", \
          insecureSkipVerify = true, successStatus = [204, \"300-399\"], httpHeaders = [\
          { name = \"A\", value = \"x\" }, { name = \"B\", valueFrom.file = \"/b\" }] }\n\
-         [[lifecycle.preStop]]\ntcpSocket = { host = \"t\", port = 80 }\n\
+         [[lifecycle.preStop]]\ntcpSocket = { host = \"t\", port = 80, until = \"Closed\" }\n\
          [[lifecycle.preStop]]\nsignal.name = \"HUP\"\n\
          [[lifecycle.postStop]]\non = [\"Failed\"]\nsleep.seconds = 1\n",
     ))
@@ -159,6 +159,8 @@ fn a_pod_specs_http_get_is_read_field_by_field() {
         port: 8443,
         path: "/p?q".to_owned(),
         scheme: Scheme::Https,
+        method: Method::Put,
+        body: "b".to_owned(),
         headers: vec![
             Header { name: "A".to_owned(), value: ValueSource::Plain("x".to_owned()) },
             Header { name: "B".to_owned(), value: ValueSource::File("/b".into()) },
@@ -169,7 +171,10 @@ fn a_pod_specs_http_get_is_read_field_by_field() {
     };
     assert_eq!(hooks.pre_stop[0].kind, HandlerKind::HttpGet(get));
     assert_eq!((hooks.pre_stop[0].retries, hooks.pre_stop[0].backoff), (2, Duration::from_millis(500)));
-    assert_eq!(hooks.pre_stop[1].kind, HandlerKind::TcpSocket(TcpSocket { host: "t".to_owned(), port: 80 }));
+    assert_eq!(
+        hooks.pre_stop[1].kind,
+        HandlerKind::TcpSocket(TcpSocket { host: "t".to_owned(), port: 80, until: PortState::Closed })
+    );
     assert_eq!((hooks.pre_stop[1].retries, hooks.pre_stop[1].backoff), (0, Duration::from_secs(1)));
     assert_eq!(hooks.pre_stop[2].kind, HandlerKind::Signal(Signal::HUP));
     assert_eq!(hooks.pre_stop[2].on, On::EVERY);
@@ -194,7 +199,10 @@ fn a_pod_specs_probes_are_read_and_a_zero_is_the_default() {
     };
     let liveness = settings.probes.liveness.clone().unwrap();
     assert_eq!((liveness.rule, liveness.handler.timeout), (rule(1, 2, 4, 1), Some(secs(3))));
-    assert_eq!(liveness.handler.kind, HandlerKind::TcpSocket(TcpSocket { host: "localhost".to_owned(), port: 80 }));
+    assert_eq!(
+        liveness.handler.kind,
+        HandlerKind::TcpSocket(TcpSocket { host: "localhost".to_owned(), port: 80, until: PortState::Open })
+    );
     assert!(settings.probes.stop_on_liveness);
     // Kubernetes' defaults; it cannot tell a zero from nothing either.
     let readiness = settings.probes.readiness.clone().unwrap();

@@ -12,7 +12,7 @@
 use super::program::{ENV, USER, WORKING_DIR};
 use crate::key::{Key, Shape, keys};
 use crate::scalar::{PORT, Scalar};
-use crate::settings::{FailurePolicy, HandlerName, Scheme};
+use crate::settings::{FailurePolicy, HandlerName, Method, PortState, Scheme};
 
 pub(super) static LIFECYCLE: &[Key] = &[
     // Before the lists: below the header of a list it would be a key of that list.
@@ -72,8 +72,8 @@ const fn kind(name: HandlerName, list: HandlerList) -> Option<Key> {
         HandlerName::Exec => (EXEC, "run a program"),
         HandlerName::HttpGet if is_probe => (HTTP_GET, "succeeds with status 200-399, or with successStatus"),
         HandlerName::HttpGet => (HTTP_GET, "make an HTTP request"),
-        HandlerName::TcpSocket if is_probe => (TCP_SOCKET, "succeeds if a connection can be opened"),
-        HandlerName::TcpSocket => (TCP_SOCKET, "open a connection and close it"),
+        HandlerName::TcpSocket if is_probe => (TCP_PROBE, "succeeds if a connection can be opened"),
+        HandlerName::TcpSocket => (TCP_SOCKET, "open a connection and close it, or wait until a port is closed"),
         HandlerName::Sleep | HandlerName::Drain | HandlerName::Signal if is_probe => return None,
         HandlerName::Sleep => (SLEEP, "wait"),
         HandlerName::Drain => (DRAIN, "keep the app serving until no new connections come"),
@@ -198,6 +198,18 @@ static HTTP_GET: &[Key] = &[
         "HTTP or HTTPS; HTTPS verifies the certificate",
     ),
     Key::new(
+        "method",
+        Shape::One(Scalar::Choice(Method::WORDS)),
+        "\"GET\"",
+        "method of the request: GET, POST, PUT or DELETE",
+    ),
+    Key::new(
+        "body",
+        Shape::One(Scalar::Text),
+        "",
+        "body of the request; $(VAR) is expanded; its Content-Type is one of httpHeaders",
+    ),
+    Key::new(
         "httpHeaders",
         Shape::Tables(HEADER),
         "",
@@ -232,7 +244,17 @@ static HEADER: &[Key] = &[
 static VALUE_FROM: &[Key] =
     &[Key::required("file", Shape::One(Scalar::Path), "file that holds the value; read again for each request")];
 
-static TCP_SOCKET: &[Key] = &[HOST, PORT_TO_CALL];
+static TCP_PROBE: &[Key] = &[HOST, PORT_TO_CALL];
+static TCP_SOCKET: &[Key] = &[
+    HOST,
+    PORT_TO_CALL,
+    Key::new(
+        "until",
+        Shape::One(Scalar::Choice(PortState::WORDS)),
+        "\"Open\"",
+        "Open: one connection is opened; Closed: wait until no process listens on the port, as a proxy waits for the app beside it",
+    ),
+];
 
 static SLEEP: &[Key] = &[Key::required("seconds", Shape::One(Scalar::Seconds), "how long to wait, in seconds")];
 
