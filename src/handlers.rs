@@ -29,6 +29,7 @@ use self::program::Environment;
 pub(crate) use self::report::HandlerReport;
 use crate::error::describe;
 use crate::process::Pid;
+use crate::process::procfs;
 use crate::process::reaper::Reaper;
 use bookend_config::settings::{Handler, HandlerKind};
 use bookend_lifecycle::HandlerResult;
@@ -42,6 +43,14 @@ pub(crate) struct RunningHandler {
 }
 
 impl RunningHandler {
+    /// Whether this process is the program of an exec handler, a member of its process group, or below it. A process that
+    /// its parent has reaped is not recognised.
+    pub(crate) fn includes(&self, pid: i32) -> bool {
+        let Some((_, leader)) = &self.group else { return false };
+        let group = nix::unistd::getpgid(Some(Pid::from_raw(pid)));
+        leader.as_raw() == pid || group == Ok(*leader) || procfs::descends_from(pid, leader.as_raw()) == Some(true)
+    }
+
     /// Ends the run; no report of it follows.
     pub(crate) fn abort(self) {
         if let Some((reaper, pid)) = self.group {

@@ -25,6 +25,8 @@ pub(super) struct Connection {
     peer: IpAddr,
     /// The address that the caller connected to.
     local: OnceLock<IpAddr>,
+    /// The process that connected to the socket.
+    peer_pid: OnceLock<i32>,
     guard: Mutex<Option<DeliveryGuard>>,
 }
 
@@ -33,7 +35,14 @@ impl Connection {
     pub(super) fn enter(listener: &Arc<Listener>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
         let (id, ended) = listener.enter(peer);
         (
-            Connection { listener: Arc::clone(listener), id, peer, local: OnceLock::new(), guard: Mutex::new(None) },
+            Connection {
+                listener: Arc::clone(listener),
+                id,
+                peer,
+                local: OnceLock::new(),
+                peer_pid: OnceLock::new(),
+                guard: Mutex::new(None),
+            },
             ended,
         )
     }
@@ -52,6 +61,15 @@ impl Connection {
 
     pub(super) fn set_local(&self, local: IpAddr) {
         let _ = self.local.set(local);
+    }
+
+    pub(super) fn set_peer_pid(&self, pid: i32) {
+        let _ = self.peer_pid.set(pid);
+    }
+
+    /// The pid of the caller, if it is in our PID namespace.
+    pub(super) fn peer_pid(&self) -> Option<i32> {
+        self.peer_pid.get().copied()
     }
 
     /// Whether the caller may call a hook with a request that has these headers.

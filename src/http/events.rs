@@ -13,6 +13,7 @@ use hyper::body::{Body, Bytes, Frame};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::request::{Delivery, DeliveryGuard};
 use crate::report::journal::Record;
 use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::Time;
@@ -83,13 +84,22 @@ pub(crate) struct Subscribers {
 
 #[derive(Debug)]
 struct Subscriber {
+    /// The client's process, if it is in our PID namespace.
+    pid: Option<i32>,
+    delivery: Delivery,
     queue: mpsc::Sender<Bytes>,
     was_slow: Arc<AtomicBool>,
 }
 
 impl Subscribers {
     /// Adds a subscriber; `None`: there are too many. Its first event is the present phase.
-    pub(crate) fn subscribe(&mut self, now: Time, at: Timestamp, phase: &str) -> Option<EventStream> {
+    pub(crate) fn subscribe(
+        &mut self,
+        now: Time,
+        at: Timestamp,
+        phase: &str,
+        pid: Option<i32>,
+    ) -> Option<(EventStream, DeliveryGuard)> {
         self.all.retain(|subscriber| !subscriber.queue.is_closed());
         if self.all.len() >= MOST_SUBSCRIBERS {
             return None;
@@ -97,8 +107,9 @@ impl Subscribers {
         let (queue, receiver) = mpsc::channel(QUEUE);
         let was_slow = Arc::new(AtomicBool::new(false));
         let _ = queue.try_send(encode(self.count, now, at, &LifecycleEvent::Phase { phase }));
-        self.all.push(Subscriber { queue, was_slow: Arc::clone(&was_slow) });
-        Some(EventStream { receiver, was_slow, is_over: false })
+        let (guard, delivery) = DeliveryGuard::new();
+        self.all.push(Subscriber { pid, delivery, queue, was_slow: Arc::clone(&was_slow) });
+        Some((EventStream { receiver, was_slow, is_over: false }, guard))
     }
 
     /// Sends an event to all subscribers; without any it costs nothing.
@@ -118,9 +129,14 @@ impl Subscribers {
         });
     }
 
-    /// Ends all streams: no more events follow.
-    pub(crate) fn close(&mut self) {
-        self.all.clear();
+    /// The processes of the clients, as far as they are known.
+    pub(crate) fn pids(&self) -> Vec<i32> {
+        self.all.iter().filter(|subscriber| !subscriber.queue.is_closed()).filter_map(|one| one.pid).collect()
+    }
+
+    /// Ends all streams: no more events follow. Returns what the end has to wait for: each stream, and its client's pid.
+    pub(crate) fn close(&mut self) -> Vec<(Delivery, Option<i32>)> {
+        self.all.drain(..).map(|subscriber| (subscriber.delivery, subscriber.pid)).collect()
     }
 }
 
@@ -181,7 +197,7 @@ mod tests {
     #[test]
     fn a_subscriber_gets_the_phase_and_then_each_event() {
         let (mut subscribers, at) = (Subscribers::default(), Timestamp::default());
-        let stream = subscribers.subscribe(Time::from_millis(1500), at, "Running").unwrap();
+        let stream = subscribers.subscribe(Time::from_millis(1500), at, "Running", None).unwrap().0;
         subscribers.publish(Time::from_secs(2), at, &LifecycleEvent::Note { text: "two\nlines" });
         subscribers.close();
         assert_eq!(
@@ -194,7 +210,7 @@ mod tests {
     #[test]
     fn the_stream_of_a_subscriber_that_does_not_read_is_closed() {
         let mut subscribers = Subscribers::default();
-        let stream = subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running").unwrap();
+        let stream = subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running", None).unwrap().0;
         for _ in 0..10 * QUEUE {
             subscribers.publish(Time::ZERO, Timestamp::default(), &LifecycleEvent::Note { text: "x" });
         }
@@ -208,10 +224,10 @@ mod tests {
     fn subscribers_are_limited_and_a_closed_one_makes_room() {
         let mut subscribers = Subscribers::default();
         let streams: Vec<_> = (0..MOST_SUBSCRIBERS)
-            .map(|_| subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running").unwrap())
+            .map(|_| subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running", None).unwrap())
             .collect();
-        assert!(subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running").is_none());
+        assert!(subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running", None).is_none());
         drop(streams);
-        assert!(subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running").is_some());
+        assert!(subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running", None).is_some());
     }
 }

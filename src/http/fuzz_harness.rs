@@ -109,9 +109,9 @@ async fn answer_all(mut requests: mpsc::Receiver<Request>, outcome: Option<Outco
                 verbs += 1;
                 let _ = sender.send(Ok(()));
             }
-            Request::Follow(sender) => {
+            Request::Follow(_, sender) => {
                 verbs += 1;
-                let _ = sender.send(subscribers.subscribe(Duration::ZERO, Timestamp::default(), "Running"));
+                let _ = sender.send(subscribers.subscribe(Duration::ZERO, Timestamp::default(), "Running", None));
                 subscribers.close();
             }
         }

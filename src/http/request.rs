@@ -23,8 +23,8 @@ pub(crate) enum Request {
     Stop(oneshot::Sender<()>),
     /// `POST /signal/{name}`: act as if bookend had received the signal. The error is the reason why it cannot.
     Signal(Signal, oneshot::Sender<Result<(), &'static str>>),
-    /// `GET /events`. `None`: there are too many subscribers.
-    Follow(oneshot::Sender<Option<EventStream>>),
+    /// `GET /events`, and the pid of the client if it is known. `None`: there are too many subscribers.
+    Follow(Option<i32>, oneshot::Sender<Option<(EventStream, DeliveryGuard)>>),
 }
 
 /// A call of a hook.

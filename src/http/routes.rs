@@ -142,8 +142,11 @@ pub(super) async fn answer(
             if !connection.wait() {
                 return Ok(too_many());
             }
-            Ok(match endpoint.request(Request::Follow).await {
-                Some(Some(stream)) => events(stream),
+            Ok(match endpoint.request(|response| Request::Follow(connection.peer_pid(), response)).await {
+                Some(Some((stream, guard))) => {
+                    connection.hold(guard);
+                    events(stream)
+                }
                 Some(None) => too_many(),
                 None => exiting(),
             })

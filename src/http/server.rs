@@ -110,7 +110,12 @@ async fn serve_tls(mut stream: TcpStream, connection: &Connection) {
 }
 
 async fn serve_unix(mut stream: UnixStream, connection: &Connection) {
-    if stream.peer_cred().is_ok_and(|peer| may_use(peer.uid())) {
+    let peer = stream.peer_cred();
+    if peer.as_ref().is_ok_and(|peer| may_use(peer.uid())) {
+        // 0: a process of another PID namespace.
+        if let Some(pid) = peer.ok().and_then(|peer| peer.pid()).filter(|pid| *pid > 0) {
+            connection.set_peer_pid(pid);
+        }
         serve_http(Box::new(stream), connection).await;
     } else {
         refuse(&mut stream, OTHER_USER).await;

@@ -21,9 +21,20 @@ pub(crate) fn signal_all(signal: Signal) {
     }
 }
 
+/// Whether there is any other process of this container, alive or not reaped by its parent. As PID 1 that includes
+/// sessions (`docker exec`), whose parents are outside. Elsewhere those are not ours.
+pub(crate) fn are_any() -> bool {
+    sys::is_first_process() && nix::sys::signal::kill(Pid::from_raw(-1), None) != Err(nix::errno::Errno::ESRCH)
+}
+
+/// Whether there is one that is not among these.
+pub(crate) fn are_any_but(these: &[i32]) -> bool {
+    procfs::below_us().iter().any(|member| !member.is_zombie && !these.contains(&member.pid))
+}
+
 /// Pids and names, `12 (sleep), 13 (sh)`, up to a limit, and how many more there are. Empty: no process, or no /proc.
 pub(crate) fn names() -> String {
-    let alive: Vec<_> = procfs::below_us().into_iter().filter(|member| !member.is_zombie).collect();
+    let alive: Vec<_> = procfs::some_below_us(MOST_READ).into_iter().filter(|member| !member.is_zombie).collect();
     let shown: Vec<_> =
         alive.iter().take(MOST_NAMES).map(|member| format!("{} ({})", member.pid, member.name)).collect();
     match alive.len().saturating_sub(MOST_NAMES) {
@@ -32,12 +43,24 @@ pub(crate) fn names() -> String {
     }
 }
 
-/// Whether one of them may not be signalled by us: it runs as another user, and we lack CAP_KILL.
-pub(crate) fn some_are_refused() -> bool {
-    procfs::below_us().iter().any(|member| {
-        let allowed = nix::sys::signal::kill(Pid::from_raw(member.pid), None);
-        !member.is_zombie && allowed == Err(nix::errno::Errno::EPERM)
-    })
+/// How many of them we may not signal: they run as another user, and we lack CAP_KILL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    None,
+    Some,
+    All,
+}
+
+/// Asks the kernel about each of them, up to a limit.
+pub(crate) fn refused() -> Refused {
+    let alive = procfs::some_below_us(MOST_READ).into_iter().filter(|member| !member.is_zombie);
+    let (refused, allowed): (Vec<_>, Vec<_>) = alive
+        .partition(|member| nix::sys::signal::kill(Pid::from_raw(member.pid), None) == Err(nix::errno::Errno::EPERM));
+    match (refused.is_empty(), allowed.is_empty()) {
+        (true, _) => Refused::None,
+        (false, false) => Refused::Some,
+        (false, true) => Refused::All,
+    }
 }
 
 /// The number may have been given to another process since /proc was read; a pidfd keeps naming the same one.
@@ -55,5 +78,7 @@ fn signal_descendant(pid: i32, signal: Signal) {
     }
 }
 
+/// The number of processes that are read for a log line: one costs some 15 us, and the loop waits meanwhile.
+const MOST_READ: usize = 500;
 /// The number of processes that one log line names.
 const MOST_NAMES: usize = 10;

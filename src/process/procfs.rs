@@ -22,13 +22,15 @@ pub(crate) struct Member {
 
 /// The processes below us; as PID 1, all but us. Empty without /proc.
 pub(super) fn below_us() -> Vec<Member> {
+    some_below_us(usize::MAX)
+}
+
+/// The same among the first `most` that /proc shows.
+pub(super) fn some_below_us(most: usize) -> Vec<Member> {
     let own = own_pid();
-    let all = all_processes().into_iter().flatten();
-    if super::is_first_process() {
-        // Processes that joined the namespace have no parent in it, but belong to this container.
-        return all.filter(|member| member.pid != own).collect();
-    }
-    descendants(own, all)
+    let some = all_processes().into_iter().flatten().take(most);
+    // Processes that joined the namespace have no parent in it, but belong to this container.
+    if super::is_first_process() { some.filter(|member| member.pid != own).collect() } else { descendants(own, some) }
 }
 
 /// The processes below this one, among the first `most` that /proc shows.

@@ -102,6 +102,7 @@ pub(crate) struct Reaper {
 #[derive(Debug, Default)]
 struct Table {
     app: Option<Pid>,
+    app_is_stopped: bool,
     /// Whether the app has executed its program, while that is not known.
     app_exec: Option<ExecStatus>,
     watched: LiteMap<Pid, oneshot::Sender<Ended>>,
@@ -138,6 +139,11 @@ impl Reaper {
     /// The app's pid while it is alive or a zombie that is not yet reaped.
     pub(crate) fn app(&self) -> Option<Pid> {
         self.table().app
+    }
+
+    /// Whether job control has stopped the app, as far as is known.
+    pub(crate) fn app_is_stopped(&self) -> bool {
+        self.table().app_is_stopped
     }
 
     /// How many orphans have been reaped.
@@ -192,6 +198,7 @@ impl Table {
         for _ in 0..2 {
             let ChildNews::Changed(_, status) = sys::take_stop(app) else { break };
             round.app_stopped = stopped_by(status);
+            self.app_is_stopped = round.app_stopped.is_some();
         }
         self.take_end(Some(app), round);
     }

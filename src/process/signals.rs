@@ -2,13 +2,13 @@
 //!
 //! | signals                                        | received through  | why                                     |
 //! | ---------------------------------------------- | ----------------- | --------------------------------------- |
-//! | SIGCHLD, stop signals, mapped ones             | signal-hook-tokio | those that mean something to us         |
-//! | all others, and all real-time ones             | one signalfd      | registering sixty costs a millisecond; real-time signals are queued, not flagged |
+//! | SIGCHLD                                        | signal-hook-tokio | it comes most often, and may be held back ([`SigchldGuard`]) |
+//! | all others                                     | one signalfd      | it names the sender, queues real-time signals, and registering sixty costs a millisecond |
 //!
-//! All are blocked from the first instruction, so that none is lost before this exists. A registered signal is unblocked
-//! once its handler is installed; the others stay blocked and are read from the signalfd. If registering fails
-//! (descriptors, memory), or if the kernel refuses the socket calls that signal-hook's handlers make (seccomp), all
-//! signals are read from the signalfd.
+//! All are blocked from the first instruction, so that none is lost before this exists. SIGCHLD is unblocked once its
+//! handler is installed; the others stay blocked and are read from the signalfd. If registering fails (descriptors,
+//! memory), or if the kernel refuses the socket calls that signal-hook's handlers make (seccomp), SIGCHLD is read from
+//! the signalfd, too.
 //!
 //! A flood of signals does not keep the loop from its other work: after some of them the timers, the handlers and the
 //! clients have their turn.
@@ -38,37 +38,30 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes over all signals; `meaningful` are those to which the configuration gives a meaning.
+    /// Takes over all signals.
     ///
     /// Must be called inside the runtime, with all signals blocked.
-    pub(crate) fn take(meaningful: &[Signal], inherited: &mut Inherited) -> io::Result<Signals> {
-        let mut wanted = vec![Signal::CHLD];
-        for signal in meaningful.iter().filter(|signal| may_be_registered(**signal)) {
-            if !wanted.contains(signal) {
-                wanted.push(*signal);
-            }
-        }
-        let handled: Vec<Signal> = wanted.iter().copied().chain(musl::taken_signals()).collect();
+    pub(crate) fn take(inherited: &mut Inherited) -> io::Result<Signals> {
+        let handled: Vec<Signal> = [Signal::CHLD].into_iter().chain(musl::taken_signals()).collect();
         inherited.remember(&handled);
         // Before the first registration, in which musl unblocks its own signals.
         musl::keep_from_default_effect();
         let registered = match handlers_can_report() {
-            Ok(()) => Registered::new(wanted.iter().map(|signal| signal.number())).ok(),
+            Ok(()) => Registered::new([Signal::CHLD.number()]).ok(),
             Err(error) => {
                 tracing::warn!(%error, "the kernel or a seccomp profile refuses send(2) or recv(2): all signals are read from a signalfd");
                 None
             }
         };
-        let carried = if registered.is_some() { wanted } else { Vec::new() };
-        let rest = carried.iter().fold(SignalSet::ALL, |set, signal| set.without(*signal));
+        let rest = if registered.is_some() { SignalSet::ALL.without(Signal::CHLD) } else { SignalSet::ALL };
         let signalfd = sys::watch_readable(sys::signalfd(rest)?)?;
         // From here on every signal reaches the loop; none has its default effect.
         sys::set_mask(rest);
         Ok(Signals { registered, signalfd, burst: 0 })
     }
 
-    /// The next signal. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Signal {
+    /// The next signal, and the pid of its sender: 0 for a process outside of our PID namespace. Cancel safe.
+    pub(crate) async fn next(&mut self) -> (Signal, u32) {
         if self.burst == MAX_BURST {
             // Reset first: if this future is dropped while it yields, the others have had their turn.
             self.burst = 0;
@@ -76,7 +69,7 @@ impl Signals {
         }
         let Signals { registered, signalfd, burst } = self;
         let signal = tokio::select! {
-            signal = next_registered(registered) => signal,
+            signal = next_registered(registered) => (signal, 0),
             signal = next_from_signalfd(signalfd) => signal,
         };
         *burst += 1;
@@ -119,16 +112,6 @@ fn handlers_can_report() -> io::Result<()> {
     Ok(())
 }
 
-/// signal-hook refuses the faults (a handler that returns from one loops for ever), and the C library its own signals.
-fn may_be_registered(signal: Signal) -> bool {
-    !signal.is_uncatchable()
-        && !signal_hook::consts::FORBIDDEN.contains(&signal.number())
-        // Real-time signals are queued, and a flag in a handler would make one of many; 32-34 are musl's own.
-        && signal.number() < 32
-        // Its sender tells our own write to a closed pipe from a signal for the app.
-        && signal != Signal::PIPE
-}
-
 async fn next_registered(registered: &mut Option<Registered>) -> Signal {
     loop {
         let next = match registered {
@@ -147,13 +130,13 @@ async fn next_registered(registered: &mut Option<Registered>) -> Signal {
     }
 }
 
-async fn next_from_signalfd(fd: &AsyncFd<OwnedFd>) -> Signal {
+async fn next_from_signalfd(fd: &AsyncFd<OwnedFd>) -> (Signal, u32) {
     loop {
         let Ok(mut ready) = fd.readable().await else { std::future::pending().await };
         match ready.try_io(|fd| sys::read_signalfd(fd.get_ref().as_fd())) {
             // Our own write to a closed pipe causes this SIGPIPE: it is not for the app.
             Ok(Ok((signal, sender))) if signal == Signal::PIPE && sender == std::process::id() => {}
-            Ok(Ok((signal, _))) => return signal,
+            Ok(Ok(received)) => return received,
             // A record that cannot be read is lost; wait for the next one.
             Ok(Err(_)) | Err(_) => {}
         }

@@ -120,9 +120,9 @@ impl Journal {
         self.records.iter()
     }
 
-    /// Whether a stop has begun.
-    pub(crate) fn was_a_stop(&self) -> bool {
-        self.stop_began.is_some()
+    /// When the stop began.
+    pub(crate) fn stop_began(&self) -> Option<Time> {
+        self.stop_began.map(|(began, _)| began)
     }
 
     /// When the timeline begins: with the stop, or with the app's end if there was no stop.
@@ -233,10 +233,13 @@ pub(crate) fn describe_note(note: Note) -> String {
         Note::Rearmed => "no stop signal followed the preStop hook: the app keeps running".to_owned(),
         Note::StopSignalSent(signal) => format!("{signal} sent to the app"),
         Note::SecondSignalSent(signal) => format!("{signal} sent to the app: only idle connections are left"),
+        Note::PassedOn(signal) => format!("{signal} of a preStop handler passed on to the app"),
         Note::Killed => "SIGKILL sent to the app: it did not end in time".to_owned(),
         Note::AppEnded(status) => describe_status(status),
         Note::AppStays => "the app did not end in time after its stop signal: the kubelet will kill it".to_owned(),
         Note::LeftoversTerminated => "SIGTERM sent to the remaining processes".to_owned(),
+        Note::LeftoversRefused => "SIGTERM was refused to the remaining processes".to_owned(),
+        Note::LeftoversEnded => "the remaining processes have ended".to_owned(),
         Note::LeftoversKilled => "SIGKILL sent to the remaining processes".to_owned(),
         Note::LeftoversRemain => "processes remain after SIGKILL: not waited for".to_owned(),
         Note::AnswerNotTaken => "the caller of a hook did not take its answer in time".to_owned(),

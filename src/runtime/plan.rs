@@ -11,6 +11,7 @@ use bookend_lifecycle::{HandlerPlan, Hook, Plan};
 /// The plan for an app of our own.
 pub(crate) fn of_app(settings: &Settings, convention: Convention) -> Plan {
     Plan {
+        leftovers: settings.leftovers,
         stop_signal: settings.app.stop_signal,
         signals: signals(settings),
         exit_codes: settings.app.exit_codes.clone(),
@@ -56,11 +57,6 @@ pub(crate) fn stop_signals(settings: &Settings) -> Vec<Signal> {
     // `signals = { SIGINT = "ignore" }`: a signal that is dropped does not begin a stop.
     signals.retain(|signal| settings.app.signals.get(signal) != Some(&None));
     signals
-}
-
-/// The signals to which the configuration gives a meaning.
-pub(crate) fn meaningful_signals(settings: &Settings) -> Vec<Signal> {
-    stop_signals(settings).into_iter().chain(settings.app.signals.keys().copied()).collect()
 }
 
 /// The handlers of a hook, in order.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
-use crate::http::{LifecycleEvent, Subscribers, ZombieParent};
+use crate::http::{Delivery, LifecycleEvent, Subscribers, ZombieParent};
 use crate::process::zombies::{self, NegligentParent, ZombieWatch};
 use crate::report::journal::{Journal, describe_cut, describe_note, describe_trigger};
 use crate::report::timestamp::Timestamp;
@@ -20,7 +20,11 @@ pub(super) struct Reporter {
     began: Instant,
     pub(super) started_at: Timestamp,
     pub(super) journal: Journal,
+    /// The grace period of the stop.
+    grace: Option<Duration>,
     pub(super) subscribers: Subscribers,
+    /// From the report on: those that may not have read it.
+    pub(super) followers: Vec<(Delivery, Option<i32>)>,
     zombie_watch: ZombieWatch,
     /// The result of the last look for zombies.
     negligent: Vec<NegligentParent>,
@@ -32,7 +36,9 @@ impl Reporter {
             began,
             started_at: Timestamp::now(),
             journal: Journal::default(),
+            grace: None,
             subscribers: Subscribers::default(),
+            followers: Vec::new(),
             zombie_watch: ZombieWatch::default(),
             negligent: Vec::new(),
         }
@@ -52,19 +58,22 @@ impl Reporter {
 
     /// Reports a note of a machine.
     pub(super) fn note(&mut self, container: Option<&str>, note: Note) {
-        let text = match container {
-            Some(name) => format!("{name}: {}", describe_note(note)),
-            None => describe_note(note),
-        };
+        let text = describe_note(note);
+        self.note_as(note, container.map_or(text.clone(), |name| format!("{name}: {text}")));
+    }
+
+    /// The same in these words.
+    pub(super) fn note_as(&mut self, note: Note, text: String) {
         self.publish(&LifecycleEvent::Note { text: &text });
         match note {
             // The loop logs these: it knows more.
-            Note::StopBegan(_) | Note::LeftoversKilled | Note::LeftoversRemain => {}
+            Note::StopBegan(_) | Note::LeftoversRefused | Note::LeftoversRemain => {}
             Note::Started => info!("{text}"),
             Note::HookOver(_, Outcome::Failed)
             | Note::NoTimeLeft(..)
             | Note::Rearmed
             | Note::Killed
+            | Note::LeftoversKilled
             | Note::AppStays
             | Note::AnswerNotTaken => warn!("{text}"),
             // The timeline has these; it is logged when the stop is over.
@@ -72,16 +81,25 @@ impl Reporter {
             | Note::Escalated(_)
             | Note::StopSignalSent(_)
             | Note::SecondSignalSent(_)
+            | Note::PassedOn(_)
             | Note::AppEnded(_)
-            | Note::LeftoversTerminated => debug!("{text}"),
+            | Note::LeftoversTerminated
+            | Note::LeftoversEnded => debug!("{text}"),
         }
         self.journal.note(self.now(), note, text);
     }
 
     /// Logs the beginning of a stop.
-    pub(super) fn stop_began(&self, container: Option<&str>, trigger: Trigger, grace: Option<Duration>) {
+    pub(super) fn stop_began(&mut self, container: Option<&str>, trigger: Trigger, grace: Option<Duration>) {
+        self.grace = grace;
         let grace = grace.map(|grace| Seconds(grace).to_f64());
         info!(container, trigger = describe_trigger(trigger), grace_seconds = grace, "stopping");
+    }
+
+    /// How long followers may take to read the report: half a second, or what is left of the stop's budget.
+    pub(super) fn delivery_time(&self) -> Duration {
+        let end = self.grace.and_then(|grace| self.journal.stop_began().map(|began| began + grace));
+        end.map_or(DELIVERY, |end| DELIVERY.min(end.saturating_sub(self.now() + LAST_MOMENT)))
     }
 
     /// Warns of something that no note of a machine covers.
@@ -129,9 +147,9 @@ impl Reporter {
     pub(super) fn finish(&mut self, code: u8, termination_message_path: Option<&Path>) {
         let now = self.now();
         self.publish(&LifecycleEvent::Exited { exit_code: code });
-        self.subscribers.close();
+        self.followers = self.subscribers.close();
         info!("{}", self.journal.headline(now, code));
-        if self.journal.was_a_stop() {
+        if self.journal.stop_began().is_some() {
             for row in self.journal.timeline() {
                 info!("  {row}");
             }
@@ -156,6 +174,10 @@ fn write_termination_message(path: &Path, summary: impl FnOnce() -> String) {
     }
 }
 
+/// How long followers may take to read the report.
+const DELIVERY: Duration = Duration::from_millis(500);
+/// The exit itself.
+const LAST_MOMENT: Duration = Duration::from_millis(50);
 /// The number of negligent parents in `/status`.
 const MAX_PARENTS: usize = 10;
 /// Kubernetes' default `terminationMessagePath`.

@@ -36,7 +36,8 @@ pub(super) trait Supervisor {
 
     // ---- Inputs: they queue events ----
 
-    fn on_signal(&mut self, signal: Signal);
+    /// `sender` is a pid, or 0 if it is not known.
+    fn on_signal(&mut self, signal: Signal, sender: u32);
 
     /// A message that only one of the loops has tasks for.
     fn on_message(&mut self, message: TaskMessage);
@@ -67,6 +68,9 @@ pub(super) trait Supervisor {
     /// Called when all actions of an event are performed.
     fn event_done(&mut self, _: Event) {}
 
+    /// The last thing before the exit.
+    fn leave(&mut self) {}
+
     // ---- Between the rounds ----
 
     /// May queue events.
@@ -87,6 +91,8 @@ pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals
         while let Some((id, event)) = supervisor.dispatcher().pop() {
             if let Some(code) = apply(supervisor, id, event) {
                 answer_late_requests(supervisor).await;
+                supervisor.dispatcher().deliver_report().await;
+                supervisor.leave();
                 return code;
             }
         }
@@ -96,7 +102,7 @@ pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals
         }
         let (due, is_idle_awaited) = (supervisor.next_due(), supervisor.has_idle_work());
         match wait(supervisor.dispatcher(), signals, due, is_idle_awaited).await {
-            Input::Signal(signal) => supervisor.on_signal(signal),
+            Input::Signal(signal, sender) => supervisor.on_signal(signal, sender),
             Input::Message(message) => on_message(supervisor, message),
             Input::Request(request) => on_request(supervisor, request),
             Input::Due => supervisor.on_due(),
@@ -127,7 +133,7 @@ pub(super) fn apply<S: Supervisor>(supervisor: &mut S, id: UnitId, event: Event)
 
 /// An input of the loop.
 enum Input {
-    Signal(Signal),
+    Signal(Signal, u32),
     Message(TaskMessage),
     Request(Request),
     Due,
@@ -141,7 +147,7 @@ async fn wait(dispatcher: &mut Dispatcher, signals: &mut Signals, due: Option<Ti
         let due = due.map(|at| dispatcher.began() + at);
         tokio::select! {
             biased;
-            signal = signals.next() => return Input::Signal(signal),
+            (signal, sender) = signals.next() => return Input::Signal(signal, sender),
             Some(message) = dispatcher.messages.recv() => return Input::Message(message),
             Some(request) = dispatcher.requests.recv() => return Input::Request(request),
             () = at(due) => return Input::Due,
@@ -184,11 +190,11 @@ fn on_request<S: Supervisor>(supervisor: &mut S, request: Request) {
             supervisor.dispatcher().hook_called(id, &call, response);
         }
         Request::Status(detail, response) => drop(response.send(Box::new(supervisor.snapshot(detail)))),
-        Request::Follow(response) => {
+        Request::Follow(peer, response) => {
             let phase = supervisor.phase().name();
             let dispatcher = supervisor.dispatcher();
             let now = dispatcher.now();
-            drop(response.send(dispatcher.reporter.subscribers.subscribe(now, Timestamp::now(), phase)));
+            drop(response.send(dispatcher.reporter.subscribers.subscribe(now, Timestamp::now(), phase, peer)));
         }
         Request::Stop(response) => {
             supervisor.on_stop_request();
@@ -214,7 +220,7 @@ async fn answer_late_requests<S: Supervisor>(supervisor: &mut S) {
             }
             Request::Status(detail, response) => drop(response.send(Box::new(supervisor.snapshot(detail)))),
             // Too late: the drop of the sender is the answer.
-            Request::Stop(_) | Request::Signal(..) | Request::Follow(_) => {}
+            Request::Stop(_) | Request::Signal(..) | Request::Follow(..) => {}
         }
     }
     answers.delivered(Instant::now() + LATE_REQUESTS).await;

@@ -53,7 +53,7 @@ pub(crate) fn run(mut settings: Settings, mut inherited: Inherited, log_start: L
     let early_stop = inherited.take_pending_among(&stop_signals);
     let runtime = start::runtime().map_err(StartError::Runtime)?;
     runtime.block_on(async {
-        let mut signals = Signals::take(&stop_signals, &mut inherited).map_err(StartError::Signals)?;
+        let mut signals = Signals::take(&mut inherited).map_err(StartError::Signals)?;
         let mut sidecar = SidecarLoop::new(settings, stop_signals, inherited, began);
         let version = env!("CARGO_PKG_VERSION");
         let names: Vec<&str> = sidecar.settings.containers.keys().map(String::as_str).collect();
@@ -65,7 +65,7 @@ pub(crate) fn run(mut settings: Settings, mut inherited: Inherited, log_start: L
         }
         sidecar.dispatcher.listeners.open_socket(&sidecar.settings);
         if let Some(signal) = early_stop {
-            sidecar.on_signal(signal);
+            sidecar.on_signal(signal, 0);
         }
         for id in sidecar.ids() {
             sidecar.search(id);
@@ -239,7 +239,7 @@ impl Supervisor for SidecarLoop {
         }
     }
 
-    fn on_signal(&mut self, signal: Signal) {
+    fn on_signal(&mut self, signal: Signal, _: u32) {
         if signal == Signal::CHLD {
             if self.reaping.is_due_after_sigchld(self.dispatcher.now(), false) {
                 self.reap();
@@ -261,7 +261,7 @@ impl Supervisor for SidecarLoop {
                 if let Some(app) = self.apps.get_mut(id.0) {
                     app.process_ended(now);
                 }
-                self.dispatcher.push(id, Event::AppEnded { status: AppStatus::Unknown, others: false });
+                self.dispatcher.push(id, Event::AppEnded { status: AppStatus::Unknown });
             }
             // Of the loop itself, and of a container.
             TaskMessage::HandlerEnded(..)
@@ -284,7 +284,7 @@ impl Supervisor for SidecarLoop {
         if !self.stop_signals.contains(&signal) {
             return Err("a sidecar does not forward signals: its apps run in other containers");
         }
-        self.on_signal(signal);
+        self.on_signal(signal, 0);
         Ok(())
     }
 
@@ -329,6 +329,7 @@ impl Supervisor for SidecarLoop {
             }
             // Only for an app of our own; the sidecar's machine has no such action.
             Action::StartApp
+            | Action::ContinueApp
             | Action::WatchConnections
             | Action::SendSecondSignal(_)
             | Action::KillApp

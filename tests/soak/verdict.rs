@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{
-    Action, AppStatus, CallerId, ContainerLifecycle, Event, HandlerResult, Hook, Machine, Note, Outcome, RunId, Timer,
-    Trigger,
+    Action, AppStatus, CallerId, ContainerLifecycle, Event, HandlerResult, Hook, Machine, Note, Outcome, Remaining,
+    RunId, Timer, Trigger,
 };
 
 use crate::life::Lived;
@@ -236,7 +236,10 @@ fn event(text: &str) -> Option<Event> {
     Some(match text {
         "Begin" => Event::Begin,
         "AppStarted" => Event::AppStarted,
-        "NoOthers" => Event::NoOthers,
+        "LeftoversRefused" => Event::LeftoversRefused,
+        "Remaining(Nothing)" => Event::Remaining(Remaining::Nothing),
+        "Remaining(Sessions)" => Event::Remaining(Remaining::Sessions),
+        "Remaining(Children)" => Event::Remaining(Remaining::Children),
         "StopRequested" => Event::StopRequested,
         "LivenessFailed" => Event::LivenessFailed,
         "ConnectionsIdle" => Event::ConnectionsIdle,
@@ -251,7 +254,7 @@ fn event(text: &str) -> Option<Event> {
             } else {
                 AppStatus::Signalled(signal(&status)?)
             };
-            Event::AppEnded { status, others: field("others")? == "true" }
+            Event::AppEnded { status }
         }
         _ if text.starts_with("HandlerEnded") => {
             let result = match field("result")?.as_str() {
@@ -266,6 +269,8 @@ fn event(text: &str) -> Option<Event> {
             Event::HookCalled { hook: hook(&field("hook")?)?, caller: CallerId(number(&field("caller")?)?) }
         }
         _ if text.starts_with("CallerDone") => Event::CallerDone(CallerId(number(inside("CallerDone(")?)?)),
+        _ if text.starts_with("SignalSent") => Event::SignalSent(signal(inside("SignalSent(")?)?),
+        _ if text.starts_with("SignalFromPreStop") => Event::SignalFromPreStop(signal(inside("SignalFromPreStop(")?)?),
         _ if text.starts_with("SignalRefused") => Event::SignalRefused(signal(inside("SignalRefused(")?)?),
         _ if text.starts_with("Signal") => Event::Signal(signal(inside("Signal(")?)?),
         _ => Event::TimerFired(match inside("TimerFired(")? {

@@ -27,6 +27,7 @@ pub(crate) fn settings(tree: &Tree) -> Settings {
     let root = TableView::root(tree);
     Settings {
         termination_grace_period: root.seconds("terminationGracePeriodSeconds"),
+        leftovers: root.seconds("leftoversSeconds"),
         termination_message_path: root.text("terminationMessagePath").map(PathBuf::from),
         subreaper: root.bool("subreaper"),
         socket: match root.text("socket") {

@@ -29,6 +29,8 @@ use bookend_lifecycle::signal::Signal;
 pub struct Settings {
     /// `terminationGracePeriodSeconds`; `None`: bookend never kills the app by itself.
     pub termination_grace_period: Option<Duration>,
+    /// `leftoversSeconds`; `None`: the rest of a stop's budget, otherwise two seconds.
+    pub leftovers: Option<Duration>,
     /// `terminationMessagePath`: the file for the last summary; `None`: /dev/termination-log.
     pub termination_message_path: Option<PathBuf>,
     /// `subreaper`: whether bookend adopts orphans of its descendants although it is not PID 1.

@@ -26,6 +26,12 @@ pub(crate) static ROOT: &[Key] = &[
         "time budget of a stop in seconds, from its first trigger to the exit; unset: bookend never kills the app by itself",
     ),
     Key::new(
+        "leftoversSeconds",
+        Shape::One(Scalar::Seconds),
+        "",
+        "how long processes that the app leaves behind may run after SIGTERM; unset: during a stop the rest of its budget, otherwise 2 seconds",
+    ),
+    Key::new(
         "terminationMessagePath",
         Shape::One(Scalar::Path),
         "\"/dev/termination-log\"",

@@ -28,8 +28,10 @@ pub enum Action {
     },
     /// End a handler run. Its result is ignored.
     AbortHandler(RunId),
-    /// Send a signal to the app.
+    /// Send a signal to the app. This and the next two signals are answered with `SignalSent` or `SignalRefused`.
     SignalApp(Signal),
+    /// Continue the app if job control has stopped it: a stopped process does not act on its stop signal.
+    ContinueApp,
     /// Watch the app's connections from now on: the stop signal comes next. Report `ConnectionsIdle` and
     /// `ConnectionsBusyOrGone`, and count the connections that are cut.
     WatchConnections,
@@ -37,7 +39,7 @@ pub enum Action {
     SendSecondSignal(Signal),
     /// Send SIGKILL to the app: its share of the budget is used up.
     KillApp,
-    /// Send SIGTERM to all other processes of the container.
+    /// Send SIGTERM to all other processes of the container. Answered with `Remaining`.
     TerminateLeftovers,
     /// Send SIGKILL to all other processes of the container.
     KillLeftovers,
@@ -57,8 +59,7 @@ pub enum Action {
         /// When it fires.
         at: Time,
     },
-    /// Log this, and add it to the timeline. The note that a signal was sent follows the action that sends it: if the kernel
-    /// refuses the signal, the edge drops the note and reports `SignalRefused`.
+    /// Log this, and add it to the timeline.
     Tell(Note),
     /// Exit with this code. Always the last action.
     Exit(u8),
@@ -83,14 +84,20 @@ pub enum Note {
     StopSignalSent(Signal),
     /// The second signal was sent, because only idle connections kept the app running.
     SecondSignalSent(Signal),
+    /// A signal that a preStop handler sent to bookend was passed on to the app.
+    PassedOn(Signal),
     /// SIGKILL was sent to the app.
     Killed,
     /// The app has ended.
     AppEnded(AppStatus),
     /// The process in the other container did not end on its stop signal. The kubelet has to end it.
     AppStays,
-    /// Leftover processes were sent SIGTERM.
+    /// Leftover processes were sent SIGTERM, and are waited for.
     LeftoversTerminated,
+    /// Leftover processes are waited for, but the kernel refused SIGTERM to all of them.
+    LeftoversRefused,
+    /// The leftover processes have ended.
+    LeftoversEnded,
     /// Leftover processes were sent SIGKILL.
     LeftoversKilled,
     /// Leftover processes remain after SIGKILL: in uninterruptible sleep, or not ours to signal. bookend does not wait for them.

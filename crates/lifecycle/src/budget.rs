@@ -74,6 +74,21 @@ impl Budget {
         self.end(began).map(|end| end - share - self.exit())
     }
 
+    /// When leftover processes that get SIGTERM now get SIGKILL. `wish` is `leftoversSeconds`. During a stop they may use the
+    /// rest of the budget without the reserve: an entrypoint that does not exec leaves the server behind.
+    pub fn leftovers_end(&self, began: Option<Time>, now: Time, wish: Option<Duration>) -> Time {
+        let Some(end) = began.and_then(|began| self.end(began)) else { return now + wish.unwrap_or(LEFTOVERS) };
+        let latest = (end - self.reserve()).max(self.sessions_end(began, now, None));
+        wish.map_or(latest, |wish| (now + wish).clamp((now + SHORTEST).min(latest), latest))
+    }
+
+    /// The same for sessions, which got SIGTERM at `since`: they never extend a stop.
+    pub fn sessions_end(&self, began: Option<Time>, since: Time, wish: Option<Duration>) -> Time {
+        let at = since + wish.map_or(LEFTOVERS, |wish| wish.min(LEFTOVERS));
+        let latest = began.and_then(|began| self.post_stop_begin(began)).map(|latest| latest.saturating_sub(SHORTEST));
+        latest.map_or(at, |latest| at.min(latest).max(since + SHORTEST))
+    }
+
     /// When the postStop handlers must be over.
     pub fn post_stop_deadline(&self, began: Time) -> Option<Time> {
         self.end(began).map(|end| end - self.exit())
@@ -120,6 +135,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 pub const POST_STOP_DEFAULT: Duration = Duration::from_secs(1);
 /// The time for all postStop handlers together, without a grace period.
 const POST_STOP_WITHOUT_GRACE: Duration = Duration::from_secs(30);
+/// How long leftover processes have after SIGTERM, and sessions in any case.
+const LEFTOVERS: Duration = Duration::from_secs(2);
 /// The minimum for each step, however late it is.
 pub const SHORTEST: Duration = Duration::from_millis(100);
 /// How long a caller may take to receive its answer before bookend exits.
@@ -187,6 +204,23 @@ mod tests {
         // 0.4 s for the leftovers after SIGKILL, 3.5 s for postStop, 0.1 s for the exit.
         assert_eq!(budget.post_stop_begin(secs(0)), Some(Duration::from_millis(4400)));
         assert_eq!(budget.post_stop_deadline(secs(0)), Some(Duration::from_millis(7900)));
+    }
+
+    #[test]
+    fn leftovers_share_the_budget_and_sessions_do_not() {
+        let budget = Budget::new(Some(secs(30)), [Some(secs(2))].into_iter());
+        let began = Some(secs(100));
+        let kill = Duration::from_millis(127_500);
+        assert_eq!(budget.leftovers_end(began, secs(101), None), kill);
+        assert_eq!(budget.leftovers_end(began, secs(101), Some(secs(5))), secs(106));
+        assert_eq!(budget.leftovers_end(began, secs(101), Some(secs(60))), kill);
+        assert_eq!(budget.sessions_end(began, secs(101), None), secs(103));
+        assert_eq!(budget.sessions_end(began, secs(101), Some(secs(1))), secs(102));
+        // The app used all of its share, so they have a part of the reserve.
+        assert_eq!(budget.leftovers_end(began, kill, None), budget.post_stop_begin(secs(100)).unwrap() - SHORTEST);
+        // The end was not requested.
+        assert_eq!(budget.leftovers_end(None, secs(101), None), secs(103));
+        assert_eq!(budget.leftovers_end(None, secs(101), Some(secs(60))), secs(161));
     }
 
     #[test]

@@ -25,8 +25,6 @@ use stopping::{AfterPreStop, Stop, Stopping};
 pub struct ContainerLifecycle {
     cx: Context,
     phase: ContainerPhase,
-    /// Whether a handler was started whose process may remain. The reaper reports when no other process remains.
-    others: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,14 +48,30 @@ impl Machine for ContainerLifecycle {
         match event {
             Event::Begin => self.run_list(now, Hook::PreStart, None),
             Event::AppStarted => self.app_started(now),
-            Event::AppNotStarted { code } => self.app_ended(now, AppStatus::NotStarted { code }, self.others),
-            Event::AppEnded { status, others } => self.app_ended(now, status, others),
-            Event::NoOthers => self.no_others(now),
+            Event::AppNotStarted { code } => self.app_ended(now, AppStatus::NotStarted { code }),
+            Event::AppEnded { status } => self.app_ended(now, status),
+            Event::Remaining(remaining) => {
+                if let ContainerPhase::Finishing(finishing) = &mut self.phase {
+                    finishing.remaining(&mut self.cx, now, remaining);
+                }
+            }
+            Event::LeftoversRefused => {
+                if let ContainerPhase::Finishing(finishing) = &mut self.phase {
+                    finishing.leftovers_refused(&mut self.cx);
+                }
+            }
             Event::HandlerEnded { run, result } => self.handler_ended(now, run, result),
             Event::HookCalled { hook, caller } => self.hook_called(now, hook, caller),
             Event::CallerDone(caller) => self.caller_done(caller),
             Event::Signal(signal) => self.signal(now, signal),
+            Event::SignalFromPreStop(signal) => self.signal_from_pre_stop(now, signal),
             Event::StopRequested => self.stop_requested(now),
+            Event::SignalSent(signal) => {
+                // A forwarded signal, or one whose app has ended meanwhile, is not reported.
+                if let ContainerPhase::Stopping(stopping) = &mut self.phase {
+                    stopping.signal_sent(&mut self.cx, signal);
+                }
+            }
             Event::SignalRefused(signal) => self.signal_refused(now, signal),
             // Our own child is always visible.
             Event::AppUnseen => {}
@@ -115,7 +129,7 @@ impl ContainerLifecycle {
     /// A life that has not begun. Its first event is `Begin`, or a stop signal that was pending before.
     pub fn new(plan: Plan) -> ContainerLifecycle {
         let phase = ContainerPhase::Starting { held: Vec::new() };
-        ContainerLifecycle { cx: Context::new(plan, 0), phase, others: false }
+        ContainerLifecycle { cx: Context::new(plan, 0), phase }
     }
 
     /// Replaces the plan before a stop has begun; grace period and postStop handlers must be the same. Returns whether it did.
@@ -165,7 +179,7 @@ impl ContainerLifecycle {
     }
 
     /// The app has ended, or will not be started.
-    fn app_ended(&mut self, now: Time, status: AppStatus, others: bool) {
+    fn app_ended(&mut self, now: Time, status: AppStatus) {
         let stop = match std::mem::replace(&mut self.phase, ContainerPhase::Running) {
             ContainerPhase::Starting { .. } | ContainerPhase::Running => None,
             ContainerPhase::Stopping(stopping) => Some(stopping.into_stop()),
@@ -175,7 +189,7 @@ impl ContainerLifecycle {
                 return;
             }
         };
-        self.finish(now, status, stop, others);
+        self.finish(now, status, stop);
     }
 
     /// The kernel refused a signal to the app.
@@ -193,18 +207,11 @@ impl ContainerLifecycle {
 
     /// The app cannot be ended: postStop, the report and the exit do not wait for it. If bookend is PID 1, its exit ends the app.
     fn give_up_app(&mut self, now: Time) {
-        self.app_ended(now, AppStatus::StillRunning, true);
+        self.app_ended(now, AppStatus::StillRunning);
     }
 
-    fn finish(&mut self, now: Time, status: AppStatus, stop: Option<Stop>, others: bool) {
-        self.phase = ContainerPhase::Finishing(Finishing::begin(&mut self.cx, now, status, stop, others));
-    }
-
-    fn no_others(&mut self, now: Time) {
-        self.others = false;
-        if let ContainerPhase::Finishing(finishing) = &mut self.phase {
-            finishing.no_others(&mut self.cx, now);
-        }
+    fn finish(&mut self, now: Time, status: AppStatus, stop: Option<Stop>) {
+        self.phase = ContainerPhase::Finishing(Finishing::begin(&mut self.cx, now, status, stop));
     }
 
     // ---- Hooks ----------------------------------------------------------------------------------
@@ -223,6 +230,10 @@ impl ContainerLifecycle {
                 if self.phase == ContainerPhase::Running {
                     self.cx.wait(caller, hook);
                     return self.begin_stop(now, Trigger::Hook, AfterPreStop::AwaitSignal);
+                }
+                // The grace period has begun with the hook, although no app serves.
+                if let ContainerPhase::Finishing(finishing) = &mut self.phase {
+                    finishing.stop_began(&mut self.cx, now, Trigger::Hook);
                 }
                 // No app serves, so there is nothing to prepare. The stop signal that follows the hook is what counts.
                 Some(Outcome::Succeeded)
@@ -259,11 +270,8 @@ impl ContainerLifecycle {
     }
 
     fn list_stepped(&mut self, now: Time, hook: Hook, step: ListStep) {
-        match step {
-            // Its process, or processes that it leaves behind.
-            ListStep::Started => self.others = true,
-            ListStep::Waits => {}
-            ListStep::Over(outcome) => self.list_over(now, hook, outcome),
+        if let ListStep::Over(outcome) = step {
+            self.list_over(now, hook, outcome);
         }
     }
 
@@ -271,7 +279,7 @@ impl ContainerLifecycle {
         self.cx.answer_all(hook, outcome);
         match (hook, outcome, &mut self.phase) {
             (Hook::PreStart, Outcome::Succeeded, _) => self.cx.act(Action::StartApp),
-            (Hook::PreStart, ..) => self.app_ended(now, AppStatus::NotStarted { code: 125 }, self.others),
+            (Hook::PreStart, ..) => self.app_ended(now, AppStatus::NotStarted { code: 125 }),
             (Hook::PostStart, Outcome::Succeeded, _) => self.cx.tell(Note::Started),
             (Hook::PostStart, ..) => self.stop_running(now, Trigger::PostStartFailed),
             (Hook::PreStop, _, ContainerPhase::Stopping(stopping)) => stopping.pre_stop_over(&mut self.cx, now),
@@ -298,6 +306,20 @@ impl ContainerLifecycle {
         }
     }
 
+    /// A preStop handler signals PID 1, which it takes for the app: `kill -QUIT 1`. It means the app, and not the stop.
+    fn signal_from_pre_stop(&mut self, now: Time, signal: Signal) {
+        let target = self.cx.plan.forwarded(signal);
+        match (&mut self.phase, target) {
+            // The handler may have ended in the same moment.
+            (ContainerPhase::Stopping(stopping), Some(target)) if self.cx.is_in_flight(Hook::PreStop) => {
+                stopping.pass_on(&mut self.cx, target);
+            }
+            // There is no app to get the signal.
+            (ContainerPhase::Finishing(_), _) => {}
+            _ => self.signal(now, signal),
+        }
+    }
+
     /// A stop signal has come. `send` is the signal that the app gets.
     fn stop_signal(&mut self, now: Time, received: Signal, send: Signal) {
         let trigger = Trigger::Signal(received);
@@ -315,8 +337,8 @@ impl ContainerLifecycle {
             ContainerPhase::Starting { .. } => self.stop_before_start(now, Trigger::Request, send),
             ContainerPhase::Running => self.begin_stop(now, Trigger::Request, AfterPreStop::Signal(send)),
             ContainerPhase::Stopping(stopping) => stopping.stop_requested(&mut self.cx, now, send),
-            // The app has ended already.
-            ContainerPhase::Finishing(_) => {}
+            // The app has ended already, but the rest has a budget from now on.
+            ContainerPhase::Finishing(finishing) => finishing.stop_began(&mut self.cx, now, Trigger::Request),
         }
     }
 
@@ -333,7 +355,7 @@ impl ContainerLifecycle {
         self.cx.abort(Hook::PreStart, Outcome::Aborted);
         self.cx.tell(Note::StopBegan(trigger));
         let code = if self.cx.plan.stop_is_success { 0 } else { signal.exit_code() };
-        self.finish(now, AppStatus::NotStarted { code }, Some(Stop::new(trigger, now)), self.others);
+        self.finish(now, AppStatus::NotStarted { code }, Some(Stop::new(trigger, now)));
     }
 
     fn begin_stop(&mut self, now: Time, trigger: Trigger, then: AfterPreStop) {

@@ -16,8 +16,6 @@ use crate::time::Time;
 /// What has become of a handler list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListStep {
-    /// A handler was started.
-    Started,
     /// The list waits for a handler or for a retry.
     Waits,
     /// The list is over. Its callers have not been answered yet.
@@ -182,7 +180,7 @@ impl Context {
                     list.started(run);
                     self.set_state(hook, HookState::InFlight(list));
                     self.act(Action::StartHandler { run, hook, index, attempt, timeout });
-                    return ListStep::Started;
+                    return ListStep::Waits;
                 }
                 NextStep::RetryAt(at) => {
                     self.set_state(hook, HookState::InFlight(list));

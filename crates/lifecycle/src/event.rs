@@ -1,7 +1,7 @@
 //! Everything that can happen to a machine.
 
 use crate::hook::{CallerId, HandlerResult, Hook, RunId};
-use crate::life::AppStatus;
+use crate::life::{AppStatus, Remaining};
 use crate::signal::Signal;
 
 /// What happened. The edge reports it; the machine decides what follows.
@@ -20,16 +20,18 @@ pub enum Event {
     AppEnded {
         /// How it ended.
         status: AppStatus,
-        /// Whether other child processes remain.
-        others: bool,
     },
     /// It cannot be determined any more whether the process in the other container exists.
     AppUnseen,
-    /// The kernel refused this signal to the app: EPERM, or a seccomp profile. A process that has just ended (ESRCH) is not
-    /// reported, because `AppEnded` follows.
+    /// The kernel has taken this signal for the app. Each signal to the app is answered with this or with `SignalRefused`,
+    /// unless the app has just ended (ESRCH): then `AppEnded` follows.
+    SignalSent(Signal),
+    /// The kernel refused this signal to the app: EPERM, or a seccomp profile.
     SignalRefused(Signal),
-    /// No child process remains.
-    NoOthers,
+    /// Which processes remain after the app's end. It answers `TerminateLeftovers`, and is reported again when it changes.
+    Remaining(Remaining),
+    /// The kernel refused SIGTERM to every remaining process. `Remaining` follows.
+    LeftoversRefused,
     /// A handler run ended by itself.
     HandlerEnded {
         /// The run, as `StartHandler` named it.
@@ -48,6 +50,8 @@ pub enum Event {
     CallerDone(CallerId),
     /// bookend received a signal, for itself or for the app. SIGCHLD is never reported here.
     Signal(Signal),
+    /// A process of a preStop handler that runs sent bookend this signal.
+    SignalFromPreStop(Signal),
     /// `bookend stop`.
     StopRequested,
     /// The app has open connections, and all of them are idle.

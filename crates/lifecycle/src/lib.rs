@@ -112,7 +112,7 @@ pub use action::{Action, Note};
 pub use container::ContainerLifecycle;
 pub use event::{Event, Timer};
 pub use hook::{CallerId, HandlerResult, Hook, Outcome, RunId};
-pub use life::{AppStatus, PhaseName, Reason, Trigger};
+pub use life::{AppStatus, PhaseName, Reason, Remaining, Trigger};
 pub use machine::Machine;
 pub use plan::{HandlerPlan, On, Plan, SecondSignal};
 pub use sidecar::SidecarLifecycle;

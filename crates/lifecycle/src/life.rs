@@ -63,6 +63,17 @@ pub enum AppStatus {
     },
 }
 
+/// The processes that remain after the app's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Remaining {
+    /// No process.
+    Nothing,
+    /// Only processes that entered from outside, such as `docker exec`, and what they have started.
+    Sessions,
+    /// Processes that the app or a handler has left behind, and perhaps sessions.
+    Children,
+}
+
 /// Why the app ended, as postStop handlers see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {

@@ -14,6 +14,9 @@ use crate::signal::Signal;
 pub struct Plan {
     /// `terminationGracePeriodSeconds`.
     pub grace: Option<Duration>,
+    /// `leftoversSeconds`: how long processes that remain after the app's end have after SIGTERM. `None`: during a stop with
+    /// a grace period the rest of it without the reserve, otherwise two seconds.
+    pub leftovers: Option<Duration>,
     /// The handlers of each hook, in order.
     pub hooks: LiteMap<Hook, Vec<HandlerPlan>>,
     /// The signals that begin a stop.

@@ -71,6 +71,11 @@ impl Machine for SidecarLifecycle {
                     self.app = AppPresence::Unseen;
                 }
             }
+            Event::SignalSent(signal) => {
+                if self.stops.app.is_some_and(AppStop::awaits_app) {
+                    self.cx.tell(Note::StopSignalSent(signal));
+                }
+            }
             Event::SignalRefused(_) => {
                 if let Some(stop) = self.stops.app.as_mut().filter(|stop| stop.awaits_app()) {
                     stop.answer(&mut self.cx, now);
@@ -88,7 +93,9 @@ impl Machine for SidecarLifecycle {
             | Event::StopRequested
             | Event::Begin
             | Event::AppNotStarted { .. }
-            | Event::NoOthers
+            | Event::Remaining(_)
+            | Event::LeftoversRefused
+            | Event::SignalFromPreStop(_)
             | Event::ConnectionsIdle
             | Event::ConnectionsBusyOrGone
             | Event::LivenessFailed => {}

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use crate::signal::Signal;
 use crate::{
-    Action, AppStatus, CallerId, Event, HandlerPlan, HandlerResult, Hook, Machine, On, Outcome, Plan, RunId, Time,
-    Timer,
+    Action, AppStatus, CallerId, Event, HandlerPlan, HandlerResult, Hook, Machine, On, Outcome, Plan, Remaining, RunId,
+    Time, Timer,
 };
 
 pub(crate) const SUCCEEDED: HandlerResult = HandlerResult::Succeeded;
@@ -37,11 +37,15 @@ pub(crate) struct Story<M> {
     pub(crate) machine: M,
     pub(crate) now: Time,
     callers: u64,
+    /// Whether the kernel refuses signals to the app. The test reports it.
+    pub(crate) refuses: bool,
+    /// The processes that remain when the app has ended.
+    pub(crate) remaining: Remaining,
 }
 
 impl<M: Machine> Story<M> {
     pub(crate) fn new(machine: M) -> Story<M> {
-        Story { machine, now: Duration::ZERO, callers: 0 }
+        Story { machine, now: Duration::ZERO, callers: 0, refuses: false, remaining: Remaining::Nothing }
     }
 
     /// The event happens a millisecond later.
@@ -49,9 +53,21 @@ impl<M: Machine> Story<M> {
         self.at(self.now + Duration::from_millis(1), event)
     }
 
+    /// The event, and the kernel's answers to the signals that follow it.
     pub(crate) fn at(&mut self, now: Time, event: Event) -> Vec<Action> {
         self.now = now;
-        self.machine.apply(now, event)
+        let mut actions = self.machine.apply(now, event);
+        let mut at = 0;
+        while let Some(action) = actions.get(at) {
+            let answer = match signal_to_app(*action) {
+                Some(signal) if !self.refuses => Some(Event::SignalSent(signal)),
+                _ if *action == Action::TerminateLeftovers => Some(Event::Remaining(self.remaining)),
+                _ => None,
+            };
+            actions.extend(answer.into_iter().flat_map(|answer| self.machine.apply(now, answer)));
+            at += 1;
+        }
+        actions
     }
 
     /// The next caller, numbered from 1, calls a hook.
@@ -88,7 +104,19 @@ impl<M: Machine> Story<M> {
 }
 
 pub(crate) fn app_ended(status: AppStatus) -> Event {
-    Event::AppEnded { status, others: false }
+    Event::AppEnded { status }
+}
+
+/// No process remains.
+pub(crate) const ALONE: Event = Event::Remaining(Remaining::Nothing);
+
+/// The signal that this action sends to the app.
+pub(crate) fn signal_to_app(action: Action) -> Option<Signal> {
+    match action {
+        Action::SignalApp(signal) | Action::SendSecondSignal(signal) => Some(signal),
+        Action::KillApp => Some(Signal::KILL),
+        _ => None,
+    }
 }
 
 fn start(actions: &[Action]) -> Option<(RunId, Hook)> {

@@ -8,6 +8,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::ptr;
 
 use libc::c_int;
 use nix::unistd::Pid;
@@ -23,7 +24,8 @@ pub(in crate::process) enum ChildNews {
     NoChildren,
 }
 
-/// Takes the status of a child that has ended: of this one, or of any. Its pid is free from then on.
+/// Takes the status of a child that has ended: of this one, or of any. Its pid is free from then on. A stopped status is
+/// that of a child that we trace, and now do not any more.
 pub(in crate::process) fn take_end(which: Option<Pid>) -> ChildNews {
     let which = which.map_or(-1, Pid::as_raw);
     let mut status = 0;
@@ -31,6 +33,9 @@ pub(in crate::process) fn take_end(which: Option<Pid>) -> ChildNews {
         // __WALL: also children of clone(2) that have another exit signal than SIGCHLD.
         // SAFETY: `status` is a live c_int.
         let pid = unsafe { libc::waitpid(which, &raw mut status, libc::WNOHANG | libc::__WALL) };
+        if pid > 0 && libc::WIFSTOPPED(status) {
+            release_traced(pid, libc::WSTOPSIG(status));
+        }
         return match pid {
             0 => ChildNews::Nothing,
             -1 if io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => continue,
@@ -50,6 +55,15 @@ pub(in crate::process) fn take_stop(pid: Pid) -> ChildNews {
     waitid(Some(pid), libc::WSTOPPED | libc::WCONTINUED)
 }
 
+/// A child that has asked to be traced by its parent (PTRACE_TRACEME, as some programs do to keep debuggers away) waits for
+/// us at each of its signals. Lets it go on, untraced, with this signal. If that is refused, only SIGKILL ends it.
+fn release_traced(pid: libc::pid_t, signal: c_int) {
+    // SIGTRAP is the stop after execve(2), and not for the child.
+    let signal = if signal == libc::SIGTRAP { 0 } else { signal };
+    // SAFETY: PTRACE_DETACH takes a pid and a number, and touches no memory of ours.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, pid, ptr::null_mut::<libc::c_void>(), libc::c_long::from(signal)) };
+}
+
 /// waitid(2), never blocking. If the flags do not ask for ends, a zombie counts as no child.
 fn waitid(which: Option<Pid>, flags: c_int) -> ChildNews {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
@@ -63,6 +77,15 @@ fn waitid(which: Option<Pid>, flags: c_int) -> ChildNews {
         (info.si_pid(), info.si_code, info.si_status())
     };
     match (result, pid) {
+        (0, pid) if code == libc::CLD_TRAPPED => {
+            if flags & libc::WNOWAIT != 0 {
+                // Otherwise it would be all that the next look finds.
+                take_end(Some(Pid::from_raw(pid)));
+            } else {
+                release_traced(pid, status);
+            }
+            ChildNews::Nothing
+        }
         (0, 0) => ChildNews::Nothing,
         (0, pid) => ChildNews::Changed(Pid::from_raw(pid), wait_status(code, status)),
         _ => ChildNews::NoChildren,
@@ -74,7 +97,7 @@ fn wait_status(code: c_int, status: c_int) -> c_int {
     match code {
         libc::CLD_EXITED => (status & 0xff) << 8,
         libc::CLD_DUMPED => status | 0x80,
-        libc::CLD_STOPPED | libc::CLD_TRAPPED => status << 8 | 0x7f,
+        libc::CLD_STOPPED => status << 8 | 0x7f,
         libc::CLD_CONTINUED => 0xffff,
         // CLD_KILLED
         _ => status,

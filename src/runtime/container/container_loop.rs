@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::app_connections::AppConnections;
 use super::auto_profile;
@@ -13,7 +13,7 @@ use super::job_control::JobControl;
 use super::notify_state::{self, NotifyState};
 use super::probing::Probing;
 use super::refusals::{self, Refusals};
-use super::remaining;
+use super::remaining::{self, RemainingProcesses};
 use super::spawn_app;
 use crate::compat::not_started;
 use crate::compat::policy::{Leftovers, Policy};
@@ -26,7 +26,7 @@ use crate::process::notify_socket::NotifySocket;
 use crate::process::reaper::{Reaper, SignalTarget};
 use crate::process::signals::Signals;
 use crate::process::{last_resort, terminal};
-use crate::report::journal::{describe_status, describe_trigger};
+use crate::report::journal::{describe_note, describe_status, describe_trigger};
 use crate::report::log;
 use crate::runtime::dispatcher::{Dispatcher, TaskMessage};
 use crate::runtime::plan;
@@ -39,7 +39,9 @@ use bookend_config::settings::{Settings, SignalScope};
 use bookend_lifecycle::probe::{ProbeAction, ProbeConditions};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Machine, Note, PhaseName, Time};
+use bookend_lifecycle::{
+    Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, Note, PhaseName, Remaining, Time,
+};
 
 /// The state of a container's process.
 pub(super) struct ContainerLoop {
@@ -54,6 +56,9 @@ pub(super) struct ContainerLoop {
     reaping: Reaping,
     job_control: JobControl,
     refusals: Refusals,
+    remaining: RemainingProcesses,
+    /// The report of the last SIGKILL to remaining processes.
+    killed: String,
 }
 
 impl ContainerLoop {
@@ -83,6 +88,8 @@ impl ContainerLoop {
             reaping: Reaping::default(),
             job_control: JobControl::new(policy.suspend),
             refusals: Refusals::default(),
+            remaining: RemainingProcesses::default(),
+            killed: String::new(),
             unit: Unit::new(None, machine, lifecycle, context),
             dispatcher: Dispatcher::new(began),
             settings,
@@ -111,10 +118,9 @@ impl ContainerLoop {
     }
 
     pub(super) fn take_signals(&mut self) -> io::Result<Signals> {
-        let meaningful = plan::meaningful_signals(&self.settings);
         let inherited =
             Arc::get_mut(&mut self.unit.context.inherited).expect("no task holds the context before the loop");
-        Signals::take(&meaningful, inherited)
+        Signals::take(inherited)
     }
 
     /// Opens the endpoint, and receives the app's own notifications.
@@ -172,9 +178,9 @@ impl ContainerLoop {
     fn signal_app(&mut self, signal: Signal) {
         match self.unit.context.signal_app(signal) {
             Ok(()) => {
-                self.refusals.sent();
                 self.unit.counters.signalled(signal);
                 debug!(%signal, "signal sent to the app");
+                self.push(Event::SignalSent(signal));
             }
             Err(error) => {
                 if self.refusals.failed(signal, self.unit.app.pid(), &error) {
@@ -202,13 +208,32 @@ impl ContainerLoop {
         if let Some(by) = round.app_stopped {
             self.job_control.app_stopped(&self.unit.context.reaper, by);
         }
-        // Remaining processes are left alone in the other mode, so we do not wait for them.
-        let others = round.others && self.policy.leftovers == Leftovers::End;
         if let Some(ended) = round.app {
-            self.push(Event::AppEnded { status: ended.into(), others });
-        } else if !others {
-            self.push(Event::NoOthers);
+            self.push(Event::AppEnded { status: ended.into() });
         }
+        self.look_for_remaining(round.others);
+    }
+
+    /// Reports which processes remain, if they are waited for and that has changed.
+    fn look_for_remaining(&mut self, children: bool) {
+        let followers = self.dispatcher.reporter.subscribers.pids();
+        let first = self.remaining.is_first();
+        if let Some(remaining) = self.remaining.look(self.dispatcher.now(), children, &followers) {
+            if first && remaining != Remaining::Nothing && remaining::are_refused() {
+                self.push(Event::LeftoversRefused);
+            }
+            self.push(Event::Remaining(remaining));
+        }
+    }
+
+    fn terminate_leftovers(&mut self) {
+        // They are left alone in the other mode, so we do not wait for them.
+        if self.policy.leftovers == Leftovers::Leave {
+            return self.push(Event::Remaining(Remaining::Nothing));
+        }
+        self.remaining.terminate();
+        // All of them may have ended before.
+        self.reap();
     }
 
     fn watch_connections(&mut self) {
@@ -259,10 +284,8 @@ impl ContainerLoop {
     // ---- Reports --------------------------------------------------------------------------------
 
     fn tell(&mut self, note: Note) {
-        if self.refusals.contradict(note) {
-            return;
-        }
         let now = self.now();
+        let mut text = describe_note(note);
         match note {
             Note::AppEnded(status) => {
                 if status == AppStatus::StillRunning {
@@ -271,6 +294,12 @@ impl ContainerLoop {
                 self.unit.app.has_ended(status, now);
             }
             Note::LeftoversRemain => remaining::report(),
+            Note::LeftoversTerminated => text = remaining::describe(note),
+            Note::LeftoversRefused => {
+                text = remaining::describe(note);
+                warn!("{text}: bookend needs CAP_KILL for processes of another user");
+            }
+            Note::LeftoversKilled => text = std::mem::take(&mut self.killed),
             Note::StopBegan(trigger) => {
                 let grace = self.settings.termination_grace_period;
                 self.dispatcher.reporter.stop_began(None, trigger, grace);
@@ -278,7 +307,7 @@ impl ContainerLoop {
             }
             _ => {}
         }
-        self.dispatcher.reporter.note(None, note);
+        self.dispatcher.reporter.note_as(note, text);
         self.unit.counters.note(now, note);
         if let Note::AppEnded(_) = note
             && let Some(remark) = self.connections.app_ended()
@@ -287,18 +316,22 @@ impl ContainerLoop {
         }
     }
 
-    /// The last act: the stop report, the terminal, the remaining processes.
+    /// The stop report. Its followers get it before the end.
     fn finish(&mut self, code: u8) {
         self.dispatcher.finish(code, self.settings.termination_message_path.as_deref());
-        terminal::take_back();
-        if self.policy.leftovers == Leftovers::End {
-            start::kill_remaining_children(&self.unit.context.reaper);
-        }
     }
 }
 
 impl Supervisor for ContainerLoop {
     type Machine = ContainerLifecycle;
+
+    /// The terminal, the remaining processes.
+    fn leave(&mut self) {
+        terminal::take_back();
+        if self.policy.leftovers == Leftovers::End {
+            start::kill_remaining_children(&self.unit.context.reaper);
+        }
+    }
 
     fn dispatcher(&mut self) -> &mut Dispatcher {
         &mut self.dispatcher
@@ -353,7 +386,7 @@ impl Supervisor for ContainerLoop {
         }
     }
 
-    fn on_signal(&mut self, signal: Signal) {
+    fn on_signal(&mut self, signal: Signal, sender: u32) {
         if signal == Signal::CHLD {
             let app_has_ended = self.unit.app.status().is_some();
             if self.reaping.is_due_after_sigchld(self.now(), app_has_ended) {
@@ -363,7 +396,8 @@ impl Supervisor for ContainerLoop {
         }
         self.dispatcher.reporter.publish(&LifecycleEvent::Signal { signal: signal.to_string() });
         self.job_control.before_forwarding(&self.unit.context.reaper, signal);
-        self.push(Event::Signal(signal));
+        let of_handler = self.unit.trigger().is_some() && self.dispatcher.is_from_handler(Hook::PreStop, sender);
+        self.push(if of_handler { Event::SignalFromPreStop(signal) } else { Event::Signal(signal) });
     }
 
     fn on_message(&mut self, message: TaskMessage) {
@@ -393,7 +427,7 @@ impl Supervisor for ContainerLoop {
     }
 
     fn on_signal_request(&mut self, signal: Signal) -> Result<(), &'static str> {
-        self.on_signal(signal);
+        self.on_signal(signal, 0);
         Ok(())
     }
 
@@ -402,6 +436,8 @@ impl Supervisor for ContainerLoop {
         if let Some(timer) = self.unit.take_due_timer(now) {
             self.push(Event::TimerFired(timer));
         } else if self.reaping.due().is_some_and(|due| due <= now) {
+            self.reap();
+        } else if self.remaining.due().is_some_and(|due| due <= now) {
             self.reap();
         }
         // Probes that are due are started before every wait.
@@ -415,15 +451,16 @@ impl Supervisor for ContainerLoop {
         match action {
             Action::StartApp => self.start_app(),
             Action::SignalApp(signal) => self.signal_app(signal),
+            Action::ContinueApp => self.job_control.continue_stopped(&self.unit.context.reaper),
             Action::WatchConnections => self.watch_connections(),
             Action::SendSecondSignal(signal) => self.cut_off_app(signal),
             Action::KillApp => self.cut_off_app(Signal::KILL),
-            Action::TerminateLeftovers => {
-                remaining::terminate(self.policy);
-                // All of them may have ended before.
-                self.reap();
+            Action::TerminateLeftovers => self.terminate_leftovers(),
+            Action::KillLeftovers => {
+                // Read before the kill: afterwards they have no names.
+                self.killed = remaining::describe(Note::LeftoversKilled);
+                remaining::kill();
             }
-            Action::KillLeftovers => remaining::kill(),
             Action::Tell(note) => self.tell(note),
             Action::StartHandler { .. } | Action::AbortHandler(_) | Action::Answer { .. } | Action::SetTimer { .. } => {
                 self.dispatcher.perform(id, &mut self.unit, &self.settings.app, action)
@@ -455,7 +492,10 @@ impl Supervisor for ContainerLoop {
     }
 
     fn next_due(&self) -> Option<Time> {
-        [self.unit.next_timer(), self.reaping.due(), self.probing.next_at()].into_iter().flatten().min()
+        [self.unit.next_timer(), self.reaping.due(), self.remaining.due(), self.probing.next_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn has_idle_work(&self) -> bool {

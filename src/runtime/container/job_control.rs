@@ -32,6 +32,14 @@ impl JobControl {
         }
     }
 
+    /// The app has got its stop signal. If it is stopped, no process may be left that would continue it: a shell in whose
+    /// background it read the terminal, a person who has gone.
+    pub(super) fn continue_stopped(&self, reaper: &Reaper) {
+        if self.suspend == Suspend::WithTheApp && reaper.app_is_stopped() {
+            continue_app(reaper);
+        }
+    }
+
     /// A signal has come; it is about to be forwarded.
     pub(super) fn before_forwarding(&self, reaper: &Reaper, signal: Signal) {
         if signal == Signal::CONT {

@@ -1,40 +1,87 @@
-//! The processes that the app leaves behind.
+//! The processes that the app leaves behind, and sessions (`docker exec`).
+
+use std::time::Duration;
 
 use tracing::warn;
 
-use crate::compat::policy::{Leftovers, Policy};
-use crate::process::leftovers;
+use crate::process::leftovers::{self, Refused};
 use crate::report::journal::describe_note;
-use bookend_lifecycle::Note;
 use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{Note, Remaining, Time};
 
-/// Sends SIGTERM to all of them, if this init ends them at all.
-pub(super) fn terminate(policy: Policy) {
-    if policy.leftovers == Leftovers::Leave {
-        return;
-    }
-    leftovers::signal_all(Signal::TERM);
-    // A stopped process takes SIGTERM only when it is continued.
-    leftovers::signal_all(Signal::CONT);
+/// Looks for the processes that remain, from SIGTERM to the exit.
+#[derive(Debug, Default)]
+pub(super) struct RemainingProcesses {
+    is_awaited: bool,
+    /// The last result.
+    reported: Option<Remaining>,
+    /// When to look again: the ends of sessions are reported to their parents, not to us.
+    look_at: Option<Time>,
 }
 
-/// Sends SIGKILL to all of them, and names them in the log.
-pub(super) fn kill() {
-    // Read before the kill: afterwards they have no names.
-    let names = leftovers::names();
-    leftovers::signal_all(Signal::KILL);
-    match describe_note(Note::LeftoversKilled) {
-        text if names.is_empty() => warn!("{text}"),
-        text => warn!("{text}: {names}"),
+impl RemainingProcesses {
+    /// Sends SIGTERM to all of them. The next look is reported in any case.
+    pub(super) fn terminate(&mut self) {
+        leftovers::signal_all(Signal::TERM);
+        // A stopped process takes SIGTERM only when it is continued.
+        leftovers::signal_all(Signal::CONT);
+        (self.is_awaited, self.reported) = (true, None);
     }
+
+    /// Which remain, if that has changed. `children`: whether the reaper has seen any. `followers` wait for our own end.
+    pub(super) fn look(&mut self, now: Time, children: bool, followers: &[i32]) -> Option<Remaining> {
+        if !self.is_awaited {
+            return None;
+        }
+        let remaining = match children {
+            _ if !followers.is_empty() && !leftovers::are_any_but(followers) => Remaining::Nothing,
+            true => Remaining::Children,
+            false if leftovers::are_any() => Remaining::Sessions,
+            false => Remaining::Nothing,
+        };
+        let is_polled = remaining == Remaining::Sessions || (!followers.is_empty() && remaining != Remaining::Nothing);
+        self.look_at = is_polled.then_some(now + INTERVAL);
+        (self.reported.replace(remaining) != Some(remaining)).then_some(remaining)
+    }
+
+    /// Whether the next look is the first one after SIGTERM.
+    pub(super) fn is_first(&self) -> bool {
+        self.is_awaited && self.reported.is_none()
+    }
+
+    /// The next time to look.
+    pub(super) fn due(&self) -> Option<Time> {
+        self.look_at
+    }
+}
+
+/// The note with the names of the processes.
+pub(super) fn describe(note: Note) -> String {
+    match (describe_note(note), leftovers::names()) {
+        (text, names) if names.is_empty() => text,
+        (text, names) => format!("{text}: {names}"),
+    }
+}
+
+/// Whether the kernel refuses signals to every one of them.
+pub(super) fn are_refused() -> bool {
+    leftovers::refused() == Refused::All
+}
+
+/// Sends SIGKILL to all of them.
+pub(super) fn kill() {
+    leftovers::signal_all(Signal::KILL);
 }
 
 /// Logs why some of them survived SIGKILL.
 pub(super) fn report() {
-    let (text, names) = (describe_note(Note::LeftoversRemain), leftovers::names());
-    if leftovers::some_are_refused() {
-        warn!("{text}: {names}: bookend may not signal processes of another user, it needs CAP_KILL for that");
+    let text = describe(Note::LeftoversRemain);
+    if leftovers::refused() != Refused::None {
+        warn!("{text}: bookend may not signal processes of another user, it needs CAP_KILL for that");
     } else {
-        warn!("{text}: {names}: they are in uninterruptible sleep, or a tracer holds them");
+        warn!("{text}: they are in uninterruptible sleep, or a tracer holds them");
     }
 }
+
+/// How often sessions are looked for, for two seconds at most.
+const INTERVAL: Duration = Duration::from_millis(20);

@@ -108,14 +108,14 @@ impl SidecarApp {
         self.search_at = Some(now + SEARCH_INTERVAL);
     }
 
-    /// Sends the app a signal, if its process is known. Returns an event if that is refused.
+    /// Sends the app a signal, if its process is known. Returns the kernel's answer as an event.
     pub(super) fn signal(&mut self, signal: Signal) -> Option<Event> {
         let pid = self.unit.app.pid()?.as_raw();
         match self.unit.context.signal_app(signal) {
             Ok(()) => {
                 self.unit.counters.signalled(signal);
                 debug!(%signal, pid, "signal sent to the app");
-                None
+                Some(Event::SignalSent(signal))
             }
             // It has ended; that is reported next.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,

@@ -9,7 +9,7 @@ use crate::action::{Action, Note};
 use crate::context::{Context, ListStep};
 use crate::event::Timer;
 use crate::hook::{Hook, Outcome};
-use crate::life::{AppStatus, Reason, Trigger};
+use crate::life::{AppStatus, Reason, Remaining, Trigger};
 use crate::time::Time;
 
 /// The phase after the end of the app.
@@ -18,8 +18,6 @@ pub(super) struct Finishing {
     status: AppStatus,
     stop: Option<Stop>,
     reason: Reason,
-    /// Whether other child processes remain.
-    others: bool,
     step: FinishStep,
 }
 
@@ -27,8 +25,10 @@ pub(super) struct Finishing {
 enum FinishStep {
     /// A preStop handler that was in flight when the app ended finishes.
     Linger,
-    /// Leftover processes have got SIGTERM, or SIGKILL.
-    Leftovers { killed: bool },
+    /// Leftover processes have got SIGTERM.
+    Leftovers(Leftovers),
+    /// Leftover processes have got SIGKILL.
+    LeftoversKilled,
     /// postStop handlers run.
     PostStop,
     /// Answers are on their way to callers.
@@ -37,11 +37,22 @@ enum FinishStep {
     Exited,
 }
 
+/// The wait for the leftover processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Leftovers {
+    /// When they got SIGTERM.
+    since: Time,
+    /// When they get SIGKILL.
+    until: Time,
+    /// Whether it has been reported that there are some.
+    reported: bool,
+}
+
 impl Finishing {
-    /// The app has ended, or will not be started. `others`: whether other child processes remain.
-    pub(super) fn begin(cx: &mut Context, now: Time, status: AppStatus, stop: Option<Stop>, others: bool) -> Finishing {
+    /// The app has ended, or will not be started.
+    pub(super) fn begin(cx: &mut Context, now: Time, status: AppStatus, stop: Option<Stop>) -> Finishing {
         let reason = ending::reason(&cx.plan, status, stop.as_ref());
-        let mut finishing = Finishing { status, stop, reason, others, step: FinishStep::Linger };
+        let mut finishing = Finishing { status, stop, reason, step: FinishStep::Linger };
         cx.tell(Note::AppEnded(status));
         cx.abort(Hook::PostStart, Outcome::Aborted);
         cx.answer_all(Hook::PostStart, Outcome::Aborted);
@@ -71,11 +82,38 @@ impl Finishing {
         }
     }
 
-    /// No other child process remains.
-    pub(super) fn no_others(&mut self, cx: &mut Context, now: Time) {
-        self.others = false;
-        if let FinishStep::Leftovers { .. } = self.step {
-            self.enter_post_stop(cx, now);
+    /// Which processes remain.
+    pub(super) fn remaining(&mut self, cx: &mut Context, now: Time, remaining: Remaining) {
+        let began = self.began();
+        match (&mut self.step, remaining) {
+            (FinishStep::Leftovers(leftovers), Remaining::Nothing) => {
+                if leftovers.reported {
+                    cx.tell(Note::LeftoversEnded);
+                }
+                self.enter_post_stop(cx, now);
+            }
+            (FinishStep::LeftoversKilled, Remaining::Nothing) => self.enter_post_stop(cx, now),
+            (FinishStep::Leftovers(leftovers), Remaining::Sessions | Remaining::Children) => {
+                if !std::mem::replace(&mut leftovers.reported, true) {
+                    cx.tell(Note::LeftoversTerminated);
+                }
+                let most = cx.budget.sessions_end(began, leftovers.since, cx.plan.leftovers).max(now);
+                if remaining == Remaining::Sessions && most < leftovers.until {
+                    leftovers.until = most;
+                    cx.set_timer(Timer::Leftovers, most);
+                }
+            }
+            // Another step is waited for.
+            _ => {}
+        }
+    }
+
+    /// SIGTERM was refused to all leftover processes. Their time is the same: they may end by themselves.
+    pub(super) fn leftovers_refused(&mut self, cx: &mut Context) {
+        if let FinishStep::Leftovers(leftovers) = &mut self.step
+            && !std::mem::replace(&mut leftovers.reported, true)
+        {
+            cx.tell(Note::LeftoversRefused);
         }
     }
 
@@ -100,17 +138,29 @@ impl Finishing {
             Some(stop) if stop.signal_seen => self.escalate(cx, now),
             // The signal that follows a hook, after the app has ended by itself. It is expected and changes nothing.
             Some(stop) => stop.signal_seen = true,
-            // The app had ended by itself. From now on there is a budget.
-            None => {
-                self.stop = Some(Stop::new(trigger, now));
-                cx.tell(Note::StopBegan(trigger));
-                match (self.step, cx.budget.post_stop_deadline(now)) {
-                    (FinishStep::PostStop, Some(end)) => cx.set_timer(Timer::PostStop, end),
-                    (FinishStep::Leftovers { killed: false }, Some(_)) => self.arm_leftovers(cx, now, LEFTOVERS_TERM),
-                    // The other steps are short anyway.
-                    _ => {}
+            None => self.stop_began(cx, now, trigger),
+        }
+    }
+
+    /// A signal, a request or a hook has come. If the app had ended by itself, there is a budget from now on.
+    pub(super) fn stop_began(&mut self, cx: &mut Context, now: Time, trigger: Trigger) {
+        if self.stop.is_some() {
+            return;
+        }
+        self.stop = Some(Stop::new(trigger, now));
+        cx.tell(Note::StopBegan(trigger));
+        match (&mut self.step, cx.budget.post_stop_deadline(now)) {
+            (FinishStep::PostStop, Some(end)) => cx.set_timer(Timer::PostStop, end),
+            (FinishStep::Leftovers(leftovers), Some(_)) => {
+                // Their end was not requested, so they keep the time that they have, or less.
+                let latest = cx.budget.leftovers_end(Some(now), now, cx.plan.leftovers);
+                if latest < leftovers.until {
+                    leftovers.until = latest;
+                    cx.set_timer(Timer::Leftovers, latest);
                 }
             }
+            // The other steps are short anyway.
+            _ => {}
         }
     }
 
@@ -121,13 +171,14 @@ impl Finishing {
                 cx.escalate(Hook::PreStop);
                 self.enter_leftovers(cx, now);
             }
-            FinishStep::Leftovers { killed: false } => self.kill_leftovers(cx, now),
+            // They are what is left of the app: the repeated signal is passed on. It never means SIGKILL.
+            FinishStep::Leftovers(_) => cx.act(Action::TerminateLeftovers),
             FinishStep::PostStop => {
                 cx.escalate(Hook::PostStop);
                 self.post_stop_over(cx, now);
             }
             // The last steps take only fractions of a second.
-            FinishStep::Leftovers { killed: true } | FinishStep::Answers | FinishStep::Exited => {}
+            FinishStep::LeftoversKilled | FinishStep::Answers | FinishStep::Exited => {}
         }
     }
 
@@ -137,8 +188,8 @@ impl Finishing {
                 cx.abort(Hook::PreStop, Outcome::Aborted);
                 self.enter_leftovers(cx, now);
             }
-            (Timer::Leftovers, FinishStep::Leftovers { killed: false }) => self.kill_leftovers(cx, now),
-            (Timer::Leftovers, FinishStep::Leftovers { killed: true }) => {
+            (Timer::Leftovers, FinishStep::Leftovers(_)) => self.kill_leftovers(cx, now),
+            (Timer::Leftovers, FinishStep::LeftoversKilled) => {
                 cx.tell(Note::LeftoversRemain);
                 self.enter_post_stop(cx, now);
             }
@@ -156,24 +207,17 @@ impl Finishing {
     }
 
     fn enter_leftovers(&mut self, cx: &mut Context, now: Time) {
-        if !self.others {
-            return self.enter_post_stop(cx, now);
-        }
-        self.step = FinishStep::Leftovers { killed: false };
+        let until = cx.budget.leftovers_end(self.began(), now, cx.plan.leftovers);
+        self.step = FinishStep::Leftovers(Leftovers { since: now, until, reported: false });
+        cx.set_timer(Timer::Leftovers, until);
         cx.act(Action::TerminateLeftovers);
-        cx.tell(Note::LeftoversTerminated);
-        self.arm_leftovers(cx, now, LEFTOVERS_TERM);
     }
 
     fn kill_leftovers(&mut self, cx: &mut Context, now: Time) {
-        self.step = FinishStep::Leftovers { killed: true };
+        self.step = FinishStep::LeftoversKilled;
         cx.act(Action::KillLeftovers);
         cx.tell(Note::LeftoversKilled);
-        self.arm_leftovers(cx, now, LEFTOVERS_KILL);
-    }
-
-    fn arm_leftovers(&self, cx: &mut Context, now: Time, time: Duration) {
-        cx.set_timer(Timer::Leftovers, cx.budget.before_post_stop(self.began(), now, time));
+        cx.set_timer(Timer::Leftovers, cx.budget.before_post_stop(self.began(), now, LEFTOVERS_KILL));
     }
 
     fn enter_post_stop(&mut self, cx: &mut Context, now: Time) {
@@ -194,6 +238,5 @@ impl Finishing {
     }
 }
 
-/// How long leftover processes have after SIGTERM, and after SIGKILL.
-const LEFTOVERS_TERM: Duration = Duration::from_secs(2);
+/// How long leftover processes have after SIGKILL.
 const LEFTOVERS_KILL: Duration = Duration::from_millis(500);

@@ -36,6 +36,8 @@ impl Stop {
 pub(super) struct Stopping {
     stop: Stop,
     stage: StopStage,
+    /// The notes of signals to the app that the kernel has not taken yet. A signal is reported only then.
+    unconfirmed: Vec<Note>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,7 +75,8 @@ enum ConnectionState {
 impl Stopping {
     /// Begins a stop. The caller must run the preStop handlers next.
     pub(super) fn begin(cx: &mut Context, now: Time, trigger: Trigger, then: AfterPreStop) -> Stopping {
-        let stopping = Stopping { stop: Stop::new(trigger, now), stage: StopStage::PreStop(then) };
+        let stopping =
+            Stopping { stop: Stop::new(trigger, now), stage: StopStage::PreStop(then), unconfirmed: Vec::new() };
         cx.tell(Note::StopBegan(trigger));
         if let AfterPreStop::Signal(_) = then {
             stopping.arm_kill(cx, now);
@@ -174,16 +177,30 @@ impl Stopping {
             return;
         }
         self.stage = StopStage::Signalled(ConnectionState::SecondSignalSent);
-        self.stop.sent.push(second_signal.signal);
         cx.act(Action::SendSecondSignal(second_signal.signal));
-        cx.tell(Note::SecondSignalSent(second_signal.signal));
+        self.unconfirmed.push(Note::SecondSignalSent(second_signal.signal));
+    }
+
+    /// Passes on what a preStop handler sent.
+    pub(super) fn pass_on(&mut self, cx: &mut Context, signal: Signal) {
+        cx.act(Action::SignalApp(signal));
+        self.unconfirmed.push(Note::PassedOn(signal));
+    }
+
+    /// The kernel has taken a signal for the app.
+    pub(super) fn signal_sent(&mut self, cx: &mut Context, signal: Signal) {
+        let Some(note) = self.take_unconfirmed(signal) else { return };
+        if note != Note::Killed {
+            self.stop.sent.push(signal);
+        }
+        cx.tell(note);
     }
 
     /// The kernel refused a signal to the app. True if the app cannot be ended, so that the life must go on without its end.
     pub(super) fn signal_refused(&mut self, cx: &Context, signal: Signal) -> bool {
-        let was_stop_signal = self.stop.sent.contains(&signal);
         // It was not sent, so a death by it was not our doing.
-        self.stop.sent.retain(|sent| *sent != signal);
+        let refused = self.take_unconfirmed(signal);
+        let was_stop_signal = matches!(refused, Some(Note::StopSignalSent(_))) || self.stop.sent.contains(&signal);
         match self.stage {
             StopStage::Killed => signal == Signal::KILL,
             // With a grace period SIGKILL is still to come: it may be allowed, or the app may end by itself.
@@ -213,23 +230,33 @@ impl Stopping {
     fn signal_app(&mut self, cx: &mut Context, now: Time, send: Signal) {
         self.stage = StopStage::Signalled(ConnectionState::Working);
         cx.abort(Hook::PostStart, Outcome::Aborted);
-        self.stop.sent.push(send);
         if cx.plan.second_signal.is_some() || cx.plan.grace.is_some() {
             // This comes before the signal, because the app then closes its listeners and its ports are not known any more.
             // Without a second signal and a grace period bookend cuts no connection, so there is nothing to count.
             cx.act(Action::WatchConnections);
         }
+        self.unconfirmed.push(Note::StopSignalSent(send));
         cx.act(Action::SignalApp(send));
-        cx.tell(Note::StopSignalSent(send));
+        cx.act(Action::ContinueApp);
         self.arm_kill(cx, now);
     }
 
     fn kill_app(&mut self, cx: &mut Context, now: Time) {
         self.stage = StopStage::Killed;
+        self.unconfirmed.push(Note::Killed);
         cx.act(Action::KillApp);
-        cx.tell(Note::Killed);
         let at = cx.budget.before_post_stop(Some(self.stop.began), now, KILL_TAKES);
         cx.set_timer(Timer::Kill, at);
+    }
+
+    /// The note of the signal that was sent first, if it is one of the stop's own.
+    fn take_unconfirmed(&mut self, signal: Signal) -> Option<Note> {
+        let of_signal = |note: &Note| match note {
+            Note::StopSignalSent(sent) | Note::SecondSignalSent(sent) | Note::PassedOn(sent) => *sent == signal,
+            _ => signal == Signal::KILL,
+        };
+        let at = self.unconfirmed.iter().position(of_signal)?;
+        Some(self.unconfirmed.remove(at))
     }
 
     fn arm_kill(&self, cx: &mut Context, now: Time) {

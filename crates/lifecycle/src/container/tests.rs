@@ -10,8 +10,9 @@ use std::time::Duration;
 use litemap::LiteMap;
 
 use super::*;
+use crate::life::Remaining;
 use crate::plan::{HandlerPlan, On, SecondSignal};
-use crate::testing::{SUCCEEDED, Story, answers, app_ended, exit, handler, plan_with, secs, started, timer};
+use crate::testing::{ALONE, SUCCEEDED, Story, answers, app_ended, exit, handler, plan_with, secs, started, timer};
 
 fn container(plan: Plan) -> Story<ContainerLifecycle> {
     Story::new(ContainerLifecycle::new(plan))
@@ -159,12 +160,13 @@ fn a_failed_post_start_stops_the_app_after_rearming() {
 #[test]
 fn a_stop_before_the_app_has_one_budget() {
     let mut story = container(graceful(10, &[(Hook::PreStart, 1), (Hook::PostStop, 1)]));
+    story.remaining = Remaining::Children;
     story.then(Event::Begin);
     let stopped = story.at(secs(100), Event::Signal(Signal::TERM));
     assert!(stopped.contains(&Action::TerminateLeftovers), "the process of the aborted handler may remain");
     assert_eq!(story.machine.stop_trigger(), Some((Trigger::Signal(Signal::TERM), secs(100))));
     assert_eq!(story.machine.deadline(), Some(secs(110)));
-    assert!(started(&story.then(Event::NoOthers)).is_some());
+    assert!(started(&story.then(ALONE)).is_some());
 }
 
 #[test]
@@ -185,7 +187,6 @@ fn a_failed_post_start_runs_the_whole_stop_and_exits_125() {
 fn after_a_failed_pre_start_the_app_never_starts() {
     let mut story = container(plan_with(&[(Hook::PreStart, 2), (Hook::PostStop, 1)]));
     let begun = story.then(Event::Begin);
-    story.then(Event::NoOthers);
     let failed = story.end_run(&begun, HandlerResult::Failed);
     assert!(!failed.contains(&Action::StartApp));
     let over = story.end_run(&failed, SUCCEEDED);
@@ -198,7 +199,7 @@ fn a_stop_signal_during_pre_start_ends_it() {
     let begun = story.then(Event::Begin);
     let stopped = story.term();
     assert!(stopped.contains(&Action::AbortHandler(started(&begun).unwrap())));
-    assert_eq!(exit(&story.then(Event::NoOthers)), Some(143));
+    assert_eq!(exit(&stopped), Some(143));
 }
 
 #[test]
@@ -300,4 +301,29 @@ fn a_timeout_is_limited_by_the_rest_of_the_budget() {
     assert_eq!(timeout(&begun), Some(Some(Duration::from_millis(27_500))));
     let second = story.end_run_at(secs(101), &begun, SUCCEEDED);
     assert_eq!(timeout(&second), Some(Some(secs(1))));
+}
+
+#[test]
+fn a_signal_of_a_pre_stop_handler_goes_to_the_app_and_triggers_nothing() {
+    let mut story = running(Plan { stop_signal: Some(Signal::INT), ..graceful(30, &[(Hook::PreStop, 2)]) });
+    let begun = story.call(Hook::PreStop);
+    let passed = story.then(Event::SignalFromPreStop(Signal::QUIT));
+    assert_eq!(passed, [Action::SignalApp(Signal::QUIT), Action::Tell(Note::PassedOn(Signal::QUIT))]);
+    assert!(story.machine.is_serving());
+    let second = story.end_run(&begun, SUCCEEDED);
+    let over = story.end_run(&second, SUCCEEDED);
+    assert_eq!(answers(&over), [(1, Outcome::Succeeded)]);
+    // A moment too late: no handler runs, so it is a stop signal like any other.
+    assert!(story.then(Event::SignalFromPreStop(Signal::QUIT)).contains(&Action::SignalApp(Signal::INT)));
+}
+
+#[test]
+fn a_dropped_signal_of_a_pre_stop_handler_stays_dropped() {
+    let signals = LiteMap::from_iter([(Signal::HUP, None), (Signal::QUIT, Some(Signal::TERM))]);
+    let mut story = running(Plan { signals, stop_is_success: true, ..plan_with(&[(Hook::PreStop, 1)]) });
+    story.term();
+    assert_eq!(story.then(Event::SignalFromPreStop(Signal::HUP)), []);
+    assert!(story.then(Event::SignalFromPreStop(Signal::QUIT)).contains(&Action::SignalApp(Signal::TERM)));
+    let gone = story.then(app_ended(AppStatus::Signalled(Signal::TERM)));
+    assert_eq!(exit(&story.fire(secs(10), Timer::Linger)).or(exit(&gone)), Some(0), "the stop asked for this death");
 }

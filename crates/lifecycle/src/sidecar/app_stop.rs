@@ -55,7 +55,6 @@ impl AppStop {
             Some(signal) => {
                 self.stage = AppStopStage::AppEnds;
                 cx.act(Action::SignalApp(signal));
-                cx.tell(Note::StopSignalSent(signal));
                 if let Some(at) = cx.budget.kill_at(self.began, now) {
                     cx.set_timer(Timer::Kill, at);
                 }

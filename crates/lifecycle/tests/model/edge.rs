@@ -167,6 +167,7 @@ impl Edge {
             Action::Exit(_) => self.exited = true,
             Action::StartApp
             | Action::SignalApp(_)
+            | Action::ContinueApp
             | Action::WatchConnections
             | Action::SendSecondSignal(_)
             | Action::KillApp

@@ -16,7 +16,7 @@ landmarks! {
     OF_BOTH:
         Escalated, NoTimeLeft, Rearmed, StopSignalSent, AnswerNotTaken, Aborted, Retried, Lingered, PassedOver, Exited;
     OF_CONTAINER:
-        Started, SecondSignalSent, Killed, LeftoversTerminated, LeftoversKilled, LeftoversRemain, PostStartFailed, LivenessFailed;
+        Started, SecondSignalSent, Killed, LeftoversTerminated, LeftoversRefused, LeftoversKilled, LeftoversRemain, PassedOn, PostStartFailed, LivenessFailed;
     OF_SIDECAR:
         NextLifeByHook, NextLifeFound, StoppedWithoutHook, AppStays, NotSignalled;
 }

@@ -1,7 +1,7 @@
 //! The observer's memory: the current stop, the progress of each handler list, the signals that must reach the app.
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{AppStatus, Reason, Time, Trigger};
+use bookend_lifecycle::{AppStatus, Reason, Remaining, Time, Trigger};
 
 use crate::lists::Lists;
 
@@ -31,7 +31,14 @@ pub(crate) struct Memory {
     pub(crate) second_signal_sent: Option<Signal>,
     pub(crate) killed: bool,
     pub(crate) killed_at: Option<Time>,
-    /// Signals that the kernel refused.
+    /// Signals that the kernel has taken, and signals that it refused.
+    pub(crate) taken: Vec<Signal>,
+    /// Signals to the app without an answer yet, in order, and whether they are the stop's.
+    pub(crate) attempts: Vec<(Signal, bool)>,
+    /// Those that the kernel has taken: a death by one of them was the stop's doing.
+    pub(crate) taken_for_stop: Vec<Signal>,
+    /// Signals of preStop handlers that must reach the app.
+    pub(crate) passed: Vec<Signal>,
     pub(crate) refused: Vec<Signal>,
     pub(crate) lists: Lists,
     pub(crate) app_starts: u8,
@@ -42,5 +49,10 @@ pub(crate) struct Memory {
     pub(crate) expected_status: Option<AppStatus>,
     /// Why the app has ended: postStop handlers are chosen by it.
     pub(crate) reason: Option<Reason>,
-    pub(crate) leftovers_terminated: bool,
+    /// When leftovers first got SIGTERM, and who remains of them.
+    pub(crate) leftovers_since: Option<Time>,
+    pub(crate) leftovers_until: Option<Time>,
+    pub(crate) remaining: Option<Remaining>,
+    pub(crate) leftovers_refused: bool,
+    pub(crate) leftovers_killed: bool,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{
-    Action, AppStatus, Event, Hook, Machine, Note, Outcome, PhaseName, Reason, RunId, Time, Timer, Trigger,
+    Action, AppStatus, Event, Hook, Machine, Note, Outcome, PhaseName, Reason, Remaining, RunId, Time, Timer, Trigger,
 };
 
 use crate::landmarks::Landmark;
@@ -57,8 +57,30 @@ impl World {
             }
             Event::AppStarted => self.memory.app_starts += 1,
             Event::AppNotStarted { code } => self.memory.expected_status = Some(AppStatus::NotStarted { code }),
-            Event::AppEnded { status, .. } => self.memory.expected_status = Some(status),
+            Event::AppEnded { status } => self.memory.expected_status = Some(status),
+            Event::SignalSent(signal) | Event::SignalRefused(signal) => self.answered(signal, event),
+            // It means the app, and begins nothing: not even the stop that it looks like.
+            Event::SignalFromPreStop(signal) if self.app == App::Alive => {
+                let target = setting.plan.signals.get(&signal).copied().unwrap_or(Some(signal));
+                self.memory.passed.extend(target);
+            }
+            Event::Remaining(remaining) => self.memory.remaining = Some(remaining),
+            Event::LeftoversRefused => self.memory.leftovers_refused = true,
             _ => {}
+        }
+    }
+
+    /// The kernel has answered the oldest signal to the app.
+    fn answered(&mut self, signal: Signal, event: Event) {
+        let memory = &mut self.memory;
+        let is_stop = memory.attempts.extract_if(.., |(sent, _)| *sent == signal).next().is_some_and(|(_, stop)| stop);
+        let was_taken = event == Event::SignalSent(signal);
+        let list = if was_taken { &mut memory.taken } else { &mut memory.refused };
+        if !list.contains(&signal) {
+            list.push(signal);
+        }
+        if was_taken && is_stop && !memory.taken_for_stop.contains(&signal) {
+            memory.taken_for_stop.push(signal);
         }
     }
 
@@ -91,6 +113,11 @@ impl World {
                 self.observe_signal(signal);
                 0
             }
+            Action::ContinueApp => {
+                // With its stop signal, which it would not act upon.
+                self.must(self.app == App::Alive && self.memory.sent.is_some(), Promise::SignalsArrive);
+                0
+            }
             Action::WatchConnections => {
                 // Before the signal: with it the app closes its listeners.
                 let first = !self.memory.watched && self.memory.sent.is_none();
@@ -107,22 +134,26 @@ impl World {
                 let once = self.memory.second_signal_sent.is_none() && self.memory.sent.is_some();
                 self.must(asked && once, Promise::SecondSignalOnlyIdle);
                 self.memory.second_signal_sent = Some(signal);
+                self.memory.attempts.push((signal, true));
                 Landmark::SecondSignalSent.bit()
             }
             Action::KillApp => {
                 self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
                 self.observe_kill(setting);
+                self.memory.attempts.push((Signal::KILL, false));
                 self.memory.killed = true;
                 self.memory.killed_at = Some(self.edge.now);
                 Landmark::Killed.bit()
             }
             Action::TerminateLeftovers => {
-                self.must(self.app != App::Alive && !self.memory.leftovers_terminated, Promise::InTime);
-                self.memory.leftovers_terminated = true;
+                self.must(self.app != App::Alive && !self.memory.leftovers_killed, Promise::InTime);
+                self.memory.leftovers_since.get_or_insert(self.edge.now);
                 0
             }
             Action::KillLeftovers => {
-                self.must(self.app != App::Alive && self.memory.leftovers_terminated, Promise::InTime);
+                self.must(self.app != App::Alive && !self.memory.leftovers_killed, Promise::InTime);
+                self.memory.leftovers_killed = true;
+                self.observe_leftovers_killed(setting);
                 0
             }
             Action::Answer { caller, hook, outcome } => {
@@ -195,15 +226,22 @@ impl World {
     }
 
     fn observe_signal(&mut self, signal: Signal) {
-        if let Some(place) = self.memory.owed.iter().position(|owed| *owed == signal) {
-            self.memory.owed.remove(place);
-            return;
+        let memory = &mut self.memory;
+        if memory.passed.extract_if(.., |owed| *owed == signal).next().is_some() {
+            return memory.attempts.push((signal, true));
+        }
+        if let Some(place) = memory.owed.iter().position(|owed| *owed == signal) {
+            memory.owed.remove(place);
+            return memory.attempts.push((signal, false));
         }
         // It is not a forwarded signal, so it is the stop signal.
         let pre_stop_runs = self.edge.runs.iter().any(|run| run.hook == Hook::PreStop);
         let now = self.edge.now;
         let Some(stop) = &mut self.memory.stop else { return self.must(false, Promise::SignalAfterPreStop) };
         let wanted = stop.wanted.contains(&signal);
+        // A repeated one is passed on as it is.
+        let is_first = stop.signalled.is_none();
+        self.memory.attempts.push((signal, is_first));
         stop.signalled = Some((stop.signalled.map_or(now, |(first, _)| first), now));
         let hook_alone = stop.wanted.is_empty();
         self.memory.sent = Some(signal);
@@ -236,7 +274,13 @@ impl World {
                 self.must(pause.is_some_and(|pause| at == self.edge.now + pause), Promise::InOrder);
                 0
             }
-            Timer::Kill | Timer::SecondSignal | Timer::Leftovers | Timer::PostStop | Timer::Answers => 0,
+            Timer::Leftovers => {
+                let until = self.memory.leftovers_until.filter(|_| !self.memory.leftovers_killed);
+                self.must(until.is_none_or(|until| at <= until), Promise::LeftoversShareBudget);
+                self.memory.leftovers_until = Some(at);
+                0
+            }
+            Timer::Kill | Timer::SecondSignal | Timer::PostStop | Timer::Answers => 0,
             Timer::LateHook => unreachable!("only for an app in another container"),
         }
     }
@@ -300,17 +344,24 @@ impl World {
                 Landmark::Rearmed.bit()
             }
             Note::StopSignalSent(signal) => {
-                self.must(self.memory.sent == Some(signal), Promise::SignalAfterPreStop);
+                let was_sent = self.memory.sent == Some(signal) && self.memory.taken.contains(&signal);
+                self.must(was_sent, Promise::SentAsReported);
                 Landmark::StopSignalSent.bit()
             }
             Note::SecondSignalSent(signal) => {
-                self.must(self.memory.second_signal_sent == Some(signal), Promise::SecondSignalOnlyIdle);
+                let was_sent = self.memory.second_signal_sent == Some(signal) && self.memory.taken.contains(&signal);
+                self.must(was_sent, Promise::SentAsReported);
                 0
             }
             Note::AppStays => unreachable!("only of an app in another container"),
             Note::Killed => {
-                self.must(self.memory.killed, Promise::KillAtDeadline);
+                let was_sent = self.memory.killed && self.memory.taken.contains(&Signal::KILL);
+                self.must(was_sent, Promise::SentAsReported);
                 0
+            }
+            Note::PassedOn(signal) => {
+                self.must(self.memory.taken.contains(&signal), Promise::SentAsReported);
+                Landmark::PassedOn.bit()
             }
             Note::AppEnded(status) => {
                 if status == AppStatus::StillRunning {
@@ -321,7 +372,19 @@ impl World {
                 self.memory.owed.clear();
                 0
             }
-            Note::LeftoversTerminated => Landmark::LeftoversTerminated.bit(),
+            Note::LeftoversTerminated => {
+                let some = self.memory.remaining.is_some_and(|remaining| remaining != Remaining::Nothing);
+                self.must(some && !self.memory.leftovers_refused, Promise::SentAsReported);
+                Landmark::LeftoversTerminated.bit()
+            }
+            Note::LeftoversRefused => {
+                self.must(self.memory.leftovers_refused, Promise::SentAsReported);
+                Landmark::LeftoversRefused.bit()
+            }
+            Note::LeftoversEnded => {
+                self.must(self.memory.remaining == Some(Remaining::Nothing), Promise::SentAsReported);
+                0
+            }
             Note::LeftoversKilled => Landmark::LeftoversKilled.bit(),
             Note::LeftoversRemain => Landmark::LeftoversRemain.bit(),
             Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
@@ -336,8 +399,30 @@ impl World {
         let right = refused(Signal::KILL) || kill_had_no_effect || cannot_be_stopped;
         self.must(right && self.app == App::Alive, Promise::EndsWithoutTheApp);
         self.app = App::Gone;
-        self.others = true;
+        self.unanswered.clear();
+        self.remaining = Remaining::Children;
         self.memory.expected_status = Some(AppStatus::StillRunning);
+    }
+
+    /// Leftovers have their time: the rest of a stop's budget without the reserve, otherwise two seconds. Sessions never have
+    /// more than two seconds.
+    fn observe_leftovers_killed(&mut self, setting: &Setting) {
+        let Some(since) = self.memory.leftovers_since else {
+            return self.must(false, Promise::LeftoversShareBudget);
+        };
+        let (wish, two) = (setting.plan.leftovers, 2 * SECOND);
+        let end = self.end_of_grace(setting);
+        // A stop that begins after the app's end bounds them, and gives them nothing.
+        let shared = end.filter(|_| self.memory.reason == Some(Reason::Stopped));
+        let own = match shared {
+            _ if self.memory.remaining != Some(Remaining::Children) => since + wish.map_or(two, |wish| wish.min(two)),
+            Some(end) => wish.map_or(end, |wish| (since + wish).min(end)),
+            None => since + wish.unwrap_or(two),
+        };
+        // At most half of the grace period is kept for what follows.
+        let kept = setting.plan.grace.unwrap_or_default() / 2;
+        let not_before = end.map_or(own, |end| own.min(end - kept));
+        self.must(self.edge.now >= not_before, Promise::LeftoversShareBudget);
     }
 
     /// Why the app has ended, by the rules of the documentation.
@@ -405,7 +490,9 @@ impl World {
             Some(AppStatus::Exited(code)) => remapped(code),
             Some(AppStatus::Signalled(signal))
                 if plan.stop_is_success
-                    && [self.memory.sent, self.memory.second_signal_sent].contains(&Some(signal)) =>
+                    && self.memory.stop.is_some()
+                    && signal != Signal::KILL
+                    && self.memory.taken_for_stop.contains(&signal) =>
             {
                 Some(0)
             }
@@ -437,7 +524,15 @@ impl World {
                 }
                 self.must(self.memory.stop.is_some(), Promise::ReachesExit);
             }
-            Event::StopRequested => self.must(self.memory.stop.is_some() || !alive, Promise::ReachesExit),
+            Event::StopRequested => self.must(self.memory.stop.is_some() || self.edge.exited, Promise::ReachesExit),
+            Event::SignalFromPreStop(_) => {
+                let only_passes = actions.iter().all(|action| matches!(action, Action::SignalApp(_)));
+                self.must(only_passes, Promise::HandlerSignalsApp);
+            }
+            // The caller hears "stopping", so there is a budget.
+            Event::HookCalled { hook: Hook::PreStop, .. } if self.in_finishing() => {
+                self.must(self.memory.stop.is_some() || self.edge.exited, Promise::ReachesExit);
+            }
             // It begins a stop if there is none, and changes nothing during one.
             Event::LivenessFailed => {
                 let began = actions.contains(&Action::Tell(Note::StopBegan(Trigger::LivenessFailed)));
@@ -446,8 +541,12 @@ impl World {
             }
             _ => {}
         }
+        if actions.contains(&Action::KillLeftovers) {
+            self.must(event == Event::TimerFired(Timer::Leftovers), Promise::LeftoversShareBudget);
+        }
         if alive {
             self.must(self.memory.owed.is_empty(), Promise::SignalsArrive);
+            self.must(self.memory.passed.is_empty(), Promise::HandlerSignalsApp);
         }
     }
 }

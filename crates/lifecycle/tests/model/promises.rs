@@ -15,6 +15,13 @@ pub(crate) enum Promise {
     KillAtDeadline,
     /// An app that cannot be ended holds neither postStop nor the exit; any other app is waited for.
     EndsWithoutTheApp,
+    /// A signal is reported as sent when the kernel has taken it, and only then.
+    SentAsReported,
+    /// A signal that a running preStop handler sends to bookend goes to the app, and triggers nothing.
+    HandlerSignalsApp,
+    /// Leftovers of a stop have the rest of its budget, other leftovers and sessions two seconds. No signal makes that longer,
+    /// and none kills them.
+    LeftoversShareBudget,
     /// postStop runs when the app has ended, for whatever reason; nothing happens after Exit.
     PostStopLast,
     /// A history in which the app ends, or a stop has a deadline, reaches Exit.

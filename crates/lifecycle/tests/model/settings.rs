@@ -30,6 +30,8 @@ pub(crate) enum AppNature {
     Free,
     /// Only SIGKILL ends it.
     Ignores,
+    /// Free, but the kernel takes or refuses each signal to it.
+    Touchy,
     /// The kernel refuses every signal to it, and it does not end by itself.
     Untouchable,
     /// It cannot be executed.
@@ -177,6 +179,23 @@ pub(crate) fn all() -> Vec<Setting> {
         hostile("preStart hangs", plan(Some(8), &[(PreStart, &[one()]), (PostStop, &[one()])])),
         Setting { app: AppNature::Missing, ..free("no such program", everywhere(Some(8))) },
         Setting { app: AppNature::Ignores, ..free("a deaf app", plan(Some(4), &[(PreStop, &[one()])])) },
+        Setting {
+            app: AppNature::Touchy,
+            ..free(
+                "some signals are refused",
+                Plan {
+                    stop_is_success: true,
+                    second_signal: Some(SecondSignal { after: SECOND, signal: Signal::QUIT }),
+                    ..plan(Some(4), &[(PreStop, &[one()])])
+                },
+            )
+        },
+        Setting {
+            app: AppNature::Touchy,
+            ..free("some signals are refused, no grace period", plan(None, &[(PostStop, &[one()])]))
+        },
+        free("leftovers have a second", Plan { leftovers: Some(SECOND), ..plan(Some(8), &[(PostStop, &[one()])]) }),
+        free("leftovers have a minute", Plan { leftovers: Some(60 * SECOND), ..plan(Some(8), &[]) }),
         Setting {
             app: AppNature::Untouchable,
             ..free("signals are refused", plan(Some(8), &[(PreStop, &[one()]), (PostStop, &[one()])]))

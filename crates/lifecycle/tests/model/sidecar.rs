@@ -104,7 +104,7 @@ impl Bounded for World {
             }
             Move::Ends => {
                 self.held = false;
-                Event::AppEnded { status: AppStatus::Unknown, others: false }
+                Event::AppEnded { status: AppStatus::Unknown }
             }
             Move::CannotTell => {
                 self.edge.disturbances -= 1;
@@ -128,9 +128,15 @@ impl World {
             self.edge.perform(*action);
         }
         landmarks |= self.after(setting, &reported_outcome, &actions);
-        let signalled = actions.iter().any(|action| matches!(action, Action::SignalApp(_)));
-        if signalled && setting.signal == SignalTo::IsRefused {
-            return landmarks | self.send(setting, Event::SignalRefused(Signal::QUIT));
+        for signal in actions
+            .iter()
+            .filter_map(|action| if let Action::SignalApp(signal) = action { Some(*signal) } else { None })
+        {
+            let answer = match setting.signal {
+                SignalTo::IsRefused => Event::SignalRefused(signal),
+                _ => Event::SignalSent(signal),
+            };
+            landmarks |= self.send(setting, answer);
         }
         landmarks | self.rest(setting)
     }

@@ -1,7 +1,7 @@
 //! What must hold in every state.
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Event, Hook, Machine, Outcome, PhaseName, Timer};
+use bookend_lifecycle::{Event, Hook, Machine, Outcome, PhaseName, Remaining, Timer};
 
 use crate::check::Bounded;
 use crate::lists::{NextStep, is_empty};
@@ -16,8 +16,12 @@ impl World {
         self.observe_stop(setting);
         if self.edge.exited {
             let mut machine = self.machine.clone();
-            let late =
-                [Event::Signal(Signal::TERM), Event::StopRequested, Event::NoOthers, Event::TimerFired(Timer::Kill)];
+            let late = [
+                Event::Signal(Signal::TERM),
+                Event::StopRequested,
+                Event::Remaining(Remaining::Nothing),
+                Event::TimerFired(Timer::Kill),
+            ];
             let silent = late.into_iter().all(|event| machine.apply(self.edge.now, event).is_empty());
             self.must(silent && machine == self.machine, Promise::PostStopLast);
         }

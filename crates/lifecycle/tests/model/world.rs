@@ -4,7 +4,7 @@
 //! (the container's loop does so).
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Machine, PhaseName};
+use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, PhaseName, Remaining};
 
 use crate::check::{Bounded, Bounds};
 use crate::edge::{self, Edge};
@@ -24,8 +24,15 @@ pub(crate) enum Move {
     Connections {
         idle: bool,
     },
-    AppEnds(AppStatus, OthersThen),
-    OthersEnd,
+    AppEnds(AppStatus, Remaining),
+    /// The processes that remain become fewer.
+    Remains(Remaining),
+    /// The kernel takes the oldest signal to the app that it has not answered, or refuses it.
+    Answers {
+        refused: bool,
+    },
+    /// A preStop handler signals PID 1.
+    SignalFromPreStop(Signal),
 }
 
 impl Move {
@@ -33,19 +40,15 @@ impl Move {
     pub(crate) fn is_bound_to_come(self) -> bool {
         match self {
             Move::Edge(next) => next.is_bound_to_come(),
-            Move::LivenessFails => false,
-            Move::Begin | Move::StopBeforeBegin | Move::Connections { .. } | Move::AppEnds(..) | Move::OthersEnd => {
-                true
-            }
+            Move::LivenessFails | Move::SignalFromPreStop(_) => false,
+            Move::Begin
+            | Move::StopBeforeBegin
+            | Move::Connections { .. }
+            | Move::AppEnds(..)
+            | Move::Remains(_)
+            | Move::Answers { .. } => true,
         }
     }
-}
-
-/// Whether other processes remain when the app ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OthersThen {
-    Gone,
-    There,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,7 +64,9 @@ pub(crate) struct World {
     pub(crate) machine: ContainerLifecycle,
     pub(crate) edge: Edge,
     pub(crate) app: App,
-    pub(crate) others: bool,
+    pub(crate) remaining: Remaining,
+    /// Signals to the app that the kernel has neither taken nor refused.
+    pub(crate) unanswered: Vec<Signal>,
     pub(crate) memory: Memory,
     pub(crate) broken: Option<Promise>,
 }
@@ -75,7 +80,8 @@ impl Bounded for World {
             machine: ContainerLifecycle::new(setting.plan.clone()),
             edge: Edge::new(bounds),
             app: App::NotYet,
-            others: false,
+            remaining: Remaining::Nothing,
+            unanswered: Vec::new(),
             memory: Memory::default(),
             broken: None,
         };
@@ -90,6 +96,10 @@ impl Bounded for World {
     fn moves(&self, setting: &Setting, moves: &mut Vec<Move>) {
         if self.edge.exited {
             return;
+        }
+        if !self.unanswered.is_empty() {
+            // The answer comes before any other event.
+            return moves.extend([false, true].map(|refused| Move::Answers { refused }));
         }
         moves.extend(self.edge.moves(setting.handlers, setting.signals).into_iter().map(Move::Edge));
         self.moves_of_the_app(setting, moves);
@@ -119,14 +129,22 @@ impl Bounded for World {
                 self.memory.idle_since = idle.then_some(self.edge.now);
                 if idle { Event::ConnectionsIdle } else { Event::ConnectionsBusyOrGone }
             }
-            Move::AppEnds(status, others) => {
+            Move::AppEnds(status, remaining) => {
                 self.app = App::Gone;
-                self.others = others == OthersThen::There;
-                Event::AppEnded { status, others: self.others }
+                self.remaining = remaining;
+                Event::AppEnded { status }
             }
-            Move::OthersEnd => {
-                self.others = false;
-                Event::NoOthers
+            Move::Remains(remaining) => {
+                self.remaining = remaining;
+                Event::Remaining(remaining)
+            }
+            Move::Answers { refused } => {
+                let signal = self.unanswered.remove(0);
+                if refused { Event::SignalRefused(signal) } else { Event::SignalSent(signal) }
+            }
+            Move::SignalFromPreStop(signal) => {
+                self.edge.disturbances -= 1;
+                Event::SignalFromPreStop(signal)
             }
         };
         self.send(setting, event)
@@ -139,31 +157,40 @@ impl World {
             // Reported at any time: the failed run may have begun before the stop, or before the app's end.
             moves.push(Move::LivenessFails);
         }
+        if self.edge.is_running(Hook::PreStop) && self.edge.disturbances > 0 {
+            moves.extend(setting.signals.iter().copied().map(Move::SignalFromPreStop));
+        }
         if self.app == App::Alive {
-            let of_signal =
-                [self.memory.sent, self.memory.second_signal_sent].into_iter().flatten().map(AppStatus::Signalled);
+            let of_signal = self.memory.taken.iter().copied().map(AppStatus::Signalled);
             // A client comes back once, and leaves again.
             if setting.plan.second_signal.is_some() && self.memory.watched && self.memory.turns < 3 {
                 moves.push(Move::Connections { idle: self.memory.turns.is_multiple_of(2) });
             }
-            let statuses = match (setting.app, self.memory.killed) {
-                (AppNature::Free | AppNature::Ignores | AppNature::Missing, true) => {
+            let killed = self.memory.taken.contains(&Signal::KILL);
+            let statuses = match (setting.app, killed) {
+                (AppNature::Free | AppNature::Touchy | AppNature::Ignores | AppNature::Missing, true) => {
                     vec![AppStatus::Signalled(Signal::KILL)]
                 }
-                (AppNature::Free, false) => {
+                (AppNature::Free | AppNature::Touchy, false) => {
                     setting.codes.iter().copied().map(AppStatus::Exited).chain(of_signal).collect()
                 }
                 (AppNature::Ignores | AppNature::Missing, false) | (AppNature::Untouchable, _) => Vec::new(),
             };
             for status in statuses {
-                moves.push(Move::AppEnds(status, OthersThen::There));
+                moves.push(Move::AppEnds(status, Remaining::Children));
                 if self.edge.runs.is_empty() && setting.leftovers == Leftovers::Free {
-                    moves.push(Move::AppEnds(status, OthersThen::Gone));
+                    moves.push(Move::AppEnds(status, Remaining::Sessions));
+                    moves.push(Move::AppEnds(status, Remaining::Nothing));
                 }
             }
         }
-        if self.others && self.app != App::Alive && self.edge.runs.is_empty() && setting.leftovers == Leftovers::Free {
-            moves.push(Move::OthersEnd);
+        if self.app != App::Alive && self.edge.runs.is_empty() && setting.leftovers == Leftovers::Free {
+            let fewer: &[_] = match self.remaining {
+                Remaining::Children => &[Remaining::Sessions, Remaining::Nothing],
+                Remaining::Sessions => &[Remaining::Nothing],
+                Remaining::Nothing => &[],
+            };
+            moves.extend(fewer.iter().copied().map(Move::Remains));
         }
     }
 
@@ -175,27 +202,40 @@ impl World {
         for action in &actions {
             landmarks |= self.observe(setting, *action);
             starts |= *action == Action::StartApp;
-            // The processes of an aborted handler are ended and reaped later: `others` stays.
-            self.others |= matches!(action, Action::StartHandler { .. });
+            if let Action::StartHandler { .. } = action {
+                // The processes of an aborted handler are ended and reaped later.
+                self.remaining = Remaining::Children;
+            }
             self.edge.perform(*action);
         }
         self.after(setting, event, &actions);
         if starts {
             let answer = match setting.app {
                 AppNature::Missing => Event::AppNotStarted { code: 127 },
-                AppNature::Free | AppNature::Ignores | AppNature::Untouchable => {
+                AppNature::Free | AppNature::Touchy | AppNature::Ignores | AppNature::Untouchable => {
                     self.app = App::Alive;
-                    self.others = true;
                     Event::AppStarted
                 }
             };
             return landmarks | self.send(setting, answer);
         }
-        if setting.app == AppNature::Untouchable {
-            for signal in actions.iter().filter_map(|action| signal_to_app(*action)) {
-                self.memory.refused.push(signal);
-                landmarks |= self.send(setting, Event::SignalRefused(signal));
+        for signal in actions.iter().filter_map(|action| signal_to_app(*action)) {
+            landmarks |= match setting.app {
+                AppNature::Untouchable => self.send(setting, Event::SignalRefused(signal)),
+                AppNature::Touchy => {
+                    self.unanswered.push(signal);
+                    0
+                }
+                AppNature::Free | AppNature::Ignores | AppNature::Missing => {
+                    self.send(setting, Event::SignalSent(signal))
+                }
+            };
+        }
+        if actions.contains(&Action::TerminateLeftovers) {
+            if setting.app == AppNature::Untouchable && self.remaining != Remaining::Nothing {
+                landmarks |= self.send(setting, Event::LeftoversRefused);
             }
+            landmarks |= self.send(setting, Event::Remaining(self.remaining));
         }
         landmarks | self.rest(setting)
     }
@@ -211,7 +251,7 @@ impl World {
                 AppNature::Ignores => self.app == App::Alive && no_stop_is_due,
                 // Without a grace period a stop ends as well: its signal is refused.
                 AppNature::Untouchable => self.app == App::Alive && self.memory.sent.is_none(),
-                AppNature::Free | AppNature::Missing => false,
+                AppNature::Free | AppNature::Touchy | AppNature::Missing => false,
             },
         }
     }

@@ -20,9 +20,8 @@ fn a_handler_that_waits_for_the_app_may_finish_after_it() {
     // preStop: nginx -s quit; while killall -0 nginx; do sleep 1; done
     let mut story = running(plan_with(&[(Hook::PreStop, 2)]));
     let begun = story.call(Hook::PreStop);
-    let gone = story.then(Event::AppEnded { status: AppStatus::Exited(0), others: true });
+    let gone = story.then(exited(0));
     assert_eq!((answers(&gone), exit(&gone)), (vec![], None));
-    story.then(Event::NoOthers);
     let over = story.end_run(&begun, SUCCEEDED);
     assert_eq!(answers(&over), [(1, Outcome::Succeeded)]);
     assert_eq!((started(&over), exit(&over)), (None, None), "the answer is still on its way");
@@ -40,14 +39,97 @@ fn a_sleep_handler_ends_with_the_app() {
 
 #[test]
 fn leftovers_get_sigterm_then_time_then_sigkill() {
-    let mut story = running(plan_with(&[]));
-    let gone = story.at(secs(5), Event::AppEnded { status: AppStatus::Exited(0), others: true });
+    let mut story = with_leftovers(plan_with(&[]));
+    let gone = story.at(secs(5), exited(0));
     assert!(gone.contains(&Action::TerminateLeftovers));
     let at = timer(&gone, Timer::Leftovers).unwrap();
     assert_eq!(at, secs(7));
     let late = story.fire(at, Timer::Leftovers);
     assert!(late.contains(&Action::KillLeftovers));
-    assert_eq!(exit(&story.then(Event::NoOthers)), Some(0));
+    assert_eq!(exit(&story.then(ALONE)), Some(0));
+}
+
+fn with_leftovers(plan: Plan) -> Story<ContainerLifecycle> {
+    let mut story = running(plan);
+    story.remaining = Remaining::Children;
+    story
+}
+
+#[test]
+fn leftovers_of_a_stop_have_the_rest_of_its_budget() {
+    let mut story = with_leftovers(graceful(30, &[]));
+    story.at(secs(100), Event::Signal(Signal::TERM));
+    let gone = story.at(secs(101), exited(143));
+    assert!(gone.contains(&Action::Tell(Note::LeftoversTerminated)));
+    assert_eq!(timer(&gone, Timer::Leftovers), Some(Duration::from_millis(129_500)));
+    let over = story.at(secs(120), ALONE);
+    assert!(over.contains(&Action::Tell(Note::LeftoversEnded)) && exit(&over).is_some(), "{over:?}");
+}
+
+#[test]
+fn leftovers_without_a_stop_or_a_budget_have_two_seconds() {
+    let mut story = with_leftovers(graceful(30, &[]));
+    assert_eq!(timer(&story.at(secs(101), exited(0)), Timer::Leftovers), Some(secs(103)));
+    let mut story = with_leftovers(plan_with(&[]));
+    story.at(secs(100), Event::Signal(Signal::TERM));
+    assert_eq!(timer(&story.at(secs(101), exited(0)), Timer::Leftovers), Some(secs(103)));
+}
+
+#[test]
+fn sessions_have_two_seconds_and_never_extend_a_stop() {
+    let mut story = running(graceful(30, &[]));
+    story.remaining = Remaining::Sessions;
+    story.at(secs(100), Event::Signal(Signal::TERM));
+    let gone = story.at(secs(101), exited(0));
+    let last = gone.iter().rev().find_map(|action| match action {
+        Action::SetTimer { timer: Timer::Leftovers, at } => Some(*at),
+        _ => None,
+    });
+    assert_eq!(last, Some(secs(103)));
+    // Beside a leftover they have as long as that one.
+    let mut story = with_leftovers(graceful(30, &[]));
+    story.at(secs(100), Event::Signal(Signal::TERM));
+    story.at(secs(101), exited(0));
+    let alone = story.at(secs(110), Event::Remaining(Remaining::Sessions));
+    assert_eq!(alone, [Action::SetTimer { timer: Timer::Leftovers, at: secs(110) }]);
+    assert!(story.fire(secs(110), Timer::Leftovers).contains(&Action::KillLeftovers));
+}
+
+#[test]
+fn no_number_of_stop_signals_kills_leftovers_or_extends_their_time() {
+    for plan in [plan_with(&[]), graceful(30, &[])] {
+        let mut story = with_leftovers(plan);
+        let gone = story.at(secs(5), exited(0));
+        assert_eq!(timer(&gone, Timer::Leftovers), Some(secs(7)));
+        for n in 1..5 {
+            let more = story.at(secs(5) + Duration::from_millis(n), Event::Signal(Signal::TERM));
+            assert!(!more.contains(&Action::KillLeftovers) && timer(&more, Timer::Leftovers).is_none(), "{more:?}");
+            assert_eq!(more.contains(&Action::TerminateLeftovers), n > 1, "passed on from the second on");
+        }
+    }
+}
+
+#[test]
+fn a_request_or_hook_while_leftovers_end_begins_the_budget() {
+    for event in [Event::StopRequested, Event::HookCalled { hook: Hook::PreStop, caller: CallerId(9) }] {
+        let mut story = with_leftovers(graceful(2, &[]));
+        story.at(secs(5), exited(0));
+        let begun = story.at(secs(6), event);
+        assert!(begun.iter().any(|action| matches!(action, Action::Tell(Note::StopBegan(_)))), "{begun:?}");
+        assert_eq!(story.machine.deadline(), Some(secs(8)));
+        assert_eq!(timer(&begun, Timer::Leftovers), None, "one second is left, and the budget leaves more");
+        // The stop signal that follows is expected and moves nothing on, or repeats.
+        assert!(!story.term().contains(&Action::KillLeftovers));
+    }
+}
+
+#[test]
+fn sigterm_that_is_refused_to_leftovers_is_not_reported_as_sent() {
+    let mut story = with_leftovers(plan_with(&[]));
+    story.machine.apply(secs(5), exited(0));
+    let refused = story.machine.apply(secs(5), Event::LeftoversRefused);
+    assert_eq!(refused, [Action::Tell(Note::LeftoversRefused)]);
+    assert_eq!(story.machine.apply(secs(5), Event::Remaining(Remaining::Children)), []);
 }
 
 #[test]
@@ -128,11 +210,11 @@ fn a_late_caller_gets_the_outcome_of_its_hook() {
 
 #[test]
 fn leftovers_do_not_outlast_the_grace_period() {
-    let mut story = running(graceful(10, &[]));
+    let mut story = with_leftovers(graceful(10, &[]));
     story.at(secs(100), Event::Signal(Signal::TERM));
     // The app has used its time: 0.4 s are left for the rest.
     let late = Duration::from_millis(109_600);
-    story.at(late, Event::AppEnded { status: AppStatus::Exited(0), others: true });
+    story.at(late, exited(0));
     let killed = story.fire(late + Duration::from_millis(100), Timer::Leftovers);
     assert!(timer(&killed, Timer::Leftovers).unwrap() < secs(110), "{killed:?}");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Edge, EdgeMove, edge_moves, plans};
+use crate::testing::{Edge, EdgeMove, edge_moves, plans, signal_to_app};
 
 /// What happens next.
 #[derive(Debug, Clone)]
@@ -15,8 +15,9 @@ enum Move {
     StopRequested,
     Idle(bool),
     LivenessFails,
-    AppEnds(AppStatus, bool),
-    OthersEnd,
+    AppEnds(AppStatus, Remaining),
+    Remains(Remaining),
+    SignalFromPreStop(u8),
     /// From now on the kernel refuses signals to the app, or allows them again.
     Refuse(bool),
 }
@@ -32,16 +33,26 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::StopRequested),
         3 => any::<bool>().prop_map(Move::Idle),
         1 => Just(Move::LivenessFails),
-        1 => (status, any::<bool>()).prop_map(|(status, others)| Move::AppEnds(status, others)),
-        2 => Just(Move::OthersEnd),
+        1 => (status, remaining()).prop_map(|(status, remaining)| Move::AppEnds(status, remaining)),
+        2 => remaining().prop_map(Move::Remains),
+        1 => prop_oneof![Just(15u8), Just(3), Just(10)].prop_map(Move::SignalFromPreStop),
         1 => any::<bool>().prop_map(Move::Refuse),
     ]
+}
+
+fn remaining() -> impl Strategy<Value = Remaining> {
+    prop_oneof![Just(Remaining::Nothing), Just(Remaining::Sessions), Just(Remaining::Children)]
 }
 
 fn container_plans() -> impl Strategy<Value = Plan> {
     let second_signal =
         proptest::option::of((0..3u64).prop_map(|n| SecondSignal { after: secs(n), signal: Signal::INT }));
-    (plans(&Hook::ALL), second_signal).prop_map(|(plan, second_signal)| Plan { second_signal, ..plan })
+    let leftovers = proptest::option::of((0..5u64).prop_map(secs));
+    (plans(&Hook::ALL), second_signal, leftovers).prop_map(|(plan, second_signal, leftovers)| Plan {
+        second_signal,
+        leftovers,
+        ..plan
+    })
 }
 
 /// The world around the machine, and what it has observed.
@@ -50,7 +61,7 @@ struct World {
     plan: Plan,
     edge: Edge,
     app: App,
-    others: bool,
+    remaining: Remaining,
     pre_stop_starts: BTreeMap<usize, u32>,
     stop_began: Option<Time>,
     kill_armed: Option<Time>,
@@ -78,7 +89,7 @@ impl World {
             plan,
             edge: Edge::default(),
             app: App::NotYet,
-            others: false,
+            remaining: Remaining::Nothing,
             pre_stop_starts: BTreeMap::new(),
             stop_began: None,
             kill_armed: None,
@@ -100,14 +111,19 @@ impl World {
             return;
         }
         let mut starts = false;
-        let mut refused = Vec::new();
+        let mut answers = Vec::new();
         for action in actions {
             assert!(!self.edge.exited, "promise 4: Exit is the last action");
             starts |= action == Action::StartApp;
-            match action {
-                Action::SignalApp(signal) | Action::SendSecondSignal(signal) if self.refuses => refused.push(signal),
-                Action::KillApp if self.refuses => refused.push(Signal::KILL),
-                _ => {}
+            answers.extend(signal_to_app(action).map(|signal| match self.refuses {
+                true => Event::SignalRefused(signal),
+                false => Event::SignalSent(signal),
+            }));
+            if action == Action::TerminateLeftovers {
+                if self.refuses {
+                    answers.push(Event::LeftoversRefused);
+                }
+                answers.push(Event::Remaining(self.remaining));
             }
             self.observe(action);
             self.edge.perform(action);
@@ -118,9 +134,9 @@ impl World {
         if starts {
             self.send(Event::AppStarted);
         }
-        for signal in refused {
-            self.refused = true;
-            self.send(Event::SignalRefused(signal));
+        for answer in answers {
+            self.refused |= matches!(answer, Event::SignalRefused(_));
+            self.send(answer);
         }
     }
 
@@ -129,7 +145,6 @@ impl World {
             Action::StartApp => {
                 assert_eq!(self.app, App::NotYet);
                 self.app = App::Alive;
-                self.others = true;
             }
             Action::StartHandler { hook, index, .. } => match hook {
                 Hook::PreStart => assert_eq!(self.app, App::NotYet),
@@ -181,13 +196,14 @@ impl World {
             Action::Tell(Note::AppEnded(AppStatus::StillRunning)) => {
                 assert!(self.killed || (self.refused && self.plan.grace.is_none()), "any other app is waited for");
                 self.app = App::Gone;
-                self.others = true;
+                self.remaining = Remaining::Children;
             }
             Action::Tell(Note::Rearmed) => {
                 self.pre_stop_starts.clear();
                 self.stop_began = None;
             }
             Action::Exit(_) => assert_ne!(self.app, App::Alive, "no app is left behind"),
+            Action::ContinueApp => assert_eq!(self.app, App::Alive, "promise 8"),
             Action::AbortHandler(_) | Action::Answer { .. } | Action::SetTimer { .. } | Action::Tell(_) => {}
         }
     }
@@ -212,17 +228,20 @@ impl World {
                 self.send(Event::ConnectionsBusyOrGone);
             }
             Move::LivenessFails => self.send(Event::LivenessFailed),
-            Move::AppEnds(status, others) if self.app == App::Alive => {
+            Move::AppEnds(status, remaining) if self.app == App::Alive => {
                 self.app = App::Gone;
-                self.others = others;
-                self.send(Event::AppEnded { status, others });
+                self.remaining = remaining;
+                self.send(Event::AppEnded { status });
             }
-            Move::OthersEnd if self.app == App::Gone && self.others => {
-                self.others = false;
-                self.send(Event::NoOthers);
+            Move::Remains(remaining) if self.app == App::Gone => {
+                self.remaining = remaining;
+                self.send(Event::Remaining(remaining));
+            }
+            Move::SignalFromPreStop(n) if self.edge.is_running(Hook::PreStop) => {
+                self.send(Event::SignalFromPreStop(Signal::new(n.into()).expect("a signal")));
             }
             Move::Refuse(refuses) => self.refuses = refuses,
-            Move::Idle(_) | Move::AppEnds(..) | Move::OthersEnd => {}
+            Move::Idle(_) | Move::AppEnds(..) | Move::Remains(_) | Move::SignalFromPreStop(_) => {}
         }
     }
 
@@ -234,8 +253,8 @@ impl World {
             }
             self.step(Move::Edge(EdgeMove::HandlerEnds(0, SUCCEEDED)));
             self.step(Move::Edge(EdgeMove::CallerDone(0)));
-            self.step(Move::AppEnds(AppStatus::Exited(0), false));
-            self.step(Move::OthersEnd);
+            self.step(Move::AppEnds(AppStatus::Exited(0), Remaining::Nothing));
+            self.step(Move::Remains(Remaining::Nothing));
             self.step(Move::Edge(EdgeMove::TimerFires(0)));
         }
     }

@@ -2,11 +2,19 @@
 
 use super::*;
 
+/// An app to which the kernel refuses every signal.
+fn refusing(plan: Plan) -> Story<ContainerLifecycle> {
+    let mut story = running(plan);
+    story.refuses = true;
+    story.remaining = Remaining::Children;
+    story
+}
+
 const STILL_RUNNING: Action = Action::Tell(Note::AppEnded(AppStatus::StillRunning));
 
 #[test]
 fn a_refused_stop_signal_leaves_the_deadline_as_it_is() {
-    let mut story = running(graceful(10, &[(Hook::PostStop, 1)]));
+    let mut story = refusing(graceful(10, &[(Hook::PostStop, 1)]));
     let begun = story.at(secs(100), Event::Signal(Signal::TERM));
     assert_eq!(story.then(Event::SignalRefused(Signal::TERM)), [], "SIGKILL may still be allowed");
     let at = timer(&begun, Timer::Kill).unwrap();
@@ -15,58 +23,74 @@ fn a_refused_stop_signal_leaves_the_deadline_as_it_is() {
 
 #[test]
 fn a_refused_sigkill_goes_on_to_post_stop_and_exits_137() {
-    let mut story = running(graceful(10, &[(Hook::PostStop, 1)]));
+    let mut story = refusing(graceful(10, &[(Hook::PostStop, 1)]));
     let begun = story.at(secs(100), Event::Signal(Signal::TERM));
     story.fire(timer(&begun, Timer::Kill).unwrap(), Timer::Kill);
     let over = story.then(Event::SignalRefused(Signal::KILL));
     assert!(over.contains(&STILL_RUNNING) && over.contains(&Action::TerminateLeftovers), "{over:?}");
-    let post_stop = story.then(Event::NoOthers);
+    let post_stop = story.then(ALONE);
     assert_eq!(exit(&story.end_run(&post_stop, SUCCEEDED)), Some(137));
 }
 
 #[test]
 fn a_sigkill_without_effect_is_waited_for_half_a_second() {
-    let mut story = running(graceful(30, &[]));
+    let mut story = refusing(graceful(30, &[]));
+    story.refuses = false;
     let begun = story.at(secs(100), Event::Signal(Signal::TERM));
     let deadline = timer(&begun, Timer::Kill).unwrap();
     let killed = story.fire(deadline, Timer::Kill);
     let patience = timer(&killed, Timer::Kill).unwrap();
     assert!(patience <= deadline + Duration::from_millis(500), "{patience:?}");
     assert!(story.fire(patience, Timer::Kill).contains(&STILL_RUNNING));
-    assert_eq!(exit(&story.then(Event::NoOthers)), Some(137));
+    assert_eq!(exit(&story.then(ALONE)), Some(137));
 }
 
 #[test]
 fn without_a_grace_period_a_refused_stop_signal_ends_the_life() {
-    let mut story = running(plan_with(&[(Hook::PostStop, 1)]));
+    let mut story = refusing(plan_with(&[(Hook::PostStop, 1)]));
     story.then(Event::Signal(Signal::TERM));
     assert!(story.then(Event::SignalRefused(Signal::TERM)).contains(&STILL_RUNNING));
-    let post_stop = story.then(Event::NoOthers);
+    let post_stop = story.then(ALONE);
     assert_eq!(exit(&story.end_run(&post_stop, SUCCEEDED)), Some(137));
 }
 
 #[test]
 fn as_tini_any_refused_signal_ends_the_life() {
-    let mut story = running(Plan { exit_if_refused: Some(1), ..plan_with(&[]) });
+    let mut story = refusing(Plan { exit_if_refused: Some(1), ..plan_with(&[]) });
     story.then(Event::Signal(Signal::HUP));
     assert!(story.then(Event::SignalRefused(Signal::HUP)).contains(&STILL_RUNNING));
-    assert_eq!(exit(&story.then(Event::NoOthers)), Some(1));
+    assert_eq!(exit(&story.then(ALONE)), Some(1));
 }
 
 #[test]
 fn a_refused_forwarded_signal_changes_nothing() {
-    let mut story = running(plan_with(&[]));
+    let mut story = refusing(plan_with(&[]));
     story.then(Event::Signal(Signal::HUP));
     assert_eq!(story.then(Event::SignalRefused(Signal::HUP)), []);
     story.then(Event::Signal(Signal::TERM));
     assert_eq!(story.then(Event::SignalRefused(Signal::HUP)), [], "the stop signal itself was sent");
+    story.remaining = Remaining::Nothing;
     assert_eq!(exit(&story.then(exited(3))), Some(3));
 }
 
 #[test]
 fn a_death_by_a_signal_that_was_refused_was_not_our_doing() {
-    let mut story = running(Plan { stop_is_success: true, ..graceful(10, &[]) });
+    let mut story = refusing(Plan { stop_is_success: true, ..graceful(10, &[]) });
     story.then(Event::Signal(Signal::TERM));
     story.then(Event::SignalRefused(Signal::TERM));
+    story.remaining = Remaining::Nothing;
     assert_eq!(exit(&story.then(app_ended(AppStatus::Signalled(Signal::TERM)))), Some(143));
+}
+
+#[test]
+fn a_signal_is_reported_as_sent_when_the_kernel_has_taken_it() {
+    let mut story = refusing(graceful(10, &[]));
+    let note = |note: Note| Action::Tell(note);
+    let begun = story.at(secs(100), Event::Signal(Signal::TERM));
+    assert!(!begun.contains(&note(Note::StopSignalSent(Signal::TERM))), "{begun:?}");
+    assert_eq!(story.then(Event::SignalSent(Signal::TERM)), [note(Note::StopSignalSent(Signal::TERM))]);
+    assert_eq!(story.then(Event::SignalSent(Signal::TERM)), [], "a repeated one is not reported");
+    let killed = story.fire(timer(&begun, Timer::Kill).unwrap(), Timer::Kill);
+    assert!(!killed.contains(&note(Note::Killed)), "{killed:?}");
+    assert_eq!(story.then(Event::SignalSent(Signal::KILL)), [note(Note::Killed)]);
 }

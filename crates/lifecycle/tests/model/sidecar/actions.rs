@@ -38,6 +38,7 @@ impl World {
                 Landmark::Exited.bit()
             }
             Action::StartApp
+            | Action::ContinueApp
             | Action::WatchConnections
             | Action::SendSecondSignal(_)
             | Action::KillApp
@@ -306,7 +307,8 @@ impl World {
             }
             Note::StopSignalSent(signal) => {
                 let sent = self.memory.life.stop.as_ref().is_some_and(|stop| stop.signalled);
-                self.must(sent && setting.plan.stop_signal == Some(signal), Promise::SignalAfterPreStop);
+                let taken = reported_outcome.event == Event::SignalSent(signal);
+                self.must(sent && taken && setting.plan.stop_signal == Some(signal), Promise::SentAsReported);
                 Landmark::StopSignalSent.bit()
             }
             Note::AppStays => {
@@ -324,8 +326,11 @@ impl World {
             Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
             Note::Started
             | Note::SecondSignalSent(_)
+            | Note::PassedOn(_)
             | Note::Killed
             | Note::LeftoversTerminated
+            | Note::LeftoversRefused
+            | Note::LeftoversEnded
             | Note::LeftoversKilled
             | Note::LeftoversRemain => {
                 self.must(false, Promise::AppIsAnothers);

@@ -82,7 +82,7 @@ impl World {
             Event::Signal(Signal::TERM),
             Event::StopRequested,
             Event::AppStarted,
-            Event::AppEnded { status: AppStatus::Unknown, others: false },
+            Event::AppEnded { status: AppStatus::Unknown },
             Event::TimerFired(Timer::Kill),
             Event::TimerFired(Timer::LateHook),
         ];
