@@ -11,7 +11,7 @@ use crate::tree::{Entry, Origin, Tree};
 use crate::value::Value;
 use bookend_lifecycle::signal::Signal;
 
-/// What it takes to choose again.
+/// The inputs of the choice, so that it can be made again.
 #[derive(Debug, Clone)]
 pub struct AutoProfile {
     /// The layers above the profile.

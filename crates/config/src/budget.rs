@@ -188,7 +188,7 @@ impl fmt::Display for BudgetTable {
         writeln!(f, "{:<9} {:<width$} {:>12} {:>14}  fits", "stage", "step", "begins by", "takes at most")?;
         for stage in &self.stages {
             let from = stage.begins_by.map_or_else(|| "?".to_owned(), seconds);
-            let takes = stage.at_most.map_or_else(|| "what is left".to_owned(), seconds);
+            let takes = stage.at_most.map_or_else(|| "the rest".to_owned(), seconds);
             let fits = if stage.fits { "yes" } else { "NO" };
             writeln!(f, "{:<9} {:<width$} {from:>12} {takes:>14}  {fits}", stage.stage, stage.what)?;
         }

@@ -61,7 +61,7 @@ impl Effective {
         })
     }
 
-    /// What is accepted and will not work as configured: the warnings, and what does not fit the budget.
+    /// All warnings: values that are accepted and will not work as configured, and stages that do not fit the budget.
     pub fn all_warnings(&self) -> Vec<String> {
         let budget = self.budget();
         let diagnostics = self.warnings.iter().map(ToString::to_string);

@@ -164,7 +164,7 @@ pub fn of_process(process: &AppProcess) -> Option<&'static str> {
     of_command(&process.command_line).or_else(|| of_program(base_name(&title?))).or_else(|| of_program(&process.name))
 }
 
-/// What the kernel tells of a process.
+/// A process as the kernel shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppProcess {
     /// The path of its program. `None`: it cannot be read.

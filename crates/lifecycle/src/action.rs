@@ -8,7 +8,7 @@ use crate::life::{AppStatus, Trigger};
 use crate::signal::Signal;
 use crate::time::Time;
 
-/// What the edge must do. Some actions are answered with an event.
+/// An order to the edge. Some actions are answered with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Spawn the app. Answered with `AppStarted` or `AppNotStarted`.
@@ -65,7 +65,7 @@ pub enum Action {
     Exit(u8),
 }
 
-/// What an operator wants to know of a life, for the log and the timeline.
+/// A fact for the log and the timeline, for operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Note {
     /// postStart has succeeded: the container has started.

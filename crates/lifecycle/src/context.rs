@@ -1,4 +1,4 @@
-//! What both machines are built on: the plan and its budget, the handler lists, the callers, and the actions decided so far.
+//! The common base of both machines: the plan and its budget, the handler lists, the callers, and the actions decided so far.
 //!
 //! The context carries out what a machine decides about a hook. It does not know the phases of a life: when a list is over,
 //! it returns so, and the machine decides what follows. postStart and preStop may overlap.
@@ -13,7 +13,7 @@ use crate::list::{HandlerList, NextStep};
 use crate::plan::{HandlerPlan, Plan};
 use crate::time::Time;
 
-/// What has become of a handler list.
+/// The state of a handler list after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListStep {
     /// The list waits for a handler or for a retry.

@@ -100,7 +100,7 @@ pub enum DrainEnd {
     Unavailable,
 }
 
-/// What the caller must do next.
+/// The next step of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrainStep {
     /// Call [`DrainDecision::arrivals`] again, a moment later.

@@ -4,7 +4,7 @@ use crate::hook::{CallerId, HandlerResult, Hook, RunId};
 use crate::life::{AppStatus, Remaining};
 use crate::signal::Signal;
 
-/// What happened. The edge reports it; the machine decides what follows.
+/// Something that has happened. The edge reports it; the machine decides what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The program begins.
@@ -43,7 +43,7 @@ pub enum Event {
     HookCalled {
         /// postStart or preStop.
         hook: Hook,
-        /// Who gets the answer.
+        /// The receiver of the answer.
         caller: CallerId,
     },
     /// The caller has received its answer, or has hung up.

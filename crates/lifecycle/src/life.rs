@@ -30,7 +30,7 @@ impl PhaseName {
     }
 }
 
-/// What began a stop.
+/// The cause of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trigger {
     /// A stop signal.

@@ -9,7 +9,7 @@ use crate::life::Reason;
 use crate::plan::HandlerPlan;
 use crate::time::Time;
 
-/// What the owner of a list must do next.
+/// The next step of a list's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextStep {
     /// Start the handler, and name its run with [`HandlerList::started`].

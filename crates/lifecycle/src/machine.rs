@@ -22,7 +22,7 @@ pub trait Machine {
     /// started unless its handlers run now: its hook may never be called.
     fn has_started(&self) -> bool;
 
-    /// What began the current stop, and when.
+    /// The trigger of the current stop, and its time.
     fn stop_trigger(&self) -> Option<(Trigger, Time)>;
 
     /// The end of the current stop's grace period, if a stop goes on and has one.

@@ -56,7 +56,7 @@ pub struct ProbeRule {
     pub success_threshold: u32,
 }
 
-/// What a probe's results add up to.
+/// The state that follows from a probe's results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 pub enum ProbeState {
     /// No threshold has been reached yet.
@@ -83,7 +83,7 @@ impl ProbeState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProbeRunId(pub u64);
 
-/// What decides whether a probe may run, besides its own results.
+/// The conditions under which a probe may run, besides its own results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct ProbeConditions {
     /// When the app was started; `None` before its start and after its end.
@@ -98,7 +98,7 @@ pub struct ProbeConditions {
     pub startup_extended_to: Option<Time>,
 }
 
-/// What the caller must do.
+/// An order to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProbeAction {
     /// Run the probe once, and report the result to [`Probes::ended`].
@@ -112,7 +112,7 @@ pub enum ProbeAction {
 pub struct Probe {
     rule: ProbeRule,
     schedule: Schedule,
-    /// What the results add up to.
+    /// The state that follows from the results.
     pub state: ProbeState,
     last: Option<bool>,
     /// How many consecutive runs had the last result.

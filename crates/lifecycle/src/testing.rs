@@ -1,4 +1,4 @@
-//! What the tests of both machines share: stories for examples, and the edge for random histories.
+//! Shared by the tests of both machines: stories for examples, and the edge for random histories.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -160,7 +160,7 @@ pub(crate) fn exit(actions: &[Action]) -> Option<u8> {
 
 // ---- Random histories ---------------------------------------------------------------------------
 
-/// What can happen at the edge of both machines. Numbers choose among what is possible at that moment.
+/// Something that can happen at the edge of both machines. Numbers choose among what is possible at that moment.
 #[derive(Debug, Clone)]
 pub(crate) enum EdgeMove {
     HandlerEnds(usize, HandlerResult),

@@ -1,4 +1,4 @@
-//! What became of the requests, by kind of traffic.
+//! The results of the requests, by kind of traffic.
 
 use std::collections::BTreeMap;
 
@@ -113,7 +113,7 @@ impl Kind {
 pub struct Lost {
     /// The traffic it belongs to.
     pub kind: Kind,
-    /// What became of it.
+    /// The kind of the loss.
     pub loss: Loss,
     /// When it began, in seconds after the begin of the stop; negative: before it.
     pub began_seconds: f64,

@@ -59,7 +59,7 @@ impl Head {
 /// A client's side of a connection.
 pub(crate) struct Client {
     pub(crate) stream: Connection,
-    /// What was read and not used yet.
+    /// Bytes that were read and not used yet.
     buffer: Vec<u8>,
 }
 

@@ -76,7 +76,7 @@ impl StreamResult {
     }
 }
 
-/// What became of a connection and its requests.
+/// The result of a connection and its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// In the order of the requests.

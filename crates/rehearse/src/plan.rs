@@ -9,7 +9,7 @@ use crate::counts::Kind;
 /// A URL of the server under test. Its host is an address of the server's own network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Where it listens.
+    /// The address of its listener.
     pub address: SocketAddr,
     /// HTTPS, with any certificate.
     pub tls: bool,

@@ -1,4 +1,4 @@
-//! What a raw system call returns, as a `Result`.
+//! The result of a raw system call, as a `Result`.
 
 use std::io;
 

@@ -88,7 +88,7 @@ fn a_stop_that_fits_is_a_table_without_warnings() {
         "time budget of a stop: 30 s (terminationGracePeriodSeconds)
 stage     step                        begins by  takes at most  fits
 preStop   pause                             0 s          3.5 s  yes
-stop      stop signal to the app          3.5 s   what is left  yes
+stop      stop signal to the app          3.5 s       the rest  yes
 stop      SIGKILL if it still runs       27.5 s            0 s  yes
 postStop  postStop[0]                    27.9 s            2 s  yes
 finish    report and exit                29.9 s          0.1 s  yes
@@ -177,10 +177,10 @@ fn a_sidecars_stop_has_each_app_and_no_sigkill() {
         effective.budget().to_string(),
         "time budget of a stop: 30 s (terminationGracePeriodSeconds)
 stage     step                                              begins by  takes at most  fits
-stop      queue: the kubelet's stop signal to the app             0 s   what is left  yes
+stop      queue: the kubelet's stop signal to the app             0 s       the rest  yes
 postStop  queue: postStop[0]                                   27.5 s            1 s  yes
 preStop   web: drain                                              0 s           15 s  yes
-stop      web: SIGQUIT to the app, then wait for its end         15 s   what is left  yes
+stop      web: SIGQUIT to the app, then wait for its end         15 s       the rest  yes
 finish    report and exit                                      29.9 s          0.1 s  yes
 "
     );

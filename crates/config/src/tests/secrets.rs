@@ -169,7 +169,7 @@ fn a_secret_in_a_broken_text_is_never_shown() {
         let (head, tail) = before.split_at(if edits.len() % 2 == 0 { 0 } else { before.len().saturating_sub(24) });
         let before = format!("{head}{}", edited(tail, edits.get(..edits.len().div_ceil(2)).unwrap()));
         let after = edited(&format!("{quote}{after}"), edits.get(edits.len().div_ceil(2)..).unwrap());
-        // Where the edits have removed the name, nothing suggests that the value is a secret.
+        // If the edits have removed the name, nothing suggests that the value is a secret.
         prop_assume!(mentions_secret(&before));
         let text = format!("{before}{secret}{after}");
         let sources = [file(&text), env(&[("BOOKEND_APP", &text)]), env(&[("BOOKEND_LIFECYCLE", &text)])];

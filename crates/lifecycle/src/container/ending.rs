@@ -1,4 +1,4 @@
-//! What the end of the app means: the reason that postStop handlers see, and bookend's exit code.
+//! The meaning of the app's end: the reason that postStop handlers see, and bookend's exit code.
 
 use super::stopping::Stop;
 use crate::life::{AppStatus, Reason, Trigger};

@@ -14,7 +14,7 @@ use crate::life::Trigger;
 use crate::signal::Signal;
 use crate::time::Time;
 
-/// What began a stop, and what has been done for it. It outlives the app.
+/// A stop: its trigger, and how far it has come. It outlives the app.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Stop {
     pub(super) trigger: Trigger,
@@ -52,7 +52,7 @@ enum StopStage {
     Killed,
 }
 
-/// What follows the preStop handlers.
+/// The step that follows the preStop handlers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum AfterPreStop {
     /// Send this signal to the app.

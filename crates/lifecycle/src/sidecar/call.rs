@@ -1,10 +1,10 @@
-//! What the call of a hook means for an app in another container. Decides only; the machine acts.
+//! The meaning of a hook call for an app in another container. It only decides; the machine acts.
 
 use super::presence::AppPresence;
 use crate::context::Context;
 use crate::hook::{Hook, Outcome};
 
-/// What is known of the life when a hook is called.
+/// The known state of the life when a hook is called.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LifeState {
     /// The life goes on: it is not ending.
@@ -18,7 +18,7 @@ pub(super) struct LifeState {
     pub(super) has_own_stop: bool,
 }
 
-/// What a call of postStart means.
+/// The meaning of a call of postStart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PostStartCall {
     /// The handlers do not run for this call.
@@ -31,7 +31,7 @@ pub(super) enum PostStartCall {
     EndLifeBefore,
 }
 
-/// What a call of preStop means.
+/// The meaning of a call of preStop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PreStopCall {
     /// The handlers do not run for this call.

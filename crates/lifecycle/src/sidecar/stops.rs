@@ -15,7 +15,7 @@ pub(super) struct Stops {
 }
 
 impl Stops {
-    /// What began the stop that goes on, and when: the stop of the life, or else our own.
+    /// The trigger and the begin of the stop in progress: the stop of the life, or else our own.
     pub(super) fn trigger(&self) -> Option<(Trigger, Time)> {
         let own = self.own.map(|own| (own.trigger, own.began));
         self.app.map(|stop| (stop.trigger, stop.began)).or(own)

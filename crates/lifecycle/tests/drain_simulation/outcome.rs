@@ -10,7 +10,7 @@ use crate::traffic::{Arrival, Profile};
 /// Seconds between two looks at the counter, as in `src/handlers/drain.rs`.
 const INTERVAL: f64 = 0.1;
 
-/// What many stops of one profile came to.
+/// The results of many stops of one profile.
 #[derive(Debug)]
 pub(crate) struct Odds {
     /// Stops after whose drain at least one connection still arrived.

@@ -9,7 +9,7 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use crate::landmarks::Landmark;
 use crate::promises::Promise;
 
-/// What makes a world finite: each of these is used up.
+/// The limits that make a world finite: each of these is used up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     /// Hooks, signals, requests, callers that hang up.

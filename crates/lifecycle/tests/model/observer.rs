@@ -510,7 +510,7 @@ impl World {
         }
     }
 
-    /// What must have followed an event when its actions have been performed.
+    /// Checks what must have followed an event when its actions have been performed.
     pub(crate) fn after(&mut self, setting: &Setting, event: Event, actions: &[Action]) {
         let alive = self.app == App::Alive;
         match event {

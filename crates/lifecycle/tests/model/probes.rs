@@ -19,7 +19,7 @@ struct Setting {
     notifies: bool,
 }
 
-/// What was seen of one probe.
+/// The observations of one probe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Memory {
     flying: Option<ProbeRunId>,

@@ -1,6 +1,6 @@
 //! The promises of both machines by name; docs/proof.md has the same list.
 
-/// What must hold.
+/// A promise that must hold in every history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Promise {
     /// preStop handlers run at most once per stop, and with every stop.

@@ -1,4 +1,4 @@
-//! What must hold in every state.
+//! Checks of every state.
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Event, Hook, Machine, Outcome, PhaseName, Remaining, Timer};
@@ -10,7 +10,7 @@ use crate::settings::{SECOND, Setting};
 use crate::world::{App, World};
 
 impl World {
-    /// What holds in every state.
+    /// Checks what holds in every state.
     pub(crate) fn rest(&mut self, setting: &Setting) -> u64 {
         self.observe_view(setting);
         self.observe_stop(setting);

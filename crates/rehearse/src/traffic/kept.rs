@@ -58,7 +58,7 @@ pub(super) async fn client(shared: Arc<Shared>, client: u32) {
     }
 }
 
-/// What became of a request on a kept connection that ended without a response.
+/// The fate of a request on a kept connection that ended without a response.
 #[derive(Debug, PartialEq)]
 enum Fate {
     /// The server closed an idle connection in the moment it was used. It has not read the request.

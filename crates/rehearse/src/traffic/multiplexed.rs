@@ -77,7 +77,7 @@ fn record(shared: &Shared, client: &Multiplexed, began: u64, result: &StreamResu
         StreamResult::Reset => Err(Loss::Reset),
         StreamResult::Truncated => Err(Loss::Truncated),
         StreamResult::Hung => Err(Loss::Hung),
-        // A path that was not there before the stop is no loss of the stop.
+        // A path that did not exist before the stop is not lost by the stop.
         StreamResult::Failed(status) => {
             status.parse().map_or(Err(Loss::Failed), |status| shared.judge(kind, &client.target, status))
         }

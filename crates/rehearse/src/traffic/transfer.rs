@@ -1,4 +1,4 @@
-//! What takes its time: downloads, uploads, event streams and websockets. Each begins a second before the stop.
+//! Traffic that takes its time: downloads, uploads, event streams and websockets. Each begins a second before the stop.
 
 use std::io;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::{Edge, EdgeMove, edge_moves, plans, signal_to_app};
 
-/// What happens next.
+/// The next thing that happens.
 #[derive(Debug, Clone)]
 enum Move {
     Edge(EdgeMove),

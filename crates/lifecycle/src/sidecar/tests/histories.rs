@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::{Edge, EdgeMove, edge_moves, plans};
 
-/// What happens next.
+/// The next thing that happens.
 #[derive(Debug, Clone)]
 enum Move {
     Edge(EdgeMove),

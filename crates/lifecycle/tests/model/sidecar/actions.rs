@@ -1,4 +1,4 @@
-//! What must hold for every action of a sidecar's machine.
+//! Checks of every action of a sidecar's machine.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Action, CallerId, Event, Hook, Note, Outcome, RunId, Time, Timer, Trigger};
 
 use super::World;
-use super::events::Told;
+use super::events::ReportedOutcome;
 use super::memory::{Next, Seen, Stop};
 use super::settings::Setting;
 use crate::landmarks::Landmark;
@@ -15,7 +15,7 @@ use crate::settings::{SECOND, shortest};
 
 impl World {
     /// Checks one action before it is performed.
-    pub(super) fn observe(&mut self, setting: &Setting, reported_outcome: &Told, action: Action) -> u64 {
+    pub(super) fn observe(&mut self, setting: &Setting, reported_outcome: &ReportedOutcome, action: Action) -> u64 {
         self.must(!self.edge.exited, Promise::PostStopLast);
         match action {
             Action::StartHandler { run, hook, index, timeout, .. } => {
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// A running handler is aborted for a reason.
-    fn observe_abort(&mut self, setting: &Setting, reported_outcome: &Told, run: RunId) {
+    fn observe_abort(&mut self, setting: &Setting, reported_outcome: &ReportedOutcome, run: RunId) {
         let Some(run) = self.edge.runs.iter().find(|running| running.id == run).cloned() else {
             return self.must(false, Promise::InOrder);
         };
@@ -255,7 +255,7 @@ impl World {
 
     // ---- Notes ----------------------------------------------------------------------------------
 
-    fn observe_note(&mut self, setting: &Setting, reported_outcome: &Told, note: Note) -> u64 {
+    fn observe_note(&mut self, setting: &Setting, reported_outcome: &ReportedOutcome, note: Note) -> u64 {
         match note {
             Note::StopBegan(trigger) => {
                 let list_stepped = self.turn(setting);

@@ -17,7 +17,7 @@ use crate::settings::SECOND;
 
 /// One event, and the situation when it came.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(super) struct ReportedOutcome {
     pub(super) event: Event,
     /// It is a stop signal during our own stop.
     pub(super) is_step: bool,
@@ -38,8 +38,8 @@ impl World {
     }
 
     /// Records the meaning of an event before the machine gets it.
-    pub(super) fn before(&mut self, setting: &Setting, event: Event) -> (Told, u64) {
-        let reported_outcome = Told {
+    pub(super) fn before(&mut self, setting: &Setting, event: Event) -> (ReportedOutcome, u64) {
+        let reported_outcome = ReportedOutcome {
             event,
             is_step: self.memory.end.is_some() && matches!(event, Event::Signal(_)),
             running: self.edge.runs.clone(),
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// The first signal or request begins our own stop; each further signal moves it on.
-    fn stopped(&mut self, trigger: Trigger, reported_outcome: &Told) -> u64 {
+    fn stopped(&mut self, trigger: Trigger, reported_outcome: &ReportedOutcome) -> u64 {
         let began = self.edge.now;
         let life = &self.memory.life;
         match &mut self.memory.end {
@@ -197,8 +197,8 @@ impl World {
         Landmark::Rearmed.bit()
     }
 
-    /// What must have followed an event when its actions have been performed.
-    pub(super) fn after(&mut self, setting: &Setting, reported_outcome: &Told, actions: &[Action]) -> u64 {
+    /// Checks what must have followed an event when its actions have been performed.
+    pub(super) fn after(&mut self, setting: &Setting, reported_outcome: &ReportedOutcome, actions: &[Action]) -> u64 {
         if matches!(self.machine.phase(), PhaseName::Finishing | PhaseName::Exited) {
             self.ends_by_own_stop(setting);
         }

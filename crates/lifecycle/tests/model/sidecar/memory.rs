@@ -7,7 +7,7 @@ use bookend_lifecycle::{CallerId, Hook, Outcome, Plan, Reason, Time, Trigger};
 use crate::lists::{Lists, is_empty};
 use crate::settings::SECOND;
 
-/// What is known about the process.
+/// The known state of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Seen {
     #[default]

@@ -1,4 +1,4 @@
-//! What must hold in every state of a sidecar's machine.
+//! Checks of every state of a sidecar's machine.
 
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Action, AppStatus, CallerId, Event, Hook, Machine, Outcome, PhaseName, Timer};
@@ -11,7 +11,7 @@ use crate::promises::Promise;
 use crate::settings::HandlerNature;
 
 impl World {
-    /// What holds in every state.
+    /// Checks what holds in every state.
     pub(super) fn rest(&mut self, setting: &Setting) -> u64 {
         self.observe_view(setting);
         self.observe_lists(setting);
