@@ -1,4 +1,4 @@
-//! The parsers of untrusted input as functions of bytes: each must return, whatever it is given. Two drivers call
+//! The parsers of untrusted input as functions of bytes: each must return for any bytes. Two drivers call
 //! them: cargo-fuzz, with coverage (`fuzz/`, `make fuzz`), and the test below, in seconds and without any tool, with the
 //! corpus in `fuzz/corpus` and mutations of it.
 
@@ -15,7 +15,7 @@ use bookend_lifecycle::signal::Signal;
 /// A function of bytes, and its name: that of its corpus and of its file in `fuzz/fuzz_targets`.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[FuzzTarget] = &[
     ("configuration", configuration),
     ("environment", environment),
@@ -29,7 +29,7 @@ pub const TARGETS: &[FuzzTarget] = &[
     ("http_request", http_request),
 ];
 
-/// A configuration file: mistakes or settings, never a panic; the output of `bookend check` is a configuration again.
+/// A configuration file: errors or settings, never a panic. The output of `bookend check` is a valid configuration.
 pub fn configuration(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let load = |text: String| {
@@ -46,7 +46,7 @@ pub fn configuration(bytes: &[u8]) {
     }
 }
 
-/// The environment: one variable a line.
+/// The environment, one variable per line.
 pub fn environment(bytes: &[u8]) {
     let variable = |line: &[u8]| {
         let (name, value) = line.split_at(line.iter().position(|byte| *byte == b'=')?);
@@ -74,7 +74,7 @@ pub fn sd_notify(bytes: &[u8]) {
     assert!(messages.len() <= bytes.split(|byte| *byte == b'\n').count(), "a message is a line");
 }
 
-/// `$(VAR)` in a text, where a variable's value has references in it, too.
+/// `$(VAR)` in a text; the value of the variable contains references as well.
 pub fn expansion(bytes: &[u8]) {
     let (value, text) = bytes.split_at(bytes.len() / 4);
     let expanded = expand::expand(text, |name| (name == b"A").then_some(value));
@@ -83,7 +83,7 @@ pub fn expansion(bytes: &[u8]) {
     assert!(expanded.len() <= text.len() + references * value.len());
 }
 
-/// The name or the number of a signal; it is read back from what it is shown as.
+/// The name or the number of a signal. Its printed form must be read as the same signal.
 pub fn signal_name(bytes: &[u8]) {
     let Ok(signal) = String::from_utf8_lossy(bytes).parse::<Signal>() else { return };
     assert!((1..=64).contains(&signal.number()));
@@ -142,7 +142,7 @@ pub fn http_request(bytes: &[u8]) {
     };
     assert!(head.starts_with("HTTP/1.1 ") || head.starts_with("HTTP/1.0 "), "{head:?}");
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-    // Less is not an error: hyper takes a client that sends no more for gone, and drops the rest of the answer.
+    // A shorter body is not an error: if a client sends nothing more, hyper assumes that it has left, and drops the rest.
     assert!(length.is_none_or(|length| body.len() <= length), "more than one answer: {answer:?}");
 }
 
@@ -271,13 +271,14 @@ mod tests {
         files.into_iter().map(|file| std::fs::read(file).unwrap()).collect()
     }
 
-    /// Of the corpus under miri, which takes seconds for what takes a millisecond: a few.
+    /// How many inputs of the corpus run under miri, where a millisecond of work takes seconds.
     const STRIDE: usize = if cfg!(miri) { 25 } else { 1 };
     const MUTATIONS: u64 = if cfg!(miri) { 4 } else { 300 };
-    /// They build a whole configuration of each input, which takes minutes, or ask the kernel for limits.
+    /// Targets that build a whole configuration from each input, which takes minutes, or ask the kernel for limits.
     const NOT_UNDER_MIRI: [&str; 3] = ["configuration", "environment", "http_request"];
 
-    /// Everything in the corpus, then mutations of it: 300 each, or for `FUZZ_SECONDS` each. `FUZZ_SEED` repeats a run.
+    /// Runs every input of the corpus, then mutations of it: 300 for each target, or as many as fit in `FUZZ_SECONDS` for
+    /// each. `FUZZ_SEED` repeats a run.
     #[test]
     fn whatever_a_stranger_writes_is_read_without_a_panic() {
         let Some(folder) = fuzz_folder() else { return };

@@ -1,5 +1,5 @@
-//! The connections of this network namespace, as the kernel shows them: the parsers are pure and total on bytes, and
-//! one file (`tcp_monitor`) reads. Nothing here decides what a number means for a stop.
+//! The connections of this network namespace, as the kernel shows them. The parsers are pure and accept any bytes; one
+//! file (`tcp_monitor`) reads. Nothing here decides what a number means for a stop.
 //!
 //! | file        | source                          | tells                                                     |
 //! | ----------- | ------------------------------- | --------------------------------------------------------- |
@@ -26,15 +26,15 @@ use bookend_lifecycle::drain::ConnectionCounts;
 pub(crate) enum TcpState {
     /// A connection that both sides may use, accepted or still in the accept queue.
     Established,
-    /// A handshake that is not over.
+    /// A handshake that is not complete.
     SynReceived,
     /// The client has closed its side, and may still wait for an answer.
     CloseWait,
-    /// Closed by us; the kernel may still be sending what is left.
+    /// We have closed it; the kernel may still be sending the rest.
     Closing,
     /// Waits for connections.
     Listen,
-    /// Any other: nothing is owed to anybody.
+    /// Any other state: no side waits for the other.
     Other,
 }
 
@@ -70,12 +70,12 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Whether somebody waits for something on this connection; `None`: the source does not tell.
+    /// Whether one side still waits for the other on this connection. `None`: the source does not show it.
     pub(crate) fn is_busy(&self, tie: tcp_info::TieBreak) -> Option<bool> {
         if self.unread > 0 || self.unsent > 0 {
             return Some(true);
         }
-        // Closed by us, and nothing is left to be sent: only the client's farewell is still to come.
+        // We have closed it and everything is sent: only the client's FIN is still to come.
         if self.state == TcpState::Closing {
             return Some(false);
         }

@@ -1,8 +1,8 @@
-//! TLS, what its two sides have in common, and the client's side. One provider (ring), certificates from PEM files.
+//! TLS: the part that client and endpoint share, and the client's part. One provider (ring), certificates from PEM files.
 //!
-//! The trusted certificates: the system's bundle of certificate authorities, or those of one file (`caFile`), or all
-//! (`insecureSkipVerify`, as a kubelet does). There is no bundle in the binary: a container's image or its Pod
-//! provides it, and an image without a bundle gets an error that names the remedy.
+//! A client trusts the system's bundle of certificate authorities, or those of one file (`caFile`), or every server
+//! (`insecureSkipVerify`, as a kubelet does). The binary contains no bundle: the image or the Pod provides it, and an
+//! image without a bundle gets an error that names the remedy.
 
 mod provider;
 
@@ -22,41 +22,41 @@ use crate::files::read_small;
 /// The servers that a client trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// The image's bundle; the path is `SSL_CERT_FILE`, if that is set.
+    /// The image's bundle, or the file that `SSL_CERT_FILE` names.
     System(Option<PathBuf>),
     /// The authorities in this file, and no others.
     File(PathBuf),
-    /// Everybody.
-    Everybody,
+    /// Every server, without verification.
+    Every,
 }
 
-/// Why no server can be trusted, or why this one cannot.
+/// Why a client cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrustError {
-    /// The file is not there, or cannot be read.
+    /// The file does not exist or cannot be read.
     #[error("cannot read the certificates in {path:?}")]
     Read {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error of the system call.
         #[source]
         source: std::io::Error,
     },
     /// It is not PEM, or it contains no certificate.
-    #[error("{0:?} holds no certificate (PEM, -----BEGIN CERTIFICATE-----)")]
+    #[error("{0:?} contains no certificate (PEM, -----BEGIN CERTIFICATE-----)")]
     NoCertificate(PathBuf),
-    /// FROM scratch.
+    /// The image has no bundle, for example one that is built FROM scratch.
     #[error(
         "this image has no certificate authorities to verify with (looked for SSL_CERT_FILE, {}): \
          name them in caFile, or set insecureSkipVerify", BUNDLES.join(", ")
     )]
     NoBundle,
-    /// See there.
+    /// rustls refuses the settings.
     #[error("cannot set up TLS")]
     Setup(#[source] rustls::Error),
 }
 
-/// How a client of ours speaks TLS. Reads files.
+/// The TLS configuration of a client. Reads files.
 pub(crate) fn client(trust: &Trust) -> Result<ClientConfig, TrustError> {
     let provider = provider();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -69,7 +69,7 @@ pub(crate) fn client(trust: &Trust) -> Result<ClientConfig, TrustError> {
             authorities(bundle)?
         }
         Trust::File(path) => authorities(path)?,
-        Trust::Everybody => {
+        Trust::Every => {
             let verifier = Arc::new(Unverified(provider));
             return Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
         }
@@ -77,7 +77,7 @@ pub(crate) fn client(trust: &Trust) -> Result<ClientConfig, TrustError> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The certificates of a PEM file; never none.
+/// The certificates of a PEM file, at least one.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let text = read_small(path, MOST_PEM).map_err(|source| TrustError::Read { path: path.to_owned(), source })?;
     // An unreadable certificate among many is left out: the others are still trusted.
@@ -91,7 +91,7 @@ fn authorities(path: &Path) -> Result<RootCertStore, TrustError> {
     if added == 0 { Err(TrustError::NoCertificate(path.to_owned())) } else { Ok(roots) }
 }
 
-/// `insecureSkipVerify`: any certificate will do. That its holder has the key is verified all the same.
+/// `insecureSkipVerify`: accepts any certificate. The server must still prove that it has the key.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 
@@ -130,7 +130,7 @@ impl ServerCertVerifier for Unverified {
     }
 }
 
-/// The bundles of distributions: Debian and Alpine, Fedora and RHEL, openSUSE, old and new, BSD's place.
+/// The bundles of Debian and Alpine, Fedora and RHEL, openSUSE, newer RHEL, and the BSDs.
 const BUNDLES: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -138,5 +138,5 @@ const BUNDLES: &[&str] = &[
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
-/// A bundle of all authorities there are has 220 kB.
+/// A bundle of all public authorities has 220 kB.
 const MOST_PEM: u64 = 4 * 1024 * 1024;

@@ -231,7 +231,7 @@ impl HttpClient {
         use crate::tls::Trust;
         let bundle = env.get(OsStr::new("SSL_CERT_FILE")).filter(|path| !path.is_empty());
         let trust = match (&get.ca_file, get.insecure_skip_verify) {
-            (_, true) => Trust::Everybody,
+            (_, true) => Trust::Every,
             (Some(path), false) => Trust::File(path.clone()),
             (None, false) => Trust::System(bundle.map(PathBuf::from)),
         };

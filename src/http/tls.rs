@@ -1,8 +1,8 @@
-//! HTTPS on the same port: a kubelet's hooks and probes with `scheme: HTTPS`. Certificates are what files hold at
-//! the time of a handshake (looked at once a second at most, so that a rotation is picked up and a flood costs no
-//! reading), or one of our own, made when the first client wants it: kubelets verify none.
+//! HTTPS on the same port: a kubelet's hooks and probes with `scheme: HTTPS`. The certificate comes from files, which are
+//! checked at a handshake, once a second at most: a rotated certificate is picked up, and a flood of clients causes no
+//! reading. Or it is a self-signed one, made for the first client: a kubelet verifies no certificate.
 //!
-//! Without a usable certificate the port answers a hello as one without TLS does: the kubelet falls back to HTTP,
+//! Without a usable certificate the port answers a TLS hello as a port without TLS does: the kubelet falls back to HTTP,
 //! and nothing hangs.
 
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use crate::files::read_small;
 use crate::tls::provider;
 use bookend_config::settings;
 
-/// Why there is no certificate.
+/// Why no certificate can be used.
 #[derive(Debug, thiserror::Error)]
 enum CertificateError {
     #[error("cannot read {path:?} (http.tls)")]
@@ -34,11 +34,11 @@ enum CertificateError {
         #[source]
         source: io::Error,
     },
-    #[error("there is no usable {what} in {path:?} (http.tls)")]
+    #[error("{path:?} contains no usable {what} (http.tls)")]
     Pem { what: &'static str, path: PathBuf },
-    #[error("certificate and key do not make a pair (http.tls)")]
+    #[error("certificate and key do not match (http.tls)")]
     Pair(#[source] rustls::Error),
-    #[error("cannot make a certificate of our own (http.tls)")]
+    #[error("cannot make a self-signed certificate (http.tls)")]
     Own(#[source] rcgen::Error),
 }
 
@@ -49,7 +49,7 @@ pub(super) struct ServerCertificate {
     now: Mutex<Current>,
 }
 
-/// The certificate in use, and what the files looked like when it was read.
+/// The certificate in use, and the identities of its files when they were read.
 #[derive(Debug, Default)]
 struct Current {
     config: Option<Arc<ServerConfig>>,
@@ -88,7 +88,7 @@ impl ServerCertificate {
                 now.config = Some(Arc::new(config));
                 now.identities = identities;
             }
-            // A certificate and its key are two files: between the two writes of a rotation the old pair serves on.
+            // A certificate and its key are two files: between the two writes of a rotation the old pair stays in use.
             Err(error) if now.identities != identities => {
                 warn!("{}", describe(&error));
                 now.identities = identities;
@@ -99,8 +99,8 @@ impl ServerCertificate {
     }
 }
 
-/// The server's half of a handshake. `begin`: when the part that costs processor time may begin; it is asked once the
-/// client's hello is complete.
+/// The server's half of a handshake. `begin` is called when the client's hello is complete. It returns the time at which
+/// the expensive part may begin; `None` refuses the handshake.
 pub(super) async fn handshake(
     config: Arc<ServerConfig>,
     stream: TcpStream,
@@ -146,13 +146,13 @@ fn configure(
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
         .map_err(CertificateError::Pair)?;
-    // A probe offers h2 as well.
+    // A kubelet's probe offers h2, too, which we do not speak.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// A chain and a key have a hundredth of it.
+/// A usual chain and key have a hundredth of this size.
 const MOST_PEM: u64 = 1024 * 1024;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The ports an app listens on: the sockets its processes hold (/proc/PID/fd), joined with those that listen. If
-//! that cannot be read (another user's process, no CAP_SYS_PTRACE) it is every listening port of the namespace but
-//! our own. Looked at once, when a stop begins: an app closes its listeners in its own time.
+//! The ports that an app listens on: the sockets of its processes (/proc/PID/fd), as far as they listen. If these cannot
+//! be read (another user's process, no CAP_SYS_PTRACE), all listening ports of the namespace but our own. They are read
+//! once, when a stop begins, because an app may close its listeners at any time after that.
 
 use std::collections::HashSet;
 use std::fs;
@@ -27,14 +27,14 @@ pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket]) -> Vec<u16> {
     }
 }
 
-/// The sockets of the app and its family. `None`: none were seen, and somebody's may not be looked at.
+/// The sockets of the app and its descendants. `None`: no socket was seen, and some process cannot be read.
 fn held_by_family(app: i32) -> Option<HashSet<u64>> {
     let mut held = HashSet::new();
     let mut all_seen = true;
     for pid in family_of(app) {
         match held_in(Path::new(&format!("/proc/{pid}/fd"))) {
             Ok(sockets) => held.extend(sockets),
-            // The app is there: who does not see it is not shown it. Others may have ended since.
+            // The app exists, so /proc hides it from us. Other processes may have ended meanwhile.
             Err(error) => all_seen &= pid != app && error.kind() != ErrorKind::PermissionDenied,
         }
     }
@@ -61,7 +61,7 @@ fn inode_in(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// Looked at, at most: a stop does not wait for more.
+/// How many processes are read at most: a stop does not wait for more.
 const MOST_PROCESSES: usize = 4096;
 const MOST_DESCRIPTORS: usize = 4096;
 

@@ -1,6 +1,5 @@
 //! /proc/net/tcp and /proc/net/tcp6: one line a socket (Documentation/networking/proc_net_tcp.rst). It is
-//! used if netlink is forbidden, and does not show the history of a connection. Total: a line that is not a socket
-//! is skipped.
+//! used if netlink is forbidden, and does not show the history of a connection. A line that is not a socket is skipped.
 
 use super::{Socket, TcpState};
 

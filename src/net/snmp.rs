@@ -1,5 +1,5 @@
-//! /proc/net/snmp: a line of names and a line of numbers for each protocol. The counters are the network
-//! namespace's. Total: any bytes give an answer.
+//! /proc/net/snmp: a line of names and a line of numbers for each protocol. The counters are those of the network
+//! namespace. Any bytes are accepted.
 
 /// The counters of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub(crate) struct TcpCounters {
     pub(crate) resets_sent: u64,
 }
 
-/// Reads the TCP counters; `None` where they are not there.
+/// Reads the TCP counters; `None` if the text does not contain them.
 pub(crate) fn parse(text: &[u8]) -> Option<TcpCounters> {
     let tcp = |name: &[u8]| column(text, b"Tcp:", name);
     Some(TcpCounters { passive_opens: tcp(b"PassiveOpens")?, resets_sent: tcp(b"OutRsts").unwrap_or(0) })

@@ -1,11 +1,11 @@
 //! sock_diag(7): the request for all TCP sockets of some ports, and its answer. The kernel filters by port with a
-//! little program of its own (`INET_DIAG_REQ_BYTECODE`), so that a hundred thousand other connections are not written out:
-//! they are walked past alone. Pure; total on bytes: a message that is cut or of another kind is skipped.
+//! small program that we send (`INET_DIAG_REQ_BYTECODE`): it passes a hundred thousand other connections without writing
+//! them out. Pure. Any bytes are accepted: a truncated message, or one of another kind, is skipped.
 
 use super::tcp_info::TcpInfo;
 use super::{Socket, TcpState};
 
-/// Which of the two lists is asked for; IPv4 connections of an IPv6 listener are in the second.
+/// The two lists that can be requested. IPv4 connections of an IPv6 listener are in the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IpFamily {
     /// AF_INET
@@ -19,17 +19,17 @@ pub(crate) enum IpFamily {
 pub(crate) struct DumpPart {
     /// The sockets in it.
     pub(crate) sockets: Vec<Socket>,
-    /// Whether it was the last, and if it was an error, which (errno).
+    /// Whether it was the last part; for an error, its errno.
     pub(crate) end: Option<Result<(), i32>>,
 }
 
-/// Which sockets are asked for.
+/// The sockets that are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SocketsWanted {
-    /// Every state in which somebody may be owed something, and LISTEN. The kernel walks its table of all connections
-    /// of the node: a millisecond, where that has 262,144 places.
+    /// Every state in which one side may still wait for the other, and LISTEN. The kernel walks the node's table of all
+    /// connections, which takes a millisecond if the table has 262,144 slots.
     All,
-    /// Those that listen: they have a table of their own, which is small.
+    /// Sockets that listen: the kernel has them in a table of their own, which is small.
     Listening,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn request(family: IpFamily, which: SocketsWanted, ports: &[u16]) -> 
     push32(&mut out, length);
     push16(&mut out, SOCK_DIAG_BY_FAMILY);
     push16(&mut out, NLM_F_REQUEST | NLM_F_DUMP);
-    // Sequence and port: one question at a time on a socket of its own.
+    // Sequence and port may be 0: the socket serves one request at a time.
     out.extend([0; 8]);
     out.push(match family {
         IpFamily::V4 => AF_INET,
@@ -66,13 +66,13 @@ pub(crate) fn request(family: IpFamily, which: SocketsWanted, ports: &[u16]) -> 
     out
 }
 
-/// `port == a || port == b || ...` for the kernel's inet_diag_bc_run: an operation is a code, where to go on if it
-/// holds (`yes`) and if not (`no`), both relative; exactly the end accepts, four bytes beyond it refuses.
+/// `port == a || port == b || ...` for the kernel's inet_diag_bc_run. An operation is a code and two relative jumps:
+/// `yes` if it holds, `no` if not. A jump to exactly the end accepts the socket, and one four bytes beyond it refuses it.
 fn filter(ports: &[u16]) -> Vec<u8> {
     let mut out = Vec::with_capacity(ports.len() * BLOCK);
     for (index, port) in ports.iter().enumerate() {
         let left = (ports.len() - index) * BLOCK;
-        // From the last block a "no" refuses; from the others it tries the next block.
+        // The `no` of the last block refuses; that of the others leads to the next block.
         let refuse = if left == BLOCK { 4 } else { 0 };
         let mut operation = |code: u8, yes: u8, no: usize| {
             out.push(code);
@@ -88,7 +88,7 @@ fn filter(ports: &[u16]) -> Vec<u8> {
     out
 }
 
-/// Reads what one recv(2) brought.
+/// Reads the messages of one recv(2).
 pub(crate) fn parse(mut bytes: &[u8]) -> DumpPart {
     let mut part = DumpPart::default();
     while let Some((kind, body, rest)) = message(bytes) {
@@ -106,7 +106,7 @@ pub(crate) fn parse(mut bytes: &[u8]) -> DumpPart {
     part
 }
 
-/// The first message: its type, its body, and what comes after it.
+/// The first message: its type, its body, and the bytes after it.
 fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let length = usize::try_from(read32(bytes, 0)?).ok()?;
     let body = bytes.get(HEADER..length)?;
@@ -155,7 +155,7 @@ fn push16(out: &mut Vec<u8>, number: u16) {
     out.extend(number.to_ne_bytes());
 }
 
-/// More ports than an app has; beyond, everything is asked for, and filtered here.
+/// More ports than an app has. Beyond that number all sockets are requested and filtered here.
 const MOST_FILTERED: usize = 64;
 const STATES: u32 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 8 | 1 << 9 | 1 << 11 | LISTEN;
 const LISTEN: u32 = 1 << TCP_LISTEN;

@@ -1,5 +1,5 @@
-//! `struct tcp_info` (include/uapi/linux/tcp.h), as far as it tells whether a connection is busy. The struct has
-//! grown with the kernel; what an older one does not have is absent here. Total on bytes.
+//! `struct tcp_info` (include/uapi/linux/tcp.h), as far as it shows whether a connection is busy. The struct has grown
+//! with the kernel; a field that an older kernel lacks is `None` here. Any bytes are accepted.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use std::time::Duration;
 pub(crate) struct TcpInfo {
     /// Segments sent and not acknowledged.
     pub(crate) unacknowledged: u32,
-    /// Since the last byte we sent; since the handshake, if there was none.
+    /// Time since the last byte that we sent, or since the handshake if we sent no byte.
     pub(crate) since_sent: Duration,
-    /// Since the last byte we received; since the handshake, if there was none.
+    /// Time since the last byte that we received, or since the handshake if we received no byte.
     pub(crate) since_received: Duration,
     /// Bytes received in all; `None` on kernels before 4.1.
     pub(crate) bytes_received: Option<u64>,
@@ -20,13 +20,13 @@ pub(crate) struct TcpInfo {
     pub(crate) segments_sent: Option<u32>,
 }
 
-/// What it means when the last byte in and the last byte out came within one tick of the kernel's clock (1 to 10 ms):
-/// the answer to that request, or the next request right after an answer?
+/// The meaning of a last byte in and a last byte out within one tick of the kernel's clock (1 to 10 ms): the answer to
+/// that request, or the next request right after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TieBreak {
     /// An answer: right for almost every connection that lies idle.
     Answered,
-    /// A request: never wrong where being wrong costs one.
+    /// A request: the safe reading, if a wrong one would cost a request.
     Owed,
 }
 
@@ -45,15 +45,15 @@ impl TcpInfo {
         })
     }
 
-    /// Whether somebody waits for something on this connection: it owes an answer, has unsent or unacknowledged
-    /// data, or moved a byte a moment ago. A connection on which no byte ever came is never busy.
+    /// Whether one side waits for the other on this connection: an answer is due, data is unsent or unacknowledged, or a
+    /// byte moved a moment ago. A connection on which no byte ever came is never busy.
     pub(crate) fn is_busy(&self, tie: TieBreak) -> bool {
         if self.bytes_received == Some(0) && self.not_sent.unwrap_or(0) == 0 && self.unacknowledged == 0 {
-            // Opened and silent, or freshly opened: the accept queue and the counter look after the fresh ones.
+            // Opened and silent, or just opened: the accept queue and the counter cover the new ones.
             return false;
         }
         let owes = match tie {
-            // A request that came with the handshake, and no answer yet: no tie at all.
+            // A request that came with the handshake, without an answer yet: this case is not a tie.
             _ if self.segments_sent == Some(0) => true,
             TieBreak::Answered => self.since_received < self.since_sent,
             TieBreak::Owed => self.since_received <= self.since_sent,
@@ -130,7 +130,7 @@ mod tests {
             let parsed = TcpInfo::parse(&bytes);
             assert_eq!(parsed.is_some(), bytes.len() >= 56);
             if let Some(info) = parsed {
-                // A connection that is busy in the cheap reading is busy in the careful one.
+                // A connection that is busy with `Answered` is busy with `Owed`, too.
                 assert!(!info.is_busy(TieBreak::Answered) || info.is_busy(TieBreak::Owed));
             }
         }

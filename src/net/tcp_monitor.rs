@@ -1,5 +1,5 @@
-//! The one that looks: counters from /proc/net/snmp, sockets by netlink or, where that is forbidden, from
-//! /proc/net/tcp{,6}. Never waits, and reads no more than a bound; what cannot be had is `None`, never a guess.
+//! Reads the counters of /proc/net/snmp, and the sockets through netlink or, if that is forbidden, from
+//! /proc/net/tcp{,6}. It never waits and reads up to a bound; a value that it cannot get is `None`, never a guess.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -20,14 +20,14 @@ enum SocketSource {
     Proc,
 }
 
-/// Looks at this network namespace.
+/// Reads the connections of this network namespace.
 #[derive(Debug)]
 pub(crate) struct TcpMonitor {
     source: SocketSource,
 }
 
 impl TcpMonitor {
-    /// Opens what there is. Cheap, and only done when a stop begins.
+    /// Opens the best source that this system has. Cheap, and only done when a stop begins.
     pub(crate) fn open() -> TcpMonitor {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let netlink = socket(AddressFamily::Netlink, SockType::Raw, flags, Some(SockProtocol::NetlinkSockDiag)).ok();
@@ -39,19 +39,20 @@ impl TcpMonitor {
         snmp::parse(&read_bounded("/proc/net/snmp", SNMP_BYTES)?)
     }
 
-    /// Connections that came into the namespace and were not for us.
+    /// Connections that were accepted in the namespace, without those of our own listeners.
     pub(crate) fn arrivals() -> Option<u64> {
-        // Ours first: a connection of ours that comes between the two is counted too much, never too little.
+        // Our own counter first: one of our connections that comes between the two readings is counted as the app's. The
+        // result can be too high, never too low.
         let ours = accepted::total();
         TcpMonitor::counters().map(|counters| counters.passive_opens.saturating_sub(ours))
     }
 
-    /// The sockets of these ports; of all ports if there are none. `None`: there is no way to see them here.
+    /// The sockets of these ports, or of all ports if the list is empty. `None`: this system does not show them.
     pub(crate) fn sockets(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
         self.look(SocketsWanted::All, ports)
     }
 
-    /// Those that listen, on all ports; much cheaper than all sockets are.
+    /// The sockets that listen, on all ports: much cheaper than all sockets.
     pub(crate) fn listeners(&mut self) -> Option<Vec<Socket>> {
         let mut sockets = self.look(SocketsWanted::Listening, &[])?;
         sockets.retain(|socket| socket.state == TcpState::Listen);
@@ -62,7 +63,7 @@ impl TcpMonitor {
         if let SocketSource::Netlink(netlink) = &self.source {
             match by_netlink(netlink, which, ports) {
                 Ok(sockets) => return Some(only(sockets, ports)),
-                // gVisor, a kernel without tcp_diag, a seccomp profile: it will not change.
+                // gVisor, a kernel without tcp_diag, or a seccomp profile: another try would fail as well.
                 Err(_) => self.source = SocketSource::Proc,
             }
         }
@@ -106,7 +107,7 @@ fn dump(netlink: &OwnedFd, request: &[u8], buffer: &mut [u8], sockets: &mut Vec<
     let fd = netlink.as_raw_fd();
     send(fd, request, MsgFlags::empty())?;
     loop {
-        // The kernel writes the next part of its answer while we read: it is there, or never will be.
+        // The kernel writes the next part of its answer while we read, so there is nothing to wait for.
         let length = match recv(fd, buffer, MsgFlags::MSG_DONTWAIT) {
             Err(Errno::EINTR) => continue,
             other => other?,
@@ -122,7 +123,7 @@ fn dump(netlink: &OwnedFd, request: &[u8], buffer: &mut [u8], sockets: &mut Vec<
     }
 }
 
-/// The file, if it is there and no longer than that: half of a list would look like a quiet one.
+/// The file, if it exists and is not longer than the bound: half a list would look like few connections.
 fn read_bounded(path: &str, most: u64) -> Option<Vec<u8>> {
     read_small(Path::new(path), most).ok()
 }
@@ -131,7 +132,7 @@ const SNMP_BYTES: u64 = 64 * 1024;
 /// 50,000 sockets.
 const PROC_BYTES: u64 = 8 * 1024 * 1024;
 const MOST_SOCKETS: usize = 200_000;
-/// The kernel fills 32 KiB at a time, where the reader has room for it.
+/// The kernel fills up to 32 KiB at a time.
 const NETLINK_BYTES: usize = 32 * 1024;
 
 #[cfg(test)]

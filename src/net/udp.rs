@@ -1,11 +1,11 @@
-//! The UDP datagrams that arrived in this network namespace, for a drain that counts them: /proc/net/snmp and snmp6. Total:
-//! any bytes give an answer.
+//! The UDP datagrams that arrived in this network namespace, for a drain that counts them: /proc/net/snmp and snmp6. Any
+//! bytes are accepted.
 
 use std::path::Path;
 
 use crate::files::read_small;
 
-/// All so far, over IPv4 and IPv6. `None`: the kernel does not show them.
+/// The number so far, over IPv4 and IPv6. `None`: the kernel does not show it.
 pub(crate) fn datagrams() -> Option<u64> {
     let read = |path| read_small(Path::new(path), MAX_BYTES).ok();
     let v4 = super::snmp::column(&read("/proc/net/snmp")?, b"Udp:", b"InDatagrams")?;

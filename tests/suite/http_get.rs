@@ -433,7 +433,7 @@ fn a_bad_ca_file_is_reported_with_its_fault() {
     folder.write("empty.pem", "nothing here\n");
     let server = Server::new(&[&answer("200 OK", "")]);
     let ca = |name: &str| https(&server, &format!("caFile = \"{}/{name}\"", folder.shown()));
-    fails(&ca("empty.pem"), "holds no certificate");
+    fails(&ca("empty.pem"), "contains no certificate");
     fails(&ca("none.pem"), "No such file");
     // A server without TLS shows it by its first bytes.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
