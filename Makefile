@@ -10,7 +10,7 @@ folder := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # The static release binary. Every test that starts bookend starts this one.
 export BOOKEND_BIN := $(folder)/$(target)/release/bookend
 # The same without TLS, page, doctor and completions. Its size is a promise, too.
-export BOOKEND_MINIMAL := $(folder)/minimal/$(target)/release/bookend
+export MINIMAL_BIN := $(folder)/minimal/$(target)/release/bookend
 
 # The toolchain that releases are built with. Every other one from Cargo.toml's rust-version on works as well.
 toolchain := 1.95.0
@@ -44,7 +44,7 @@ build-all: toolchain ## build the static release binaries for x86_64 and aarch64
 build-minimal: toolchain ## build the same for this machine without default features, in target/minimal
 	@scripts/setup build
 	$(release) --target $(target) --no-default-features --target-dir $(folder)/minimal
-	@echo "built $(BOOKEND_MINIMAL)"
+	@echo "built $(MINIMAL_BIN)"
 
 test: setup lint build-all build-minimal ## run everything: format, lints, docs, all tests, models, packages, containers
 	scripts/supply-chain

@@ -185,7 +185,7 @@ pub(crate) fn sizes(subjects: &[Subject]) -> Samples {
 
 /// The same of the minimal bookend, if `make build-minimal` has built one.
 pub(crate) fn size_minimal() -> Samples {
-    let size = std::env::var("BOOKEND_MINIMAL").ok().and_then(|path| kilobytes(&path));
+    let size = std::env::var("MINIMAL_BIN").ok().and_then(|path| kilobytes(&path));
     size.map(|size| ("bookend", vec![size])).into_iter().collect()
 }
 

@@ -12,7 +12,7 @@ fn static_binary() -> Option<PathBuf> {
 
 /// The binary of `make build-minimal`. If it is missing, that is reported, and in CI it is a failure.
 fn minimal_binary(test: &str) -> Option<PathBuf> {
-    let binary = PathBuf::from(std::env::var_os("BOOKEND_MINIMAL")?);
+    let binary = PathBuf::from(std::env::var_os("MINIMAL_BIN")?);
     if binary.exists() {
         return Some(binary);
     }
