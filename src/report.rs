@@ -1,6 +1,10 @@
-//! The reports of bookend: the log, the journal of handler runs and stops, and the counters behind the metrics.
+//! The reports of bookend: the log, the journal of handler runs and stops, the termination message, and the counters behind
+//! the metrics.
 
 pub(crate) mod counters;
 pub(crate) mod journal;
 pub(crate) mod log;
+pub(crate) mod message;
+pub(crate) mod rewritten_file;
+pub(crate) mod stop_report;
 pub(crate) mod timestamp;

@@ -56,6 +56,7 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
             DrainStep::Wait | DrainStep::CheckSockets => sleep(INTERVAL).await,
         }
     };
+    status.send_replace(Some(DrainProgress { end: Some(end), ..decision.progress() }));
     let seconds = Seconds(began.elapsed());
     let detail = match end {
         DrainEnd::Quiet => format!("quiet after {seconds:.3} s and {} new connections", decision.progress().arrived),

@@ -40,6 +40,8 @@ pub(crate) struct HookCall {
 pub(crate) enum Detail {
     /// Enough to answer a probe; the handler records and the timeline are not copied.
     Health,
+    /// All of it, but no look at other processes, no records and no timeline: for the report of a stop.
+    Report,
     /// All of it.
     Everything,
 }

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use crate::report::counters::Counters;
 use crate::report::journal::{Record, Row};
 use crate::report::timestamp::Timestamp;
-use bookend_lifecycle::drain::DrainProgress;
+use bookend_lifecycle::drain::{ConnectionCounts, DrainEnd, DrainProgress};
 use bookend_lifecycle::probe::ProbeState;
 use bookend_lifecycle::seconds::Seconds;
 
@@ -77,6 +77,9 @@ pub(crate) struct StatusSnapshot {
     /// The drain in progress, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drain: Option<DrainSnapshot>,
+    /// The app's connections now, for the report of a stop.
+    #[serde(skip)]
+    pub(crate) open: Option<ConnectionCounts>,
     /// Completed handler runs, the oldest first; the last fifty are kept.
     pub(crate) handlers: Vec<Record>,
     /// Handlers in progress.
@@ -160,6 +163,15 @@ pub(crate) struct AppSnapshot {
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ended: Option<String>,
+    /// Why it ended: `Completed`, `Failed`, `Stopped`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'static str>,
+    /// The signal that ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) signal: Option<String>,
+    /// The kernel's OOM killer ended it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) oom: bool,
 }
 
 /// A handler in progress.
@@ -208,6 +220,9 @@ pub(crate) struct DrainSnapshot {
     /// Connections with a request or a response in progress at the last sample; absent without netlink.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) busy: Option<u32>,
+    /// Why it ended: `Quiet`, `TimeOver`, `Unavailable`; absent while it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) verdict: Option<&'static str>,
 }
 
 impl DrainSnapshot {
@@ -219,6 +234,11 @@ impl DrainSnapshot {
             not_accepted: progress.last.map(|counts| counts.queue),
             connections: progress.last.map(|counts| counts.connections),
             busy: progress.last.and_then(|counts| counts.busy),
+            verdict: progress.end.map(|end| match end {
+                DrainEnd::Quiet => "Quiet",
+                DrainEnd::TimeOver => "TimeOver",
+                DrainEnd::Unavailable => "Unavailable",
+            }),
         }
     }
 }

@@ -33,6 +33,7 @@ struct StageTimes {
     stop_began: Option<Time>,
     signalled: Option<Time>,
     app_ended: Option<Time>,
+    leftovers: Option<Time>,
 }
 
 /// How many durations were at most each of [`BOUNDS_MS`] and more than the one before, and how many there were in all.
@@ -73,32 +74,45 @@ impl Counters {
         *self.signals.entry(signal).or_insert(0) += 1;
     }
 
-    pub(crate) fn note(&mut self, now: Time, note: Note) {
+    /// Returns the stage of a stop that this note ends, and how long it took.
+    pub(crate) fn note(&mut self, now: Time, note: Note) -> Option<(&'static str, Duration)> {
         let since = |time: Option<Time>| time.map(|time| now.saturating_sub(time));
         let times = &mut self.timestamps;
-        let (stages, stage, took) = match note {
-            Note::Started => (&mut self.start, "postStart", since(times.app_started)),
+        let (stage, took) = match note {
+            Note::Started => {
+                self.start.extend(since(times.app_started).map(|took| ("postStart", took)));
+                return None;
+            }
             Note::StopBegan(_) => {
                 // An earlier stop that no stop signal followed does not count.
                 self.stop.clear();
                 times.stop_began = Some(now);
-                return;
+                return None;
             }
-            Note::HookOver(Hook::PreStop, _) => (&mut self.stop, "preStop", since(times.stop_began)),
+            Note::HookOver(Hook::PreStop, _) => ("preStop", since(times.stop_began)),
             Note::StopSignalSent(_) => {
                 times.signalled.get_or_insert(now);
-                return;
+                return None;
             }
             Note::AppEnded(_) => {
                 times.app_ended = Some(now);
-                (&mut self.stop, "app", since(times.signalled))
+                ("app", since(times.signalled))
             }
-            Note::HookOver(Hook::PostStop, _) => (&mut self.stop, "postStop", since(times.app_ended)),
-            _ => return,
+            Note::LeftoversTerminated => {
+                times.leftovers = Some(now);
+                return None;
+            }
+            Note::LeftoversKilled | Note::LeftoversEnded | Note::LeftoversRemain => {
+                let took = since(times.leftovers);
+                // postStop begins now.
+                times.app_ended = Some(now);
+                ("leftovers", took)
+            }
+            Note::HookOver(Hook::PostStop, _) => ("postStop", since(times.app_ended)),
+            _ => return None,
         };
-        if let Some(took) = took {
-            stages.insert(stage, took);
-        }
+        self.stop.insert(stage, took?);
+        Some((stage, took?))
     }
 }
 

@@ -60,6 +60,8 @@ impl fmt::Display for Row {
 pub(crate) struct Journal {
     records: VecDeque<Record>,
     timeline: VecDeque<(Time, String)>,
+    /// The stages that are over, for the headline of a stop that lasts.
+    stages: VecDeque<(Time, String)>,
     stop_began: Option<(Time, Trigger)>,
     ended: Option<AppStatus>,
     cut: u32,
@@ -75,11 +77,18 @@ impl Journal {
             self.stop_began = Some((now, trigger));
             // An earlier stop that no stop signal followed does not belong to this timeline.
             self.timeline.clear();
+            self.stages.clear();
         }
         if let Note::AppEnded(status) = note {
             self.ended = Some(status);
         }
-        if self.stop_began.is_some() || self.ended.is_some() {
+        if self.is_telling() {
+            if !matches!(note, Note::StopBegan(_)) {
+                if self.stages.len() == MAX_STAGES {
+                    self.stages.pop_front();
+                }
+                self.stages.push_back((now, text.trim_end_matches(" to the app").to_owned()));
+            }
             self.row(now, text);
         }
         if note == Note::Rearmed {
@@ -89,7 +98,7 @@ impl Journal {
 
     /// Adds a handler run.
     pub(crate) fn record(&mut self, now: Time, record: Record) {
-        if self.stop_began.is_some() || self.ended.is_some() {
+        if self.is_telling() {
             let took = record.took_seconds;
             let again = if record.attempt > 1 { format!(" (try {})", record.attempt) } else { String::new() };
             self.row(now, format!("{}{again} took {took:.3} s: {}", label(&record), record.detail));
@@ -125,6 +134,16 @@ impl Journal {
         self.stop_began.map(|(began, _)| began)
     }
 
+    /// Whether there is a stop or an end to tell of.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.stop_began.is_some() || self.ended.is_some()
+    }
+
+    /// The trigger of the stop, for people.
+    pub(crate) fn stopped_by(&self) -> Option<String> {
+        self.stop_began.map(|(_, trigger)| describe_trigger(trigger))
+    }
+
     /// When the timeline begins: with the stop, or with the app's end if there was no stop.
     pub(crate) fn origin(&self) -> Option<Time> {
         let began = self.stop_began.map(|(began, _)| began);
@@ -152,30 +171,44 @@ impl Journal {
         format!("{how}{cut}: {app}exit code {code}")
     }
 
-    /// The headline, the timeline and the failed handlers, within `max_bytes`.
-    pub(crate) fn summary(&self, now: Time, code: u8, max_bytes: usize) -> String {
-        let failed = self.records.iter().filter(|record| record.result != HandlerResult::Succeeded);
-        let lines = std::iter::once(self.headline(now, code)).chain(self.timeline().map(|row| row.to_string())).chain(
-            failed.map(|record| {
-                let output = record.output.iter().map(|line| format!("\n  | {line}")).collect::<String>();
-                format!("{}: {}{output}", label(record), record.detail)
-            }),
-        );
-        let mut text = String::new();
-        for line in lines {
-            if text.len() + line.len() + 1 > max_bytes {
-                // Kubernetes would keep the last bytes of a longer file. The first lines are more useful.
-                break;
-            }
-            text.push_str(&line);
-            text.push('\n');
+    /// A stop that lasts, in one sentence: `stopping since 12:00:01Z (SIGTERM): preStop done at +2.0 s, SIGTERM sent at
+    /// +2.0 s, app still running at +9.0 s`. `runs`: the handler in progress. `app_runs`: whether the app has not ended.
+    pub(crate) fn progress(&self, now: Time, since: Timestamp, runs: Option<&str>, app_runs: bool) -> String {
+        let origin = self.origin().unwrap_or_default();
+        let mut text = match self.stopped_by() {
+            Some(trigger) => format!("stopping since {} ({trigger}): ", since.clock()),
+            None => format!("ending since {}: ", since.clock()),
+        };
+        let mut add = |what: &str, more: &str, at: Time| {
+            text.push_str(&format!("{what}{more} at +{:.1} s, ", Seconds(at.saturating_sub(origin))));
+        };
+        for (at, stage) in &self.stages {
+            add(stage, "", *at);
         }
+        match runs {
+            Some(handler) => add(handler, " still running", now),
+            None if app_runs => add("app", " still running", now),
+            None => add("not over", "", now),
+        }
+        text.truncate(text.len() - 2);
         text
+    }
+
+    /// The lines of the timeline, and of the failed handlers with their output.
+    pub(crate) fn details(&self) -> (Vec<String>, Vec<String>) {
+        let failed = self.records.iter().filter(|record| record.result != HandlerResult::Succeeded);
+        let mut lines = Vec::new();
+        for record in failed {
+            lines.push(format!("{}: {}", label(record), record.detail));
+            lines.extend(record.output.iter().map(|line| format!("  | {line}")));
+        }
+        (self.timeline().map(|row| row.to_string()).collect(), lines)
     }
 
     fn row(&mut self, now: Time, text: String) {
         if self.timeline.len() == MAX_ROWS {
-            self.timeline.pop_back();
+            // The first row is the trigger; the newest facts are worth more than those after it.
+            self.timeline.remove(1);
         }
         self.timeline.push_back((now, text));
     }
@@ -188,10 +221,15 @@ pub(crate) fn describe_cut(count: u32) -> String {
 
 /// `preStop drain`, or `preStop[0]` for a handler without a name; in a sidecar `web: preStop drain`.
 fn label(record: &Record) -> String {
-    let container = record.container.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-    match record.name.starts_with(record.hook) {
-        true => format!("{container}{}", record.name),
-        false => format!("{container}{} {}", record.hook, record.name),
+    handler_label(record.container.as_deref(), record.hook, &record.name)
+}
+
+/// The same for a handler in progress.
+pub(crate) fn handler_label(container: Option<&str>, hook: &str, name: &str) -> String {
+    let container = container.map(|name| format!("{name}: ")).unwrap_or_default();
+    match name.starts_with(hook) {
+        true => format!("{container}{name}"),
+        false => format!("{container}{hook} {name}"),
     }
 }
 
@@ -257,3 +295,5 @@ pub(crate) fn trigger_word(hook: Hook, stop: Option<Trigger>) -> String {
 
 const MAX_RECORDS: usize = 50;
 const MAX_ROWS: usize = 100;
+/// More than a stop of one app has.
+const MAX_STAGES: usize = 9;

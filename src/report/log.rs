@@ -114,8 +114,13 @@ fn json(writer: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
     event.record(&mut fields);
     for (at, (name, value)) in fields.0.iter().enumerate() {
         write!(writer, "{}\"{name}\":", if at == 0 { '{' } else { ',' })?;
+        let text = match value {
+            // It is JSON already.
+            Value::String(report) if *name == "report" => report.clone(),
+            value => value.to_string(),
+        };
         // JSON itself asks for an escape of U+0000 to U+001F alone.
-        for c in value.to_string().chars() {
+        for c in text.chars() {
             match is_printable(c) {
                 true => writer.write_char(c)?,
                 false => write!(writer, "\\u{:04x}", u32::from(c))?,

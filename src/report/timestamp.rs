@@ -15,6 +15,12 @@ impl Timestamp {
         Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
     }
 
+    /// The time of the day: `09:15:13Z`.
+    pub(crate) fn clock(self) -> String {
+        let second = self.0.as_secs() % SECONDS_OF_DAY;
+        format!("{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    }
+
     /// The time this much later.
     pub(crate) fn after(self, duration: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(duration))

@@ -2,7 +2,6 @@
 //! decides nothing: the machines decide, and the dispatcher carries out the actions that are the same for every app.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use litemap::LiteMap;
@@ -19,9 +18,9 @@ use crate::http::{
     DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, LifecycleEvent, Request, RunningHandlerSnapshot,
     StatusSnapshot,
 };
-use crate::report::journal::{Record, trigger_word};
+use crate::report::journal::{Record, handler_label, trigger_word};
 use crate::report::timestamp::Timestamp;
-use bookend_config::settings::AppSettings;
+use bookend_config::settings::{AppSettings, Settings};
 use bookend_lifecycle::notify::Message;
 use bookend_lifecycle::probe::{ProbeKind, ProbeRunId};
 use bookend_lifecycle::seconds::Seconds;
@@ -78,7 +77,7 @@ struct Caller {
 }
 
 impl Dispatcher {
-    pub(super) fn new(began: Instant) -> Dispatcher {
+    pub(super) fn new(began: Instant, settings: &Settings) -> Dispatcher {
         let (to_loop, messages) = mpsc::channel(QUEUE);
         let (endpoint, requests) = Endpoint::new();
         Dispatcher {
@@ -90,7 +89,7 @@ impl Dispatcher {
             callers: LiteMap::new(),
             next_caller: 0,
             listeners: Listeners::new(endpoint),
-            reporter: Reporter::new(began),
+            reporter: Reporter::new(began, settings),
         }
     }
 
@@ -342,7 +341,7 @@ impl Dispatcher {
             ..StatusSnapshot::default()
         };
         match detail {
-            Detail::Health => status,
+            Detail::Health | Detail::Report => status,
             Detail::Everything => {
                 let (zombies, zombie_parents) = self.reporter.zombies();
                 StatusSnapshot {
@@ -370,10 +369,17 @@ impl Dispatcher {
         runs.values().copied().map(shown).collect()
     }
 
+    /// Writes how far the stop has come.
+    pub(super) fn report_progress(&mut self, status: &StatusSnapshot) {
+        let oldest = self.runs.values().min_by_key(|run| run.began);
+        let runs = oldest.map(|run| handler_label(run.container.as_deref(), run.hook.name(), &run.name));
+        self.reporter.report_progress(status, runs.as_deref());
+    }
+
     /// The last act: the stop report.
-    pub(super) fn finish(&mut self, code: u8, termination_message_path: Option<&Path>) {
+    pub(super) fn finish(&mut self, code: u8, status: &StatusSnapshot) {
         self.listeners.remove_socket();
-        self.reporter.finish(code, termination_message_path);
+        self.reporter.finish(code, status);
     }
 }
 
@@ -414,7 +420,7 @@ mod tests {
         let settings = bookend_config::load(&Sources { files: vec![file], ..Sources::default() }).unwrap().settings;
         let listener = bind(&settings).unwrap().unwrap();
         let address = listener.local_addr().unwrap();
-        let mut dispatcher = Dispatcher::new(began);
+        let mut dispatcher = Dispatcher::new(began, &settings);
         dispatcher.listeners.open_port(listener, &settings);
         (dispatcher, address)
     }

@@ -1,18 +1,19 @@
-//! Reports what happens: to the log, to the timeline of the stop, to the subscribers of `/events`, and at the end to the
-//! termination message.
+//! Reports what happens: to the log, to the timeline of the stop, to the subscribers of `/events`, and to the termination
+//! message, which is begun when a stop or an end begins, and rewritten after each stage and once a second.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
-use crate::http::{Delivery, LifecycleEvent, Subscribers, ZombieParent};
+use crate::http::{Delivery, LifecycleEvent, StatusSnapshot, Subscribers, ZombieParent};
 use crate::process::zombies::{self, NegligentParent, ZombieWatch};
 use crate::report::journal::{Journal, describe_cut, describe_note, describe_trigger};
+use crate::report::message;
+use crate::report::rewritten_file::RewrittenFile;
+use crate::report::stop_report::{StopFacts, StopReport};
 use crate::report::timestamp::Timestamp;
+use bookend_config::settings::{LogFormat, Settings};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::{Note, Outcome, Time, Trigger};
 
@@ -28,11 +29,23 @@ pub(super) struct Reporter {
     zombie_watch: ZombieWatch,
     /// The result of the last look for zombies.
     negligent: Vec<NegligentParent>,
+    log_format: LogFormat,
+    /// `None`: there is no file to write.
+    message: Option<RewrittenFile>,
+    /// Something has happened since the message was written.
+    has_news: bool,
+    /// When it was written.
+    written: Time,
 }
 
 impl Reporter {
-    pub(super) fn new(began: Instant) -> Reporter {
+    pub(super) fn new(began: Instant, settings: &Settings) -> Reporter {
+        let path = settings.termination_message_path.as_deref().unwrap_or(Path::new(TERMINATION_LOG));
         Reporter {
+            log_format: settings.log.format,
+            message: Some(RewrittenFile::new(path.to_owned(), "cannot write the termination message", Vec::new())),
+            has_news: false,
+            written: Time::ZERO,
             began,
             started_at: Timestamp::now(),
             journal: Journal::default(),
@@ -87,6 +100,21 @@ impl Reporter {
             | Note::LeftoversEnded => debug!("{text}"),
         }
         self.journal.note(self.now(), note, text);
+        self.has_news = true;
+        if note == Note::Rearmed {
+            self.stop_over();
+        }
+    }
+
+    /// The stop is over, and bookend goes on: a message of it would be taken for that of a later end.
+    pub(super) fn stop_over(&mut self) {
+        if self.journal.is_telling() || self.written > Time::ZERO {
+            self.journal.stop_over();
+            if let Some(message) = self.message.as_ref().filter(|_| self.written > Time::ZERO) {
+                message.write(String::new(), false);
+            }
+            self.written = Time::ZERO;
+        }
     }
 
     /// Logs the beginning of a stop.
@@ -94,6 +122,13 @@ impl Reporter {
         self.grace = grace;
         let grace = grace.map(|grace| Seconds(grace).to_f64());
         info!(container, trigger = describe_trigger(trigger), grace_seconds = grace, "stopping");
+    }
+
+    /// Logs a stage of a stop that has taken long: a container that is killed later has logged at least this.
+    pub(super) fn stage_over(&self, container: Option<&str>, stage: Option<(&str, Duration)>) {
+        if let Some((stage, took)) = stage.filter(|(_, took)| *took > LONG) {
+            info!(container, stage, took_seconds = Seconds(took).to_f64(), "a stage of the stop is over");
+        }
     }
 
     /// How long followers may take to read the report: half a second, or what is left of the stop's budget.
@@ -143,34 +178,73 @@ impl Reporter {
         }
     }
 
+    // ---- The report of a stop -------------------------------------------------------------------
+
+    /// Whether the termination message must be written now: something has happened in a stop, or a second has passed.
+    pub(super) fn is_report_due(&mut self) -> bool {
+        if self.next_report().is_none_or(|at| at > self.now() && !self.has_news) {
+            return false;
+        }
+        if self.written == Time::ZERO && self.message.as_ref().is_some_and(|message| !message.may_exist()) {
+            self.message = None;
+        }
+        self.message.is_some()
+    }
+
+    /// When it is to be written although nothing has happened. There is no timer outside of a stop.
+    pub(super) fn next_report(&self) -> Option<Time> {
+        (self.message.is_some() && self.journal.is_telling()).then(|| self.written + REWRITE)
+    }
+
+    /// Writes how far the stop has come. `runs`: the handler in progress.
+    pub(super) fn report_progress(&mut self, status: &StatusSnapshot, runs: Option<&str>) {
+        let now = self.now();
+        (self.has_news, self.written) = (false, now);
+        let Some(file) = &self.message else { return };
+        let since = self.started_at.after(self.journal.origin().unwrap_or_default());
+        let mut head = self.journal.progress(now, since, runs, status.app.pid.is_some());
+        if let Some(open) = status.open {
+            head.push_str(&format!(", {} connections", open.connections));
+            if let Some(busy) = open.busy {
+                head.push_str(&format!(", {busy} busy"));
+            }
+        }
+        file.write(self.message(&head, status, None), false);
+    }
+
+    fn message(&self, head: &str, status: &StatusSnapshot, code: Option<u8>) -> String {
+        let (rows, failures) = self.journal.details();
+        message::compose(head, &rows, &failures, &self.report(status, code, false))
+    }
+
+    fn report(&self, status: &StatusSnapshot, exit_code: Option<u8>, with_timeline: bool) -> String {
+        let stopped_by = self.journal.stopped_by();
+        let timeline = if with_timeline { self.journal.timeline().collect() } else { Vec::new() };
+        let (began, now) = (self.journal.origin().unwrap_or_default(), self.now());
+        let facts = StopFacts { began, now, stopped_by: stopped_by.as_deref(), exit_code, timeline };
+        StopReport::of(status, facts).to_json()
+    }
+
     /// The last act: the stop report, in the log and in the termination message.
-    pub(super) fn finish(&mut self, code: u8, termination_message_path: Option<&Path>) {
+    pub(super) fn finish(&mut self, code: u8, status: &StatusSnapshot) {
         let now = self.now();
         self.publish(&LifecycleEvent::Exited { exit_code: code });
         self.followers = self.subscribers.close();
-        info!("{}", self.journal.headline(now, code));
-        if self.journal.stop_began().is_some() {
-            for row in self.journal.timeline() {
-                info!("  {row}");
+        let head = self.journal.headline(now, code);
+        match self.log_format {
+            LogFormat::Json => info!(report = self.report(status, Some(code), true), "{head}"),
+            LogFormat::Text => {
+                info!("{head}");
+                let rows = self.journal.timeline().filter(|_| self.journal.stop_began().is_some());
+                rows.for_each(|row| info!("  {row}"));
             }
         }
-        let path = termination_message_path.unwrap_or(Path::new(TERMINATION_LOG));
-        write_termination_message(path, || self.journal.summary(now, code, TERMINATION_BYTES));
+        if let Some(file) = self.message.as_ref().filter(|file| file.may_exist()) {
+            file.write(self.message(&head, status, Some(code)), true);
+            // A file system that hangs must not hold the exit.
+            file.wait(LAST_WRITE);
+        }
         crate::report::log::flush();
-    }
-}
-
-/// Kubernetes reads the file when the container has ended; an app that wrote its own message keeps it.
-///
-/// The file is written in place: it is a bind mount, which a rename would replace. It is opened with O_NONBLOCK, because a
-/// FIFO in its place would block until there is a reader, and with O_NOFOLLOW, because an app of another user may have put
-/// a link there.
-fn write_termination_message(path: &Path, summary: impl FnOnce() -> String) {
-    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
-    let Ok(mut file) = OpenOptions::new().write(true).custom_flags(flags).open(path) else { return };
-    let is_empty_file = file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == 0);
-    if is_empty_file && let Err(error) = file.write_all(summary().as_bytes()) {
-        warn!(%error, path = %path.display(), "cannot write the termination message");
     }
 }
 
@@ -178,9 +252,13 @@ fn write_termination_message(path: &Path, summary: impl FnOnce() -> String) {
 const DELIVERY: Duration = Duration::from_millis(500);
 /// The exit itself.
 const LAST_MOMENT: Duration = Duration::from_millis(50);
+/// A stage that takes longer is logged when it ends.
+const LONG: Duration = Duration::from_secs(2);
+/// How often the message of a stop that lasts is rewritten.
+const REWRITE: Duration = Duration::from_secs(1);
+/// How long the exit waits for the last write: the share that the budget keeps for the report.
+const LAST_WRITE: Duration = Duration::from_millis(100);
 /// The number of negligent parents in `/status`.
 const MAX_PARENTS: usize = 10;
 /// Kubernetes' default `terminationMessagePath`.
 const TERMINATION_LOG: &str = "/dev/termination-log";
-/// Kubernetes keeps this much of it.
-const TERMINATION_BYTES: usize = 4096;

@@ -100,7 +100,13 @@ pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals
         if supervisor.dispatcher().has_events() {
             continue;
         }
-        let (due, is_idle_awaited) = (supervisor.next_due(), supervisor.has_idle_work());
+        if supervisor.dispatcher().reporter.is_report_due() {
+            let status = supervisor.snapshot(Detail::Report);
+            supervisor.dispatcher().report_progress(&status);
+        }
+        let next_report = supervisor.dispatcher().reporter.next_report();
+        let due = supervisor.next_due().into_iter().chain(next_report).min();
+        let is_idle_awaited = supervisor.has_idle_work();
         match wait(supervisor.dispatcher(), signals, due, is_idle_awaited).await {
             Input::Signal(signal, sender) => supervisor.on_signal(signal, sender),
             Input::Message(message) => on_message(supervisor, message),

@@ -98,7 +98,7 @@ impl SidecarLoop {
         };
         SidecarLoop {
             apps: SidecarApp::all(&settings, &context),
-            dispatcher: Dispatcher::new(began),
+            dispatcher: Dispatcher::new(began, &settings),
             settings,
             reaper,
             reaping: Reaping::default(),
@@ -147,8 +147,9 @@ impl SidecarLoop {
 
     fn tell(&mut self, id: UnitId, note: Note) {
         let Some(app) = self.apps.get_mut(id.0) else { return };
-        app.unit.counters.note(self.dispatcher.now(), note);
         let container = app.unit.name.as_deref();
+        let stage = app.unit.counters.note(self.dispatcher.now(), note);
+        self.dispatcher.reporter.stage_over(container, stage);
         if let Note::StopBegan(trigger) = note {
             if self.stop == Some(trigger) {
                 // Our own stop, which has been reported.
@@ -161,7 +162,8 @@ impl SidecarLoop {
 
     /// The last act: the stop report, and the remaining processes.
     fn finish(&mut self) {
-        self.dispatcher.finish(0, self.settings.termination_message_path.as_deref());
+        let status = self.snapshot(Detail::Report);
+        self.dispatcher.finish(0, &status);
         start::kill_remaining_children(&self.reaper);
     }
 
@@ -216,12 +218,12 @@ impl Supervisor for SidecarLoop {
         let left = self.apps.iter().filter_map(|app| app.unit.grace_left(now)).min();
         let named = self.apps.iter().filter_map(|app| Some((app.unit.name.clone()?, self.view(app))));
         let status = match (detail, first) {
-            (Detail::Everything, Some(first)) => StatusSnapshot {
+            (Detail::Everything | Detail::Report, Some(first)) => StatusSnapshot {
                 counters: first.counters.clone(),
                 drain: first.context.drain.borrow().map(DrainSnapshot::of),
                 ..status
             },
-            (Detail::Everything, None) | (Detail::Health, _) => status,
+            (_, None) | (Detail::Health, _) => status,
         };
         StatusSnapshot {
             phase: phase.name(),
@@ -229,7 +231,7 @@ impl Supervisor for SidecarLoop {
             started,
             ready: started && phase == PhaseName::Running,
             serving: started && phase != PhaseName::Finishing,
-            app: AppSnapshot { pid: first.and_then(pid), ended: None },
+            app: AppSnapshot { pid: first.and_then(pid), ..AppSnapshot::default() },
             containers: Some(named.collect()),
             stopped_by: trigger.map(describe_trigger),
             termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
@@ -342,7 +344,7 @@ impl Supervisor for SidecarLoop {
     fn event_done(&mut self, _: Event) {
         if self.stop.is_none() && self.apps.iter().all(SidecarApp::is_quiet) {
             // Every stop is over, and the apps live on: the next stop has a timeline of its own.
-            self.dispatcher.reporter.journal.stop_over();
+            self.dispatcher.reporter.stop_over();
         }
     }
 

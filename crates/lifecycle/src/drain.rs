@@ -120,6 +120,8 @@ pub struct DrainProgress {
     pub unavailable: bool,
     /// The last count of the sockets; `None` while new connections keep arriving.
     pub last: Option<ConnectionCounts>,
+    /// Why the drain ended; `None` while it goes on.
+    pub end: Option<DrainEnd>,
 }
 
 /// A drain in progress.
@@ -200,7 +202,7 @@ impl DrainDecision {
     /// The counts so far.
     pub fn progress(&self) -> DrainProgress {
         let unavailable = self.no_counter || self.no_sockets;
-        DrainProgress { arrived: self.arrived, unavailable, last: self.last }
+        DrainProgress { arrived: self.arrived, unavailable, last: self.last, end: None }
     }
 
     fn without_counts(&self, now: Time) -> DrainStep {

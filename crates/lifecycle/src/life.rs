@@ -63,6 +63,13 @@ pub enum AppStatus {
     },
 }
 
+impl AppStatus {
+    /// The signal that killed the app.
+    pub fn signal(self) -> Option<Signal> {
+        if let AppStatus::Signalled(signal) = self { Some(signal) } else { None }
+    }
+}
+
 /// The processes that remain after the app's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Remaining {

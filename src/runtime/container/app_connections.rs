@@ -122,6 +122,12 @@ impl AppConnections {
         (sent > 0).then(|| format!("{sent} TCP resets have been sent since the stop signal"))
     }
 
+    /// The app's connections now; `None` before the stop signal, or if they cannot be counted.
+    pub(super) fn open(&mut self) -> Option<ConnectionCounts> {
+        let watched = self.watched.as_mut()?;
+        sample(&mut watched.tcp_monitor, &watched.ports)
+    }
+
     /// The cost of the stop for clients; `None` before the stop signal.
     pub(super) fn lost(&self) -> Option<LossSnapshot> {
         self.watched.as_ref().map(|watched| watched.lost)

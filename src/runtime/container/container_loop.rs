@@ -40,7 +40,7 @@ use bookend_lifecycle::probe::{ProbeAction, ProbeConditions};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{
-    Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, Note, PhaseName, Remaining, Time,
+    Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, Note, PhaseName, Reason, Remaining, Time,
 };
 
 /// The state of a container's process.
@@ -91,7 +91,7 @@ impl ContainerLoop {
             remaining: RemainingProcesses::default(),
             killed: String::new(),
             unit: Unit::new(None, machine, lifecycle, context),
-            dispatcher: Dispatcher::new(began),
+            dispatcher: Dispatcher::new(began, &settings),
             settings,
             auto,
             policy,
@@ -308,7 +308,8 @@ impl ContainerLoop {
             _ => {}
         }
         self.dispatcher.reporter.note_as(note, text);
-        self.unit.counters.note(now, note);
+        let stage = self.unit.counters.note(now, note);
+        self.dispatcher.reporter.stage_over(None, stage);
         if let Note::AppEnded(_) = note
             && let Some(remark) = self.connections.app_ended()
         {
@@ -318,7 +319,8 @@ impl ContainerLoop {
 
     /// The stop report. Its followers get it before the end.
     fn finish(&mut self, code: u8) {
-        self.dispatcher.finish(code, self.settings.termination_message_path.as_deref());
+        let status = self.snapshot(Detail::Report);
+        self.dispatcher.finish(code, &status);
     }
 }
 
@@ -354,10 +356,11 @@ impl Supervisor for ContainerLoop {
         let status = self.dispatcher.status(detail);
         let status = match detail {
             Detail::Health => status,
-            Detail::Everything => StatusSnapshot {
+            Detail::Everything | Detail::Report => StatusSnapshot {
                 counters: self.unit.counters.clone(),
                 profile: self.settings.app.profile.clone(),
-                new_connections: self.unit.trigger().and_then(|_| self.connections.new_connections()),
+                new_connections: self.connections.new_connections(),
+                open: self.unit.app.pid().filter(|_| detail == Detail::Report).and_then(|_| self.connections.open()),
                 drain: self.unit.context.drain.borrow().map(DrainSnapshot::of),
                 ..status
             },
@@ -376,6 +379,9 @@ impl Supervisor for ContainerLoop {
             app: AppSnapshot {
                 pid: unit.app.pid().map(nix::unistd::Pid::as_raw),
                 ended: unit.app.status().map(describe_status),
+                reason: unit.machine.reason().map(Reason::name),
+                signal: unit.app.status().and_then(AppStatus::signal).map(|signal| signal.to_string()),
+                oom: false,
             },
             stopped_by: unit.trigger().map(describe_trigger),
             termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),

@@ -1,0 +1,125 @@
+//! The text of the termination message: a headline, the timeline, the output of failed handlers, and as the last line the
+//! report as JSON. Kubernetes keeps 4096 bytes of it. Pure.
+
+use std::collections::VecDeque;
+
+use bookend_lifecycle::printable::printable;
+
+/// Kubernetes keeps this much of a termination message.
+pub(crate) const MOST_BYTES: usize = 4096;
+/// Each line is cut here: one long line must not push all others out.
+const MOST_OF_A_LINE: usize = 512;
+/// For `(99 earlier lines left out)`.
+const MARK: usize = 32;
+
+/// Puts the message together. If not everything fits, the oldest lines are left out: of the timeline (`rows`), and of what
+/// the failed handlers wrote, which gets half of the room.
+pub(crate) fn compose(head: &str, rows: &[String], failures: &[String], json: &str) -> String {
+    let head = cut(head, 2 * MOST_OF_A_LINE);
+    let room = MOST_BYTES.saturating_sub(head.len() + json.len() + 2 * MARK);
+    let failures = newest(failures, room / 2);
+    let rows = newest(rows, room - length(&failures));
+    let mut text = head;
+    text.push('\n');
+    for line in rows.iter().chain(&failures) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push_str(json);
+    text.push('\n');
+    text
+}
+
+/// The newest lines that fit, and a mark in place of the others.
+fn newest(lines: &[String], room: usize) -> VecDeque<String> {
+    let mut kept = VecDeque::new();
+    let mut left = room;
+    for line in lines.iter().rev() {
+        let line = cut(line, MOST_OF_A_LINE);
+        let Some(rest) = left.checked_sub(line.len() + 1) else {
+            kept.push_front(format!("({} earlier lines left out)", lines.len() - kept.len()));
+            break;
+        };
+        left = rest;
+        kept.push_front(line);
+    }
+    kept
+}
+
+fn length(lines: &VecDeque<String>) -> usize {
+    // The mark has room of its own.
+    lines.iter().map(|line| line.len() + 1).sum::<usize>().saturating_sub(if lines.is_empty() { 0 } else { MARK })
+}
+
+/// At most so many bytes of a line, and no character that moves a cursor.
+fn cut(line: &str, most: usize) -> String {
+    let mut line = printable(line);
+    let end = (0..=most.min(line.len())).rev().find(|at| line.is_char_boundary(*at));
+    line.truncate(end.unwrap_or(0));
+    line
+}
+
+/// The same content with at least so many bytes: spaces before the last line cover what a longer content left behind.
+pub(crate) fn padded(content: &str, at_least: usize) -> String {
+    let mut content = content.to_owned();
+    let end = content.trim_end_matches('\n').rfind('\n').unwrap_or(content.len());
+    content.insert_str(end, &" ".repeat(at_least.saturating_sub(content.len())));
+    content
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn everything_is_there_if_it_fits() {
+        let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        let text = compose("head", &lines(&["+0.000 s  a", "+1.000 s  b"]), &lines(&["preStop x: exit code 1"]), "{}");
+        assert_eq!(text, "head\n+0.000 s  a\n+1.000 s  b\npreStop x: exit code 1\n{}\n");
+    }
+
+    #[test]
+    fn padding_stands_before_the_last_line() {
+        assert_eq!(padded("a\nb\n", 8), "a    \nb\n");
+        assert_eq!(padded("a\nb\n", 2), "a\nb\n");
+        assert_eq!(padded("one\n", 6), "one\n  ");
+        assert_eq!(padded("", 2), "  ");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn the_newest_facts_survive_the_cut(
+            head in "[a-z]{0,30}(é|\u{202e}){0,700}",
+            rows in proptest::collection::vec("[a-z]{0,9}(xyz ){0,170}", 0..40),
+            failures in proptest::collection::vec("\\PC{0,9}(äb){0,70}", 0..60),
+            json in "\\{[a-z]{0,1000}\\}",
+        ) {
+            let text = compose(&head, &rows, &failures, &json);
+            prop_assert!(text.len() <= MOST_BYTES, "{}", text.len());
+            let lines: Vec<&str> = text.lines().collect();
+            prop_assert_eq!(lines.last(), Some(&json.as_str()));
+            // The newest line of each part is there if there is room for it at all.
+            if let Some(newest) = rows.last() {
+                let newest = cut(newest, MOST_OF_A_LINE);
+                prop_assert!(lines.contains(&newest.as_str()), "{text}");
+            }
+            if let Some(newest) = failures.last() {
+                let newest = cut(newest, MOST_OF_A_LINE);
+                prop_assert!(lines.contains(&newest.as_str()), "{text}");
+            }
+        }
+
+        #[test]
+        fn padding_changes_no_line_but_its_end(content in "([a-z]{0,9}\n){1,5}", more in 0usize..50) {
+            let padded = padded(&content, content.len() + more);
+            prop_assert_eq!(padded.len(), content.len() + more);
+            let without: Vec<&str> = padded.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+            let lines: Vec<&str> = content.lines().filter(|line| !line.is_empty()).collect();
+            prop_assert_eq!(without, lines);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The report of a stop, or of an end without a stop, for programs: one JSON object, the last line of the termination
+//! message and the `report` of the JSON log. Its fields are named as in `/status`. Pure.
+
+use std::time::Duration;
+
+use litemap::LiteMap;
+use serde::{Serialize, Serializer};
+
+use super::journal::Row;
+use super::timestamp::Timestamp;
+use crate::http::StatusSnapshot;
+use bookend_lifecycle::seconds::Seconds;
+
+/// See [docs/lifecycle.md](../../docs/lifecycle.md).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StopReport<'a> {
+    /// Changes when a field changes its meaning.
+    format: u8,
+    version: &'static str,
+    phase: &'static str,
+    started_at: Timestamp,
+    /// When the stop began; without a stop, when the app ended.
+    began_at: Timestamp,
+    /// How long it has taken so far.
+    took_seconds: Seconds,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_by: Option<&'a str>,
+    /// `Completed`, `Failed`, `Stopped`; absent while the app runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    /// bookend's own exit code; absent while it is not decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<u8>,
+    /// The signal that ended the app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<&'a str>,
+    /// The kernel's OOM killer ended the app.
+    oom: bool,
+    /// How long each completed stage took.
+    #[serde(serialize_with = "as_map")]
+    stage_seconds: LiteMap<&'static str, Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_connections: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_cut: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_accepted: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets_sent: Option<u64>,
+    /// The result of the drain: `Quiet`, `TimeOver`, `Unavailable`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    termination_grace_period_seconds: Option<Seconds>,
+    /// The rest of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grace_left_seconds: Option<Seconds>,
+    /// In the log alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    timeline: Vec<Row>,
+}
+
+/// The part that the journal and the clock know.
+#[derive(Debug)]
+pub(crate) struct StopFacts<'a> {
+    /// When the stop or the end began, since bookend started.
+    pub(crate) began: Duration,
+    pub(crate) now: Duration,
+    pub(crate) stopped_by: Option<&'a str>,
+    pub(crate) exit_code: Option<u8>,
+    pub(crate) timeline: Vec<Row>,
+}
+
+impl<'a> StopReport<'a> {
+    pub(crate) fn of(status: &'a StatusSnapshot, facts: StopFacts<'a>) -> StopReport<'a> {
+        let mut stages = status.counters.stop.clone();
+        for (_, container) in status.containers.iter().flatten() {
+            for (stage, took) in container.counters.stop.iter() {
+                let longest = stages.entry(stage).or_insert(*took);
+                *longest = (*longest).max(*took);
+            }
+        }
+        let took = facts.now.saturating_sub(facts.began);
+        let grace = status.termination_grace_period_seconds.filter(|_| facts.stopped_by.is_some());
+        StopReport {
+            format: 1,
+            version: status.version,
+            phase: if facts.exit_code.is_some() { "Exited" } else { status.phase },
+            started_at: status.started_at,
+            began_at: status.started_at.after(facts.began),
+            took_seconds: Seconds(took),
+            stopped_by: facts.stopped_by,
+            reason: status.app.reason,
+            exit_code: facts.exit_code,
+            signal: status.app.signal.as_deref(),
+            oom: status.app.oom,
+            stage_seconds: stages,
+            new_connections: status.new_connections,
+            requests_cut: status.lost.map(|lost| lost.requests_cut),
+            not_accepted: status.lost.map(|lost| lost.not_accepted),
+            resets_sent: status.lost.map(|lost| lost.resets_sent),
+            drain: status.drain.and_then(|drain| drain.verdict),
+            termination_grace_period_seconds: grace,
+            grace_left_seconds: grace.map(|grace| Seconds(grace.0.saturating_sub(took))),
+            timeline: facts.timeline,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        // It has no map with keys that are not strings.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+fn as_map<S: Serializer>(stages: &LiteMap<&'static str, Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(stages.iter().map(|(stage, took)| (stage, Seconds(*took))))
+}
