@@ -11,6 +11,8 @@ folder := $(abspath $(or $(CARGO_TARGET_DIR),target))
 export BOOKEND_BIN := $(folder)/$(target)/release/bookend
 # The same without TLS, page, doctor and completions. Its size is a promise, too.
 export MINIMAL_BIN := $(folder)/minimal/$(target)/release/bookend
+# The static tool that rehearses a rollout.
+export REHEARSE_BIN := $(folder)/$(target)/release/bookend-rehearse
 
 # The toolchain that releases are built with. Every other one from Cargo.toml's rust-version on works as well.
 toolchain := 1.95.0
@@ -19,10 +21,10 @@ release := scripts/as-caller cargo build --release --config .cargo/release.toml
 scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain build build-all build-minimal test lint check images book demo bench bench-drain model broken mutants packages fuzz memory soak supply-chain reproducible fmt clean
+.PHONY: help setup toolchain build build-all build-minimal build-rehearse test lint check images book demo bench bench-drain rehearse model broken mutants packages fuzz memory soak supply-chain reproducible fmt clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what `make test` needs (as root); scripts/setup GOAL installs what one goal needs
 	@scripts/setup test
@@ -46,7 +48,12 @@ build-minimal: toolchain ## build the same for this machine without default feat
 	$(release) --target $(target) --no-default-features --target-dir $(folder)/minimal
 	@echo "built $(MINIMAL_BIN)"
 
-test: setup lint build-all build-minimal ## run everything: format, lints, docs, all tests, models, packages, containers
+build-rehearse: toolchain ## build bookend-rehearse, the static tool that rehearses a rollout of any image
+	@scripts/setup build
+	$(release) --target $(target) --package bookend-rehearse
+	@echo "built $(REHEARSE_BIN)"
+
+test: setup lint build-all build-minimal build-rehearse ## run everything: format, lints, docs, all tests, models, packages, containers
 	scripts/supply-chain
 	MODEL_DISTURBANCES=2 $(MAKE) --no-print-directory model
 	scripts/broken
@@ -89,6 +96,10 @@ bench: build build-minimal ## measure speed, memory and size beside other inits,
 bench-drain: build ## measure what a stop costs nginx' clients, nine strategies side by side (as root, six minutes)
 	@scripts/setup bench
 	cargo bench --profile dev --bench drain
+
+rehearse: build ## rehearse the strategies of bench-drain, and five runs of each server: the same verdict (ten minutes)
+	@scripts/setup bench
+	cargo test --package bookend-rehearse --test tool -- --ignored --test-threads 1
 
 model: ## check the state machines against every history of a bounded world; MODEL_DISTURBANCES, MODEL_TICKS
 	MODEL_DISTURBANCES=$${MODEL_DISTURBANCES:-3} cargo test --package bookend-lifecycle --test model --profile model -- --nocapture

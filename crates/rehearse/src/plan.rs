@@ -108,6 +108,8 @@ pub struct Plan {
     pub open_loops: Vec<OpenLoop>,
     /// Clients that keep their connection, ten requests a second each.
     pub kept: u32,
+    /// The same for another URL, which takes its time: so there is always a request in flight on a kept connection.
+    pub kept_slow: Option<(Target, u32)>,
     /// Connections that never send a byte.
     pub silent: u32,
     /// HTTP/2 and gRPC.
@@ -141,6 +143,7 @@ impl Plan {
             target,
             open_loops: Vec::new(),
             kept: 0,
+            kept_slow: None,
             silent: 0,
             multiplexed: Vec::new(),
             transfers: Vec::new(),
@@ -160,6 +163,7 @@ impl Plan {
     pub fn targets(&self) -> Vec<(Kind, &Target)> {
         let open = self.open_loops.iter().map(|open| (open.kind, &open.target));
         let kept = (self.kept > 0).then_some((Kind::Kept, &self.target));
+        let kept = kept.into_iter().chain(self.kept_slow.as_ref().map(|(target, _)| (Kind::Kept, target)));
         let multiplexed = self.multiplexed.iter().map(|client| (client.kind(), &client.target));
         let transfers = self.transfers.iter().map(|transfer| (transfer.kind, &transfer.target));
         open.chain(kept).chain(multiplexed).chain(transfers).collect()
@@ -173,7 +177,8 @@ impl Plan {
         let rate: u32 = self.open_loops.iter().map(|open| open.per_second).sum();
         let streams: u32 =
             self.multiplexed.iter().map(|client| client.connections.saturating_mul(client.streams)).sum();
-        let connections = self.kept.saturating_add(self.silent);
+        let kept_slow = self.kept_slow.as_ref().map_or(0, |(_, clients)| *clients);
+        let connections = self.kept.saturating_add(self.silent).saturating_add(kept_slow);
         let bounded = [
             ("requests a second", f64::from(rate), 2000.0),
             ("kept and silent connections", f64::from(connections), 1000.0),

@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     in_flight: AtomicU64,
     stall: AtomicU64,
     /// Requests that the server seems to have read, on kept connections that it closed at once. One may be chance.
-    dropped: AtomicU64,
+    dropped: Mutex<Vec<Lost>>,
     /// By kind and path, the status before the stop, if it is not 200 to 299.
     expected: BTreeMap<(Kind, String), u16>,
 }
@@ -107,7 +107,7 @@ impl Plan {
             gone: AtomicBool::new(false),
             in_flight: AtomicU64::new(0),
             stall: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
+            dropped: Mutex::default(),
             expected,
         });
         let (ready, is_ready) = mpsc::channel();
@@ -157,12 +157,15 @@ impl Running {
         let stall = self.shared.stall.load(Ordering::Relaxed) as f64 / 1000.0;
         report.stall_seconds = stall;
         // One may be an idle race with a server that reads before it closes. Two are the server's habit.
-        let dropped = self.shared.dropped.load(Ordering::Relaxed);
-        let kept = report.kinds.entry(Kind::Kept).or_default();
-        if dropped > 1 {
-            kept.reset += dropped
+        let dropped = self.shared.dropped.lock().expect("no thread panics while it holds the lock").clone();
+        let (count, kept) = (dropped.len() as u64, report.kinds.entry(Kind::Kept).or_default());
+        if count > 1 {
+            kept.reset += count;
+            report.losses.extend(dropped);
+            report.losses.sort_by(|a, b| a.seen_seconds.total_cmp(&b.seen_seconds));
+            report.losses.truncate(Report::SAMPLES);
         } else {
-            kept.idle_races += dropped
+            kept.idle_races += count;
         }
         report.kinds.retain(|_, counts| *counts != Counts::default());
         report
@@ -204,7 +207,7 @@ impl Shared {
     }
 
     fn count(&self, kind: Kind, began: u64, result: Result<(), Loss>) {
-        let (now, stopped) = (self.now(), self.stopped.load(Ordering::Relaxed));
+        let stopped = self.stopped.load(Ordering::Relaxed);
         let mut report = self.report();
         if result.is_err() && stopped == u64::MAX {
             report.failed_before += 1;
@@ -224,10 +227,15 @@ impl Shared {
             Loss::Hung => counts.hung += 1,
         }
         if report.losses.len() < Report::SAMPLES {
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run")]
-            let after_stop = |time: u64| (time as f64 - stopped as f64) / 1000.0;
-            report.losses.push(Lost { kind, loss, began_seconds: after_stop(began), seen_seconds: after_stop(now) });
+            report.losses.push(self.lost(kind, loss, began));
         }
+    }
+
+    fn lost(&self, kind: Kind, loss: Loss, began: u64) -> Lost {
+        let (now, stopped) = (self.now(), self.stopped.load(Ordering::Relaxed));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run")]
+        let after_stop = |time: u64| (time as f64 - stopped as f64) / 1000.0;
+        Lost { kind, loss, began_seconds: after_stop(began), seen_seconds: after_stop(now) }
     }
 
     /// Whether this is the answer that the URL gave before the stop.
@@ -248,7 +256,15 @@ async fn run(shared: Arc<Shared>, ready: mpsc::Sender<()>) {
     let silent: Vec<_> = (0..plan.silent).map(|_| tokio::spawn(TcpStream::connect(plan.target.address))).collect();
     let mut tasks = JoinSet::new();
     for client in 0..plan.kept {
-        tasks.spawn(kept::client(Arc::clone(&shared), client));
+        let pause = Duration::from_millis(u64::from(client * 37 % 100));
+        tasks.spawn(kept::client(Arc::clone(&shared), plan.target.clone(), client, pause));
+    }
+    if let Some((target, clients)) = &plan.kept_slow {
+        for client in 0..*clients {
+            // They begin so far apart that one of them has a request in flight whenever the stop comes.
+            let pause = Duration::from_secs_f64(plan.warm_seconds / 2.0) / clients.max(&1).to_owned() * client;
+            tasks.spawn(kept::client(Arc::clone(&shared), target.clone(), client, pause));
+        }
     }
     for open in plan.open_loops.iter().filter(|open| open.per_second > 0) {
         tasks.spawn(open_loop(Arc::clone(&shared), open.clone()));

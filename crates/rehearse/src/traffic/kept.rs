@@ -1,7 +1,6 @@
 //! Clients that keep their connection.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
@@ -10,13 +9,12 @@ use super::{Shared, THINK, open};
 use crate::connect::Connection;
 use crate::counts::{Kind, Loss};
 use crate::http1::{Broken, Client, Ending, get};
+use crate::plan::Target;
 
-/// A client with a connection pool of one.
-pub(super) async fn client(shared: Arc<Shared>, client: u32) {
-    let target = shared.plan.target.clone();
+/// A client with a connection pool of one. Clients pause at first, so that they do not start in the same moment.
+pub(super) async fn client(shared: Arc<Shared>, target: Target, client: u32, pause: Duration) {
     let request = get(&target.path, &target.host, "keep-alive");
-    // Clients do not start in the same moment.
-    sleep(Duration::from_millis(u64::from(client * 37 % 100))).await;
+    sleep(pause).await;
     let mut connection: Option<Client> = None;
     while !shared.is_over() && !(shared.is_without(client) && (shared.plan.close_kept || connection.is_none())) {
         let began = shared.now();
@@ -48,7 +46,10 @@ pub(super) async fn client(shared: Arc<Shared>, client: u32) {
             Ok(Err(Broken::Before(ending))) if reused => {
                 match fate(ending, sent.elapsed(), stream.took_the_request().await) {
                     Fate::Race => shared.add(Kind::Kept, |counts| counts.idle_races += 1),
-                    Fate::Dropped => drop(shared.dropped.fetch_add(1, Ordering::Relaxed)),
+                    Fate::Dropped => {
+                        let lost = shared.lost(Kind::Kept, Loss::Reset, began);
+                        shared.dropped.lock().expect("no thread panics while it holds the lock").push(lost);
+                    }
                     Fate::Lost => shared.count(Kind::Kept, began, Err(Loss::Reset)),
                 }
             }
@@ -74,7 +75,7 @@ fn fate(ending: Ending, after: Duration, took_the_request: bool) -> Fate {
     match ending {
         // Even a throttled server closes its idle connections within a second.
         Ending::Reset if after > Duration::from_secs(1) => Fate::Lost,
-        Ending::Closed if took_the_request && after >= Duration::from_millis(20) => Fate::Lost,
+        Ending::Closed if took_the_request && after >= Duration::from_millis(5) => Fate::Lost,
         Ending::Closed if took_the_request => Fate::Dropped,
         _ => Fate::Race,
     }

@@ -1,0 +1,178 @@
+//! A configuration with which nothing is lost, found by trying: the first profile or drain that loses nothing, then the smallest
+//! `minSeconds`, and the grace period that its stops need. The result is what was tried, exactly.
+
+use bookend_rehearse::counts::Kind;
+use bookend_rehearse::plan::Plan;
+
+use super::args::Args;
+use super::bookend::{Bookend, Configuration, Drain, Settings};
+use super::interrupt;
+use super::place::Place;
+use super::rehearsal;
+use super::results::{Advice, Results};
+use super::strategy::Strategy;
+
+/// Adds the advice to the results.
+pub(crate) fn find(
+    found: &mut Results,
+    place: &dyn Place,
+    bookend: &Bookend,
+    plan: &Plan,
+    args: &Args,
+) -> Result<(), String> {
+    if args.tries == 0 {
+        return Ok(());
+    }
+    let lost = found.runs.iter().filter(|run| run.strategy.starts_with("bookend-")).map(|run| run.lost).sum::<u64>();
+    if !matches!(bookend.configuration, Configuration::Settings(_)) && lost == 0 {
+        found.no_advice = Some("nothing was lost with this configuration".to_owned());
+        return Ok(());
+    }
+    let search = Search { place, bookend, plan, args };
+    match search.best()? {
+        Some(advice) => found.advice = Some(advice),
+        None => {
+            found.no_advice = Some(
+                "no configuration that was tried lost nothing. The kinds of loss in the table and the findings say more: a server that ends \
+                 requests by itself, or responses without an end, need a change of the server"
+                    .to_owned(),
+            );
+        }
+    }
+    Ok(())
+}
+
+struct Search<'a> {
+    place: &'a dyn Place,
+    bookend: &'a Bookend,
+    plan: &'a Plan,
+    args: &'a Args,
+}
+
+impl Search<'_> {
+    fn best(&self) -> Result<Option<Advice>, String> {
+        let (late, max) = (self.late(), self.late() + 10);
+        // A drain that ends by silence needs enough clients to tell silence from chance.
+        let rate: u32 =
+            self.plan.open_loops.iter().filter(|open| open.kind == Kind::New).map(|open| open.per_second).sum();
+        let floor = if rate >= 10 { 1 } else { late };
+        let drain = |min, until_not_busy| Drain { min, quiet: 2, max, until_not_busy };
+        let mut reasons = Vec::new();
+        for (profile, until_not_busy) in self.kinds() {
+            let what = match (&profile, until_not_busy) {
+                (Some(profile), _) => format!("profile {profile}"),
+                (None, false) => "a drain without a profile".to_owned(),
+                (None, true) => "a drain until no connection is busy".to_owned(),
+            };
+            // Through the whole removal, whatever the number of clients is.
+            let whole = self.settings(profile.clone(), drain(late + 1, until_not_busy));
+            let Some(mut stop_seconds) = self.clean(&whole, 1)? else {
+                reasons.push(format!("{what} lost requests even with minSeconds = {}", late + 1));
+                continue;
+            };
+            let mut best = whole;
+            for min in [floor, floor + 2, late] {
+                if min > late {
+                    continue;
+                }
+                let smaller = self.settings(profile.clone(), drain(min, until_not_busy));
+                if let Some(seconds) = self.clean(&smaller, 1)? {
+                    (best, stop_seconds) = (smaller, seconds);
+                    break;
+                }
+                reasons.push(format!("minSeconds = {min} lost requests"));
+            }
+            // The tries that count are with the grace period that is advised.
+            best.grace = grace(stop_seconds, max, late);
+            let Some(longest) = self.clean(&best, self.args.tries)? else {
+                reasons.push(format!("{what} lost requests in one of several tries"));
+                continue;
+            };
+            return Ok(Some(self.advice(&best, longest, floor, reasons)));
+        }
+        Ok(None)
+    }
+
+    /// What is tried, in this order: a profile knows more than a drain alone, and a drain without a condition ends earlier.
+    fn kinds(&self) -> Vec<(Option<String>, bool)> {
+        let profile = self.args.profile.clone().or_else(|| self.bookend.profile_for(&self.place.command()));
+        let profile = profile.filter(|name| name != "none");
+        let with = profile.iter().flat_map(|name| [(Some(name.clone()), false), (Some(name.clone()), true)]);
+        with.chain([(None, false), (None, true)]).collect()
+    }
+
+    fn settings(&self, profile: Option<String>, drain: Drain) -> Settings {
+        Settings { grace: self.args.grace.max(drain.max + 10), profile, drain: Some(drain) }
+    }
+
+    /// The longest stop of these tries by signal, if none of them lost anything.
+    fn clean(&self, settings: &Settings, tries: u32) -> Result<Option<f64>, String> {
+        let mut bookend = self.bookend.clone();
+        bookend.configuration = Configuration::Settings(settings.clone());
+        let mut longest: f64 = 0.0;
+        for attempt in 0..tries {
+            interrupt::check()?;
+            // Alternating: the advice holds for both.
+            let strategy = if attempt % 2 == 0 { Strategy::BookendSignal } else { Strategy::BookendHook };
+            let drain = settings.drain.map_or(0, |drain| drain.min);
+            let profile = settings.profile.as_deref().unwrap_or("none");
+            eprintln!("advice: profile {profile}, minSeconds {drain}, {} ...", strategy.title());
+            match rehearsal::one(self.place, &strategy, Some(&bookend), self.plan, self.args) {
+                Ok(run) if run.lost == 0 && !run.killed => longest = longest.max(run.stop_seconds),
+                Ok(_) => return Ok(None),
+                Err(problem) => {
+                    interrupt::check()?;
+                    eprintln!("  not run: {problem}");
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(longest))
+    }
+
+    fn advice(&self, settings: &Settings, longest: f64, floor: u64, mut reasons: Vec<String>) -> Advice {
+        let min = settings.drain.map(|drain| drain.min);
+        if floor == 1 {
+            reasons.push(format!(
+                "clients came until {} s after the stop began, and so many that the drain saw the silence after the last one. With less than ten \
+                 new connections a second, set minSeconds to the time that the removal of an endpoint takes",
+                self.plan.late_seconds
+            ));
+        }
+        reasons.push(format!("the longest stop took {longest:.1} s"));
+        let pod = format!(
+            "terminationGracePeriodSeconds: {}\ncontainers:\n- lifecycle:\n    preStop: {{ httpGet: {{ port: {}, path: /lifecycle/preStop }} }}\n",
+            settings.grace, self.args.hook_port
+        );
+        Advice {
+            tries: self.args.tries,
+            lost: 0,
+            stop_seconds: longest,
+            min_seconds: min,
+            termination_grace_period_seconds: settings.grace,
+            profile: settings.profile.clone(),
+            toml: settings.toml() + &format!("\n[http]\nlisten = \"0.0.0.0:{}\"\n", self.args.hook_port),
+            pod,
+            reasons,
+        }
+    }
+
+    /// The whole seconds in which clients arrive.
+    fn late(&self) -> u64 {
+        std::time::Duration::from_secs_f64(self.plan.late_seconds.ceil()).as_secs()
+    }
+}
+
+/// The grace period: a drain that takes its longest, what the stop took beyond the drain of this run, and a reserve; in steps of five.
+fn grace(stop_seconds: f64, max: u64, late: u64) -> u64 {
+    let stop = std::time::Duration::from_secs_f64(stop_seconds.max(0.0).ceil()).as_secs();
+    let beyond = stop.saturating_sub(late);
+    (max + beyond + 3).div_ceil(5) * 5
+}
+
+#[test]
+fn the_grace_period_holds_the_longest_drain_and_the_rest() {
+    assert_eq!(grace(7.2, 15, 5), 25);
+    assert_eq!(grace(20.0, 15, 5), 35);
+    assert_eq!(grace(0.0, 11, 1), 15);
+}

@@ -1,0 +1,263 @@
+//! The rehearsal: one life after the other, and the verdict.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use bookend_rehearse::plan::Plan;
+use nix::sys::signal::Signal;
+
+use super::args::Args;
+use super::bookend::{Bookend, Configuration, Drain, Settings};
+use super::engine::Engine;
+use super::local::Local;
+use super::place::{Place, results};
+use super::results::{Finding, Results, Run, not_run};
+use super::strategy::Strategy;
+use super::{advice, interrupt, print};
+
+/// Runs every strategy, and prints the results.
+pub(crate) fn all(args: &Args) -> Result<ExitCode, String> {
+    let plans = args.late.iter().map(|late| args.plan(*late)).collect::<Result<Vec<_>, _>>()?;
+    if args.grace == 0 || args.grace > 600 {
+        return Err("--grace is 1 to 600 seconds".to_owned());
+    }
+    let place = place(args)?;
+    let place = place.as_ref();
+    let bookend = bookend(args, place)?;
+    let (strategies, missing) = strategies(args)?;
+    let mut found = Results {
+        version: env!("CARGO_PKG_VERSION"),
+        image: args.image.clone(),
+        command: place.command(),
+        url: args.url.clone(),
+        grace_seconds: args.grace,
+        traffic: print::traffic(args),
+        runs: Vec::new(),
+        not_run: missing,
+        judged: judged(args, &strategies)?,
+        allow_lost: args.allow_lost,
+        passed: None,
+        advice: None,
+        no_advice: None,
+        findings: Vec::new(),
+        notes: place.notes(),
+    };
+    for plan in &plans {
+        for strategy in &strategies {
+            eprintln!("{}, clients until {} s after the stop begins ...", strategy.title(), plan.late_seconds);
+            match one(place, strategy, bookend.as_ref(), plan, args) {
+                Ok(run) => found.runs.push(run),
+                Err(problem) => {
+                    interrupt::check()?;
+                    eprintln!("  not run: {problem}");
+                    found.not_run.push(not_run(strategy, problem));
+                }
+            }
+        }
+    }
+    if let Some(bookend) = &bookend {
+        found.findings = findings(place, bookend, args).unwrap_or_else(|problem| {
+            found.notes.push(format!("bookend doctor could not be asked: {problem}"));
+            Vec::new()
+        });
+        if let Some(plan) = plans.iter().max_by(|a, b| a.late_seconds.total_cmp(&b.late_seconds)) {
+            advice::find(&mut found, place, bookend, plan, args)?;
+        }
+    }
+    found.judge();
+    print::all(&found, args)?;
+    Ok(match found.passed {
+        Some(true) => ExitCode::SUCCESS,
+        Some(false) => ExitCode::FAILURE,
+        None => {
+            eprintln!("bookend-rehearse: not every judged strategy was run: {}", found.judged.join(", "));
+            ExitCode::from(crate::NOT_REHEARSED)
+        }
+    })
+}
+
+fn place(args: &Args) -> Result<Box<dyn Place>, String> {
+    match (&args.engine, &args.image) {
+        (Some(engine), Some(image)) => {
+            let signal = args.stop_signal.as_deref();
+            Ok(Box::new(Engine::new(engine, image, &args.command, &args.network, &args.engine_arg, signal)?))
+        }
+        (Some(_), None) => Err("--engine needs an image".to_owned()),
+        (None, Some(image)) => Err(format!("{image}: an image needs --engine, and a command comes after --")),
+        (None, None) if args.command.is_empty() => Err("the server's command is missing: give it after --".to_owned()),
+        (None, None) => {
+            let name = args.stop_signal.as_deref().unwrap_or("SIGTERM").to_ascii_uppercase();
+            let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+            let stop_signal =
+                Signal::from_str(&name).map_err(|_| format!("{name} is not a signal that this mode can send"))?;
+            Ok(Box::new(Local { command: args.command.clone(), stop_signal }))
+        }
+    }
+}
+
+/// bookend's file and configuration; `None` if there is no file.
+fn bookend(args: &Args, place: &dyn Place) -> Result<Option<Bookend>, String> {
+    let beside = || {
+        let file = std::env::current_exe().ok()?.with_file_name("bookend");
+        file.is_file().then_some(file)
+    };
+    let variable = || std::env::var_os("BOOKEND_BIN").map(PathBuf::from).filter(|file| file.is_file());
+    let Some(file) = args.bookend.clone().or_else(beside).or_else(variable) else { return Ok(None) };
+    if !file.is_file() {
+        return Err(format!("--bookend {}: there is no such file", file.display()));
+    }
+    let none = Settings { grace: args.grace, profile: None, drain: None };
+    let configuration = Configuration::Settings(none.clone());
+    let mut bookend = Bookend { file, configuration, port: args.hook_port };
+    bookend.configuration = match (&args.config, &args.profile) {
+        (Some(file), _) => Configuration::File(file.clone()),
+        (None, None) if place.has("/etc/bookend/bookend.toml") => Configuration::OfTheImage,
+        (None, profile) => {
+            let profile = match profile.as_deref() {
+                Some("none") => None,
+                Some(profile) => Some(profile.to_owned()),
+                None => bookend.profile_for(&place.command()),
+            };
+            let generic = Drain { min: 3, quiet: 2, max: 15, until_not_busy: false };
+            let drain = profile.is_none().then_some(generic);
+            Configuration::Settings(Settings { profile, drain, ..none })
+        }
+    };
+    Ok(Some(bookend))
+}
+
+/// The strategies, and those that cannot be run.
+fn strategies(args: &Args) -> Result<(Vec<Strategy>, Vec<super::results::NotRun>), String> {
+    let mut all = vec![Strategy::AsIs];
+    let mut missing = Vec::new();
+    match &args.tini {
+        // tini becomes a subreaper by its variable, if it is not PID 1.
+        Some(file) => all.push(Strategy::Init("tini".to_owned(), file.clone(), vec!["--".to_owned()])),
+        None => {
+            let reason = "--tini FILE is not given".to_owned();
+            missing.push(super::results::NotRun { strategy: "tini".to_owned(), reason });
+        }
+    }
+    for init in &args.init {
+        let (name, words) =
+            init.split_once('=').ok_or_else(|| format!("--init {init}: write NAME=FILE [OPTION...]"))?;
+        let mut words = words.split_whitespace();
+        let file = words.next().ok_or_else(|| format!("--init {init}: the file is missing"))?;
+        all.push(Strategy::Init(name.to_owned(), PathBuf::from(file), words.map(str::to_owned).collect()));
+    }
+    all.extend(args.sleep.iter().map(|seconds| Strategy::Sleep(*seconds)));
+    all.extend(args.pre_stop.iter().map(|script| Strategy::Script(script.clone())));
+    all.extend([Strategy::BookendSignal, Strategy::BookendHook]);
+    let wanted = |id: &str| {
+        let kind = id.split_once("-").filter(|(kind, _)| *kind == "sleep").map_or(id, |(kind, _)| kind);
+        args.strategies.is_empty() || args.strategies.iter().any(|name| name == id || name == kind)
+    };
+    let known = |name: &String| {
+        all.iter().any(|strategy| strategy.id() == *name) || ["sleep", "script", "tini"].contains(&name.as_str())
+    };
+    if let Some(name) = args.strategies.iter().find(|name| !known(name)) {
+        return Err(format!("--strategies {name}: there is no such strategy"));
+    }
+    all.retain(|strategy| wanted(&strategy.id()));
+    missing.retain(|missing| wanted(&missing.strategy));
+    Ok((all, missing))
+}
+
+fn judged(args: &Args, strategies: &[Strategy]) -> Result<Vec<String>, String> {
+    let ids: Vec<String> = strategies.iter().map(Strategy::id).collect();
+    if let Some(name) = args.judge.iter().find(|name| !ids.contains(name)) {
+        return Err(format!("--judge {name}: this strategy is not run; these are: {}", ids.join(", ")));
+    }
+    if !args.judge.is_empty() {
+        return Ok(args.judge.clone());
+    }
+    let ours: Vec<String> = ids.iter().filter(|id| id.starts_with("bookend-")).cloned().collect();
+    if ours.is_empty() { Err("no strategy is judged: name one with --judge".to_owned()) } else { Ok(ours) }
+}
+
+/// One life under one strategy.
+pub(crate) fn one(
+    place: &dyn Place,
+    strategy: &Strategy,
+    bookend: Option<&Bookend>,
+    plan: &Plan,
+    args: &Args,
+) -> Result<Run, String> {
+    let launch = strategy.launch(place, bookend)?;
+    let mut life = place.begin(&launch, plan)?;
+    let life = life.as_mut();
+    let end = Instant::now() + Duration::from_secs_f64(args.start_seconds.clamp(1.0, 600.0));
+    while let Err(problem) = life.generator().wait_for_answer(1.0) {
+        interrupt::check()?;
+        if !life.is_running() {
+            return Err(format!("the server ended before it answered:\n{}", life.log().trim_end()));
+        }
+        if Instant::now() >= end {
+            return Err(format!("{problem}; the server's output:\n{}", life.log().trim_end()));
+        }
+    }
+    life.generator().start()?;
+    life.generator().warm_up()?;
+    let began = Instant::now();
+    life.generator().stop_begins()?;
+    let grace = Duration::from_secs(args.grace);
+    let mut hook_problem = None;
+    match strategy {
+        Strategy::Sleep(seconds) => {
+            let end = began + Duration::from_secs(*seconds).min(grace);
+            while Instant::now() < end && life.is_running() {
+                interrupt::check()?;
+                std::thread::sleep(Duration::from_millis(20).min(end.saturating_duration_since(Instant::now())));
+            }
+        }
+        Strategy::Script(script) => life.script(script, grace)?,
+        Strategy::BookendHook => {
+            let address = SocketAddr::from(([127, 0, 0, 1], args.hook_port));
+            let answer = life.generator().hook(address, "/lifecycle/preStop", grace.as_secs_f64());
+            hook_problem = answer.err();
+        }
+        _ => {}
+    }
+    // After a hook that used up the grace period, a kubelet gives two seconds more.
+    let left = grace.saturating_sub(began.elapsed()).max(Duration::from_secs(2));
+    let ending = life.stop(left)?;
+    let took = began.elapsed();
+    let report = results(life)?;
+    let total = report.total();
+    Ok(Run {
+        strategy: strategy.id(),
+        title: strategy.title(),
+        late_seconds: plan.late_seconds,
+        lost: total.lost(),
+        total,
+        stop_seconds: (took.as_secs_f64() * 100.0).round() / 100.0,
+        exit_code: ending.code,
+        killed: ending.killed,
+        leftovers: ending.leftovers,
+        hook_problem,
+        report,
+    })
+}
+
+/// What `bookend doctor` finds in the image, for the configuration of the strategies.
+fn findings(place: &dyn Place, bookend: &Bookend, args: &Args) -> Result<Vec<Finding>, String> {
+    let mut launch = bookend.launch(place, false);
+    // `bookend OPTIONS --` becomes `bookend doctor --json OPTIONS -- COMMAND`.
+    let mut words = std::mem::take(&mut launch.init);
+    let mut options = vec!["doctor".to_owned(), "--json".to_owned()];
+    if let Some(signal) = &args.stop_signal {
+        options.extend(["--stop-signal".to_owned(), signal.clone()]);
+    }
+    words.splice(1..1, options);
+    words.extend(place.command());
+    let output = place.run(&launch, &words)?;
+    let found: serde_json::Value = serde_json::from_str(output.stdout.trim())
+        .map_err(|_| output.stderr.lines().next().unwrap_or("it printed nothing").to_owned())?;
+    let findings = found.get("findings").cloned().unwrap_or_default();
+    let findings: Vec<Finding> = serde_json::from_value(findings).map_err(|error| error.to_string())?;
+    // A rehearsal is on loopback.
+    Ok(findings.into_iter().filter(|finding| finding.check != "loopback-only").collect())
+}
