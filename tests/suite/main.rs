@@ -34,6 +34,7 @@ mod left_behind;
 mod leftovers;
 mod log;
 mod metrics;
+mod more_servers;
 mod nginx;
 mod no_trace;
 mod notify;

@@ -19,7 +19,7 @@ pub(crate) fn not_run(test: &str, why: &str) {
 }
 
 /// A program in sbin or bin; the last version if there are several.
-fn program(name: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let folders = ["/usr/local/sbin", "/usr/sbin", "/usr/bin", "/usr/local/bin"];
     let is_it = |file: &str| file == name || file.strip_prefix(name).is_some_and(|rest| rest.parse::<f32>().is_ok());
     folders.iter().find_map(|folder| {
@@ -32,7 +32,7 @@ fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// New connections for one second after the stop began; kept ones as long as the server keeps them.
-const LOAD: Load = Load {
+pub(crate) const LOAD: Load = Load {
     port: 80,
     new: 20,
     keep_alive: 3,
@@ -43,14 +43,14 @@ const LOAD: Load = Load {
     kept_end: false,
 };
 
-fn folder() -> Folder {
+pub(crate) fn folder() -> Folder {
     let folder = Folder::new();
     std::fs::set_permissions(folder.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     folder
 }
 
 /// Starts the server under its profile, stops it by signal under load, and counts.
-fn stop_under_load(profile: &str, folder: Folder, command: &[&str], prelude: &str, load: Load) {
+pub(crate) fn stop_under_load(profile: &str, folder: Folder, command: &[&str], prelude: &str, load: Load) {
     stop_by(By::Signal, profile, folder, command, prelude, load);
 }
 
@@ -118,11 +118,10 @@ fn stop_by(by: By, profile: &str, folder: Folder, command: &[&str], prelude: &st
     Stop { drained: Duration::from_secs_f64(quiet.unwrap()), stall: outcome.stall, log }
 }
 
-const WSGI: &str = "
+pub(crate) const WSGI: &str = "
 import time
 def app(environ, start_response):
-    if environ['PATH_INFO'] == '/slow':
-        time.sleep(1)
+    time.sleep({'/slow': 1, '/long': 5}.get(environ['PATH_INFO'], 0))
     start_response('200 OK', [('Content-Length', '6'), ('Content-Type', 'text/plain')])
     return [b'hello\\n']
 ";

@@ -66,7 +66,7 @@ static PROFILES: &[Profile] = &[
     ),
     profile("uvicorn", &["uvicorn"], &[TERM, THEN_INT, STOP_IS_SUCCESS, DRAIN]),
     profile("hypercorn", &["hypercorn"], &[TERM, DRAIN_REQUESTS]),
-    profile("granian", &["granian"], &[TERM, DRAIN_REQUESTS]),
+    profile("granian", &["granian"], &[TERM, DRAIN]),
     profile("waitress", &["waitress-serve", "waitress"], &[TERM, STOP_IS_SUCCESS, DRAIN_REQUESTS]),
     profile("daphne", &["daphne"], &[TERM, STOP_IS_SUCCESS, DRAIN_REQUESTS]),
     profile("puma", &["puma"], &[TERM, STOP_IS_SUCCESS, DRAIN]),
