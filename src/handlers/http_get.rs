@@ -91,7 +91,7 @@ enum HttpError {
     TooManyRedirects,
 }
 
-/// What is sent besides the headers.
+/// The parts of a request besides its headers.
 #[derive(Default)]
 struct Content {
     method: Method,

@@ -114,3 +114,30 @@ fn an_unknown_server_under_auto_drains() {
     let finished = init.end();
     has_lines(&finished, &["quiet after", "SIGTERM sent to the app"]);
 }
+
+#[test]
+fn the_page_of_profiles_shows_every_profile_as_it_is() {
+    let page = include_str!("../../docs/profiles.md");
+    let refused = crate::support::run(&["check", "--profile", "?"]).log;
+    let names = refused.split_once("is not one of auto, ").expect("the known ones are listed").1;
+    let names: Vec<&str> = names.lines().next().unwrap().split(", ").map(str::trim).collect();
+    assert!(names.len() > 20, "{refused}");
+    for name in names {
+        let row =
+            page.lines().find(|line| line.starts_with(&format!("| `{name}` | ")) && line.matches('|').count() == 8);
+        let cells: Vec<&str> = row.unwrap_or_else(|| panic!("{name} has no row")).split('|').map(str::trim).collect();
+        let shown = crate::support::run(&["check", "--set", "terminationGracePeriodSeconds=30", "--profile", name]).out;
+        let value = |key: &str| {
+            let line =
+                shown.lines().find(|line| line.starts_with(&format!("{key} = ")) && line.contains("# profile"))?;
+            Some(line.split_once(" = ")?.1.split("  #").next()?.trim_matches('"').to_owned())
+        };
+        let received = |cell: &str| Some(cell.to_owned()).filter(|cell| cell.starts_with("SIG"));
+        assert_eq!(value("stopSignal"), received(cells[3]), "{name}\n{shown}");
+        assert_eq!(value("secondSignal.signal"), received(cells[5]), "{name}\n{shown}");
+        assert_eq!(value("drain.until").is_some(), cells[6].contains("busy"), "{name}\n{shown}");
+        assert_eq!(value("stopSignals").is_some(), cells[4] != "default", "{name}\n{shown}");
+        assert_eq!(value("stopIsSuccess").is_some(), cells[7].contains("death by"), "{name}\n{shown}");
+        assert_eq!(shown.contains("exitCodes."), cells[7].contains("becomes 0"), "{name}\n{shown}");
+    }
+}

@@ -311,6 +311,24 @@ fn envoy_loses_nothing_although_sigterm_ends_it_at_once() {
     }
 }
 
+#[test]
+fn a_silent_connection_does_not_hold_node_until_sigkill() {
+    let test = "a_silent_connection_does_not_hold_node_until_sigkill";
+    let Some(node) = program("node") else { return not_run(test, "no node") };
+    let server = "const server = require('http').createServer((_, answer) => answer.end('hello'));\
+                  server.listen(80); process.on('SIGTERM', () => server.close())";
+    let config = "terminationGracePeriodSeconds = 20\napp.profile = \"node\"\n\
+                  lifecycle.preStop.drain = { minSeconds = 0, quietSeconds = 0, until = \"NoBusyConnections\" }";
+    let init = Init::in_a_pod(Folder::new(), config, "", &["--", node.to_str().unwrap(), "-e", server]);
+    wait_for_port(init.pid(), 80);
+    let _silent = in_network_of(init.pid(), || TcpStream::connect("127.0.0.1:80").unwrap());
+    init.signal(15);
+    let finished = init.finish();
+    assert!(finished.log.contains("SIGHUP sent to the app"), "{}", finished.log);
+    assert!(!finished.log.contains("SIGKILL") && !finished.log.contains(" cut"), "{}", finished.log);
+    assert_eq!(finished.code(), 0, "{}", finished.log);
+}
+
 fn output_of(command: &str) -> String {
     let output = Command::new("sh").args(["-c", command]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
