@@ -13,6 +13,7 @@ mod documents;
 mod faults;
 mod images;
 mod init;
+mod languages;
 mod namespaces;
 mod nginx;
 mod podman;
