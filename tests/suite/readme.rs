@@ -60,11 +60,7 @@ fn the_pages_of_servers_show_the_ready_made_files() {
 
 #[test]
 fn every_toml_example_of_the_docs_is_accepted() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let mut pages: Vec<_> = fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().path()).collect();
-    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
-    assert!(!pages.is_empty());
-    for page in pages {
+    for page in pages() {
         let is_sidecar = ["sidecar.md", "shared-process-namespace.md"].iter().any(|name| page.ends_with(name));
         for example in blocks_of(&fs::read_to_string(&page).unwrap(), "toml") {
             let folder = Folder::new();
@@ -75,6 +71,45 @@ fn every_toml_example_of_the_docs_is_accepted() {
             assert_eq!(finished.code(), 0, "{}:\n{example}\n{}", page.display(), finished.log);
         }
     }
+}
+
+/// Every page of docs/, and the README.
+fn pages() -> Vec<std::path::PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<_> = docs.filter(|page| page.extension().is_some_and(|extension| extension == "md")).collect();
+    pages.push(root.join("README.md"));
+    pages.sort();
+    pages
+}
+
+#[test]
+fn every_bookend_command_of_the_docs_is_accepted() {
+    let folder = Folder::new();
+    for file in ["bookend.toml", "base.toml", "cluster.toml"] {
+        folder.write(file, "terminationGracePeriodSeconds = 30\napp.command = [\"true\"]\n");
+    }
+    std::os::unix::fs::symlink(bookend(), folder.path("bookend")).unwrap();
+    let mut commands = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for line in blocks_of(&text, "sh").iter().flat_map(|block| block.lines()) {
+            let line = line.split(" # ").next().unwrap().trim();
+            if !line.starts_with("bookend ") {
+                continue;
+            }
+            commands += 1;
+            let mut shell = Command::new("sh");
+            shell.args(["-c", line]).current_dir(folder.path(".")).env("BOOKEND_SOCKET", folder.path("none.sock"));
+            let output =
+                shell.env("PATH", format!("{}:{}", folder.shown(), std::env::var("PATH").unwrap())).output().unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(!errors.contains("--help"), "{}: {line}\n{errors}", page.display());
+            let must_succeed = line.starts_with("bookend check");
+            assert!(output.status.success() || !must_succeed, "{}: {line}\n{errors}", page.display());
+        }
+    }
+    assert!(commands >= 5, "{commands}");
 }
 
 /// A page of docs/ and its fenced blocks of one language.
