@@ -9,15 +9,21 @@ use super::procfs;
 use super::sys;
 use bookend_lifecycle::signal::Signal;
 
-/// Sends every other process of this container, or every descendant, a signal.
-pub(crate) fn signal_all(signal: Signal) {
-    if sys::is_first_process() {
+/// Sends every other process of this container, or every descendant, a signal; not those that are `spared`.
+pub(crate) fn signal_all(signal: Signal, spared: &[i32]) {
+    let is_first = sys::is_first_process();
+    // Without /proc no process can be spared.
+    if is_first && (spared.is_empty() || procfs::member(procfs::own_pid()).is_none()) {
         // ESRCH: no process is left, as intended.
         let _ = sys::send(Pid::from_raw(-1), signal);
         return;
     }
-    for member in procfs::below_us() {
-        signal_descendant(member.pid, signal);
+    for member in procfs::below_us().into_iter().filter(|member| !spared.contains(&member.pid)) {
+        match is_first {
+            // Whatever has this number by now is to be ended, too.
+            true => drop(sys::send(Pid::from_raw(member.pid), signal)),
+            false => signal_descendant(member.pid, signal),
+        }
     }
 }
 

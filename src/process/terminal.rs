@@ -1,6 +1,8 @@
 //! The terminal and job control: which process group has the foreground, and what a stopped app means for us.
 
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 use nix::unistd::{getpgrp, getpid, getsid, tcgetpgrp, tcsetpgrp};
 
@@ -26,23 +28,45 @@ pub(crate) fn give_up() {
     }
 }
 
-/// Called after a SIGCONT: a shell that brings our job to the foreground means the app.
+/// Called after a SIGCONT: a shell that brings our job to the foreground means the app. With a pipe on stdin the job may be
+/// a pipeline whose other programs use the terminal, too: the app gets it when it asks for it.
 pub(crate) fn hand_over(app: Pid) {
-    let stdin = std::io::stdin();
-    if tcgetpgrp(stdin.as_fd()) == Ok(getpgrp()) && nix::unistd::getpgid(Some(app)) == Ok(app) {
+    hand_over_on(std::io::stdin().as_fd(), app);
+}
+
+/// Called when the app was stopped because it used the terminal from the background.
+pub(crate) fn hand_over_on_request(app: Pid) {
+    on_terminal(|terminal| hand_over_on(terminal, app));
+}
+
+fn hand_over_on(terminal: BorrowedFd<'_>, app: Pid) {
+    if tcgetpgrp(terminal) == Ok(getpgrp()) && nix::unistd::getpgid(Some(app)) == Ok(app) {
         // An error means that the app has ended or the terminal is gone. SIGTTOU is blocked.
-        let _ = tcsetpgrp(stdin.as_fd(), app);
+        let _ = tcsetpgrp(terminal, app);
     }
+}
+
+/// Works on the terminal on stdin, or else on our controlling terminal: `echo x | bookend -- ssh host` asks for a password
+/// there. `None`: there is none.
+fn on_terminal<T>(work: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+    let stdin = std::io::stdin();
+    if tcgetpgrp(stdin.as_fd()).is_ok() {
+        return Some(work(stdin.as_fd()));
+    }
+    let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
+    let terminal = File::options().read(true).write(true).custom_flags(flags).open("/dev/tty").ok()?;
+    Some(work(terminal.as_fd()))
 }
 
 /// Called at the end: our group gets the foreground back if the group that has it is empty. Otherwise a script that goes
 /// on in our group would find itself in the background of its own terminal.
 pub(crate) fn take_back() {
-    let stdin = std::io::stdin();
-    let Ok(foreground) = tcgetpgrp(stdin.as_fd()) else { return };
-    if foreground != getpgrp() && nix::sys::signal::killpg(foreground, None).is_err() {
-        let _ = tcsetpgrp(stdin.as_fd(), getpgrp());
-    }
+    on_terminal(|terminal| {
+        let Ok(foreground) = tcgetpgrp(terminal) else { return };
+        if foreground != getpgrp() && nix::sys::signal::killpg(foreground, None).is_err() {
+            let _ = tcsetpgrp(terminal, getpgrp());
+        }
+    });
 }
 
 /// The meaning of the app's stop for us.
@@ -79,12 +103,12 @@ pub(crate) fn app_stopped(by: Signal, foreground: Foreground, first_process: boo
     }
 }
 
-/// Asks the terminal on stdin.
+/// Asks the terminal.
 pub(crate) fn foreground() -> Foreground {
-    match tcgetpgrp(std::io::stdin().as_fd()) {
-        Ok(group) if group == getpgrp() => Foreground::Us,
-        Ok(_) => Foreground::Another,
-        Err(_) => Foreground::NoTerminal,
+    match on_terminal(|terminal| tcgetpgrp(terminal)) {
+        Some(Ok(group)) if group == getpgrp() => Foreground::Us,
+        Some(Ok(_)) => Foreground::Another,
+        Some(Err(_)) | None => Foreground::NoTerminal,
     }
 }
 

@@ -216,7 +216,8 @@ fn on_request<S: Supervisor>(supervisor: &mut S, request: Request) {
 async fn answer_late_requests<S: Supervisor>(supervisor: &mut S) {
     let end = Instant::now() + LATE_REQUESTS;
     let mut answers = LateAnswers::default();
-    while let Some(request) = supervisor.dispatcher().late_request(end).await {
+    let mut turns = LATE_TURNS;
+    while let Some(request) = supervisor.dispatcher().late_request(end, &mut turns).await {
         match request {
             Request::Hook(call, response) => {
                 let id = supervisor.find_unit(call.container.as_deref());
@@ -229,7 +230,8 @@ async fn answer_late_requests<S: Supervisor>(supervisor: &mut S) {
             Request::Stop(_) | Request::Signal(..) | Request::Follow(..) => {}
         }
     }
-    answers.delivered(Instant::now() + LATE_REQUESTS).await;
+    let time = supervisor.dispatcher().reporter.delivery_time().max(LATE_REQUESTS);
+    answers.delivered(Instant::now() + time).await;
 }
 
 /// The answers to callers that came when everything was over.
@@ -254,5 +256,7 @@ impl LateAnswers {
 
 /// How long the exit waits for late requests, and then for the delivery of their answers.
 const LATE_REQUESTS: Duration = Duration::from_millis(20);
+/// The least number of turns of the loop for late requests, however long they take.
+const LATE_TURNS: u32 = 10;
 /// The interval at which log lines are retried that the reader of stderr did not take.
 const LOG_RETRY: Duration = Duration::from_millis(50);

@@ -51,7 +51,7 @@ pub(super) fn set_up_parentage(settings: &Settings, inherited: &Inherited) {
 /// Kills the remaining children: they would outlive us. As PID 1 we need not: the kernel kills our PID namespace.
 pub(super) fn kill_remaining_children(reaper: &Reaper) {
     if !crate::process::is_first_process() && reaper.reap(ReapBound::ROUND).others {
-        leftovers::signal_all(Signal::KILL);
+        leftovers::signal_all(Signal::KILL, &[]);
     }
 }
 

@@ -23,6 +23,7 @@ mod faults;
 mod flood;
 mod foreign_roots;
 mod handler_keys;
+mod handler_signals;
 mod handlers;
 mod hooks;
 mod http_get;

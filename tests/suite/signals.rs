@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend, output_of, pipe_without_reader, wait_until};
+use crate::support::{Folder, Init, bookend, child_of, output_of, pipe_without_reader, wait_until};
 
 /// An app that prints the number of each signal it gets.
 ///
@@ -306,4 +306,31 @@ fn rewritten_real_time_signals_are_counted_not_flagged() {
     (0..5).for_each(|_| init.signal(35));
     init.signal(18);
     init.wait_for_out(&"36.".repeat(5));
+}
+
+#[test]
+fn a_stop_ends_an_app_that_asked_its_parent_to_trace_it() {
+    // PTRACE_TRACEME: from now on each signal stops the app until its parent, bookend, lets it go on.
+    let number = if cfg!(target_arch = "x86_64") { 101 } else { 117 };
+    let traced = format!("$| = 1; syscall({number}, 0, 0, 0, 0); print \"up\\n\"; sleep 1000");
+    let init = Init::first_process(&["--", "perl", "-e", &traced]);
+    init.wait_for_out("up");
+    init.signal(15);
+    assert_eq!(init.finish().code(), 143);
+}
+
+#[test]
+fn a_stop_ends_an_app_that_is_stopped() {
+    let stopped = "kill -STOP $$; sleep 1000";
+    for config in ["", "terminationGracePeriodSeconds = 300"] {
+        let init = Init::configured(config, &["--", "sh", "-c", stopped]);
+        let app = || child_of(init.pid().unsigned_abs()).map(|app| format!("/proc/{app}/stat"));
+        wait_until("the app is stopped", || {
+            app().and_then(|stat| std::fs::read_to_string(stat).ok()).is_some_and(|stat| stat.contains(") T "))
+        });
+        // bookend has heard of it.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        init.signal(15);
+        assert_eq!(init.finish().code(), 143);
+    }
 }

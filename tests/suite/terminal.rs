@@ -135,6 +135,24 @@ fn an_interactive_shell_has_job_control_over_the_app() {
 }
 
 #[test]
+fn behind_a_pipe_the_app_gets_the_terminal_when_it_asks_for_it() {
+    let session = Session::start(&["bash", "--norc", "--noprofile", "-i"]);
+    // As ssh and sudo do: the data come through the pipe, the password from the terminal.
+    let asks = "echo ask-$((40+2)); read -r word </dev/tty; echo got-$word-$(cat)";
+    session.keys(&format!("echo data | \"$BOOKEND\" -- sh -c '{asks}'; echo code-$?\n"));
+    session.shell.wait_for_out("ask-42");
+    session.keys("secret\n");
+    session.shell.wait_for_out("got-secret-data");
+    session.shell.wait_for_out("code-0");
+    // The shell has its terminal back, and job control works with a pipe as well.
+    session.keys("echo data | \"$BOOKEND\" -- sh -c 'echo job-$((40+1)); exec sleep 1000'\n");
+    session.shell.wait_for_out("job-41");
+    session.keys_until("\u{1a}", "Stopped");
+    session.keys_until("kill %1; fg; echo back-$((40+3))\n", "back-43");
+    assert_eq!(session.exit("exit 7\n"), 7);
+}
+
+#[test]
 fn a_background_job_steals_no_terminal() {
     let session = Session::start(&["bash", "--norc", "--noprofile", "-i"]);
     session.keys("\"$BOOKEND\" -- sh -c 'echo in-\"the\"-back; exec sleep 1000' &\n");

@@ -158,6 +158,16 @@ impl ContainerLifecycle {
         app_serves && self.has_started()
     }
 
+    /// The stop signal that the stop in progress has still to send, if it does not wait for another process to ask for it.
+    pub fn pending_stop_signal(&self) -> Option<Signal> {
+        if let ContainerPhase::Stopping(stopping) = &self.phase { stopping.pending_signal() } else { None }
+    }
+
+    /// The exit code, once the app has ended.
+    pub fn exit_code(&self) -> Option<u8> {
+        if let ContainerPhase::Finishing(finishing) = &self.phase { Some(finishing.exit_code(&self.cx)) } else { None }
+    }
+
     fn stop(&self) -> Option<&Stop> {
         match &self.phase {
             ContainerPhase::Stopping(stopping) => Some(stopping.stop()),

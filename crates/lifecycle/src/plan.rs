@@ -43,7 +43,7 @@ impl Plan {
     }
 
     /// The signal that the app gets in place of this one; `None` if it is dropped.
-    pub(crate) fn forwarded(&self, signal: Signal) -> Option<Signal> {
+    pub fn forwarded(&self, signal: Signal) -> Option<Signal> {
         self.signals.get(&signal).copied().unwrap_or(Some(signal))
     }
 }

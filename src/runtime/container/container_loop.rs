@@ -40,7 +40,7 @@ use bookend_lifecycle::probe::{ProbeAction, ProbeConditions};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{
-    Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, Note, PhaseName, Reason, Remaining, Time,
+    Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, Note, PhaseName, Reason, Remaining, Time, Timer,
 };
 
 /// The state of a container's process.
@@ -69,7 +69,9 @@ impl ContainerLoop {
         inherited: Inherited,
         began: Instant,
     ) -> ContainerLoop {
-        let machine = ContainerLifecycle::new(plan::of_app(&settings, policy.convention));
+        let plan = plan::of_app(&settings, policy.convention);
+        last_resort::treat_signals(&plan);
+        let machine = ContainerLifecycle::new(plan);
         let target = match settings.app.signal_scope {
             SignalScope::Process => SignalTarget::Process,
             SignalScope::ProcessGroup => SignalTarget::Group,
@@ -231,7 +233,7 @@ impl ContainerLoop {
         if self.policy.leftovers == Leftovers::Leave {
             return self.push(Event::Remaining(Remaining::Nothing));
         }
-        self.remaining.terminate();
+        self.remaining.terminate(&self.dispatcher.reporter.subscribers.pids());
         // All of them may have ended before.
         self.reap();
     }
@@ -465,7 +467,7 @@ impl Supervisor for ContainerLoop {
             Action::KillLeftovers => {
                 // Read before the kill: afterwards they have no names.
                 self.killed = remaining::describe(Note::LeftoversKilled);
-                remaining::kill();
+                remaining::kill(&self.dispatcher.reporter.subscribers.pids());
             }
             Action::Tell(note) => self.tell(note),
             Action::StartHandler { .. } | Action::AbortHandler(_) | Action::Answer { .. } | Action::SetTimer { .. } => {
@@ -488,6 +490,14 @@ impl Supervisor for ContainerLoop {
     fn event_done(&mut self, event: Event) {
         if let Event::Signal(signal) = event {
             self.job_control.after_forwarding(signal);
+        }
+        let machine = &self.unit.machine;
+        if let Some(code) = machine.exit_code() {
+            last_resort::exit_with(code);
+        } else if machine.phase() == PhaseName::Stopping {
+            let kill_at = self.unit.timers.get(&Timer::Kill);
+            let kill_in = kill_at.map(|at| at.saturating_sub(self.dispatcher.now()));
+            last_resort::remember_stop(machine.pending_stop_signal(), kill_in);
         }
     }
 

@@ -28,7 +28,14 @@ impl JobControl {
             AppStopped::Suspend if terminal::suspend_group() => continue_app(reaper),
             // No shell waits for us, as for PID 1. But SIGSTOP comes from a person, who will continue the app.
             AppStopped::Suspend if by == Signal::STOP => {}
-            AppStopped::Suspend | AppStopped::Continue => continue_app(reaper),
+            AppStopped::Suspend | AppStopped::Continue => {
+                if matches!(by, Signal::TTIN | Signal::TTOU)
+                    && let Some(app) = reaper.app()
+                {
+                    terminal::hand_over_on_request(app);
+                }
+                continue_app(reaper);
+            }
         }
     }
 

@@ -20,15 +20,15 @@ pub(super) struct RemainingProcesses {
 }
 
 impl RemainingProcesses {
-    /// Sends SIGTERM to all of them. The next look is reported in any case.
-    pub(super) fn terminate(&mut self) {
-        leftovers::signal_all(Signal::TERM);
+    /// Sends SIGTERM to all of them. The next look is reported in any case. `followers` wait for our own end.
+    pub(super) fn terminate(&mut self, followers: &[i32]) {
+        leftovers::signal_all(Signal::TERM, followers);
         // A stopped process takes SIGTERM only when it is continued.
-        leftovers::signal_all(Signal::CONT);
+        leftovers::signal_all(Signal::CONT, followers);
         (self.is_awaited, self.reported) = (true, None);
     }
 
-    /// Which remain, if that has changed. `children`: whether the reaper has seen any. `followers` wait for our own end.
+    /// Which remain, if that has changed. `children`: whether the reaper has seen any.
     pub(super) fn look(&mut self, now: Time, children: bool, followers: &[i32]) -> Option<Remaining> {
         if !self.is_awaited {
             return None;
@@ -69,8 +69,8 @@ pub(super) fn are_refused() -> bool {
 }
 
 /// Sends SIGKILL to all of them.
-pub(super) fn kill() {
-    leftovers::signal_all(Signal::KILL);
+pub(super) fn kill(followers: &[i32]) {
+    leftovers::signal_all(Signal::KILL, followers);
 }
 
 /// Logs why some of them survived SIGKILL.

@@ -66,6 +66,10 @@ impl Finishing {
         self.reason
     }
 
+    pub(super) fn exit_code(&self, cx: &Context) -> u8 {
+        ending::exit_code(&cx.plan, self.status, self.stop.as_ref())
+    }
+
     pub(super) fn has_exited(&self) -> bool {
         self.step == FinishStep::Exited
     }
@@ -230,7 +234,7 @@ impl Finishing {
 
     fn exit(&mut self, cx: &mut Context) {
         self.step = FinishStep::Exited;
-        cx.act(Action::Exit(ending::exit_code(&cx.plan, self.status, self.stop.as_ref())));
+        cx.act(Action::Exit(self.exit_code(cx)));
     }
 
     fn began(&self) -> Option<Time> {

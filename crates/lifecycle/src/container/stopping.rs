@@ -100,6 +100,11 @@ impl Stopping {
         matches!(self.stage, StopStage::PreStop(_) | StopStage::AwaitSignal)
     }
 
+    /// The stop signal that follows the preStop handlers.
+    pub(super) fn pending_signal(&self) -> Option<Signal> {
+        if let StopStage::PreStop(AfterPreStop::Signal(signal)) = self.stage { Some(signal) } else { None }
+    }
+
     /// Whether the stop waits for the stop signal that follows a hook.
     pub(super) fn awaits_signal(&self) -> bool {
         self.stage == StopStage::AwaitSignal
