@@ -6,11 +6,12 @@
 //! | `snmp`      | /proc/net/snmp                  | connections accepted and resets sent, by the whole namespace |
 //! | `sock_diag` | netlink (sock_diag(7))          | every connection of a port, with `tcp_info`               |
 //! | `proc_tcp`  | /proc/net/tcp, /proc/net/tcp6   | the same without `tcp_info`, where netlink is forbidden   |
-//! | `tcp_info`  | part of a sock_diag message     | whether a connection is busy                              |
+//! | `tcp_info`  | part of a sock_diag message     | the history of a connection                               |
 //! | `udp`       | /proc/net/snmp, snmp6           | datagrams that arrived, by the whole namespace            |
 //! | `ports`     | /proc/PID/fd                    | the ports a process and its descendants listen on         |
+//! | `ours`      | our own accept and connect      | which connections are bookend's own                       |
 
-pub(crate) mod accepted;
+pub(crate) mod ours;
 pub(crate) mod ports;
 pub(crate) mod proc_tcp;
 pub(crate) mod snmp;
@@ -19,7 +20,8 @@ pub(crate) mod tcp_info;
 pub(crate) mod tcp_monitor;
 pub(crate) mod udp;
 
-use bookend_lifecycle::drain::ConnectionCounts;
+use bookend_lifecycle::connection::{Connection, ConnectionHistory};
+use bookend_lifecycle::drain::{ConnectionCounts, Drain};
 
 /// State of a TCP socket as the kernel numbers it (include/net/tcp_states.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub(crate) struct Socket {
     pub(crate) state: TcpState,
     /// The local port.
     pub(crate) port: u16,
+    /// The peer's port, if the peer has the same address.
+    pub(crate) local_peer: Option<u16>,
     /// Bytes the app has not read; for a listening socket the length of its accept queue.
     pub(crate) unread: u32,
     /// Bytes that are unsent or unacknowledged; nothing for a listening socket.
@@ -70,32 +74,41 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Whether one side still waits for the other on this connection. `None`: the source does not show it.
-    pub(crate) fn is_busy(&self, tie: tcp_info::TieBreak) -> Option<bool> {
-        if self.unread > 0 || self.unsent > 0 {
-            return Some(true);
+    /// The connection that it is; `None` for a listening socket and for one that is not a client's.
+    pub(crate) fn connection(&self) -> Option<Connection> {
+        // The end of the client's data counts as a byte, received and not read.
+        let end = match self.state {
+            TcpState::Listen | TcpState::SynReceived | TcpState::Other => return None,
+            TcpState::CloseWait => 1,
+            TcpState::Established | TcpState::Closing => 0,
+        };
+        if self.local_peer.is_some_and(ours::is_ours) {
+            return None;
         }
-        // We have closed it and everything is sent: only the client's FIN is still to come.
-        if self.state == TcpState::Closing {
-            return Some(false);
-        }
-        self.info.map(|info| info.is_busy(tie))
+        let history = self.info.map(|info| {
+            let received = info.history.bytes_received.map(|bytes| bytes.saturating_sub(end.into()));
+            ConnectionHistory { bytes_received: received, ..info.history }
+        });
+        let is_sending = self.unsent > 0 || self.info.is_some_and(|info| info.is_sending);
+        Some(Connection { closed: self.state == TcpState::Closing, pending: self.unread > end || is_sending, history })
     }
 }
 
-/// Counts connections by state.
-pub(crate) fn count<'a>(sockets: impl IntoIterator<Item = &'a Socket>, tie: tcp_info::TieBreak) -> ConnectionCounts {
+/// The connections among these sockets, and the number of connections in the accept queues.
+pub(crate) fn connections(sockets: &[Socket]) -> (Vec<Connection>, u32) {
+    let listeners = sockets.iter().filter(|socket| socket.state == TcpState::Listen);
+    let queue = listeners.fold(0u32, |queue, socket| queue.saturating_add(socket.unread));
+    (sockets.iter().filter_map(Socket::connection).collect(), queue)
+}
+
+/// Counts connections for a drain.
+pub(crate) fn count(sockets: &[Socket], drain: &Drain) -> ConnectionCounts {
     let mut counts = ConnectionCounts { busy: Some(0), ..ConnectionCounts::default() };
     for socket in sockets {
-        match socket.state {
-            TcpState::Listen => counts.queue = counts.queue.saturating_add(socket.unread),
-            TcpState::SynReceived | TcpState::Other => continue,
-            TcpState::Established | TcpState::CloseWait => counts.connections += 1,
-            TcpState::Closing => {}
-        }
-        if socket.state != TcpState::Listen {
-            let busy = socket.is_busy(tie);
-            counts.busy = counts.busy.zip(busy).map(|(count, busy)| count + u32::from(busy));
+        match socket.connection() {
+            Some(connection) => counts.add(&connection, drain.is_multiplexed(socket.port)),
+            None if socket.state == TcpState::Listen => counts.queue = counts.queue.saturating_add(socket.unread),
+            None => {}
         }
     }
     counts

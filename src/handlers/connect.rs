@@ -5,13 +5,17 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::AsRawFd;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::detached::{DetachedError, spawn_blocking_detached};
+use crate::net::ours::{self, OwnConnection};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +79,7 @@ impl fmt::Display for ConnectFailures {
 }
 
 /// Connects to the address of the host that answers first. It may hang as long as they do: the caller needs a deadline.
-pub(crate) async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+pub(crate) async fn connect(host: &str, port: u16) -> Result<Connected, ConnectError> {
     let addresses = resolve(host, port).await?;
     let mut failures = Vec::new();
     let mut attempts = JoinSet::new();
@@ -83,12 +87,12 @@ pub(crate) async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectE
         attempts.spawn(async move {
             // An address that drops packets must not delay the next one for long (RFC 8305).
             sleep(STAGGER * index).await;
-            TcpStream::connect(address).await.map_err(|error| (index, address, error))
+            connect_to(address).await.map_err(|error| (index, address, error))
         });
     }
     while let Some(attempt) = attempts.join_next().await {
         match attempt {
-            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Ok(connected)) => return Ok(connected),
             Ok(Err(failure)) => failures.push(failure),
             // They are aborted only by the end of this function.
             Err(_) => {}
@@ -98,6 +102,24 @@ pub(crate) async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectE
         return Err(ConnectError::NoAddress(host.to_owned()));
     }
     Err(ConnectError::Connect(ConnectFailures::new(failures)))
+}
+
+/// A connection, and its entry among our own; a drain does not count it.
+pub(crate) type Connected = (TcpStream, Option<OwnConnection>);
+
+async fn connect_to(address: SocketAddr) -> io::Result<Connected> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let fd = socket.as_raw_fd();
+    let mut connecting = pin!(socket.connect(address));
+    // Within this machine the kernel finishes the handshake in connect(2): it is counted before anything else is done.
+    let first = std::future::poll_fn(|cx| Poll::Ready(connecting.as_mut().poll(cx))).await;
+    let own = if first.is_pending() { ours::opened(fd) } else { None };
+    let stream = match first {
+        Poll::Ready(stream) => stream?,
+        Poll::Pending => connecting.await?,
+    };
+    let own = own.or_else(|| ours::opened(stream.as_raw_fd()));
+    Ok((stream, own))
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {

@@ -240,7 +240,7 @@ impl HttpClient {
 
     /// Makes one request on a new connection.
     async fn exchange(&mut self, url: &Url, headers: &HeaderMap, content: &Content) -> Result<GetResponse, HttpError> {
-        let stream = connect(&url.host, url.port).await?;
+        let (stream, _own) = connect(&url.host, url.port).await?;
         let stream: Box<dyn Duplex> = match url.scheme {
             Scheme::Http => Box::new(stream),
             Scheme::Https => self.encrypt(&url.host, stream).await?,

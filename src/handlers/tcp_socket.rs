@@ -22,7 +22,7 @@ pub(crate) async fn run(socket: TcpSocket, env: Environment) -> HandlerReport {
         return closed(&host, port).await;
     }
     match connect(&host, port).await {
-        Ok(stream) => {
+        Ok((stream, _own)) => {
             let peer = stream.peer_addr().map_or_else(|_| format!("port {port}"), |peer| peer.to_string());
             HandlerReport::new(HandlerResult::Succeeded, format!("{peer} accepts connections"))
         }

@@ -133,7 +133,11 @@ impl StatusSnapshot {
             }
         }
         if let Some(lost) = self.lost {
-            out.count("requests_cut", "requests that SIGKILL or the second signal cut off", lost.requests_cut.into())?;
+            out.count(
+                "requests_cut",
+                "connections on which SIGKILL or the second signal may have cut requests",
+                lost.requests_cut.into(),
+            )?;
             let help = "connections that the app had not accepted when the stop signal was sent";
             out.count("connections_not_accepted", help, lost.not_accepted.into())?;
             out.count("resets_sent", "resets sent by the network namespace since the stop signal", lost.resets_sent)?;

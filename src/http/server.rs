@@ -31,7 +31,7 @@ pub(crate) async fn serve_port(socket: TcpListener, endpoint: Endpoint, rules: R
         for _ in 0..ACCEPTS_PER_TURN {
             match socket.accept().await {
                 Ok((stream, peer)) => {
-                    crate::net::accepted::count();
+                    crate::net::ours::accepted(stream.local_addr().ok(), peer);
                     backoff.succeeded();
                     let (connection, ended) = Connection::enter(&listener, peer.ip());
                     tokio::spawn(run_until(ended, async move { serve_tcp(stream, &connection).await }));

@@ -80,8 +80,15 @@ mod tests {
 
     #[test]
     fn without_a_process_to_look_at_every_port_counts() {
-        let listener =
-            |port| Socket { state: TcpState::Listen, port, unread: 0, unsent: 0, inode: u64::MAX, info: None };
+        let listener = |port| Socket {
+            state: TcpState::Listen,
+            port,
+            local_peer: None,
+            unread: 0,
+            unsent: 0,
+            inode: u64::MAX,
+            info: None,
+        };
         assert_eq!(of_app(None, &[listener(443), listener(80), listener(80)]), [80, 443]);
     }
 

@@ -12,12 +12,14 @@ pub(crate) fn parse(text: &[u8]) -> impl Iterator<Item = Socket> {
 fn line_of(line: &str) -> Option<Socket> {
     let mut words = line.split_ascii_whitespace();
     let local = words.nth(1)?;
-    let (_, port) = local.rsplit_once(':')?;
-    let state = words.nth(1)?;
+    let (address, port) = local.rsplit_once(':')?;
+    let (peer_address, peer_port) = words.next()?.rsplit_once(':')?;
+    let state = words.next()?;
     let (unsent, unread) = words.next()?.split_once(':')?;
     Some(Socket {
         state: TcpState::from_number(u8::from_str_radix(state, 16).ok()?),
         port: u16::from_str_radix(port, 16).ok()?,
+        local_peer: if address == peer_address { u16::from_str_radix(peer_port, 16).ok() } else { None },
         unread: u32::from_str_radix(unread, 16).ok()?,
         unsent: u32::from_str_radix(unsent, 16).ok()?,
         inode: words.nth(4)?.parse().ok()?,
@@ -43,6 +45,7 @@ mod tests {
         let [listener, connection] = sockets[..] else { panic!("{sockets:?}") };
         assert_eq!((listener.state, listener.port, listener.unread), (TcpState::Listen, 8080, 3));
         assert_eq!((listener.inode, connection.inode), (21433, 21500));
+        assert_eq!(connection.local_peer, Some(0xA2C4));
         assert_eq!((connection.state, connection.unsent, connection.unread), (TcpState::Established, 16, 255));
     }
 

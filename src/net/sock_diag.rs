@@ -117,10 +117,11 @@ fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 /// `struct inet_diag_msg` and its attributes.
 fn socket(body: &[u8]) -> Option<Socket> {
     let attributes = body.get(MESSAGE..)?;
-    let port = body.get(4..6)?;
+    let (port, peer) = (body.get(4..6)?, body.get(6..8)?);
     Some(Socket {
         state: TcpState::from_number(*body.get(1)?),
         port: u16::from_be_bytes(port.try_into().ok()?),
+        local_peer: (body.get(8..24)? == body.get(24..40)?).then_some(u16::from_be_bytes(peer.try_into().ok()?)),
         unread: read32(body, 56)?,
         unsent: if *body.get(1)? == TCP_LISTEN { 0 } else { read32(body, 60)? },
         inode: read32(body, 68)?.into(),

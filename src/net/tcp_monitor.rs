@@ -10,7 +10,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType
 
 use super::snmp::{self, TcpCounters};
 use super::sock_diag::{self, IpFamily, SocketsWanted};
-use super::{Socket, TcpState, accepted, proc_tcp};
+use super::{Socket, TcpState, ours, proc_tcp};
 use crate::files::read_small;
 
 /// The source of sockets.
@@ -43,7 +43,7 @@ impl TcpMonitor {
     pub(crate) fn arrivals() -> Option<u64> {
         // Our own counter first: one of our connections that comes between the two readings is counted as the app's. The
         // result can be too high, never too low.
-        let ours = accepted::total();
+        let ours = ours::total();
         TcpMonitor::counters().map(|counters| counters.passive_opens.saturating_sub(ours))
     }
 
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::net::count;
-    use crate::net::tcp_info::TieBreak;
+    use bookend_lifecycle::drain::Drain;
 
     /// A listener with a connection in its accept queue, and the client's end.
     fn waiting(address: &str) -> Option<(TcpListener, TcpStream)> {
@@ -157,7 +157,7 @@ mod tests {
             let port = listener.local_addr().unwrap().port();
             for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc }] {
                 let seen = tcp_monitor.sockets(&[port]).unwrap();
-                let look = count(&seen, TieBreak::Owed);
+                let look = count(&seen, &Drain::default());
                 assert_eq!((look.queue, look.connections), (1, 1), "{address} {tcp_monitor:?} {seen:?}");
                 assert!(seen.iter().any(|socket| socket.state == TcpState::Listen && socket.inode != 0));
             }
@@ -183,9 +183,9 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let (_server, _) = listener.accept().unwrap();
         let mut tcp_monitor = TcpMonitor::open();
-        assert_eq!(count(&tcp_monitor.sockets(&[port]).unwrap(), TieBreak::Owed).busy, Some(0), "silent");
+        assert_eq!(count(&tcp_monitor.sockets(&[port]).unwrap(), &Drain::default()).busy, Some(0), "silent");
         std::io::Write::write_all(&mut client, b"GET").unwrap();
-        assert_eq!(count(&tcp_monitor.sockets(&[port]).unwrap(), TieBreak::Owed).busy, Some(1), "a request");
+        assert_eq!(count(&tcp_monitor.sockets(&[port]).unwrap(), &Drain::default()).busy, Some(1), "a request");
         assert!(TcpMonitor::counters().unwrap().passive_opens > before);
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::timestamp::Timestamp;
 use bookend_lifecycle::seconds::Seconds;
-use bookend_lifecycle::{AppStatus, HandlerResult, Hook, Note, Outcome, Time, Trigger};
+use bookend_lifecycle::{AppStatus, HandlerResult, Hook, Note, Outcome, SecondSignalReason, Time, Trigger};
 
 /// A handler run that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -114,7 +114,7 @@ impl Journal {
         (self.stop_began, self.ended) = (None, None);
     }
 
-    /// Adds the number of requests that our own signal has cut.
+    /// Adds the number of connections whose requests our own signal may have cut.
     pub(crate) fn note_cut(&mut self, now: Time, count: u32) {
         self.cut = self.cut.saturating_add(count);
         self.row(now, describe_cut(count));
@@ -214,9 +214,10 @@ impl Journal {
     }
 }
 
-/// `1 request cut`
+/// `requests on up to 1 connection cut`: of an open connection the kernel does not show whether it has a request in flight, nor
+/// how many.
 pub(crate) fn describe_cut(count: u32) -> String {
-    format!("{count} request{} cut", if count == 1 { "" } else { "s" })
+    format!("requests on up to {count} connection{} cut", if count == 1 { "" } else { "s" })
 }
 
 /// `preStop drain`, or `preStop[0]` for a handler without a name; in a sidecar `web: preStop drain`.
@@ -270,7 +271,13 @@ pub(crate) fn describe_note(note: Note) -> String {
         Note::NoTimeLeft(hook, index) => format!("{}[{index}] not run: no time left", hook.name()),
         Note::Rearmed => "no stop signal followed the preStop hook: the app keeps running".to_owned(),
         Note::StopSignalSent(signal) => format!("{signal} sent to the app"),
-        Note::SecondSignalSent(signal) => format!("{signal} sent to the app: only idle connections are left"),
+        Note::SecondSignalSent(signal, why) => {
+            let why = match why {
+                SecondSignalReason::ConnectionsIdle => "only idle connections are left",
+                SecondSignalReason::SigkillNear => "SIGKILL would be next",
+            };
+            format!("{signal} sent to the app: {why}")
+        }
         Note::PassedOn(signal) => format!("{signal} of a preStop handler passed on to the app"),
         Note::Killed => "SIGKILL sent to the app: it did not end in time".to_owned(),
         Note::AppEnded(status) => describe_status(status),

@@ -36,8 +36,8 @@ pub(super) enum TaskMessage {
     ProbeEnded(ProbeKind, ProbeRunId, HandlerReport),
     /// The app has sent these with sd_notify.
     Notified(Vec<Message>),
-    /// Whether the app has connections left and all of them are idle.
-    ConnectionsIdle(bool),
+    /// Only idle connections are left.
+    ConnectionsIdle,
     /// The app's process in another container has ended.
     ProcessEnded(UnitId),
 }

@@ -93,7 +93,7 @@ impl Reporter {
             Note::HookOver(..)
             | Note::Escalated(_)
             | Note::StopSignalSent(_)
-            | Note::SecondSignalSent(_)
+            | Note::SecondSignalSent(..)
             | Note::PassedOn(_)
             | Note::AppEnded(_)
             | Note::LeftoversTerminated

@@ -181,7 +181,7 @@ fn on_message<S: Supervisor>(supervisor: &mut S, message: TaskMessage) {
         TaskMessage::CallerDone(id, caller) => supervisor.dispatcher().push(id, Event::CallerDone(caller)),
         TaskMessage::ProbeEnded(..)
         | TaskMessage::Notified(_)
-        | TaskMessage::ConnectionsIdle(_)
+        | TaskMessage::ConnectionsIdle
         | TaskMessage::ProcessEnded(_) => supervisor.on_message(message),
     }
 }

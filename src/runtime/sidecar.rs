@@ -270,7 +270,7 @@ impl Supervisor for SidecarLoop {
             | TaskMessage::CallerDone(..)
             | TaskMessage::ProbeEnded(..)
             | TaskMessage::Notified(_)
-            | TaskMessage::ConnectionsIdle(_) => {}
+            | TaskMessage::ConnectionsIdle => {}
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{
     Action, AppStatus, CallerId, ContainerLifecycle, Event, HandlerResult, Hook, Machine, Note, Outcome, Remaining,
-    RunId, Timer, Trigger,
+    RunId, SecondSignalReason, Timer, Trigger,
 };
 
 use crate::life::Lived;
@@ -192,7 +192,10 @@ fn nothing_was_cut_or_held_in_vain(
     orders: &[Action],
     watched: Option<u64>,
 ) -> Result<(), String> {
-    let hurried = lived.trace.iter().any(|line| line == "app 10");
+    // Shortly before SIGKILL it goes out whatever is in flight.
+    let near_sigkill =
+        |order: &Action| matches!(order, Action::Tell(Note::SecondSignalSent(_, SecondSignalReason::SigkillNear)));
+    let hurried = lived.trace.iter().any(|line| line == "app 10") && !orders.iter().any(near_sigkill);
     let killed = orders.contains(&Action::KillApp);
     let was_there = |at: u64| watched.is_some_and(|watched| at < watched);
     if hurried && !killed && lived.asked.iter().any(|asked| was_there(asked.at) && !asked.answered) {
@@ -243,7 +246,6 @@ fn event(text: &str) -> Option<Event> {
         "StopRequested" => Event::StopRequested,
         "LivenessFailed" => Event::LivenessFailed,
         "ConnectionsIdle" => Event::ConnectionsIdle,
-        "ConnectionsBusyOrGone" => Event::ConnectionsBusyOrGone,
         _ if text.starts_with("AppNotStarted") => {
             Event::AppNotStarted { code: u8::try_from(number(&field("code")?)?).ok()? }
         }

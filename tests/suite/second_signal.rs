@@ -109,7 +109,11 @@ fn cut_requests_are_reported_everywhere() {
     init.folder.write("seen", "");
     let finished = init.end();
     let message = init.folder.read("message");
-    assert!(message.contains("2 requests cut: app was killed by SIGKILL"), "{message}\n{}", finished.log);
+    assert!(
+        message.contains("requests on up to 2 connections cut: app was killed by SIGKILL"),
+        "{message}\n{}",
+        finished.log
+    );
 }
 
 #[test]
@@ -120,7 +124,11 @@ fn requests_cut_by_sigkill_are_counted_and_reported() {
     clients.iter_mut().take(2).for_each(|client| client.write_all(b"GET").unwrap());
     init.signal(15);
     let finished = init.finish();
-    assert!(finished.log.contains("s, 2 requests cut: app was killed by SIGKILL"), "{}", finished.log);
+    assert!(
+        finished.log.contains("s, requests on up to 2 connections cut: app was killed by SIGKILL"),
+        "{}",
+        finished.log
+    );
 }
 
 /// The log of a stop during which two clients wait in the accept queue of the process that `script` runs in the background.

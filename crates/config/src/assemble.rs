@@ -208,6 +208,7 @@ fn drain(at: &TableView<'_>) -> Drain {
             Some("NoConnections") => Until::NoConnections,
             _ => Until::Quiet,
         },
+        multiplexed: at.bool("multiplexed"),
     }
 }
 

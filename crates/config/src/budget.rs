@@ -38,6 +38,8 @@ pub struct BudgetRow {
 pub struct Deadlines {
     /// The end of the preStop handlers.
     pub pre_stop: Duration,
+    /// The second signal, if it is configured, to an app that is still running.
+    pub second_signal: Duration,
     /// SIGKILL to an app that is still running.
     pub kill: Duration,
     /// The remaining processes have ended and the postStop handlers begin.
@@ -58,6 +60,7 @@ impl Deadlines {
         let at = |deadline: Option<Duration>| deadline.unwrap_or(grace);
         Deadlines {
             pre_stop: at(budget.pre_stop_deadline(Duration::ZERO)),
+            second_signal: at(budget.second_signal_at(Duration::ZERO, Duration::ZERO)),
             kill: at(budget.kill_at(Duration::ZERO, Duration::ZERO)),
             post_stop_begin: at(budget.post_stop_begin(Duration::ZERO)),
             post_stop: at(budget.post_stop_deadline(Duration::ZERO)),
@@ -90,7 +93,8 @@ impl BudgetTable {
         };
         budget.stage("stop", &what, None, signal_by);
         if let Some(second_signal) = settings.app.second_signal {
-            budget.stage("stop", &format!("{} if only idle connections are left", second_signal.signal), None, None);
+            let what = format!("{}, earlier if only idle connections are left", second_signal.signal);
+            budget.stage("stop", &what, None, deadlines.map(|d| d.second_signal));
         }
         budget.stage("stop", "SIGKILL if it still runs", Some(Duration::ZERO), deadlines.map(|d| d.kill));
         let begin = deadlines.map(|d| d.post_stop_begin);

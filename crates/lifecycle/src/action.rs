@@ -32,10 +32,10 @@ pub enum Action {
     SignalApp(Signal),
     /// Continue the app if job control has stopped it: a stopped process does not act on its stop signal.
     ContinueApp,
-    /// Watch the app's connections from now on: the stop signal comes next. Report `ConnectionsIdle` and
-    /// `ConnectionsBusyOrGone`, and count the connections that are cut.
+    /// Watch the app's connections from now on: the stop signal comes next. Report `ConnectionsIdle`, and
+    /// count the connections that may be cut.
     WatchConnections,
-    /// Send the app its second signal: only idle connections keep it running.
+    /// Send the app its second signal: only idle connections keep it running, or SIGKILL is near.
     SendSecondSignal(Signal),
     /// Send SIGKILL to the app: its share of the budget is used up.
     KillApp,
@@ -65,6 +65,15 @@ pub enum Action {
     Exit(u8),
 }
 
+/// Why the second signal was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SecondSignalReason {
+    /// Connections are left, and no request is in flight on any of them.
+    ConnectionsIdle,
+    /// SIGKILL would follow soon.
+    SigkillNear,
+}
+
 /// A fact for the log and the timeline, for operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Note {
@@ -82,8 +91,8 @@ pub enum Note {
     Rearmed,
     /// The stop signal was sent.
     StopSignalSent(Signal),
-    /// The second signal was sent, because only idle connections kept the app running.
-    SecondSignalSent(Signal),
+    /// The second signal was sent.
+    SecondSignalSent(Signal, SecondSignalReason),
     /// A signal that a preStop handler sent to bookend was passed on to the app.
     PassedOn(Signal),
     /// SIGKILL was sent to the app.

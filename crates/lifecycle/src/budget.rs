@@ -66,6 +66,12 @@ impl Budget {
         self.end(began).map(|end| (end - self.reserve()).max(now + share))
     }
 
+    /// When the second signal goes out at the latest to an app that gets its stop signal now: a moment before SIGKILL, in which
+    /// the app can still end by itself.
+    pub fn second_signal_at(&self, began: Time, now: Time) -> Option<Time> {
+        self.kill_at(began, now).map(|kill| kill - LAST_CHANCE.min(kill.saturating_sub(now) / 2))
+    }
+
     /// When leftover processes must be gone, so that postStop has its share.
     pub fn post_stop_begin(&self, began: Time) -> Option<Time> {
         let reserve = self.reserve();
@@ -145,6 +151,8 @@ const ANSWERS: Duration = Duration::from_millis(500);
 const FINISH: Duration = Duration::from_millis(500);
 /// The share for the report and the exit alone.
 const EXIT: Duration = Duration::from_millis(100);
+/// The time between the second signal and SIGKILL.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
 /// The least a kubelet waits between the stop signal and SIGKILL.
 const APP_SHARE: Duration = Duration::from_secs(2);
 
@@ -234,5 +242,14 @@ mod tests {
     fn an_app_that_is_signalled_late_still_gets_a_second() {
         let budget = Budget::new(Some(secs(8)), std::iter::empty());
         assert_eq!(budget.kill_at(secs(0), secs(20)), Some(secs(21)));
+        assert_eq!(budget.second_signal_at(secs(0), secs(20)), Some(Duration::from_millis(20_500)));
+    }
+
+    #[test]
+    fn the_second_signal_comes_shortly_before_sigkill() {
+        let budget = Budget::new(Some(secs(30)), std::iter::empty());
+        assert_eq!(budget.kill_at(secs(0), secs(6)), Some(Duration::from_millis(29_500)));
+        assert_eq!(budget.second_signal_at(secs(0), secs(6)), Some(Duration::from_millis(28_500)));
+        assert_eq!(Budget::new(None, std::iter::empty()).second_signal_at(secs(0), secs(6)), None);
     }
 }

@@ -8,7 +8,7 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 
-use crate::action::{Action, Note};
+use crate::action::{Action, Note, SecondSignalReason};
 use crate::context::{Context, ListStep};
 use crate::event::{Event, Timer};
 use crate::hook::{CallerId, HandlerResult, Hook, Outcome, RunId};
@@ -77,12 +77,7 @@ impl Machine for ContainerLifecycle {
             Event::AppUnseen => {}
             Event::ConnectionsIdle => {
                 if let ContainerPhase::Stopping(stopping) = &mut self.phase {
-                    stopping.connections_idle(&mut self.cx, now);
-                }
-            }
-            Event::ConnectionsBusyOrGone => {
-                if let ContainerPhase::Stopping(stopping) = &mut self.phase {
-                    stopping.connections_busy_or_gone();
+                    stopping.second_signal(&mut self.cx, SecondSignalReason::ConnectionsIdle);
                 }
             }
             Event::LivenessFailed => self.stop_running(now, Trigger::LivenessFailed),
@@ -403,7 +398,9 @@ impl ContainerLifecycle {
                     self.give_up_app(now);
                 }
             }
-            (Timer::SecondSignal, ContainerPhase::Stopping(stopping)) => stopping.second_signal_due(&mut self.cx, now),
+            (Timer::SecondSignal, ContainerPhase::Stopping(stopping)) => {
+                stopping.second_signal(&mut self.cx, SecondSignalReason::SigkillNear);
+            }
             (Timer::Rearm, ContainerPhase::Stopping(stopping)) if stopping.awaits_signal() => self.rearm(now),
             (timer, ContainerPhase::Finishing(finishing)) => finishing.timer_fired(&mut self.cx, now, timer),
             // The timer of a phase or stage that is over.

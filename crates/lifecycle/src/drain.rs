@@ -9,10 +9,14 @@
 //!
 //! A quiet network can only extend the minimum, never shorten it: at two requests a second, one quiet second means nothing.
 //! If connections cannot be counted, the drain does not guess: it waits for a fixed time.
+//!
+//! The kubelet's readiness probe goes on during a stop, and must not hold the drain until `maxSeconds`: it is recognised, because it
+//! is in step with whole seconds. Clients are that by chance in one stop of many thousands.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::connection::Connection;
 use crate::time::Time;
 
 /// The TCP connections of the app's ports at one moment.
@@ -22,8 +26,17 @@ pub struct ConnectionCounts {
     pub queue: u32,
     /// Established connections.
     pub connections: u32,
-    /// Connections with a request in flight; `None` if the source cannot tell.
+    /// Connections that may have a request in flight; `None` if the source does not show that.
     pub busy: Option<u32>,
+}
+
+impl ConnectionCounts {
+    /// Adds a connection.
+    pub fn add(&mut self, connection: &Connection, multiplexed: bool) {
+        self.connections += u32::from(!connection.closed);
+        let busy = connection.is_busy(multiplexed);
+        self.busy = self.busy.zip(busy).map(|(count, busy)| count + u32::from(busy));
+    }
 }
 
 /// The keys of a `drain` handler.
@@ -47,6 +60,8 @@ pub struct Drain {
     pub ports: Vec<u16>,
     /// `until`: what must be over besides new connections.
     pub until: Until,
+    /// `multiplexed`: connections carry several requests at once; `None`: those of [`MULTIPLEXED_PORTS`] do.
+    pub multiplexed: Option<bool>,
 }
 
 /// The condition for the end of a drain, besides no new connections.
@@ -73,11 +88,17 @@ impl Default for Drain {
             udp: false,
             ports: Vec::new(),
             until: Until::Quiet,
+            multiplexed: None,
         }
     }
 }
 
 impl Drain {
+    /// Whether a connection of this port may carry several requests at once.
+    pub fn is_multiplexed(&self, port: u16) -> bool {
+        self.multiplexed.unwrap_or_else(|| MULTIPLEXED_PORTS.contains(&port))
+    }
+
     /// The fixed time if connections cannot be counted: never shorter than `min`.
     pub fn fallback(&self) -> Duration {
         self.fallback.unwrap_or(self.min.saturating_add(self.quiet)).max(self.min)
@@ -132,10 +153,12 @@ pub struct DrainDecision {
     counter: Option<u64>,
     /// There is no counter of new connections.
     no_counter: bool,
-    /// The latest arrivals: only as many as it takes to know that it is not quiet.
+    /// The latest arrivals: as many as it takes to know that it is not quiet, or that they are a probe's.
     recent: VecDeque<(Time, u64)>,
     arrived: u64,
     last: Option<ConnectionCounts>,
+    /// When the sockets were counted the last time.
+    counted: Option<Time>,
     /// The sockets could not be counted the last time.
     no_sockets: bool,
 }
@@ -153,6 +176,7 @@ impl DrainDecision {
             recent,
             arrived: 0,
             last: None,
+            counted: None,
             no_sockets: false,
         }
     }
@@ -171,14 +195,17 @@ impl DrainDecision {
         if new > 0 {
             self.arrived = self.arrived.saturating_add(new);
             self.recent.push_back((now, new));
-            self.forget_old_arrivals();
+            self.forget_old_arrivals(now);
         }
         let elapsed = now.saturating_sub(self.began);
         if self.no_counter {
             self.without_counts(now)
         } else if elapsed >= self.drain.max {
             DrainStep::Over(DrainEnd::TimeOver)
-        } else if elapsed >= self.drain.min && self.is_quiet(now) {
+        } else if elapsed >= self.drain.min
+            && self.is_quiet(now)
+            && self.counted.is_none_or(|at| now >= at + COUNT_EVERY)
+        {
             DrainStep::CheckSockets
         } else {
             DrainStep::Wait
@@ -188,6 +215,7 @@ impl DrainDecision {
     /// Takes a count of the sockets. `None` means that they cannot be counted.
     pub fn sockets(&mut self, now: Time, counts: Option<ConnectionCounts>) -> DrainStep {
         self.last = counts;
+        self.counted = Some(now);
         self.no_sockets = counts.is_none();
         let Some(counts) = counts else { return self.without_counts(now) };
         let left = match self.drain.until {
@@ -212,7 +240,7 @@ impl DrainDecision {
 
     fn is_quiet(&self, now: Time) -> bool {
         let since = |at: Time| now.saturating_sub(at) >= self.drain.quiet;
-        since(self.began) && self.last_above_tolerance().is_none_or(since)
+        since(self.began) && (self.last_above_tolerance().is_none_or(since) || self.is_a_probe())
     }
 
     /// The time of the latest arrival that exceeded the tolerated number.
@@ -224,17 +252,65 @@ impl DrainDecision {
         })
     }
 
-    fn forget_old_arrivals(&mut self) {
+    /// Whether only a probe has come for the quiet time. Its connections come one by one, with whole seconds between two of them;
+    /// before that time, clients came in between.
+    fn is_a_probe(&self) -> bool {
+        let mut arrivals = self.recent.iter().rev();
+        let Some((latest, 1)) = arrivals.next() else { return false };
+        let mut period = None;
+        let mut at = *latest;
+        for (earlier, new) in arrivals {
+            let gap = at.saturating_sub(*earlier);
+            let period = *period.get_or_insert(gap);
+            let in_step = gap.abs_diff(period) <= JITTER;
+            if at == *latest || latest.saturating_sub(*earlier) < self.drain.quiet {
+                if !(in_step && *new == 1 && is_in_seconds(period)) {
+                    return false;
+                }
+            } else if gap > period + JITTER {
+                return false;
+            }
+            if in_step {
+                at = *earlier;
+            }
+            if latest.saturating_sub(at) >= self.drain.quiet / 4 * RECOGNISED {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn forget_old_arrivals(&mut self, now: Time) {
         let mut count: u64 = self.recent.iter().map(|(_, new)| new).sum();
-        while let Some((_, oldest)) = self.recent.front() {
+        let long = (self.drain.quiet / 4).saturating_mul(RECOGNISED + 4);
+        while let Some((at, oldest)) = self.recent.front() {
             count -= oldest;
-            if count <= u64::from(self.drain.tolerated) {
+            let is_needed = self.recent.len() <= MOST_RECENT && now.saturating_sub(*at) <= long;
+            if count <= u64::from(self.drain.tolerated) || is_needed {
                 break;
             }
             self.recent.pop_front();
         }
     }
 }
+
+/// Whether a time is a period of a probe. A loop that sleeps between two probes is a little late each time.
+fn is_in_seconds(period: Duration) -> bool {
+    let late = period + JITTER;
+    (1..=10).contains(&late.as_secs()) && late - Duration::from_secs(late.as_secs()) <= 3 * JITTER
+}
+
+/// How exactly a probe is in step, with 20 ms between two looks.
+const JITTER: Duration = Duration::from_millis(50);
+/// A probe must have been in step for this many quarters of `quietSeconds`.
+const RECOGNISED: u32 = 11;
+/// Remembered looks with arrivals.
+const MOST_RECENT: usize = 2048;
+/// To count the sockets costs more than to read the counter.
+const COUNT_EVERY: Duration = Duration::from_millis(100);
+
+/// The usual ports of HTTPS, whose clients speak HTTP/2 if they can, and of gRPC.
+pub const MULTIPLEXED_PORTS: [u16; 3] = [443, 8443, 50051];
 
 #[cfg(test)]
 mod tests {
@@ -251,7 +327,7 @@ mod tests {
     /// Counts every 100 ms in a namespace in which connections arrive at these times. Returns when the drain ends, and why.
     fn play(drain: &Drain, arrivals: &[u64], counts: impl Fn(u64) -> Option<ConnectionCounts>) -> (u64, DrainEnd) {
         let mut decision = DrainDecision::new(drain.clone(), millis(7), None);
-        for now in (0..).step_by(100) {
+        for now in (0..).step_by(20) {
             let count = arrivals.iter().filter(|at| **at <= now).count();
             let mut step = decision.arrivals(millis(now + 7), Some(1000 + u64::try_from(count).unwrap()));
             if step == DrainStep::CheckSockets {
@@ -278,7 +354,7 @@ mod tests {
         for late in [1000, 3000, 6000] {
             let (at, end) = play(&Drain::default(), &every(10, late), |_| Some(EMPTY));
             assert_eq!(end, DrainEnd::Quiet);
-            assert!(at >= 3000.max(late + 2000 - 10) && at <= 3000.max(late + 2200), "{late}: {at}");
+            assert!(at >= 3000.max(late + 2000 - 10) && at <= 3000.max(late + 2100), "{late}: {at}");
         }
     }
 
@@ -295,10 +371,48 @@ mod tests {
 
     #[test]
     fn a_trickle_counts_as_quiet_only_if_tolerated() {
-        let trickle = every(1000, 99_000);
+        let trickle = every(1300, 99_000);
         assert_eq!(play(&Drain::default(), &trickle, |_| Some(EMPTY)).1, DrainEnd::TimeOver);
         let tolerant = Drain { tolerated: 3, ..Drain::default() };
         assert_eq!(play(&tolerant, &trickle, |_| Some(EMPTY)), (3000, DrainEnd::Quiet));
+    }
+
+    /// Clients until 3 s, and a probe that goes on. Returns when the drain ends.
+    fn play_with_probe(period: u64, jitter: &[u64]) -> u64 {
+        let probes = (1..40).map(|n| 450 + n * period + jitter[usize::try_from(n).unwrap() % jitter.len()]);
+        let mut arrivals: Vec<u64> = every(33, 3000).into_iter().chain(probes).collect();
+        arrivals.sort_unstable();
+        let (at, end) = play(&Drain::default(), &arrivals, |_| Some(EMPTY));
+        assert_eq!(end, DrainEnd::Quiet, "period {period}");
+        at
+    }
+
+    #[test]
+    fn a_readiness_probe_holds_no_drain() {
+        for jitter in [&[0][..], &[0, 20, 5]] {
+            for (period, end) in [(1000, 6_450), (2000, 6_450), (3000, 5_450)] {
+                let at = play_with_probe(period, jitter);
+                assert!((end..end + 80).contains(&at), "{period}: {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_among_probes_is_no_probe() {
+        for client in [4900, 5300, 6000, 6450] {
+            let mut arrivals: Vec<u64> = (0..20).map(|n| 450 + n * 1000).chain([client]).collect();
+            arrivals.sort_unstable();
+            let (at, _) = play(&Drain::default(), &arrivals, |_| Some(EMPTY));
+            assert!(at >= client + 2000, "{client}: {at}");
+        }
+    }
+
+    #[test]
+    fn arrivals_out_of_step_are_no_probe() {
+        let odd = (0..20).map(|n| 450 + n * 1000 + n % 3 * 150).collect::<Vec<_>>();
+        for arrivals in [odd, every(800, 20_000), every(1500, 20_000)] {
+            assert_eq!(play(&Drain::default(), &arrivals, |_| Some(EMPTY)), (15_000, DrainEnd::TimeOver));
+        }
     }
 
     #[test]
@@ -358,12 +472,15 @@ mod tests {
             let counts = |now| Some(ConnectionCounts { queue: u32::from(now < queue_until), ..EMPTY });
             let (at, end) = play(&drain, &arrivals, counts);
             prop_assert!(at >= min);
-            prop_assert!(at <= max.max(min).next_multiple_of(100));
+            prop_assert!(at <= max.max(min).next_multiple_of(20));
             if end == DrainEnd::Quiet {
                 // An arrival before the first count is not new. One between two counts is seen at the later one.
-                let window = at.saturating_sub(quiet) + 100..=at;
+                let window = at.saturating_sub(quiet) + 20..=at;
                 let recent = arrivals.iter().filter(|a| **a > 0 && window.contains(a)).count();
-                prop_assert!(recent <= usize::try_from(tolerated).unwrap(), "{arrivals:?} at {at}");
+                // Chance may bring four in step, as a probe.
+                let gaps = arrivals.windows(2).map(|pair| (pair[1] - pair[0] + 70) % 1000);
+                let in_step = gaps.filter(|gap| *gap <= 190).count() >= 3;
+                prop_assert!(recent <= usize::try_from(tolerated).unwrap() || in_step, "{arrivals:?} at {at}");
                 prop_assert!(at >= queue_until && at >= quiet);
             } else {
                 prop_assert_eq!(end, DrainEnd::TimeOver);

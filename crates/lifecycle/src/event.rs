@@ -54,10 +54,8 @@ pub enum Event {
     SignalFromPreStop(Signal),
     /// `bookend stop`.
     StopRequested,
-    /// The app has open connections, and all of them are idle.
+    /// The app has open connections, and no request is in flight on any of them (`connection::only_idle`).
     ConnectionsIdle,
-    /// A connection is busy again, or no connection is open any more.
-    ConnectionsBusyOrGone,
     /// The liveness probe has failed, and its `action` is `Stop`.
     LivenessFailed,
     /// The time of a timer has come.
@@ -69,7 +67,7 @@ pub enum Event {
 pub enum Timer {
     /// The app has used its share of the budget.
     Kill,
-    /// All connections may have been idle for long enough.
+    /// SIGKILL is near: the second signal goes out before it.
     SecondSignal,
     /// No stop signal has followed the preStop hook.
     Rearm,

@@ -29,8 +29,8 @@
 //! 6. A hook that waits is answered before Exit.
 //! 7. The container is never ready while it is stopping.
 //! 8. No signal goes to an app that is not there.
-//! 9. The second signal goes out at most once, after the stop signal, and only when connections have been idle for
-//!    `secondSignal.afterSeconds` without a break.
+//! 9. The second signal goes out at most once, after the stop signal: when no request is in flight on the connections that are
+//!    left, or shortly before SIGKILL. SIGKILL never comes without it, if it is configured and there is a stop signal.
 //!
 //! # An app in another container
 //!
@@ -88,6 +88,7 @@
 mod action;
 pub mod budget;
 mod callers;
+pub mod connection;
 mod container;
 mod context;
 pub mod drain;
@@ -108,7 +109,7 @@ pub mod sorted;
 mod testing;
 mod time;
 
-pub use action::{Action, Note};
+pub use action::{Action, Note, SecondSignalReason};
 pub use container::ContainerLifecycle;
 pub use event::{Event, Timer};
 pub use hook::{CallerId, HandlerResult, Hook, Outcome, RunId};

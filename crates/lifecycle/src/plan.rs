@@ -51,7 +51,7 @@ impl Plan {
 /// The signal for an app that has got its stop signal and is kept running by idle connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SecondSignal {
-    /// `afterSeconds`: how long all connections must have been idle.
+    /// `afterSeconds`: how long a connection without one received byte must have been open.
     pub after: Duration,
     /// `signal`.
     pub signal: Signal,

@@ -5,7 +5,7 @@
 //! | probe     | runs                                                                 | before its first result |
 //! | --------- | -------------------------------------------------------------------- | ----------------------- |
 //! | startup   | after postStart, until it has succeeded; not during a stop           | not started             |
-//! | readiness | after startup; also during a stop                                    | not ready               |
+//! | readiness | after startup; also during a stop, until the stop signal             | not ready               |
 //! | liveness  | after startup; not during a stop                                     | live                    |
 //!
 //! Startup is over when the startup probe has succeeded and, with `app.notify`, the app has sent READY=1. A state changes
@@ -94,6 +94,8 @@ pub struct ProbeConditions {
     pub notified: bool,
     /// A stop has begun.
     pub stopping: bool,
+    /// The app has got its stop signal: it need not be ready any more, and its closed port would answer with a reset.
+    pub signalled: bool,
     /// Failures of the startup probe do not count before this time (EXTEND_TIMEOUT_USEC).
     pub startup_extended_to: Option<Time>,
 }
@@ -237,7 +239,7 @@ impl Probes {
         conditions.post_start_over
             && match kind {
                 ProbeKind::Startup => !self.has_started() && !conditions.stopping,
-                ProbeKind::Readiness => is_past_startup,
+                ProbeKind::Readiness => is_past_startup && !conditions.signalled,
                 ProbeKind::Liveness => is_past_startup && !conditions.stopping,
             }
     }

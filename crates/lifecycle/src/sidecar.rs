@@ -97,7 +97,6 @@ impl Machine for SidecarLifecycle {
             | Event::LeftoversRefused
             | Event::SignalFromPreStop(_)
             | Event::ConnectionsIdle
-            | Event::ConnectionsBusyOrGone
             | Event::LivenessFailed => {}
         }
         self.settle(now);

@@ -76,8 +76,9 @@ fn head(view: &StatusView, identity: &PodIdentity, terminal: Terminal) -> String
     if let Some(lost) = &view.lost {
         let LostView { requests_cut, not_accepted, resets_sent } = lost;
         let is_clean = requests_cut + not_accepted + resets_sent == 0;
-        let text =
-            format!("{requests_cut} requests cut, {not_accepted} connections not accepted, {resets_sent} resets");
+        let text = format!(
+            "requests on up to {requests_cut} connections cut, {not_accepted} not accepted, {resets_sent} resets"
+        );
         let (colour, text) = if is_clean { (Colour::Good, "nothing".to_owned()) } else { (Colour::Bad, text) };
         rows.push(("lost", colour, text));
     }
@@ -265,7 +266,7 @@ mod tests {
         assert!(text.contains("phase     Stopping by SIGTERM, 4.0 s of 30 s\n"), "{text}");
         assert!(text.contains("pod       shop/web-1\n") && !text.contains("image"), "{text}");
         assert!(text.contains("readiness Failed: status 503\n"), "{text}");
-        assert!(text.contains("lost      2 requests cut, 0 connections not accepted, 1 resets\n"), "{text}");
+        assert!(text.contains("lost      requests on up to 2 connections cut, 0 not accepted, 1 resets\n"), "{text}");
         let bar = |name: &str| text.lines().rfind(|line| line.starts_with(name)).unwrap().to_owned();
         assert_eq!(bar("preStop pause   ").matches('━').count(), 20, "half of the time: {text}");
         assert!(bar("SIGQUIT sent").contains('╵'));

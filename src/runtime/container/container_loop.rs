@@ -240,7 +240,7 @@ impl ContainerLoop {
 
     fn watch_connections(&mut self) {
         let drain_ports = plan::drain_ports(&self.unit.lifecycle);
-        let second_signal = self.settings.app.second_signal.map(|_| self.dispatcher.to_loop());
+        let second_signal = self.settings.app.second_signal.map(|second| (second.after, self.dispatcher.to_loop()));
         if let Some(remark) = self.connections.watch(drain_ports, self.unit.context.reaper.app(), second_signal) {
             self.dispatcher.reporter.remark(remark);
         }
@@ -274,6 +274,7 @@ impl ContainerLoop {
             post_start_over: self.unit.machine.has_started(),
             notified: self.notify.is_ready(),
             stopping: self.unit.trigger().is_some(),
+            signalled: self.unit.trigger().is_some() && !self.unit.machine.is_serving(),
             startup_extended_to: self.notify.startup_extended_to(),
         }
     }
@@ -410,8 +411,7 @@ impl Supervisor for ContainerLoop {
 
     fn on_message(&mut self, message: TaskMessage) {
         match message {
-            TaskMessage::ConnectionsIdle(true) => self.push(Event::ConnectionsIdle),
-            TaskMessage::ConnectionsIdle(false) => self.push(Event::ConnectionsBusyOrGone),
+            TaskMessage::ConnectionsIdle => self.push(Event::ConnectionsIdle),
             TaskMessage::ProbeEnded(kind, run, report) => {
                 let conditions = self.probe_conditions();
                 if let Some(text) = self.probing.ended(self.now(), &conditions, (kind, run, report)) {

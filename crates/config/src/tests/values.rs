@@ -101,7 +101,8 @@ fn variables_keep_their_order_through_all_layers() {
 fn every_key_of_a_drain_reaches_the_settings() {
     let settings = accept(&file(
         "lifecycle.preStop.drain = { minSeconds = 1, quietSeconds = 0.5, maxSeconds = 9, fallbackSeconds = 4, \
-         toleratedConnections = 2, ports = [80, 443], until = \"NoConnections\", onlyIfListening = true, udp = true }",
+         toleratedConnections = 2, ports = [80, 443], until = \"NoConnections\", onlyIfListening = true, udp = true, \
+         multiplexed = true }",
     ))
     .settings;
     let expected = Drain {
@@ -114,6 +115,7 @@ fn every_key_of_a_drain_reaches_the_settings() {
         only_if_listening: true,
         udp: true,
         until: Until::NoConnections,
+        multiplexed: Some(true),
     };
     assert_eq!(settings.lifecycle.pre_stop[0].kind, HandlerKind::Drain(expected));
     let settings = accept(&file("lifecycle.preStop.drain = {}")).settings;

@@ -107,13 +107,13 @@ static SECOND_SIGNAL: &[Key] = &[
     Key::required(
         "signal",
         Shape::One(Scalar::StoppingOrIgnore),
-        "signal that is sent once after the stop signal, when connections are left and all of them are idle; \"ignore\": never",
+        "signal that is sent once after the stop signal: when connections are left and all of them are idle, or shortly before SIGKILL; \"ignore\": never",
     ),
     Key::new(
         "afterSeconds",
         Shape::One(Scalar::Seconds),
         "1",
-        "how long all connections must have been idle without a break, in seconds",
+        "how long a connection must have been open without one received byte, in seconds; on any other no byte may have moved for that long and for 60 s",
     ),
 ];
 

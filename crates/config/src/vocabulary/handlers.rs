@@ -298,6 +298,12 @@ static DRAIN: &[Key] = &[
         "\"Quiet\"",
         "for an app whose stop signal is not graceful: wait for its requests (NoBusyConnections) or for all its connections (NoConnections) as well",
     ),
+    Key::new(
+        "multiplexed",
+        Shape::One(Scalar::Bool),
+        "",
+        "whether a connection may carry several requests at once (HTTP/2, gRPC), so that the last byte shows nothing; unset: on the ports 443, 8443 and 50051",
+    ),
 ];
 
 static SIGNAL: &[Key] = &[Key::required("name", Shape::One(Scalar::Stopping), "the signal, by name or number")];

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::action::{Action, Note};
+use crate::action::{Action, Note, SecondSignalReason};
 use crate::budget::REARM_WITHOUT_GRACE;
 use crate::context::Context;
 use crate::event::Timer;
@@ -47,7 +47,10 @@ enum StopStage {
     /// The hook has been answered and the app still serves. The stop signal will follow.
     AwaitSignal,
     /// The app has got the stop signal.
-    Signalled(ConnectionState),
+    Signalled {
+        /// It has got its second signal as well. There is no third.
+        twice: bool,
+    },
     /// The app has got SIGKILL. Only its status is still to come, within a short time.
     Killed,
 }
@@ -59,17 +62,6 @@ pub(super) enum AfterPreStop {
     Signal(Signal),
     /// Wait for a stop signal: the kubelet sends it after the hook.
     AwaitSignal,
-}
-
-/// The connections of an app that has got its stop signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum ConnectionState {
-    /// Some are busy, or none is open, or it is not known.
-    Working,
-    /// All are idle, since this time.
-    Idle(Time),
-    /// The app has got its second signal. There is no third.
-    SecondSignalSent,
 }
 
 impl Stopping {
@@ -121,7 +113,7 @@ impl Stopping {
             }
             StopStage::AwaitSignal => self.signal_app(cx, now, send),
             // A repeated stop signal is forwarded. It never means SIGKILL.
-            StopStage::Signalled(_) => cx.act(Action::SignalApp(send)),
+            StopStage::Signalled { .. } => cx.act(Action::SignalApp(send)),
             // SIGKILL is on its way; other signals are pointless.
             StopStage::Killed => {}
         }
@@ -137,7 +129,7 @@ impl Stopping {
             }
             StopStage::AwaitSignal => self.signal_app(cx, now, send),
             // The stop goes on already.
-            StopStage::PreStop(AfterPreStop::Signal(_)) | StopStage::Signalled(_) | StopStage::Killed => {}
+            StopStage::PreStop(AfterPreStop::Signal(_)) | StopStage::Signalled { .. } | StopStage::Killed => {}
         }
     }
 
@@ -151,39 +143,18 @@ impl Stopping {
                 cx.set_timer(Timer::Rearm, now + patience);
             }
             // A signal came before the end of the handlers; they have been aborted.
-            StopStage::AwaitSignal | StopStage::Signalled(_) | StopStage::Killed => {}
+            StopStage::AwaitSignal | StopStage::Signalled { .. } | StopStage::Killed => {}
         }
     }
 
-    /// The app's connections have all become idle.
-    pub(super) fn connections_idle(&mut self, cx: &mut Context, now: Time) {
+    /// Connections are left, and no request is in flight on any of them, or SIGKILL is near: the app gets its second signal.
+    pub(super) fn second_signal(&mut self, cx: &mut Context, why: SecondSignalReason) {
         let Some(second_signal) = cx.plan.second_signal else { return };
-        if let StopStage::Signalled(connections @ ConnectionState::Working) = &mut self.stage {
-            *connections = ConnectionState::Idle(now);
-            cx.set_timer(Timer::SecondSignal, now + second_signal.after);
-        }
-        // A repeated or late report changes nothing.
-    }
-
-    /// A connection is busy again, or no connection is open any more.
-    pub(super) fn connections_busy_or_gone(&mut self) {
-        if let StopStage::Signalled(connections @ ConnectionState::Idle(_)) = &mut self.stage {
-            // The timer still fires, and then changes nothing.
-            *connections = ConnectionState::Working;
-        }
-    }
-
-    /// The timer of the second signal has fired.
-    pub(super) fn second_signal_due(&mut self, cx: &mut Context, now: Time) {
-        let StopStage::Signalled(ConnectionState::Idle(since)) = self.stage else { return };
-        let Some(second_signal) = cx.plan.second_signal else { return };
-        if now < since + second_signal.after {
-            // The timer of an earlier idle time.
-            return;
-        }
-        self.stage = StopStage::Signalled(ConnectionState::SecondSignalSent);
+        // A late report, or the timer of a second signal that was sent early, changes nothing.
+        let StopStage::Signalled { twice: twice @ false } = &mut self.stage else { return };
+        *twice = true;
         cx.act(Action::SendSecondSignal(second_signal.signal));
-        self.unconfirmed.push(Note::SecondSignalSent(second_signal.signal));
+        self.unconfirmed.push(Note::SecondSignalSent(second_signal.signal, why));
     }
 
     /// Passes on what a preStop handler sent.
@@ -209,7 +180,7 @@ impl Stopping {
         match self.stage {
             StopStage::Killed => signal == Signal::KILL,
             // With a grace period SIGKILL is still to come: it may be allowed, or the app may end by itself.
-            StopStage::Signalled(_) => was_stop_signal && cx.plan.grace.is_none(),
+            StopStage::Signalled { .. } => was_stop_signal && cx.plan.grace.is_none(),
             // A forwarded signal does not decide about a stop.
             StopStage::PreStop(_) | StopStage::AwaitSignal => false,
         }
@@ -223,7 +194,7 @@ impl Stopping {
                 cx.abort(Hook::PreStop, Outcome::Aborted);
                 self.kill_app(cx, now);
             }
-            StopStage::Signalled(_) => self.kill_app(cx, now),
+            StopStage::Signalled { .. } => self.kill_app(cx, now),
             // A hook that no stop signal has followed is not a reason to kill the app.
             StopStage::PreStop(AfterPreStop::AwaitSignal) | StopStage::AwaitSignal => {}
             StopStage::Killed => return true,
@@ -233,7 +204,7 @@ impl Stopping {
 
     /// Sends the stop signal. preStop is over, and what still runs beside the app is aborted.
     fn signal_app(&mut self, cx: &mut Context, now: Time, send: Signal) {
-        self.stage = StopStage::Signalled(ConnectionState::Working);
+        self.stage = StopStage::Signalled { twice: false };
         cx.abort(Hook::PostStart, Outcome::Aborted);
         if cx.plan.second_signal.is_some() || cx.plan.grace.is_some() {
             // This comes before the signal, because the app then closes its listeners and its ports are not known any more.
@@ -244,6 +215,11 @@ impl Stopping {
         cx.act(Action::SignalApp(send));
         cx.act(Action::ContinueApp);
         self.arm_kill(cx, now);
+        if cx.plan.second_signal.is_some()
+            && let Some(at) = cx.budget.second_signal_at(self.stop.began, now)
+        {
+            cx.set_timer(Timer::SecondSignal, at);
+        }
     }
 
     fn kill_app(&mut self, cx: &mut Context, now: Time) {
@@ -257,7 +233,7 @@ impl Stopping {
     /// The note of the signal that was sent first, if it is one of the stop's own.
     fn take_unconfirmed(&mut self, signal: Signal) -> Option<Note> {
         let of_signal = |note: &Note| match note {
-            Note::StopSignalSent(sent) | Note::SecondSignalSent(sent) | Note::PassedOn(sent) => *sent == signal,
+            Note::StopSignalSent(sent) | Note::SecondSignalSent(sent, _) | Note::PassedOn(sent) => *sent == signal,
             _ => signal == Signal::KILL,
         };
         let at = self.unconfirmed.iter().position(of_signal)?;

@@ -149,7 +149,8 @@ proptest! {
                 Step::Wait(n) => now += secs(n),
                 Step::PostStart => conditions.post_start_over = true,
                 Step::Notify => conditions.notified = true,
-                Step::Stop => conditions.stopping = true,
+                // The stop signal is a later step of the same kind.
+                Step::Stop => (conditions.signalled, conditions.stopping) = (conditions.stopping, true),
                 Step::Gone => conditions.app_since = None,
                 Step::End(kind, good) => if let Some(run) = in_flight[index(kind)].take() {
                     results[index(kind)].push(good);
@@ -177,6 +178,7 @@ proptest! {
                 if in_flight[index(kind)].is_some() {
                     prop_assert!(conditions.app_since.is_some() && conditions.post_start_over);
                     prop_assert!(kind == ProbeKind::Readiness || !conditions.stopping);
+                    prop_assert!(!conditions.signalled);
                     prop_assert_eq!(kind == ProbeKind::Startup, !(probes.has_started() && (conditions.notified || kind == ProbeKind::Startup)));
                 }
             }

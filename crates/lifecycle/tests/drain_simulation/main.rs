@@ -17,7 +17,7 @@ mod traffic;
 use std::time::Duration;
 
 use bookend_lifecycle::drain::Drain;
-use outcome::{Odds, by_address, shipped};
+use outcome::{Odds, Pool, by_address, of_pool, plain, shipped};
 use traffic::{Pattern, Profile, Removal};
 
 /// Stops per profile and choice, for the table.
@@ -73,6 +73,52 @@ fn a_longer_minimum_or_silence_never_loses_more() {
     };
     grid([1.0, 3.0, 8.0], |min| choice(min, 2.0));
     grid([0.5, 2.0, 4.0], |quiet| choice(3.0, quiet));
+}
+
+#[test]
+fn a_readiness_probe_costs_seconds_and_loses_no_client() {
+    for profile in Profile::all().filter(|profile| profile.last_removal() <= 6.0).step_by(3) {
+        let without = Odds::of(&profile, &Drain::default(), FEW, shipped);
+        for (period, later) in [(1.0, 2.5), (2.0, 4.0), (3.0, 2.1), (5.0, 2.1), (10.0, 2.1)] {
+            // It is recognised within eight seconds; then the quiet time counts without it.
+            let most = f64::max(without.median_seconds + later, 8.0);
+            let with = Odds::with_probe(&profile, period, &Drain::default(), FEW);
+            assert!(with.stops_with_loss <= without.stops_with_loss, "{profile:?}, {period} s: {with:?}, {without:?}");
+            assert!(
+                with.median_seconds <= most || without.stops_with_loss > 0,
+                "{profile:?}, {period} s: {with:?}, {without:?}"
+            );
+        }
+    }
+}
+
+/// A client that comes alone, in step with whole seconds and on time within 50 ms, is what a probe is: nothing tells them apart.
+#[test]
+fn the_recognition_of_probes_loses_no_other_client() {
+    let interval = |profile: &Profile| 1.0 / profile.rate_at_the_end();
+    let in_step = |profile: &Profile| profile.pattern == Pattern::Steady && interval(profile).fract() < 0.01;
+    for profile in Profile::all().filter(|profile| !in_step(profile)) {
+        let plain = Odds::of(&profile, &Drain::default(), FEW, plain);
+        let shipped = Odds::of(&profile, &Drain::default(), FEW, shipped);
+        assert!(shipped.stops_with_loss <= plain.stops_with_loss, "{profile:?}: {shipped:?}, {plain:?}");
+    }
+}
+
+/// A drain with `until = "NoBusyConnections"` does not end when each kept connection has been answered once since the network became
+/// quiet. A proxy with a warm pool opens no new connection although it has not learnt of the removal yet: it would lose all that it
+/// sends from then on.
+#[test]
+fn a_warm_pool_is_not_taken_for_a_removed_proxy() {
+    for interval in [0.1, 0.5, 1.0] {
+        let pool = Pool { interval, removed: 6.0 };
+        let (shipped, answered_once) = of_pool(&Drain::default(), &pool);
+        assert!((7.8..8.3).contains(&shipped), "{interval}: {shipped}");
+        assert!(
+            answered_once < pool.removed - 1.0,
+            "{interval}: ended at {answered_once}, requests until {}",
+            pool.removed
+        );
+    }
 }
 
 /// A drain that counts each caller's address by itself could wait for a silence that fits that caller's own rate, and so end earlier.

@@ -9,6 +9,9 @@ pub(crate) struct Arrival {
     pub(crate) proxy: u32,
 }
 
+/// The kubelet, among the proxies.
+pub(crate) const PROBE: u32 = u32::MAX;
+
 /// When the proxies learn that the endpoint is removed, in seconds after the stop began.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Removal {
@@ -87,6 +90,19 @@ impl Profile {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995);
         let mut arrivals: Vec<Arrival> =
             (0..self.proxies).flat_map(|proxy| self.of_proxy(proxy, &mut random)).collect();
+        arrivals.sort_by(|one, other| one.at.total_cmp(&other.at));
+        arrivals
+    }
+
+    /// The same with the probes of a kubelet: a connection every `period` seconds, on time within 20 ms, for as long as any drain.
+    pub(crate) fn arrivals_and_probes(&self, seed: u64, period: f64) -> Vec<Arrival> {
+        let mut arrivals = self.arrivals(seed);
+        let mut random = Random(seed ^ 0x2545_f491);
+        let mut due = random.below_one() * period;
+        while due < 20.0 {
+            arrivals.push(Arrival { at: due + 0.02 * random.below_one(), proxy: PROBE });
+            due += period;
+        }
         arrivals.sort_by(|one, other| one.at.total_cmp(&other.at));
         arrivals
     }

@@ -24,10 +24,10 @@ pub(crate) struct Memory {
     pub(crate) stop: Option<Stop>,
     /// The stop signal that was sent last.
     pub(crate) sent: Option<Signal>,
-    /// The connections are watched; how often they became idle or busy again, and idle since when.
+    /// The connections are watched; how often they were reported as idle, and when SIGKILL is due.
     pub(crate) watched: bool,
-    pub(crate) turns: u8,
-    pub(crate) idle_since: Option<Time>,
+    pub(crate) idle_reports: u8,
+    pub(crate) kill_due: Option<Time>,
     pub(crate) second_signal_sent: Option<Signal>,
     pub(crate) killed: bool,
     pub(crate) killed_at: Option<Time>,

@@ -127,10 +127,10 @@ impl World {
             }
             Action::SendSecondSignal(signal) => {
                 self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
-                let asked = setting.plan.second_signal.is_some_and(|second_signal| {
-                    second_signal.signal == signal
-                        && self.memory.idle_since.is_some_and(|since| self.edge.now >= since + second_signal.after)
-                });
+                let configured = setting.plan.second_signal.is_some_and(|second| second.signal == signal);
+                // At most a second before SIGKILL.
+                let sigkill_is_near = self.memory.kill_due.is_some_and(|kill| self.edge.now + SECOND >= kill);
+                let asked = configured && (self.memory.idle_reports > 0 || sigkill_is_near);
                 let once = self.memory.second_signal_sent.is_none() && self.memory.sent.is_some();
                 self.must(asked && once, Promise::SecondSignalOnlyIdle);
                 self.memory.second_signal_sent = Some(signal);
@@ -141,6 +141,8 @@ impl World {
                 self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
                 self.observe_kill(setting);
                 self.memory.attempts.push((Signal::KILL, false));
+                let with_stop_signal = setting.plan.second_signal.is_some() && self.memory.watched;
+                self.must(!with_stop_signal || self.memory.second_signal_sent.is_some(), Promise::SecondSignalOnlyIdle);
                 self.memory.killed = true;
                 self.memory.killed_at = Some(self.edge.now);
                 Landmark::Killed.bit()
@@ -280,7 +282,11 @@ impl World {
                 self.memory.leftovers_until = Some(at);
                 0
             }
-            Timer::Kill | Timer::SecondSignal | Timer::PostStop | Timer::Answers => 0,
+            Timer::Kill => {
+                self.memory.kill_due = Some(at);
+                0
+            }
+            Timer::SecondSignal | Timer::PostStop | Timer::Answers => 0,
             Timer::LateHook => unreachable!("only for an app in another container"),
         }
     }
@@ -348,7 +354,7 @@ impl World {
                 self.must(was_sent, Promise::SentAsReported);
                 Landmark::StopSignalSent.bit()
             }
-            Note::SecondSignalSent(signal) => {
+            Note::SecondSignalSent(signal, _) => {
                 let was_sent = self.memory.second_signal_sent == Some(signal) && self.memory.taken.contains(&signal);
                 self.must(was_sent, Promise::SentAsReported);
                 0

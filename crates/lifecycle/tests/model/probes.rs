@@ -75,7 +75,7 @@ impl Life {
         alive
             && match kind {
                 ProbeKind::Startup => !startup_over && !self.view.stopping,
-                ProbeKind::Readiness => past,
+                ProbeKind::Readiness => past && !self.view.signalled,
                 ProbeKind::Liveness => past && !self.view.stopping,
             }
     }
@@ -184,7 +184,8 @@ impl Model for Setting {
         moves.extend((!view.post_start_over).then_some(Move::PostStartOver));
         moves.extend((!view.notified).then_some(Move::Ready));
         moves.extend((self.notifies && view.startup_extended_to.is_none()).then_some(Move::Extends));
-        moves.extend((!view.stopping).then_some(Move::Stops));
+        // A stop begins, and then the app gets its stop signal.
+        moves.extend((!view.signalled).then_some(Move::Stops));
         moves.extend(view.app_since.map(|_| Move::AppGone));
     }
 
@@ -213,7 +214,7 @@ impl Model for Setting {
             Move::PostStartOver => life.view.post_start_over = true,
             Move::Ready => life.view.notified = true,
             Move::Extends => life.view.startup_extended_to = Some(life.now + 2 * STEP),
-            Move::Stops => life.view.stopping = true,
+            Move::Stops => (life.view.signalled, life.view.stopping) = (life.view.stopping, true),
             Move::AppGone => life.view.app_since = None,
         }
         life.update(*self);

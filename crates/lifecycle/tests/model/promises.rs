@@ -7,7 +7,8 @@ pub(crate) enum Promise {
     PreStopOnce,
     /// The stop signal is sent when preStop is over or abandoned, and then at once.
     SignalAfterPreStop,
-    /// The second signal is sent at most once, after the stop signal, when connections were idle for long enough.
+    /// The second signal is sent at most once, after the stop signal: when only idle connections are left, or shortly before
+    /// SIGKILL, which never comes without it.
     SecondSignalOnlyIdle,
     /// A failed liveness probe begins a stop, and changes nothing during one.
     LivenessStops,

@@ -20,10 +20,8 @@ pub(crate) enum Move {
     StopBeforeBegin,
     Edge(edge::Move),
     LivenessFails,
-    /// Connections are open and all of them idle; or no longer.
-    Connections {
-        idle: bool,
-    },
+    /// Only idle connections are left.
+    ConnectionsIdle,
     AppEnds(AppStatus, Remaining),
     /// The processes that remain become fewer.
     Remains(Remaining),
@@ -43,7 +41,7 @@ impl Move {
             Move::LivenessFails | Move::SignalFromPreStop(_) => false,
             Move::Begin
             | Move::StopBeforeBegin
-            | Move::Connections { .. }
+            | Move::ConnectionsIdle
             | Move::AppEnds(..)
             | Move::Remains(_)
             | Move::Answers { .. } => true,
@@ -124,10 +122,9 @@ impl Bounded for World {
                 self.edge.disturbances -= 1;
                 Event::LivenessFailed
             }
-            Move::Connections { idle } => {
-                self.memory.turns += 1;
-                self.memory.idle_since = idle.then_some(self.edge.now);
-                if idle { Event::ConnectionsIdle } else { Event::ConnectionsBusyOrGone }
+            Move::ConnectionsIdle => {
+                self.memory.idle_reports += 1;
+                Event::ConnectionsIdle
             }
             Move::AppEnds(status, remaining) => {
                 self.app = App::Gone;
@@ -162,9 +159,9 @@ impl World {
         }
         if self.app == App::Alive {
             let of_signal = self.memory.taken.iter().copied().map(AppStatus::Signalled);
-            // A client comes back once, and leaves again.
-            if setting.plan.second_signal.is_some() && self.memory.watched && self.memory.turns < 3 {
-                moves.push(Move::Connections { idle: self.memory.turns.is_multiple_of(2) });
+            // Reported once; a second report must change nothing.
+            if setting.plan.second_signal.is_some() && self.memory.watched && self.memory.idle_reports < 2 {
+                moves.push(Move::ConnectionsIdle);
             }
             let killed = self.memory.taken.contains(&Signal::KILL);
             let statuses = match (setting.app, killed) {

@@ -13,7 +13,7 @@ enum Move {
     Edge(EdgeMove),
     Signal(u8),
     StopRequested,
-    Idle(bool),
+    Idle,
     LivenessFails,
     AppEnds(AppStatus, Remaining),
     Remains(Remaining),
@@ -31,7 +31,7 @@ fn moves() -> impl Strategy<Value = Move> {
         20 => edge_moves().prop_map(Move::Edge),
         4 => prop_oneof![Just(15u8), Just(2), Just(3), Just(1), Just(10)].prop_map(Move::Signal),
         1 => Just(Move::StopRequested),
-        3 => any::<bool>().prop_map(Move::Idle),
+        3 => Just(Move::Idle),
         1 => Just(Move::LivenessFails),
         1 => (status, remaining()).prop_map(|(status, remaining)| Move::AppEnds(status, remaining)),
         2 => remaining().prop_map(Move::Remains),
@@ -65,9 +65,9 @@ struct World {
     pre_stop_starts: BTreeMap<usize, u32>,
     stop_began: Option<Time>,
     kill_armed: Option<Time>,
-    /// The connections are watched; idle since this time.
+    /// The connections are watched, and have been reported as idle.
     watched: bool,
-    idle_since: Option<Time>,
+    idle: bool,
     second_signal_sent: bool,
     killed: bool,
     refuses: bool,
@@ -94,7 +94,7 @@ impl World {
             stop_began: None,
             kill_armed: None,
             watched: false,
-            idle_since: None,
+            idle: false,
             second_signal_sent: false,
             killed: false,
             refuses: false,
@@ -169,10 +169,10 @@ impl World {
             }
             Action::SendSecondSignal(_) => {
                 assert_eq!(self.app, App::Alive, "promise 8");
-                let after = self.plan.second_signal.expect("promise 9: only if configured").after;
-                let since = self.idle_since.expect("promise 9: never while a connection is busy");
-                let is_due = self.edge.now >= since + after;
-                assert!(is_due && !self.second_signal_sent, "promise 9: once, after a long idle time");
+                assert!(self.plan.second_signal.is_some(), "promise 9: only if configured");
+                let is_late = self.kill_armed.is_some_and(|kill| self.edge.now + secs(1) >= kill);
+                assert!(self.idle || is_late, "promise 9: only idle connections are left, or SIGKILL is near");
+                assert!(self.watched && !self.second_signal_sent, "promise 9: once, after the stop signal");
                 self.second_signal_sent = true;
             }
             Action::KillApp => {
@@ -219,13 +219,9 @@ impl World {
             }
             Move::Signal(n) => self.send(Event::Signal(Signal::new(n.into()).expect("a signal"))),
             Move::StopRequested => self.send(Event::StopRequested),
-            Move::Idle(true) if self.watched => {
-                self.idle_since.get_or_insert(self.edge.now);
+            Move::Idle if self.watched => {
+                self.idle = true;
                 self.send(Event::ConnectionsIdle);
-            }
-            Move::Idle(false) if self.watched => {
-                self.idle_since = None;
-                self.send(Event::ConnectionsBusyOrGone);
             }
             Move::LivenessFails => self.send(Event::LivenessFailed),
             Move::AppEnds(status, remaining) if self.app == App::Alive => {
@@ -241,7 +237,7 @@ impl World {
                 self.send(Event::SignalFromPreStop(Signal::new(n.into()).expect("a signal")));
             }
             Move::Refuse(refuses) => self.refuses = refuses,
-            Move::Idle(_) | Move::AppEnds(..) | Move::Remains(_) | Move::SignalFromPreStop(_) => {}
+            Move::Idle | Move::AppEnds(..) | Move::Remains(_) | Move::SignalFromPreStop(_) => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! The second signal for an app that only idle connections keep running.
 
 use super::*;
+use crate::action::SecondSignalReason;
 
 fn with_second_signal(after: u64) -> Plan {
     Plan { second_signal: Some(SecondSignal { after: secs(after), signal: Signal::INT }), ..graceful(30, &[]) }
@@ -12,13 +13,34 @@ fn only_idle_connections_bring_the_second_signal() {
     let begun = story.at(secs(10), Event::Signal(Signal::QUIT));
     let order = [Action::WatchConnections, Action::SignalApp(Signal::QUIT)];
     assert!(begun.windows(2).any(|pair| pair == order), "watched before the listeners close: {begun:?}");
-    let idle = story.at(secs(12), Event::ConnectionsIdle);
-    assert_eq!(idle, [Action::SetTimer { timer: Timer::SecondSignal, at: secs(13) }]);
-    let sent = story.fire(secs(13), Timer::SecondSignal);
-    assert_eq!(sent, [Action::SendSecondSignal(Signal::INT), Action::Tell(Note::SecondSignalSent(Signal::INT))]);
+    let sent = story.at(secs(12), Event::ConnectionsIdle);
+    assert_eq!(sent, second_signal(SecondSignalReason::ConnectionsIdle));
     assert_eq!(story.then(Event::ConnectionsIdle), [], "there is no third signal");
+    assert_eq!(story.fire(secs(38), Timer::SecondSignal), []);
     // SIGKILL still comes at the deadline.
     assert!(story.fire(secs(40), Timer::Kill).contains(&Action::KillApp));
+}
+
+fn second_signal(why: SecondSignalReason) -> [Action; 2] {
+    [Action::SendSecondSignal(Signal::INT), Action::Tell(Note::SecondSignalSent(Signal::INT, why))]
+}
+
+#[test]
+fn the_second_signal_comes_before_sigkill_whatever_is_seen() {
+    let mut story = running(with_second_signal(1));
+    let begun = story.at(secs(10), Event::Signal(Signal::QUIT));
+    let at = timer(&begun, Timer::SecondSignal).unwrap();
+    assert_eq!(Some(at + secs(1)), timer(&begun, Timer::Kill));
+    assert_eq!(story.fire(at, Timer::SecondSignal), second_signal(SecondSignalReason::SigkillNear));
+    assert!(story.fire(at + secs(1), Timer::Kill).contains(&Action::KillApp));
+}
+
+#[test]
+fn without_a_grace_period_only_idle_connections_bring_it() {
+    let mut story = running(Plan { grace: None, ..with_second_signal(1) });
+    let begun = story.at(secs(10), Event::Signal(Signal::QUIT));
+    assert_eq!(timer(&begun, Timer::SecondSignal), None);
+    assert_eq!(story.at(secs(900), Event::ConnectionsIdle), second_signal(SecondSignalReason::ConnectionsIdle));
 }
 
 #[test]
@@ -30,23 +52,10 @@ fn connections_are_watched_if_a_stop_may_cut_them() {
 }
 
 #[test]
-fn a_busy_connection_restarts_the_idle_time() {
-    let mut story = running(with_second_signal(2));
-    story.at(secs(10), Event::Signal(Signal::QUIT));
-    story.at(secs(11), Event::ConnectionsIdle);
-    story.at(secs(12), Event::ConnectionsBusyOrGone);
-    assert_eq!(story.fire(secs(13), Timer::SecondSignal), []);
-    let idle = story.at(secs(14), Event::ConnectionsIdle);
-    assert_eq!(timer(&idle, Timer::SecondSignal), Some(secs(16)));
-    assert_eq!(story.fire(secs(15), Timer::SecondSignal), [], "the timer of the first idle time");
-}
-
-#[test]
 fn a_death_by_the_second_signal_is_a_success() {
     let mut story = running(Plan { stop_is_success: true, ..with_second_signal(1) });
     story.at(secs(10), Event::Signal(Signal::QUIT));
     story.at(secs(11), Event::ConnectionsIdle);
-    story.fire(secs(12), Timer::SecondSignal);
     let status = AppStatus::Signalled(Signal::INT);
     assert_eq!(exit(&story.then(app_ended(status))), Some(0));
 }

@@ -325,7 +325,7 @@ impl World {
             }
             Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
             Note::Started
-            | Note::SecondSignalSent(_)
+            | Note::SecondSignalSent(..)
             | Note::PassedOn(_)
             | Note::Killed
             | Note::LeftoversTerminated
