@@ -1,4 +1,4 @@
-//! What the kernel shows of a TCP connection, and what follows from it for a stop. The kernel shows bytes and times, not
+//! How a stop reads the connections of an app. The kernel shows bytes and times of a TCP connection, not
 //! requests.
 //!
 //! | the kernel shows                              | end of a drain            | second signal              |

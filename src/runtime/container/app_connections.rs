@@ -10,10 +10,11 @@ use tracing::warn;
 
 use crate::http::LossSnapshot;
 use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
-use crate::net::{connections, ports};
+use crate::net::{connections, count, ports};
 use crate::process::Pid;
 use crate::runtime::dispatcher::TaskMessage;
 use bookend_lifecycle::connection::{Connection, only_idle};
+use bookend_lifecycle::drain::{ConnectionCounts, Drain};
 
 #[derive(Debug, Default)]
 pub(super) struct AppConnections {
@@ -125,7 +126,8 @@ impl AppConnections {
     /// The app's connections now; `None` before the stop signal, or if they cannot be counted.
     pub(super) fn open(&mut self) -> Option<ConnectionCounts> {
         let watched = self.watched.as_mut()?;
-        sample(&mut watched.tcp_monitor, &watched.ports)
+        let sockets = if watched.ports.is_empty() { None } else { watched.tcp_monitor.sockets(&watched.ports) };
+        Some(count(&sockets?, &Drain::default()))
     }
 
     /// The cost of the stop for clients; `None` before the stop signal.
@@ -146,10 +148,15 @@ async fn report_idle(after: Duration, reports: mpsc::Sender<TaskMessage>, ports:
     for look in 0u32.. {
         sleep(if look < OFTEN { INTERVAL / 2 } else { INTERVAL }).await;
         let Some((connections, queue)) = sample(&mut tcp_monitor, &ports) else {
-            return warn!("the app's connections cannot be counted here: {LATE}");
+            return warn!(
+                "the app's connections cannot be counted here: the second signal (app.secondSignal) waits until shortly before SIGKILL"
+            );
         };
         if connections.iter().any(|connection| connection.history.is_none()) {
-            return warn!("without netlink, busy connections look like idle ones: {LATE}");
+            return warn!(
+                "without netlink, busy connections look like idle ones: the second signal (app.secondSignal) waits until shortly \
+                 before SIGKILL"
+            );
         }
         if only_idle(connections.iter(), queue, after) {
             // The loop is gone only when the process is.
@@ -159,7 +166,6 @@ async fn report_idle(after: Duration, reports: mpsc::Sender<TaskMessage>, ports:
     }
 }
 
-const LATE: &str = "the second signal (app.secondSignal) waits until shortly before SIGKILL";
 /// The sampling lasts only from the stop signal to the app's end. It costs 2 ms if the node's connection table has 262,144 slots.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The first looks come twice as often: most apps close what they can at once.
