@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::program::Variables;
 use bookend_config::assignments;
@@ -62,7 +62,12 @@ async fn read(mut pipe: Receiver, sender: watch::Sender<Written>) {
                 false => written.bytes.extend_from_slice(bytes),
             }
         });
-        yield_now().await;
+        // A writer without end does not block, and does not keep the loop busy.
+        let is_too_long = sender.borrow().is_too_long;
+        match is_too_long {
+            true => sleep(Duration::from_millis(1)).await,
+            false => yield_now().await,
+        }
     }
 }
 

@@ -1,60 +1,94 @@
 //! The output of exec handlers: logged line by line with the handler's name, and its last lines are kept for the record.
-//! Bounded in every direction: the length of a line, the number of lines, and the wait for a pipe that a grandchild still
-//! holds. A process that a hook's handler leaves behind is read on. One that a probe leaves behind is not: every few seconds
-//! another one would hold a descriptor of ours.
+//! Bounded in every direction: the length of a line, the number of lines, the bytes in the log ([`OutputBudget`]), and the
+//! wait for a pipe that a grandchild still holds. A process that a hook's handler leaves behind is read on. One that a probe
+//! leaves behind is not: every few seconds another one would hold a descriptor of ours.
+//!
+//! A handler that prints without end is read on, so that it does not block, but not as fast as it can print.
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
-use tracing::{debug, info};
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
 
 use super::context::Purpose;
 use bookend_lifecycle::printable::printable;
 
 /// The output of one handler, read until the last process that holds the pipe has ended.
 pub(super) struct Relay {
-    lines: Arc<Mutex<VecDeque<String>>>,
+    kept: Arc<Mutex<Kept>>,
     /// Requests that the task reads what is in the pipe now; the inner sender confirms it.
     rest: oneshot::Sender<oneshot::Sender<()>>,
+}
+
+/// The part that is kept for the record.
+#[derive(Debug, Default)]
+struct Kept {
+    lines: VecDeque<String>,
+    /// The bytes that were not logged, and the last of them: the record shows the end of the output.
+    dropped: u64,
+    tail: Vec<u8>,
+}
+
+impl Kept {
+    fn line(&mut self, text: &str) {
+        if self.lines.len() == LINES_KEPT {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(text.chars().take(KEPT_LENGTH).collect());
+    }
+
+    /// The last lines.
+    fn shown(&mut self) -> Vec<String> {
+        let tail = std::mem::take(&mut self.tail);
+        tail.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).for_each(|line| self.line(&text(line)));
+        let dropped = (self.dropped > 0).then(|| format!("[{} bytes of output were dropped]", self.dropped));
+        dropped.into_iter().chain(self.lines.iter().cloned()).collect()
+    }
 }
 
 impl Relay {
     pub(super) fn start(name: &str, purpose: Purpose, pipe: OwnedFd) -> io::Result<Relay> {
         let pipe = Receiver::from_owned_fd(pipe)?;
-        let lines = Arc::default();
+        let kept = Arc::<Mutex<Kept>>::default();
         let (rest, requested) = oneshot::channel();
         let reader = RelayTask {
             pipe,
             splitter: Splitter::default(),
+            budget: OutputBudget::default(),
+            began: Instant::now(),
+            reported: None,
+            reported_bytes: 0,
             name: name.to_owned(),
             purpose,
-            lines: Arc::clone(&lines),
+            kept: Arc::clone(&kept),
         };
         tokio::spawn(reader.run(requested));
-        Ok(Relay { lines, rest })
+        Ok(Relay { kept, rest })
     }
 
     /// The last lines so far.
     pub(super) fn last_lines(&self) -> Vec<String> {
-        lock(&self.lines).iter().cloned().collect()
+        lock(&self.kept).shown()
     }
 
     /// The last lines when the handler has ended, so that all of its output is in the pipe. A grandchild that keeps the pipe
     /// open is not waited for.
     pub(super) async fn finish(self) -> Vec<String> {
-        let Relay { lines, rest } = self;
+        let Relay { kept, rest } = self;
         let (answer, read) = oneshot::channel();
         if rest.send(answer).is_ok() {
             // Confirmed when the pipe is empty; dropped when it has ended.
             let _ = read.await;
         }
-        lock(&lines).iter().cloned().collect()
+        lock(&kept).shown()
     }
 }
 
@@ -62,14 +96,19 @@ impl Relay {
 struct RelayTask {
     pipe: Receiver,
     splitter: Splitter,
+    budget: OutputBudget,
+    began: Instant,
+    /// When the log last reported dropped output, and how much.
+    reported: Option<Instant>,
+    reported_bytes: u64,
     name: String,
     purpose: Purpose,
-    lines: Arc<Mutex<VecDeque<String>>>,
+    kept: Arc<Mutex<Kept>>,
 }
 
 impl RelayTask {
     async fn run(mut self, mut requested: oneshot::Receiver<oneshot::Sender<()>>) {
-        let mut chunk = [0u8; 1024];
+        let mut chunk = vec![0u8; CHUNK];
         let mut is_over = false;
         loop {
             let read = tokio::select! {
@@ -77,6 +116,7 @@ impl RelayTask {
                     is_over = true;
                     if let Ok(answer) = answer {
                         self.rest(&mut chunk).await;
+                        self.finish();
                         let _ = answer.send(());
                     }
                     match self.purpose {
@@ -87,12 +127,13 @@ impl RelayTask {
                 read = self.pipe.read(&mut chunk) => read.unwrap_or(0),
             };
             let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-            self.take(bytes);
-            // A handler that prints without end must not delay a signal.
-            yield_now().await;
+            self.take(bytes).await;
+            if self.budget.is_exhausted {
+                chunk.resize(LARGE_CHUNK, 0);
+                sleep(PAUSE).await;
+            }
         }
-        let RelayTask { mut splitter, name, purpose, lines, .. } = self;
-        splitter.finish(|line| emit(&name, purpose, line, &lines));
+        self.finish();
     }
 
     /// Reads until the pipe is empty. It asks the kernel, because the runtime's readiness may be outdated. It reads at most as
@@ -100,36 +141,113 @@ impl RelayTask {
     async fn rest(&mut self, chunk: &mut [u8]) {
         let mut left = LARGEST_PIPE;
         while let Ok(read @ 1..) = nix::unistd::read(self.pipe.as_fd(), chunk) {
-            self.take(chunk.get(..read).unwrap_or_default());
+            self.take(chunk.get(..read).unwrap_or_default()).await;
             left = left.saturating_sub(read);
             if left == 0 {
                 return;
             }
-            yield_now().await;
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) {
-        let RelayTask { splitter, name, purpose, lines, .. } = self;
-        splitter.push(bytes, |line| emit(name, *purpose, line, lines));
+    /// Logs or drops what was read, in pieces: the many lines of a handler that prints without end must not delay a signal.
+    async fn take(&mut self, bytes: &[u8]) {
+        let mut pieces = bytes.chunks(PIECE);
+        for piece in pieces.by_ref() {
+            let lines = piece.iter().filter(|byte| **byte == b'\n').count();
+            if !self.budget.take(self.began.elapsed(), piece.len() + lines * LINE_COST) {
+                self.drop_output(piece);
+                break;
+            }
+            let RelayTask { splitter, name, purpose, kept, .. } = self;
+            splitter.push(piece, |line| emit(name, *purpose, line, kept));
+            yield_now().await;
+        }
+        // The budget does not come back within one read.
+        pieces.for_each(|piece| self.drop_output(piece));
+    }
+
+    fn drop_output(&mut self, bytes: &[u8]) {
+        self.end_line();
+        let mut kept = lock(&self.kept);
+        let excess = (kept.tail.len() + bytes.len()).saturating_sub(TAIL).min(kept.tail.len());
+        kept.tail.drain(..excess);
+        kept.tail.extend_from_slice(bytes);
+        kept.dropped += u64::try_from(bytes.len()).unwrap_or_default();
+        drop(kept);
+        if self.reported.is_none_or(|reported| reported.elapsed() >= REPORTS) {
+            self.report_dropped();
+        }
+    }
+
+    /// Ends the last line, and reports what was dropped since the last report.
+    fn finish(&mut self) {
+        self.end_line();
+        if lock(&self.kept).dropped > self.reported_bytes {
+            self.report_dropped();
+        }
+    }
+
+    fn end_line(&mut self) {
+        let RelayTask { splitter, name, purpose, kept, .. } = self;
+        splitter.finish(|line| emit(name, *purpose, line, kept));
+    }
+
+    fn report_dropped(&mut self) {
+        self.reported = Some(Instant::now());
+        let dropped_bytes = lock(&self.kept).dropped;
+        self.reported_bytes = dropped_bytes;
+        if self.purpose != Purpose::Probe {
+            warn!(handler = self.name, dropped_bytes, "output dropped: the log takes 1 MB of a handler, then 100 kB/s");
+        }
     }
 }
 
-fn emit(name: &str, purpose: Purpose, line: &[u8], lines: &Mutex<VecDeque<String>>) {
-    let text = printable(&String::from_utf8_lossy(line));
+fn emit(name: &str, purpose: Purpose, line: &[u8], kept: &Mutex<Kept>) {
+    let text = text(line);
     match purpose {
         Purpose::Hook(_) => info!(handler = name, "{text}"),
         Purpose::Probe => debug!(probe = name, "{text}"),
     }
-    let mut lines = lock(lines);
-    if lines.len() == LINES_KEPT {
-        lines.pop_front();
-    }
-    lines.push_back(text.chars().take(KEPT_LENGTH).collect());
+    lock(kept).line(&text);
 }
 
-fn lock(lines: &Mutex<VecDeque<String>>) -> MutexGuard<'_, VecDeque<String>> {
-    lines.lock().unwrap_or_else(PoisonError::into_inner)
+fn text(line: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(line))
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How much of a handler's output is logged: a burst, then a rate. Once it is used up, nothing is logged until there is
+/// enough for a second's lines again, so that the log has whole passages and not single lines. Pure.
+#[derive(Debug)]
+struct OutputBudget {
+    left: usize,
+    at: Duration,
+    is_exhausted: bool,
+}
+
+impl Default for OutputBudget {
+    fn default() -> OutputBudget {
+        OutputBudget { left: BURST, at: Duration::ZERO, is_exhausted: false }
+    }
+}
+
+impl OutputBudget {
+    /// Whether so many bytes may be logged now.
+    fn take(&mut self, now: Duration, bytes: usize) -> bool {
+        let millis = now.saturating_sub(self.at).as_millis();
+        self.at += Duration::from_millis(u64::try_from(millis).unwrap_or_default());
+        let earned = usize::try_from(millis).unwrap_or(usize::MAX).saturating_mul(RATE / 1000);
+        self.left = self.left.saturating_add(earned).min(BURST);
+        let needed = if self.is_exhausted { RATE } else { bytes };
+        self.is_exhausted = self.left < needed;
+        if !self.is_exhausted {
+            self.left = self.left.saturating_sub(bytes);
+        }
+        !self.is_exhausted
+    }
 }
 
 /// Cuts a stream into lines of bounded length.
@@ -161,6 +279,23 @@ impl Splitter {
     }
 }
 
+/// The bytes that are logged at once, and then in a second.
+const BURST: usize = 1_000_000;
+const RATE: usize = 100_000;
+/// A line is logged with its time and the handler's name.
+const LINE_COST: usize = 64;
+/// The bytes that are read at once.
+const CHUNK: usize = 1024;
+/// The same if a handler prints more than is logged: a whole pipe.
+const LARGE_CHUNK: usize = 64 * 1024;
+/// The pause between two such reads: the handler may print 20 MB a second, at a hundredth of a processor.
+const PAUSE: Duration = Duration::from_millis(2);
+/// The part of it that is logged in one turn of the loop.
+const PIECE: usize = 128;
+/// How much of the end of dropped output is kept.
+const TAIL: usize = 2048;
+/// The time between two reports of dropped output.
+const REPORTS: Duration = Duration::from_secs(10);
 /// The largest pipe of an unprivileged process (pipe(7), pipe-max-size).
 const LARGEST_PIPE: usize = 1024 * 1024;
 const LONGEST_LINE: usize = 4096;
@@ -187,6 +322,18 @@ mod tests {
             split(&[b"one\ntw", b"o\n", b"\nthree"]),
             [b"one".to_vec(), b"two".into(), b"".into(), b"three".into()]
         );
+    }
+
+    #[test]
+    fn a_burst_is_logged_and_then_a_second_of_output_at_a_time() {
+        let mut budget = OutputBudget::default();
+        let at = Duration::from_millis;
+        let logged = |budget: &mut OutputBudget, millis| (0..2000).filter(|_| budget.take(at(millis), 1000)).count();
+        assert_eq!(logged(&mut budget, 0), 1000);
+        assert_eq!(logged(&mut budget, 999), 0, "not one line after the other");
+        assert_eq!(logged(&mut budget, 1000), 100);
+        assert_eq!((1001..=11_000).map(|millis| logged(&mut budget, millis)).sum::<usize>(), 1000);
+        assert_eq!(logged(&mut budget, 3_600_000), 1000);
     }
 
     #[test]

@@ -47,6 +47,48 @@ fn handler_output_is_logged_line_by_line_with_its_name() {
 }
 
 #[test]
+fn a_handler_that_prints_without_end_fills_no_log() {
+    let config = r#"
+        [lifecycle.postStart]
+        timeoutSeconds = 2
+        failurePolicy = "Ignore"
+        exec.command = ["sh", "-c", "yes; :"]
+    "#;
+    let app = "trap 'echo usr1' USR1; trap 'exit 3' TERM; echo up; while :; do sleep 0.02; done";
+    let mut init = Init::configured(config, &["--", "sh", "-c", app]);
+    init.wait_for_out("up");
+    let began = Instant::now();
+    init.wait_for_log("dropped_bytes=");
+    init.signal(10);
+    init.wait_for_out("usr1");
+    init.wait_for_log("timed out after 2.000 s");
+    init.signal(15);
+    assert_eq!(init.end().code(), 3);
+    let (log, seconds) = (init.log(), began.elapsed().as_secs());
+    let allowed = 1_500_000 + usize::try_from(seconds).unwrap() * 150_000;
+    assert!(log.len() < allowed, "{} bytes of log in {seconds} s", log.len());
+    let dropped = log.rsplit_once("dropped_bytes=").unwrap().1;
+    let dropped: u64 = dropped.split_whitespace().next().unwrap().parse().unwrap();
+    // It is read on: a pipe alone holds 64 kB.
+    assert!(dropped > 1_000_000, "{dropped}");
+}
+
+#[test]
+fn the_end_of_dropped_output_is_in_the_record() {
+    let port = free_port();
+    let config = format!(
+        "http.listen = \"127.0.0.1:{port}\"\n\
+         lifecycle.postStart.exec.command = [\"sh\", \"-c\", \"yes | head -c 3000000; echo last words\"]"
+    );
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    let status = || get(port, "/status").unwrap_or_default();
+    wait_until("the handler has ended", || status().contains("\"Succeeded\""));
+    let status = status();
+    assert!(status.contains("bytes of output were dropped]") && status.contains("\"last words\""), "{status}");
+    drop(init);
+}
+
+#[test]
 fn a_timed_out_handlers_group_gets_term_then_kill() {
     let folder = Folder::new();
     let config = format!(
