@@ -1,4 +1,4 @@
-//! Runs work that may block: name resolution by the C library, files on a volume that may hang. Each piece of work has a
+//! Runs work that may block or takes long: name resolution by the C library, files on a volume that may hang, all of /proc. Each piece of work has a
 //! thread of its own, with every signal blocked, so that no signal is delivered there. The number of threads is bounded.
 //! They are never joined, so that a name server that does not answer delays no signal, no reap and no exit. The caller
 //! needs a deadline.
@@ -6,6 +6,7 @@
 //! The runtime's own thread pool is not used: the end of the runtime waits for its work.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
@@ -17,8 +18,8 @@ pub(crate) enum DetachedError {
     /// EAGAIN: the pids limit counts threads as well.
     #[error("cannot start a thread (is the container's pids limit reached?)")]
     Thread(#[source] std::io::Error),
-    /// The thread ended without a result.
-    #[error("the thread ended without a result")]
+    /// The result did not come in time.
+    #[error("there is no answer: does a volume hang?")]
     Lost,
 }
 
@@ -27,7 +28,15 @@ pub(crate) async fn spawn_blocking_detached<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DetachedError> {
     static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(MAX_THREADS)));
-    let slot = Arc::clone(&SLOTS).acquire_owned().await.map_err(|_| DetachedError::Lost)?;
+    spawn_in_slot(&SLOTS, work).await
+}
+
+/// The same with slots of the caller's own, which the work of others cannot take.
+pub(crate) async fn spawn_in_slot<T: Send + 'static>(
+    slots: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, DetachedError> {
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(|_| DetachedError::Lost)?;
     let (sender, result) = oneshot::channel();
     let thread = std::thread::Builder::new().name("detached".to_owned()).stack_size(STACK);
     let task = move || {
@@ -37,6 +46,17 @@ pub(crate) async fn spawn_blocking_detached<T: Send + 'static>(
     };
     with_signals_blocked(|| thread.spawn(task)).map_err(DetachedError::Thread)?;
     result.await.map_err(|_| DetachedError::Lost)
+}
+
+/// Does the work on a thread of its own, and waits for the result without a runtime, at most for this time.
+pub(crate) fn run_bounded<T: Send + 'static>(
+    time: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, DetachedError> {
+    let (sender, result) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name("detached".to_owned()).stack_size(STACK);
+    with_signals_blocked(|| thread.spawn(move || drop(sender.send(work())))).map_err(DetachedError::Thread)?;
+    result.recv_timeout(time).map_err(|_| DetachedError::Lost)
 }
 
 const MAX_THREADS: usize = 8;

@@ -4,7 +4,6 @@
 mod bounded;
 mod connect;
 mod context;
-mod detached;
 mod drain;
 pub(crate) mod env;
 mod env_pipe;
@@ -18,15 +17,16 @@ mod sleep;
 pub(crate) mod tcp_socket;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use self::bounded::bounded;
+use self::bounded::{abort_requested, bounded, timed_out};
 pub(crate) use self::context::{AppHandle, HandlerContext, Purpose};
 pub(crate) use self::drain::DrainStatus;
-use self::program::Environment;
+use self::program::{Environment, PendingEnvironment, Prepared, ProgramError, prepare_exec};
 pub(crate) use self::report::HandlerReport;
+use crate::detached::spawn_blocking_detached;
 use crate::error::describe;
 use crate::process::Pid;
 use crate::process::procfs;
@@ -62,28 +62,92 @@ impl RunningHandler {
     }
 }
 
+/// A handler with all that it needs from files.
+enum Ready {
+    Exec(Box<Prepared>),
+    Other(Environment),
+}
+
 /// Starts a handler. `env` is its environment without its own `env` key. The report arrives at the receiver within the
 /// timeout; an aborted run closes the receiver without one.
 pub(crate) fn start(
     handler: &Handler,
     purpose: Purpose,
     timeout: Option<Duration>,
-    env: Environment,
+    env: PendingEnvironment,
     context: &HandlerContext,
 ) -> (RunningHandler, oneshot::Receiver<HandlerReport>) {
+    let reads_files = matches!(&handler.kind, HandlerKind::Exec(program) if program::reads_files(program));
+    if !reads_files && !env.reads_files() {
+        return start_ready(handler, purpose, timeout, ready(&handler.kind, env), context);
+    }
+    let (abort, mut aborted) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
+    let (handler, context) = (handler.clone(), context.clone());
+    tokio::spawn(async move {
+        let began = Instant::now();
+        let kind = handler.kind.clone();
+        let ready = tokio::select! {
+            biased;
+            () = abort_requested(&mut aborted) => return,
+            read = spawn_blocking_detached(move || ready(&kind, env)) => read,
+            mut report = timed_out(timeout) => {
+                report.detail += ": a file that it needs could not be read in that time";
+                return drop(sender.send(report));
+            }
+        };
+        let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+        let (running, report) = match ready {
+            Ok(ready) => start_ready(&handler, purpose, left, ready, &context),
+            Err(error) => failed(&error),
+        };
+        tokio::select! {
+            biased;
+            () = abort_requested(&mut aborted) => running.abort(),
+            report = report => drop(report.map(|report| sender.send(report))),
+        }
+    });
+    (RunningHandler { abort, group: None }, receiver)
+}
+
+/// Reads the files that a handler needs.
+fn ready(kind: &HandlerKind, env: PendingEnvironment) -> Result<Ready, ProgramError> {
+    let env = env.read()?;
+    match kind {
+        HandlerKind::Exec(program) => Ok(Ready::Exec(Box::new(prepare_exec(program, env)?))),
+        _ => Ok(Ready::Other(env)),
+    }
+}
+
+fn start_ready(
+    handler: &Handler,
+    purpose: Purpose,
+    timeout: Option<Duration>,
+    ready: Result<Ready, ProgramError>,
+    context: &HandlerContext,
+) -> (RunningHandler, oneshot::Receiver<HandlerReport>) {
+    let (prepared, env) = match ready {
+        Ok(Ready::Exec(prepared)) => (Some(prepared), Environment::default()),
+        Ok(Ready::Other(env)) => (None, env),
+        Err(error) => return failed(&error),
+    };
     let (abort, aborted) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
     let mut group = None;
     match &handler.kind {
-        HandlerKind::Exec(program) => match exec::Exec::start(&handler.name, purpose, program, env, context) {
-            Ok(exec) => {
-                group = Some((context.reaper.clone(), exec.pid()));
-                drop(tokio::spawn(exec.run(timeout, aborted, sender)));
+        HandlerKind::Exec(_) => {
+            match prepared.map(|prepared| exec::Exec::start(&handler.name, purpose, *prepared, context)) {
+                // It is prepared: `ready` does that for this kind.
+                None => {}
+                Some(Ok(exec)) => {
+                    group = Some((context.reaper.clone(), exec.pid()));
+                    drop(tokio::spawn(exec.run(timeout, aborted, sender)));
+                }
+                Some(Err(error)) => {
+                    let _ = sender.send(HandlerReport::new(HandlerResult::Failed, describe(&error)));
+                }
             }
-            Err(error) => {
-                let _ = sender.send(HandlerReport::new(HandlerResult::Failed, describe(&error)));
-            }
-        },
+        }
         HandlerKind::HttpGet(get) => {
             drop(tokio::spawn(bounded(http_get::run(get.clone(), env), timeout, aborted, sender)));
         }

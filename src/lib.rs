@@ -16,6 +16,7 @@
 //! | `net`      | the connections of the network namespace                     | `process`                                |
 //! | `process`  | the kernel edge: spawn, reap, signals                        | `error`, `exit`, `files`                 |
 //! | `tls`      | trusted certificates                                         | `files`                                  |
+//! | `detached` | work that may block, on threads that nothing waits for       | `process`                                |
 //! | `files`    | bounded reads of small files                                 | none                                     |
 //! | `error`    | errors as text                                               | none                                     |
 //! | `exit`     | exit codes                                                   | none                                     |
@@ -26,6 +27,7 @@
 
 mod cli;
 mod compat;
+mod detached;
 #[cfg(feature = "doctor")]
 mod doctor;
 mod error;

@@ -21,6 +21,7 @@
 //! | `dispatcher` | the part that both loops share: queue of events, handler runs, callers of hooks       |
 //! | `listeners`  | the port and the socket of the endpoint                                               |
 //! | `reporter`   | what happens, reported to the log, the timeline and the event stream; the stop report |
+//! | `process_scans` | looks for zombies that are not ours, on another thread                             |
 //! | `reaping`    | how often ended children are collected                                                |
 //! | `start`      | the first steps of both, and why a start can fail                                     |
 //! | `plan`       | from the settings to what a machine needs to know                                     |
@@ -29,6 +30,7 @@ pub(crate) mod container;
 mod dispatcher;
 mod listeners;
 mod plan;
+mod process_scans;
 mod reaping;
 mod reporter;
 mod run_loop;

@@ -12,7 +12,9 @@ pub(crate) fn exit_code(convention: Convention, error: &ProgramError) -> u8 {
     match error {
         ProgramError::Spawn(SpawnError::Exec { source, .. }) => code_of_exec(convention, source.kind()),
         ProgramError::Spawn(_) if convention != Convention::Env => 1,
-        ProgramError::Spawn(_) | ProgramError::File { .. } | ProgramError::User { .. } => exit::BOOKEND_FAILED,
+        ProgramError::Spawn(_) | ProgramError::File { .. } | ProgramError::User { .. } | ProgramError::Files(_) => {
+            exit::BOOKEND_FAILED
+        }
     }
 }
 

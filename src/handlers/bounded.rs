@@ -37,7 +37,7 @@ pub(super) async fn timed_out(timeout: Option<Duration>) -> HandlerReport {
 }
 
 /// Resolves when the run is to be aborted. A sender that is dropped without a message does not abort.
-pub(super) async fn abort_requested(aborted: oneshot::Receiver<()>) {
+pub(super) async fn abort_requested(aborted: impl Future<Output = Result<(), oneshot::error::RecvError>>) {
     if aborted.await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -14,7 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::detached::{DetachedError, spawn_blocking_detached};
+use crate::detached::{DetachedError, spawn_blocking_detached};
 use crate::net::ours::{self, OwnConnection};
 
 /// Why there is no connection.

@@ -15,7 +15,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::handlers::program::{Environment, Variables};
+use crate::handlers::program::Variables;
 use crate::process::Pid;
 use crate::report::journal::trigger_word;
 use bookend_lifecycle::seconds::Seconds;
@@ -53,10 +53,10 @@ pub(crate) struct AppEnd {
 }
 
 impl HandlerEnv<'_> {
-    /// The container's environment with these variables added.
-    pub(crate) fn add_to(self, variables: Variables) -> Environment {
-        let mut env = Environment::with(variables);
-        let mut set = |key: &str, value: String| env.set(key, value);
+    /// These variables.
+    pub(crate) fn variables(self) -> Variables {
+        let mut variables = Variables::new();
+        let mut set = |key: &str, value: String| variables.push((key.into(), value.into()));
         if let Some(hook) = self.hook {
             set("BOOKEND_HOOK", hook.name().to_owned());
             set("BOOKEND_TRIGGER", trigger_word(hook, self.trigger));
@@ -97,6 +97,6 @@ impl HandlerEnv<'_> {
                 AppStatus::Unknown => {}
             }
         }
-        env
+        variables
     }
 }

@@ -12,15 +12,15 @@ use super::bounded::{abort_requested, timed_out};
 use super::context::{HandlerContext, Purpose};
 use super::env_pipe::EnvPipe;
 use super::output::Relay;
-use super::program::{Environment, ProgramError, prepare_exec};
+use super::program::Prepared;
 use super::report::HandlerReport;
 use crate::error::describe;
 use crate::process::Pid;
 use crate::process::placement::ProcessPlacement;
 use crate::process::reaper::{Ended, Reaper};
 use crate::process::spawn::{ActivationSockets, ChildEnv, ExecProgress, ExecStatus, Spawn, StartedChild};
+use crate::process::spawn_error::SpawnError;
 use crate::process::stdio::{empty_input, pipe};
-use bookend_config::settings::Program;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{HandlerResult, Hook};
 
@@ -30,9 +30,9 @@ pub(super) enum ExecStartError {
     /// Descriptors or memory ran out.
     #[error("cannot make a pipe for the handler's output")]
     Pipe(#[from] io::Error),
-    /// The program cannot be prepared or spawned.
+    /// The program cannot be spawned.
     #[error(transparent)]
-    Program(#[from] ProgramError),
+    Program(#[from] SpawnError),
 }
 
 /// A program that was started. Whether it could be executed is known at its end, or never.
@@ -52,11 +52,9 @@ impl Exec {
     pub(super) fn start(
         name: &str,
         purpose: Purpose,
-        program: &Program,
-        env: Environment,
+        prepared: Prepared,
         context: &HandlerContext,
     ) -> Result<Exec, ExecStartError> {
-        let prepared = prepare_exec(program, env)?;
         let (read, write) = pipe()?;
         let stdin = empty_input()?;
         let setting = (purpose == Purpose::Hook(Hook::PreStart)).then(pipe).transpose()?;
@@ -76,7 +74,7 @@ impl Exec {
         // Before the spawn: if the pipe cannot be read, the program must not run although its start is reported as failed.
         let relay = Relay::start(name, purpose, read).map_err(ExecStartError::Pipe)?;
         let env_pipe = setting_read.map(EnvPipe::start).transpose().map_err(ExecStartError::Pipe)?;
-        let StartedChild { pid, exec } = spawn.start(&context.inherited).map_err(ProgramError::from)?;
+        let StartedChild { pid, exec } = spawn.start(&context.inherited)?;
         let ended = context.reaper.watch(pid);
         // Our copies of the write ends are closed here, so that the pipes end with the handler.
         Ok(Exec { pid, exec, ended, relay, env_pipe, reaper: context.reaper.clone() })
@@ -96,7 +94,7 @@ impl Exec {
         let mut report = tokio::select! {
             ended = &mut self.ended => match self.exec.look() {
                 ExecProgress::Failed(error) => {
-                    HandlerReport::new(HandlerResult::Failed, describe(&ProgramError::from(error)))
+                    HandlerReport::new(HandlerResult::Failed, describe(&error))
                 }
                 ExecProgress::Executed | ExecProgress::Pending => report_of(ended),
             },

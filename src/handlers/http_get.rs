@@ -28,9 +28,9 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
 use super::connect::{ConnectError, connect};
-use super::detached::{DetachedError, spawn_blocking_detached};
 use super::program::{Environment, read_value};
 use super::report::HandlerReport;
+use crate::detached::{DetachedError, spawn_blocking_detached};
 use crate::error::describe;
 use crate::http::Duplex;
 use bookend_config::settings::{self, Header, HttpGet, Scheme, ValueSource};

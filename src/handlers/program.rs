@@ -18,6 +18,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::detached::DetachedError;
 use crate::files::read_small;
 use crate::process::setup::{ChildLimit, ChildSetup, resource};
 use crate::process::spawn_error::SpawnError;
@@ -44,6 +45,9 @@ pub(crate) enum ProgramError {
     User { key: String, source: UnknownId },
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    /// A volume hangs, or there is no thread to read it.
+    #[error("cannot read the files that the app needs (app.env, app.user)")]
+    Files(#[from] DetachedError),
 }
 
 /// The environment of a program.
@@ -132,13 +136,52 @@ impl Environment {
 
 /// The variables of `app.env` and of preStart handlers (`set`); the latter override the former.
 pub(crate) fn container_variables(app: &AppSettings, set: &[(OsString, OsString)]) -> Result<Variables, ProgramError> {
-    if app.program.env.is_empty() {
+    variables_of(&app.program.env, set)
+}
+
+fn variables_of(env: &[(String, ValueSource)], set: &[(OsString, OsString)]) -> Result<Variables, ProgramError> {
+    if env.is_empty() {
         // The usual case: our own environment is not copied.
         return Ok(set.to_vec());
     }
     let mut environment = Environment::with(set.to_vec());
-    environment.add(&app.program.env, "app", set)?;
+    environment.add(env, "app", set)?;
     Ok(environment.set)
+}
+
+/// The environment of a handler or a probe, before the files that it needs are read.
+#[derive(Debug)]
+pub(crate) struct PendingEnvironment {
+    /// `app.env`, if it is not in `set` already.
+    pub(crate) app: Vec<(String, ValueSource)>,
+    /// The variables of the container so far.
+    pub(crate) set: Variables,
+    /// `BOOKEND_...`
+    pub(crate) own: Variables,
+}
+
+impl PendingEnvironment {
+    pub(crate) fn reads_files(&self) -> bool {
+        any_file(&self.app)
+    }
+
+    /// Reads the files. A volume may hang: must not be called in the loop if there are any.
+    pub(crate) fn read(self) -> Result<Environment, ProgramError> {
+        let mut environment = Environment::with(variables_of(&self.app, &self.set)?);
+        for (name, value) in self.own {
+            environment.set(name, value);
+        }
+        Ok(environment)
+    }
+}
+
+/// Whether files are read to prepare a program: values from files, /etc/passwd and /etc/group.
+pub(crate) fn reads_files(program: &Program) -> bool {
+    program.user.is_some() || any_file(&program.env)
+}
+
+fn any_file(env: &[(String, ValueSource)]) -> bool {
+    env.iter().any(|(_, source)| matches!(source, ValueSource::File(_)))
 }
 
 /// A program that is ready to be spawned.

@@ -14,7 +14,7 @@ use tracing::warn;
 use super::browser;
 use super::listener::{Listener, ListenerKind};
 use super::refusal::Refusal;
-use super::request::{DeliveryGuard, Endpoint};
+use super::request::{AnswerPermit, DeliveryGuard, Endpoint};
 use super::response::BrokenConnection;
 use super::rules::Rules;
 
@@ -28,23 +28,17 @@ pub(super) struct Connection {
     /// The process that connected to the socket.
     peer_pid: OnceLock<i32>,
     guard: Mutex<Option<DeliveryGuard>>,
+    /// For a large answer, until it is written.
+    permit: OnceLock<AnswerPermit>,
 }
 
 impl Connection {
     /// Takes a place in the listener's table. The receiver closes when the place is given to another connection.
     pub(super) fn enter(listener: &Arc<Listener>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
         let (id, ended) = listener.enter(peer);
-        (
-            Connection {
-                listener: Arc::clone(listener),
-                id,
-                peer,
-                local: OnceLock::new(),
-                peer_pid: OnceLock::new(),
-                guard: Mutex::new(None),
-            },
-            ended,
-        )
+        let (local, guard, permit) = (OnceLock::new(), Mutex::default(), OnceLock::new());
+        let (listener, peer_pid) = (Arc::clone(listener), OnceLock::new());
+        (Connection { listener, id, peer, local, peer_pid, guard, permit }, ended)
     }
 
     pub(super) fn kind(&self) -> ListenerKind {
@@ -73,11 +67,13 @@ impl Connection {
     }
 
     /// Whether the caller may call a hook with a request that has these headers.
-    pub(super) fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) async fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         let verdict = match self.kind() {
-            ListenerKind::Port => browser::check(headers, self.local.get().copied())
-                .and_then(|()| self.rules().hook_auth.authorize(self.peer, authorization)),
+            ListenerKind::Port => match browser::check(headers, self.local.get().copied()) {
+                Ok(()) => self.rules().hook_auth.authorize(self.peer, authorization).await,
+                refused => refused,
+            },
             ListenerKind::Socket => Ok(()),
         };
         if let Err(refusal) = verdict
@@ -114,6 +110,18 @@ impl Connection {
         self.listener.wait(self.id)
     }
 
+    /// Waits until there is room for another large answer, and keeps it until the connection is over. `false`: the clients of
+    /// too many do not read them.
+    pub(super) async fn reserve_answer(&self) -> bool {
+        for _ in 0..RESERVATIONS {
+            if let Some(permit) = self.endpoint().permit_answer().await {
+                return self.permit.set(permit).is_ok();
+            }
+            self.listener.evict_answering();
+        }
+        false
+    }
+
     /// Keeps the guard until the connection is over.
     pub(super) fn hold(&self, guard: DeliveryGuard) {
         *self.guard.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
@@ -125,3 +133,6 @@ impl Drop for Connection {
         self.listener.leave(self.id);
     }
 }
+
+/// How often a client that waits for room ends the answer of another one that does not read it.
+const RESERVATIONS: usize = 5;

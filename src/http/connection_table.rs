@@ -120,6 +120,16 @@ impl<T> ConnectionTable<T> {
         let (reading, answering) = (self.count(ConnectionState::Reading), self.count(ConnectionState::Answering));
         let state =
             if answering > share || reading == 0 { ConnectionState::Answering } else { ConnectionState::Reading };
+        self.evict_one_of(state)
+    }
+
+    /// Takes out a connection whose client does not read its answer, or reads it slowly.
+    pub(super) fn evict_answering(&mut self) -> Option<T> {
+        self.evict_one_of(ConnectionState::Answering)
+    }
+
+    /// The oldest of the peer that has the most of them.
+    fn evict_one_of(&mut self, state: ConnectionState) -> Option<T> {
         let (peer, _) = self.peer_with_most(state)?;
         let oldest = self.connections.iter().find(|(_, slot)| slot.state == state && slot.peer == peer);
         let oldest = oldest.map(|(id, _)| *id);
@@ -182,6 +192,19 @@ mod tests {
         let (_, evicted) = table.enter(peer(1), "kubelet's second");
         assert_eq!(evicted, Some("flood"), "a new connection of another address finds a place as well");
         assert_eq!(table.connections.len(), 4);
+    }
+
+    #[test]
+    fn unread_answers_end_for_another_answer_and_nothing_else_does() {
+        let mut table = table(8, 4);
+        table.enter(peer(1), "reading");
+        for (peer, name) in [(peer(2), "kubelet"), (peer(3), "first"), (peer(3), "second")] {
+            let (id, _) = table.enter(peer, name);
+            table.answer(id);
+        }
+        assert_eq!(table.evict_answering(), Some("first"));
+        assert_eq!([table.evict_answering(), table.evict_answering()], [Some("kubelet"), Some("second")]);
+        assert_eq!(table.evict_answering(), None);
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl Listener {
         lock(&self.connections).wait(id).map(drop).is_ok()
     }
 
+    /// Ends a connection whose client does not read its answer.
+    pub(super) fn evict_answering(&self) {
+        drop(lock(&self.connections).evict_answering());
+    }
+
     pub(super) fn leave(&self, id: u64) {
         lock(&self.connections).leave(id);
         self.endpoint.connection_ended();

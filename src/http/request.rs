@@ -3,8 +3,10 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::events::EventStream;
 use super::status::StatusSnapshot;
@@ -84,12 +86,16 @@ impl Delivery {
 pub(crate) struct Endpoint {
     requests: mpsc::Sender<Request>,
     connections: Arc<AtomicUsize>,
+    answers: Arc<Semaphore>,
 }
+
+/// The right to hold a large answer in memory.
+pub(super) type AnswerPermit = OwnedSemaphorePermit;
 
 impl Endpoint {
     pub(crate) fn new() -> (Endpoint, mpsc::Receiver<Request>) {
         let (requests, receiver) = mpsc::channel(QUEUE);
-        (Endpoint { requests, connections: Arc::default() }, receiver)
+        (Endpoint { requests, connections: Arc::default(), answers: Arc::new(Semaphore::new(MOST_ANSWERS)) }, receiver)
     }
 
     /// The number of connections, on the port and on the socket.
@@ -105,6 +111,12 @@ impl Endpoint {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// The right to hold one more large answer; waits for a moment if there are too many. All answers together, on the port
+    /// and on the socket, are a few megabytes, however many clients do not read theirs.
+    pub(super) async fn permit_answer(&self) -> Option<AnswerPermit> {
+        timeout(ANSWER_WAIT, Arc::clone(&self.answers).acquire_owned()).await.ok()?.ok()
+    }
+
     /// Sends a request to the loop and waits for the response. `None`: the process is about to exit.
     pub(super) async fn request<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
         let (sender, response) = oneshot::channel();
@@ -113,5 +125,10 @@ impl Endpoint {
     }
 }
 
+/// The large answers in memory: `/status`, `/metrics` and the page have at most some 100 kB each (`report::journal`), so
+/// these are less than 4 MB. Answers of other kinds have a few hundred bytes.
+const MOST_ANSWERS: usize = 24;
+/// How long a client waits until another one has its answer.
+const ANSWER_WAIT: Duration = Duration::from_millis(100);
 /// Requests on their way to the loop.
 const QUEUE: usize = 64;

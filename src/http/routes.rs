@@ -56,6 +56,15 @@ impl Route<'_> {
         })
     }
 
+    fn has_large_answer(self) -> bool {
+        match self {
+            Route::Status | Route::Metrics => true,
+            #[cfg(feature = "page")]
+            Route::Page => true,
+            Route::Hook(..) | Route::Health(_) | Route::Stop | Route::Signal(_) | Route::Events => false,
+        }
+    }
+
     /// A HEAD must change nothing, so it calls no hook.
     fn allows(self, method: &Method) -> bool {
         match self {
@@ -90,6 +99,9 @@ pub(super) async fn answer(
             text(StatusCode::METHOD_NOT_ALLOWED, format!("{} is not allowed here: use {allowed}\n", request.method()));
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         return Ok(response);
+    }
+    if route.has_large_answer() && !connection.reserve_answer().await {
+        return Ok(too_many());
     }
     let endpoint = connection.endpoint();
     match route {
@@ -159,7 +171,7 @@ async fn call_hook(
     request: &hyper::Request<Incoming>,
     connection: &Connection,
 ) -> Result<HttpResponse, BrokenConnection> {
-    if let Err(refusal) = connection.authorize(request.headers()) {
+    if let Err(refusal) = connection.authorize(request.headers()).await {
         // A refused hook has not run; a status code would tell a kubelet that it has.
         return if is_kubelet(request) { Err(BrokenConnection) } else { Ok(refused(refusal)) };
     }

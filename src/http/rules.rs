@@ -24,7 +24,7 @@ impl Rules {
     /// For the port.
     pub(crate) fn of_port(http: &HttpSettings, settings: &Settings) -> Rules {
         Rules {
-            hook_auth: HookAuth { token_file: http.token_file.clone(), allow_from: http.allow_from.clone() },
+            hook_auth: HookAuth::new(http.token_file.clone(), http.allow_from.clone()),
             #[cfg(feature = "tls")]
             tls: http.tls.clone().map(super::tls::ServerCertificate::new),
             #[cfg(feature = "page")]
@@ -37,7 +37,7 @@ impl Rules {
     pub(crate) fn of_socket(settings: &Settings) -> Rules {
         let http = settings.http.as_ref();
         Rules {
-            hook_auth: HookAuth::default(),
+            hook_auth: HookAuth::new(None, None),
             #[cfg(feature = "tls")]
             tls: None,
             containers: settings.containers.keys().cloned().collect(),

@@ -96,7 +96,11 @@ async fn serve_tcp(stream: TcpStream, connection: &Connection) {
 
 async fn serve_tls(mut stream: TcpStream, connection: &Connection) {
     #[cfg(feature = "tls")]
-    if let Some(config) = connection.rules().tls.as_ref().and_then(super::tls::ServerCertificate::config) {
+    let config = match &connection.rules().tls {
+        Some(certificate) => certificate.config().await,
+        None => None,
+    };
+    if let Some(config) = config {
         let handshake = super::tls::handshake(config, stream, || connection.handshake_begin());
         if let Ok(Some(stream)) = timeout(HANDSHAKE_TIME, handshake).await {
             serve_http(Box::new(stream), connection).await;

@@ -6,7 +6,7 @@
 //! and nothing hangs.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
@@ -15,11 +15,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::Acceptor;
 use tokio::io;
 use tokio::net::TcpStream;
-use tokio::time::sleep_until;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep_until, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
+use crate::detached::spawn_in_slot;
 use crate::error::describe;
 use crate::files::read_small;
 use crate::tls::provider;
@@ -45,6 +47,14 @@ enum CertificateError {
 /// The certificate for TLS hellos.
 #[derive(Debug)]
 pub(super) struct ServerCertificate {
+    current: Arc<CurrentCertificate>,
+    /// One thread at a time looks at the files: their volume may hang.
+    looker: Arc<Semaphore>,
+}
+
+/// The state that the handshakes and the thread share.
+#[derive(Debug)]
+struct CurrentCertificate {
     source: settings::TlsSettings,
     now: Mutex<Current>,
 }
@@ -61,27 +71,55 @@ type FileIdentities = [(u64, i64, i64, u64); 2];
 
 impl ServerCertificate {
     pub(super) fn new(source: settings::TlsSettings) -> ServerCertificate {
-        ServerCertificate { source, now: Mutex::default() }
+        let current = CurrentCertificate { source, now: Mutex::default() };
+        ServerCertificate { current: Arc::new(current), looker: Arc::new(Semaphore::new(1)) }
     }
 
-    /// The configuration for a handshake; `None`: there is no usable certificate.
-    pub(super) fn config(&self) -> Option<Arc<ServerConfig>> {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN) {
-            return now.config.clone();
+    /// The configuration for a handshake; `None`: there is no usable certificate. While a look takes long, the old
+    /// certificate serves on.
+    pub(super) async fn config(&self) -> Option<Arc<ServerConfig>> {
+        let is_looking = self.looker.available_permits() == 0;
+        let config = self.current.lock().config.clone();
+        if self.current.is_fresh() || is_looking && config.is_some() {
+            return config;
         }
-        now.looked = Some(Instant::now());
+        let current = Arc::clone(&self.current);
+        // The second of two that find no certificate waits for the first one's look, and finds it fresh.
+        let look = spawn_in_slot(&self.looker, move || current.look());
+        let _ = timeout(LOOK_TIME, look).await;
+        self.current.lock().config.clone()
+    }
+}
+
+impl CurrentCertificate {
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.lock().looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN)
+    }
+
+    /// Reads the files if they are others than at the last look.
+    fn look(&self) {
+        if self.is_fresh() {
+            return;
+        }
         let identities = match &self.source {
             settings::TlsSettings::Files { cert, key } => Some([identities(cert), identities(key)]),
             settings::TlsSettings::SelfSigned => None,
         };
-        if now.config.is_some() && now.identities == identities {
-            return now.config.clone();
+        let is_known = |now: &Current| now.config.is_some() && now.identities == identities;
+        if is_known(&self.lock()) {
+            self.lock().looked = Some(Instant::now());
+            return;
         }
         let made = match &self.source {
             settings::TlsSettings::Files { cert, key } => of_files(cert, key),
             settings::TlsSettings::SelfSigned => of_our_own(),
         };
+        let mut now = self.lock();
+        now.looked = Some(Instant::now());
         match made {
             Ok(config) => {
                 info!("certificate loaded");
@@ -95,7 +133,6 @@ impl ServerCertificate {
             }
             Err(_) => {}
         }
-        now.config.clone()
     }
 }
 
@@ -152,6 +189,8 @@ fn configure(
 }
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a handshake waits for a look.
+const LOOK_TIME: Duration = Duration::from_secs(1);
 /// A usual chain and key have a hundredth of this size.
 const MOST_PEM: u64 = 1024 * 1024;
 
@@ -159,12 +198,17 @@ const MOST_PEM: u64 = 1024 * 1024;
 mod tests {
     use super::*;
 
+    fn config(tls: &ServerCertificate) -> Option<Arc<ServerConfig>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(tls.config())
+    }
+
     #[test]
     fn a_certificate_of_our_own_is_made_once() {
         let tls = ServerCertificate::new(settings::TlsSettings::SelfSigned);
-        let first = tls.config().unwrap();
-        tls.now.lock().unwrap().looked = None;
-        assert!(Arc::ptr_eq(&first, &tls.config().unwrap()));
+        let first = config(&tls).unwrap();
+        tls.current.lock().looked = None;
+        assert!(Arc::ptr_eq(&first, &config(&tls).unwrap()));
     }
 
     #[test]
@@ -179,8 +223,8 @@ mod tests {
         };
         let tls = ServerCertificate::new(settings::TlsSettings::Files { cert: cert.clone(), key: key.clone() });
         let again = || {
-            tls.now.lock().unwrap().looked = None;
-            tls.config()
+            tls.current.lock().looked = None;
+            config(&tls)
         };
         assert!(again().is_none(), "there are no files yet");
         write("one");

@@ -103,10 +103,11 @@ impl Journal {
             let again = if record.attempt > 1 { format!(" (try {})", record.attempt) } else { String::new() };
             self.row(now, format!("{}{again} took {took:.3} s: {}", label(&record), record.detail));
         }
-        if self.records.len() == MAX_RECORDS {
+        self.records.push_back(Record { detail: shortened(record.detail, LONGEST_DETAIL), ..record });
+        let size = |record: &Record| record.detail.len() + record.output.iter().map(String::len).sum::<usize>();
+        while self.records.len() > MAX_RECORDS || self.records.iter().map(size).sum::<usize>() > MAX_BYTES {
             self.records.pop_front();
         }
-        self.records.push_back(record);
     }
 
     /// The stop is over, and bookend goes on.
@@ -206,12 +207,22 @@ impl Journal {
     }
 
     fn row(&mut self, now: Time, text: String) {
+        let text = shortened(text, LONGEST_ROW);
         if self.timeline.len() == MAX_ROWS {
             // The first row is the trigger; the newest facts are worth more than those after it.
             self.timeline.remove(1);
         }
         self.timeline.push_back((now, text));
     }
+}
+
+/// A text of at most so many bytes.
+fn shortened(mut text: String, longest: usize) -> String {
+    if text.len() > longest {
+        text.truncate((0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0));
+        text.push_str("...");
+    }
+    text
 }
 
 /// `requests on up to 1 connection cut`: of an open connection the kernel does not show whether it has a request in flight, nor
@@ -301,6 +312,10 @@ pub(crate) fn trigger_word(hook: Hook, stop: Option<Trigger>) -> String {
 }
 
 const MAX_RECORDS: usize = 50;
+/// Of all records: `/status` is copied for each client, and any client may ask.
+const MAX_BYTES: usize = 64 * 1024;
+const LONGEST_DETAIL: usize = 2000;
+const LONGEST_ROW: usize = 500;
 const MAX_ROWS: usize = 100;
 /// More than a stop of one app has.
 const MAX_STAGES: usize = 9;

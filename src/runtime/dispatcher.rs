@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::listeners::Listeners;
+use super::process_scans::{self, ProcessScans, StatusSender};
 use super::reporter::Reporter;
 use super::unit::{Unit, UnitId};
 use crate::handlers::{self, HandlerReport, Purpose, RunningHandler};
@@ -18,6 +19,8 @@ use crate::http::{
     DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, LifecycleEvent, Request, RunningHandlerSnapshot,
     StatusSnapshot,
 };
+use crate::process::pidfd::PidFd;
+use crate::process::zombies::NegligentParent;
 use crate::report::journal::{Record, handler_label, trigger_word};
 use crate::report::timestamp::Timestamp;
 use bookend_config::settings::{AppSettings, Settings};
@@ -26,6 +29,9 @@ use bookend_lifecycle::probe::{ProbeKind, ProbeRunId};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::sorted::collect_map;
 use bookend_lifecycle::{Action, CallerId, Event, HandlerResult, Hook, Machine, Outcome, RunId, Time};
+
+/// The process in another container, if it is there, or the reason why it cannot be found.
+pub(super) type SearchResult = Result<Option<PidFd>, String>;
 
 /// The report of a task to the loop.
 #[derive(Debug)]
@@ -40,6 +46,10 @@ pub(super) enum TaskMessage {
     ConnectionsIdle,
     /// The app's process in another container has ended.
     ProcessEnded(UnitId),
+    /// The processes have been read: the parents that do not wait for their children.
+    ZombiesFound(Vec<NegligentParent>),
+    /// The search for the app's process in another container is over.
+    SearchEnded(UnitId, SearchResult),
 }
 
 pub(super) struct Dispatcher {
@@ -51,6 +61,7 @@ pub(super) struct Dispatcher {
     runs: LiteMap<RunId, ActiveRun>,
     callers: LiteMap<CallerId, Caller>,
     next_caller: u64,
+    scans: ProcessScans,
     pub(super) listeners: Listeners,
     pub(super) reporter: Reporter,
 }
@@ -88,6 +99,7 @@ impl Dispatcher {
             runs: LiteMap::new(),
             callers: LiteMap::new(),
             next_caller: 0,
+            scans: ProcessScans::default(),
             listeners: Listeners::new(endpoint),
             reporter: Reporter::new(began, settings),
         }
@@ -235,10 +247,7 @@ impl Dispatcher {
         // Taken before the start: when that returns, the program may already be running.
         let (began, started_at) = (self.now(), Timestamp::now());
         let env = unit.handler_env(settings, Some(hook), &handler.name, self.listeners.socket_path(), began);
-        let (running, report) = match env {
-            Ok(env) => handlers::start(handler, Purpose::Hook(hook), timeout, env, &unit.context),
-            Err(error) => handlers::failed(&error),
-        };
+        let (running, report) = handlers::start(handler, Purpose::Hook(hook), timeout, env, &unit.context);
         self.reporter.publish(&LifecycleEvent::HandlerStarted { hook: hook.name(), container, name: &handler.name });
         let name = handler.name.clone();
         self.runs.insert(
@@ -334,6 +343,36 @@ impl Dispatcher {
 
     // ---- Status ---------------------------------------------------------------------------------
 
+    /// Called after a round of reaping that found orphans.
+    pub(super) fn found_orphans(&mut self) {
+        if self.reporter.is_scan_due() {
+            self.scan();
+        }
+    }
+
+    fn scan(&mut self) {
+        if self.scans.begin() {
+            let to_loop = self.to_loop();
+            tokio::spawn(async move { to_loop.send(TaskMessage::ZombiesFound(process_scans::scan().await)).await });
+        }
+    }
+
+    /// Whether a full status needs a newer look at the processes. If so, the request waits for it.
+    pub(super) fn defer_status(&mut self, response: StatusSender) -> Option<StatusSender> {
+        if !self.reporter.is_scan_stale() {
+            return Some(response);
+        }
+        self.scans.wait(response);
+        self.scan();
+        None
+    }
+
+    /// Takes the result of a scan. Returns the requests that waited for it.
+    pub(super) fn scanned(&mut self, found: Vec<NegligentParent>) -> Vec<StatusSender> {
+        self.reporter.scanned(found);
+        self.scans.completed()
+    }
+
     /// The part of `/status` that does not depend on the kind of the loop.
     pub(super) fn status(&mut self, detail: Detail) -> StatusSnapshot {
         let status = StatusSnapshot {
@@ -406,67 +445,4 @@ const LATE_REQUEST_CHECK: Duration = Duration::from_millis(2);
 const QUEUE: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::net::{SocketAddr, TcpStream};
-
-    use super::*;
-    use crate::runtime::listeners::bind;
-    use bookend_config::{Document, Sources};
-
-    fn in_runtime<T>(test: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
-    }
-
-    /// A dispatcher with a port, in a process that began at this time.
-    fn dispatcher(began: Instant) -> (Dispatcher, SocketAddr) {
-        let file = Document { name: "file".to_owned(), text: "http.listen = \"127.0.0.1:0\"".to_owned() };
-        let settings = bookend_config::load(&Sources { files: vec![file], ..Sources::default() }).unwrap().settings;
-        let listener = bind(&settings).unwrap().unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut dispatcher = Dispatcher::new(began, &settings);
-        dispatcher.listeners.open_port(listener, &settings);
-        (dispatcher, address)
-    }
-
-    fn long_ago() -> Instant {
-        Instant::now().checked_sub(FIRST_HOOK).unwrap()
-    }
-
-    #[test]
-    fn without_clients_the_exit_does_not_wait() {
-        in_runtime(async {
-            let (mut dispatcher, _) = dispatcher(long_ago());
-            let began = Instant::now();
-            assert!(dispatcher.late_request(began + Duration::from_secs(60), &mut 0).await.is_none());
-            assert!(began.elapsed() < Duration::from_secs(30));
-        });
-    }
-
-    #[test]
-    fn a_client_in_the_backlog_is_waited_for() {
-        in_runtime(async {
-            let (mut dispatcher, address) = dispatcher(long_ago());
-            let mut caller = TcpStream::connect(address).unwrap();
-            caller.write_all(b"GET /lifecycle/preStop HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-            let request = dispatcher.late_request(Instant::now() + Duration::from_secs(60), &mut 0).await;
-            assert!(matches!(request, Some(Request::Hook(..))), "{request:?}");
-        });
-    }
-
-    #[test]
-    fn soon_after_the_start_the_exit_waits_for_a_post_start_hook() {
-        in_runtime(async {
-            // A beginning in the future: this process stays young however slow the machine is.
-            let (mut dispatcher, address) = dispatcher(Instant::now() + Duration::from_secs(60));
-            let caller = std::thread::spawn(move || {
-                let mut caller = TcpStream::connect(address).unwrap();
-                caller.write_all(b"GET /lifecycle/postStart HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-                caller
-            });
-            let request = dispatcher.late_request(Instant::now() + Duration::from_secs(60), &mut 0).await;
-            assert!(matches!(request, Some(Request::Hook(..))), "{request:?}");
-            drop(caller.join().unwrap());
-        });
-    }
-}
+mod tests;

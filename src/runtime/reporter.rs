@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
 use crate::http::{Delivery, LifecycleEvent, StatusSnapshot, Subscribers, ZombieParent};
-use crate::process::zombies::{self, NegligentParent, ZombieWatch};
+use crate::process::zombies::{NegligentParent, ZombieWatch};
 use crate::report::journal::{Journal, describe_cut, describe_note, describe_trigger};
 use crate::report::message;
 use crate::report::rewritten_file::RewrittenFile;
@@ -152,25 +152,25 @@ impl Reporter {
         self.journal.note_cut(self.now(), count);
     }
 
-    /// Called after a round of reaping that found orphans.
-    pub(super) fn found_orphans(&mut self) {
-        if self.zombie_watch.is_due(self.now()) {
-            self.look_for_zombies();
-        }
+    /// Whether it is time for a scan for zombies that no client has asked for.
+    pub(super) fn is_scan_due(&self) -> bool {
+        self.zombie_watch.is_due(self.now())
     }
 
-    /// The number of zombies that only their own parents can reap, and the worst of these parents.
-    pub(super) fn zombies(&mut self) -> (usize, Vec<ZombieParent>) {
-        if self.zombie_watch.is_stale(self.now()) {
-            self.look_for_zombies();
-        }
+    /// Whether the last scan is too old for a client.
+    pub(super) fn is_scan_stale(&self) -> bool {
+        self.zombie_watch.is_stale(self.now())
+    }
+
+    /// The number of zombies that only their own parents can reap, and the worst of these parents: as of the last scan.
+    pub(super) fn zombies(&self) -> (usize, Vec<ZombieParent>) {
         let worst = self.negligent.iter().take(MAX_PARENTS);
         let worst = worst.map(|one| ZombieParent { pid: one.pid, name: one.name.clone(), zombies: one.zombies });
         (self.negligent.iter().map(|one| one.zombies).sum(), worst.collect())
     }
 
-    fn look_for_zombies(&mut self) {
-        self.negligent = zombies::negligent_parents();
+    pub(super) fn scanned(&mut self, found: Vec<NegligentParent>) {
+        self.negligent = found;
         for NegligentParent { pid, name, zombies, .. } in
             self.zombie_watch.scanned(self.began.elapsed(), &self.negligent)
         {

@@ -12,11 +12,14 @@ use tracing::debug;
 
 use super::dispatcher::{Dispatcher, TaskMessage};
 use super::unit::{Unit, UnitId};
-use crate::http::{Delivery, DeliveryGuard, Detail, HookResponse, LifecycleEvent, Request, StatusSnapshot};
+use crate::http::{Delivery, DeliveryGuard, Detail, HookCall, HookResponse, LifecycleEvent, Request, StatusSnapshot};
 use crate::process::signals::Signals;
 use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Action, Event, Machine, Outcome, PhaseName, Time};
+
+/// The way back to the caller of a hook.
+pub(super) type HookSender = oneshot::Sender<HookResponse>;
 
 /// The owner of the state: [`super::container`] or [`super::sidecar`].
 pub(super) trait Supervisor {
@@ -42,8 +45,15 @@ pub(super) trait Supervisor {
     /// A message that only one of the loops has tasks for.
     fn on_message(&mut self, message: TaskMessage);
 
-    /// A hook of this unit was called; the event follows.
-    fn on_hook_call(&mut self, _: UnitId) {}
+    /// A hook of this unit was called; the event follows, or is put off.
+    fn on_hook_call(&mut self, _: UnitId, call: HookCall, response: HookSender) -> Option<(HookCall, HookSender)> {
+        Some((call, response))
+    }
+
+    /// The calls that were put off.
+    fn waiting_calls(&mut self) -> Vec<(HookCall, HookSender)> {
+        Vec::new()
+    }
 
     /// `bookend stop`.
     fn on_stop_request(&mut self);
@@ -178,10 +188,16 @@ fn on_message<S: Supervisor>(supervisor: &mut S, message: TaskMessage) {
                 dispatcher.handler_ended(id, unit, run, report);
             }
         }
+        TaskMessage::ZombiesFound(found) => {
+            for response in supervisor.dispatcher().scanned(found) {
+                drop(response.send(Box::new(supervisor.snapshot(Detail::Everything))));
+            }
+        }
         TaskMessage::CallerDone(id, caller) => supervisor.dispatcher().push(id, Event::CallerDone(caller)),
         TaskMessage::ProbeEnded(..)
         | TaskMessage::Notified(_)
         | TaskMessage::ConnectionsIdle
+        | TaskMessage::SearchEnded(..)
         | TaskMessage::ProcessEnded(_) => supervisor.on_message(message),
     }
 }
@@ -192,8 +208,14 @@ fn on_request<S: Supervisor>(supervisor: &mut S, request: Request) {
         Request::Hook(call, response) => {
             // The endpoint refuses the names of other containers.
             let Some(id) = supervisor.find_unit(call.container.as_deref()) else { return };
-            supervisor.on_hook_call(id);
-            supervisor.dispatcher().hook_called(id, &call, response);
+            if let Some((call, response)) = supervisor.on_hook_call(id, call, response) {
+                supervisor.dispatcher().hook_called(id, &call, response);
+            }
+        }
+        Request::Status(Detail::Everything, response) => {
+            if let Some(response) = supervisor.dispatcher().defer_status(response) {
+                drop(response.send(Box::new(supervisor.snapshot(Detail::Everything))));
+            }
         }
         Request::Status(detail, response) => drop(response.send(Box::new(supervisor.snapshot(detail)))),
         Request::Follow(peer, response) => {
@@ -216,15 +238,19 @@ fn on_request<S: Supervisor>(supervisor: &mut S, request: Request) {
 async fn answer_late_requests<S: Supervisor>(supervisor: &mut S) {
     let end = Instant::now() + LATE_REQUESTS;
     let mut answers = LateAnswers::default();
+    let answer = |supervisor: &mut S, answers: &mut LateAnswers, call: HookCall, response| {
+        let id = supervisor.find_unit(call.container.as_deref());
+        if let Some((_, unit)) = id.and_then(|id| supervisor.unit(id)) {
+            answers.answer(response, unit.machine.late_outcome(call.hook));
+        }
+    };
+    for (call, response) in supervisor.waiting_calls() {
+        answer(supervisor, &mut answers, call, response);
+    }
     let mut turns = LATE_TURNS;
     while let Some(request) = supervisor.dispatcher().late_request(end, &mut turns).await {
         match request {
-            Request::Hook(call, response) => {
-                let id = supervisor.find_unit(call.container.as_deref());
-                if let Some((_, unit)) = id.and_then(|id| supervisor.unit(id)) {
-                    answers.answer(response, unit.machine.late_outcome(call.hook));
-                }
-            }
+            Request::Hook(call, response) => answer(supervisor, &mut answers, call, response),
             Request::Status(detail, response) => drop(response.send(Box::new(supervisor.snapshot(detail)))),
             // Too late: the drop of the sender is the answer.
             Request::Stop(_) | Request::Signal(..) | Request::Follow(..) => {}

@@ -12,22 +12,27 @@ mod observed;
 mod process_tree;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use self::app::SidecarApp;
-use super::dispatcher::{Dispatcher, TaskMessage};
+use self::find::find;
+use super::dispatcher::{Dispatcher, SearchResult, TaskMessage};
 use super::listeners;
 use super::plan::stop_signals;
 use super::reaping::Reaping;
-use super::run_loop::{self, Supervisor};
+use super::run_loop::{self, HookSender, Supervisor};
 use super::start::{self, StartError};
 use super::unit::{Unit, UnitId};
 use crate::compat::policy::Policy;
+use crate::detached::spawn_blocking_detached;
+use crate::error::describe;
 use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
-use crate::http::{AppSnapshot, ContainerSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnapshot};
+use crate::http::{AppSnapshot, ContainerSnapshot, Detail, DrainSnapshot, HookCall, LifecycleEvent, StatusSnapshot};
 use crate::process::inherited::Inherited;
+use crate::process::pidfd::PidFd;
 use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
 use crate::report::journal::describe_trigger;
@@ -119,21 +124,63 @@ impl SidecarLoop {
             self.dispatcher.reporter.note(None, Note::StopBegan(trigger));
         }
         for id in self.ids() {
-            self.dispatcher.push(id, event);
+            // The process that a search is about to find belongs to the stop.
+            match self.apps.get_mut(id.0).filter(|app| app.is_searching) {
+                Some(app) if app.events.len() < MOST_EVENTS => app.events.push(event),
+                Some(_) => {}
+                None => self.dispatcher.push(id, event),
+            }
         }
     }
 
     /// Collects the ended handlers, and what they left behind. The orphans of the apps go to the pod's pause container.
     fn reap(&mut self) {
         if self.reaping.reap(&self.reaper, || self.dispatcher.now()).orphans > 0 {
-            self.dispatcher.reporter.found_orphans();
+            self.dispatcher.found_orphans();
         }
     }
 
-    /// Looks for the process of an app that is not known.
+    /// Looks for the process of an app that is not known, on another thread: a pod may have thousands of processes.
     fn search(&mut self, id: UnitId) {
         let now = self.dispatcher.now();
-        let Some((event, process)) = self.apps.get_mut(id.0).and_then(|app| app.search(now)) else { return };
+        let Some(selector) = self.apps.get_mut(id.0).and_then(|app| app.begin_search(now)) else { return };
+        let to_loop = self.dispatcher.to_loop();
+        let runtime = tokio::runtime::Handle::current();
+        tokio::spawn(async move {
+            let work = move || {
+                let _inside = runtime.enter();
+                find(&selector).map_err(|error| describe(&error))
+            };
+            let result = match timeout(SEARCH_TIME, spawn_blocking_detached(work)).await {
+                Ok(Ok(found)) => found,
+                Ok(Err(error)) => Err(describe(&error)),
+                Err(_) => {
+                    Err("the processes could not be read in two seconds: does the volume of the pid file hang?"
+                        .to_owned())
+                }
+            };
+            let _ = to_loop.send(TaskMessage::SearchEnded(id, result)).await;
+        });
+    }
+
+    /// Takes the result of a search; then the hooks have their turn that were called meanwhile.
+    fn search_ended(&mut self, id: UnitId, result: SearchResult) {
+        let now = self.dispatcher.now();
+        let Some(app) = self.apps.get_mut(id.0) else { return };
+        let news = app.search_ended(now, result);
+        let (calls, events) = (std::mem::take(&mut app.calls), std::mem::take(&mut app.events));
+        if let Some((event, process)) = news {
+            self.found(id, event, process);
+        }
+        for event in events {
+            self.dispatcher.push(id, event);
+        }
+        for (call, response) in calls {
+            self.dispatcher.hook_called(id, &call, response);
+        }
+    }
+
+    fn found(&mut self, id: UnitId, event: Event, process: Option<Arc<PidFd>>) {
         if let Some(process) = process {
             let to_loop = self.dispatcher.to_loop();
             tokio::spawn(async move {
@@ -258,6 +305,7 @@ impl Supervisor for SidecarLoop {
 
     fn on_message(&mut self, message: TaskMessage) {
         match message {
+            TaskMessage::SearchEnded(id, result) => self.search_ended(id, result),
             TaskMessage::ProcessEnded(id) => {
                 let now = self.dispatcher.now();
                 if let Some(app) = self.apps.get_mut(id.0) {
@@ -268,14 +316,28 @@ impl Supervisor for SidecarLoop {
             // Of the loop itself, and of a container.
             TaskMessage::HandlerEnded(..)
             | TaskMessage::CallerDone(..)
+            | TaskMessage::ZombiesFound(_)
             | TaskMessage::ProbeEnded(..)
             | TaskMessage::Notified(_)
             | TaskMessage::ConnectionsIdle => {}
         }
     }
 
-    fn on_hook_call(&mut self, id: UnitId) {
+    /// If the app's process is not known, the call waits for the search.
+    fn on_hook_call(&mut self, id: UnitId, call: HookCall, response: HookSender) -> Option<(HookCall, HookSender)> {
         self.search(id);
+        match self.apps.get_mut(id.0).filter(|app| app.is_searching) {
+            Some(app) => {
+                app.calls.retain(|(_, response)| !response.is_closed());
+                app.calls.push((call, response));
+                None
+            }
+            None => Some((call, response)),
+        }
+    }
+
+    fn waiting_calls(&mut self) -> Vec<(HookCall, HookSender)> {
+        self.apps.iter_mut().flat_map(|app| std::mem::take(&mut app.calls)).collect()
     }
 
     fn on_stop_request(&mut self) {
@@ -355,6 +417,11 @@ impl Supervisor for SidecarLoop {
         timers.chain(searches).chain(self.reaping.due()).min()
     }
 }
+
+/// One begins the stop, another one hurries it; more change nothing.
+const MOST_EVENTS: usize = 4;
+/// After that the hooks that wait for a search go on without it.
+const SEARCH_TIME: Duration = Duration::from_secs(2);
 
 fn pid(unit: &Unit<SidecarLifecycle>) -> Option<i32> {
     unit.app.pid().map(nix::unistd::Pid::as_raw)

@@ -6,7 +6,7 @@ use litemap::LiteMap;
 
 use crate::handlers::HandlerContext;
 use crate::handlers::env::{AppEnd, HandlerEnv};
-use crate::handlers::program::{self, Environment, ProgramError, Variables, container_variables};
+use crate::handlers::program::{self, PendingEnvironment, Variables};
 use crate::process::Pid;
 use crate::process::reaper::Ended;
 use crate::report::counters::Counters;
@@ -94,7 +94,7 @@ impl<M: Machine> Unit<M> {
         name: &str,
         socket: Option<&Path>,
         now: Time,
-    ) -> Result<Environment, ProgramError> {
+    ) -> PendingEnvironment {
         let env = HandlerEnv {
             hook,
             name,
@@ -107,7 +107,7 @@ impl<M: Machine> Unit<M> {
             reason: self.machine.reason(),
             end: self.app.end(self.machine.stop_trigger().map(|(_, began)| began)),
         };
-        Ok(env.add_to(self.variables.current(settings)?))
+        self.variables.pending(settings, env.variables())
     }
 
     /// The trigger of the current stop.
@@ -183,10 +183,11 @@ impl ContainerVariables {
         }
     }
 
-    fn current(&self, settings: &AppSettings) -> Result<Variables, ProgramError> {
+    /// The environment of a handler that has these variables of its own.
+    fn pending(&self, settings: &AppSettings, own: Variables) -> PendingEnvironment {
         match &self.given {
-            Some(variables) => Ok(variables.clone()),
-            None => container_variables(settings, &self.set),
+            Some(given) => PendingEnvironment { app: Vec::new(), set: given.clone(), own },
+            None => PendingEnvironment { app: settings.program.env.clone(), set: self.set.clone(), own },
         }
     }
 }

@@ -27,6 +27,7 @@ mod handler_signals;
 mod handlers;
 mod hooks;
 mod http_get;
+mod hung_files;
 mod kubelet;
 mod language;
 mod last_resort;

@@ -331,7 +331,7 @@ fn traced(calls: &str) -> (Init, u16) {
     let (folder, port) = (Folder::new(), free_port());
     let config = folder.write("bookend.toml", &format!("http.listen = \"127.0.0.1:{port}\""));
     let mut strace = Command::new("strace");
-    strace.args(["-qq", "-e", "signal=none", "-e", &format!("trace={calls}"), "-o"]);
+    strace.args(["-f", "-qq", "-e", "signal=none", "-e", &format!("trace={calls}"), "-o"]);
     strace.arg(folder.path("strace")).arg(bookend()).arg("-c").arg(config).args(["--", "sleep", "1000"]);
     (Init::start(folder, strace), port)
 }
@@ -358,6 +358,45 @@ fn many_requests_do_not_delay_signals() {
     let trace = init.folder.read("strace");
     let most = trace.split("epoll_").map(|between| between.matches("HTTP/1.1 200").count()).max().unwrap();
     assert!((1..=4).contains(&most), "{most} answers without a look:\n{trace}");
+}
+
+/// Asks for the status from another address, with a receive buffer that holds a small part of it, and does not read.
+fn unread_status(port: u16) -> Option<TcpStream> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt};
+    use std::os::fd::AsRawFd;
+    let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).ok()?;
+    setsockopt(&fd, sockopt::RcvBuf, &2048).ok()?;
+    bind(fd.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 2, 0)).ok()?;
+    connect(fd.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).ok()?;
+    let mut stream = TcpStream::from(fd);
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
+    Some(stream)
+}
+
+#[test]
+fn answers_that_no_client_reads_are_bounded() {
+    let port = free_port();
+    let prints = r#"{ exec.command = ["sh", "-c", "for i in 0 1 2 3 4 5 6 7 8 9; do head -c 200 /dev/zero | tr '\\0' '\"'; echo; done"] }"#;
+    let config = format!(
+        "http.listen = \"127.0.0.1:{port}\"\nlog.level = \"Warn\"\nlifecycle.postStart = [{}]",
+        [prints; 50].join(", ")
+    );
+    let init = Init::configured(&config, &["--", "sleep", "1000"]);
+    let status = || get(port, "/status").unwrap_or_default();
+    wait_until("all handlers have ended", || status().contains("postStart[49]") && code(port, "/startupz") == 200);
+    let size = status().len();
+    assert!((20_000..200_000).contains(&size), "{size} bytes of status");
+    let before = resident_kb(init.pid());
+    // Held by as many clients as there are places, and again and again.
+    for _ in 0..3 {
+        let clients: Vec<_> = (0..128).filter_map(|_| unread_status(port)).collect();
+        // Clients that read are answered meanwhile.
+        wait_until("another client has its answer", || status().ends_with("}\n"));
+        assert_eq!(code(port, "/readyz"), 200);
+        let grown = resident_kb(init.pid()).saturating_sub(before);
+        assert!(grown < 16 * 1024, "{grown} kB more, for answers of {size} bytes");
+        drop(clients);
+    }
 }
 
 #[test]

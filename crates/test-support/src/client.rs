@@ -10,8 +10,16 @@ use crate::wait::PATIENCE;
 /// # Errors
 /// The connection is refused or breaks.
 pub fn get_as(agent: &str, port: u16, path: &str) -> Result<String, Error> {
+    get_with(&format!("User-Agent: {agent}"), port, path)
+}
+
+/// Sends one GET with this header and reads the response to its end.
+///
+/// # Errors
+/// The connection is refused or breaks.
+pub fn get_with(header: &str, port: u16, path: &str) -> Result<String, Error> {
     let mut stream = connect(port)?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: {agent}\r\nAccept: */*\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{header}\r\nAccept: */*\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

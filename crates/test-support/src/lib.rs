@@ -14,7 +14,7 @@ mod nginx;
 mod requirements;
 mod wait;
 
-pub use client::{code, code_of, get, get_as, took};
+pub use client::{code, code_of, get, get_as, get_with, took};
 pub use folder::{Folder, free_port};
 pub use init::{Finished, Init, bookend, child_of, in_network_of, output_of, pipe_without_reader, run, signal};
 pub use nginx::nginx_conf;

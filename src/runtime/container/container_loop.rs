@@ -18,7 +18,7 @@ use super::spawn_app;
 use crate::compat::not_started;
 use crate::compat::policy::{Leftovers, Policy};
 use crate::error::describe;
-use crate::handlers::program::{Environment, ProgramError};
+use crate::handlers::program::PendingEnvironment;
 use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
 use crate::http::{AppSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnapshot};
 use crate::process::inherited::Inherited;
@@ -205,7 +205,7 @@ impl ContainerLoop {
         let round = self.reaping.reap(&self.unit.context.reaper, || self.dispatcher.now());
         last_resort::stay_for(self.unit.context.reaper.app());
         if round.orphans > 0 {
-            self.dispatcher.reporter.found_orphans();
+            self.dispatcher.found_orphans();
         }
         if let Some(by) = round.app_stopped {
             self.job_control.app_stopped(&self.unit.context.reaper, by);
@@ -279,7 +279,7 @@ impl ContainerLoop {
         }
     }
 
-    fn probe_env(&self, name: &str) -> Result<Environment, ProgramError> {
+    fn probe_env(&self, name: &str) -> PendingEnvironment {
         let socket = self.dispatcher.listeners.socket_path();
         self.unit.handler_env(&self.settings.app, None, name, socket, self.now())
     }
@@ -426,7 +426,11 @@ impl Supervisor for ContainerLoop {
                 }
             }
             // Of the loop itself, and of a sidecar.
-            TaskMessage::HandlerEnded(..) | TaskMessage::CallerDone(..) | TaskMessage::ProcessEnded(_) => {}
+            TaskMessage::HandlerEnded(..)
+            | TaskMessage::CallerDone(..)
+            | TaskMessage::ZombiesFound(_)
+            | TaskMessage::SearchEnded(..)
+            | TaskMessage::ProcessEnded(_) => {}
         }
     }
 

@@ -4,7 +4,7 @@
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
-use crate::handlers::program::{Environment, ProgramError};
+use crate::handlers::program::PendingEnvironment;
 use crate::handlers::{self, HandlerContext, HandlerReport, Purpose, RunningHandler};
 use crate::http::ProbeSnapshot;
 use crate::runtime::dispatcher::TaskMessage;
@@ -41,14 +41,11 @@ impl Probing {
         kind: ProbeKind,
         run: ProbeRunId,
         handler: &Handler,
-        env: Result<Environment, ProgramError>,
+        env: PendingEnvironment,
         context: &HandlerContext,
         to_loop: mpsc::Sender<TaskMessage>,
     ) {
-        let (running, report) = match env {
-            Ok(env) => handlers::start(handler, Purpose::Probe, handler.timeout, env, context),
-            Err(error) => handlers::failed(&error),
-        };
+        let (running, report) = handlers::start(handler, Purpose::Probe, handler.timeout, env, context);
         self.runs.push((kind, running));
         tokio::spawn(async move {
             if let Ok(report) = report.await {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compat::policy::Policy;
+use crate::detached::run_bounded;
 use crate::handlers::HandlerContext;
-use crate::handlers::program::{ProgramError, Variables, container_variables, prepare_app};
+use crate::handlers::program::{self, Prepared, ProgramError, Variables, container_variables, prepare_app};
 use crate::process::inherited::Inherited;
 use crate::process::placement::ProcessPlacement;
 use crate::process::spawn::{ActivationSockets, ChildEnv, ExecProgress, Spawn, StartedChild};
@@ -21,8 +22,13 @@ pub(super) fn spawn(
     set: &[(OsString, OsString)],
     context: &HandlerContext,
 ) -> Result<(Pid, Variables), ProgramError> {
-    let variables = container_variables(settings, set)?;
-    let app = prepare_app(settings, &variables)?;
+    let (app, variables) = match program::reads_files(&settings.program) {
+        true => {
+            let (settings, set) = (settings.clone(), set.to_vec());
+            run_bounded(FILES_WAIT, move || prepare(&settings, &set))??
+        }
+        false => prepare(settings, set)?,
+    };
     if policy.placement == ProcessPlacement::Session {
         terminal::give_up();
     }
@@ -50,6 +56,15 @@ pub(super) fn spawn(
     Inherited::close_inherited_descriptors();
     Ok((pid, variables))
 }
+
+fn prepare(settings: &AppSettings, set: &[(OsString, OsString)]) -> Result<(Prepared, Variables), ProgramError> {
+    let variables = container_variables(settings, set)?;
+    Ok((prepare_app(settings, &variables)?, variables))
+}
+
+/// How long the loop waits for the files that the app needs. There is no app that could miss a signal, and a volume that
+/// takes longer hangs.
+const FILES_WAIT: Duration = Duration::from_secs(2);
 
 /// How long we wait for the app to execute its program: usually it takes less than a millisecond. If a lease or a file
 /// system holds it for longer, it counts as started, and signals and hooks have their turn. A later failure is its end.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::find::find;
-use crate::error::describe;
 use crate::handlers::{AppHandle, HandlerContext};
+use crate::http::HookCall;
 use crate::process::pidfd::PidFd;
+use crate::runtime::dispatcher::SearchResult;
 use crate::runtime::plan;
+use crate::runtime::run_loop::HookSender;
 use crate::runtime::unit::{App, Unit};
 use bookend_config::settings::{ContainerSettings, ProcessSelector, Settings};
 use bookend_lifecycle::signal::Signal;
@@ -26,6 +27,12 @@ pub(super) struct SidecarApp {
     search_at: Option<Time>,
     /// The reason why the last search failed. It is logged once.
     search_error: Option<String>,
+    /// A thread searches.
+    pub(super) is_searching: bool,
+    /// Calls of hooks that wait for the search; no more than there are connections.
+    pub(super) calls: Vec<(HookCall, HookSender)>,
+    /// The stop signals that came meanwhile.
+    pub(super) events: Vec<Event>,
 }
 
 impl SidecarApp {
@@ -52,6 +59,9 @@ impl SidecarApp {
             rate: SearchRate::default(),
             search_at: None,
             search_error: None,
+            is_searching: false,
+            calls: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -69,16 +79,25 @@ impl SidecarApp {
         matches!(self.unit.machine.phase(), PhaseName::Starting | PhaseName::Running)
     }
 
-    /// Looks for the process, if it is wanted and not known. Returns the event, and the process if it was found.
-    pub(super) fn search(&mut self, now: Time) -> Option<(Event, Option<Arc<PidFd>>)> {
-        let selector = self.selector.as_ref().filter(|_| self.unit.app == App::NotStarted)?;
+    /// The selector of the process, if it is wanted and not known, and no search goes on.
+    pub(super) fn begin_search(&mut self, now: Time) -> Option<ProcessSelector> {
+        let is_wanted = self.unit.app == App::NotStarted && !self.is_searching;
+        let selector = self.selector.clone().filter(|_| is_wanted)?;
         if let Err(free) = self.rate.take(now) {
             self.search_at = Some(free);
             return None;
         }
+        self.search_at = None;
+        self.is_searching = true;
+        Some(selector)
+    }
+
+    /// Takes the result of a search. Returns the event, and the process if it was found.
+    pub(super) fn search_ended(&mut self, now: Time, result: SearchResult) -> Option<(Event, Option<Arc<PidFd>>)> {
+        self.is_searching = false;
         self.search_at = Some(now + SEARCH_INTERVAL);
         let container = self.unit.name.as_deref();
-        match find(selector) {
+        match result {
             Ok(Some(pidfd)) => {
                 info!(container, pid = pidfd.pid().as_raw(), "the app's process is found");
                 let pidfd = Arc::new(pidfd);
@@ -90,7 +109,6 @@ impl SidecarApp {
             // Not started yet.
             Ok(None) => None,
             Err(error) => {
-                let error = describe(&error);
                 if self.search_error.as_ref() == Some(&error) {
                     return None;
                 }
