@@ -34,20 +34,28 @@ pub async fn connect(address: SocketAddr, tls: bool, alpn: &[&str]) -> io::Resul
     if !tls {
         return Ok(Connection::Plain(stream));
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let config = trusting_any_certificate(alpn).map_err(io::Error::other)?;
     let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
     if !alpn.is_empty() && stream.get_ref().1.alpn_protocol().is_none() {
         return Err(io::Error::other(format!("the server chose none of {alpn:?} by ALPN")));
     }
     Ok(Connection::Tls(Box::new(stream)))
+}
+
+/// A TLS client that accepts every certificate, as a kubelet does, and offers the protocols `alpn`.
+///
+/// # Errors
+/// rustls refuses the settings.
+pub fn trusting_any_certificate(alpn: &[&str]) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(config)
 }
 
 impl AsyncRead for Connection {
