@@ -10,6 +10,7 @@ mod haproxy;
 mod listen;
 mod nginx;
 mod php_fpm;
+mod quic;
 mod server;
 mod stop;
 mod supervisord;
@@ -37,6 +38,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { id: "stop-signal", examine: server::stop_signal },
     Check { id: "stop-signal-of-the-image", examine: server::stop_signal_of_the_image },
     Check { id: "no-drain", examine: stop::no_drain },
+    Check { id: "quic", examine: quic::quic },
     Check { id: "budget", examine: stop::budget },
     Check { id: "no-budget", examine: stop::no_budget },
     Check { id: "no-time-for-the-app", examine: stop::no_time_for_the_app },

@@ -18,22 +18,24 @@ use super::facts::command::AppCommand;
 use super::facts::config_text::ConfigFile;
 use crate::process::inherited::Inherited;
 use bookend_config::Effective;
+use bookend_config::profiles::of_program;
 use bookend_config::settings::{Handler, HandlerKind, Settings};
 use bookend_lifecycle::signal::Signal;
 
 /// Gathers the facts.
 pub(crate) fn facts(effective: &Effective, image_stop_signal: Option<Signal>, inherited: &Inherited) -> Facts {
-    let settings = &effective.settings;
-    let program = &settings.app.program;
-    let budget = effective.budget();
-    let signal_by = budget.stages.iter().find(|stage| stage.stage == "stop").and_then(|stage| stage.begins_by);
-    let kill = budget.deadlines.map(|deadlines| deadlines.kill);
+    let mut effective = effective.clone();
+    let program = &effective.settings.app.program;
     let dir = program.working_dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let given = program.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let mut command = AppCommand::new(given, |program| find_program(&dir, program).and_then(read_script));
+    let mut command = AppCommand::new(given, |program| find_script(&dir, program).and_then(read_script));
     if matches!(command.program(), "npm" | "npx" | "yarn" | "pnpm") {
         command.package_json = read(dir.join("package.json"));
     }
+    choose_profile(&mut effective, &command);
+    let (settings, budget) = (&effective.settings, effective.budget());
+    let signal_by = budget.stages.iter().find(|stage| stage.stage == "stop").and_then(|stage| stage.begins_by);
+    let kill = budget.deadlines.map(|deadlines| deadlines.kill);
     let mut gatherer = Gatherer { dir, command, inherited, not_examined: Vec::new() };
     if gatherer.command.given.is_empty() {
         gatherer.not_examined.push("the app: no command is configured, and none follows --".to_owned());
@@ -53,6 +55,14 @@ pub(crate) fn facts(effective: &Effective, image_stop_signal: Option<Signal>, in
         settings: settings.clone(),
         command: gatherer.command,
         not_examined: gatherer.not_examined,
+    }
+}
+
+/// With `app.profile = "auto"`, the profile that the running app will choose. A shell in front of the server is the app.
+fn choose_profile(effective: &mut Effective, command: &AppCommand) {
+    let program = if command.shell.is_none() && command.script.is_none() { command.program() } else { "" };
+    if let Some((auto, name)) = effective.auto.as_mut().zip(of_program(program)) {
+        effective.settings.adopt(auto.choose(name));
     }
 }
 
@@ -111,9 +121,16 @@ impl Gatherer<'_> {
             _ => None,
         };
         named.extend(handlers.into_iter().flatten().filter_map(exec));
+        // `sh script`, `python main.py`: it need not be executable.
+        let is_script = |program: &str| {
+            command.given.first().is_some_and(|first| first != program) && find_script(&self.dir, program).is_some()
+        };
         // `$(VAR)` is expanded later.
         named.retain(|(_, program)| {
-            !program.is_empty() && !program.contains('$') && find_program(&self.dir, program).is_none()
+            !program.is_empty()
+                && !program.contains('$')
+                && find_program(&self.dir, program).is_none()
+                && !is_script(program)
         });
         named
     }
@@ -127,7 +144,11 @@ fn find_program(dir: &Path, name: &str) -> Option<PathBuf> {
         return Some(dir.join(name)).filter(is_program);
     }
     let path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/bin:/usr/bin".into());
-    // `sh script`: the script need not be executable, nor in PATH.
-    let script = || Some(dir.join(name)).filter(|path| name.contains('.') && path.is_file());
-    env::split_paths(&path).map(|folder| folder.join(name)).find(is_program).or_else(script)
+    env::split_paths(&path).map(|folder| folder.join(name)).find(is_program)
+}
+
+/// The same, or a file that a shell or another interpreter can run: it need not be executable, nor in PATH.
+fn find_script(dir: &Path, name: &str) -> Option<PathBuf> {
+    let script = || Some(dir.join(name)).filter(|path| path.is_file());
+    find_program(dir, name).or_else(script)
 }

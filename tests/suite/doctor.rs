@@ -261,3 +261,21 @@ fn apache_is_asked_about_the_file_of_its_command_line() {
     let report = doctor(folder, &["--json", "--", "apache2", "-DFOREGROUND", "-f", &conf]);
     assert!(found(&report, "apache-graceful-shutdown-timeout").is_null(), "{}", report.out);
 }
+
+#[test]
+fn with_auto_doctor_judges_by_the_server_behind_the_script() {
+    let folder = Folder::new();
+    let start = folder.write("start.sh", "#!/bin/sh\nexec haproxy -f /x.cfg\n");
+    let stays = folder.write("stays.sh", "#!/bin/sh\nhaproxy -f /x.cfg\n");
+    let checks = |script: &std::path::Path| -> Vec<String> {
+        let script = script.to_str().unwrap();
+        let args = ["doctor", "--profile", "auto", "--stop-signal", "SIGUSR1", "--json", "--", "sh", script];
+        let report = crate::support::run(&args);
+        let report: serde_json::Value = serde_json::from_str(&report.out).unwrap_or_else(|_| panic!("{}", report.log));
+        report["findings"].as_array().unwrap().iter().map(|one| one["check"].as_str().unwrap().to_owned()).collect()
+    };
+    let found = checks(&start);
+    assert!(!found.iter().any(|check| check.contains("stop-signal") || check == "no-drain"), "{found:?}");
+    let found = checks(&stays);
+    assert!(found.contains(&"stop-signal-of-the-image".to_owned()), "a shell stays in front: {found:?}");
+}

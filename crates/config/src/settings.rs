@@ -56,6 +56,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Takes over what a profile can set; the program is the one that was started.
+    pub fn adopt(&mut self, chosen: Settings) {
+        let (program, command_from) = (std::mem::take(&mut self.app.program), self.app.command_from);
+        self.app = AppSettings { program, command_from, ..chosen.app };
+        self.lifecycle = chosen.lifecycle;
+    }
+
     /// The apps of a sidecar: the one of the top level, which has no name, and those of `containers`.
     pub fn of_sidecar(&self) -> Vec<(Option<String>, ContainerSettings)> {
         let first = ContainerSettings {

@@ -4,6 +4,7 @@ use crate::doctor::checks::stop;
 use crate::doctor::facts::Facts;
 use crate::doctor::facts::known_server::{find, is_worker};
 use crate::doctor::finding::Finding;
+use bookend_config::profiles::of_program;
 use bookend_lifecycle::signal::Signal;
 
 pub(crate) fn unknown_server(facts: &Facts) -> Vec<Finding> {
@@ -42,13 +43,24 @@ pub(crate) fn stop_signal(facts: &Facts) -> Vec<Finding> {
 }
 
 pub(crate) fn stop_signal_of_the_image(facts: &Facts) -> Vec<Finding> {
-    let begins_stop = |signal: Signal| match &facts.settings.app.stop_signals {
-        Some(signals) => signals.contains(&signal),
-        None => [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal),
+    let app = &facts.settings.app;
+    let is_dropped = |signal: Signal| app.signals.get(&signal) == Some(&None);
+    let begins_stop = |signal: Signal| {
+        !is_dropped(signal)
+            && match &app.stop_signals {
+                Some(signals) => signals.contains(&signal),
+                None => [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal),
+            }
     };
     let why = "bookend forwards it to the app: no preStop handler runs, and the budget does not begin";
-    let fix =
-        |signal: Signal| format!("add {signal} to app.stopSignals, or write STOPSIGNAL SIGTERM in the Dockerfile");
+    let profile = of_program(facts.command.program()).filter(|name| app.profile.as_deref() != Some(*name));
+    let fix = |signal: Signal| match profile {
+        _ if is_dropped(signal) => {
+            format!("remove {signal} from app.signals, or write STOPSIGNAL SIGTERM in the Dockerfile")
+        }
+        Some(name) => format!("app.profile = {name:?} takes it; or add {signal} to app.stopSignals"),
+        None => format!("add {signal} to app.stopSignals, or write STOPSIGNAL SIGTERM in the Dockerfile"),
+    };
     if let Some(signal) = facts.image_stop_signal {
         let what = format!("the image's STOPSIGNAL {signal} does not begin a stop");
         return if begins_stop(signal) { Vec::new() } else { vec![Finding::new(what, why, fix(signal))] };
@@ -109,6 +121,12 @@ mod tests {
             ("haproxy", "haproxy"),
             ("apache", "apache2ctl"),
             ("postgres", "postgres"),
+            ("lighttpd", "lighttpd"),
+            ("uvicorn", "uvicorn"),
+            ("waitress", "waitress-serve"),
+            ("puma", "puma"),
+            ("caddy", "caddy"),
+            ("varnish", "varnishd"),
         ] {
             let text = format!("app.profile = {profile:?}");
             let files = vec![bookend_config::Document { name: "test".to_owned(), text }];
@@ -130,6 +148,19 @@ mod tests {
         assert_eq!(stop_signal_of_the_image(&apache)[0].severity, Severity::Finding);
         apache.image_stop_signal = Some(Signal::QUIT);
         assert_eq!(stop_signal_of_the_image(&apache), []);
+        apache.image_stop_signal = "SIGWINCH".parse().ok();
+        let fix_with = |app: &str, facts: &mut Facts| {
+            let files = vec![bookend_config::Document { name: "test".to_owned(), text: format!("app = {{ {app} }}") }];
+            let sources = bookend_config::Sources { files, ..Default::default() };
+            facts.settings = bookend_config::load(&sources).expect("it is valid").settings;
+            stop_signal_of_the_image(facts).first().map(|found| found.fix.clone())
+        };
+        assert_eq!(fix_with("profile = \"apache\"", &mut apache), None, "the profile takes it");
+        assert!(
+            fix_with("stopSignal = \"SIGTERM\"", &mut apache).expect("found").contains("profile = \"apache\" takes it")
+        );
+        let dropped = "profile = \"apache\", signals.SIGWINCH = \"ignore\"";
+        assert!(fix_with(dropped, &mut apache).expect("found").starts_with("remove SIGWINCH"));
         assert_eq!(stop_signal_of_the_image(&facts(&["node", "x.js"])), []);
     }
 

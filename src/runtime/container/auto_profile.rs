@@ -1,7 +1,7 @@
 //! `app.profile = "auto"`: the running app decides which server it is, each time that a stop may begin.
 
 use std::fs;
-use std::sync::mpsc;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::runtime::plan;
 use crate::runtime::unit::Unit;
 use bookend_config::AutoProfile;
 use bookend_config::profiles::{AppProcess, of_process};
-use bookend_config::settings::{AppSettings, Settings};
+use bookend_config::settings::Settings;
 use bookend_lifecycle::{ContainerLifecycle, Event, Hook, Machine, PhaseName};
 
 /// Reports the choice that the command made.
@@ -48,10 +48,8 @@ pub(super) fn choose(
     let chosen = auto.choose(name);
     if unit.machine.replace_plan(plan::of_app(&chosen, convention)) {
         info!(profile = name, before, "app.profile \"auto\": chosen by the running app");
-        // The program is the one that was started.
-        let (program, command_from) = (std::mem::take(&mut settings.app.program), settings.app.command_from);
-        settings.app = AppSettings { program, command_from, ..chosen.app };
-        unit.lifecycle = chosen.lifecycle;
+        settings.adopt(chosen);
+        unit.lifecycle = std::mem::take(&mut settings.lifecycle);
     }
 }
 
@@ -71,17 +69,17 @@ fn profile_of(pid: Pid) -> Option<&'static str> {
 }
 
 /// To read the arguments of a process that hangs may hang as well (proc_pid_cmdline(5) reads its memory): a thread reads
-/// them, which is not waited for any longer than this.
+/// them, which is not waited for any longer than 20 ms.
 fn command_line(pid: i32) -> Option<Vec<String>> {
-    const LONGEST_WAIT: Duration = Duration::from_millis(20);
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let read = move || {
-        let path = format!("/proc/{pid}/cmdline");
-        // The receiver is gone if it took too long.
-        let _ = sender.send(read_beginning(path.as_ref(), 4096));
-    };
-    with_signals_blocked(|| thread::Builder::new().stack_size(64 * 1024).spawn(read)).ok()?;
-    let bytes = receiver.recv_timeout(LONGEST_WAIT).ok()?.ok()?;
-    let text = String::from_utf8_lossy(&bytes);
-    Some(text.trim_end_matches('\0').split('\0').map(str::to_owned).collect())
+    let read = move || read_beginning(Path::new(&format!("/proc/{pid}/cmdline")), 4096);
+    let thread = with_signals_blocked(|| thread::Builder::new().stack_size(64 * 1024).spawn(read)).ok()?;
+    for _ in 0..20 {
+        if thread.is_finished() {
+            let bytes = thread.join().ok()?.ok()?;
+            let text = String::from_utf8_lossy(&bytes);
+            return Some(text.trim_end_matches('\0').split('\0').map(str::to_owned).collect());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    None
 }
