@@ -37,6 +37,7 @@ mod leftovers;
 mod log;
 mod metrics;
 mod more_servers;
+mod multiplexed;
 mod nginx;
 mod no_trace;
 mod notify;

