@@ -24,13 +24,14 @@
 //!    |        |
 //!    +------> connection -> browser, listener -> connection_table, handshakes, rules -> token, tls
 //!                                       |
-//!                                       +------> request -> status, events
+//!                                       +------> request -> status, events -> delivery
 //! ```
 
 mod accept_backoff;
 mod browser;
 mod connection;
 mod connection_table;
+mod delivery;
 mod events;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz_harness;
@@ -54,8 +55,9 @@ mod tls;
 mod token;
 mod write_timeout;
 
+pub(crate) use delivery::{Delivery, DeliveryGuard};
 pub(crate) use events::{LifecycleEvent, Subscribers};
-pub(crate) use request::{Delivery, DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, Request};
+pub(crate) use request::{Detail, Endpoint, HookCall, HookResponse, Request};
 pub(crate) use rules::Rules;
 pub(crate) use server::{serve_port, serve_socket};
 pub(crate) use socket::{ControlSocket, Lock, SocketError};

@@ -12,9 +12,10 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::browser;
+use super::delivery::DeliveryGuard;
 use super::listener::{Listener, ListenerKind};
 use super::refusal::Refusal;
-use super::request::{AnswerPermit, DeliveryGuard, Endpoint};
+use super::request::{AnswerPermit, Endpoint};
 use super::response::BrokenConnection;
 use super::rules::Rules;
 

@@ -13,7 +13,7 @@ use hyper::body::{Body, Bytes, Frame};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::request::{Delivery, DeliveryGuard};
+use super::delivery::{Delivery, DeliveryGuard};
 use crate::report::journal::Record;
 use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::Time;

@@ -8,8 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::delivery::DeliveryGuard;
 use super::listener::ListenerKind;
-use super::request::{DeliveryGuard, Endpoint, HookResponse, Request};
+use super::request::{Endpoint, HookResponse, Request};
 use super::server::serve_stream;
 use super::status::{ProbeSnapshot, StatusSnapshot};
 use super::{Rules, Subscribers};

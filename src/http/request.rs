@@ -1,6 +1,5 @@
 //! The requests of the endpoint to the loop, and the channel between them.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::delivery::DeliveryGuard;
 use super::events::EventStream;
 use super::status::StatusSnapshot;
 use bookend_lifecycle::signal::Signal;
@@ -53,32 +53,6 @@ pub(crate) enum Detail {
 pub(crate) struct HookResponse {
     pub(crate) outcome: Outcome,
     pub(crate) guard: DeliveryGuard,
-}
-
-/// Lives as long as a response is on its way. The endpoint drops it when the last byte is written or the caller has hung
-/// up; [`Delivery`] then completes. The loop waits for that before it exits.
-#[derive(Debug)]
-pub(crate) struct DeliveryGuard {
-    _dropped: oneshot::Sender<Infallible>,
-}
-
-/// Completes when the [`DeliveryGuard`] is dropped.
-#[derive(Debug)]
-pub(crate) struct Delivery(oneshot::Receiver<Infallible>);
-
-impl DeliveryGuard {
-    pub(crate) fn new() -> (DeliveryGuard, Delivery) {
-        let (sender, receiver) = oneshot::channel();
-        (DeliveryGuard { _dropped: sender }, Delivery(receiver))
-    }
-}
-
-impl Delivery {
-    /// Waits until the response is delivered, or cannot be.
-    pub(crate) async fn finished(self) {
-        // The sender never sends.
-        let _ = self.0.await;
-    }
 }
 
 /// The endpoint's way to the loop. Clones share the count of connections.

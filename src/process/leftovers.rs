@@ -20,7 +20,7 @@ pub(crate) fn signal_all(signal: Signal, spared: &[i32]) {
     }
     for member in procfs::below_us().into_iter().filter(|member| !spared.contains(&member.pid)) {
         match is_first {
-            // Whatever has this number by now is to be ended, too.
+            // Even if another process has this number by now, it must end, too.
             true => drop(sys::send(Pid::from_raw(member.pid), signal)),
             false => signal_descendant(member.pid, signal),
         }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use crate::assemble;
 use crate::collector::Collector;
+use crate::document::read_file;
 use crate::profiles::{self, HTTP};
 use crate::settings::Settings;
 use crate::tree::{Entry, Origin, Tree};
@@ -63,7 +64,7 @@ pub(crate) fn above_profile<'a>(
     collector: &mut Collector<'a>,
 ) -> Tree {
     let origin = Origin::Profile(format!("{name}{}", if is_auto { " (auto)" } else { "" }));
-    let mut profile = crate::read_file("profile", text, collector).with_origin(&origin);
+    let mut profile = read_file("profile", text, collector).with_origin(&origin);
     profile.overlay(tree);
     yield_stop_signals(&mut profile);
     profile

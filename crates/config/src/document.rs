@@ -20,6 +20,7 @@ use crate::source::{SourceKind, Span, in_order};
 use crate::toml_text::{join, quote};
 use crate::tree::{Entry, Origin, Tree};
 use crate::value::{Value, describe, type_of};
+use crate::vocabulary;
 
 /// The largest text that is read.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -30,8 +31,13 @@ const MOST_ERRORS: usize = 500;
 /// The parser's words for it.
 const DUPLICATE: &str = "duplicate key";
 
-/// Reads one file into a layer.
-pub(crate) fn read(collector: &mut Collector<'_>, source: usize, keys: &'static [Key]) -> Tree {
+/// Reads the text of a file into a layer. `name` is shown in diagnostics and origins.
+pub(crate) fn read_file<'a>(name: &'a str, text: &'a str, collector: &mut Collector<'a>) -> Tree {
+    let source = collector.source(SourceKind::File, name, text, "", Some(Shape::Table(vocabulary::ROOT)));
+    read(collector, source, vocabulary::ROOT)
+}
+
+fn read(collector: &mut Collector<'_>, source: usize, keys: &'static [Key]) -> Tree {
     let Some((name, text)) = collector.sources.get(source).map(|source| (source.name, source.text)) else {
         return Tree::default();
     };

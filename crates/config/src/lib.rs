@@ -73,9 +73,8 @@ pub use tree::Origin;
 use std::cell::OnceCell;
 
 use collector::Collector;
-use key::Shape;
 use settings::CommandFrom;
-use source::{SourceKind, Span};
+use source::Span;
 use tree::{Entry, Tree};
 use value::Value;
 
@@ -89,7 +88,7 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
     let mut collector = Collector::default();
     let mut tree = Tree::default();
     for file in &sources.files {
-        let layer = read_file(&file.name, &file.text, &mut collector);
+        let layer = document::read_file(&file.name, &file.text, &mut collector);
         merge(&mut tree, layer, &mut collector);
     }
     let layer = environment::read(&mut collector, &sources.env);
@@ -139,11 +138,6 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
 /// The JSON Schema (draft 2020-12) of a configuration, as text.
 pub fn schema() -> String {
     schema::schema()
-}
-
-fn read_file<'a>(name: &'a str, text: &'a str, collector: &mut Collector<'a>) -> Tree {
-    let source = collector.source(SourceKind::File, name, text, "", Some(Shape::Table(vocabulary::ROOT)));
-    document::read(collector, source, vocabulary::ROOT)
 }
 
 /// Checks one layer for itself and merges it into the weaker ones.

@@ -9,6 +9,8 @@
 //!
 //! A process that is found while a life ends belongs to the next life. Its stop waits until postStop of the life before is
 //! over. If it ends meanwhile, postStop runs once more.
+//!
+//! One file: every pair of phase and event stands here.
 
 mod app_stop;
 mod call;

@@ -20,6 +20,7 @@ mod tool {
     pub(crate) mod engine;
     pub(crate) mod interrupt;
     pub(crate) mod local;
+    pub(crate) mod one_run;
     pub(crate) mod place;
     pub(crate) mod print;
     pub(crate) mod rehearsal;

@@ -9,13 +9,13 @@
 
 mod kept;
 mod multiplexed;
+mod shared;
 mod transfer;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::TcpListener as StdListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,31 +23,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until, timeout};
 
-use crate::connect::connect;
-use crate::counts::{Counts, Kind, Loss, Lost, Report};
-use crate::http1::{Broken, Client, get};
+use crate::counts::{Counts, Kind, Loss, Report};
+use crate::http1::get;
 use crate::namespace::enter;
 use crate::plan::{OpenLoop, Plan, Target};
+pub(crate) use shared::millis;
+use shared::{Shared, loss, open};
 
 /// A load in progress.
 pub struct Running {
     shared: Arc<Shared>,
     thread: Option<std::thread::JoinHandle<()>>,
-}
-
-pub(crate) struct Shared {
-    plan: Plan,
-    began: Instant,
-    report: Mutex<Report>,
-    /// Milliseconds after `began`; `u64::MAX`: not yet.
-    stopped: AtomicU64,
-    gone: AtomicBool,
-    in_flight: AtomicU64,
-    stall: AtomicU64,
-    /// Requests that the server seems to have read, on kept connections that it closed at once. One may be chance.
-    dropped: Mutex<Vec<Lost>>,
-    /// By kind and path, the status before the stop, if it is not 200 to 299.
-    expected: BTreeMap<(Kind, String), u16>,
 }
 
 impl Plan {
@@ -172,80 +158,6 @@ impl Running {
     }
 }
 
-impl Shared {
-    fn now(&self) -> u64 {
-        millis(self.began.elapsed())
-    }
-
-    fn report(&self) -> MutexGuard<'_, Report> {
-        self.report.lock().expect("no thread panics while it holds the lock")
-    }
-
-    fn patience(&self) -> Duration {
-        Duration::from_secs_f64(self.plan.patience_seconds)
-    }
-
-    /// Whether this proxy has stopped. Proxies stop evenly over the spread; the last one stops when late clients do.
-    fn is_without(&self, proxy: u32) -> bool {
-        let proxies = self.plan.proxies.max(1);
-        let after = f64::from(proxies - 1 - proxy % proxies) / f64::from(proxies) * self.plan.spread_seconds;
-        let late = Duration::from_secs_f64((self.plan.late_seconds - after).max(0.0));
-        self.now() >= self.stopped.load(Ordering::Relaxed).saturating_add(millis(late))
-    }
-
-    /// Whether every proxy has stopped.
-    fn is_removed(&self) -> bool {
-        self.is_without(self.plan.proxies.max(1) - 1)
-    }
-
-    fn is_over(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
-    }
-
-    fn add(&self, kind: Kind, change: impl FnOnce(&mut Counts)) {
-        change(self.report().kinds.entry(kind).or_default());
-    }
-
-    fn count(&self, kind: Kind, began: u64, result: Result<(), Loss>) {
-        let stopped = self.stopped.load(Ordering::Relaxed);
-        let mut report = self.report();
-        if result.is_err() && stopped == u64::MAX {
-            report.failed_before += 1;
-            return;
-        }
-        let counts = report.kinds.entry(kind).or_default();
-        let Err(loss) = result else {
-            counts.ok += 1;
-            counts.ok_after_stop += u64::from(began >= stopped);
-            return;
-        };
-        match loss {
-            Loss::Refused => counts.refused += 1,
-            Loss::Reset => counts.reset += 1,
-            Loss::Truncated => counts.truncated += 1,
-            Loss::Failed => counts.failed += 1,
-            Loss::Hung => counts.hung += 1,
-        }
-        if report.losses.len() < Report::SAMPLES {
-            report.losses.push(self.lost(kind, loss, began));
-        }
-    }
-
-    fn lost(&self, kind: Kind, loss: Loss, began: u64) -> Lost {
-        let (now, stopped) = (self.now(), self.stopped.load(Ordering::Relaxed));
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run")]
-        let after_stop = |time: u64| (time as f64 - stopped as f64) / 1000.0;
-        Lost { kind, loss, began_seconds: after_stop(began), seen_seconds: after_stop(now) }
-    }
-
-    /// Whether this is the answer that the URL gave before the stop.
-    fn judge(&self, kind: Kind, target: &Target, status: u16) -> Result<(), Loss> {
-        let expected = self.expected.get(&(kind, target.path.clone()));
-        let is_expected = (200..300).contains(&status) || expected == Some(&status);
-        if is_expected { Ok(()) } else { Err(Loss::Failed) }
-    }
-}
-
 async fn run(shared: Arc<Shared>, ready: mpsc::Sender<()>) {
     let plan = &shared.plan;
     if let Some(port) = plan.upstream_port {
@@ -326,21 +238,6 @@ async fn once(target: &Target) -> Result<u16, Loss> {
     Ok(head.status)
 }
 
-async fn open(target: &Target) -> Result<Client, Loss> {
-    let stream = connect(target.address, target.tls, &[]).await.map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => Loss::Refused,
-        _ => Loss::Reset,
-    })?;
-    Ok(Client::new(stream))
-}
-
-fn loss(broken: Broken) -> Loss {
-    match broken {
-        Broken::Before(_) => Loss::Reset,
-        Broken::Within => Loss::Truncated,
-    }
-}
-
 /// The upstream of proxied requests: it answers after 300 ms.
 async fn serve_upstream(listener: TcpListener) {
     while let Ok((mut stream, _)) = listener.accept().await {
@@ -356,10 +253,6 @@ async fn serve_upstream(listener: TcpListener) {
     }
 }
 
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// How often the interval fits.
 fn whole(time: Duration, interval: Duration) -> u32 {
     u32::try_from(time.as_nanos() / interval.as_nanos().max(1)).unwrap_or(0)
@@ -367,7 +260,5 @@ fn whole(time: Duration, interval: Duration) -> u32 {
 
 /// The last requests before the stop begin this much earlier.
 const BEFORE_THE_STOP: Duration = Duration::from_millis(20);
-/// Between two requests on a kept connection or stream.
-const THINK: Duration = Duration::from_millis(100);
 /// The most requests of all open loops in flight at a time.
 const IN_FLIGHT: u64 = 5000;

@@ -49,7 +49,7 @@ fn number(value: &Value, path: &str) -> u64 {
     value.pointer(path).and_then(Value::as_u64).unwrap_or_default()
 }
 
-/// What a defect costs, by kind of traffic and of loss.
+/// The losses that a defect causes, by kind of traffic and of loss.
 fn found(how: &str, losses: &[&str]) {
     let (code, results) = as_it_is(how);
     assert_eq!(code, 1, "{how}: {results:#}");

@@ -7,8 +7,8 @@ use bookend_rehearse::plan::Plan;
 use super::args::Args;
 use super::bookend::{Bookend, Configuration, Drain, Settings};
 use super::interrupt;
+use super::one_run::one;
 use super::place::Place;
-use super::rehearsal;
 use super::results::{Advice, Results};
 use super::strategy::Strategy;
 
@@ -93,7 +93,7 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// What is tried, in this order: a profile knows more than a drain alone, and a drain without a condition ends earlier.
+    /// The kinds in the order in which they are tried: a profile knows more than a drain alone, and a drain without a condition ends earlier.
     fn kinds(&self) -> Vec<(Option<String>, bool)> {
         let profile = self.args.profile.clone().or_else(|| self.bookend.profile_for(&self.place.command()));
         let profile = profile.filter(|name| name != "none");
@@ -117,7 +117,7 @@ impl Search<'_> {
             let drain = settings.drain.map_or(0, |drain| drain.min);
             let profile = settings.profile.as_deref().unwrap_or("none");
             eprintln!("advice: profile {profile}, minSeconds {drain}, {} ...", strategy.title());
-            match rehearsal::one(self.place, &strategy, Some(&bookend), self.plan, self.args) {
+            match one(self.place, &strategy, Some(&bookend), self.plan, self.args) {
                 Ok(run) if run.lost == 0 && !run.killed => longest = longest.max(run.stop_seconds),
                 Ok(_) => return Ok(None),
                 Err(problem) => {

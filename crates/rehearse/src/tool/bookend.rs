@@ -12,11 +12,11 @@ use super::place::{Launch, Place};
 pub(crate) struct Bookend {
     pub(crate) file: PathBuf,
     pub(crate) configuration: Configuration,
-    /// Where its endpoint listens for the hook.
+    /// The port of its endpoint, for the hook.
     pub(crate) port: u16,
 }
 
-/// Where the configuration comes from.
+/// The source of the configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Configuration {
     /// `--config`.
@@ -100,7 +100,7 @@ impl Bookend {
             "postmaster" => "postgres",
             name => name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.'),
         });
-        // The first words are wrappers and scripts, if they are no servers.
+        // The first words may be wrappers and scripts.
         name.take(3).find(|name| !name.is_empty() && self.accepts(&format!("app.profile={name}"))).map(str::to_owned)
     }
 

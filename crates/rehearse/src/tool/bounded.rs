@@ -4,7 +4,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a program printed, and whether it succeeded.
+/// The output of a program, and whether it succeeded.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) success: bool,
@@ -41,7 +41,7 @@ pub(crate) fn run(command: &mut Command, most: Duration) -> Result<Output, Strin
 fn read(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        // What cannot be read is not shown.
+        // Output that cannot be read is not shown.
         let _ = pipe.by_ref().take(MOST).read_to_end(&mut bytes);
         // The program must not wait for a reader.
         let _ = std::io::copy(&mut pipe, &mut std::io::sink());

@@ -1,4 +1,4 @@
-//! Where a server lives during its rehearsal.
+//! The place in which a server lives during its rehearsal.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bookend_rehearse::plan::Plan;
 
 use super::remote::Generator;
 
-/// What is started.
+/// The program to start.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Launch {
     /// The init in front of the server, with its options; empty for the server as it is. The first word names one of `programs`.
@@ -42,7 +42,7 @@ pub(crate) trait Place {
     fn has(&self, path: &str) -> bool;
     /// Runs a program of this machine where the server would run, to its end.
     fn run(&self, launch: &Launch, words: &[String]) -> Result<super::bounded::Output, String>;
-    /// What a reader must know about this place.
+    /// Facts that a reader must know about this place.
     fn notes(&self) -> Vec<String>;
 }
 

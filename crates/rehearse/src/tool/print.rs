@@ -133,7 +133,7 @@ fn verdict(found: &Results) -> String {
     }
 }
 
-/// What the table does not show.
+/// Facts that the table does not show.
 fn remarks(found: &Results) -> Vec<String> {
     let mut lines = Vec::new();
     for run in &found.runs {

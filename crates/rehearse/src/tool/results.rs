@@ -1,4 +1,4 @@
-//! What the rehearsal found.
+//! The findings of the rehearsal.
 
 use bookend_rehearse::counts::{Counts, Kind, Report};
 use serde::Serialize;

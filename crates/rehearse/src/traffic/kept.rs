@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
-use super::{Shared, THINK, open};
+use super::shared::{Shared, THINK, loss, open};
 use crate::connect::Connection;
 use crate::counts::{Kind, Loss};
 use crate::http1::{Broken, Client, Ending, get};
@@ -53,7 +53,7 @@ pub(super) async fn client(shared: Arc<Shared>, target: Target, client: u32, pau
                     Fate::Lost => shared.count(Kind::Kept, began, Err(Loss::Reset)),
                 }
             }
-            Ok(Err(broken)) => shared.count(Kind::Kept, began, Err(super::loss(broken))),
+            Ok(Err(broken)) => shared.count(Kind::Kept, began, Err(loss(broken))),
             Err(_) => shared.count(Kind::Kept, began, Err(Loss::Hung)),
         }
     }

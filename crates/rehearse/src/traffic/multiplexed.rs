@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::{Shared, THINK};
+use super::shared::{Shared, THINK};
 use crate::counts::Loss;
 use crate::http2::{self, Request, StreamResult};
 use crate::plan::Multiplexed;

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::{Shared, loss, open};
+use super::shared::{Shared, loss, open};
 use crate::connect::Connection;
 use crate::counts::{Kind, Loss};
 use crate::http1::{Client, get};
