@@ -17,6 +17,7 @@ mod languages;
 mod namespaces;
 mod nginx;
 mod podman;
+mod rehearse;
 mod shellless;
 mod sidecar;
 mod terminal;

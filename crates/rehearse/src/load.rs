@@ -117,7 +117,7 @@ pub fn wait_for_port(pid: i32, port: u16) {
 /// # Panics
 /// If the network namespace cannot be entered.
 pub fn get(pid: i32, port: u16, path: &str) -> String {
-    let text = format!("GET {path} HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n");
+    let text = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
     let inside = std::thread::spawn(move || {
         enter(pid);
         let mut answer = String::new();

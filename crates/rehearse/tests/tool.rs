@@ -94,6 +94,42 @@ fn answers_with_503_while_stopping_are_found() {
     found("503", &["/kinds/new/failed", "/kinds/slow/failed"]);
 }
 
+/// Every kind of transfer, from a server of these tests.
+fn transfers(how: &str) -> Value {
+    let port = free_port();
+    let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    let (file, upload, events) = (url("/file"), url("/upload"), url("/events"));
+    let websocket = format!("ws://127.0.0.1:{port}/ws");
+    let mut options =
+        vec!["--download-url", &file, "--upload-url", &upload, "--stream-url", &events, "--websocket-url", &websocket];
+    options.extend([
+        "--transfer-seconds",
+        "2",
+        "--late",
+        "1",
+        "--strategies",
+        "as-is",
+        "--judge",
+        "as-is",
+        "--tries",
+        "0",
+        "--json",
+    ]);
+    result(&tool(how, port, &options).output().unwrap()).1
+}
+
+#[test]
+fn transfers_are_whole_or_cut() {
+    const KINDS: [&str; 4] = ["download", "upload", "stream", "websocket"];
+    let well = transfers("well");
+    let cut = transfers("at-once");
+    for kind in KINDS {
+        assert_eq!(number(run(&well), &format!("/kinds/{kind}/ok")), 1, "{kind}: {well:#}");
+        assert_eq!(number(run(&cut), &format!("/kinds/{kind}/ok")), 0, "{kind}: {cut:#}");
+    }
+    assert_eq!(number(run(&well), "/lost"), 0, "{well:#}");
+}
+
 /// bookend's binary; without it the test says that it did not run.
 fn bookend(test: &str) -> Option<PathBuf> {
     let bookend = std::env::var_os("BOOKEND_BIN").map(PathBuf::from).filter(|file| file.is_file());

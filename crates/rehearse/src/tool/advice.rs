@@ -97,8 +97,11 @@ impl Search<'_> {
     fn kinds(&self) -> Vec<(Option<String>, bool)> {
         let profile = self.args.profile.clone().or_else(|| self.bookend.profile_for(&self.place.command()));
         let profile = profile.filter(|name| name != "none");
-        let with = profile.iter().flat_map(|name| [(Some(name.clone()), false), (Some(name.clone()), true)]);
-        with.chain([(None, false), (None, true)]).collect()
+        let own = |name: &String| self.bookend.waits_for_busy_connections(name, &self.place.command());
+        let with = profile.iter().flat_map(|name| [(Some(name.clone()), own(name)), (Some(name.clone()), true)]);
+        let mut kinds: Vec<_> = with.chain([(None, false), (None, true)]).collect();
+        kinds.dedup();
+        kinds
     }
 
     fn settings(&self, profile: Option<String>, drain: Drain) -> Settings {

@@ -104,6 +104,18 @@ impl Bookend {
         name.take(3).find(|name| !name.is_empty() && self.accepts(&format!("app.profile={name}"))).map(str::to_owned)
     }
 
+    /// Whether the drain of a profile waits until no connection is busy.
+    pub(crate) fn waits_for_busy_connections(&self, profile: &str, command: &[String]) -> bool {
+        let command = format!("app.command={}", serde_json::json!(command));
+        let mut check = Command::new(&self.file);
+        check.args(["check", "--json", "--set", &format!("app.profile={profile}"), "--set", &command]);
+        check.env_clear().env("BOOKEND_CONFIG", "/dev/null");
+        let shown = bounded::run(&mut check, Duration::from_secs(10)).map(|output| output.stdout).unwrap_or_default();
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap_or_default();
+        let until = shown.pointer("/values/lifecycle.preStop.drain.until/value").and_then(serde_json::Value::as_str);
+        until == Some("NoBusyConnections")
+    }
+
     /// bookend in front of the server.
     pub(crate) fn launch(&self, place: &dyn Place, hook: bool) -> Launch {
         let inside = place.inside(&self.file, "bookend");

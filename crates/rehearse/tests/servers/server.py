@@ -1,6 +1,7 @@
 """A small HTTP server that stops well, or with one planted defect. Usage: server.py PORT HOW
 
-`/` answers after 30 ms, `/slow` after a second. After SIGTERM the server goes on for LINGER seconds, as a server that was told how long
+`/` answers after 30 ms, `/slow` after a second; `/file` is a download, a POST an upload, `/events` a stream that ends with the stop, and `/ws` a
+websocket that is closed then. After SIGTERM the server goes on for LINGER seconds, as a server that was told how long
 clients still come; then it closes its listener, answers what it has begun with, and exits.
 
 HOW is `well`, or the defect:
@@ -43,6 +44,14 @@ def answer(connection):
             with lock:
                 busy[0] += 1
             try:
+                if b"GET /ws" in head or b"GET /events" in head:
+                    return talk(connection, b"GET /ws" in head)
+                length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+                left = int(length[0].split(b":")[1]) - len(data) if length else 0
+                while left > 0:
+                    left -= len(connection.recv(min(left, 65536))) or left
+                if b"GET /file" in head:
+                    return connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + bytes(20000000))
                 time.sleep(1 if b"GET /slow" in head else 0.03)
                 close = b"connection: close" in head.lower() or stopping.is_set()
                 status = "503 Service Unavailable" if how == "503" and stopping.is_set() else "200 OK"
@@ -56,6 +65,17 @@ def answer(connection):
                 return
             with lock:
                 kept.add(connection)
+
+
+def talk(connection, websocket):
+    """A response that goes on until the stop."""
+    if websocket:
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    else:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while not stopping.wait(0.1):
+        connection.sendall(b"\x81\x02hi" if websocket else b"2\r\nhi\r\n")
+    connection.sendall(b"\x88\x00" if websocket else b"0\r\n\r\n")
 
 
 def serve(connection):
