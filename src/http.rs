@@ -62,7 +62,7 @@ pub(crate) use rules::Rules;
 pub(crate) use server::{serve_port, serve_socket};
 pub(crate) use socket::{ControlSocket, Lock, SocketError};
 pub(crate) use status::{
-    AppSnapshot, ContainerSnapshot, DrainSnapshot, LossSnapshot, NotifySnapshot, ProbeSnapshot, RunningHandlerSnapshot,
-    StatusSnapshot, ZombieParent,
+    AppSnapshot, ContainerSnapshot, DrainSnapshot, LossSnapshot, NotifySnapshot, PreviousLife, ProbeSnapshot,
+    RunningHandlerSnapshot, StatusSnapshot, ZombieParent,
 };
 pub(crate) use write_timeout::Duplex;

@@ -20,12 +20,14 @@
 //! | `leftovers`     | the processes that remain when the app has ended                    |
 //! | `notify_socket` | the socket of sd_notify(3)                                          |
 //! | `zombies`       | zombies that only their own, living parent can reap                 |
+//! | `cgroup`        | the container's memory cgroup: OOM kills                            |
 //! | `pause`         | the init of a pod's pause container                                 |
 //! | `last_resort`   | the init that remains when everything else has failed               |
 //!
 //! It knows no configuration: callers translate settings into its own types.
 
 mod activation;
+pub(crate) mod cgroup;
 pub(crate) mod inherited;
 pub(crate) mod last_resort;
 pub(crate) mod leftovers;

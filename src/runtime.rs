@@ -29,6 +29,7 @@
 pub(crate) mod container;
 mod dispatcher;
 mod listeners;
+mod memory_watch;
 mod plan;
 mod process_scans;
 mod reaping;

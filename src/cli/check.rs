@@ -8,6 +8,7 @@ use super::load::{load, read_override, read_profile};
 use super::outcome::{Failure, Outcome, print};
 use super::runtimes::{RuntimeName, StopOfRuntime};
 use super::seconds::seconds;
+use crate::process::cgroup::{Cgroup, OOM_GROUP};
 use bookend_config::{Mode, Override};
 
 #[derive(Debug, clap::Args)]
@@ -64,6 +65,9 @@ impl CheckArgs {
             print(&effective.to_string());
             if let Some(runtime) = runtime {
                 print(&format!("# runtime {runtime}\n"));
+            }
+            if Cgroup::own().is_some_and(|cgroup| cgroup.dies_as_a_group()) {
+                print(&format!("# note: {OOM_GROUP}\n"));
             }
             of_runtime.iter().for_each(|warning| print(&format!("# warning: {warning}\n")));
         }

@@ -65,6 +65,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { id: "cap-kill", examine: container::cap_kill },
     Check { id: "socket", examine: container::socket },
     Check { id: "termination-log", examine: container::termination_log },
+    Check { id: "oom-group", examine: container::oom_group },
 ];
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! | `BOOKEND_SECONDS_LEFT`                       | during a stop with a grace period               |
 //! | `BOOKEND_REASON`                             | in postStop                                     |
 //! | `BOOKEND_EXIT_CODE`, `BOOKEND_SIGNAL`        | when an app of our own has ended                |
+//! | `BOOKEND_OOM` (`1`)                          | when the kernel's OOM killer ended the app      |
 //! | `BOOKEND_APP_SECONDS`, `BOOKEND_STOP_SECONDS` | when it has ended: how long it and the stop took |
 
 use std::path::Path;
@@ -40,6 +41,8 @@ pub(crate) struct HandlerEnv<'a> {
     /// Why the app is gone, for postStop.
     pub(crate) reason: Option<Reason>,
     pub(crate) end: Option<AppEnd>,
+    /// The kernel's OOM killer ended the app.
+    pub(crate) oom: bool,
 }
 
 /// How an app of our own ended.
@@ -77,6 +80,9 @@ impl HandlerEnv<'_> {
         }
         if let Some(reason) = self.reason.filter(|_| self.hook == Some(Hook::PostStop)) {
             set("BOOKEND_REASON", reason.name().to_owned());
+        }
+        if self.oom {
+            set("BOOKEND_OOM", "1".to_owned());
         }
         if let Some(end) = self.end {
             if let Some(ran) = end.ran {

@@ -42,6 +42,10 @@ impl Health {
     fn checks(self, status: &StatusSnapshot, during_stop: ReadyzDuringStop) -> Vec<HealthCheck> {
         let mut checks = vec![HealthCheck::new("ping", true, "")];
         let mut probe = |name: &str| {
+            if self == Health::Livez && status.phase == "Held" {
+                // A kubelet must not end the container while somebody looks at it.
+                return;
+            }
             checks.extend(status.probes.iter().find(|probe| probe.name == name).map(probe_check));
         };
         if self == Health::Livez {

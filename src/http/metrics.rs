@@ -31,7 +31,7 @@ pub(super) fn answer(status: Box<StatusSnapshot>, accepts: &str) -> (String, &'s
     (body, kind)
 }
 
-const PHASES: [&str; 4] = ["Starting", "Running", "Stopping", "Finishing"];
+const PHASES: [&str; 5] = ["Starting", "Running", "Stopping", "Finishing", "Held"];
 
 /// The snapshot as a collector. The trait asks for Debug; a derived one of the whole snapshot would be 8 kB of code that
 /// is never called.
@@ -53,6 +53,9 @@ impl StatusSnapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = MetricWriter(&mut encoder);
         out.info("build", "version of bookend", &[("version", self.version)])?;
+        if let Some(life) = &self.previous_life {
+            out.info("previous_life", "how far the previous life came, from stateFile", &[("end", life.end)])?;
+        }
         let phases = PHASES.map(|phase| ([("phase", phase)], u64::from(self.phase == phase)));
         out.gauges("phase", "1 for the present phase of the container", None, phases)?;
         out.gauge("app_up", "1 while the main process is alive", None, u64::from(self.app.pid.is_some()))?;
@@ -65,6 +68,7 @@ impl StatusSnapshot {
         out.gauge("ready", "1 while new clients may be sent to the app", None, u64::from(self.ready))?;
         out.gauge("serving", "1 while the app can answer clients", None, u64::from(self.serving))?;
         out.count("orphans_reaped", "reaped children that bookend had not started itself", self.orphans_reaped)?;
+        out.count("oom_kills", "processes that the kernel's OOM killer ended", self.counters.oom_kills)?;
         let zombies = u64::try_from(self.zombies).unwrap_or(u64::MAX);
         out.gauge("zombies", "zombies whose parent is alive and does not wait for them", None, zombies)?;
         let parents = self.zombie_parents.iter().map(|parent| {

@@ -6,6 +6,7 @@ use crate::report::counters::Counters;
 use crate::report::journal::{Record, Row};
 use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::drain::{ConnectionCounts, DrainEnd, DrainProgress};
+use bookend_lifecycle::past::Past;
 use bookend_lifecycle::probe::ProbeState;
 use bookend_lifecycle::seconds::Seconds;
 
@@ -40,6 +41,9 @@ pub(crate) struct StatusSnapshot {
     /// `app.profile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) profile: Option<String>,
+    /// The life before this one; present with `stateFile`, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) previous_life: Option<PreviousLife>,
     /// The cause of the stop in progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stopped_by: Option<String>,
@@ -86,6 +90,30 @@ pub(crate) struct StatusSnapshot {
     pub(crate) running: Vec<RunningHandlerSnapshot>,
     /// The stop in progress, row by row.
     pub(crate) timeline: Vec<Row>,
+}
+
+/// The life before in `/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PreviousLife {
+    /// How far it came: `Reported`, or `Starting`, `Running`, `Stopping`, ...
+    pub(crate) end: &'static str,
+    /// How long its stop, or its end, had lasted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) took_seconds: Option<Seconds>,
+    /// When it was last seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seen_at: Option<String>,
+}
+
+impl PreviousLife {
+    pub(crate) fn of(past: &Past) -> Option<PreviousLife> {
+        let (took, seen_at) = match past {
+            Past::Life(stage, seen) => (stage.time(), Some(seen.clone())),
+            _ => (None, None),
+        };
+        Some(PreviousLife { end: past.end()?, took_seconds: took.map(Seconds), seen_at })
+    }
 }
 
 /// The app of another container in `/status`.

@@ -83,6 +83,8 @@ pub(crate) struct ReapRound {
     pub(crate) app: Option<Ended>,
     /// The signal that stopped the app, if it was stopped and has neither gone on nor ended since.
     pub(crate) app_stopped: Option<Signal>,
+    /// A child of any kind was ended by SIGKILL.
+    pub(crate) killed: bool,
     /// How many watched children ended.
     pub(crate) watched: u32,
     /// How many orphans were reaped.
@@ -255,6 +257,7 @@ impl Table {
     }
 
     fn record_end(&mut self, pid: Pid, ended: Ended, round: &mut ReapRound) {
+        round.killed |= ended == Ended::Signalled(Signal::KILL);
         if self.app == Some(pid) {
             self.app = None;
             if let Some(ExecProgress::Failed(error)) = self.app_exec.take().map(|exec| exec.look()) {

@@ -19,6 +19,8 @@ pub(crate) struct Counters {
     pub(crate) hooks: LiteMap<(&'static str, Outcome), u64>,
     /// Signals sent to the app.
     pub(crate) signals: LiteMap<Signal, u64>,
+    /// Processes that the kernel's OOM killer ended.
+    pub(crate) oom_kills: u64,
     /// Durations of the stages of the start.
     pub(crate) start: LiteMap<&'static str, Duration>,
     /// Durations of the stages of the last stop.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -63,7 +64,14 @@ pub(crate) struct Journal {
     /// The stages that are over, for the headline of a stop that lasts.
     stages: VecDeque<(Time, String)>,
     stop_began: Option<(Time, Trigger)>,
+    /// The first stop's trigger was followed by this one: a hook by a signal, in a sidecar.
+    then: Option<Trigger>,
+    /// The last stop that is over while bookend goes on: its beginning, trigger and end.
+    over: Option<(Time, Trigger, Time)>,
     ended: Option<AppStatus>,
+    /// The kernel's OOM killer ended the app.
+    pub(crate) oom: bool,
+    is_post_stop_over: bool,
     cut: u32,
 }
 
@@ -78,6 +86,10 @@ impl Journal {
             // An earlier stop that no stop signal followed does not belong to this timeline.
             self.timeline.clear();
             self.stages.clear();
+        } else if let (Note::StopBegan(trigger), Some((_, first))) = (note, self.stop_began)
+            && trigger != first
+        {
+            self.then = Some(trigger);
         }
         if let Note::AppEnded(status) = note {
             self.ended = Some(status);
@@ -91,6 +103,7 @@ impl Journal {
             }
             self.row(now, text);
         }
+        self.is_post_stop_over |= self.is_telling() && matches!(note, Note::HookOver(Hook::PostStop, _));
         if note == Note::Rearmed {
             self.stop_began = None;
         }
@@ -111,8 +124,18 @@ impl Journal {
     }
 
     /// The stop is over, and bookend goes on.
-    pub(crate) fn stop_over(&mut self) {
+    pub(crate) fn stop_over(&mut self, now: Time) {
+        self.over = self.stop_began.map(|(began, trigger)| (began, trigger, now));
         (self.stop_began, self.ended) = (None, None);
+    }
+
+    /// A sidecar's own stop begins. If the stop of its app was over a moment ago, this is a part of it: the kubelet calls the
+    /// app's hook, and signals the sidecar when the app has ended.
+    pub(crate) fn resume_stop(&mut self, now: Time) {
+        let recent = self.over.take().filter(|(.., ended)| now.saturating_sub(*ended) <= RECENT);
+        if let Some((began, trigger, _)) = recent.filter(|_| self.stop_began.is_none()) {
+            self.stop_began = Some((began, trigger));
+        }
     }
 
     /// Adds the number of connections whose requests our own signal may have cut.
@@ -133,6 +156,11 @@ impl Journal {
     /// When the stop began.
     pub(crate) fn stop_began(&self) -> Option<Time> {
         self.stop_began.map(|(began, _)| began)
+    }
+
+    /// Whether the postStop handlers of the app's end are over.
+    pub(crate) fn is_post_stop_over(&self) -> bool {
+        self.is_post_stop_over
     }
 
     /// Whether there is a stop or an end to tell of.
@@ -162,12 +190,13 @@ impl Journal {
         let how = match self.stop_began {
             Some((began, trigger)) => {
                 let took = Seconds(now.saturating_sub(began));
-                format!("stopped by {} in {took:.3} s", describe_trigger(trigger))
+                let then = self.then.map(|then| format!(" and {}", describe_trigger(then))).unwrap_or_default();
+                format!("stopped by {}{then} in {took:.3} s", describe_trigger(trigger))
             }
             None => format!("ended after {:.3} s", Seconds(now)),
         };
         // A sidecar has no app of its own.
-        let app = self.ended.map(|status| format!("{}; ", describe_status(status))).unwrap_or_default();
+        let app = self.ended.map(|status| format!("{}; ", describe_end(status, self.oom))).unwrap_or_default();
         let cut = if self.cut > 0 { format!(", {}", describe_cut(self.cut)) } else { String::new() };
         format!("{how}{cut}: {app}exit code {code}")
     }
@@ -256,8 +285,14 @@ pub(crate) fn describe_trigger(trigger: Trigger) -> String {
     }
 }
 
-/// How the app ended, for people.
-pub(crate) fn describe_status(status: AppStatus) -> String {
+/// How the app ended, for people. `oom`: the kernel's OOM killer ended it.
+pub(crate) fn describe_end(status: AppStatus, oom: bool) -> String {
+    let text = describe_status(status);
+    if oom { format!("{text} (out of memory)") } else { text }
+}
+
+/// The same without the memory.
+fn describe_status(status: AppStatus) -> String {
     match status {
         AppStatus::Exited(code) => format!("app exited with {code}"),
         AppStatus::Signalled(signal) => format!("app was killed by {signal}"),
@@ -298,6 +333,9 @@ pub(crate) fn describe_note(note: Note) -> String {
         Note::LeftoversEnded => "the remaining processes have ended".to_owned(),
         Note::LeftoversKilled => "SIGKILL sent to the remaining processes".to_owned(),
         Note::LeftoversRemain => "processes remain after SIGKILL: not waited for".to_owned(),
+        Note::Held(time) => format!("the container is held for {} s (app.holdOnFailureSeconds)", Seconds(time)),
+        Note::CaughtUp => "the postStop handlers of the previous life are over".to_owned(),
+        Note::NoHookCame => "no preStop hook came while the stop waited for one".to_owned(),
         Note::AnswerNotTaken => "the caller of a hook did not take its answer in time".to_owned(),
     }
 }
@@ -311,6 +349,8 @@ pub(crate) fn trigger_word(hook: Hook, stop: Option<Trigger>) -> String {
     }
 }
 
+/// The kubelet's signal follows the end of the app within this time.
+const RECENT: Duration = Duration::from_secs(10);
 const MAX_RECORDS: usize = 50;
 /// Of all records: `/status` is copied for each client, and any client may ask.
 const MAX_BYTES: usize = 64 * 1024;

@@ -73,6 +73,11 @@ impl RewrittenFile {
         }
     }
 
+    /// The content of the file, while no write is in progress.
+    pub(crate) fn into_content(self) -> Vec<u8> {
+        std::mem::take(&mut self.0.state().last)
+    }
+
     /// Whether it is worth a thread. Only paths in memory are looked up here: another file system may hang.
     pub(crate) fn may_exist(&self) -> bool {
         !self.0.path.starts_with("/dev") || self.0.path.exists()

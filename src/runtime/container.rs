@@ -8,6 +8,7 @@ mod app_connections;
 mod auto_profile;
 mod container_loop;
 mod job_control;
+mod life_before;
 mod notify_state;
 mod probing;
 mod refusals;
@@ -19,6 +20,7 @@ use std::io;
 use std::time::Instant;
 
 use self::container_loop::ContainerLoop;
+pub(super) use self::life_before::LifeBefore;
 use super::listeners;
 use super::plan::stop_signals;
 use super::run_loop;

@@ -10,14 +10,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout_at};
 use tracing::{debug, info, warn};
 
+use super::container::LifeBefore;
 use super::listeners::Listeners;
 use super::process_scans::{self, ProcessScans, StatusSender};
 use super::reporter::Reporter;
 use super::unit::{Unit, UnitId};
 use crate::handlers::{self, HandlerReport, Purpose, RunningHandler};
 use crate::http::{
-    DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, LifecycleEvent, Request, RunningHandlerSnapshot,
-    StatusSnapshot,
+    DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, LifecycleEvent, PreviousLife, Request,
+    RunningHandlerSnapshot, StatusSnapshot,
 };
 use crate::process::pidfd::PidFd;
 use crate::process::zombies::NegligentParent;
@@ -50,6 +51,12 @@ pub(super) enum TaskMessage {
     ZombiesFound(Vec<NegligentParent>),
     /// The search for the app's process in another container is over.
     SearchEnded(UnitId, SearchResult),
+    /// The state file has been read: the life before.
+    LifeBefore(Box<LifeBefore>),
+    /// The state file tells that this life begins; its content, if it can be written.
+    LifeBegins(Option<Vec<u8>>),
+    /// The counters of the memory cgroup have changed.
+    MemoryEvents,
 }
 
 pub(super) struct Dispatcher {
@@ -379,6 +386,7 @@ impl Dispatcher {
             version: env!("CARGO_PKG_VERSION"),
             started_at: self.reporter.started_at,
             uptime_seconds: Seconds(self.now()),
+            previous_life: self.reporter.past.as_ref().and_then(PreviousLife::of),
             stop_began_at: self.reporter.journal.origin().map(|began| self.reporter.started_at.after(began)),
             stop_began_seconds: self.reporter.journal.origin().map(Seconds),
             ..StatusSnapshot::default()

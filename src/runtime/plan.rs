@@ -12,6 +12,7 @@ use bookend_lifecycle::{HandlerPlan, Hook, Plan};
 pub(crate) fn of_app(settings: &Settings, convention: Convention) -> Plan {
     Plan {
         leftovers: settings.leftovers,
+        hold: settings.app.hold_on_failure,
         stop_signal: settings.app.stop_signal,
         signals: signals(settings),
         exit_codes: settings.app.exit_codes.clone(),

@@ -102,7 +102,7 @@ mod tests {
     }
 
     const ORPHANS: ReapRound =
-        ReapRound { app: None, app_stopped: None, watched: 0, orphans: 1, others: true, more: false };
+        ReapRound { app: None, app_stopped: None, killed: false, watched: 0, orphans: 1, others: true, more: false };
 
     /// The number of rounds, each of so many microseconds, for children that end every ten microseconds during a tenth of
     /// a second.

@@ -1,7 +1,7 @@
 //! Reports what happens: to the log, to the timeline of the stop, to the subscribers of `/events`, and to the termination
 //! message, which is begun when a stop or an end begins, and rewritten after each stage and once a second.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
@@ -13,9 +13,11 @@ use crate::report::message;
 use crate::report::rewritten_file::RewrittenFile;
 use crate::report::stop_report::{StopFacts, StopReport};
 use crate::report::timestamp::Timestamp;
+use crate::runtime::container::LifeBefore;
 use bookend_config::settings::{LogFormat, Settings};
+use bookend_lifecycle::past::{LifeStage, Past};
 use bookend_lifecycle::seconds::Seconds;
-use bookend_lifecycle::{Note, Outcome, Time, Trigger};
+use bookend_lifecycle::{Hook, Note, Outcome, Time, Trigger};
 
 pub(super) struct Reporter {
     began: Instant,
@@ -30,8 +32,14 @@ pub(super) struct Reporter {
     /// The result of the last look for zombies.
     negligent: Vec<NegligentParent>,
     log_format: LogFormat,
+    /// The life before this one; `None` without a state file.
+    pub(super) past: Option<Past>,
+    /// The state file, if this life may write it.
+    state: Option<RewrittenFile>,
     /// `None`: there is no file to write.
     message: Option<RewrittenFile>,
+    /// Nothing happens any more until a stop.
+    is_held: bool,
     /// Something has happened since the message was written.
     has_news: bool,
     /// When it was written.
@@ -44,6 +52,9 @@ impl Reporter {
         Reporter {
             log_format: settings.log.format,
             message: Some(RewrittenFile::new(path.to_owned(), "cannot write the termination message", Vec::new())),
+            past: None,
+            state: None,
+            is_held: false,
             has_news: false,
             written: Time::ZERO,
             began,
@@ -79,9 +90,15 @@ impl Reporter {
     pub(super) fn note_as(&mut self, note: Note, text: String) {
         self.publish(&LifecycleEvent::Note { text: &text });
         match note {
+            Note::Held(_) => {
+                self.is_held = true;
+                warn!(
+                    "the app has failed: {text}: look with `kubectl exec` or `kubectl debug`; a stop ends it, as does `bookend stop`"
+                );
+            }
             // The loop logs these: it knows more.
             Note::StopBegan(_) | Note::LeftoversRefused | Note::LeftoversRemain => {}
-            Note::Started => info!("{text}"),
+            Note::Started | Note::CaughtUp => info!("{text}"),
             Note::HookOver(_, Outcome::Failed)
             | Note::NoTimeLeft(..)
             | Note::Rearmed
@@ -95,21 +112,35 @@ impl Reporter {
             | Note::StopSignalSent(_)
             | Note::SecondSignalSent(..)
             | Note::PassedOn(_)
+            | Note::NoHookCame
             | Note::AppEnded(_)
             | Note::LeftoversTerminated
             | Note::LeftoversEnded => debug!("{text}"),
         }
         self.journal.note(self.now(), note, text);
         self.has_news = true;
+        match note {
+            Note::HookOver(Hook::PostStop, _) if self.journal.is_telling() => self.life(LifeStage::PostStopOver),
+            Note::Rearmed => self.life(LifeStage::Running),
+            _ => {}
+        }
         if note == Note::Rearmed {
             self.stop_over();
         }
     }
 
+    /// In a sidecar: the stop of an app is over, and bookend goes on. The kubelet may end it without another report.
+    pub(super) fn app_stop_over(&mut self, status: &StatusSnapshot) {
+        let Some(began) = self.journal.stop_began() else { return self.stop_over() };
+        let (took, by) = (Seconds(self.now().saturating_sub(began)), self.journal.stopped_by().unwrap_or_default());
+        self.log_report(&format!("the stop of an app is over: stopped by {by} in {took:.3} s"), status, None);
+        self.stop_over();
+    }
+
     /// The stop is over, and bookend goes on: a message of it would be taken for that of a later end.
     pub(super) fn stop_over(&mut self) {
         if self.journal.is_telling() || self.written > Time::ZERO {
-            self.journal.stop_over();
+            self.journal.stop_over(self.now());
             if let Some(message) = self.message.as_ref().filter(|_| self.written > Time::ZERO) {
                 message.write(String::new(), false);
             }
@@ -142,6 +173,17 @@ impl Reporter {
         warn!("{text}");
         self.publish(&LifecycleEvent::Note { text: &text });
         self.journal.remark(self.now(), text);
+    }
+
+    /// Warns of kills of the OOM killer. `app`: the app was among them.
+    pub(super) fn out_of_memory(&mut self, text: String, app: bool) {
+        self.journal.oom |= app;
+        if self.journal.is_telling() {
+            return self.remark(text);
+        }
+        // There is no timeline yet: the app's end that follows begins it.
+        warn!("{text}");
+        self.publish(&LifecycleEvent::Note { text: &text });
     }
 
     /// Warns of requests that our own signal is about to cut.
@@ -178,6 +220,36 @@ impl Reporter {
         }
     }
 
+    // ---- The state file -------------------------------------------------------------------------
+
+    /// Takes over what the state file tells. From now on this life writes it.
+    pub(super) fn life_before(&mut self, path: PathBuf, life: LifeBefore) {
+        for text in life.past.warning().into_iter().chain(life.error.map(|why| format!("cannot use stateFile: {why}")))
+        {
+            warn!("{text}");
+            self.publish(&LifecycleEvent::Note { text: &text });
+        }
+        self.past = Some(life.past);
+        self.write_state(path, life.content);
+    }
+
+    /// `content`: that of the file now; `None`: it cannot be written.
+    pub(super) fn write_state(&mut self, path: PathBuf, content: Option<Vec<u8>>) {
+        self.state = content.map(|content| RewrittenFile::new(path, "cannot write stateFile", content));
+    }
+
+    /// The content of the state file, for a writer that must be waited for.
+    pub(super) fn take_state(&mut self) -> Vec<u8> {
+        self.state.take().map(|file| file.into_content()).unwrap_or_default()
+    }
+
+    /// Writes how far this life has come.
+    pub(super) fn life(&self, stage: LifeStage) {
+        if let Some(state) = &self.state {
+            state.write(stage.line(&Timestamp::now().to_string()), false);
+        }
+    }
+
     // ---- The report of a stop -------------------------------------------------------------------
 
     /// Whether the termination message must be written now: something has happened in a stop, or a second has passed.
@@ -188,18 +260,26 @@ impl Reporter {
         if self.written == Time::ZERO && self.message.as_ref().is_some_and(|message| !message.may_exist()) {
             self.message = None;
         }
-        self.message.is_some()
+        self.message.is_some() || self.state.is_some()
     }
 
     /// When it is to be written although nothing has happened. There is no timer outside of a stop.
     pub(super) fn next_report(&self) -> Option<Time> {
-        (self.message.is_some() && self.journal.is_telling()).then(|| self.written + REWRITE)
+        let is_resting = self.is_held && !self.has_news;
+        let has_file = self.message.is_some() || self.state.is_some();
+        (has_file && self.journal.is_telling() && !is_resting).then(|| self.written + REWRITE)
     }
 
     /// Writes how far the stop has come. `runs`: the handler in progress.
     pub(super) fn report_progress(&mut self, status: &StatusSnapshot, runs: Option<&str>) {
         let now = self.now();
         (self.has_news, self.written) = (false, now);
+        let took = now.saturating_sub(self.journal.origin().unwrap_or_default());
+        match self.journal.stop_began() {
+            _ if self.journal.is_post_stop_over() => {}
+            Some(_) => self.life(LifeStage::Stopping(took)),
+            None => self.life(LifeStage::Ending(took)),
+        }
         let Some(file) = &self.message else { return };
         let since = self.started_at.after(self.journal.origin().unwrap_or_default());
         let mut head = self.journal.progress(now, since, runs, status.app.pid.is_some());
@@ -225,25 +305,31 @@ impl Reporter {
         StopReport::of(status, facts).to_json()
     }
 
-    /// The last act: the stop report, in the log and in the termination message.
-    pub(super) fn finish(&mut self, code: u8, status: &StatusSnapshot) {
-        let now = self.now();
-        self.publish(&LifecycleEvent::Exited { exit_code: code });
-        self.followers = self.subscribers.close();
-        let head = self.journal.headline(now, code);
+    fn log_report(&self, head: &str, status: &StatusSnapshot, code: Option<u8>) {
         match self.log_format {
-            LogFormat::Json => info!(report = self.report(status, Some(code), true), "{head}"),
+            LogFormat::Json => info!(report = self.report(status, code, true), "{head}"),
             LogFormat::Text => {
                 info!("{head}");
                 let rows = self.journal.timeline().filter(|_| self.journal.stop_began().is_some());
                 rows.for_each(|row| info!("  {row}"));
             }
         }
+    }
+
+    /// The last act: the stop report, in the log and in the termination message.
+    pub(super) fn finish(&mut self, code: u8, status: &StatusSnapshot) {
+        let now = self.now();
+        self.publish(&LifecycleEvent::Exited { exit_code: code });
+        self.followers = self.subscribers.close();
+        let head = self.journal.headline(now, code);
+        self.log_report(&head, status, Some(code));
         if let Some(file) = self.message.as_ref().filter(|file| file.may_exist()) {
             file.write(self.message(&head, status, Some(code)), true);
-            // A file system that hangs must not hold the exit.
-            file.wait(LAST_WRITE);
         }
+        self.life(LifeStage::Reported);
+        // A file system that hangs must not hold the exit.
+        let until = now + LAST_WRITE;
+        self.message.iter().chain(&self.state).for_each(|file| file.wait(until.saturating_sub(self.now())));
         crate::report::log::flush();
     }
 }

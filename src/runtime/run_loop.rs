@@ -198,7 +198,10 @@ fn on_message<S: Supervisor>(supervisor: &mut S, message: TaskMessage) {
         | TaskMessage::Notified(_)
         | TaskMessage::ConnectionsIdle
         | TaskMessage::SearchEnded(..)
-        | TaskMessage::ProcessEnded(_) => supervisor.on_message(message),
+        | TaskMessage::ProcessEnded(_)
+        | TaskMessage::LifeBefore(_)
+        | TaskMessage::LifeBegins(_)
+        | TaskMessage::MemoryEvents => supervisor.on_message(message),
     }
 }
 

@@ -121,6 +121,10 @@ impl SidecarLoop {
         if self.stop.is_none() {
             self.stop = Some(trigger);
             self.dispatcher.reporter.stop_began(None, trigger, self.settings.termination_grace_period);
+            let now = self.dispatcher.now();
+            if self.apps.iter().all(|app| app.unit.app.pid().is_none()) {
+                self.dispatcher.reporter.journal.resume_stop(now);
+            }
             self.dispatcher.reporter.note(None, Note::StopBegan(trigger));
         }
         for id in self.ids() {
@@ -319,7 +323,10 @@ impl Supervisor for SidecarLoop {
             | TaskMessage::ZombiesFound(_)
             | TaskMessage::ProbeEnded(..)
             | TaskMessage::Notified(_)
-            | TaskMessage::ConnectionsIdle => {}
+            | TaskMessage::ConnectionsIdle
+            | TaskMessage::LifeBefore(_)
+            | TaskMessage::LifeBegins(_)
+            | TaskMessage::MemoryEvents => {}
         }
     }
 
@@ -405,8 +412,11 @@ impl Supervisor for SidecarLoop {
 
     fn event_done(&mut self, _: Event) {
         if self.stop.is_none() && self.apps.iter().all(SidecarApp::is_quiet) {
-            // Every stop is over, and the apps live on: the next stop has a timeline of its own.
-            self.dispatcher.reporter.stop_over();
+            // Every stop is over, and bookend lives on: the next stop has a timeline of its own.
+            if self.dispatcher.reporter.journal.is_telling() {
+                let status = self.snapshot(Detail::Report);
+                self.dispatcher.reporter.app_stop_over(&status);
+            }
         }
     }
 

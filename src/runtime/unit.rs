@@ -32,6 +32,8 @@ pub(super) struct Unit<M> {
     pub(super) variables: ContainerVariables,
     pub(super) timers: LiteMap<Timer, Time>,
     pub(super) counters: Counters,
+    /// The kernel's OOM killer ended the app.
+    pub(super) oom: bool,
     /// Shared by the handlers of this unit.
     pub(super) context: HandlerContext,
 }
@@ -78,6 +80,7 @@ impl<M: Machine> Unit<M> {
             variables: ContainerVariables::default(),
             timers: LiteMap::new(),
             counters: Counters::default(),
+            oom: false,
             context,
         }
     }
@@ -105,6 +108,7 @@ impl<M: Machine> Unit<M> {
             socket,
             left: self.grace_left(now),
             reason: self.machine.reason(),
+            oom: self.oom,
             end: self.app.end(self.machine.stop_trigger().map(|(_, began)| began)),
         };
         self.variables.pending(settings, env.variables())

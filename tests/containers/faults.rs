@@ -143,7 +143,8 @@ fn at_the_engines_memory_limit_only_the_app_dies() {
         return;
     }
     let folder = Folder::new(test);
-    folder.write("bookend.toml", "lifecycle.postStop.exec.command = [\"echo\", \"told of it\"]");
+    folder
+        .write("bookend.toml", "lifecycle.postStop.exec.command = [\"sh\", \"-c\", \"echo told of it $BOOKEND_OOM\"]");
     let mount = folder.mount("", "/shared");
     let options = ["--entrypoint", "/bookend", &mount, "--memory=24m", "--memory-swap=24m"];
     // Orphans as well, so that bookend has work while memory is short.
@@ -151,7 +152,7 @@ fn at_the_engines_memory_limit_only_the_app_dies() {
     let container =
         Container::start(test, DEBIAN, &options, &["-c", "/shared/bookend.toml", "--", "perl", "-e", glutton]);
     assert_eq!(container.exit_code(), 137, "{}", container.log());
-    for words in ["killed by SIGKILL", "told of it"] {
+    for words in ["out of memory: the kernel killed", "killed by SIGKILL (out of memory)", "told of it 1"] {
         assert!(container.log().contains(words), "{words}: {}", container.log());
     }
 }

@@ -34,6 +34,7 @@ mod last_resort;
 mod layers;
 mod left_behind;
 mod leftovers;
+mod life_before;
 mod log;
 mod metrics;
 mod more_servers;

@@ -52,6 +52,30 @@ fn ended_well(finished: &Finished) {
 }
 
 #[test]
+fn the_stop_of_an_app_is_reported_when_it_is_over() {
+    let message = "terminationMessagePath = \"{F}/message\"\n";
+    let config = format!("{message}terminationGracePeriodSeconds = 1\nlifecycle.preStop.sleep.seconds = 0.1");
+    let folder = Folder::new();
+    folder.write("message", "");
+    let port = free_port();
+    let init = sidecar_on(folder, port, &config);
+    hook(port, "/lifecycle/preStop").unwrap();
+    init.wait_for_log("the stop of an app is over: stopped by the preStop hook in ");
+    init.wait_for_log("preStop[0] took 0.1");
+    init.signal(15);
+    init.wait_for_log("stopped by the preStop hook and SIGTERM in ");
+    let folder = {
+        let mut init = init;
+        ended_well(&init.end());
+        std::mem::replace(&mut init.folder, Folder::new())
+    };
+    let (text, json) = crate::termination_message::read_message(&folder.path("message"));
+    assert!(text.contains("preStop done") && text.contains("stop triggered by SIGTERM"), "{text}");
+    assert!(text.contains("no preStop hook came while the stop waited for one"), "{text}");
+    assert!(json["stageSeconds"]["preStop"].as_f64().is_some_and(|took| took >= 0.1), "{json}");
+}
+
+#[test]
 fn the_process_search_stops_at_16384_processes() {
     if !is_root("the_process_search_stops_at_16384_processes") {
         return;

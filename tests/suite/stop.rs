@@ -144,3 +144,19 @@ fn the_end_tears_nothing_down() {
     let apart: Vec<_> = calls.iter().filter(|call| call.contains("EPOLL_CTL_DEL")).collect();
     assert!(apart.is_empty(), "the process takes it along: {apart:#?}");
 }
+
+#[test]
+fn a_failed_container_is_held_for_a_look_at_it() {
+    let port = crate::support::free_port();
+    let mut command = Command::new(bookend());
+    command.args(["--", "sh", "-c", "exit 9"]);
+    command.env("BOOKEND_APP_HOLD_ON_FAILURE_SECONDS", "1000").env("BOOKEND_HTTP_LISTEN", format!("127.0.0.1:{port}"));
+    let mut init = Init::start(Folder::new(), command);
+    init.wait_for_log("the app has failed: the container is held for 1000 s");
+    assert_eq!([crate::support::code(port, "/livez"), crate::support::code(port, "/readyz")], [200, 503]);
+    assert!(crate::support::get(port, "/status").unwrap().contains("Held"));
+    assert!(init.is_running());
+    init.signal(15);
+    assert_eq!(init.end().code(), 9);
+    assert!(init.log().contains("app exited with 9; exit code 9"), "{}", init.log());
+}

@@ -29,6 +29,7 @@ pub(crate) fn settings(tree: &Tree) -> Settings {
         termination_grace_period: root.seconds("terminationGracePeriodSeconds"),
         leftovers: root.seconds("leftoversSeconds"),
         termination_message_path: root.text("terminationMessagePath").map(PathBuf::from),
+        state_file: root.text("stateFile").map(PathBuf::from),
         subreaper: root.bool("subreaper"),
         socket: match root.text("socket") {
             None => SocketPath::Default,
@@ -125,6 +126,7 @@ fn app(at: &TableView<'_>) -> AppSettings {
         second_signal: second_signal(&at.table("secondSignal")),
         notify: at.bool("notify").unwrap_or_default(),
         stop_is_success: at.bool("stopIsSuccess").unwrap_or_default(),
+        hold_on_failure: at.seconds("holdOnFailureSeconds"),
         process: process(&at.table("process")),
     }
 }
@@ -163,7 +165,7 @@ fn handler(at: &TableView<'_>, position: String) -> Option<Handler> {
     let kind = handler_kind(name, &at.table(name.name()))?;
     let on = at.list("on").map_or(On::EVERY, |words| {
         let has = |word: &str| words.iter().any(|one| matches!(one, Value::Text(text) if text == word));
-        On { completed: has("Completed"), failed: has("Failed"), stopped: has("Stopped") }
+        On { completed: has("Completed"), failed: has("Failed"), stopped: has("Stopped"), unseen: has("Unseen") }
     });
     Some(Handler {
         name: at.text("name").map_or(position, str::to_owned),

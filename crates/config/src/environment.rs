@@ -29,6 +29,7 @@ pub const RESERVED: &[&str] = &[
     "BOOKEND_EXIT_CODE",
     "BOOKEND_HANDLER",
     "BOOKEND_HOOK",
+    "BOOKEND_OOM",
     "BOOKEND_PHASE",
     "BOOKEND_REASON",
     "BOOKEND_SECONDS_LEFT",

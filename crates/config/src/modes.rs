@@ -42,6 +42,8 @@ fn sidecar(tree: &Tree, collector: &mut Collector<'_>) {
         let help = "set the probe in the Pod spec of the app's container, where the kubelet runs it";
         error(tree, collector, path, "`bookend sidecar` does not run probes", help);
     }
+    let help = "it tells how the app of `bookend run` ended; the kubelet knows how other containers end";
+    error(tree, collector, "stateFile", NO_APP, help);
     let help = "the kubelet starts the app and does not wait for a sidecar: what must run before is an init container";
     error(tree, collector, "lifecycle.preStart", NO_APP, help);
     needs_process(tree, collector, "", "app");

@@ -38,6 +38,12 @@ pub(crate) static ROOT: &[Key] = &[
         "file for the final summary (at most 4096 bytes); written only if it exists and the app left it empty",
     ),
     Key::new(
+        "stateFile",
+        Shape::One(Scalar::Path),
+        "",
+        "file on a volume that outlives the container (an emptyDir): the next start reports an end without a report, and runs postStop handlers with on = [\"Unseen\"]",
+    ),
+    Key::new(
         "subreaper",
         Shape::One(Scalar::Bool),
         "",

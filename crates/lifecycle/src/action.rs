@@ -111,6 +111,12 @@ pub enum Note {
     LeftoversKilled,
     /// Leftover processes remain after SIGKILL: in uninterruptible sleep, or not ours to signal. bookend does not wait for them.
     LeftoversRemain,
+    /// The app has failed by itself, and the container is held for so long.
+    Held(Duration),
+    /// The postStop handlers of the previous life are over. `Begin` is awaited.
+    CaughtUp,
+    /// No preStop hook has come, although the sidecar's own stop waited for one.
+    NoHookCame,
     /// A caller did not receive its answer in time.
     AnswerNotTaken,
 }

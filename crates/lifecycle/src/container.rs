@@ -46,7 +46,13 @@ impl Machine for ContainerLifecycle {
             return Vec::new();
         }
         match event {
-            Event::Begin => self.run_list(now, Hook::PreStart, None),
+            Event::Begin => {
+                // A stop may have come before.
+                if let ContainerPhase::Starting { .. } = self.phase {
+                    self.run_list(now, Hook::PreStart, None);
+                }
+            }
+            Event::BeginUnseen => self.begin_unseen(now),
             Event::AppStarted => self.app_started(now),
             Event::AppNotStarted { code } => self.app_ended(now, AppStatus::NotStarted { code }),
             Event::AppEnded { status } => self.app_ended(now, status),
@@ -62,7 +68,7 @@ impl Machine for ContainerLifecycle {
             }
             Event::HandlerEnded { run, result } => self.handler_ended(now, run, result),
             Event::HookCalled { hook, caller } => self.hook_called(now, hook, caller),
-            Event::CallerDone(caller) => self.caller_done(caller),
+            Event::CallerDone(caller) => self.caller_done(now, caller),
             Event::Signal(signal) => self.signal(now, signal),
             Event::SignalFromPreStop(signal) => self.signal_from_pre_stop(now, signal),
             Event::StopRequested => self.stop_requested(now),
@@ -92,6 +98,7 @@ impl Machine for ContainerLifecycle {
             ContainerPhase::Running => PhaseName::Running,
             ContainerPhase::Stopping(_) => PhaseName::Stopping,
             ContainerPhase::Finishing(finishing) if finishing.has_exited() => PhaseName::Exited,
+            ContainerPhase::Finishing(finishing) if finishing.is_held() => PhaseName::Held,
             ContainerPhase::Finishing(_) => PhaseName::Finishing,
         }
     }
@@ -111,7 +118,8 @@ impl Machine for ContainerLifecycle {
     fn reason(&self) -> Option<Reason> {
         match &self.phase {
             ContainerPhase::Finishing(finishing) => Some(finishing.reason()),
-            ContainerPhase::Starting { .. } | ContainerPhase::Running | ContainerPhase::Stopping(_) => None,
+            ContainerPhase::Starting { .. } => self.cx.is_in_flight(Hook::PostStop).then_some(Reason::Unseen),
+            ContainerPhase::Running | ContainerPhase::Stopping(_) => None,
         }
     }
 
@@ -172,6 +180,15 @@ impl ContainerLifecycle {
     }
 
     // ---- The app --------------------------------------------------------------------------------
+
+    /// Runs the postStop handlers that the previous life has missed.
+    fn begin_unseen(&mut self, now: Time) {
+        if let ContainerPhase::Starting { .. } = self.phase {
+            let end = self.cx.budget.post_stop_end(None, now);
+            let step = self.cx.run(now, Hook::PostStop, Some(end), Some(Reason::Unseen));
+            self.list_stepped(now, Hook::PostStop, step);
+        }
+    }
 
     fn app_started(&mut self, now: Time) {
         // Another start was not asked for.
@@ -238,6 +255,10 @@ impl ContainerLifecycle {
                 }
                 // The grace period has begun with the hook, although no app serves.
                 if let ContainerPhase::Finishing(finishing) = &mut self.phase {
+                    if finishing.is_held() {
+                        self.cx.answer(caller, hook, Outcome::Succeeded);
+                        return finishing.end_hold(&mut self.cx, now);
+                    }
                     finishing.stop_began(&mut self.cx, now, Trigger::Hook);
                 }
                 // No app serves, so there is nothing to prepare. The stop signal that follows the hook is what counts.
@@ -254,10 +275,10 @@ impl ContainerLifecycle {
         }
     }
 
-    fn caller_done(&mut self, caller: CallerId) {
+    fn caller_done(&mut self, now: Time, caller: CallerId) {
         self.cx.caller_done(caller);
         if let ContainerPhase::Finishing(finishing) = &mut self.phase {
-            finishing.caller_done(&mut self.cx);
+            finishing.caller_done(&mut self.cx, now);
         }
     }
 
@@ -290,6 +311,11 @@ impl ContainerLifecycle {
             (Hook::PreStop, _, ContainerPhase::Stopping(stopping)) => stopping.pre_stop_over(&mut self.cx, now),
             (Hook::PreStop, _, ContainerPhase::Finishing(finishing)) => finishing.pre_stop_over(&mut self.cx, now),
             (Hook::PostStop, _, ContainerPhase::Finishing(finishing)) => finishing.post_stop_over(&mut self.cx, now),
+            (Hook::PostStop, _, ContainerPhase::Starting { .. }) => {
+                // The same handlers may run at the end of this life.
+                self.cx.reset(Hook::PostStop);
+                self.cx.tell(Note::CaughtUp);
+            }
             // preStop and postStop run in no other phase.
             (Hook::PreStop | Hook::PostStop, ..) => {}
         }
@@ -358,6 +384,7 @@ impl ContainerLifecycle {
     /// The app will not be started. The exit code is that of a program which the signal kills.
     fn stop_before_start(&mut self, now: Time, trigger: Trigger, signal: Signal) {
         self.cx.abort(Hook::PreStart, Outcome::Aborted);
+        self.cx.abort(Hook::PostStop, Outcome::Aborted);
         self.cx.tell(Note::StopBegan(trigger));
         let code = if self.cx.plan.stop_is_success { 0 } else { signal.exit_code() };
         self.finish(now, AppStatus::NotStarted { code }, Some(Stop::new(trigger, now)));

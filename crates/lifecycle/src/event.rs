@@ -9,6 +9,9 @@ use crate::signal::Signal;
 pub enum Event {
     /// The program begins.
     Begin,
+    /// The program begins, and the previous life ended without its postStop handlers: those for `Unseen` run now. `Begin`
+    /// follows when they are over.
+    BeginUnseen,
     /// The app runs: exec(2) succeeded. For an app in another container: its process was found.
     AppStarted,
     /// The app could not be executed.
@@ -79,6 +82,8 @@ pub enum Timer {
     PostStop,
     /// Callers have had enough time to receive their answers.
     Answers,
+    /// A container that is held for a look at it has been held long enough.
+    Hold,
     /// A preStop hook that may still arrive has had enough time.
     LateHook,
     /// The pause before the next attempt of a handler of this hook is over.

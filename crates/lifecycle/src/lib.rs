@@ -79,6 +79,8 @@
 //! | `drain`     | when a server is quiet enough for its stop signal                      |
 //! | `probe`     | what the results of the app's probes add up to                         |
 //! | `notify`    | what the app reports with sd_notify(3)                                 |
+//! | `oom`       | whether the kernel's OOM killer was at work                           |
+//! | `past`      | how far the life before this one came                                 |
 //! | `signal`    | signals as names and numbers                                           |
 //! | `time`      | the clock: a number that the caller passes in                          |
 //! | `sorted`    | small maps and sets as sorted lists                                    |
@@ -98,6 +100,8 @@ mod life;
 mod list;
 mod machine;
 pub mod notify;
+pub mod oom;
+pub mod past;
 mod plan;
 pub mod printable;
 pub mod probe;

@@ -13,6 +13,8 @@ pub enum PhaseName {
     Stopping,
     /// The app has ended, and its end is being handled.
     Finishing,
+    /// The app has failed by itself, everything is over, and the container is held for a look at it.
+    Held,
     /// Everything is over.
     Exited,
 }
@@ -25,6 +27,7 @@ impl PhaseName {
             PhaseName::Running => "Running",
             PhaseName::Stopping => "Stopping",
             PhaseName::Finishing => "Finishing",
+            PhaseName::Held => "Held",
             PhaseName::Exited => "Exited",
         }
     }
@@ -92,6 +95,8 @@ pub enum Reason {
     Stopped,
     /// The app ended by itself in another container, so its status is not known.
     Unknown,
+    /// The app of the previous life: bookend itself was killed, and its postStop handlers did not run.
+    Unseen,
 }
 
 impl Reason {
@@ -102,6 +107,7 @@ impl Reason {
             Reason::Failed => "Failed",
             Reason::Stopped => "Stopped",
             Reason::Unknown => "Unknown",
+            Reason::Unseen => "Unseen",
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Plan {
     pub stop_is_success: bool,
     /// `secondSignal`: the second signal for an app that only idle connections keep running.
     pub second_signal: Option<SecondSignal>,
+    /// `holdOnFailureSeconds`: how long the container stays when the app has failed by itself.
+    pub hold: Option<Duration>,
     /// The exit code with which any refused signal ends the life, as tini does. `None`: only a stop that cannot be carried out
     /// ends it, with 137.
     pub exit_if_refused: Option<u8>,
@@ -90,11 +92,13 @@ pub struct On {
     pub failed: bool,
     /// `Stopped`.
     pub stopped: bool,
+    /// `Unseen`.
+    pub unseen: bool,
 }
 
 impl On {
-    /// Every reason, which is the default.
-    pub const EVERY: On = On { completed: true, failed: true, stopped: true };
+    /// Every end that bookend sees, which is the default.
+    pub const EVERY: On = On { completed: true, failed: true, stopped: true, unseen: false };
 
     /// Whether the handler runs for this reason.
     pub fn includes(self, reason: Reason) -> bool {
@@ -104,6 +108,7 @@ impl On {
             Reason::Stopped => self.stopped,
             // It was one of the two, but which one is not known.
             Reason::Unknown => self.completed || self.failed,
+            Reason::Unseen => self.unseen,
         }
     }
 }

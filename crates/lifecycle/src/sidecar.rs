@@ -94,6 +94,7 @@ impl Machine for SidecarLifecycle {
             Event::Signal(_)
             | Event::StopRequested
             | Event::Begin
+            | Event::BeginUnseen
             | Event::AppNotStarted { .. }
             | Event::Remaining(_)
             | Event::LeftoversRefused
@@ -436,6 +437,9 @@ impl SidecarLifecycle {
                 let Some(own) = &mut self.stops.own else { return };
                 own.hook_is_late();
                 let trigger = own.trigger;
+                if self.stops.app.is_none() {
+                    self.cx.tell(Note::NoHookCame);
+                }
                 if self.app == AppPresence::There && self.stops.app.is_none() {
                     // Nothing calls hooks here, and sidecars are stopped before the app: Docker, Podman. As for an app of
                     // our own, the signal does what a hook would have done.

@@ -187,7 +187,8 @@ pub(crate) fn edge_moves() -> impl Strategy<Value = EdgeMove> {
 
 /// Up to two handlers for each of these hooks, with or without a grace period.
 pub(crate) fn plans(hooks: &'static [Hook]) -> impl Strategy<Value = Plan> {
-    let on = any::<[bool; 3]>().prop_map(|[completed, failed, stopped]| On { completed, failed, stopped });
+    let on =
+        any::<[bool; 3]>().prop_map(|[completed, failed, stopped]| On { completed, failed, stopped, unseen: false });
     let one = (proptest::option::of(1..5u64), any::<bool>(), any::<bool>(), 0..2u32, on).prop_map(
         |(timeout, required, waits_only, retries, on)| HandlerPlan {
             retries,
@@ -196,12 +197,16 @@ pub(crate) fn plans(hooks: &'static [Hook]) -> impl Strategy<Value = Plan> {
         },
     );
     let lists = proptest::collection::vec(proptest::collection::vec(one, 0..3), hooks.len());
-    (proptest::option::of(0..20u64), lists, any::<bool>()).prop_map(move |(grace, lists, has_stop_signal)| Plan {
-        grace: grace.map(secs),
-        hooks: hooks.iter().copied().zip(lists).collect(),
-        stop_signal: has_stop_signal.then_some(Signal::QUIT),
-        ..plan_with(&[])
-    })
+    let hold = proptest::option::of(0..9u64);
+    (proptest::option::of(0..20u64), lists, any::<bool>(), hold).prop_map(
+        move |(grace, lists, has_stop_signal, hold)| Plan {
+            grace: grace.map(secs),
+            hold: hold.map(secs),
+            hooks: hooks.iter().copied().zip(lists).collect(),
+            stop_signal: has_stop_signal.then_some(Signal::QUIT),
+            ..plan_with(&[])
+        },
+    )
 }
 
 /// The edge in a random history: the clock, the handlers that run, the callers, the timers.

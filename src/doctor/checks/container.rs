@@ -2,6 +2,7 @@
 
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
+use crate::process::cgroup::{OOM_GROUP, OOM_GROUP_FIX};
 use bookend_config::settings::Id;
 
 pub(crate) fn unreadable_file(facts: &Facts) -> Vec<Finding> {
@@ -83,6 +84,14 @@ pub(crate) fn termination_log(facts: &Facts) -> Vec<Finding> {
         "the report of a stop is in the container's log only, not in `kubectl describe pod`",
         "set terminationMessagePath here and in the Pod to the same path",
     )]
+}
+
+pub(crate) fn oom_group(facts: &Facts) -> Vec<Finding> {
+    if !facts.container.dies_as_a_group || facts.settings.lifecycle.post_stop.is_empty() {
+        return Vec::new();
+    }
+    let why = "an app that uses more memory than its limit takes bookend along; `kubectl describe pod` shows OOMKilled";
+    vec![Finding::note(OOM_GROUP, why, OOM_GROUP_FIX)]
 }
 
 #[cfg(test)]

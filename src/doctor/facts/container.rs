@@ -32,6 +32,8 @@ pub(crate) struct ContainerFacts {
     /// The default gateway, if it is in the subnet of this container: on a bridge network the engine and the kubelet call
     /// from it.
     pub(crate) bridge: Option<IpAddr>,
+    /// An OOM kill ends bookend together with the app.
+    pub(crate) dies_as_a_group: bool,
     /// Whether bookend may signal processes of other users. `None`: not known.
     pub(crate) can_signal_others: Option<bool>,
 }

@@ -12,6 +12,7 @@ use super::text::{first_process, read};
 use crate::doctor::facts::container::{ContainerFacts, bridge, cpus_of_quota, has_cap_kill, listeners};
 use crate::net::tcp_monitor::{self, TcpMonitor};
 use crate::process::Pid;
+use crate::process::cgroup::Cgroup;
 use bookend_config::settings::{Settings, TlsSettings, ValueSource};
 
 pub(super) fn facts(settings: &Settings) -> ContainerFacts {
@@ -46,6 +47,7 @@ pub(super) fn facts(settings: &Settings) -> ContainerFacts {
         cpu_quota: cpu_quota(),
         socket_error: folder.map(|folder| format!("the socket cannot be created in {}", folder.display())),
         termination_log: message.exists(),
+        dies_as_a_group: Cgroup::own().is_some_and(|cgroup| cgroup.dies_as_a_group()),
         bridge: read("/proc/net/route").and_then(|text| bridge(&text)),
         can_signal_others: status.and_then(|status| has_cap_kill(&status)),
     }

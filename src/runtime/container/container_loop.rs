@@ -10,6 +10,7 @@ use tracing::{debug, error, info, warn};
 use super::app_connections::AppConnections;
 use super::auto_profile;
 use super::job_control::JobControl;
+use super::life_before;
 use super::notify_state::{self, NotifyState};
 use super::probing::Probing;
 use super::refusals::{self, Refusals};
@@ -23,12 +24,13 @@ use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
 use crate::http::{AppSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnapshot};
 use crate::process::inherited::Inherited;
 use crate::process::notify_socket::NotifySocket;
-use crate::process::reaper::{Reaper, SignalTarget};
+use crate::process::reaper::{Ended, Reaper, SignalTarget};
 use crate::process::signals::Signals;
 use crate::process::{last_resort, terminal};
-use crate::report::journal::{describe_note, describe_status, describe_trigger};
+use crate::report::journal::{describe_end, describe_note, describe_trigger};
 use crate::report::log;
 use crate::runtime::dispatcher::{Dispatcher, TaskMessage};
+use crate::runtime::memory_watch::{self, MemoryWatch};
 use crate::runtime::plan;
 use crate::runtime::reaping::Reaping;
 use crate::runtime::run_loop::{self, Supervisor};
@@ -36,6 +38,8 @@ use crate::runtime::start;
 use crate::runtime::unit::{App, Unit, UnitId};
 use bookend_config::AutoProfile;
 use bookend_config::settings::{Settings, SignalScope};
+use bookend_lifecycle::oom::OomKill;
+use bookend_lifecycle::past::LifeStage;
 use bookend_lifecycle::probe::{ProbeAction, ProbeConditions};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
@@ -57,6 +61,7 @@ pub(super) struct ContainerLoop {
     job_control: JobControl,
     refusals: Refusals,
     remaining: RemainingProcesses,
+    memory: MemoryWatch,
     /// The report of the last SIGKILL to remaining processes.
     killed: String,
 }
@@ -91,6 +96,7 @@ impl ContainerLoop {
             job_control: JobControl::new(policy.suspend),
             refusals: Refusals::default(),
             remaining: RemainingProcesses::default(),
+            memory: MemoryWatch::default(),
             killed: String::new(),
             unit: Unit::new(None, machine, lifecycle, context),
             dispatcher: Dispatcher::new(began, &settings),
@@ -110,6 +116,8 @@ impl ContainerLoop {
         match early_stop {
             // The signal came before there was an app: it will not be started.
             Some(signal) => self.dispatcher.push(UnitId::FIRST, Event::Signal(signal)),
+            // The life before is looked at first.
+            None if self.settings.state_file.is_some() => {}
             None if self.unit.lifecycle.pre_start.is_empty() => {
                 // Not the exit: the machine answers with `StartApp` alone.
                 let _ = run_loop::apply(self, UnitId::FIRST, Event::Begin);
@@ -134,6 +142,30 @@ impl ContainerLoop {
             self.dispatcher.listeners.open_port(listener, &self.settings);
         }
         self.dispatcher.listeners.open_socket(&self.settings);
+        if let Some(path) =
+            self.settings.state_file.clone().filter(|_| self.unit.machine.phase() == PhaseName::Starting)
+        {
+            let has_handlers = self.unit.lifecycle.post_stop.iter().any(|handler| handler.on.unseen);
+            life_before::look(path, has_handlers, self.dispatcher.to_loop());
+        }
+    }
+
+    /// The state file has been read, or written: the life goes on.
+    fn life_goes_on(&mut self, message: TaskMessage) {
+        let path = self.settings.state_file.clone().unwrap_or_default();
+        let event = match message {
+            TaskMessage::LifeBefore(life) => {
+                let event = if life.catches_up { Event::BeginUnseen } else { Event::Begin };
+                self.dispatcher.reporter.life_before(path, *life);
+                event
+            }
+            TaskMessage::LifeBegins(content) => {
+                self.dispatcher.reporter.write_state(path, content);
+                Event::Begin
+            }
+            _ => return,
+        };
+        self.push(event);
     }
 
     fn now(&self) -> Time {
@@ -164,6 +196,7 @@ impl ContainerLoop {
                 self.unit.app = App::Running { pid, since };
                 self.unit.variables.given = Some(variables);
                 self.unit.counters.app_started(since);
+                self.dispatcher.reporter.life(LifeStage::Running);
                 Event::AppStarted
             }
             Err(error) => {
@@ -210,10 +243,22 @@ impl ContainerLoop {
         if let Some(by) = round.app_stopped {
             self.job_control.app_stopped(&self.unit.context.reaper, by);
         }
+        if let Some(kill) = self.memory.reaped(&round) {
+            // A SIGKILL of ours is counted; the kernel's may have come before it, but then it is not what ended the app.
+            self.unit.oom |= round.app == Some(Ended::Signalled(Signal::KILL))
+                && !self.unit.counters.signals.contains_key(&Signal::KILL);
+            self.out_of_memory(kill);
+        }
         if let Some(ended) = round.app {
             self.push(Event::AppEnded { status: ended.into() });
         }
         self.look_for_remaining(round.others);
+    }
+
+    /// The OOM killer was at work.
+    fn out_of_memory(&mut self, kill: OomKill) {
+        self.unit.counters.oom_kills += kill.processes;
+        self.dispatcher.reporter.out_of_memory(memory_watch::describe(kill), self.unit.oom);
     }
 
     /// Reports which processes remain, if they are waited for and that has changed.
@@ -295,6 +340,12 @@ impl ContainerLoop {
                     refusals::report_app_left(self.unit.app.pid());
                 }
                 self.unit.app.has_ended(status, now);
+                text = describe_end(status, self.unit.oom);
+            }
+            Note::CaughtUp => {
+                let path = self.settings.state_file.clone().unwrap_or_default();
+                let content = self.dispatcher.reporter.take_state();
+                life_before::begin(path, content, self.dispatcher.to_loop());
             }
             Note::LeftoversRemain => remaining::report(),
             Note::LeftoversTerminated => text = remaining::describe(note),
@@ -381,10 +432,10 @@ impl Supervisor for ContainerLoop {
             notify: notify.view(),
             app: AppSnapshot {
                 pid: unit.app.pid().map(nix::unistd::Pid::as_raw),
-                ended: unit.app.status().map(describe_status),
+                ended: unit.app.status().map(|status| describe_end(status, unit.oom)),
                 reason: unit.machine.reason().map(Reason::name),
                 signal: unit.app.status().and_then(AppStatus::signal).map(|signal| signal.to_string()),
-                oom: false,
+                oom: unit.oom,
             },
             stopped_by: unit.trigger().map(describe_trigger),
             termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
@@ -425,6 +476,12 @@ impl Supervisor for ContainerLoop {
                     self.dispatcher.reporter.publish(&LifecycleEvent::Note { text });
                 }
             }
+            TaskMessage::LifeBefore(_) | TaskMessage::LifeBegins(_) => self.life_goes_on(message),
+            TaskMessage::MemoryEvents => {
+                if let Some(kill) = self.memory.look() {
+                    self.out_of_memory(kill);
+                }
+            }
             // Of the loop itself, and of a sidecar.
             TaskMessage::HandlerEnded(..)
             | TaskMessage::CallerDone(..)
@@ -456,7 +513,10 @@ impl Supervisor for ContainerLoop {
     }
 
     fn on_idle(&mut self) {
-        self.connections.count_arrivals();
+        if self.connections.awaits_arrivals() {
+            return self.connections.count_arrivals();
+        }
+        self.memory.begin(self.dispatcher.to_loop());
     }
 
     fn perform(&mut self, id: UnitId, action: Action) -> Option<u8> {
@@ -519,6 +579,6 @@ impl Supervisor for ContainerLoop {
     }
 
     fn has_idle_work(&self) -> bool {
-        self.connections.awaits_arrivals()
+        self.connections.awaits_arrivals() || self.memory.is_to_begin()
     }
 }

@@ -1,5 +1,7 @@
 //! `[app]`: the main process.
 
+use std::time::Duration;
+
 use litemap::LiteMap;
 
 use super::lifecycle::ProcessSelector;
@@ -41,6 +43,8 @@ pub struct AppSettings {
     pub notify: bool,
     /// `stopIsSuccess`: if the stop signal that bookend sent ends the app, the exit code is 0.
     pub stop_is_success: bool,
+    /// `holdOnFailureSeconds`: how long the container stays when the app has failed by itself.
+    pub hold_on_failure: Option<Duration>,
     /// `process`: the app of another container, for a sidecar.
     pub process: Option<ProcessSelector>,
 }

@@ -180,7 +180,7 @@ fn a_pod_specs_http_get_is_read_field_by_field() {
     assert_eq!((hooks.pre_stop[1].retries, hooks.pre_stop[1].backoff), (0, Duration::from_secs(1)));
     assert_eq!(hooks.pre_stop[2].kind, HandlerKind::Signal(Signal::HUP));
     assert_eq!(hooks.pre_stop[2].on, On::EVERY);
-    assert_eq!(hooks.post_stop[0].on, On { completed: false, failed: true, stopped: false });
+    assert_eq!(hooks.post_stop[0].on, On { completed: false, failed: true, stopped: false, unseen: false });
 }
 
 #[test]

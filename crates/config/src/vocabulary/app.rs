@@ -84,6 +84,12 @@ pub(super) static APP: &[Key] = &[
         "false",
         "whether the exit code is 0 if the stop signal that bookend sent ends the app",
     ),
+    Key::new(
+        "holdOnFailureSeconds",
+        Shape::One(Scalar::Seconds),
+        "",
+        "how long the container stays for a look at it when the app has failed by itself and postStop is over; a stop ends it",
+    ),
     PROCESS,
 ];
 

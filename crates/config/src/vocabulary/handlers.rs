@@ -165,9 +165,9 @@ const EFFORT: &[Key] = &[
 
 const ON: Key = Key::new(
     "on",
-    Shape::List(Scalar::Choice(&["Completed", "Failed", "Stopped"])),
+    Shape::List(Scalar::Choice(&["Completed", "Failed", "Stopped", "Unseen"])),
     "[\"Completed\", \"Failed\", \"Stopped\"]",
-    "the ends it runs for: Completed (the app ended by itself with exit code 0), Failed (by itself otherwise), Stopped",
+    "the ends it runs for: Completed (the app ended by itself with exit code 0), Failed (by itself otherwise), Stopped, Unseen (bookend was killed: they run at the next start, before preStart; needs stateFile)",
 );
 
 static EXEC: &[Key] = &[

@@ -1,5 +1,5 @@
 //! The phase after the end of the app: a preStop handler that outlives it, then the leftover processes, then postStop, then
-//! the answers that are on their way, then the exit. Every step has a limit.
+//! the answers that are on their way, then a hold if one is configured, then the exit. Every step has a limit.
 
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub(super) struct Finishing {
     stop: Option<Stop>,
     reason: Reason,
     step: FinishStep,
+    /// The container has been held.
+    held: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +35,8 @@ enum FinishStep {
     PostStop,
     /// Answers are on their way to callers.
     Answers,
+    /// The app has failed by itself: somebody may look at the container.
+    Held,
     /// Everything is over.
     Exited,
 }
@@ -52,7 +56,7 @@ impl Finishing {
     /// The app has ended, or will not be started.
     pub(super) fn begin(cx: &mut Context, now: Time, status: AppStatus, stop: Option<Stop>) -> Finishing {
         let reason = ending::reason(&cx.plan, status, stop.as_ref());
-        let mut finishing = Finishing { status, stop, reason, step: FinishStep::Linger };
+        let mut finishing = Finishing { status, stop, reason, step: FinishStep::Linger, held: false };
         cx.tell(Note::AppEnded(status));
         cx.abort(Hook::PostStart, Outcome::Aborted);
         cx.answer_all(Hook::PostStart, Outcome::Aborted);
@@ -72,6 +76,15 @@ impl Finishing {
 
     pub(super) fn has_exited(&self) -> bool {
         self.step == FinishStep::Exited
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.step == FinishStep::Held
+    }
+
+    /// A stop has come, or the time is over. It adds nothing to the story of the app's end.
+    pub(super) fn end_hold(&mut self, cx: &mut Context, now: Time) {
+        self.await_answers(cx, now);
     }
 
     /// The current stop; `None` after the exit.
@@ -123,16 +136,20 @@ impl Finishing {
 
     /// The postStop handlers are over.
     pub(super) fn post_stop_over(&mut self, cx: &mut Context, now: Time) {
+        self.await_answers(cx, now);
+    }
+
+    fn await_answers(&mut self, cx: &mut Context, now: Time) {
         self.step = FinishStep::Answers;
         if !cx.await_answers(now, self.began()) {
-            self.exit(cx);
+            self.hold_or_exit(cx, now);
         }
     }
 
     /// A caller has received its answer, or has hung up.
-    pub(super) fn caller_done(&mut self, cx: &mut Context) {
+    pub(super) fn caller_done(&mut self, cx: &mut Context, now: Time) {
         if self.step == FinishStep::Answers && !cx.is_answering() {
-            self.exit(cx);
+            self.hold_or_exit(cx, now);
         }
     }
 
@@ -150,6 +167,9 @@ impl Finishing {
     pub(super) fn stop_began(&mut self, cx: &mut Context, now: Time, trigger: Trigger) {
         if self.stop.is_some() {
             return;
+        }
+        if self.is_held() {
+            return self.end_hold(cx, now);
         }
         self.stop = Some(Stop::new(trigger, now));
         cx.tell(Note::StopBegan(trigger));
@@ -183,6 +203,8 @@ impl Finishing {
             }
             // The last steps take only fractions of a second.
             FinishStep::LeftoversKilled | FinishStep::Answers | FinishStep::Exited => {}
+            // Only without a stop.
+            FinishStep::Held => {}
         }
     }
 
@@ -203,8 +225,9 @@ impl Finishing {
             }
             (Timer::Answers, FinishStep::Answers) => {
                 cx.tell(Note::AnswerNotTaken);
-                self.exit(cx);
+                self.hold_or_exit(cx, now);
             }
+            (Timer::Hold, FinishStep::Held) => self.end_hold(cx, now),
             // The timer of a step that is over.
             _ => {}
         }
@@ -229,6 +252,18 @@ impl Finishing {
         let deadline = cx.budget.post_stop_end(self.began(), now);
         if let ListStep::Over(_) = cx.run(now, Hook::PostStop, Some(deadline), Some(self.reason)) {
             self.post_stop_over(cx, now);
+        }
+    }
+
+    fn hold_or_exit(&mut self, cx: &mut Context, now: Time) {
+        let holds = !self.held && self.stop.is_none() && self.reason == Reason::Failed;
+        match cx.plan.hold.filter(|_| holds) {
+            Some(time) => {
+                (self.step, self.held) = (FinishStep::Held, true);
+                cx.set_timer(Timer::Hold, now + time);
+                cx.tell(Note::Held(time));
+            }
+            None => self.exit(cx),
         }
     }
 

@@ -112,6 +112,7 @@ impl Lists {
             Reason::Stopped => plan.on.stopped,
             // In another container it is unknown whether the app succeeded.
             Reason::Unknown => plan.on.completed || plan.on.failed,
+            Reason::Unseen => plan.on.unseen,
         });
         self.list(hook).index += others.count();
         self.list(hook).index > before

@@ -287,7 +287,8 @@ impl World {
                 0
             }
             Timer::SecondSignal | Timer::PostStop | Timer::Answers => 0,
-            Timer::LateHook => unreachable!("only for an app in another container"),
+            // No setting of the model has a hold.
+            Timer::LateHook | Timer::Hold => unreachable!("not for an app of our own in this world"),
         }
     }
 
@@ -393,6 +394,7 @@ impl World {
             }
             Note::LeftoversKilled => Landmark::LeftoversKilled.bit(),
             Note::LeftoversRemain => Landmark::LeftoversRemain.bit(),
+            Note::Held(_) | Note::NoHookCame | Note::CaughtUp => 0,
             Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
         }
     }

@@ -58,9 +58,9 @@ pub(crate) enum Leftovers {
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-pub(crate) const COMPLETED: On = On { completed: true, failed: false, stopped: false };
-pub(crate) const FAILED: On = On { completed: false, failed: true, stopped: false };
-pub(crate) const STOPPED: On = On { completed: false, failed: false, stopped: true };
+pub(crate) const COMPLETED: On = On { completed: true, failed: false, stopped: false, unseen: false };
+pub(crate) const FAILED: On = On { completed: false, failed: true, stopped: false, unseen: false };
+pub(crate) const STOPPED: On = On { completed: false, failed: false, stopped: true, unseen: false };
 
 pub(crate) fn handler() -> HandlerPlan {
     HandlerPlan { timeout: None, required: true, retries: 0, backoff: SECOND, waits_only: false, on: On::EVERY }

@@ -247,7 +247,7 @@ fn sigkill_leaves_post_stop_its_longest_time() {
 #[test]
 fn post_stop_handlers_run_for_their_reasons_only() {
     let only = |completed, failed, stopped| HandlerPlan {
-        on: On { completed, failed, stopped },
+        on: On { completed, failed, stopped, unseen: false },
         ..handler(None, true, false)
     };
     let hooks = LiteMap::from_iter([(
@@ -276,4 +276,62 @@ fn post_stop_handlers_run_for_their_reasons_only() {
     let mut story = container(plan);
     story.then(Event::Begin);
     assert_eq!(ran(&mut story, Event::AppNotStarted { code: 127 }), Some(1));
+}
+
+#[test]
+fn a_failed_app_is_held_until_a_stop_or_the_time() {
+    let held = || {
+        let mut story = running(Plan { hold: Some(secs(600)), ..plan_with(&[(Hook::PostStop, 1)]) });
+        let gone = story.at(secs(5), exited(7));
+        let over = story.end_run(&gone, SUCCEEDED);
+        assert_eq!((exit(&over), timer(&over, Timer::Hold)), (None, Some(story.now + secs(600))));
+        assert_eq!(story.machine.phase(), crate::PhaseName::Held);
+        story
+    };
+    assert_eq!(exit(&held().then(Event::Signal(Signal::TERM))), Some(7));
+    assert_eq!(exit(&held().then(Event::StopRequested)), Some(7));
+    let mut story = held();
+    let at = story.now + secs(600);
+    assert_eq!(exit(&story.fire(at, Timer::Hold)), Some(7));
+    let mut story = held();
+    let called = story.call(Hook::PreStop);
+    assert_eq!((answers(&called), exit(&called)), (vec![(1, Outcome::Succeeded)], None));
+    assert_eq!(exit(&story.caller_done(1)), Some(7), "the hook is answered first");
+}
+
+#[test]
+fn neither_a_stop_nor_a_success_is_held() {
+    let plan = Plan { hold: Some(secs(600)), ..plan_with(&[]) };
+    assert_eq!(exit(&running(plan.clone()).then(exited(0))), Some(0));
+    let mut story = running(plan);
+    story.term();
+    assert_eq!(exit(&story.then(exited(7))), Some(7));
+}
+
+#[test]
+fn missed_post_stop_handlers_run_before_pre_start() {
+    let unseen = HandlerPlan { on: On { unseen: true, ..On::EVERY }, ..handler(None, true, false) };
+    let hooks = LiteMap::from_iter([(Hook::PostStop, vec![handler(None, true, false), unseen])]);
+    let plan = Plan { hooks, ..plan_with(&[]) };
+    let mut story = container(plan.clone());
+    let begun = story.then(Event::BeginUnseen);
+    let first = |actions: &[Action]| {
+        actions
+            .iter()
+            .find_map(|a| if let Action::StartHandler { hook, index, .. } = a { Some((*hook, *index)) } else { None })
+    };
+    assert_eq!(first(&begun), Some((Hook::PostStop, 1)), "only the one for Unseen");
+    assert_eq!(story.machine.reason(), Some(Reason::Unseen));
+    let over = story.end_run(&begun, SUCCEEDED);
+    assert!(over.contains(&Action::Tell(Note::CaughtUp)) && first(&over).is_none(), "{over:?}");
+    assert!(story.then(Event::Begin).contains(&Action::StartApp));
+    story.then(Event::AppStarted);
+    assert_eq!(first(&story.then(exited(0))), Some((Hook::PostStop, 0)), "they run again at the end of this life");
+
+    let mut story = container(plan);
+    story.then(Event::BeginUnseen);
+    let stopped = story.term();
+    assert!(stopped.iter().any(|a| matches!(a, Action::AbortHandler(_))), "{stopped:?}");
+    assert_eq!(first(&stopped), Some((Hook::PostStop, 0)));
+    assert!(story.then(Event::Begin).is_empty(), "too late");
 }

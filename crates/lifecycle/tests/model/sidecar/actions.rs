@@ -246,7 +246,7 @@ impl World {
                 list_stepped
             }
             Timer::PostStop | Timer::Answers => 0,
-            Timer::SecondSignal | Timer::Leftovers => {
+            Timer::Hold | Timer::SecondSignal | Timer::Leftovers => {
                 self.must(false, Promise::AppIsAnothers);
                 0
             }
@@ -323,11 +323,14 @@ impl World {
                 self.must(matches!(reported_outcome.event, Event::AppEnded { .. }), Promise::ShownAsItIs);
                 0
             }
+            Note::NoHookCame => 0,
             Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
             Note::Started
             | Note::SecondSignalSent(..)
             | Note::PassedOn(_)
             | Note::Killed
+            | Note::Held(_)
+            | Note::CaughtUp
             | Note::LeftoversTerminated
             | Note::LeftoversRefused
             | Note::LeftoversEnded

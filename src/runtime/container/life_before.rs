@@ -1,0 +1,98 @@
+//! The life before this one, from the state file. It is read, and claimed for this life, on a thread of its own: the volume may
+//! hang, and then its past is not known.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::detached::spawn_blocking_detached;
+use crate::error::describe;
+use crate::report::rewritten_file::rewrite;
+use crate::report::timestamp::Timestamp;
+use crate::runtime::dispatcher::TaskMessage;
+use bookend_lifecycle::past::{LifeStage, Past};
+
+/// The past, and the file as it is now.
+#[derive(Debug)]
+pub(in crate::runtime) struct LifeBefore {
+    pub(in crate::runtime) past: Past,
+    /// The content of the file, if this life may write it.
+    pub(in crate::runtime) content: Option<Vec<u8>>,
+    /// The postStop handlers that it has missed are to run now. The file tells so already: they never run twice.
+    pub(in crate::runtime) catches_up: bool,
+    /// The file could not be read or written.
+    pub(in crate::runtime) error: Option<String>,
+}
+
+/// Reads the file and claims it; the message follows. `has_handlers`: there are postStop handlers for a missed end.
+pub(super) fn look(path: PathBuf, has_handlers: bool, to_loop: mpsc::Sender<TaskMessage>) {
+    tokio::spawn(async move {
+        let work = spawn_blocking_detached(move || claim(&path, has_handlers));
+        let life = match timeout(PATIENCE, work).await {
+            Ok(Ok(life)) => life,
+            Ok(Err(error)) => unknown(Past::Unknown, describe(&error)),
+            Err(_) => unknown(Past::Unknown, "the file system does not answer".to_owned()),
+        };
+        let _ = to_loop.send(TaskMessage::LifeBefore(Box::new(life))).await;
+    });
+}
+
+/// Writes, before anything of this life begins, that it has begun. The message follows.
+pub(super) fn begin(path: PathBuf, content: Vec<u8>, to_loop: mpsc::Sender<TaskMessage>) {
+    tokio::spawn(async move {
+        let work = spawn_blocking_detached(move || {
+            let mut content = content;
+            let done = rewrite(&path, &mut content, &LifeStage::Starting.line(&Timestamp::now().to_string()));
+            (content, done)
+        });
+        let content = match timeout(PATIENCE, work).await {
+            Ok(Ok((content, Ok(true)))) => Some(content),
+            _ => None,
+        };
+        let _ = to_loop.send(TaskMessage::LifeBegins(content)).await;
+    });
+}
+
+fn unknown(past: Past, error: String) -> LifeBefore {
+    LifeBefore { past, content: None, catches_up: false, error: Some(error) }
+}
+
+fn claim(path: &Path, has_handlers: bool) -> LifeBefore {
+    let mut content = match read(path) {
+        Ok(content) => content,
+        Err(error) => return unknown(Past::Unknown, error.to_string()),
+    };
+    let past = Past::read(&content);
+    if past == Past::Foreign {
+        return LifeBefore { past, content: None, catches_up: false, error: None };
+    }
+    let catches_up = has_handlers && past.owes_post_stop();
+    let stage = if catches_up { LifeStage::CatchingUp } else { LifeStage::Starting };
+    match rewrite(path, &mut content, &stage.line(&Timestamp::now().to_string())) {
+        Ok(true) => LifeBefore { past, content: Some(content), catches_up, error: None },
+        // Handlers that are not claimed would run again at the next start.
+        Ok(false) => unknown(past, "it changes while it is written".to_owned()),
+        Err(error) => unknown(past, error.to_string()),
+    }
+}
+
+/// The content of the file, which is created if it is missing. At most a page: ours is one line.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o644);
+    let file = options.custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut content = Vec::new();
+    file.take(4096).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// How long the start waits for the file.
+const PATIENCE: Duration = Duration::from_secs(2);
