@@ -1,4 +1,4 @@
-//! QUIC (HTTP/3): requests over UDP, which a drain does not see unless it is told to. Pure.
+//! QUIC (HTTP/3): requests over UDP, which a drain counts only with `udp = true`. Pure.
 
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::{FileLine, Finding};
