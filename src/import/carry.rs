@@ -43,7 +43,13 @@ pub(super) fn carry(pod: &Value, container: &Value, notes: &mut Vec<String>) -> 
             }
             config.insert((*name).to_owned(), probe);
         } else if container.get(name).is_some_and(|probe| probe.get("grpc").is_some()) {
-            notes.push(format!("{name} uses gRPC, which bookend does not support: it stays in the manifest as it is"));
+            let cost = match *name {
+                "readinessProbe" => "; during a stop the kubelet goes on with it, and a drain counts its connections",
+                _ => "",
+            };
+            notes.push(format!(
+                "{name} uses gRPC, which bookend does not support: it stays in the manifest as it is{cost}"
+            ));
         }
     }
     config

@@ -163,6 +163,52 @@ fn probes_of_bookend_itself_do_not_hold_the_drain() {
     assert!(finished.log.contains("quiet after"), "{}", finished.log);
 }
 
+/// Reads each request; SIGTERM closes the port, and two seconds later the app ends.
+const SLOW_TO_END: &str = "
+import socket, signal, sys, threading, time
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+server = socket.create_server(('', 80), backlog=100)
+def serve():
+    while True:
+        try:
+            client = server.accept()[0]
+        except OSError:
+            return
+        if client.recv(1000):
+            client.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n')
+        client.close()
+threading.Thread(target=serve, daemon=True).start()
+stop.wait()
+server.shutdown(socket.SHUT_RDWR)
+server.close()
+time.sleep(2)
+";
+
+#[test]
+fn own_probes_of_the_app_are_neither_clients_nor_damage() {
+    let drain = "lifecycle.preStop.drain = { minSeconds = 2.5, quietSeconds = 2, maxSeconds = 20 }";
+    let probe =
+        |probe| format!("{drain}\nterminationGracePeriodSeconds = 28\n[readinessProbe]\nperiodSeconds = 1\n{probe}");
+    std::thread::scope(|scope| {
+        for probe in [
+            probe("httpGet.port = 80"),
+            probe("tcpSocket.port = 80"),
+            probe("tcpSocket = { host = \"127.0.0.2\", port = 80 }"),
+        ] {
+            scope.spawn(move || {
+                let init = Init::in_a_pod(Folder::new(), &probe, "", &["--", "python3", "-c", SLOW_TO_END]);
+                init.wait_for_log("readinessProbe succeeded");
+                init.signal(15);
+                let finished = init.finish();
+                let log = finished.log;
+                assert!(log.contains("quiet after") && log.contains(" and 0 new connections"), "{probe}\n{log}");
+                assert!(!log.contains("TCP resets"), "{probe}\n{log}");
+            });
+        }
+    });
+}
+
 #[test]
 fn endless_clients_are_reported_and_end_the_drain_at_max() {
     let init = start("{ minSeconds = 0.1, quietSeconds = 0.5, maxSeconds = 1 }", "");

@@ -4,8 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::settings::{Handler, Settings};
+use crate::settings::{Handler, HandlerKind, Settings};
 use bookend_lifecycle::budget as shares;
+use bookend_lifecycle::probe::ProbeKind;
 
 /// The stages of a stop, added up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct BudgetTable {
     pub deadlines: Option<Deadlines>,
     /// The stages in their order.
     pub stages: Vec<BudgetRow>,
-    /// The handlers that may not fit; empty: everything fits.
+    /// The handlers that may not fit, and a probe that makes a drain longer; empty: everything fits.
     pub warnings: Vec<String>,
 }
 
@@ -92,6 +93,7 @@ impl BudgetTable {
             None => "stop signal to the app".to_owned(),
         };
         budget.stage("stop", &what, None, signal_by);
+        budget.exec_probe(settings);
         if let Some(second_signal) = settings.app.second_signal {
             let what = format!("{}, earlier if only idle connections are left", second_signal.signal);
             budget.stage("stop", &what, None, deadlines.map(|d| d.second_signal));
@@ -134,6 +136,22 @@ impl BudgetTable {
             end.map(|d| d.post_stop),
         );
         budget
+    }
+
+    /// A program that connects to the app so often that no drain is quiet. Connections of `httpGet` and `tcpSocket` are not counted.
+    fn exec_probe(&mut self, settings: &Settings) {
+        let Some(probe) = settings.probes.get(ProbeKind::Readiness) else { return };
+        let is_held = |handler: &Handler| match &handler.kind {
+            HandlerKind::Drain(drain) => probe.rule.period <= drain.quiet,
+            _ => false,
+        };
+        if matches!(probe.handler.kind, HandlerKind::Exec(_)) && settings.lifecycle.pre_stop.iter().any(is_held) {
+            self.warnings.push(
+                "readinessProbe runs a program within quietSeconds of the drain: if it connects to the app, the drain takes longer; \
+                 connections of httpGet and tcpSocket are not counted"
+                    .to_owned(),
+            );
+        }
     }
 
     fn stage(&mut self, stage: &'static str, what: &str, at_most: Option<Duration>, begins_by: Option<Duration>) {

@@ -189,3 +189,15 @@ finish    report and exit                                      29.9 s          0
     assert_eq!(accept(&file(&printed)).settings.containers, effective.settings.containers, "{printed}");
     assert!(!printed.contains("notify"), "a sidecar has no app of its own to have defaults for: {printed}");
 }
+
+#[test]
+fn an_exec_probe_within_the_quiet_time_is_a_warning() {
+    let budget = |probe: &str| {
+        let text = format!("lifecycle.preStop.drain = {{}}\n[readinessProbe]\n{probe}");
+        accept(&file(&text)).budget().warnings
+    };
+    let found = budget("periodSeconds = 2\nexec.command = [\"curl\", \"http://localhost\"]");
+    assert!(found.len() == 1 && found[0].contains("readinessProbe runs a program within quietSeconds"), "{found:?}");
+    assert_eq!(budget("periodSeconds = 2\nhttpGet.port = 80"), Vec::<String>::new());
+    assert_eq!(budget("periodSeconds = 3\nexec.command = [\"true\"]"), Vec::<String>::new());
+}
