@@ -1,7 +1,9 @@
 //! The observer's memory: the current stop, the progress of each handler list, the signals that must reach the app.
 
+use std::collections::BTreeSet;
+
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{AppStatus, Reason, Remaining, Time, Trigger};
+use bookend_lifecycle::{AppStatus, Reason, Time, Trigger};
 
 use crate::lists::Lists;
 
@@ -18,6 +20,20 @@ pub(crate) struct Stop {
     pub(crate) pre_stop_over: Option<Time>,
 }
 
+impl Memory {
+    /// The app has ended, so nothing more is sent to it. Only the exit code may depend on what was sent.
+    pub(crate) fn forget_signals(&mut self, keeps_those_of_the_stop: bool) {
+        self.owed.clear();
+        self.passed.clear();
+        self.attempts.clear();
+        self.taken.clear();
+        self.refused.clear();
+        if !keeps_those_of_the_stop {
+            self.taken_for_stop.clear();
+        }
+    }
+}
+
 /// The observer's memory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Memory {
@@ -32,14 +48,14 @@ pub(crate) struct Memory {
     pub(crate) killed: bool,
     pub(crate) killed_at: Option<Time>,
     /// Signals that the kernel has taken, and signals that it refused.
-    pub(crate) taken: Vec<Signal>,
+    pub(crate) taken: BTreeSet<Signal>,
     /// Signals to the app without an answer yet, in order, and whether they are the stop's.
     pub(crate) attempts: Vec<(Signal, bool)>,
     /// Those that the kernel has taken: a death by one of them was the stop's doing.
-    pub(crate) taken_for_stop: Vec<Signal>,
+    pub(crate) taken_for_stop: BTreeSet<Signal>,
     /// Signals of preStop handlers that must reach the app.
     pub(crate) passed: Vec<Signal>,
-    pub(crate) refused: Vec<Signal>,
+    pub(crate) refused: BTreeSet<Signal>,
     pub(crate) lists: Lists,
     pub(crate) app_starts: u8,
     /// Signals that must still reach the app.
@@ -49,10 +65,8 @@ pub(crate) struct Memory {
     pub(crate) expected_status: Option<AppStatus>,
     /// Why the app has ended: postStop handlers are chosen by it.
     pub(crate) reason: Option<Reason>,
-    /// When leftovers first got SIGTERM, and who remains of them.
+    /// When leftovers first got SIGTERM.
     pub(crate) leftovers_since: Option<Time>,
-    pub(crate) leftovers_until: Option<Time>,
-    pub(crate) remaining: Option<Remaining>,
     pub(crate) leftovers_refused: bool,
     pub(crate) leftovers_killed: bool,
 }

@@ -64,7 +64,6 @@ impl World {
                 let target = setting.plan.signals.get(&signal).copied().unwrap_or(Some(signal));
                 self.memory.passed.extend(target);
             }
-            Event::Remaining(remaining) => self.memory.remaining = Some(remaining),
             Event::LeftoversRefused => self.memory.leftovers_refused = true,
             _ => {}
         }
@@ -76,11 +75,9 @@ impl World {
         let is_stop = memory.attempts.extract_if(.., |(sent, _)| *sent == signal).next().is_some_and(|(_, stop)| stop);
         let was_taken = event == Event::SignalSent(signal);
         let list = if was_taken { &mut memory.taken } else { &mut memory.refused };
-        if !list.contains(&signal) {
-            list.push(signal);
-        }
-        if was_taken && is_stop && !memory.taken_for_stop.contains(&signal) {
-            memory.taken_for_stop.push(signal);
+        list.insert(signal);
+        if was_taken && is_stop {
+            memory.taken_for_stop.insert(signal);
         }
     }
 
@@ -277,9 +274,8 @@ impl World {
                 0
             }
             Timer::Leftovers => {
-                let until = self.memory.leftovers_until.filter(|_| !self.memory.leftovers_killed);
-                self.must(until.is_none_or(|until| at <= until), Promise::LeftoversShareBudget);
-                self.memory.leftovers_until = Some(at);
+                let until = self.edge.timers.get(&timer).filter(|_| !self.memory.leftovers_killed);
+                self.must(until.is_none_or(|until| at <= *until), Promise::LeftoversShareBudget);
                 0
             }
             Timer::Kill => {
@@ -348,6 +344,8 @@ impl World {
                 });
                 self.must(ok && self.app == App::Alive, Promise::HookOnlyWaits);
                 self.memory.lists.forget(Hook::PreStop);
+                // A later death is not that stop's doing.
+                self.memory.taken_for_stop.clear();
                 Landmark::Rearmed.bit()
             }
             Note::StopSignalSent(signal) => {
@@ -376,11 +374,11 @@ impl World {
                 }
                 self.memory.ended = Some((status, self.edge.now));
                 self.memory.reason = Some(self.reason(setting, status));
-                self.memory.owed.clear();
+                self.memory.forget_signals(setting.plan.stop_is_success);
                 0
             }
             Note::LeftoversTerminated => {
-                let some = self.memory.remaining.is_some_and(|remaining| remaining != Remaining::Nothing);
+                let some = self.remaining != Remaining::Nothing;
                 self.must(some && !self.memory.leftovers_refused, Promise::SentAsReported);
                 Landmark::LeftoversTerminated.bit()
             }
@@ -389,7 +387,7 @@ impl World {
                 Landmark::LeftoversRefused.bit()
             }
             Note::LeftoversEnded => {
-                self.must(self.memory.remaining == Some(Remaining::Nothing), Promise::SentAsReported);
+                self.must(self.remaining == Remaining::Nothing, Promise::SentAsReported);
                 0
             }
             Note::LeftoversKilled => Landmark::LeftoversKilled.bit(),
@@ -423,7 +421,7 @@ impl World {
         // A stop that begins after the app's end bounds them, and gives them nothing.
         let shared = end.filter(|_| self.memory.reason == Some(Reason::Stopped));
         let own = match shared {
-            _ if self.memory.remaining != Some(Remaining::Children) => since + wish.map_or(two, |wish| wish.min(two)),
+            _ if self.remaining != Remaining::Children => since + wish.map_or(two, |wish| wish.min(two)),
             Some(end) => wish.map_or(end, |wish| (since + wish).min(end)),
             None => since + wish.unwrap_or(two),
         };
@@ -431,6 +429,7 @@ impl World {
         let kept = setting.plan.grace.unwrap_or_default() / 2;
         let not_before = end.map_or(own, |end| own.min(end - kept));
         self.must(self.edge.now >= not_before, Promise::LeftoversShareBudget);
+        self.memory.leftovers_since = None;
     }
 
     /// Why the app has ended, by the rules of the documentation.

@@ -16,6 +16,8 @@ pub(crate) struct Setting {
     pub(crate) handlers: HandlerNature,
     /// Whether the app has a liveness probe, which may fail for good.
     pub(crate) liveness: bool,
+    /// How many signals preStop handlers send to PID 1.
+    pub(crate) handler_signals: u8,
     /// Whether processes remain when the app has ended, and whether they survive even SIGKILL.
     pub(crate) leftovers: Leftovers,
     /// The signals that are sent, and the codes that the app ends with.
@@ -52,6 +54,8 @@ pub(crate) enum HandlerNature {
 pub(crate) enum Leftovers {
     /// None, or some that end at any time.
     Free,
+    /// The same, and sessions that entered from outside.
+    Sessions,
     /// Some that never end.
     Stay,
 }
@@ -110,10 +114,12 @@ pub(crate) fn all() -> Vec<Setting> {
         app: AppNature::Free,
         handlers: HandlerNature::Free,
         liveness: false,
+        handler_signals: 0,
         leftovers: Leftovers::Free,
         signals: &[Signal::TERM, Signal::HUP],
         codes: &[3],
     };
+    let sessions = |name, plan| Setting { leftovers: Leftovers::Sessions, ..free(name, plan) };
     let hostile = |name, plan| Setting {
         app: AppNature::Ignores,
         handlers: HandlerNature::Hang,
@@ -186,7 +192,7 @@ pub(crate) fn all() -> Vec<Setting> {
                 Plan {
                     stop_is_success: true,
                     second_signal: Some(SecondSignal { after: SECOND, signal: Signal::QUIT }),
-                    ..plan(Some(4), &[(PreStop, &[one()])])
+                    ..plan(Some(4), &[])
                 },
             )
         },
@@ -194,8 +200,20 @@ pub(crate) fn all() -> Vec<Setting> {
             app: AppNature::Touchy,
             ..free("some signals are refused, no grace period", plan(None, &[(PostStop, &[one()])]))
         },
-        free("leftovers have a second", Plan { leftovers: Some(SECOND), ..plan(Some(8), &[(PostStop, &[one()])]) }),
-        free("leftovers have a minute", Plan { leftovers: Some(60 * SECOND), ..plan(Some(8), &[]) }),
+        sessions("leftovers and sessions", plan(Some(8), &[(PreStop, &[one()]), (PostStop, &[one()])])),
+        sessions("leftovers have a second", Plan { leftovers: Some(SECOND), ..plan(Some(8), &[(PostStop, &[one()])]) }),
+        sessions("leftovers have a minute", Plan { leftovers: Some(60 * SECOND), ..plan(Some(8), &[]) }),
+        Setting {
+            handler_signals: 1,
+            ..free(
+                "preStop handlers signal PID 1",
+                Plan {
+                    stop_is_success: true,
+                    stop_signal: Some(Signal::QUIT),
+                    ..plan(Some(8), &[(PreStop, &[one()])])
+                },
+            )
+        },
         Setting {
             app: AppNature::Untouchable,
             ..free("signals are refused", plan(Some(8), &[(PreStop, &[one()]), (PostStop, &[one()])]))

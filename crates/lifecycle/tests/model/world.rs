@@ -65,6 +65,8 @@ pub(crate) struct World {
     pub(crate) remaining: Remaining,
     /// Signals to the app that the kernel has neither taken nor refused.
     pub(crate) unanswered: Vec<Signal>,
+    /// How many signals preStop handlers will still send.
+    handler_signals: u8,
     pub(crate) memory: Memory,
     pub(crate) broken: Option<Promise>,
 }
@@ -80,6 +82,7 @@ impl Bounded for World {
             app: App::NotYet,
             remaining: Remaining::Nothing,
             unanswered: Vec::new(),
+            handler_signals: setting.handler_signals,
             memory: Memory::default(),
             broken: None,
         };
@@ -140,7 +143,7 @@ impl Bounded for World {
                 if refused { Event::SignalRefused(signal) } else { Event::SignalSent(signal) }
             }
             Move::SignalFromPreStop(signal) => {
-                self.edge.disturbances -= 1;
+                self.handler_signals -= 1;
                 Event::SignalFromPreStop(signal)
             }
         };
@@ -154,7 +157,7 @@ impl World {
             // Reported at any time: the failed run may have begun before the stop, or before the app's end.
             moves.push(Move::LivenessFails);
         }
-        if self.edge.is_running(Hook::PreStop) && self.edge.disturbances > 0 {
+        if self.handler_signals > 0 && self.edge.is_running(Hook::PreStop) {
             moves.extend(setting.signals.iter().copied().map(Move::SignalFromPreStop));
         }
         if self.app == App::Alive {
@@ -175,15 +178,20 @@ impl World {
             };
             for status in statuses {
                 moves.push(Move::AppEnds(status, Remaining::Children));
-                if self.edge.runs.is_empty() && setting.leftovers == Leftovers::Free {
+                if setting.leftovers == Leftovers::Sessions {
                     moves.push(Move::AppEnds(status, Remaining::Sessions));
+                }
+                if self.edge.runs.is_empty() && setting.leftovers != Leftovers::Stay {
                     moves.push(Move::AppEnds(status, Remaining::Nothing));
                 }
             }
         }
-        if self.app != App::Alive && self.edge.runs.is_empty() && setting.leftovers == Leftovers::Free {
+        if self.app != App::Alive && self.edge.runs.is_empty() && setting.leftovers != Leftovers::Stay {
             let fewer: &[_] = match self.remaining {
-                Remaining::Children => &[Remaining::Sessions, Remaining::Nothing],
+                Remaining::Children if setting.leftovers == Leftovers::Sessions => {
+                    &[Remaining::Sessions, Remaining::Nothing]
+                }
+                Remaining::Children => &[Remaining::Nothing],
                 Remaining::Sessions => &[Remaining::Nothing],
                 Remaining::Nothing => &[],
             };
