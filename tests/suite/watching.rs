@@ -27,7 +27,7 @@ fn panels_and_alerts_name_existing_metrics() {
     let port = free_port();
     let text = format!(
         "terminationGracePeriodSeconds = 30\nhttp.listen = \"127.0.0.1:{port}\"\n\
-         lifecycle.postStart.exec.command = [\"true\"]\nlifecycle.preStop.exec.command = [\"true\"]\n"
+         lifecycle.postStart.exec.command = [\"true\"]\nlifecycle.preStop.drain = {{ minSeconds = 0.1, quietSeconds = 0.1, maxSeconds = 0.3, fallbackSeconds = 0.1 }}\n"
     );
     let app = ["--", "sh", "-c", "trap 'sleep 1000 & wait' TERM; trap : HUP; echo up; while :; do sleep 0.02; done"];
     let init = Init::configured(&text, &app);
@@ -40,7 +40,9 @@ fn panels_and_alerts_name_existing_metrics() {
     let mut there = BTreeSet::new();
     let mut missing = Vec::new();
     let texts = ["grafana-dashboard.json", "alerts.yaml"].map(|name| std::fs::read_to_string(config(name)).unwrap());
-    let used: BTreeSet<String> = texts.iter().flat_map(|text| named(text)).collect();
+    let mut used: BTreeSet<String> = texts.iter().flat_map(|text| named(text)).collect();
+    // Only in the life after a life: `life_before.rs`.
+    used.remove("bookend_previous_life_info");
     assert!(used.len() > 10, "{used:?}");
     let end = std::time::Instant::now() + crate::support::PATIENCE;
     loop {
@@ -86,4 +88,138 @@ fn each_alert_fires_when_it_should_and_not_before() {
     let histories = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/suite/alerts_test.yaml");
     let tested = promtool(["test", "rules"], histories).unwrap();
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+}
+
+/// A series of a life: its value at a second, `None` while nothing can be scraped.
+type Series = (&'static str, fn(u64) -> Option<u64>);
+
+/// The container is killed in the 607th second, and started again 13 s later. Then it lives on for long.
+const KILLED: u64 = 607;
+const AGAIN: u64 = 620;
+
+fn in_life(second: u64) -> bool {
+    !(KILLED..AGAIN).contains(&second)
+}
+
+/// Lives, and the alert that each raises, with its labels.
+fn lives() -> Vec<(&'static str, Vec<Series>, &'static str)> {
+    let restarts: Series =
+        (r#"kube_pod_container_status_restarts_total{namespace="n", pod="p", container="c"}"#, |second| {
+            Some(u64::from(second >= AGAIN))
+        });
+    let exit_code = |code| -> Series {
+        let name = r#"kube_pod_container_status_last_terminated_exitcode{namespace="n", pod="p", container="c"}"#;
+        match code {
+            125 => (name, |second| (second >= AGAIN).then_some(125)),
+            _ => (name, |second| (second >= AGAIN).then_some(137)),
+        }
+    };
+    let out_of_memory: Series = (
+        r#"kube_pod_container_status_last_terminated_reason{namespace="n", pod="p", container="c", reason="OOMKilled"}"#,
+        |second| (second >= AGAIN).then_some(1),
+    );
+    vec![
+        (
+            "BookendLifeUnreported",
+            vec![(r#"bookend_previous_life_info{instance="a", end="Stopping"}"#, |second| {
+                (second >= AGAIN).then_some(1)
+            })],
+            "severity: warning, instance: a, end: Stopping",
+        ),
+        ("ContainerKilled", vec![restarts, exit_code(137)], "severity: warning, namespace: n, pod: p, container: c"),
+        (
+            "ContainerOutOfMemory",
+            vec![restarts, exit_code(137), out_of_memory],
+            "severity: warning, namespace: n, pod: p, container: c, reason: OOMKilled",
+        ),
+        (
+            "ContainerNotStarted",
+            vec![restarts, exit_code(125)],
+            "severity: warning, namespace: n, pod: p, container: c",
+        ),
+        (
+            "BookendOutOfMemory",
+            vec![(r#"bookend_oom_kills_total{instance="a"}"#, |second| Some(2 * u64::from(second >= KILLED)))],
+            "severity: warning, instance: a",
+        ),
+        (
+            "BookendHandlerFailed",
+            vec![(
+                r#"bookend_handler_runs_total{instance="a", hook="postStart", name="x", result="Failed"}"#,
+                |second| (second >= KILLED).then_some(1),
+            )],
+            "severity: warning, instance: a, hook: postStart, name: x",
+        ),
+        (
+            "BookendStopOutOfBudget",
+            vec![
+                (r#"bookend_grace_left_seconds{instance="a"}"#, |second| {
+                    (KILLED..KILLED + 240).contains(&second).then_some(KILLED + 240 - second.min(KILLED + 240))
+                }),
+                (r#"bookend_grace_period_seconds{instance="a"}"#, |_| Some(240)),
+            ],
+            "severity: warning, instance: a",
+        ),
+        (
+            "BookendHeld",
+            vec![(r#"bookend_phase{instance="a", phase="Held"}"#, |second| {
+                Some(u64::from((KILLED..KILLED + 900).contains(&second)))
+            })],
+            "severity: info, instance: a, phase: Held",
+        ),
+        // A stop of 25 s over a budget of 30 s, as most are: no scrape at a minute's distance has to see it.
+        (
+            "",
+            vec![(r#"bookend_previous_life_info{instance="a", end="Reported"}"#, |second| {
+                in_life(second).then_some(1)
+            })],
+            "",
+        ),
+    ]
+}
+
+/// The life as a scraper sees it, in promtool's notation.
+fn scraped(series: fn(u64) -> Option<u64>, interval: u64) -> String {
+    let value = |second| series(second).map_or("_".to_owned(), |value| value.to_string());
+    (0..=3600 / interval).map(|n| value(n * interval)).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn alerts_fire_at_scrapes_of_15_30_and_60_seconds() {
+    let folder = crate::support::Folder::new();
+    let mut text = format!("rule_files: [{}]\nevaluation_interval: 15s\ntests:\n", config("alerts.yaml").display());
+    for interval in [15, 30, 60] {
+        for (alert, series, labels) in lives() {
+            text.push_str(&format!("  - interval: {interval}s\n    input_series:\n"));
+            for (name, values) in series {
+                let values = scraped(values, interval);
+                text.push_str(&format!("      - series: '{name}'\n        values: {values}\n"));
+            }
+            // Not before, within three minutes, and not for ever.
+            text.push_str("    promql_expr_test:\n");
+            for (second, fires) in [(600, false), (KILLED + 180, true), (3600, false)] {
+                let fires = fires && !alert.is_empty();
+                let names = if alert.is_empty() { ".*" } else { alert };
+                let expected = format!(
+                    "labels: '{{__name__=\"ALERTS\", alertname=\"{alert}\", alertstate=\"firing\", {}}}', value: 1",
+                    labels
+                        .split(", ")
+                        .filter_map(|one| one.split_once(": "))
+                        .map(|(k, v)| format!("{k}=\"{v}\""))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                );
+                let samples = if fires { format!("[{{ {expected} }}]") } else { "[]".to_owned() };
+                text.push_str(&format!(
+                    "      - {{ expr: 'ALERTS{{alertname=~\"{names}\"}}', eval_time: {second}s, exp_samples: {samples} }}\n"
+                ));
+            }
+        }
+    }
+    let file = folder.write("lives.yaml", &text);
+    let Ok(tested) = Command::new("promtool").args(["test", "rules"]).arg(file).output() else {
+        let is_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
+        return assert!(!is_ci, "NOT RUN: no promtool: in CI nothing may be skipped");
+    };
+    assert!(tested.status.success(), "{}\n{text}", String::from_utf8_lossy(&tested.stderr));
 }
