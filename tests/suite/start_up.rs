@@ -2,13 +2,16 @@
 //! calls, and between fork and exec of the app, sends every signal, and lets it go on.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::support::{Folder, Init, PRINTS_SIGNALS, bookend, child_of, free_port, wait_until};
+use crate::support::{Folder, Init, PATIENCE, PRINTS_SIGNALS, bookend, child_of, free_port, wait_until};
 
 /// Blocks all signals, waits to be traced, and executes its arguments.
 const WAITER: &str =
@@ -26,6 +29,37 @@ struct Traced {
     pid: Pid,
     /// Between the beginning of a system call and its end.
     inside: bool,
+    _watchdog: Watchdog,
+}
+
+/// Kills a tracee that does not come to its next stop: then waitpid(2), which waits without end, returns, and the test fails.
+struct Watchdog(Arc<AtomicBool>);
+
+impl Watchdog {
+    fn of(pid: Pid) -> Watchdog {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let watched = Arc::clone(&is_over);
+        std::thread::spawn(move || {
+            let end = Instant::now() + PATIENCE;
+            while !watched.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(100));
+                if Instant::now() > end && !watched.load(Ordering::Relaxed) {
+                    let child = child_of(u32::try_from(pid.as_raw()).unwrap()).map(Pid::from_raw);
+                    for pid in child.into_iter().chain([pid]) {
+                        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+                    }
+                    return;
+                }
+            }
+        });
+        Watchdog(is_over)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Traced {
@@ -44,6 +78,7 @@ impl Traced {
     fn seize(init: Init, pid: Pid) -> Traced {
         let stat = format!("/proc/{pid}/stat");
         wait_until("it waits", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+        let watchdog = Watchdog::of(pid);
         let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACEVFORK;
         let options = options | Options::PTRACE_O_EXITKILL;
         ptrace::seize(pid, options).unwrap();
@@ -51,7 +86,7 @@ impl Traced {
         while !matches!(wait(pid), WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXEC)) {
             ptrace::cont(pid, None).unwrap();
         }
-        Traced { init, pid, inside: true }
+        Traced { init, pid, inside: true, _watchdog: watchdog }
     }
 
     /// Goes on to the beginning of the next system call and returns it. `None`: it has ended. A child goes its own way; it is
