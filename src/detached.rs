@@ -8,7 +8,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::process::with_signals_blocked;
 
@@ -36,15 +36,13 @@ pub(crate) async fn spawn_in_slot<T: Send + 'static>(
     slots: &Arc<Semaphore>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DetachedError> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(|_| DetachedError::Lost)?;
+    let slot = free_slot(slots).await?;
     let (sender, result) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("detached".to_owned()).stack_size(STACK);
-    let task = move || {
+    start_thread(Box::new(move || {
         // The receiver is gone if the deadline has passed.
         let _ = sender.send(work());
         drop(slot);
-    };
-    with_signals_blocked(|| thread.spawn(task)).map_err(DetachedError::Thread)?;
+    }))?;
     result.await.map_err(|_| DetachedError::Lost)
 }
 
@@ -54,9 +52,18 @@ pub(crate) fn run_bounded<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DetachedError> {
     let (sender, result) = std::sync::mpsc::sync_channel(1);
-    let thread = std::thread::Builder::new().name("detached".to_owned()).stack_size(STACK);
-    with_signals_blocked(|| thread.spawn(move || drop(sender.send(work())))).map_err(DetachedError::Thread)?;
+    start_thread(Box::new(move || drop(sender.send(work()))))?;
     result.recv_timeout(time).map_err(|_| DetachedError::Lost)
+}
+
+async fn free_slot(slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, DetachedError> {
+    Arc::clone(slots).acquire_owned().await.map_err(|_| DetachedError::Lost)
+}
+
+/// One function for every kind of work: the standard library's thread is 2 kB of code for each type.
+fn start_thread(work: Box<dyn FnOnce() + Send>) -> Result<(), DetachedError> {
+    let thread = std::thread::Builder::new().name("detached".to_owned()).stack_size(STACK);
+    with_signals_blocked(|| thread.spawn(work)).map(drop).map_err(DetachedError::Thread)
 }
 
 const MAX_THREADS: usize = 8;

@@ -45,8 +45,8 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
         let datagrams = if counts_udp { udp::datagrams() } else { Some(0) };
         let counter = if host { None } else { TcpMonitor::arrivals().zip(datagrams).map(|(tcp, udp)| tcp + udp) };
         let mut step = decision.arrivals(began.elapsed(), counter);
-        if step == DrainStep::CheckSockets {
-            let counts = sample(&mut tcp_monitor, &ports, &drain);
+        if step == DrainStep::CheckSockets && tcp_monitor.is_free() {
+            let counts = sample(&mut tcp_monitor, &ports, &drain).await;
             step = decision.sockets(began.elapsed(), counts);
         }
         status.send_replace(Some(decision.progress()));
@@ -70,7 +70,11 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
         }
         DrainEnd::TimeOver => {
             // Sampled again: these connections are there when the stop signal goes out.
-            let counts = sample(&mut tcp_monitor, &ports, &drain).or(decision.progress().last);
+            let counts = match tcp_monitor.is_free() {
+                true => sample(&mut tcp_monitor, &ports, &drain).await,
+                false => None,
+            };
+            let counts = counts.or(decision.progress().last);
             let detail = format!(
                 "not quiet after {seconds:.3} s and {} new connections{}",
                 decision.progress().arrived,
@@ -84,8 +88,8 @@ pub(super) async fn run(drain: Drain, limit: Option<Duration>, app: Option<Pid>,
 }
 
 /// `None` if the sockets cannot be read, or the ports are not known.
-fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16], drain: &Drain) -> Option<ConnectionCounts> {
-    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets(ports) };
+async fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16], drain: &Drain) -> Option<ConnectionCounts> {
+    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets_in_slices(ports).await };
     Some(count(&sockets?, drain))
 }
 

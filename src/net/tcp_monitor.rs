@@ -4,13 +4,16 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
+use tokio::task::yield_now;
 
 use super::snmp::{self, TcpCounters};
 use super::sock_diag::{self, IpFamily, SocketsWanted};
 use super::{Socket, TcpState, ours, proc_tcp};
+use crate::detached::spawn_blocking_detached;
 use crate::files::read_small;
 
 /// The source of sockets.
@@ -24,6 +27,8 @@ enum SocketSource {
 #[derive(Debug)]
 pub(crate) struct TcpMonitor {
     source: SocketSource,
+    /// The next look in slices is not before this.
+    free_at: Option<Instant>,
 }
 
 impl TcpMonitor {
@@ -31,7 +36,7 @@ impl TcpMonitor {
     pub(crate) fn open() -> TcpMonitor {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let netlink = socket(AddressFamily::Netlink, SockType::Raw, flags, Some(SockProtocol::NetlinkSockDiag)).ok();
-        TcpMonitor { source: netlink.map_or(SocketSource::Proc, SocketSource::Netlink) }
+        TcpMonitor { source: netlink.map_or(SocketSource::Proc, SocketSource::Netlink), free_at: None }
     }
 
     /// The namespace's counters.
@@ -50,6 +55,50 @@ impl TcpMonitor {
     /// The sockets of these ports, or of all ports if the list is empty. `None`: this system does not show them.
     pub(crate) fn sockets(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
         self.look(SocketsWanted::All, ports)
+    }
+
+    /// The same in slices, between which the loop has its turn: each socket costs a microsecond. A look that takes long puts off
+    /// the next one, so that all looks together take a fortieth of a processor.
+    pub(crate) async fn sockets_in_slices(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
+        let mut cost = Duration::ZERO;
+        let sockets = match &self.source {
+            SocketSource::Netlink(netlink) => match slices(netlink, ports, &mut cost).await {
+                Ok(sockets) => Some(only(sockets, ports)),
+                Err(_) => {
+                    self.source = SocketSource::Proc;
+                    self.sockets(ports)
+                }
+            },
+            SocketSource::Proc => {
+                let (ports, began) = (ports.to_owned(), Instant::now());
+                let mut monitor = TcpMonitor { source: SocketSource::Proc, free_at: None };
+                let sockets = spawn_blocking_detached(move || monitor.sockets(&ports)).await.ok().flatten();
+                cost = began.elapsed();
+                sockets
+            }
+        };
+        self.free_at = (cost >= EXPENSIVE).then(|| Instant::now() + cost * SHARE);
+        sockets
+    }
+
+    /// Whether the next look in slices may come now.
+    pub(crate) fn is_free(&self) -> bool {
+        self.free_at.is_none_or(|free_at| Instant::now() >= free_at)
+    }
+
+    /// The same as [`TcpMonitor::sockets`] for a moment in which nothing can be put off: as many of them as can be read within
+    /// some milliseconds.
+    pub(crate) fn sockets_in_haste(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
+        let SocketSource::Netlink(netlink) = &self.source else { return self.sockets(ports) };
+        let mut sockets = Vec::new();
+        let end = Instant::now() + HASTE;
+        for family in [IpFamily::V4, IpFamily::V6] {
+            let mut dump = Dump::begin(netlink, family, SocketsWanted::All, ports).ok()?;
+            while Instant::now() < end && !dump.read(&mut sockets).ok()? {}
+        }
+        // What was not read is still in the socket.
+        *self = TcpMonitor::open();
+        Some(only(sockets, ports))
     }
 
     /// The sockets that listen, on all ports: much cheaper than all sockets.
@@ -92,33 +141,70 @@ pub(crate) fn is_host_network() -> bool {
 
 fn by_netlink(netlink: &OwnedFd, which: SocketsWanted, ports: &[u16]) -> Result<Vec<Socket>, Errno> {
     let mut sockets = Vec::new();
-    let mut buffer = vec![0; NETLINK_BYTES];
     for family in [IpFamily::V4, IpFamily::V6] {
-        match dump(netlink, &sock_diag::request(family, which, ports), &mut buffer, &mut sockets) {
-            // A kernel built without IPv6 has no such list.
-            Err(Errno::ENOENT | Errno::EINVAL | Errno::EAFNOSUPPORT) if family == IpFamily::V6 => {}
-            other => other?,
+        let mut dump = Dump::begin(netlink, family, which, ports)?;
+        while !dump.read(&mut sockets)? {}
+    }
+    Ok(sockets)
+}
+
+async fn slices(netlink: &OwnedFd, ports: &[u16], cost: &mut Duration) -> Result<Vec<Socket>, Errno> {
+    let mut sockets = Vec::new();
+    for family in [IpFamily::V4, IpFamily::V6] {
+        let mut dump = Dump::begin(netlink, family, SocketsWanted::All, ports)?;
+        let mut is_over = false;
+        while !is_over {
+            let began = Instant::now();
+            is_over = dump.read(&mut sockets)?;
+            *cost += began.elapsed();
+            yield_now().await;
         }
     }
     Ok(sockets)
 }
 
-fn dump(netlink: &OwnedFd, request: &[u8], buffer: &mut [u8], sockets: &mut Vec<Socket>) -> Result<(), Errno> {
-    let fd = netlink.as_raw_fd();
-    send(fd, request, MsgFlags::empty())?;
-    loop {
+/// One list on its way from the kernel.
+struct Dump<'a> {
+    netlink: &'a OwnedFd,
+    family: IpFamily,
+    buffer: Vec<u8>,
+}
+
+impl Dump<'_> {
+    fn begin<'a>(
+        netlink: &'a OwnedFd,
+        family: IpFamily,
+        which: SocketsWanted,
+        ports: &[u16],
+    ) -> Result<Dump<'a>, Errno> {
+        send(netlink.as_raw_fd(), &sock_diag::request(family, which, ports), MsgFlags::empty())?;
+        Ok(Dump { netlink, family, buffer: vec![0; NETLINK_BYTES] })
+    }
+
+    /// Reads the next part, some hundred sockets. Whether it was the last one.
+    fn read(&mut self, sockets: &mut Vec<Socket>) -> Result<bool, Errno> {
+        match self.part(sockets) {
+            // A kernel built without IPv6 has no such list.
+            Err(Errno::ENOENT | Errno::EINVAL | Errno::EAFNOSUPPORT) if self.family == IpFamily::V6 => Ok(true),
+            read => read,
+        }
+    }
+
+    fn part(&mut self, sockets: &mut Vec<Socket>) -> Result<bool, Errno> {
         // The kernel writes the next part of its answer while we read, so there is nothing to wait for.
-        let length = match recv(fd, buffer, MsgFlags::MSG_DONTWAIT) {
-            Err(Errno::EINTR) => continue,
-            other => other?,
+        let length = loop {
+            match recv(self.netlink.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EINTR) => {}
+                other => break other?,
+            }
         };
-        let part = sock_diag::parse(buffer.get(..length).unwrap_or_default());
+        let part = sock_diag::parse(self.buffer.get(..length).unwrap_or_default());
         sockets.extend(part.sockets);
         match part.end {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(errno)) => return Err(Errno::from_raw(errno)),
-            None if length == 0 || sockets.len() > MOST_SOCKETS => return Err(Errno::EOVERFLOW),
-            None => {}
+            Some(Ok(())) => Ok(true),
+            Some(Err(errno)) => Err(Errno::from_raw(errno)),
+            None if length == 0 || sockets.len() > MOST_SOCKETS => Err(Errno::EOVERFLOW),
+            None => Ok(false),
         }
     }
 }
@@ -128,6 +214,11 @@ fn read_bounded(path: &str, most: u64) -> Option<Vec<u8>> {
     read_small(Path::new(path), most).ok()
 }
 
+/// A look that takes longer puts off the next one, by so many times its own duration.
+const EXPENSIVE: Duration = Duration::from_millis(1);
+const SHARE: u32 = 40;
+/// A signal may wait for it.
+const HASTE: Duration = Duration::from_millis(4);
 const SNMP_BYTES: u64 = 64 * 1024;
 /// 50,000 sockets.
 const PROC_BYTES: u64 = 8 * 1024 * 1024;
@@ -155,7 +246,7 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Some((listener, _client)) = waiting(address) else { continue };
             let port = listener.local_addr().unwrap().port();
-            for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc }] {
+            for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc, free_at: None }] {
                 let seen = tcp_monitor.sockets(&[port]).unwrap();
                 let look = count(&seen, &Drain::default());
                 assert_eq!((look.queue, look.connections), (1, 1), "{address} {tcp_monitor:?} {seen:?}");
@@ -168,7 +259,7 @@ mod tests {
     fn the_listeners_are_those_among_all_sockets_over_netlink_and_proc() {
         let Some((listener, _client)) = waiting("127.0.0.1:0") else { return };
         let port = listener.local_addr().unwrap().port();
-        for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc }] {
+        for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc, free_at: None }] {
             let seen = tcp_monitor.listeners().unwrap();
             assert!(seen.iter().all(|socket| socket.state == TcpState::Listen), "{tcp_monitor:?}");
             let of_port: Vec<u32> = seen.iter().filter(|s| s.port == port).map(|socket| socket.unread).collect();
@@ -200,5 +291,44 @@ mod tests {
             assert!(matches!(tcp_monitor.source, SocketSource::Netlink(_)), "the kernel refused the filter");
             assert!(seen.iter().any(|socket| socket.port == port), "{ports:?}");
         }
+    }
+
+    #[test]
+    fn a_look_at_many_connections_gives_way_between_its_parts() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = || (TcpStream::connect(address).unwrap(), listener.accept().unwrap());
+        let connections: Vec<_> = (0..300).map(|_| connect()).collect();
+        let mut tcp_monitor = TcpMonitor::open();
+        let turns = std::sync::atomic::AtomicU32::new(0);
+        let count_turns = async {
+            loop {
+                turns.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                yield_now().await;
+            }
+        };
+        let ports = [address.port()];
+        let look = async {
+            tokio::select! {
+                sockets = tcp_monitor.sockets_in_slices(&ports) => sockets,
+                () = count_turns => None,
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let seen = runtime.block_on(look).unwrap();
+        assert_eq!(seen.iter().filter(|socket| socket.state == TcpState::Established).count(), connections.len());
+        assert!(turns.into_inner() >= 4, "300 sockets are more than three parts");
+        tcp_monitor.free_at = None;
+        let hasty = tcp_monitor.sockets_in_haste(&ports).unwrap();
+        assert!(!hasty.is_empty() && hasty.len() <= seen.len());
+        assert_eq!(tcp_monitor.sockets(&ports).unwrap().len(), seen.len(), "nothing of the hasty look is left");
+    }
+
+    #[test]
+    fn looks_that_take_long_are_seldom() {
+        let mut tcp_monitor = TcpMonitor::open();
+        assert!(tcp_monitor.is_free());
+        tcp_monitor.free_at = Some(Instant::now() + Duration::from_secs(60));
+        assert!(!tcp_monitor.is_free());
     }
 }

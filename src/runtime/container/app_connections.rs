@@ -106,7 +106,9 @@ impl AppConnections {
     /// cut.
     pub(super) fn count_cut(&mut self) -> Option<u32> {
         let watched = self.watched.as_mut()?;
-        let (connections, queue) = sample(&mut watched.tcp_monitor, &watched.ports)?;
+        let sockets =
+            if watched.ports.is_empty() { None } else { watched.tcp_monitor.sockets_in_haste(&watched.ports) };
+        let (connections, queue) = connections(&sockets?);
         let open = connections.iter().filter(|connection| connection.may_be_cut()).count();
         let cut = u32::try_from(open).unwrap_or(u32::MAX).saturating_add(queue);
         watched.lost.requests_cut = watched.lost.requests_cut.saturating_add(cut);
@@ -126,7 +128,8 @@ impl AppConnections {
     /// The app's connections now; `None` before the stop signal, or if they cannot be counted.
     pub(super) fn open(&mut self) -> Option<ConnectionCounts> {
         let watched = self.watched.as_mut()?;
-        let sockets = if watched.ports.is_empty() { None } else { watched.tcp_monitor.sockets(&watched.ports) };
+        let sockets =
+            if watched.ports.is_empty() { None } else { watched.tcp_monitor.sockets_in_haste(&watched.ports) };
         Some(count(&sockets?, &Drain::default()))
     }
 
@@ -137,8 +140,8 @@ impl AppConnections {
 }
 
 /// The connections of these ports, and the number of those that are not accepted.
-fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16]) -> Option<(Vec<Connection>, u32)> {
-    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets(ports) };
+async fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16]) -> Option<(Vec<Connection>, u32)> {
+    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets_in_slices(ports).await };
     Some(connections(&sockets?))
 }
 
@@ -147,7 +150,10 @@ async fn report_idle(after: Duration, reports: mpsc::Sender<TaskMessage>, ports:
     let mut tcp_monitor = TcpMonitor::open();
     for look in 0u32.. {
         sleep(if look < OFTEN { INTERVAL / 2 } else { INTERVAL }).await;
-        let Some((connections, queue)) = sample(&mut tcp_monitor, &ports) else {
+        if !tcp_monitor.is_free() {
+            continue;
+        }
+        let Some((connections, queue)) = sample(&mut tcp_monitor, &ports).await else {
             return warn!(
                 "the app's connections cannot be counted here: the second signal (app.secondSignal) waits until shortly before SIGKILL"
             );
