@@ -21,7 +21,7 @@ release := scripts/as-caller cargo build --release --config .cargo/release.toml
 scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain build build-all build-minimal build-rehearse test lint check images book demo bench bench-drain rehearse model broken mutants packages fuzz memory soak supply-chain reproducible fmt clean
+.PHONY: help setup toolchain build build-all build-minimal build-rehearse test lint check images book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak supply-chain reproducible fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,9 +97,16 @@ bench-drain: build ## measure what a stop costs nginx' clients, nine strategies 
 	@scripts/setup bench
 	cargo bench --profile dev --bench drain
 
-rehearse: build ## rehearse the strategies of bench-drain, and five runs of each server: the same verdict (ten minutes)
+conformance: build ## compare bookend with other inits, check by check, and write docs/comparison.md (as root, five minutes)
+	@scripts/setup bench
+	scripts/bench-inits
+	scripts/conformance-inits
+	cargo bench --profile dev --bench conformance
+
+rehearse: build build-rehearse ## rehearse the strategies of bench-drain, five runs of each server, and the commands of docs/rehearse.md (20 minutes)
 	@scripts/setup bench
 	cargo test --package bookend-rehearse --test tool -- --ignored --test-threads 1
+	scripts/with-engine cargo test --test containers rehearsal -- --ignored
 
 model: ## check the state machines against every history of a bounded world; MODEL_DISTURBANCES, MODEL_TICKS
 	MODEL_DISTURBANCES=$${MODEL_DISTURBANCES:-3} cargo test --package bookend-lifecycle --test model --profile model -- --nocapture

@@ -116,3 +116,25 @@ fn the_first_steps_with_docker_run_as_written() {
         assert!(log.contains(text), "{text}: {log}");
     }
 }
+
+/// Minutes, as nginx without bookend waits for silent connections: `make rehearse`.
+#[test]
+#[ignore = "minutes: make rehearse"]
+fn the_commands_of_the_rehearsal_run_as_written() {
+    let test = "the_commands_of_the_rehearsal_run_as_written";
+    let Some(names) = Names::new(test) else { return };
+    for variable in ["REHEARSE_BIN", "BOOKEND_BIN"] {
+        let file = std::env::var(variable).expect("make sets it");
+        let name = std::path::Path::new(&file).file_name().expect("a file").to_owned();
+        std::fs::copy(&file, names.folder.path.join(name)).expect("it is built");
+    }
+    let shown = blocks(include_str!("../../docs/rehearse.md"), "sh");
+    // The first block builds the two binaries.
+    let commands: Vec<&str> = shown.iter().skip(1).flat_map(|block| block.lines()).collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for line in commands {
+        let finished = names.sh(line);
+        assert_eq!(finished.code, Some(0), "{line}: {finished:#?}");
+        assert!(finished.stdout.contains("bookend, by hook"), "{line}: {finished:#?}");
+    }
+}

@@ -1,5 +1,5 @@
-//! `bookend-rehearse --engine`: the image as it is, and bookend in front of it, in containers of their own. What the documentation shows takes
-//! minutes, and is a part of `make rehearse`.
+//! `bookend-rehearse --engine`: the image as it is, and bookend in front of it, in containers of their own. The commands of the documentation take
+//! minutes, and are a part of `make rehearse`.
 
 use std::process::Command;
 

@@ -196,3 +196,23 @@ fn the_paths_of_the_pod_example_are_answered() {
         assert_eq!(crate::support::code(port, path), 200, "{path}");
     }
 }
+
+#[test]
+fn the_readmes_table_takes_its_rows_from_the_comparison() {
+    let comparison = include_str!("../../docs/comparison.md");
+    let table = |text: &'static str| {
+        let rest = text.split_once("<!-- conformance: begin -->\n").unwrap().1;
+        rest.split_once("<!-- conformance: end -->").unwrap().0
+    };
+    assert!(table(README).lines().count() > 8, "make conformance writes it");
+    assert_eq!(table(README), table(comparison), "make conformance writes both");
+    // Each row stands in the comparison, with the same results for the same inits.
+    let row = |line: &'static str| line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect::<Vec<_>>();
+    let whole: Vec<_> =
+        comparison.split("\n## Results").nth(1).unwrap().lines().take_while(|line| !line.starts_with("## ")).collect();
+    for line in table(README).lines().skip(2) {
+        let cells = row(line);
+        let all = whole.iter().map(|line| row(line)).find(|all| all[0] == cells[0]).unwrap_or_else(|| panic!("{line}"));
+        assert_eq!(all[1], cells[1], "{line}");
+    }
+}

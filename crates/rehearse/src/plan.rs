@@ -29,7 +29,7 @@ impl Target {
     /// Reads a URL whose host is an IP address or `localhost`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The mistake in it.
     pub fn parse(url: &str) -> Result<Target, String> {
         let (scheme, rest) =
             url.split_once("://").ok_or_else(|| format!("{url}: a URL begins with http:// or https://"))?;

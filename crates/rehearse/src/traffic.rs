@@ -67,7 +67,7 @@ impl Plan {
     /// Waits until the server answers with a status below 500.
     ///
     /// # Errors
-    /// What became of the last request.
+    /// The fate of the last request.
     pub async fn wait_for_answer(&self, most: Duration) -> Result<(), String> {
         let end = Instant::now() + most;
         loop {

@@ -144,7 +144,7 @@ impl Search<'_> {
         }
         reasons.push(format!("the longest stop took {longest:.1} s"));
         let pod = format!(
-            "terminationGracePeriodSeconds: {}\ncontainers:\n- lifecycle:\n    preStop: {{ httpGet: {{ port: {}, path: /lifecycle/preStop }} }}\n",
+            "terminationGracePeriodSeconds: {}\ncontainers:\n- name: app\n  lifecycle:\n    preStop: {{ httpGet: {{ port: {}, path: /lifecycle/preStop }} }}\n",
             settings.grace, self.args.hook_port
         );
         Advice {
