@@ -7,10 +7,12 @@
 //! | `sock_diag` | netlink (sock_diag(7))          | every connection of a port, with `tcp_info`               |
 //! | `proc_tcp`  | /proc/net/tcp, /proc/net/tcp6   | the same without `tcp_info`, where netlink is forbidden   |
 //! | `tcp_info`  | part of a sock_diag message     | the history of a connection                               |
+//! | `newcomers` | the sockets, looked at again    | new connections, where the counter is that of a node      |
 //! | `udp`       | /proc/net/snmp, snmp6           | datagrams that arrived, by the whole namespace            |
 //! | `ports`     | /proc/PID/fd                    | the ports a process and its descendants listen on         |
 //! | `ours`      | our own accept and connect      | which connections are bookend's own                       |
 
+pub(crate) mod newcomers;
 pub(crate) mod ours;
 pub(crate) mod ports;
 pub(crate) mod proc_tcp;
@@ -63,6 +65,8 @@ pub(crate) struct Socket {
     pub(crate) port: u16,
     /// The peer's port, if the peer has the same address.
     pub(crate) local_peer: Option<u16>,
+    /// A number for the peer's address and port.
+    pub(crate) peer: u64,
     /// Bytes the app has not read; for a listening socket the length of its accept queue.
     pub(crate) unread: u32,
     /// Bytes that are unsent or unacknowledged; nothing for a listening socket.

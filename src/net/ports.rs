@@ -27,6 +27,11 @@ pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket]) -> Vec<u16> {
     }
 }
 
+/// Whether the sockets of the app can be read, so that `of_app` does not name the ports of others.
+pub(crate) fn are_shown(app: Option<i32>) -> bool {
+    app.and_then(held_by_family).is_some()
+}
+
 /// The sockets of the app and its descendants. `None`: no socket was seen, and some process cannot be read.
 fn held_by_family(app: i32) -> Option<HashSet<u64>> {
     let mut held = HashSet::new();
@@ -84,6 +89,7 @@ mod tests {
             state: TcpState::Listen,
             port,
             local_peer: None,
+            peer: 0,
             unread: 0,
             unsent: 0,
             inode: u64::MAX,

@@ -13,13 +13,15 @@ fn line_of(line: &str) -> Option<Socket> {
     let mut words = line.split_ascii_whitespace();
     let local = words.nth(1)?;
     let (address, port) = local.rsplit_once(':')?;
-    let (peer_address, peer_port) = words.next()?.rsplit_once(':')?;
+    let remote = words.next()?;
+    let (peer_address, peer_port) = remote.rsplit_once(':')?;
     let state = words.next()?;
     let (unsent, unread) = words.next()?.split_once(':')?;
     Some(Socket {
         state: TcpState::from_number(u8::from_str_radix(state, 16).ok()?),
         port: u16::from_str_radix(port, 16).ok()?,
         local_peer: if address == peer_address { u16::from_str_radix(peer_port, 16).ok() } else { None },
+        peer: remote.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into())),
         unread: u32::from_str_radix(unread, 16).ok()?,
         unsent: u32::from_str_radix(unsent, 16).ok()?,
         inode: words.nth(4)?.parse().ok()?,

@@ -29,6 +29,8 @@ pub(crate) enum SocketsWanted {
     /// Every state in which one side may still wait for the other, and LISTEN. The kernel walks the node's table of all
     /// connections, which takes a millisecond if the table has 262,144 slots.
     All,
+    /// The same, and connections that have ended less than a minute ago.
+    AndEnded,
     /// Sockets that listen: the kernel has them in a table of their own, which is small.
     Listening,
 }
@@ -53,6 +55,7 @@ pub(crate) fn request(family: IpFamily, which: SocketsWanted, ports: &[u16]) -> 
     out.push(0);
     let states = match which {
         SocketsWanted::All => STATES,
+        SocketsWanted::AndEnded => STATES | ENDED,
         SocketsWanted::Listening => LISTEN,
     };
     out.extend(states.to_ne_bytes());
@@ -118,10 +121,15 @@ fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 fn socket(body: &[u8]) -> Option<Socket> {
     let attributes = body.get(MESSAGE..)?;
     let (port, peer) = (body.get(4..6)?, body.get(6..8)?);
+    let word = |at| read32(body, at).map(u64::from);
     Some(Socket {
         state: TcpState::from_number(*body.get(1)?),
         port: u16::from_be_bytes(port.try_into().ok()?),
         local_peer: (body.get(8..24)? == body.get(24..40)?).then_some(u16::from_be_bytes(peer.try_into().ok()?)),
+        peer: (word(24)? << 32 | u64::from(read16(body, 6)?))
+            ^ word(28)?.rotate_left(17)
+            ^ word(32)?.rotate_left(29)
+            ^ word(36)?.rotate_left(43),
         unread: read32(body, 56)?,
         unsent: if *body.get(1)? == TCP_LISTEN { 0 } else { read32(body, 60)? },
         inode: read32(body, 68)?.into(),
@@ -159,6 +167,8 @@ fn push16(out: &mut Vec<u8>, number: u16) {
 /// More ports than an app has. Beyond that number all sockets are requested and filtered here.
 const MOST_FILTERED: usize = 64;
 const STATES: u32 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 8 | 1 << 9 | 1 << 11 | LISTEN;
+/// FIN_WAIT2, TIME_WAIT
+const ENDED: u32 = 1 << 5 | 1 << 6;
 const LISTEN: u32 = 1 << TCP_LISTEN;
 /// Bytes of the filter for one port.
 const BLOCK: usize = 20;

@@ -60,9 +60,18 @@ impl TcpMonitor {
     /// The same in slices, between which the loop has its turn: each socket costs a microsecond. A look that takes long puts off
     /// the next one, so that all looks together take a fortieth of a processor.
     pub(crate) async fn sockets_in_slices(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
+        self.look_in_slices(SocketsWanted::All, ports).await
+    }
+
+    /// The same, and connections that have ended less than a minute ago.
+    pub(crate) async fn sockets_and_ended(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
+        self.look_in_slices(SocketsWanted::AndEnded, ports).await
+    }
+
+    async fn look_in_slices(&mut self, which: SocketsWanted, ports: &[u16]) -> Option<Vec<Socket>> {
         let mut cost = Duration::ZERO;
         let sockets = match &self.source {
-            SocketSource::Netlink(netlink) => match slices(netlink, ports, &mut cost).await {
+            SocketSource::Netlink(netlink) => match slices(netlink, which, ports, &mut cost).await {
                 Ok(sockets) => Some(only(sockets, ports)),
                 Err(_) => {
                     self.source = SocketSource::Proc;
@@ -148,10 +157,15 @@ fn by_netlink(netlink: &OwnedFd, which: SocketsWanted, ports: &[u16]) -> Result<
     Ok(sockets)
 }
 
-async fn slices(netlink: &OwnedFd, ports: &[u16], cost: &mut Duration) -> Result<Vec<Socket>, Errno> {
+async fn slices(
+    netlink: &OwnedFd,
+    which: SocketsWanted,
+    ports: &[u16],
+    cost: &mut Duration,
+) -> Result<Vec<Socket>, Errno> {
     let mut sockets = Vec::new();
     for family in [IpFamily::V4, IpFamily::V6] {
-        let mut dump = Dump::begin(netlink, family, SocketsWanted::All, ports)?;
+        let mut dump = Dump::begin(netlink, family, which, ports)?;
         let mut is_over = false;
         while !is_over {
             let began = Instant::now();

@@ -116,6 +116,17 @@ fn an_unknown_server_under_auto_drains() {
 }
 
 #[test]
+fn check_shows_the_profile_that_auto_chooses() {
+    let shown = crate::support::run(&["check", "--profile", "auto", "--", "env", "A=b", "haproxy", "-f", "x"]).out;
+    for line in ["stopSignal = \"SIGUSR1\"  # profile haproxy (auto)", "# app.profile \"auto\": haproxy by the command"]
+    {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    let json = crate::support::run(&["check", "--json", "--profile", "auto", "--", "/app/server"]).out;
+    assert!(json.contains("\"profile\": \"http\""), "{json}");
+}
+
+#[test]
 fn the_page_of_profiles_shows_every_profile_as_it_is() {
     let page = include_str!("../../docs/profiles.md");
     let refused = crate::support::run(&["check", "--profile", "?"]).log;

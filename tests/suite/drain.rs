@@ -217,10 +217,19 @@ fn endless_clients_are_reported_and_end_the_drain_at_max() {
 }
 
 #[test]
-fn with_host_network_the_drain_waits_a_fixed_time() {
-    // The file that exists only in the first network namespace.
-    let prelude = "mount -t tmpfs none /proc/sys/net/core && : >/proc/sys/net/core/netdev_budget";
-    let init = start("{ minSeconds = 0.1, quietSeconds = 0.1, fallbackSeconds = 1.2 }", prelude);
+fn with_host_network_the_apps_own_ports_are_looked_at() {
+    let init = start("{ minSeconds = 0.1, quietSeconds = 1, fallbackSeconds = 0.5, maxSeconds = 20 }", HOST_NETWORK);
+    let (finished, _) = stop_with_clients(init, 80, Duration::from_millis(100), Duration::from_millis(2500));
+    assert!(finished.log.contains("looked for on the app's own ports"), "{}", finished.log);
+    assert!(finished.log.contains("quiet after") && drained(&finished) >= 3.0, "{}", finished.log);
+}
+
+/// The file that exists only in the first network namespace.
+const HOST_NETWORK: &str = "mount -t tmpfs none /proc/sys/net/core && : >/proc/sys/net/core/netdev_budget";
+
+#[test]
+fn with_host_network_the_drain_waits_at_least_a_fixed_time() {
+    let init = start("{ minSeconds = 0.1, quietSeconds = 0.1, fallbackSeconds = 1.2 }", HOST_NETWORK);
     init.signal(15);
     let finished = init.finish();
     assert!(finished.log.contains("hostNetwork"), "{}", finished.log);

@@ -22,10 +22,10 @@ pub(crate) fn host_network(facts: &Facts) -> Vec<Finding> {
     if !in_container || !facts.container.host_network || !facts.drains() {
         return Vec::new();
     }
-    vec![Finding::new(
+    vec![Finding::note(
         "the network namespace is the node's (hostNetwork)",
-        "drain would count the connections of the whole node; it waits for its fixed minimum instead",
-        "use sleep.seconds instead of drain, as long as the removal of an endpoint takes",
+        "drain looks at the sockets of the app's own ports and may miss short connections; its minimum is fallbackSeconds",
+        "set fallbackSeconds to the time that the removal of an endpoint takes",
     )]
 }
 

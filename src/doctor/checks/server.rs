@@ -16,7 +16,7 @@ pub(crate) fn unknown_server(facts: &Facts) -> Vec<Finding> {
     vec![Finding::note(
         format!("{program} is not a server that doctor knows, and no preStop handler drains"),
         "if clients connect to it, requests that arrive after the stop signal are lost; a worker or a Job needs no drain",
-        "if it is a server: set lifecycle.preStop.drain = {}, and check which signal stops it gracefully",
+        "if it is a server: set app.profile = \"auto\", and check which signal stops it gracefully (app.stopSignal)",
     )]
 }
 

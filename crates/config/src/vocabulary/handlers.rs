@@ -271,7 +271,7 @@ static DRAIN: &[Key] = &[
         "fallbackSeconds",
         Shape::One(Scalar::Seconds),
         "",
-        "time to wait if connections cannot be counted (hostNetwork, no /proc), in seconds; unset: minSeconds + quietSeconds",
+        "time to wait if connections cannot be counted (no /proc), and the minimum with hostNetwork, in seconds; unset: minSeconds + quietSeconds",
     ),
     Key::new(
         "toleratedConnections",
