@@ -1,6 +1,7 @@
 //! The cost of a rollout for nginx' clients, strategy by strategy: each in a PID and a network namespace of its own, under
 //! the same load, with clients that still arrive for three and for six seconds. `make bench-drain` runs it as root and
-//! prints the table of docs/drain.md.
+//! prints the table of docs/drain.md; `BENCH_STRATEGY=bookend` chooses the strategies whose name contains it. It fails if a stop with
+//! bookend loses a request or takes longer than it must.
 #![expect(clippy::disallowed_methods, reason = "a bench starts programs and waits for them; it is not PID 1")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot measure stops")]
 
@@ -15,6 +16,10 @@ use bookend_test_support::nginx_conf;
 const GRACE: Duration = Duration::from_secs(20);
 const LOAD: Load =
     Load { port: 80, new: 200, keep_alive: 16, slow: 2, proxied: 10, silent: 2, late: Duration::ZERO, kept_end: false };
+
+/// `quietSeconds`, and the longest request (`/slow`). A stop must take no longer than the last client, these two and half a second.
+const QUIET: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// How the container is stopped.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +59,10 @@ fn main() {
     );
     println!("| strategy | late | ok | refused | reset | truncated | failed | idle races | stop took |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    let wanted = std::env::var("BENCH_STRATEGY").unwrap_or_default();
+    let mut wrong = Vec::new();
     for late in [3, 6] {
-        for strategy in strategies(&bookend, &config) {
+        for strategy in strategies(&bookend, &config).into_iter().filter(|one| one.name.contains(&wanted)) {
             if let Some(program) = strategy.init.first().filter(|program| !Path::new(program).exists()) {
                 println!("| {} | {late} s | NOT RUN: {program} is not installed | | | | | | |", strategy.name);
                 continue;
@@ -74,9 +81,14 @@ fn main() {
                 c.idle_races,
                 took.as_secs_f64()
             );
+            let most = Duration::from_secs(late) + QUIET + Duration::from_millis(500) + LONGEST + outcome.stall;
+            if strategy.name.starts_with("bookend") && (took > most || c.lost() > 0) {
+                wrong.push(format!("{}, {late} s: {} lost, {took:.1?} of at most {most:.1?}", strategy.name, c.lost()));
+            }
         }
     }
     let _ = std::fs::remove_dir_all(&folder);
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 const CONFIG: &str = "terminationGracePeriodSeconds = 20\nlog.level = \"Error\"\nhttp.listen = \"0.0.0.0:9797\"\napp.profile = \"nginx\"\n";
