@@ -28,6 +28,7 @@
 
 pub(crate) mod container;
 mod dispatcher;
+mod followers;
 mod listeners;
 mod memory_watch;
 mod plan;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use litemap::LiteMap;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout_at};
+use tokio::time::timeout_at;
 use tracing::{debug, info, warn};
 
 use super::container::LifeBefore;
@@ -221,20 +221,6 @@ impl Dispatcher {
         None
     }
 
-    /// Waits until followers have the report: half a second at most, and not beyond the grace period. As PID 1 we also wait
-    /// for their processes, which our exit would kill before they have printed it.
-    pub(super) async fn deliver_report(&mut self) {
-        let followers = std::mem::take(&mut self.reporter.followers);
-        let end = Instant::now() + self.reporter.delivery_time();
-        for (delivery, pid) in followers {
-            let _ = timeout_at(end.into(), delivery.finished()).await;
-            let exists = |pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok();
-            while crate::process::is_first_process() && pid.is_some_and(exists) && Instant::now() < end {
-                sleep(FOLLOWER_CHECK).await;
-            }
-        }
-    }
-
     /// Whether a client is there, or may be about to come: a kubelet's postStart hook, soon after the start.
     async fn expects_clients(&self) -> bool {
         (self.listeners.has_port() && self.now() < FIRST_HOOK) || self.listeners.has_clients().await
@@ -445,8 +431,6 @@ struct HandlerStart {
 
 /// By then a kubelet's postStart hook has come: 3 to 15 ms after the container's start, and 100 ms where many start at once.
 const FIRST_HOOK: Duration = Duration::from_millis(100);
-/// How often the exit checks whether the process of a follower has ended.
-const FOLLOWER_CHECK: Duration = Duration::from_millis(2);
 /// How often the exit checks whether a client is left.
 const LATE_REQUEST_CHECK: Duration = Duration::from_millis(2);
 /// The length of the queue of messages. Each task has one message at a time.

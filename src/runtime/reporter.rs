@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
-use crate::http::{Delivery, LifecycleEvent, StatusSnapshot, Subscribers, ZombieParent};
+use super::followers::Followers;
+use crate::http::{LifecycleEvent, StatusSnapshot, Subscribers, ZombieParent};
 use crate::process::zombies::{NegligentParent, ZombieWatch};
 use crate::report::journal::{Journal, describe_cut, describe_note, describe_trigger};
 use crate::report::message;
@@ -27,7 +28,7 @@ pub(super) struct Reporter {
     grace: Option<Duration>,
     pub(super) subscribers: Subscribers,
     /// From the report on: those that may not have read it.
-    pub(super) followers: Vec<(Delivery, Option<i32>)>,
+    pub(super) followers: Followers,
     zombie_watch: ZombieWatch,
     /// The result of the last look for zombies.
     negligent: Vec<NegligentParent>,

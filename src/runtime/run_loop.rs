@@ -11,6 +11,7 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 use tracing::debug;
 
 use super::dispatcher::{Dispatcher, TaskMessage};
+use super::followers;
 use super::unit::{Unit, UnitId};
 use crate::http::{Delivery, DeliveryGuard, Detail, HookCall, HookResponse, LifecycleEvent, Request, StatusSnapshot};
 use crate::process::signals::Signals;
@@ -101,7 +102,9 @@ pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals
         while let Some((id, event)) = supervisor.dispatcher().pop() {
             if let Some(code) = apply(supervisor, id, event) {
                 answer_late_requests(supervisor).await;
-                supervisor.dispatcher().deliver_report().await;
+                let reporter = &mut supervisor.dispatcher().reporter;
+                let followers = std::mem::take(&mut reporter.followers);
+                followers::deliver(followers, reporter.delivery_time()).await;
                 supervisor.leave();
                 return code;
             }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Init, code, code_of, free_port, get, get_as, wait_until};
+use crate::support::{Init, bookend, code, code_of, free_port, get, get_as, output_of, wait_until};
 
 const KUBELET: &str = "kube-lifecycle/1.36";
 
@@ -212,4 +212,27 @@ fn a_hook_call_at_the_very_end_is_answered() {
     }
     // On a busy machine we may be too late for some of these lives of two milliseconds.
     assert!(answered >= 15, "{answered} of 20");
+}
+
+#[test]
+fn a_hook_before_the_app_is_answered_although_a_handler_prints_much() {
+    let config = "lifecycle.preStart.exec.command = [\"sh\", \"-c\", \"yes & yes & yes\"]\nlog.level = \"Error\"";
+    for _ in 0..5 {
+        let init = Init::configured(config, &["--", "true"]);
+        let socket = init.folder.path("bookend.sock");
+        wait_until("the socket is there", || socket.exists());
+        let hook = std::process::Command::new(bookend())
+            .args(["hook", "preStop"])
+            .env("BOOKEND_SOCKET", &socket)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        init.signal(15);
+        let answer = output_of(hook);
+        let text = String::from_utf8_lossy(&answer.stderr).into_owned();
+        // It came in time, or bookend had ended before it connected.
+        assert!(answer.status.success() || text.contains("no bookend is running"), "{text}");
+        init.finish();
+    }
 }

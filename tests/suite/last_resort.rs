@@ -1,9 +1,11 @@
 //! After the app is spawned nothing is fatal. Without descriptors for a runtime bookend still forwards signals, reaps and
 //! exits with the app's code.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend, pipe_without_reader};
+use crate::support::{Folder, Init, bookend, pipe_without_reader, wait_until};
 
 fn few_descriptors(most: u32, script: &str) -> Command {
     let mut command = Command::new("sh");
@@ -39,4 +41,52 @@ fn unread_last_words_do_not_end_the_app() {
     let command = few_descriptors(4, "sleep 0.3; exit 3");
     let init = Init::start_with_log(Folder::new(), command, pipe_without_reader());
     assert_eq!(init.finish().code(), 3);
+}
+
+/// Takes the rest of its memory away from bookend, and makes it need more.
+fn starve(init: &Init) {
+    let limit = Command::new("prlimit").args(["--pid", &init.pid().to_string(), "--as=1"]).status().unwrap();
+    assert!(limit.success());
+    let mut clients = Vec::new();
+    // Heads that never end: each holds some memory.
+    let head = format!("GET /livez HTTP/1.0\r\nX: {}", "x".repeat(14_000));
+    wait_until("no memory is left", || {
+        if let Ok(mut client) = UnixStream::connect(init.folder.path("bookend.sock")) {
+            client.set_nonblocking(true).unwrap();
+            let _ = client.write_all(head.as_bytes());
+            clients.push(client);
+        }
+        init.log().contains("out of memory: staying as a bare init")
+    });
+}
+
+#[test]
+fn without_memory_a_stop_sends_its_pending_stop_signal() {
+    let config = "app.stopSignal = \"SIGINT\"\nlifecycle.preStop.sleep.seconds = 1000";
+    let init =
+        Init::configured(config, &["--", "sh", "-c", "trap 'exit 6' INT; echo up; while :; do sleep 0.02; done"]);
+    init.wait_for_out("up");
+    init.signal(15);
+    init.wait_for_log("stopping");
+    starve(&init);
+    assert_eq!(init.finish().code(), 6);
+}
+
+#[test]
+fn without_memory_the_deadline_still_ends_an_app() {
+    let deaf = "trap '' TERM; echo up; while :; do sleep 0.02; done";
+    // The stop begins before, or in the init of last resort itself.
+    for stops_before in [true, false] {
+        let init = Init::configured("terminationGracePeriodSeconds = 3", &["--", "sh", "-c", deaf]);
+        init.wait_for_out("up");
+        if stops_before {
+            init.signal(15);
+            init.wait_for_log("stopping");
+        }
+        starve(&init);
+        if !stops_before {
+            init.signal(15);
+        }
+        assert_eq!(init.finish().code(), 137);
+    }
 }
