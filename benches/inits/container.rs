@@ -30,13 +30,18 @@ pub(crate) struct Container {
 impl Container {
     /// Starts the init without waiting for anything.
     pub(crate) fn start(subject: &Subject, folder: &Path, orphans: usize) -> Container {
+        Container::start_attacked(subject, folder, orphans, None)
+    }
+
+    /// The same, with an attack that the application begins.
+    pub(crate) fn start_attacked(subject: &Subject, folder: &Path, orphans: usize, attack: Option<&str>) -> Container {
         let path = folder.join("socket").join(subject.name);
         let _ = std::fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let command: Vec<CString> = subject.command.iter().map(text).collect();
         let program = text(&subject.program);
-        let env = environment(&path, orphans);
+        let env = environment(&path, orphans, attack);
         let output_file = folder.join("output").join(subject.name);
         // SAFETY: this program has one thread; without CLONE_VM that is a fork.
         let pid = unsafe {
@@ -141,10 +146,13 @@ fn become_container(output_file: &Path) -> io::Result<()> {
 }
 
 /// The usual environment of a container, and how the application reaches the bench; nothing that would configure an init.
-fn environment(socket: &Path, orphans: usize) -> Vec<CString> {
+fn environment(socket: &Path, orphans: usize, attack: Option<&str>) -> Vec<CString> {
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let socket = format!("BENCH_SOCKET={}", socket.display());
-    [path, "HOSTNAME=bench", "HOME=/root", &socket, &format!("BENCH_ORPHANS={orphans}")].map(text).to_vec()
+    let mut all =
+        [path, "HOSTNAME=bench", "HOME=/root", &socket, &format!("BENCH_ORPHANS={orphans}")].map(text).to_vec();
+    all.extend(attack.map(|attack| text(format!("BENCH_ATTACK={attack}"))));
+    all
 }
 
 fn text(text: impl AsRef<str>) -> CString {

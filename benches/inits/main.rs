@@ -6,6 +6,7 @@
 //! `subjects`  | the inits, and how each of them is asked to run the app         |
 //! | `container` | one life                                                       |
 //! `figures`   | the measurements                                               |
+//! `attacks`   | signals under attack                                            |
 //! `report`    | the tables, the targets, and the missed ones                   |
 //! `app.c`     | the application: reports its events                            |
 //! `floor.c`   | the smallest possible init                                     |
@@ -15,6 +16,7 @@
 #![expect(clippy::disallowed_methods, reason = "a bench starts programs and waits for them; it is not PID 1")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
 
+mod attacks;
 mod container;
 mod figures;
 mod report;
@@ -27,7 +29,7 @@ use std::time::Duration;
 use container::Container;
 use figures::Effort;
 use report::Of::{Median, Percentile99};
-use report::Target::{Most, None, OfTini};
+use report::Target::{Most, MostOrOfTini, None, OfTini};
 use report::{Figure, Report};
 use subjects::{Kind, Subject};
 
@@ -61,7 +63,17 @@ fn main() {
         }
         starts
     });
-    let report = if is_bench { measure(&subjects, &folder, &WHOLE) } else { measure(&subjects, &folder, &GLANCE) };
+    let only_attacks = std::env::var_os("BENCH_ATTACKS").is_some();
+    let report = match is_bench {
+        true if only_attacks => under_attack(&subjects, &folder, Report::new(&subjects), &attacks::ALL, ATTACK_SIGNALS),
+        true => {
+            let report = measure(&subjects, &folder, &WHOLE);
+            under_attack(&subjects, &folder, report, &attacks::ALL, ATTACK_SIGNALS)
+        }
+        // The quickest one, so that the table is complete.
+        false => under_attack(&subjects, &folder, measure(&subjects, &folder, &GLANCE), &attacks::ALL[..1], 3),
+    }
+    .finish();
     for missing in &missing {
         println!("NOT RUN: {missing}");
     }
@@ -82,7 +94,28 @@ fn compile(sources: &Path, program: &str, folder: &Path) {
     );
 }
 
-fn measure(subjects: &[Subject], folder: &Path, effort: &Effort) -> String {
+/// How long a signal takes while others attack the init.
+fn under_attack<'a>(
+    subjects: &'a [Subject],
+    folder: &Path,
+    mut report: Report<'a>,
+    attacks: &[attacks::Attack],
+    signals: usize,
+) -> Report<'a> {
+    for attack in attacks {
+        let samples = attacks::latency(subjects, folder, attack, signals);
+        let title = format!("under attack: {}, signal p99", attack.title);
+        let target = MostOrOfTini(10.0, 1.3);
+        let figure = Figure { title: &title, unit: "ms", of: Percentile99, samples: &samples, targets: [target; 2] };
+        report.add(&figure, Option::None);
+    }
+    report
+}
+
+/// Signals of each init under each attack.
+const ATTACK_SIGNALS: usize = 300;
+
+fn measure<'a>(subjects: &'a [Subject], folder: &Path, effort: &Effort) -> Report<'a> {
     let start_up = figures::start_up(subjects, folder, effort);
     let listen = figures::listen(subjects, folder, effort);
     let living = figures::living(subjects, folder, effort);
@@ -108,7 +141,7 @@ fn measure(subjects: &[Subject], folder: &Path, effort: &Effort) -> String {
     add("shutdown: stop signal to the container's end", "ms", Median, &shutdown, [OfTini(1.2), None], Option::None);
     add("size of the file", "kB", Median, &size, [Most(2500.0), None], Option::None);
     add("size of the file, minimal", "kB", Median, &size_minimal, [Most(1450.0), None], Option::None);
-    report.finish()
+    report
 }
 
 /// Checks that the report is complete; the figures are not a matter of a test.
@@ -118,10 +151,12 @@ fn check(report: &str, missing: &[String]) {
     }
     let tables: Vec<&str> = report.split("\n### ").skip(1).collect();
     assert!(tables.len() >= 11, "{report}");
-    for table in tables.iter().filter(|table| !table.contains("minimal")) {
+    for table in tables.iter().filter(|table| !table.contains("minimal") && !table.starts_with("under attack")) {
         let of_bookend = table.lines().filter(|row| row.starts_with("| bookend")).count();
         let wanted = if table.starts_with("exec to LISTEN") { 1 } else { 3 };
         assert_eq!(of_bookend, wanted, "{table}");
     }
+    let attacked = tables.iter().find(|table| table.starts_with("under attack")).unwrap();
+    assert!(attacked.contains("| bookend |") && attacked.contains("| tini |"), "{report}");
     assert!(report.contains("targets reached"), "{report}");
 }

@@ -29,6 +29,8 @@ pub(crate) enum Target {
     OfTini(f64),
     /// At most this figure.
     Most(f64),
+    /// At most this figure, or so many times tini's of the same run, whichever is larger.
+    MostOrOfTini(f64, f64),
 }
 
 impl Of {
@@ -88,6 +90,10 @@ impl Report<'_> {
             Target::None => return (String::new(), ""),
             Target::OfTini(most) => (format!("<= {most:.1} x tini"), ratio.is_some_and(|ratio| ratio <= most)),
             Target::Most(most) => (format!("<= {}", number(most)), value <= most),
+            Target::MostOrOfTini(most, times) => {
+                let reached = value <= most || ratio.is_some_and(|ratio| ratio <= times);
+                (format!("<= {} or {times:.1} x tini", number(most)), reached)
+            }
         };
         if reached {
             self.reached += 1;
