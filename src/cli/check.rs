@@ -1,4 +1,4 @@
-//! `bookend check [-c FILE] [--set KEY=VALUE] [FILE...]`: the values in effect, and whether a stop fits its budget.
+//! `bookend check [-c FILE] [--set KEY=VALUE] [FILE...] [-- COMMAND]`: the values in effect, and whether a stop fits its budget.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ pub(super) struct CheckArgs {
     /// Grace period that is set at the runtime [default: the default of the runtime]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "runtime")]
     runtime_grace: Option<Duration>,
-    /// The application and its arguments after `--`, for app.profile = "auto"
+    /// The command as `bookend run` would get it: an image's CMD, a Pod's args
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -63,6 +63,9 @@ impl CheckArgs {
             print(&format!("{report:#}\n"));
         } else {
             print(&effective.to_string());
+            if self.command.is_empty() && !effective.settings.app.program.command.is_empty() {
+                print("# app.command: an image's CMD or a Pod's args replace it; to check that, add `-- COMMAND`\n");
+            }
             if let Some(runtime) = runtime {
                 print(&format!("# runtime {runtime}\n"));
             }

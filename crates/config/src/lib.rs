@@ -99,7 +99,12 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
         let origin = Origin::CommandLine("--".to_owned());
         let words = sources.command.iter().map(|word| Value::Text(word.to_string_lossy().into_owned())).collect();
         let span = Span { source: usize::MAX, start: 0, end: 0 };
-        tree.insert("app.command".to_owned(), Entry { value: Value::List(words), origin, span });
+        let value = Value::List(words);
+        let replaced = tree.insert("app.command".to_owned(), Entry { value: value.clone(), origin, span });
+        if let Some(replaced) = replaced.filter(|replaced| replaced.value != value) {
+            let help = "remove it here, or the image's CMD, the Pod's args or the command after `--`".to_owned();
+            collector.warning(replaced.span, "app.command", "not used: the command line has a command", vec![help]);
+        }
     }
     let mut auto = None;
     if let Some(Value::Text(name)) = tree.get("app.profile").map(|entry| &entry.value) {

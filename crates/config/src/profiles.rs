@@ -129,8 +129,15 @@ pub(crate) const NAMES: &[&str] = &{
 pub(crate) fn text(name: &str, has_grace_period: bool) -> String {
     let text = PROFILES.iter().find(|profile| profile.name == name).map(|profile| profile.parts.join("\n"));
     let text = text.unwrap_or_default();
-    // The runtime's own grace period may be ten seconds.
-    if name == HTTP && !has_grace_period { text.replace("20", "5") } else { text }
+    // The runtime's own grace period may be ten seconds (docker stop): half of it is for the requests in flight, so that a
+    // server under bookend is never worse off than without it.
+    match has_grace_period {
+        true => text,
+        false => text
+            .replace("drain = {}", "drain = { maxSeconds = 5 }")
+            .replace("maxSeconds = 20", "maxSeconds = 5")
+            .replace("maxSeconds = 10", "maxSeconds = 5"),
+    }
 }
 
 /// The profile of a server by the name of its program, which may end in a version: `php-fpm8.2`.

@@ -22,8 +22,9 @@ pub(crate) fn schema() -> String {
     let mut shared = Shared::default();
     let root = table("", ROOT, &mut shared);
     let text = format!(
-        r#"{{"$schema":"https://json-schema.org/draft/2020-12/schema","title":"bookend's configuration",{root},"$defs":{{{}}}}}"#,
-        shared.definitions.join(",")
+        r#"{{"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"urn:bookend:configuration:{version}","title":"bookend's configuration",{root},"$defs":{{{}}}}}"#,
+        shared.definitions.join(","),
+        version = env!("CARGO_PKG_VERSION"),
     );
     let schema: Json = serde_json::from_str(&text).unwrap_or_default();
     format!("{schema:#}\n")
@@ -178,6 +179,7 @@ mod tests {
     #[test]
     fn the_text_is_json_with_a_definition_for_each_table() {
         let schema: Json = serde_json::from_str(&schema()).unwrap();
+        assert_eq!(schema["$id"], concat!("urn:bookend:configuration:", env!("CARGO_PKG_VERSION")));
         assert_eq!(schema["properties"]["terminationGracePeriodSeconds"]["maximum"], MAX_SECONDS);
         assert_eq!(schema["$defs"]["lifecycle.preStop"]["oneOf"].as_array().map(Vec::len), Some(6));
         assert_eq!(schema["properties"]["ports"]["default"], serde_json::json!({}));

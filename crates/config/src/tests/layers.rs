@@ -8,6 +8,16 @@ use crate::settings::{LogLevel, Settings};
 use bookend_lifecycle::signal::Signal;
 
 #[test]
+fn a_command_of_a_file_that_is_not_used_is_a_warning() {
+    let with = |command: &str| Sources { command: vec![command.into()], ..file("app.command = [\"server\"]") };
+    let warning = "app.command: not used: the command line has a command | remove it here, or the image's CMD, the \
+                   Pod's args or the command after `--`";
+    assert_eq!(warnings(&with("bash")), [warning]);
+    assert_eq!(warnings(&with("server")), [""; 0], "the same command");
+    assert_eq!(warnings(&file("app.command = [\"server\"]")), [""; 0]);
+}
+
+#[test]
 fn no_sources_give_the_defaults() {
     let effective = accept(&Sources::default());
     assert_eq!(effective.settings, Settings::default());

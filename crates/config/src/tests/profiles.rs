@@ -1,5 +1,7 @@
 //! Profiles: the weakest layer, each value visible and overridable.
 
+use std::time::Duration;
+
 use super::*;
 use crate::profiles::{self, AppProcess};
 use crate::settings::{Handler, HandlerKind};
@@ -159,6 +161,23 @@ fn the_users_pre_stop_replaces_the_profiles_drain() {
     assert_eq!(drain("lifecycle.preStop.sleep.seconds = 1").len(), 1);
     let own = drain("lifecycle.preStop.drain.ports = [80]");
     assert_eq!(own[0].kind, HandlerKind::Drain(Drain { ports: vec![80], ..Drain::default() }));
+}
+
+#[test]
+fn without_a_budget_a_profiles_drain_leaves_half_of_dockers_ten_seconds() {
+    for name in profiles::NAMES {
+        let longest = |rest: &str| {
+            let settings = accept(&file(&format!("app.profile = \"{name}\"\n{rest}"))).settings;
+            match settings.lifecycle.pre_stop.as_slice() {
+                [Handler { kind: HandlerKind::Drain(drain), .. }] => drain.longest(),
+                other => panic!("{name}: {other:?}"),
+            }
+        };
+        assert_eq!(longest(""), Duration::from_secs(5), "{name}");
+        assert!(longest("terminationGracePeriodSeconds = 30") > Duration::from_secs(5), "{name}");
+        let own = "lifecycle.preStop = { drain = { maxSeconds = 7 } }";
+        assert_eq!(longest(own), Duration::from_secs(7), "{name}: a user's drain is not changed");
+    }
 }
 
 #[test]
