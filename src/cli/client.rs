@@ -15,7 +15,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt, send, setsockopt, socket,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
-use nix::unistd::geteuid;
+use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::outcome::{Failure, Outcome, print};
 use super::sleep::pause;
@@ -59,6 +59,17 @@ pub(super) enum ClientError {
         /// The socket.
         path: PathBuf,
         /// From connect(2).
+        source: io::Error,
+    },
+    /// The same, in a place where bookend cannot have created its socket.
+    #[error(
+        "no socket at {path}, and bookend cannot create one there as this user: {source}; set BOOKEND_SOCKET of the \
+         container to a path in a writable volume"
+    )]
+    NoPlace {
+        /// The socket.
+        path: PathBuf,
+        /// From access(2) of its directory.
         source: io::Error,
     },
     /// The configuration disables the socket.
@@ -227,7 +238,11 @@ impl Client {
     fn error(&self, source: io::Error) -> ClientError {
         let path = self.path();
         match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning { path, source },
+            io::ErrorKind::NotFound => match place_error(&path) {
+                Some(source) => ClientError::NoPlace { path, source },
+                None => ClientError::NotRunning { path, source },
+            },
+            io::ErrorKind::ConnectionRefused => ClientError::NotRunning { path, source },
             io::ErrorKind::PermissionDenied => ClientError::Forbidden { path, source },
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Timeout(path),
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => ClientError::Truncated(path),
@@ -297,6 +312,16 @@ fn content_length(head: &str) -> Option<usize> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
     })
+}
+
+/// Why no socket can be created in its directory by a process of this user. bookend itself creates /run only.
+fn place_error(path: &Path) -> Option<io::Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    match access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Err(Errno::ENOENT) if folder == Path::new("/run") => access(Path::new("/"), AccessFlags::W_OK).err(),
+        result => result.err(),
+    }
+    .map(io::Error::from)
 }
 
 /// How long a hook waits for a bookend that does not listen yet.

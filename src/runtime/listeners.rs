@@ -67,6 +67,7 @@ impl Listeners {
     /// Opens the socket. By now the app runs, or its preStart handlers are about to.
     pub(super) fn open_socket(&mut self, settings: &Settings) {
         let Some((path, is_configured)) = settings.socket.path() else { return };
+        let is_needed = is_configured || may_be_called(settings);
         let (endpoint, rules) = (self.endpoint.clone(), Rules::of_socket(settings));
         let opened = match ControlSocket::open(path, Lock::Required) {
             Err(SocketError::Locked(path)) => {
@@ -75,7 +76,7 @@ impl Listeners {
                 tokio::spawn(async move {
                     match open_locked(&path).await.and_then(|opened| serve(opened, endpoint, rules)) {
                         Ok(socket) => drop(slot.set(socket)),
-                        Err(error) => report(&error, is_configured),
+                        Err(error) => report(&error, is_needed),
                     }
                 });
                 return;
@@ -84,7 +85,7 @@ impl Listeners {
         };
         match opened.and_then(|opened| serve(opened, endpoint, rules)) {
             Ok(socket) => drop(self.socket.set(socket)),
-            Err(error) => report(&error, is_configured),
+            Err(error) => report(&error, is_needed),
         }
     }
 
@@ -134,12 +135,22 @@ fn serve(opened: (UnixListener, ControlSocket), endpoint: Endpoint, rules: Rules
     Ok(socket)
 }
 
-fn report(error: &str, is_configured: bool) {
-    match is_configured {
-        true => warn!("{error}: commands like `bookend status` cannot reach this process"),
+fn report(error: &str, is_needed: bool) {
+    let effect = "exec hooks and commands like `bookend status` cannot reach this process; \
+                  set BOOKEND_SOCKET to a path in a writable volume, or to None";
+    match is_needed {
+        true => warn!("{error}: {effect}"),
         // Not root, or a read-only /run: an init without a configuration does not warn about that.
-        false => info!("{error}: commands like `bookend status` cannot reach this process"),
+        false => info!("{error}: {effect}"),
     }
+}
+
+/// Whether hooks, handlers or probes are configured: an exec hook may then call the socket.
+fn may_be_called(settings: &Settings) -> bool {
+    let hooks = &settings.lifecycle;
+    settings.http.is_some()
+        || !settings.containers.is_empty()
+        || !(hooks.post_start.is_empty() && hooks.pre_stop.is_empty())
 }
 
 /// A bookend holds the lock for less than a millisecond.

@@ -94,6 +94,23 @@ fn without_bookend_every_client_command_fails_in_time() {
 }
 
 #[test]
+fn a_socket_that_cannot_exist_is_reported_at_once() {
+    let folder = Folder::new();
+    // As on a read-only root: bookend reports that it has no socket, and so does the exec hook.
+    let socket = folder.path("missing/bookend.sock");
+    let mut bookend = command(&socket, &["run", "-c"]);
+    bookend.arg(folder.write("b.toml", "lifecycle.preStop.sleep.seconds = 0")).args(["--", "sleep", "1000"]);
+    let init = Init::start(Folder::new(), bookend);
+    init.wait_for_log("exec hooks and commands like `bookend status` cannot reach this process; set BOOKEND_SOCKET");
+    let began = Instant::now();
+    let hook = Init::start(Folder::new(), command(&socket, &["hook", "postStart"])).finish();
+    assert!(hook.code() == 1 && began.elapsed() < PATIENCE / 2, "{hook:?}");
+    for text in ["no socket at /", "bookend cannot create one there", "set BOOKEND_SOCKET of the container"] {
+        assert!(hook.log.contains(text), "{text}: {hook:?}");
+    }
+}
+
+#[test]
 fn an_unanswered_hook_call_times_out_with_a_message() {
     let init = serving("lifecycle.preStop.sleep.seconds = 1000");
     let finished = ask(&init, &["hook", "preStop", "--timeout-seconds", "0.3"]);
