@@ -1,32 +1,39 @@
-//! The files under `config/compose/`, run with the machine's Compose. Only what a test engine lacks is replaced:
-//! other images, no network, no published port.
+//! The files under `config/compose/`, run with the machine's Compose and the images that they name, while clients call the
+//! app. Only what a test engine lacks is left out: the network and the published port.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::docker::{Container, Finished, Folder, PREFIX, ready, run};
+use crate::clients::Clients;
+use crate::docker::{Container, Finished, Folder, run};
+use crate::named_images::NamedImages;
 
 /// A project of one test; dropping it takes everything down.
 struct Project {
     folder: Folder,
     name: String,
+    _images: Arc<NamedImages>,
 }
 
 impl Project {
-    fn new(test: &str, file: &str, change: impl Fn(&mut Value)) -> Project {
+    /// `None` without an engine or Compose, which the test reports.
+    fn new(test: &str, file: &str) -> Option<Project> {
+        let images = NamedImages::get(test)?;
+        if compose_program().is_none() {
+            bookend_test_support::not_run(test, "docker-compose is not installed (scripts/setup installs it)");
+            return None;
+        }
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/compose").join(file);
         let text = fs::read_to_string(source.with_extension("yaml")).expect("it is there");
         let mut document: Value = serde_saphyr::from_str(&text).expect("YAML");
-        change(&mut document);
         for (_, service) in document.get_mut("services").and_then(Value::as_object_mut).expect("services") {
-            let image = service["image"]
-                .as_str()
-                .expect("an image")
-                .replace(concat!("bookend:", env!("CARGO_PKG_VERSION")), PREFIX);
-            service["image"] = image.into();
+            let image = service["image"].as_str().expect("an image");
+            assert!(NamedImages::has(image), "{file}: the image {image} is not known here");
+            service.as_object_mut().expect("a service").remove("ports");
             if let Some(service) = service.as_object_mut().filter(|service| !service.contains_key("network_mode")) {
                 service.insert("network_mode".to_owned(), "none".into());
             }
@@ -37,7 +44,7 @@ impl Project {
         let config = fs::read_to_string(source.with_extension("toml")).expect("it is there");
         folder.write(&format!("{file}.toml"), &config);
         let name = format!("bookend{}{}", std::process::id(), test.replace('_', ""));
-        Project { folder, name }
+        Some(Project { folder, name, _images: images })
     }
 
     fn compose(&self, args: &[&str]) -> Finished {
@@ -50,6 +57,15 @@ impl Project {
     fn up(&self) {
         let finished = self.compose(&["up", "--detach"]);
         assert_eq!(finished.code, Some(0), "{finished:#?}\n{}", self.log());
+    }
+
+    /// The stop as the file's first lines show it. `beside` has the network of the app.
+    fn stop_under_load(&self, beside: &Container) {
+        let clients = Clients::of_port(&self.name, beside, 8080);
+        clients.stop_begins();
+        let finished = self.compose(&["stop"]);
+        assert_eq!(finished.code, Some(0), "{finished:#?}");
+        clients.lost_nothing(|| self.log());
     }
 
     fn container(&self, service: &str) -> Container {
@@ -76,37 +92,21 @@ fn compose_program() -> Option<&'static [&'static str]> {
     programs.into_iter().find(|program| run(Command::new("env").args(*program).arg("version")).code == Some(0))
 }
 
-/// Whether an engine and Compose are available.
-fn has_compose(test: &str) -> bool {
-    ready(test)
-        && (compose_program().is_some()
-            || bookend_test_support::not_run(test, "docker-compose is not installed (scripts/setup installs it)"))
-}
-
 #[test]
 fn compose_runs_an_unchanged_image_under_bookend() {
     let test = "compose_runs_an_unchanged_image_under_bookend";
-    if !has_compose(test) {
-        return;
-    }
-    let project = Project::new(test, "no-rebuild", |document| {
-        let app = &mut document["services"]["app"];
-        app["image"] = "bookend-base".into();
-        let script = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done";
-        app["command"] = json!(["sh", "-c", script]);
-    });
+    let Some(project) = Project::new(test, "no-rebuild") else { return };
     project.up();
     let app = project.container("app");
-    app.wait_until("the app is up", || app.log().contains("up"));
+    app.wait_until("the app is up", || app.log().contains("listening on port 8080"));
     let user = app.exec(&["id", "-u"]);
     assert_eq!(user.stdout.trim(), "65532", "{user:#?}");
-    let status = app.exec(&["/bookend/bookend", "status"]);
-    assert!(status.stdout.contains("Running"), "{status:#?}");
-    let finished = project.compose(&["stop"]);
-    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    let health = app.exec(&["/bookend/bookend", "probe", "readiness"]);
+    assert_eq!(health.code, Some(0), "{health:#?}");
+    project.stop_under_load(&app);
     assert_eq!(app.exit_code(), 0, "{}", app.log());
     let log = app.log();
-    for expected in ["preStop drain", "SIGTERM sent to the app", "bye"] {
+    for expected in ["preStop drain", "SIGTERM sent to the app", "finished every request"] {
         assert!(log.contains(expected), "{expected}: {log}");
     }
     assert_eq!(project.container("bookend").exit_code(), 0);
@@ -115,28 +115,11 @@ fn compose_runs_an_unchanged_image_under_bookend() {
 #[test]
 fn compose_stops_the_sidecar_before_the_app() {
     let test = "compose_stops_the_sidecar_before_the_app";
-    if !has_compose(test) {
-        return;
-    }
-    // The base of the test images has an nginx, but no unprivileged one.
-    let nginx = "pid /tmp/nginx.pid; error_log stderr notice; daemon off; events {} http { access_log off; \
-        client_body_temp_path /tmp/a; proxy_temp_path /tmp/b; fastcgi_temp_path /tmp/c; uwsgi_temp_path /tmp/d; \
-        scgi_temp_path /tmp/e; server { listen 8080; } }";
-    let project = Project::new(test, "sidecar", |document| {
-        let app = &mut document["services"]["app"];
-        app["image"] = "bookend-base".into();
-        app["command"] = json!(["nginx", "-c", "/etc/app.conf"]);
-        app["volumes"] = json!(["./nginx.conf:/etc/app.conf:ro"]);
-        if let Some(pause) = document["services"]["pause"].as_object_mut() {
-            pause.remove("ports");
-        }
-    });
-    project.folder.write("nginx.conf", nginx);
+    let Some(project) = Project::new(test, "sidecar") else { return };
     project.up();
     let (app, sidecar) = (project.container("app"), project.container("bookend"));
     sidecar.wait_until("the app's process is found", || sidecar.log().contains("the app's process is found"));
-    let finished = project.compose(&["stop"]);
-    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    project.stop_under_load(&project.container("pause"));
     let log = sidecar.log();
     assert_eq!(sidecar.exit_code(), 0, "{log}");
     // nginx exits with 0 after SIGQUIT, its graceful stop.

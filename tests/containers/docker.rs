@@ -36,10 +36,32 @@ fn build_images() -> Result<(), String> {
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/images");
     let build = run(Command::new(script).arg(PREFIX));
-    match build.code {
-        Some(0) => Ok(()),
-        code => Err(format!("scripts/images failed with {code:?}:\n{}", build.stderr)),
+    if build.code != Some(0) {
+        return Err(format!("scripts/images failed with {:?}:\n{}", build.code, build.stderr));
     }
+    let folder = Folder::new("tools");
+    build_image(&format!("{PREFIX}{TOOLS}"), TOOLS_DOCKERFILE, &folder);
+    Ok(())
+}
+
+/// bookend:debian with curl and nginx, which tests use and a base image does not have.
+pub(crate) const TOOLS: &str = ":tools";
+const TOOLS_DOCKERFILE: &str = "FROM bookend-base:nginx\nCOPY --from=bookend-test /bookend /bookend\n\
+                                ENTRYPOINT [\"/bookend\", \"--\"]\nCMD [\"bash\"]\n";
+
+/// `docker build` in this folder, with an image of the tests as base and without a network.
+pub(crate) fn build_image(image: &str, dockerfile: &str, folder: &Folder) {
+    let path = folder.write("Dockerfile", dockerfile).display().to_string();
+    let mut build = Command::new("docker");
+    // The classic builder, as in scripts/images: it asks no registry for local images.
+    build.env("DOCKER_BUILDKIT", "0").args(["build", "--network", "none", "--tag", image, "--file", &path]);
+    let finished = run(build.arg(&folder.path));
+    assert_eq!(finished.code, Some(0), "{image}: {finished:#?}");
+}
+
+/// `docker image rm`, without complaint.
+pub(crate) fn remove_images(images: &[&str]) {
+    docker(&[&["image", "rm", "--force"], images].concat());
 }
 
 /// The result of a command.
@@ -66,7 +88,7 @@ fn docker(args: &[&str]) -> Finished {
     run(Command::new("timeout").args(["--kill-after=5", "60", "docker"]).args(args))
 }
 
-fn docker_ok(args: &[&str]) -> Finished {
+pub(crate) fn docker_ok(args: &[&str]) -> Finished {
     let finished = docker(args);
     assert_eq!(finished.code, Some(0), "docker {args:?}: {finished:#?}");
     finished
@@ -93,6 +115,13 @@ impl Container {
         let first = ["run", "--detach", "--network", "none", "--name", &container.name];
         let args = [&first, options, &[image.as_str()], command].concat();
         docker_ok(&args);
+        container
+    }
+
+    /// `docker run --detach OPTIONS IMAGE COMMAND`, with an image of any name.
+    pub(crate) fn start_image(name: &str, options: &[&str], image: &str, command: &[&str]) -> Self {
+        let container = Self::named(name);
+        docker_ok(&[&["run", "--detach", "--name", &container.name], options, &[image], command].concat());
         container
     }
 
@@ -157,13 +186,7 @@ impl Container {
             .replace("debian:stable-slim", "bookend-base")
             .replace("--from=bookend ", &format!("--from={PREFIX} "))
             .replace("FROM bookend:", &format!("FROM {PREFIX}:"));
-        let path = folder.write("Dockerfile", &ours);
-        let (path, image) = (path.display().to_string(), format!("{PREFIX}{tag}"));
-        let mut build = Command::new("docker");
-        // The classic builder, as in scripts/images: it asks no registry for local images.
-        build.env("DOCKER_BUILDKIT", "0").args(["build", "--network", "none", "--tag", &image, "--file", &path]);
-        let finished = run(build.arg(&folder.path));
-        assert_eq!(finished.code, Some(0), "{finished:#?}");
+        build_image(&format!("{PREFIX}{tag}"), &ours, folder);
     }
 
     /// The output of `docker image inspect`.
@@ -176,8 +199,13 @@ impl Container {
     pub(crate) fn file_of(test: &str, tag: &str, path: &str, folder: &Folder) -> Vec<u8> {
         let container = Self::named(test);
         docker_ok(&["create", "--name", &container.name, &format!("{PREFIX}{tag}")]);
+        container.file(path, folder)
+    }
+
+    /// A file of the container, which need not run.
+    pub(crate) fn file(&self, path: &str, folder: &Folder) -> Vec<u8> {
         let copy = folder.path.join("copy");
-        docker_ok(&["cp", &format!("{}:{path}", container.name), &copy.display().to_string()]);
+        docker_ok(&["cp", &format!("{}:{path}", self.name), &copy.display().to_string()]);
         fs::read(copy).expect("docker cp has written it")
     }
 
@@ -212,6 +240,12 @@ impl Container {
     /// `docker kill --signal SIGNAL`: despite its name any signal, and it does not wait.
     pub(crate) fn kill(&self, signal: &str) {
         docker_ok(&["kill", "--signal", signal, &self.name]);
+    }
+
+    /// The same, unless the container has ended.
+    pub(crate) fn kill_if_running(&self, signal: &str) {
+        let finished = docker(&["kill", "--signal", signal, &self.name]);
+        assert!(finished.code == Some(0) || finished.stderr.contains("is not running"), "{finished:#?}");
     }
 
     /// `docker start`: once more, after its end.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::docker::{Container, PREFIX, ready, run};
+use super::docker::{Container, PREFIX, ready, remove_images, run};
 
 #[test]
 fn the_root_dockerfile_builds_an_image_from_scratch() {
@@ -28,4 +28,7 @@ fn the_root_dockerfile_builds_an_image_from_scratch() {
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     let version = Container::run(test, ":root", &["/bookend", "--version"]);
     assert!(version.stdout.contains("musl, static"), "{version:#?}");
+    // They are the largest images of the tests. The build's first stage has no name, and the label of its base.
+    remove_images(&[&image, &format!("{PREFIX}-builder")]);
+    run(Command::new("docker").args(["image", "prune", "--force", "--filter", "label=bookend.builder=yes"]));
 }

@@ -1,39 +1,31 @@
 //! The commands that README and docs/start-docker.md show, run as they are written.
 
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bookend_test_support::not_run;
 
-use crate::docker::{Finished, Folder, PREFIX, ready, run, wait_for};
+use crate::docker::{Finished, Folder, run, wait_for};
+use crate::named_images::NamedImages;
 
 /// The names that the documents use, for as long as a test runs. A machine that has them already is left alone.
 struct Names {
     folder: Folder,
+    _images: Arc<NamedImages>,
     _alone: MutexGuard<'static, ()>,
 }
 
 impl Names {
     fn new(test: &str) -> Option<Names> {
-        if !ready(test) {
-            return None;
-        }
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let images = NamedImages::get(test)?;
+        let alone = alone();
         let exists = |kind: &str, name: &str| run(Command::new("docker").args([kind, "inspect", name])).code == Some(0);
-        let taken =
-            [("image", "bookend"), ("image", "nginx"), ("image", "web"), ("container", "web"), ("volume", "bookend")];
+        let taken = [("image", "web"), ("container", "web"), ("volume", "bookend")];
         if let Some((kind, name)) = taken.into_iter().find(|(kind, name)| exists(kind, name)) {
             not_run(test, &format!("the engine already has a {kind} called {name}"));
             return None;
         }
-        let names = Names { folder: Folder::new(test), _alone: alone };
-        // The image `nginx` of the documents is Docker's; this one has the same command and the same entry point script.
-        for (image, name) in [("", "bookend"), (":nginx", "nginx")] {
-            let tagged = names.sh(&format!("docker tag {PREFIX}{image} {name}"));
-            assert_eq!(tagged.code, Some(0), "{tagged:#?}");
-        }
-        Some(names)
+        Some(Names { folder: Folder::new(test), _images: images, _alone: alone })
     }
 
     /// A line as a reader types it, in the folder.
@@ -51,8 +43,14 @@ impl Names {
 
 impl Drop for Names {
     fn drop(&mut self) {
-        self.sh("docker rm --force web; docker image rm web nginx bookend; docker volume rm bookend");
+        self.sh("docker rm --force web; docker image rm web; docker volume rm bookend");
     }
+}
+
+/// Held by those who use the names `web` and `bookend` beside [`NamedImages`].
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The fenced blocks of one language.

@@ -16,10 +16,45 @@ fn every_image_has_its_labels() {
         for name in ["description", "revision"] {
             assert!(!label(name).is_empty(), "bookend{tag}: {name}");
         }
-        let base = if tag.is_empty() { "" } else { "bookend-base" };
+        let base = match tag {
+            "" => "",
+            ":debian" => "bookend-base",
+            _ => "bookend-base:nginx",
+        };
         assert_eq!(label("base.name"), base, "bookend{tag}");
     }
     assert_eq!(Container::image(":nginx", "{{.Config.StopSignal}}"), "SIGQUIT");
+}
+
+#[test]
+fn every_image_has_a_tag_with_the_version() {
+    if !ready("every_image_has_a_tag_with_the_version") {
+        return;
+    }
+    for (tag, versioned) in [("", ":VERSION"), (":debian", ":VERSION-debian"), (":nginx", ":VERSION-nginx")] {
+        let versioned = versioned.replace("VERSION", env!("CARGO_PKG_VERSION"));
+        assert_eq!(Container::image(tag, "{{.Id}}"), Container::image(&versioned, "{{.Id}}"), "{versioned}");
+    }
+}
+
+#[test]
+fn the_base_image_has_no_command_and_no_tools() {
+    let test = "the_base_image_has_no_command_and_no_tools";
+    if !ready(test) {
+        return;
+    }
+    assert_eq!(Container::image(":debian", "{{json .Config.Cmd}}"), "null");
+    let finished = Container::run(test, ":debian", &["sh", "-c", "command -v nginx curl perl sh"]);
+    assert!(!finished.stdout.contains("nginx") && !finished.stdout.contains("curl"), "{finished:#?}");
+    // An image without a CMD of its own needs no more than app.command.
+    let folder = Folder::new(test);
+    folder.write("bookend.toml", "app.command = [\"sh\", \"-c\", \"exit 9\"]\n");
+    let mount = folder.mount("bookend.toml", "/etc/bookend/bookend.toml");
+    assert_eq!(Container::run_with(test, ":debian", &[&mount], &[]).code, Some(9));
+    // And one that has a CMD says so.
+    let both = Container::run_with(&format!("{test}-both"), ":debian", &[&mount], &["sh", "-c", "exit 8"]);
+    assert_eq!(both.code, Some(8), "{both:#?}");
+    assert!(both.stderr.contains("app.command: not used: the command line has a command"), "{both:#?}");
 }
 
 #[test]

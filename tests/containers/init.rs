@@ -5,7 +5,7 @@ use crate::docker::{Container, Finished, ready};
 /// `docker run --init bookend-test:debian`, past the image's own entrypoint.
 fn run(test: &str, options: &[&str], command: &[&str]) -> Finished {
     let first = ["--init", "--entrypoint", "/usr/bin/env"];
-    Container::run_with(test, ":debian", &[&first, options].concat(), command)
+    Container::run_with(test, crate::DEBIAN, &[&first, options].concat(), command)
 }
 
 /// Whether the engine's init is bookend: an engine that ran before the tests has one of its own.
@@ -35,7 +35,7 @@ fn docker_run_init_reaps_forwards_and_keeps_the_code() {
     assert_eq!(finished.code, Some(7), "{finished:#?}");
 
     let options = ["--init", "--entrypoint", "/bin/sleep"];
-    let container = Container::start(&format!("{test}-stop"), ":debian", &options, &["1000"]);
+    let container = Container::start(&format!("{test}-stop"), crate::DEBIAN, &options, &["1000"]);
     container.exec(&["sh", "-c", "sleep 0.2 & sleep 0.3 & exit 0"]);
     container.wait_until("only the init and the app are left", || container.processes().len() == 2);
     container.stop(&[]);
@@ -64,7 +64,7 @@ fn under_another_init_bookend_reaps_and_stops() {
     let app = "sh -c 'sleep 1000 & echo orphan-$!'; trap 'exit 6' TERM; echo up; while :; do sleep 0.05; done";
     let options = ["--init", "--entrypoint", "/bookend"];
     let set = "lifecycle.preStop={ exec.command = [\"echo\", \"draining\"] }";
-    let container = Container::start(test, ":debian", &options, &["--set", set, "--", "sh", "-c", app]);
+    let container = Container::start(test, crate::DEBIAN, &options, &["--set", set, "--", "sh", "-c", app]);
     container.wait_until("the app is up", || container.log().contains("up"));
     let orphan =
         container.log().lines().find_map(|line| Some(line.split_once("orphan-")?.1.to_owned())).unwrap_or_default();

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests wait for the tools they start")]
 #![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
+mod clients;
 mod compose;
 mod docker;
 mod dockerfile;
@@ -13,7 +14,10 @@ mod documents;
 mod faults;
 mod images;
 mod init;
+mod kubelet;
 mod languages;
+mod manifests;
+mod named_images;
 mod namespaces;
 mod nginx;
 mod podman;
@@ -27,7 +31,8 @@ use std::time::Duration;
 use docker::{Container, Folder, ready};
 
 const SCRATCH: &str = "";
-const DEBIAN: &str = ":debian";
+/// A base image with a shell, perl and curl.
+const DEBIAN: &str = docker::TOOLS;
 
 #[test]
 fn an_image_from_scratch_needs_nothing_but_the_binary() {

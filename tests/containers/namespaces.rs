@@ -11,7 +11,7 @@ const LEAVES: &str = r#"
 
 fn only_descendants_are_ended(test: &str, namespace: &str, stranger: &Container) {
     let options = ["--pid", namespace];
-    let container = Container::start(test, ":debian", &options, &["sh", "-c", LEAVES]);
+    let container = Container::start(test, crate::DEBIAN, &options, &["sh", "-c", LEAVES]);
     container.wait_until("a process is left behind", || container.log().contains("stays"));
     let seen = container.exec(&["sh", "-c", "ls -l /proc/[0-9]*/exe 2>/dev/null | grep -c bookend"]);
     assert!(seen.stdout.trim().parse().is_ok_and(|count: u32| count > 0), "bookend is in that namespace: {seen:#?}");
@@ -33,7 +33,7 @@ fn with_host_pids_foreign_processes_are_left_alone() {
         return;
     }
     let options = ["--entrypoint", "/bin/sh"];
-    let stranger = Container::start(&format!("{test}-stranger"), ":debian", &options, &["-c", STRANGER]);
+    let stranger = Container::start(&format!("{test}-stranger"), crate::DEBIAN, &options, &["-c", STRANGER]);
     only_descendants_are_ended(test, "host", &stranger);
 }
 
@@ -44,7 +44,7 @@ fn another_containers_processes_are_left_alone() {
         return;
     }
     let options = ["--entrypoint", "/bin/sh"];
-    let stranger = Container::start(&format!("{test}-stranger"), ":debian", &options, &["-c", STRANGER]);
+    let stranger = Container::start(&format!("{test}-stranger"), crate::DEBIAN, &options, &["-c", STRANGER]);
     let namespace = format!("container:{}", stranger.name());
     only_descendants_are_ended(test, &namespace, &stranger);
 }

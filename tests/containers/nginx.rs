@@ -71,6 +71,37 @@ fn greets_and_stops(test: &str, stop: impl Fn(&Container)) {
 }
 
 #[test]
+fn a_plain_docker_stop_cuts_no_download_and_ends_in_time() {
+    let test = "a_plain_docker_stop_cuts_no_download_and_ends_in_time";
+    if !ready(test) {
+        return;
+    }
+    let folder = Folder::new(test);
+    folder.write("html/big", &"x".repeat(8_000_000));
+    let mount = folder.mount("html", "/usr/share/nginx/html");
+    let container = Container::start(test, NGINX, &[&mount], &[]);
+    let status = || container.get("http://127.0.0.1/big");
+    container.wait_until("nginx serves", || status() == 200);
+    // A download of eight seconds, and clients that come until new ones are refused, as they would by the official image at
+    // once.
+    container.exec(&["sh", "-c", "curl --silent --limit-rate 1M --output /tmp/big http://127.0.0.1/big & exit 0"]);
+    container.exec(&[
+        "sh",
+        "-c",
+        "while curl --silent --output /tmp/x http://127.0.0.1/; do sleep 0.05; done & exit 0",
+    ]);
+    container.wait_until("the download has begun", || container.exec(&["test", "-s", "/tmp/big"]).code == Some(0));
+    let took = container.stop(&[]);
+    let log = container.log();
+    assert_eq!(container.exit_code(), 0, "not ended by docker's SIGKILL: {took:?} {log}");
+    for row in ["preStop drain took 5.", "SIGQUIT sent to the app", "app exited with 0"] {
+        assert!(log.contains(row), "{row}: {log}");
+    }
+    let folder = Folder::new(&format!("{test}-copy"));
+    assert_eq!(container.file("/tmp/big", &folder).len(), 8_000_000, "the download was cut: {log}");
+}
+
+#[test]
 fn entrypoint_scripts_run_in_order_with_their_exports() {
     let test = "entrypoint_scripts_run_in_order_with_their_exports";
     if !ready(test) {

@@ -1,17 +1,13 @@
-//! The pods under `config/podman/`, run by a real Podman: rootful, with a storage of the test's own that is removed
-//! afterwards. Only images and network differ from the files.
+//! The pods under `config/podman/`, run by a real Podman with the images that they name, while clients call the app: rootful,
+//! with a storage of the test's own that is removed afterwards. Only the network and the published port are left out.
 
-use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::docker::{Finished, Folder, run, wait_for};
-
-/// Replace the images of the files: bookend, and a server that is a copy of it and sleeps.
-const IMAGE: &str = "localhost/bookend-test";
-const APP: &str = "localhost/bookend-test-app";
+use crate::clients::PROGRAM;
+use crate::docker::{Finished, Folder, docker_ok, run, wait_for};
+use crate::named_images::NamedImages;
 
 struct Podman {
     folder: Folder,
@@ -19,16 +15,15 @@ struct Podman {
 }
 
 impl Podman {
-    /// `None` if it cannot run here, which the test reports.
-    fn new(test: &str, pod: &'static str) -> Option<Podman> {
-        let binary = env::var_os("BOOKEND_BIN").filter(|binary| Path::new(binary).is_file());
-        let reason = match binary {
-            None => Some("BOOKEND_BIN is not set (make test sets it)"),
-            _ if !nix::unistd::geteuid().is_root() => Some("it needs root"),
-            _ if run(Command::new("podman").arg("--version")).code != Some(0) => {
+    /// With these images of the engine. `None` if it cannot run here, which the test reports.
+    fn new(test: &str, pod: &'static str, images: &[&str]) -> Option<Podman> {
+        let _images = NamedImages::get(test)?;
+        let reason = match () {
+            () if !nix::unistd::geteuid().is_root() => Some("it needs root"),
+            () if run(Command::new("podman").arg("--version")).code != Some(0) => {
                 Some("podman is not installed (scripts/setup installs it)")
             }
-            _ => None,
+            () => None,
         };
         if let Some(reason) = reason {
             bookend_test_support::not_run(test, reason);
@@ -49,17 +44,37 @@ impl Podman {
                 path("tmp")
             ),
         );
-        // Each image is one file.
-        for (name, image) in [("bookend", IMAGE), ("server", APP)] {
-            let (copy, archive) = (podman.folder.path.join(name), path("image.tar"));
-            fs::copy(binary.as_ref()?, &copy).expect("the folder is ours");
-            fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("the file is ours");
-            let folder = podman.folder.path.display().to_string();
-            let tar = run(Command::new("tar").args(["-C", &folder, "-cf", &archive, name]));
-            assert_eq!(tar.code, Some(0), "{tar:#?}");
-            podman.good(&["import", "--change", &format!("ENTRYPOINT [\"/{name}\"]"), &archive, image]);
+        for image in images {
+            podman.take(image);
         }
         Some(podman)
+    }
+
+    /// An image of the engine, as one layer, with its configuration.
+    fn take(&self, image: &str) {
+        let config = |format: &str| {
+            let shown = docker_ok(&["image", "inspect", "--format", format, image]).stdout.trim().to_owned();
+            Some(shown).filter(|shown| !["", "null"].contains(&shown.as_str()))
+        };
+        let mut changes = Vec::new();
+        for (key, format) in [
+            ("ENTRYPOINT", "{{json .Config.Entrypoint}}"),
+            ("CMD", "{{json .Config.Cmd}}"),
+            ("USER", "{{.Config.User}}"),
+            ("STOPSIGNAL", "{{.Config.StopSignal}}"),
+        ] {
+            changes.extend(config(format).map(|value| format!("--change={key} {value}")));
+        }
+        let archive = self.folder.path.join("image.tar").display().to_string();
+        // A container that never runs: FROM scratch needs some command.
+        let id = docker_ok(&["create", image, "/none"]).stdout.trim().to_owned();
+        docker_ok(&["export", "--output", &archive, &id]);
+        docker_ok(&["rm", &id]);
+        let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
+        // As `podman load` names it.
+        let name = if image.starts_with("registry.") { image.to_owned() } else { format!("localhost/{image}") };
+        self.good(&[&["import", "--quiet"], &changes[..], &[&archive, &name]].concat());
+        fs::remove_file(archive).expect("the file is ours");
     }
 
     /// `podman ARGS` in the test's own storage, ended by timeout(1) if it hangs.
@@ -76,19 +91,36 @@ impl Podman {
         finished
     }
 
-    /// Runs the file with the test's images and without a network.
-    fn play(&self, file: &str, instead: &[(&str, &str)]) {
+    /// Runs the file without a network.
+    fn play(&self, file: &str) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/podman").join(file);
-        let mut text = fs::read_to_string(source).expect("it is there");
+        let text = fs::read_to_string(source).expect("it is there");
         let ports = "      ports:\n        - name: http\n          containerPort: 8080\n          hostPort: 8080\n";
-        for (theirs, ours) in
-            [(ports, ""), (concat!("bookend:", env!("CARGO_PKG_VERSION")), IMAGE)].iter().chain(instead)
-        {
-            assert!(text.contains(theirs), "{theirs:?} is not in {text}");
-            text = text.replace(theirs, ours);
-        }
-        let path = self.folder.write(file, &text).display().to_string();
+        assert!(text.contains(ports), "{text}");
+        let path = self.folder.write(file, &text.replace(ports, "")).display().to_string();
         self.good(&["play", "kube", "--network", "none", &path]);
+    }
+
+    /// A stop by this command, while clients call port 8080 in the network of a container.
+    fn stop_under_load(&self, container: &str, stop: &[&str]) {
+        let name = format!("{}-{container}", self.pod);
+        let pid = self.good(&["inspect", "--format", "{{.State.Pid}}", &name]).stdout;
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", pid.trim())).args(["perl", "-e", PROGRAM, "8080"]);
+        let report = self.folder.path.join("clients");
+        let file = fs::File::create(&report).expect("the folder is ours");
+        let clients = command.stdout(file).spawn().expect("nsenter is there");
+        let read = || fs::read_to_string(&report).unwrap_or_default();
+        assert!(
+            wait_for("clients are there", || (!read().is_empty()).then_some(())).is_some(),
+            "{}",
+            self.log(container)
+        );
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(clients.id()).expect("a pid"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGUSR1).expect("they run");
+        self.good(stop);
+        let status = bookend_test_support::output_of(clients).status;
+        assert!(status.success() && read().contains(", lost 0\n"), "{}\n{}", read(), self.log(container));
     }
 
     fn log(&self, container: &str) -> String {
@@ -114,19 +146,20 @@ impl Drop for Podman {
     }
 }
 
+const BOOKEND: &str = concat!("bookend:", env!("CARGO_PKG_VERSION"));
+
 #[test]
 fn podman_runs_an_unchanged_image_under_bookend() {
     let test = "podman_runs_an_unchanged_image_under_bookend";
-    let Some(podman) = Podman::new(test, "legacy") else { return };
-    let command = ("\"/opt/legacy/bin/server\", \"--listen\", \"8080\"", "\"/server\", \"sleep\", \"1000\"");
-    podman.play("no-rebuild.yaml", &[("registry.example/legacy:3.2", APP), command]);
-    podman.wait_for_log("app", "started");
+    let Some(podman) = Podman::new(test, "legacy", &[BOOKEND, "registry.example/legacy:3.2"]) else { return };
+    podman.play("no-rebuild.yaml");
+    podman.wait_for_log("app", "listening on port 8080");
     let status = podman.good(&["exec", "legacy-app", "/bookend/bookend", "status"]);
     assert!(status.stdout.contains("Running"), "{status:#?}");
-    podman.good(&["pod", "stop", "legacy"]);
-    assert_eq!(podman.exit_code("app"), "143", "{}", podman.log("app"));
+    podman.stop_under_load("app", &["pod", "stop", "legacy"]);
     let log = podman.log("app");
-    for expected in ["preStop drain took", "SIGTERM sent to the app"] {
+    assert_eq!(podman.exit_code("app"), "0", "{log}");
+    for expected in ["preStop drain took", "SIGTERM sent to the app", "finished every request"] {
         assert!(log.contains(expected), "{expected}: {log}");
     }
 }
@@ -134,15 +167,14 @@ fn podman_runs_an_unchanged_image_under_bookend() {
 #[test]
 fn in_a_podman_pod_the_sidecar_stops_the_app() {
     let test = "in_a_podman_pod_the_sidecar_stops_the_app";
-    let Some(podman) = Podman::new(test, "proxy") else { return };
-    let app = format!("{APP}\n      args: [sleep, \"1000\"]");
-    podman.play("sidecar.yaml", &[("nginxinc/nginx-unprivileged:1.29", &app), ("\"/usr/sbin/nginx\"", "\"/server\"")]);
+    let Some(podman) = Podman::new(test, "proxy", &[BOOKEND, "nginxinc/nginx-unprivileged:1.29"]) else { return };
+    podman.play("sidecar.yaml");
     podman.wait_for_log("bookend", "the app's process is found");
-    podman.good(&["stop", "proxy-bookend"]);
+    podman.wait_for_log("nginx", "start worker process");
+    podman.stop_under_load("nginx", &["stop", "proxy-bookend"]);
     let log = podman.log("bookend");
     assert_eq!(podman.exit_code("bookend"), "0", "{log}");
-    // 128 and SIGQUIT: this server has no handler for it.
-    assert_eq!(podman.exit_code("nginx"), "131", "{log}");
+    assert_eq!(podman.exit_code("nginx"), "0", "{log}");
     for expected in ["preStop drain took", "postStop tell"] {
         assert!(log.contains(expected), "{expected}: {log}");
     }

@@ -39,7 +39,7 @@ fn docker_run_it_has_job_control_and_resizes() {
     let (terminal, screen) = (File::from(pty.master), Screen::default());
     screen.show(terminal.try_clone().expect("a descriptor"));
     let shell = ["bash", "--norc", "--noprofile", "-i"];
-    let (mut docker, container) = Container::command(test, ":debian", &["--interactive", "--tty"], &shell);
+    let (mut docker, container) = Container::command(test, crate::DEBIAN, &["--interactive", "--tty"], &shell);
     let slave = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
     docker.stdin(slave()).stdout(slave()).stderr(slave());
     let mut docker = docker.spawn().expect("docker(1)");

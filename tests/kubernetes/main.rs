@@ -1,6 +1,6 @@
-//! The manifests under `config/kubernetes/`, and the files for Compose and Podman: the API server accepts them, bookend accepts
-//! their configurations, and these run and stop within their pod's budget. `scripts/kube-tools` installs the schema validator and
-//! kubectl; no cluster is needed. If they are missing, a test prints `NOT RUN`; with `CI` set that is a failure.
+//! The manifests under `config/kubernetes/`, and the files for Compose and Podman: the API server accepts them, and bookend
+//! accepts their configurations. tests/containers runs them. `scripts/kube-tools` installs the schema validator and kubectl; no
+//! cluster is needed. If they are missing, a test prints `NOT RUN`; with `CI` set that is a failure.
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them; they are not PID 1")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking, in its helpers too")]
 
@@ -13,7 +13,6 @@ use serde_json::Value;
 
 mod compose;
 mod documents;
-mod life;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -162,33 +161,6 @@ fn mode_of(config: &str) -> Option<&'static str> {
 /// The bookend.toml of its ConfigMaps.
 fn configurations(documents: &[Value]) -> Vec<&str> {
     documents.iter().filter_map(|document| document["data"]["bookend.toml"].as_str()).collect()
-}
-
-/// The kubelet's part of a pod's life for one bookend: the hooks of all containers, then the stop signal.
-#[test]
-fn manifest_configurations_run_and_stop() {
-    let test = "manifest_configurations_run_and_stop";
-    if !life::is_possible(test) {
-        return;
-    }
-    let mut texts: Vec<(String, String)> =
-        manifests().iter().map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect();
-    if ready(&format!("{test} (the component)")) {
-        texts.push(("the component".to_owned(), rendered()));
-    }
-    let mut lived = 0;
-    // Each waits for its drain; together they take the time of one.
-    std::thread::scope(|scope| {
-        for (what, text) in &texts {
-            let documents = documents(text);
-            for config in configurations(&documents) {
-                lived += 1;
-                let life = life::Life::of(what, config, &pods(&documents));
-                scope.spawn(move || life.live());
-            }
-        }
-    });
-    assert!(lived >= 4, "{lived}");
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! Every manifest of config/kubernetes, and the Pods that documents show, run as they stand: see kubelet.rs. config/compose
+//! and config/podman are run by Compose and Podman: compose.rs, podman.rs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use crate::docker::{Folder, build_image, remove_images, run};
+use crate::kubelet::{Manifest, Pod};
+use crate::named_images::NamedImages;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn manifests() -> Vec<Manifest> {
+    let entries = fs::read_dir(root().join("config/kubernetes")).expect("it is there").flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    let mut all = Vec::new();
+    for file in &files {
+        let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
+        let found = Manifest::all_of(&name, &fs::read_to_string(file).expect("it is there"));
+        assert!(!found.is_empty(), "{name} has no pod");
+        all.extend(found);
+    }
+    assert!(all.len() >= 6, "{}", all.len());
+    all
+}
+
+/// The Kustomize component, applied to its example.
+fn no_rebuild() -> Vec<Manifest> {
+    let tools = run(&mut Command::new(root().join("scripts/kube-tools")));
+    assert_eq!(tools.code, Some(0), "{tools:#?}");
+    let mut kubectl = Command::new(root().join("target/kube-tools/kubectl"));
+    let rendered = run(kubectl.arg("kustomize").arg(root().join("config/kubernetes/no-rebuild/example")));
+    assert_eq!(rendered.code, Some(0), "{rendered:#?}");
+    Manifest::all_of("no-rebuild", &rendered.stdout)
+}
+
+/// The Pod of docs/start-kubernetes.md, with the image that docs/start-docker.md builds.
+fn first_pod() -> Vec<Manifest> {
+    let page = include_str!("../../docs/start-kubernetes.md");
+    Manifest::all_of("start-kubernetes", block(page, "yaml"))
+}
+
+/// The container that docs/images.md shows for bookend:nginx.
+fn images_page() -> Manifest {
+    let page = include_str!("../../docs/images.md");
+    let mut spec: Value = serde_saphyr::from_str(block(page, "yaml")).expect("YAML");
+    // A part of a Pod.
+    spec["containers"][0]["ports"] = json!([{ "name": "http", "containerPort": 80 }]);
+    Manifest::of_spec("images-page", spec)
+}
+
+fn block<'a>(page: &'a str, language: &str) -> &'a str {
+    let fence = format!("```{language}\n");
+    page.split(fence.as_str()).nth(1).and_then(|rest| rest.split("```").next()).expect("an example")
+}
+
+/// `web`, for as long as it is held.
+struct Web;
+
+impl Web {
+    fn build() -> Web {
+        let page = include_str!("../../docs/start-docker.md");
+        let folder = Folder::new("web");
+        folder.write("bookend.toml", block(page, "toml"));
+        build_image("web", block(page, "dockerfile"), &folder);
+        Web
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        remove_images(&["web"]);
+    }
+}
+
+#[test]
+fn every_manifest_runs_with_its_image_and_loses_nothing() {
+    let test = "every_manifest_runs_with_its_image_and_loses_nothing";
+    let Some(_images) = NamedImages::get(test) else { return };
+    let _alone = crate::documents::alone();
+    let _web = Web::build();
+    let mut all = manifests();
+    all.extend(no_rebuild());
+    all.extend(first_pod());
+    all.push(images_page());
+    // Most of the time is a drain, so several at once.
+    let next = Mutex::new(all.iter());
+    std::thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| {
+                loop {
+                    let manifest = next.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+                    let Some(manifest) = manifest else { break };
+                    live(manifest);
+                }
+            });
+        }
+    });
+}
+
+fn live(manifest: &Manifest) {
+    let pod = Pod::start(manifest);
+    match manifest.name() {
+        // A Job also ends by itself, which no kubelet tells a hook.
+        "job" => {
+            pod.completes();
+            let log = pod.log();
+            assert!(log.contains("upload: /results --reason Completed --exit-code 0"), "{log}");
+            drop(pod);
+            let pod = Pod::start(manifest);
+            pod.wait_for("report --all");
+            pod.stop_under_load();
+            let log = pod.log();
+            assert!(log.contains("the piece in hand is finished"), "{log}");
+            assert!(log.contains("upload: /results --reason Stopped"), "{log}");
+        }
+        name => {
+            pod.stop_under_load();
+            let log = pod.log();
+            let expected: &[&str] = match name {
+                "pod" => &["preStop drain took", "SIGQUIT sent to the app"],
+                "deployment" => &["preStop drain took", "tell: gone: Stopped", "finished every request"],
+                "native-sidecar" => {
+                    &["asked for /v1/register/web", "preStop drain took", "postStop leave", "finished every"]
+                }
+                "sidecar" => {
+                    &["preStop drain took", "preStop drain-web took", "preStop finish took", "asked for /finish"]
+                }
+                "shared-process-namespace" => {
+                    &["the app's process is found", "signal 3 (SIGQUIT) received", "handler=\"tell\""]
+                }
+                "no-rebuild" => &["preStop drain took", "SIGTERM sent to the app", "finished every request"],
+                "start-kubernetes" | "images-page" => &["preStop drain took", "SIGQUIT sent to the app"],
+                name => panic!("{name}: state here what its log must contain"),
+            };
+            for text in expected {
+                assert!(log.contains(text), "{name}: {text}: {log}");
+            }
+        }
+    }
+}
