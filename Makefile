@@ -21,7 +21,7 @@ release := scripts/as-caller cargo build --release --config .cargo/release.toml
 scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain build build-all build-minimal build-rehearse test lint check images book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak supply-chain reproducible fmt clean
+.PHONY: space help setup toolchain build build-all build-minimal build-rehearse test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak supply-chain reproducible fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +53,7 @@ build-rehearse: toolchain ## build bookend-rehearse, the static tool that rehear
 	$(release) --target $(target) --package bookend-rehearse
 	@echo "built $(REHEARSE_BIN)"
 
-test: setup lint build-all build-minimal build-rehearse ## run everything: format, lints, docs, all tests, models, packages, containers
+test: space setup lint build-all build-minimal build-rehearse ## run everything: format, lints, docs, all tests, models, packages, containers
 	scripts/supply-chain
 	MODEL_DISTURBANCES=2 $(MAKE) --no-print-directory model
 	scripts/broken
@@ -61,12 +61,19 @@ test: setup lint build-all build-minimal build-rehearse ## run everything: forma
 	cargo test --no-default-features --lib
 	scripts/with-engine cargo test --workspace --features import
 
+# The free space that a run of all tests needs, with the images of the private engine.
+space:
+	@scripts/need-space $(folder) 8000 "make test"
+	@scripts/need-space $${TMPDIR:-/tmp} 2000 "make test"
+
 check: lint build-minimal ## run the same tests as far as this machine has what they need, without container tests
 	CI= cargo test --workspace --features import
 
 lint: ## check format, clippy, rustdoc, shellcheck and portability, without warnings
 	@scripts/setup lint
 	shellcheck $(scripts)
+	scripts/lint-workflows
+	scripts/bump --check
 	cargo fmt --all --check
 	cargo check
 	cargo clippy --workspace --all-targets --features import -- -D warnings
@@ -77,6 +84,9 @@ lint: ## check format, clippy, rustdoc, shellcheck and portability, without warn
 images: build ## build the container images, and save them as tarballs for docker load
 	@scripts/setup images
 	scripts/with-engine scripts/images --save target/images
+
+bump: ## make versions in manifests and documents follow Cargo.toml; VERSION=1.2.3 sets it first
+	scripts/bump $(VERSION)
 
 book: ## render docs/ as a book in target/book (needs mdbook)
 	@command -v mdbook >/dev/null || { echo "mdbook is missing: cargo install mdbook --locked" >&2; exit 1; }
