@@ -9,7 +9,7 @@ target := $(shell uname -m)-unknown-linux-musl
 folder := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # The static release binary. Every test that starts bookend starts this one.
 export BOOKEND_BIN := $(folder)/$(target)/release/bookend
-# The same without TLS, page, doctor and completions. Its size is a promise, too.
+# The same without default features. Its size is a promise, too.
 export MINIMAL_BIN := $(folder)/minimal/$(target)/release/bookend
 # The static tool that rehearses a rollout.
 export REHEARSE_BIN := $(folder)/$(target)/release/bookend-rehearse
@@ -59,7 +59,7 @@ test: space setup lint build-all build-minimal build-rehearse ## run everything:
 	scripts/broken
 	scripts/packages
 	cargo test --no-default-features --lib
-	scripts/with-engine cargo test --workspace --features import
+	scripts/with-engine cargo test --workspace --all-features
 
 # The free space that a run of all tests needs, with the images of the private engine.
 space:
@@ -67,7 +67,7 @@ space:
 	@scripts/need-space $${TMPDIR:-/tmp} 2000 "make test"
 
 check: lint build-minimal ## run the same tests as far as this machine has what they need, without container tests
-	CI= cargo test --workspace --features import
+	CI= cargo test --workspace --all-features
 
 lint: ## check format, clippy, rustdoc, shellcheck and portability, without warnings
 	@scripts/setup lint
@@ -76,7 +76,7 @@ lint: ## check format, clippy, rustdoc, shellcheck and portability, without warn
 	scripts/bump --check
 	cargo fmt --all --check
 	cargo check
-	cargo clippy --workspace --all-targets --features import -- -D warnings
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo clippy --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	scripts/portable

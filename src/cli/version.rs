@@ -7,6 +7,7 @@ pub(super) fn text() -> &'static str {
     let environment = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
     let linked = if cfg!(target_feature = "crt-static") { "static" } else { "dynamic" };
     let known = [
+        ("auto", cfg!(feature = "auto")),
         ("completions", cfg!(feature = "completions")),
         ("doctor", cfg!(feature = "doctor")),
         ("import", cfg!(feature = "import")),

@@ -96,11 +96,9 @@ async fn serve_tcp(stream: TcpStream, connection: &Connection) {
 
 async fn serve_tls(mut stream: TcpStream, connection: &Connection) {
     #[cfg(feature = "tls")]
-    let config = match &connection.rules().tls {
-        Some(certificate) => certificate.config().await,
-        None => None,
-    };
-    if let Some(config) = config {
+    if let Some(certificate) = &connection.rules().tls
+        && let Some(config) = certificate.config().await
+    {
         let handshake = super::tls::handshake(config, stream, || connection.handshake_begin());
         if let Ok(Some(stream)) = timeout(HANDSHAKE_TIME, handshake).await {
             serve_http(Box::new(stream), connection).await;

@@ -13,6 +13,8 @@ mod notify_state;
 mod probing;
 mod refusals;
 mod remaining;
+#[cfg(feature = "auto")]
+mod running_server;
 mod spawn_app;
 
 use std::convert::Infallible;

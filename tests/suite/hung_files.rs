@@ -4,6 +4,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tls")]
 use crate::kubelet::{Kubelet, Scheme};
 use crate::support::{Folder, Init, code, free_port, get_with, is_root, output_of, wait_until};
 
@@ -79,6 +80,7 @@ fn a_hung_token_file_refuses_the_hook_and_holds_nothing_else() {
 }
 
 #[test]
+#[cfg(feature = "tls")]
 fn a_certificate_serves_on_while_its_file_hangs() {
     if !is_root("a_certificate_serves_on_while_its_file_hangs") {
         return;

@@ -100,7 +100,9 @@ fn under_load(profile: &str, folder: Folder, command: &[&str], prelude: &str) {
     stop_under_load(profile, folder, command, prelude, Load { kept_end: true, ..LOAD });
 }
 
-const STOPS: [fn(&str, Folder, &[&str], &str); 2] = [under_load, long_request_is_answered];
+/// A stop of a server: its name, folder, command and configuration.
+type Stop = fn(&str, Folder, &[&str], &str);
+const STOPS: [Stop; 2] = [under_load, long_request_is_answered];
 
 /// A server in Python with the application in its folder.
 fn python(test: &str, profile: &str, name: &str, args: &[&str], stop: fn(&str, Folder, &[&str], &str)) {
@@ -225,7 +227,7 @@ fn varnish_loses_nothing_although_sigterm_ends_it_at_once() {
                backend long { .host = \"127.0.0.1\"; .port = \"9001\"; }\n\
                sub vcl_recv {\n  if (req.url == \"/long\") { set req.backend_hint = long; return (pass); }\n  \
                if (req.url != \"/proxied\") { return (synth(200)); }\n  return (pass);\n}\n";
-    let stops: [fn(&str, Folder, &[&str], &str); 2] = [under_load_of_proxy, long_request_is_answered];
+    let stops: [Stop; 2] = [under_load_of_proxy, long_request_is_answered];
     for stop in stops {
         let folder = folder();
         let file = folder.write("default.vcl", vcl);
@@ -300,7 +302,7 @@ static_resources:
 fn envoy_loses_nothing_although_sigterm_ends_it_at_once() {
     let test = "envoy_loses_nothing_although_sigterm_ends_it_at_once";
     let Some(envoy) = from_pypi(test, "../envoy/_bin/envoy") else { return };
-    let stops: [fn(&str, Folder, &[&str], &str); 2] = [under_load_of_proxy, long_request_is_answered];
+    let stops: [Stop; 2] = [under_load_of_proxy, long_request_is_answered];
     for stop in stops {
         let folder = folder();
         let file = folder.write("envoy.yaml", ENVOY);

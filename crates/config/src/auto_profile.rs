@@ -3,9 +3,11 @@
 
 use std::ffi::OsString;
 
+#[cfg(feature = "auto")]
 use crate::assemble;
 use crate::collector::Collector;
 use crate::document::read_file;
+#[cfg(feature = "auto")]
 use crate::profiles::{self, HTTP};
 use crate::settings::Settings;
 use crate::tree::{Entry, Origin, Tree};
@@ -13,6 +15,7 @@ use crate::value::Value;
 use bookend_lifecycle::signal::Signal;
 
 /// The inputs of the choice, so that it can be made again.
+#[cfg(feature = "auto")]
 #[derive(Debug, Clone)]
 pub struct AutoProfile {
     /// The layers above the profile.
@@ -20,11 +23,13 @@ pub struct AutoProfile {
     chosen: &'static str,
 }
 
-impl AutoProfile {
-    pub(crate) fn new(tree: &Tree, chosen: &'static str) -> AutoProfile {
-        AutoProfile { tree: tree.clone(), chosen }
-    }
+/// A build without the feature `auto` has no value of it, and the compiler leaves out all that would use one.
+#[cfg(not(feature = "auto"))]
+#[derive(Debug, Clone)]
+pub enum AutoProfile {}
 
+#[cfg(feature = "auto")]
+impl AutoProfile {
     /// The profile in effect.
     pub fn chosen(&self) -> &'static str {
         self.chosen
@@ -42,8 +47,25 @@ impl AutoProfile {
     }
 }
 
-/// The choice by the command.
-pub(crate) fn of_start(command: &[OsString], tree: &Tree) -> &'static str {
+#[cfg(not(feature = "auto"))]
+impl AutoProfile {
+    /// The profile in effect.
+    pub fn chosen(&self) -> &'static str {
+        match *self {}
+    }
+
+    /// Chooses another one, and returns the settings with it.
+    pub fn choose(&mut self, _name: &'static str) -> Settings {
+        match *self {}
+    }
+}
+
+/// The choice by the command. `None`: `profile` is not `auto`.
+#[cfg(feature = "auto")]
+pub(crate) fn of_start(profile: &str, command: &[OsString], tree: &Tree) -> Option<AutoProfile> {
+    if profile != profiles::AUTO {
+        return None;
+    }
     let words: Vec<String> = match tree.get("app.command").map(|entry| &entry.value) {
         _ if !command.is_empty() => command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         Some(Value::List(words)) => words
@@ -52,7 +74,12 @@ pub(crate) fn of_start(command: &[OsString], tree: &Tree) -> &'static str {
             .collect(),
         _ => Vec::new(),
     };
-    profiles::of_command(&words).unwrap_or(HTTP)
+    Some(AutoProfile { tree: tree.clone(), chosen: profiles::of_command(&words).unwrap_or(HTTP) })
+}
+
+#[cfg(not(feature = "auto"))]
+pub(crate) fn of_start(_profile: &str, _command: &[OsString], _tree: &Tree) -> Option<AutoProfile> {
+    None
 }
 
 /// The layers with the text of a profile below them: it is weaker than every other source.

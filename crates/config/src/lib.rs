@@ -57,6 +57,7 @@ mod value;
 mod view;
 mod vocabulary;
 mod words;
+#[cfg(feature = "auto")]
 pub mod wrapper;
 
 #[cfg(test)]
@@ -108,13 +109,8 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
     }
     let mut auto = None;
     if let Some(Value::Text(name)) = tree.get("app.profile").map(|entry| &entry.value) {
-        let name = if name == profiles::AUTO {
-            let chosen = auto_profile::of_start(&sources.command, &tree);
-            auto = Some(AutoProfile::new(&tree, chosen));
-            chosen.to_owned()
-        } else {
-            name.clone()
-        };
+        auto = auto_profile::of_start(name, &sources.command, &tree);
+        let name = auto.as_ref().map_or_else(|| name.clone(), |auto| auto.chosen().to_owned());
         let has_grace_period = tree.get("terminationGracePeriodSeconds").is_some();
         let text = profile.get_or_init(|| profiles::text(&name, has_grace_period));
         tree = auto_profile::above_profile(tree, &name, text, auto.is_some(), &mut collector);

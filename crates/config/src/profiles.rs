@@ -3,12 +3,14 @@
 //! parts that profiles share, so that a profile can set whatever a file can, and `bookend check` shows it with its origin.
 //! docs/profiles.md names the source of each value.
 
+#[cfg(feature = "auto")]
 use crate::wrapper::{base_name, is_interpreter, unwrapped};
 
 /// One server.
 struct Profile {
     name: &'static str,
     /// The programs that it is recognised by, without a version at the end.
+    #[cfg_attr(not(feature = "auto"), expect(dead_code, reason = "only the choice by the program reads it"))]
     programs: &'static [&'static str],
     /// Its text.
     parts: &'static [&'static str],
@@ -111,15 +113,17 @@ const DRAIN_REQUESTS: &str =
 /// The profile of an unknown program.
 pub(crate) const HTTP: &str = "http";
 /// The value of `app.profile` that leaves the choice to bookend.
+#[cfg(feature = "auto")]
 pub(crate) const AUTO: &str = "auto";
 
 /// The values of `app.profile`.
 #[expect(clippy::indexing_slicing, reason = "the compiler evaluates it and rejects a wrong index")]
 pub(crate) const NAMES: &[&str] = &{
-    let mut names = [AUTO; PROFILES.len() + 1];
+    const FIRST: &[&str] = if cfg!(feature = "auto") { &["auto"] } else { &[] };
+    let mut names = ["auto"; PROFILES.len() + FIRST.len()];
     let mut index = 0;
     while index < PROFILES.len() {
-        names[index + 1] = PROFILES[index].name;
+        names[index + FIRST.len()] = PROFILES[index].name;
         index += 1;
     }
     names
@@ -140,6 +144,7 @@ pub(crate) fn text(name: &str, has_grace_period: bool) -> String {
     }
 }
 
+#[cfg(feature = "auto")]
 /// The profile of a server by the name of its program, which may end in a version: `php-fpm8.2`.
 pub fn of_program(program: &str) -> Option<&'static str> {
     let of = |name: &str| PROFILES.iter().find(|profile| profile.programs.contains(&name)).map(|profile| profile.name);
@@ -147,6 +152,7 @@ pub fn of_program(program: &str) -> Option<&'static str> {
     of(program).or_else(|| of(program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')))
 }
 
+#[cfg(feature = "auto")]
 /// The profile of a command.
 pub(crate) fn of_command(words: &[String]) -> Option<&'static str> {
     const MOST_WRAPPERS: usize = 10;
@@ -166,6 +172,7 @@ pub(crate) fn of_command(words: &[String]) -> Option<&'static str> {
     None
 }
 
+#[cfg(feature = "auto")]
 /// The profile of a process that runs. `None`: the process does not show it.
 pub fn of_process(process: &AppProcess) -> Option<&'static str> {
     let executable = process.executable.as_deref().map(|path| base_name(path.trim_end_matches(" (deleted)")));
@@ -179,6 +186,7 @@ pub fn of_process(process: &AppProcess) -> Option<&'static str> {
     of_command(&process.command_line).or_else(|| of_program(base_name(&title?))).or_else(|| of_program(&process.name))
 }
 
+#[cfg(feature = "auto")]
 /// A process as the kernel shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppProcess {

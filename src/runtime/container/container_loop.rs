@@ -504,9 +504,8 @@ impl Supervisor for ContainerLoop {
         let now = self.now();
         if let Some(timer) = self.unit.take_due_timer(now) {
             self.push(Event::TimerFired(timer));
-        } else if self.reaping.due().is_some_and(|due| due <= now) {
-            self.reap();
-        } else if self.remaining.due().is_some_and(|due| due <= now) {
+        } else if self.reaping.due().is_some_and(|due| due <= now) || self.remaining.due().is_some_and(|due| due <= now)
+        {
             self.reap();
         }
         // Probes that are due are started before every wait.
