@@ -74,8 +74,20 @@ pub(super) async fn run(
         let mut step = decision.arrivals(began.elapsed(), counter);
         waits_for_sample = step == DrainStep::CheckSockets && !tcp_monitor.is_free();
         if step == DrainStep::CheckSockets && !waits_for_sample {
-            let counts = sample(&mut tcp_monitor, &ports, &drain).await;
-            step = decision.sockets(began.elapsed(), counts);
+            if looks {
+                // The last look may be old: it is quiet only if this one shows it, too.
+                let sockets = tcp_monitor.sockets_and_ended(&ports).await;
+                let now_seen = sockets.as_ref().map(|sockets| newcomers.count(sockets));
+                step = if now_seen == seen {
+                    decision.sockets(began.elapsed(), sockets.map(|sockets| count(&sockets, &drain)))
+                } else {
+                    seen = now_seen;
+                    decision.arrivals(began.elapsed(), now_seen.zip(datagrams).map(|(tcp, udp)| tcp + udp))
+                };
+            } else {
+                let counts = sample(&mut tcp_monitor, &ports, &drain).await;
+                step = decision.sockets(began.elapsed(), counts);
+            }
         }
         status.send_replace(Some(decision.progress()));
         match step {
