@@ -5,7 +5,7 @@
 //!
 //! The runtime's own thread pool is not used: the end of the runtime waits for its work.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -51,9 +51,17 @@ pub(crate) fn run_bounded<T: Send + 'static>(
     time: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DetachedError> {
-    let (sender, result) = std::sync::mpsc::sync_channel(1);
-    start_thread(Box::new(move || drop(sender.send(work()))))?;
-    result.recv_timeout(time).map_err(|_| DetachedError::Lost)
+    // A channel of the standard library would be 4 kB of code.
+    let shared = Arc::new((Mutex::new(None), Condvar::new()));
+    let theirs = Arc::clone(&shared);
+    start_thread(Box::new(move || {
+        let result = work();
+        *theirs.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        theirs.1.notify_one();
+    }))?;
+    let result = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let waited = shared.1.wait_timeout_while(result, time, |result| result.is_none());
+    waited.unwrap_or_else(PoisonError::into_inner).0.take().ok_or(DetachedError::Lost)
 }
 
 async fn free_slot(slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, DetachedError> {
@@ -61,7 +69,7 @@ async fn free_slot(slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Detac
 }
 
 /// One function for every kind of work: the standard library's thread is 2 kB of code for each type.
-fn start_thread(work: Box<dyn FnOnce() + Send>) -> Result<(), DetachedError> {
+pub(crate) fn start_thread(work: Box<dyn FnOnce() + Send>) -> Result<(), DetachedError> {
     let thread = std::thread::Builder::new().name("detached".to_owned()).stack_size(STACK);
     with_signals_blocked(|| thread.spawn(work)).map(drop).map_err(DetachedError::Thread)
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::message::padded;
-use crate::process::with_signals_blocked;
+use crate::detached::start_thread;
 
 /// A file and its writer.
 #[derive(Debug, Clone)]
@@ -63,8 +63,7 @@ impl RewrittenFile {
         }
         drop(state);
         let shared = Arc::clone(&self.0);
-        let thread = std::thread::Builder::new().name("report".to_owned()).stack_size(STACK);
-        if with_signals_blocked(|| thread.spawn(move || shared.write_all())).is_err() {
+        if start_thread(Box::new(move || shared.write_all())).is_err() {
             // EAGAIN: the pids limit counts threads as well.
             if or_here {
                 return self.0.write_all();
@@ -156,8 +155,6 @@ pub(crate) fn rewrite(path: &Path, last: &mut Vec<u8>, content: &str) -> io::Res
     *last = [content.get(..written).unwrap_or_default(), rest].concat();
     if written < content.len() { Err(io::ErrorKind::WriteZero.into()) } else { Ok(true) }
 }
-
-const STACK: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Folder, bookend, has, run};
+use crate::support::{Folder, bookend, has};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -173,7 +173,7 @@ fn the_ready_made_files_name_the_images_of_this_version() {
 
 #[test]
 fn the_manual_page_is_well_formed() {
-    let page = run(&["man"]).out;
+    let page = read(Path::new("src/cli/generated/bookend.1"));
     let sections: Vec<_> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
     let usual =
         "NAME SYNOPSIS DESCRIPTION OPTIONS SUBCOMMANDS EXIT_STATUS ENVIRONMENT FILES SIGNALS HTTP EXAMPLES SEE_ALSO";
@@ -189,7 +189,7 @@ fn the_manual_page_is_well_formed() {
 
 #[test]
 fn the_configuration_in_the_manual_page_is_accepted() {
-    let page = run(&["man"]).out;
+    let page = read(Path::new("src/cli/generated/bookend.1"));
     let example = page.split(".nf\n.RS\n").find(|part| part.starts_with("terminationGracePeriodSeconds")).unwrap();
     let folder = Folder::new();
     let file = folder.write("web.toml", &example.split("\n.RE").next().unwrap().replace("\\-", "-"));
