@@ -21,7 +21,7 @@ release := scripts/as-caller cargo build --release --config .cargo/release.toml
 scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: space help setup toolchain build build-all build-minimal build-rehearse test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak supply-chain reproducible fmt clean
+.PHONY: space help setup toolchain build build-all build-minimal build-rehearse test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -138,6 +138,9 @@ memory: ## look for memory errors: miri, AddressSanitizer, valgrind (needs night
 
 soak: build ## run ten thousand random container lives, each judged by the state machine; SOAK_LIVES, SOAK_SEED, SOAK_JOBS
 	SOAK_LIVES=$${SOAK_LIVES:-10000} cargo test --test soak
+
+differential: build ## run five hundred random process trees under tini and under bookend; TREES, TREES_SEED (as root)
+	TREES=$${TREES:-500} cargo test --test suite random_process_trees
 
 supply-chain: build ## write the bill of materials; check licences, sources, bans and advisories
 	scripts/supply-chain

@@ -105,7 +105,7 @@ impl TcpMonitor {
             let mut dump = Dump::begin(netlink, family, SocketsWanted::All, ports).ok()?;
             while Instant::now() < end && !dump.read(&mut sockets).ok()? {}
         }
-        // What was not read is still in the socket.
+        // The rest of the answer is still in the socket.
         *self = TcpMonitor::open();
         Some(only(sockets, ports))
     }

@@ -13,6 +13,7 @@ mod clock;
 mod command_line;
 mod copy;
 mod descriptors;
+mod differential;
 mod doctor;
 mod documents;
 mod drain;
