@@ -43,7 +43,7 @@ fn landmarks(lived: &Lived, orders: &[Action]) -> Vec<&'static str> {
             Action::StartHandler { .. } => Some("a handler ran"),
             Action::AbortHandler(_) => Some("a handler was aborted"),
             Action::KillApp => Some("the app got SIGKILL"),
-            Action::TerminateLeftovers => Some("something was left"),
+            Action::Tell(Note::LeftoversTerminated) => Some("something was left"),
             Action::KillLeftovers => Some("leftovers got SIGKILL"),
             Action::Answer { .. } => Some("a hook was answered"),
             Action::SendSecondSignal(_) => {
