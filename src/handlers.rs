@@ -84,7 +84,7 @@ pub(crate) fn start(
     let (abort, mut aborted) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
     let (handler, context) = (handler.clone(), context.clone());
-    tokio::spawn(async move {
+    crate::tasks::spawn(async move {
         let began = Instant::now();
         let kind = handler.kind.clone();
         let ready = tokio::select! {
@@ -141,7 +141,7 @@ fn start_ready(
                 None => {}
                 Some(Ok(exec)) => {
                     group = Some((context.reaper.clone(), exec.pid()));
-                    drop(tokio::spawn(exec.run(timeout, aborted, sender)));
+                    drop(crate::tasks::spawn(exec.run(timeout, aborted, sender)));
                 }
                 Some(Err(error)) => {
                     let _ = sender.send(HandlerReport::new(HandlerResult::Failed, describe(&error)));
@@ -149,21 +149,21 @@ fn start_ready(
             }
         }
         HandlerKind::HttpGet(get) => {
-            drop(tokio::spawn(bounded(http_get::run(get.clone(), env), timeout, aborted, sender)));
+            drop(crate::tasks::spawn(bounded(http_get::run(get.clone(), env), timeout, aborted, sender)));
         }
         HandlerKind::TcpSocket(socket) => {
-            drop(tokio::spawn(bounded(tcp_socket::run(socket.clone(), env), timeout, aborted, sender)));
+            drop(crate::tasks::spawn(bounded(tcp_socket::run(socket.clone(), env), timeout, aborted, sender)));
         }
         HandlerKind::Signal(signal) => {
             let _ = sender.send(signal::send(*signal, context));
         }
         HandlerKind::Sleep { duration } => {
-            drop(tokio::spawn(bounded(sleep::run(*duration), timeout, aborted, sender)));
+            drop(crate::tasks::spawn(bounded(sleep::run(*duration), timeout, aborted, sender)));
         }
         HandlerKind::Drain(drain) => {
             // A drain ends by itself within the timeout, because its report then tells what it has seen.
             let work = drain::run(drain.clone(), timeout, context.app_pid(), Arc::clone(&context.drain));
-            drop(tokio::spawn(bounded(work, None, aborted, sender)));
+            drop(crate::tasks::spawn(bounded(work, None, aborted, sender)));
         }
     }
     (RunningHandler { abort, group }, receiver)

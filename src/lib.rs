@@ -43,6 +43,7 @@ mod net;
 mod process;
 mod report;
 mod runtime;
+mod tasks;
 #[cfg(feature = "tls")]
 mod tls;
 

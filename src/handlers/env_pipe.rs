@@ -30,7 +30,7 @@ impl EnvPipe {
     pub(super) fn start(pipe: OwnedFd) -> io::Result<EnvPipe> {
         let pipe = Receiver::from_owned_fd(pipe)?;
         let (sender, written) = watch::channel(Written::default());
-        tokio::spawn(read(pipe, sender));
+        crate::tasks::spawn(read(pipe, sender));
         Ok(EnvPipe { written })
     }
 

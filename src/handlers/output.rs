@@ -70,7 +70,7 @@ impl Relay {
             purpose,
             kept: Arc::clone(&kept),
         };
-        tokio::spawn(reader.run(requested));
+        crate::tasks::spawn(reader.run(requested));
         Ok(Relay { kept, rest })
     }
 

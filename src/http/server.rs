@@ -34,7 +34,7 @@ pub(crate) async fn serve_port(socket: TcpListener, endpoint: Endpoint, rules: R
                     crate::net::ours::accepted(stream.local_addr().ok(), peer);
                     backoff.succeeded();
                     let (connection, ended) = Connection::enter(&listener, peer.ip());
-                    tokio::spawn(run_until(ended, async move { serve_tcp(stream, &connection).await }));
+                    crate::tasks::spawn(run_until(ended, async move { serve_tcp(stream, &connection).await }));
                 }
                 Err(error) => listener.accept_failed(&error, &mut backoff).await,
             }
@@ -53,7 +53,7 @@ pub(crate) async fn serve_socket(socket: UnixListener, endpoint: Endpoint, rules
                 Ok((stream, _)) => {
                     backoff.succeeded();
                     let (connection, ended) = Connection::enter(&listener, LOCAL);
-                    tokio::spawn(run_until(ended, async move { serve_unix(stream, &connection).await }));
+                    crate::tasks::spawn(run_until(ended, async move { serve_unix(stream, &connection).await }));
                 }
                 Err(error) => listener.accept_failed(&error, &mut backoff).await,
             }

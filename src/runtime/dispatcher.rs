@@ -53,8 +53,6 @@ pub(super) enum TaskMessage {
     SearchEnded(UnitId, SearchResult),
     /// The state file has been read: the life before.
     LifeBefore(Box<LifeBefore>),
-    /// The state file tells that this life begins; its content, if it can be written.
-    LifeBegins(Option<Vec<u8>>),
     /// The counters of the memory cgroup have changed.
     MemoryEvents,
 }
@@ -199,7 +197,7 @@ impl Dispatcher {
             return self.push(unit, Event::CallerDone(id));
         }
         let to_loop = self.to_loop();
-        tokio::spawn(async move {
+        crate::tasks::spawn(async move {
             delivery.finished().await;
             let _ = to_loop.send(TaskMessage::CallerDone(unit, id)).await;
         });
@@ -248,7 +246,7 @@ impl Dispatcher {
             ActiveRun { unit: id, container: unit.name.clone(), hook, name, attempt, started_at, began, running },
         );
         let to_loop = self.to_loop();
-        tokio::spawn(async move {
+        crate::tasks::spawn(async move {
             if let Ok(report) = report.await {
                 // The loop is gone only when the process is.
                 let _ = to_loop.send(TaskMessage::HandlerEnded(run, report)).await;
@@ -346,7 +344,9 @@ impl Dispatcher {
     fn scan(&mut self) {
         if self.scans.begin() {
             let to_loop = self.to_loop();
-            tokio::spawn(async move { to_loop.send(TaskMessage::ZombiesFound(process_scans::scan().await)).await });
+            crate::tasks::spawn(async move {
+                let _ = to_loop.send(TaskMessage::ZombiesFound(process_scans::scan().await)).await;
+            });
         }
     }
 

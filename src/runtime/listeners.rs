@@ -58,7 +58,7 @@ impl Listeners {
             Ok(listener) => {
                 self.has_port = true;
                 let rules = Rules::of_port(http, settings);
-                tokio::spawn(http::serve_port(listener, self.endpoint.clone(), rules));
+                crate::tasks::spawn(http::serve_port(listener, self.endpoint.clone(), rules));
             }
             Err(error) => warn!(%error, listen = %http.listen, "cannot serve the port: hooks and probes will fail"),
         }
@@ -73,7 +73,7 @@ impl Listeners {
             Err(SocketError::Locked(path)) => {
                 // Retried without the loop, which does not stand still for a lock.
                 let slot = Arc::clone(&self.socket);
-                tokio::spawn(async move {
+                crate::tasks::spawn(async move {
                     match open_locked(&path).await.and_then(|opened| serve(opened, endpoint, rules)) {
                         Ok(socket) => drop(slot.set(socket)),
                         Err(error) => report(&error, is_needed),
@@ -131,7 +131,7 @@ async fn open_locked(path: &Path) -> Result<(UnixListener, ControlSocket), Strin
 fn serve(opened: (UnixListener, ControlSocket), endpoint: Endpoint, rules: Rules) -> Result<ControlSocket, String> {
     let (listener, socket) = opened;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(|error| error.to_string())?;
-    tokio::spawn(http::serve_socket(listener, endpoint, rules));
+    crate::tasks::spawn(http::serve_socket(listener, endpoint, rules));
     Ok(socket)
 }
 

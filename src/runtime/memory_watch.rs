@@ -37,7 +37,7 @@ impl MemoryWatch {
         let events = cgroup.watch().ok().flatten();
         self.look();
         if let Some(events) = events {
-            tokio::spawn(async move {
+            crate::tasks::spawn(async move {
                 while events.changed().await && to_loop.send(TaskMessage::MemoryEvents).await.is_ok() {
                     // An app at its limit changes the counters all the time.
                     sleep(PAUSE).await;

@@ -230,13 +230,8 @@ impl Reporter {
             warn!("{text}");
             self.publish(&LifecycleEvent::Note { text: &text });
         }
-        self.past = Some(life.past);
-        self.write_state(path, life.content);
-    }
-
-    /// `content`: that of the file now; `None`: it cannot be written.
-    pub(super) fn write_state(&mut self, path: PathBuf, content: Option<Vec<u8>>) {
-        self.state = content.map(|content| RewrittenFile::new(path, "cannot write stateFile", content));
+        self.past.get_or_insert(life.past);
+        self.state = life.content.map(|content| RewrittenFile::new(path, "cannot write stateFile", content));
     }
 
     /// The content of the state file, for a writer that must be waited for.

@@ -203,7 +203,6 @@ fn on_message<S: Supervisor>(supervisor: &mut S, message: TaskMessage) {
         | TaskMessage::SearchEnded(..)
         | TaskMessage::ProcessEnded(_)
         | TaskMessage::LifeBefore(_)
-        | TaskMessage::LifeBegins(_)
         | TaskMessage::MemoryEvents => supervisor.on_message(message),
     }
 }

@@ -150,7 +150,7 @@ impl SidecarLoop {
         let Some(selector) = self.apps.get_mut(id.0).and_then(|app| app.begin_search(now)) else { return };
         let to_loop = self.dispatcher.to_loop();
         let runtime = tokio::runtime::Handle::current();
-        tokio::spawn(async move {
+        crate::tasks::spawn(async move {
             let work = move || {
                 let _inside = runtime.enter();
                 find(&selector).map_err(|error| describe(&error))
@@ -187,7 +187,7 @@ impl SidecarLoop {
     fn found(&mut self, id: UnitId, event: Event, process: Option<Arc<PidFd>>) {
         if let Some(process) = process {
             let to_loop = self.dispatcher.to_loop();
-            tokio::spawn(async move {
+            crate::tasks::spawn(async move {
                 process.ended().await;
                 // The loop is gone only when the process is.
                 let _ = to_loop.send(TaskMessage::ProcessEnded(id)).await;
@@ -325,7 +325,6 @@ impl Supervisor for SidecarLoop {
             | TaskMessage::Notified(_)
             | TaskMessage::ConnectionsIdle
             | TaskMessage::LifeBefore(_)
-            | TaskMessage::LifeBegins(_)
             | TaskMessage::MemoryEvents => {}
         }
     }

@@ -94,7 +94,7 @@ impl AppConnections {
         let (_, not_accepted) = connections(&listeners);
         let resets_before =
             if is_host_network() { None } else { TcpMonitor::counters().map(|counters| counters.resets_sent) };
-        let watch = |(after, reports)| Watcher(tokio::spawn(report_idle(after, reports, ports.clone())));
+        let watch = |(after, reports)| Watcher(crate::tasks::spawn(report_idle(after, reports, ports.clone())));
         let watcher = idle_reports.map(watch);
         let lost = LossSnapshot { not_accepted, ..LossSnapshot::default() };
         self.watched = Some(WatchedConnections { tcp_monitor, ports, lost, resets_before, watcher });

@@ -10,7 +10,7 @@ use tracing::{debug, error, info, warn};
 use super::app_connections::AppConnections;
 use super::auto_profile;
 use super::job_control::JobControl;
-use super::life_before;
+use super::life_before::{self, LifeBefore};
 use super::notify_state::{self, NotifyState};
 use super::probing::Probing;
 use super::refusals::{self, Refusals};
@@ -146,25 +146,14 @@ impl ContainerLoop {
             self.settings.state_file.clone().filter(|_| self.unit.machine.phase() == PhaseName::Starting)
         {
             let has_handlers = self.unit.lifecycle.post_stop.iter().any(|handler| handler.on.unseen);
-            life_before::look(path, has_handlers, self.dispatcher.to_loop());
+            life_before::look(path, has_handlers, None, self.dispatcher.to_loop());
         }
     }
 
     /// The state file has been read, or written: the life goes on.
-    fn life_goes_on(&mut self, message: TaskMessage) {
-        let path = self.settings.state_file.clone().unwrap_or_default();
-        let event = match message {
-            TaskMessage::LifeBefore(life) => {
-                let event = if life.catches_up { Event::BeginUnseen } else { Event::Begin };
-                self.dispatcher.reporter.life_before(path, *life);
-                event
-            }
-            TaskMessage::LifeBegins(content) => {
-                self.dispatcher.reporter.write_state(path, content);
-                Event::Begin
-            }
-            _ => return,
-        };
+    fn life_goes_on(&mut self, life: LifeBefore) {
+        let event = if life.catches_up { Event::BeginUnseen } else { Event::Begin };
+        self.dispatcher.reporter.life_before(self.settings.state_file.clone().unwrap_or_default(), life);
         self.push(event);
     }
 
@@ -345,7 +334,7 @@ impl ContainerLoop {
             Note::CaughtUp => {
                 let path = self.settings.state_file.clone().unwrap_or_default();
                 let content = self.dispatcher.reporter.take_state();
-                life_before::begin(path, content, self.dispatcher.to_loop());
+                life_before::look(path, false, Some(content), self.dispatcher.to_loop());
             }
             Note::LeftoversRemain => remaining::report(),
             Note::LeftoversTerminated => text = remaining::describe(note),
@@ -476,7 +465,7 @@ impl Supervisor for ContainerLoop {
                     self.dispatcher.reporter.publish(&LifecycleEvent::Note { text });
                 }
             }
-            TaskMessage::LifeBefore(_) | TaskMessage::LifeBegins(_) => self.life_goes_on(message),
+            TaskMessage::LifeBefore(life) => self.life_goes_on(*life),
             TaskMessage::MemoryEvents => {
                 if let Some(kill) = self.memory.look() {
                     self.out_of_memory(kill);

@@ -15,6 +15,7 @@ use crate::error::describe;
 use crate::report::rewritten_file::rewrite;
 use crate::report::timestamp::Timestamp;
 use crate::runtime::dispatcher::TaskMessage;
+use crate::tasks::spawn;
 use bookend_lifecycle::past::{LifeStage, Past};
 
 /// The past, and the file as it is now.
@@ -30,9 +31,13 @@ pub(in crate::runtime) struct LifeBefore {
 }
 
 /// Reads the file and claims it; the message follows. `has_handlers`: there are postStop handlers for a missed end.
-pub(super) fn look(path: PathBuf, has_handlers: bool, to_loop: mpsc::Sender<TaskMessage>) {
-    tokio::spawn(async move {
-        let work = spawn_blocking_detached(move || claim(&path, has_handlers));
+/// `content`: the file is claimed already, and tells from now on that this life begins.
+pub(super) fn look(path: PathBuf, has_handlers: bool, content: Option<Vec<u8>>, to_loop: mpsc::Sender<TaskMessage>) {
+    spawn(async move {
+        let work = spawn_blocking_detached(move || match content {
+            None => claim(&path, has_handlers),
+            Some(content) => write(&path, Past::Nothing, content, false),
+        });
         let life = match timeout(PATIENCE, work).await {
             Ok(Ok(life)) => life,
             Ok(Err(error)) => unknown(Past::Unknown, describe(&error)),
@@ -42,28 +47,12 @@ pub(super) fn look(path: PathBuf, has_handlers: bool, to_loop: mpsc::Sender<Task
     });
 }
 
-/// Writes, before anything of this life begins, that it has begun. The message follows.
-pub(super) fn begin(path: PathBuf, content: Vec<u8>, to_loop: mpsc::Sender<TaskMessage>) {
-    tokio::spawn(async move {
-        let work = spawn_blocking_detached(move || {
-            let mut content = content;
-            let done = rewrite(&path, &mut content, &LifeStage::Starting.line(&Timestamp::now().to_string()));
-            (content, done)
-        });
-        let content = match timeout(PATIENCE, work).await {
-            Ok(Ok((content, Ok(true)))) => Some(content),
-            _ => None,
-        };
-        let _ = to_loop.send(TaskMessage::LifeBegins(content)).await;
-    });
-}
-
 fn unknown(past: Past, error: String) -> LifeBefore {
     LifeBefore { past, content: None, catches_up: false, error: Some(error) }
 }
 
 fn claim(path: &Path, has_handlers: bool) -> LifeBefore {
-    let mut content = match read(path) {
+    let content = match read(path) {
         Ok(content) => content,
         Err(error) => return unknown(Past::Unknown, error.to_string()),
     };
@@ -72,6 +61,10 @@ fn claim(path: &Path, has_handlers: bool) -> LifeBefore {
         return LifeBefore { past, content: None, catches_up: false, error: None };
     }
     let catches_up = has_handlers && past.owes_post_stop();
+    write(path, past, content, catches_up)
+}
+
+fn write(path: &Path, past: Past, mut content: Vec<u8>, catches_up: bool) -> LifeBefore {
     let stage = if catches_up { LifeStage::CatchingUp } else { LifeStage::Starting };
     match rewrite(path, &mut content, &stage.line(&Timestamp::now().to_string())) {
         Ok(true) => LifeBefore { past, content: Some(content), catches_up, error: None },

@@ -77,7 +77,7 @@ pub(super) fn listen(socket: NotifySocket, to_loop: mpsc::Sender<TaskMessage>) {
             return warn!(%error, "cannot receive sd_notify messages; the app will never be reported as started");
         }
     };
-    tokio::spawn(async move {
+    crate::tasks::spawn(async move {
         loop {
             let messages = notify::parse(listening.next().await);
             // The loop is gone only when the process is.

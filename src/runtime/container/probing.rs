@@ -47,7 +47,7 @@ impl Probing {
     ) {
         let (running, report) = handlers::start(handler, Purpose::Probe, handler.timeout, env, context);
         self.runs.push((kind, running));
-        tokio::spawn(async move {
+        crate::tasks::spawn(async move {
             if let Ok(report) = report.await {
                 // The loop is gone only when the process is.
                 let _ = to_loop.send(TaskMessage::ProbeEnded(kind, run, report)).await;
