@@ -10,6 +10,7 @@ use tracing::info;
 use super::dispatcher::TaskMessage;
 use crate::process::cgroup::{Cgroup, OOM_GROUP, OOM_GROUP_FIX};
 use crate::process::reaper::ReapRound;
+use bookend_lifecycle::Time;
 use bookend_lifecycle::oom::{OomKill, OomWatch};
 
 #[derive(Debug, Default)]
@@ -35,7 +36,7 @@ impl MemoryWatch {
         }
         // Without it the look at each killed child is left.
         let events = cgroup.watch().ok().flatten();
-        self.look();
+        self.look(Time::ZERO);
         if let Some(events) = events {
             crate::tasks::spawn(async move {
                 while events.changed().await && to_loop.send(TaskMessage::MemoryEvents).await.is_ok() {
@@ -47,13 +48,13 @@ impl MemoryWatch {
     }
 
     /// Kills since the last look.
-    pub(super) fn look(&mut self) -> Option<OomKill> {
-        self.watch.look(self.cgroup.as_ref()?.oom_counts()?)
+    pub(super) fn look(&mut self, now: Time) -> Option<OomKill> {
+        self.watch.look(now, self.cgroup.as_ref()?.oom_counts()?)
     }
 
-    /// The same when children have ended.
-    pub(super) fn reaped(&mut self, round: &ReapRound) -> Option<OomKill> {
-        if round.killed { self.look() } else { None }
+    /// The same when children have ended, and whether a kill explains the end of one.
+    pub(super) fn reaped(&mut self, now: Time, round: &ReapRound) -> (Option<OomKill>, bool) {
+        if round.killed { (self.look(now), self.watch.explains(now)) } else { (None, false) }
     }
 }
 

@@ -176,9 +176,8 @@ impl Reporter {
         self.journal.remark(self.now(), text);
     }
 
-    /// Warns of kills of the OOM killer. `app`: the app was among them.
-    pub(super) fn out_of_memory(&mut self, text: String, app: bool) {
-        self.journal.oom |= app;
+    /// Warns of kills of the OOM killer.
+    pub(super) fn out_of_memory(&mut self, text: String) {
         if self.journal.is_telling() {
             return self.remark(text);
         }

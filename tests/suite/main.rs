@@ -29,6 +29,7 @@ mod handlers;
 mod hooks;
 mod http_get;
 mod hung_files;
+mod killed;
 mod kubelet;
 mod language;
 mod last_resort;

@@ -24,9 +24,9 @@ fn all_but_cont() -> Vec<i32> {
 }
 
 /// bookend, stopped at a system call.
-struct Traced {
-    init: Init,
-    pid: Pid,
+pub(crate) struct Traced {
+    pub(crate) init: Init,
+    pub(crate) pid: Pid,
     /// Between the beginning of a system call and its end.
     inside: bool,
     _watchdog: Watchdog,
@@ -64,7 +64,7 @@ impl Drop for Watchdog {
 
 impl Traced {
     /// At its exec.
-    fn start(config: &str, app: &[&str]) -> Traced {
+    pub(crate) fn start(config: &str, app: &[&str]) -> Traced {
         let folder = Folder::new();
         let path = folder.write("bookend.toml", config);
         let mut command = Command::new("perl");
@@ -72,6 +72,17 @@ impl Traced {
         let init = Init::start(folder, command);
         let pid = Pid::from_raw(init.pid());
         Traced::seize(init, pid)
+    }
+
+    /// A bookend that waits for events, stopped there.
+    pub(crate) fn waiting(init: Init, pid: Pid) -> Traced {
+        let watchdog = Watchdog::of(pid);
+        let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEVFORK | Options::PTRACE_O_EXITKILL;
+        ptrace::seize(pid, options).unwrap();
+        ptrace::interrupt(pid).unwrap();
+        wait(pid);
+        // The next stop is the end of that call.
+        Traced { init, pid, inside: true, _watchdog: watchdog }
     }
 
     /// The process is a waiter, below the process that was started.
@@ -91,7 +102,7 @@ impl Traced {
 
     /// Goes on to the beginning of the next system call and returns it. `None`: it has ended. A child goes its own way; it is
     /// stopped before its exec while `before_exec` looks at it.
-    fn next_call(&mut self, mut before_exec: impl FnMut(Pid)) -> Option<libc::c_long> {
+    pub(crate) fn next_call(&mut self, mut before_exec: impl FnMut(Pid)) -> Option<libc::c_long> {
         let mut signal = None;
         loop {
             ptrace::syscall(self.pid, signal.take()).unwrap();

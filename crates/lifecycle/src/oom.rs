@@ -3,6 +3,10 @@
 //! The kernel counts a kill before it sends the SIGKILL, so the counter has grown when the reaper sees the end. It counts in
 //! the cgroup of the victim, whichever limit was reached: the container's, the pod's, or the node's memory.
 
+use std::time::Duration;
+
+use crate::time::Time;
+
 /// The counters of a memory cgroup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OomCounts {
@@ -34,22 +38,38 @@ pub struct OomKill {
     pub own_limit: Option<bool>,
 }
 
-/// Compares each look with the one before.
+/// Compares each look with the one before, and attributes kills to the children that ended.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OomWatch {
     last: Option<OomCounts>,
+    /// Kills whose victims have not been reaped. Those of grandchildren never are.
+    unexplained: u64,
+    /// When the last kill was seen.
+    seen: Time,
 }
 
 impl OomWatch {
     /// Takes the counters of now. The first look only remembers them: a cgroup may be older than bookend.
-    pub fn look(&mut self, now: OomCounts) -> Option<OomKill> {
+    pub fn look(&mut self, at: Time, now: OomCounts) -> Option<OomKill> {
         let before = self.last.replace(now)?;
         // The counters of another cgroup, after a checkpoint, begin again.
         let processes = now.kills.checked_sub(before.kills).filter(|kills| *kills > 0)?;
+        (self.unexplained, self.seen) = (self.unexplained + processes, at);
         let own_limit = now.own_limit.map(|reached| Some(reached) > before.own_limit);
         Some(OomKill { processes, own_limit })
     }
+
+    /// A child was ended by a SIGKILL. Whether a kill explains it that was seen now or a moment ago: the counter grows first,
+    /// and a process with much memory takes its time to end.
+    pub fn explains(&mut self, at: Time) -> bool {
+        let explains = self.unexplained > 0 && at.saturating_sub(self.seen) <= DYING;
+        self.unexplained = if explains { self.unexplained - 1 } else { 0 };
+        explains
+    }
 }
+
+/// How long a killed process may take to end.
+const DYING: Duration = Duration::from_secs(3);
 
 /// The memory cgroup of a process, from its /proc/PID/cgroup: the folder below /sys/fs/cgroup, and whether it is of v2.
 /// A v1 hierarchy with the memory controller is stronger: then v2 has no memory controller.
@@ -81,12 +101,25 @@ mod tests {
     #[test]
     fn only_a_grown_counter_is_a_kill() {
         let mut watch = OomWatch::default();
-        assert_eq!(watch.look(counts(7, Some(1))), None, "they were before us");
-        assert_eq!(watch.look(counts(7, Some(5))), None, "the limit alone");
-        assert_eq!(watch.look(counts(9, Some(6))), Some(OomKill { processes: 2, own_limit: Some(true) }));
-        assert_eq!(watch.look(counts(10, Some(6))), Some(OomKill { processes: 1, own_limit: Some(false) }));
-        assert_eq!(watch.look(counts(0, None)), None);
-        assert_eq!(watch.look(counts(1, None)), Some(OomKill { processes: 1, own_limit: None }));
+        assert_eq!(watch.look(Time::ZERO, counts(7, Some(1))), None, "they were before us");
+        assert_eq!(watch.look(Time::ZERO, counts(7, Some(5))), None, "the limit alone");
+        assert_eq!(watch.look(Time::ZERO, counts(9, Some(6))), Some(OomKill { processes: 2, own_limit: Some(true) }));
+        assert_eq!(watch.look(Time::ZERO, counts(10, Some(6))), Some(OomKill { processes: 1, own_limit: Some(false) }));
+        assert_eq!(watch.look(Time::ZERO, counts(0, None)), None);
+        assert_eq!(watch.look(Time::ZERO, counts(1, None)), Some(OomKill { processes: 1, own_limit: None }));
+    }
+
+    #[test]
+    fn a_kill_explains_one_end_that_follows_soon() {
+        let at = Duration::from_millis;
+        let mut watch = OomWatch::default();
+        watch.look(at(0), counts(0, None));
+        assert!(!watch.explains(at(1)), "it was a SIGKILL of somebody");
+        watch.look(at(10), counts(2, None));
+        assert!(watch.explains(at(900)) && watch.explains(at(900)));
+        assert!(!watch.explains(at(901)), "both are explained");
+        watch.look(at(2000), counts(3, None));
+        assert!(!watch.explains(at(9000)), "the kill was that of a grandchild");
     }
 
     #[test]

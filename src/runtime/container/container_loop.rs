@@ -232,10 +232,14 @@ impl ContainerLoop {
         if let Some(by) = round.app_stopped {
             self.job_control.app_stopped(&self.unit.context.reaper, by);
         }
-        if let Some(kill) = self.memory.reaped(&round) {
-            // A SIGKILL of ours is counted; the kernel's may have come before it, but then it is not what ended the app.
-            self.unit.oom |= round.app == Some(Ended::Signalled(Signal::KILL))
-                && !self.unit.counters.signals.contains_key(&Signal::KILL);
+        let (kill, explains) = self.memory.reaped(self.now(), &round);
+        // A SIGKILL of ours is counted; the kernel's may have come before it, but then it is not what ended the app.
+        let is_ours = self.unit.counters.signals.contains_key(&Signal::KILL);
+        if explains && !is_ours && round.app == Some(Ended::Signalled(Signal::KILL)) {
+            self.unit.oom = true;
+            self.dispatcher.reporter.journal.oom = true;
+        }
+        if let Some(kill) = kill {
             self.out_of_memory(kill);
         }
         if let Some(ended) = round.app {
@@ -247,7 +251,7 @@ impl ContainerLoop {
     /// The OOM killer was at work.
     fn out_of_memory(&mut self, kill: OomKill) {
         self.unit.counters.oom_kills += kill.processes;
-        self.dispatcher.reporter.out_of_memory(memory_watch::describe(kill), self.unit.oom);
+        self.dispatcher.reporter.out_of_memory(memory_watch::describe(kill));
     }
 
     /// Reports which processes remain, if they are waited for and that has changed.
@@ -467,7 +471,7 @@ impl Supervisor for ContainerLoop {
             }
             TaskMessage::LifeBefore(life) => self.life_goes_on(*life),
             TaskMessage::MemoryEvents => {
-                if let Some(kill) = self.memory.look() {
+                if let Some(kill) = self.memory.look(self.now()) {
                     self.out_of_memory(kill);
                 }
             }
