@@ -57,11 +57,12 @@ impl Tree {
             Some(number) if random.below(2) == 0 => {
                 writeln!(script, "POSIX::sigaction({number}, POSIX::SigAction->new(sub {{ print \"signal {number}\\n\"; POSIX::_exit({code}) }}));").unwrap();
                 script.push_str("print \"up\\n\"; select undef, undef, undef, 0.02 until -e $ARGV[0];\n");
-                writeln!(script, "select undef, undef, undef, 0.1; POSIX::_exit({code})").unwrap();
+                writeln!(script, "sleep 20; POSIX::_exit({code})").unwrap();
             }
-            Some(_) => {
+            Some(number) => {
                 script.push_str("print \"up\\n\"; select undef, undef, undef, 0.02 until -e $ARGV[0];\n");
-                writeln!(script, "select undef, undef, undef, 0.3; POSIX::_exit({code})").unwrap();
+                let rest = if HARMLESS.contains(&number) { "0.1" } else { "20" };
+                writeln!(script, "select undef, undef, undef, {rest}; POSIX::_exit({code})").unwrap();
             }
             None if random.below(3) == 0 => {
                 writeln!(script, "print \"up\\n\"; kill {}, $$; sleep 9", random.of(&[9, 15, 11, 6])).unwrap()
