@@ -29,6 +29,7 @@
 pub(crate) mod container;
 mod dispatcher;
 mod followers;
+mod life_before;
 mod listeners;
 mod memory_watch;
 mod plan;

@@ -22,7 +22,6 @@ use std::io;
 use std::time::Instant;
 
 use self::container_loop::ContainerLoop;
-pub(super) use self::life_before::LifeBefore;
 use super::listeners;
 use super::plan::stop_signals;
 use super::run_loop;

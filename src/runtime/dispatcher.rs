@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 use tracing::{debug, info, warn};
 
-use super::container::LifeBefore;
+use super::life_before::LifeBefore;
 use super::listeners::Listeners;
 use super::process_scans::{self, ProcessScans, StatusSender};
 use super::reporter::Reporter;

@@ -14,7 +14,7 @@ use crate::report::message;
 use crate::report::rewritten_file::RewrittenFile;
 use crate::report::stop_report::{StopFacts, StopReport};
 use crate::report::timestamp::Timestamp;
-use crate::runtime::container::LifeBefore;
+use crate::runtime::life_before::LifeBefore;
 use bookend_config::settings::{LogFormat, Settings};
 use bookend_lifecycle::past::{LifeStage, Past};
 use bookend_lifecycle::seconds::Seconds;

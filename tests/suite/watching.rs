@@ -167,7 +167,7 @@ fn lives() -> Vec<(&'static str, Vec<Series>, &'static str)> {
             })],
             "severity: info, instance: a, phase: Held",
         ),
-        // A stop of 25 s over a budget of 30 s, as most are: no scrape at a minute's distance has to see it.
+        // A stop of 25 s with a budget of 30 s, like most stops: a scrape once a minute need not see it.
         (
             "",
             vec![(r#"bookend_previous_life_info{instance="a", end="Reported"}"#, |second| {

@@ -15,20 +15,9 @@ use crate::error::describe;
 use crate::report::rewritten_file::rewrite;
 use crate::report::timestamp::Timestamp;
 use crate::runtime::dispatcher::TaskMessage;
+use crate::runtime::life_before::LifeBefore;
 use crate::tasks::spawn;
 use bookend_lifecycle::past::{LifeStage, Past};
-
-/// The past, and the file as it is now.
-#[derive(Debug)]
-pub(in crate::runtime) struct LifeBefore {
-    pub(in crate::runtime) past: Past,
-    /// The content of the file, if this life may write it.
-    pub(in crate::runtime) content: Option<Vec<u8>>,
-    /// The postStop handlers that it has missed are to run now. The file tells so already: they never run twice.
-    pub(in crate::runtime) catches_up: bool,
-    /// The file could not be read or written.
-    pub(in crate::runtime) error: Option<String>,
-}
 
 /// Reads the file and claims it; the message follows. `has_handlers`: there are postStop handlers for a missed end.
 /// `content`: the file is claimed already, and tells from now on that this life begins.
