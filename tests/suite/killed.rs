@@ -28,7 +28,7 @@ fn stage(files: &Folder) -> String {
         return text;
     }
     let words: Vec<_> = text.trim_end().split(' ').collect();
-    let [magic, "1", stage, _, at, sum] = words[..] else { panic!("torn: {text:?}") };
+    let &[magic, "1", stage, _, at, sum] = words.as_slice() else { panic!("torn: {text:?}") };
     assert!(magic == "bookend-life" && at.ends_with('Z') && sum.len() == 16 && text.contains('\n'), "torn: {text:?}");
     stage.to_owned()
 }
