@@ -29,6 +29,7 @@ mod run;
 mod runtimes;
 mod schema;
 mod seconds;
+#[cfg(feature = "sidecar")]
 mod sidecar;
 mod signal;
 mod sleep;
@@ -59,11 +60,12 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Ok(subcommand) => subcommand,
         Err(message) => return message.print_and_code(),
     };
-    if !matches!(subcommand, Subcommand::Run(_) | Subcommand::Sidecar(_) | Subcommand::Pause | Subcommand::Sleep(_)) {
+    if !handles_signals(&subcommand) {
         inherited.restore_mask();
     }
     let outcome = match subcommand {
         Subcommand::Run(args) => return run::run_container(args, inherited),
+        #[cfg(feature = "sidecar")]
         Subcommand::Sidecar(args) => return args.run(inherited),
         Subcommand::Pause => {
             pause::run(inherited, None);
@@ -95,4 +97,13 @@ pub fn main(args: Vec<OsString>) -> u8 {
             failure.code
         }
     }
+}
+
+/// Whether a subcommand takes the signals itself, which stay blocked for it.
+fn handles_signals(subcommand: &Subcommand) -> bool {
+    #[cfg(feature = "sidecar")]
+    if matches!(subcommand, Subcommand::Sidecar(_)) {
+        return true;
+    }
+    matches!(subcommand, Subcommand::Run(_) | Subcommand::Pause | Subcommand::Sleep(_))
 }

@@ -24,6 +24,11 @@
 
 // An init for Linux: the crate is empty elsewhere, and main.rs has the one error that reports it.
 #![cfg(target_os = "linux")]
+// A build with all features tells what is unused.
+#![cfg_attr(
+    not(feature = "sidecar"),
+    allow(dead_code, unused_imports, reason = "the compiler leaves out what only the sidecar uses")
+)]
 
 mod cli;
 mod compat;

@@ -37,6 +37,7 @@ mod process_scans;
 mod reaping;
 mod reporter;
 mod run_loop;
+#[cfg(feature = "sidecar")]
 pub(crate) mod sidecar;
 mod start;
 mod unit;

@@ -9,7 +9,9 @@ use super::completions;
 #[cfg(feature = "doctor")]
 use super::doctor;
 use super::load::RunArgs;
-use super::{check, copy, events, hook, import, probe, sidecar, signal, sleep, status, stop};
+#[cfg(feature = "sidecar")]
+use super::sidecar;
+use super::{check, copy, events, hook, import, probe, signal, sleep, status, stop};
 use super::{version, wait};
 use crate::exit;
 
@@ -36,6 +38,7 @@ pub(super) enum Subcommand {
     /// Run the container's application (the default)
     Run(RunArgs),
     /// Run the hooks of apps in other containers, and start no app
+    #[cfg(feature = "sidecar")]
     Sidecar(sidecar::SidecarArgs),
     /// Validate the configuration and show the values in effect
     Check(check::CheckArgs),
@@ -102,10 +105,11 @@ fn is_built(subcommand: &str) -> bool {
     OPTIONAL.iter().all(|(name, is_built)| *name != subcommand || *is_built)
 }
 
-const OPTIONAL: [(&str, bool); 3] = [
+const OPTIONAL: [(&str, bool); 4] = [
     ("completions", cfg!(feature = "completions")),
     ("doctor", cfg!(feature = "doctor")),
     ("man", cfg!(feature = "completions")),
+    ("sidecar", cfg!(feature = "sidecar")),
 ];
 
 /// The grouped help, without the lines of a subcommand that this build lacks.

@@ -12,6 +12,7 @@ pub(super) fn text() -> &'static str {
         ("doctor", cfg!(feature = "doctor")),
         ("import", cfg!(feature = "import")),
         ("page", cfg!(feature = "page")),
+        ("sidecar", cfg!(feature = "sidecar")),
         ("tls", cfg!(feature = "tls")),
     ];
     let features: Vec<&str> = known.into_iter().filter_map(|(name, is_on)| is_on.then_some(name)).collect();
