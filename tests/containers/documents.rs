@@ -136,3 +136,28 @@ fn the_commands_of_the_rehearsal_run_as_written() {
         assert!(finished.stdout.contains("bookend, by hook"), "{line}: {finished:#?}");
     }
 }
+
+#[test]
+fn the_checks_for_ci_run_as_written() {
+    let test = "the_checks_for_ci_run_as_written";
+    let Some(names) = Names::new(test) else { return };
+    let page = include_str!("../../docs/start-docker.md");
+    for (file, language) in [("Dockerfile", "dockerfile"), ("bookend.toml", "toml")] {
+        names.folder.write(file, blocks(page, language).first().expect("an example"));
+    }
+    let built = names.sh("docker build -t web .");
+    assert_eq!(built.code, Some(0), "{built:#?}");
+    let linked = names.sh(concat!("ln -s ", env!("CARGO_MANIFEST_DIR"), "/scripts scripts"));
+    assert_eq!(linked.code, Some(0), "{linked:#?}");
+    let shown = blocks(include_str!("../../docs/base-image.md"), "sh");
+    let mut lines = shown.first().expect("an example").lines();
+    let check = names.sh(lines.next().expect("check"));
+    assert_eq!(check.code, Some(0), "{check:#?}");
+    let line = lines.next().expect("doctor");
+    let doctor = names.sh(&format!("FINDINGS=allowed {line}"));
+    assert!(doctor.code == Some(0) && doctor.stdout.contains("nginx -g daemon off;"), "{doctor:#?}");
+    assert_eq!(names.sh(line).code, Some(0), "it drains and has a graceful stop signal: {doctor:#?}");
+    names.folder.write("bookend.toml", "app.comand = \"x\"\n");
+    let wrong = names.sh(&line.replace("--doctor bookend web", "--check bookend bookend.toml"));
+    assert!(wrong.code != Some(0) && wrong.stderr.contains("comand"), "{wrong:#?}");
+}
