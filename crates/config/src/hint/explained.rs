@@ -76,7 +76,7 @@ pub(super) const EXPLAINED: &[(&[&str], &[&str], &str)] = &[
     (
         ANY,
         &["httpPost", "httpPut", "httpDelete", "post"],
-        "only GET is supported: httpGet; for another method run a client with exec",
+        "the method is a key: httpGet = { method = \"POST\", port = 80 }",
     ),
     (&["httpGet"], &["url", "uri"], "a URL has several keys here: scheme, host, port, path"),
     (&["httpGet"], &["headers"], "as in a Pod spec: httpHeaders"),

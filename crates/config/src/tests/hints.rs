@@ -130,7 +130,7 @@ fn a_url_instead_of_a_table_is_split_into_its_keys() {
     get("http://localhost:8080/drain", "port = 8080, path = \"/drain\"");
     get("http://app/", "host = \"app\", port = 80");
     get("https://u:p@app:8443/x?token=y", "host = \"app\", port = 8443, path = \"/x\", scheme = \"HTTPS\"");
-    hint("lifecycle.preStop.httpPost = { port = 1 }", "only GET is supported: httpGet");
+    hint("lifecycle.preStop.httpPost = { port = 1 }", "the method is a key: httpGet = { method");
 }
 
 #[test]
