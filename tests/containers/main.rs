@@ -4,7 +4,7 @@
 //! `make test` provides engine and images. If they are missing, a test prints `NOT RUN` and its name;
 //! with `CI` set that is a failure.
 #![expect(clippy::disallowed_methods, reason = "tests wait for the tools they start")]
-#![expect(clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking, in its helpers too")]
 
 mod clients;
 mod compose;
