@@ -20,7 +20,7 @@ impl Random {
     }
 
     fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[usize::try_from(self.below(all.len() as u64)).unwrap()]
+        *all.get(usize::try_from(self.below(all.len() as u64)).unwrap()).unwrap()
     }
 }
 

@@ -28,8 +28,9 @@ fn stage(files: &Folder) -> String {
         return text;
     }
     let words: Vec<_> = text.trim_end().split(' ').collect();
-    let &[magic, "1", stage, _, at, sum] = words.as_slice() else { panic!("torn: {text:?}") };
-    assert!(magic == "bookend-life" && at.ends_with('Z') && sum.len() == 16 && text.contains('\n'), "torn: {text:?}");
+    let &[magic, version, stage, _, at, sum] = words.as_chunks::<6>().0.first().expect("six words");
+    assert!(words.len() == 6 && magic == "bookend-life" && version == "1", "torn: {text:?}");
+    assert!(at.ends_with('Z') && sum.len() == 16 && text.contains('\n'), "torn: {text:?}");
     stage.to_owned()
 }
 
