@@ -151,6 +151,13 @@ mod tests {
     }
 
     #[test]
+    fn an_answered_connection_is_idle_from_the_end_of_the_moment_on() {
+        let moment = u64::try_from(A_MOMENT.as_millis()).unwrap();
+        assert_eq!(connection(60_000, moment - 1).is_busy(false), Some(true));
+        assert_eq!(connection(60_000, moment).is_busy(false), Some(false));
+    }
+
+    #[test]
     fn a_request_without_its_answer_is_busy_however_old() {
         let owed = connection(60_000, 90_000);
         assert_eq!(owed.is_busy(false), Some(true));
