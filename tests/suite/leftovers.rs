@@ -17,7 +17,7 @@ fn an_obedient_leftover_ends_the_wait_at_once() {
 
 #[test]
 fn a_leftover_that_ignores_sigterm_is_killed() {
-    let init = Init::first_process(&["--", "sh", "-c", "(trap '' TERM; sleep 1000 & sleep 1000) & exit 5"]);
+    let init = Init::first_process(&["--", "sh", "-c", "trap '' TERM; (sleep 1000 & sleep 1000) & exit 5"]);
     assert_eq!(init.finish().code(), 5);
 }
 
@@ -39,7 +39,7 @@ fn not_as_pid_1_only_our_own_descendants_are_touched() {
 
 #[test]
 fn leftovers_killed_by_sigkill_are_named() {
-    let script = "(trap '' TERM; exec sleep 1000) & sleep 0.3; exit 5";
+    let script = "trap '' TERM; sleep 1000 & until grep -q sleep /proc/$!/comm; do :; done; exit 5";
     for init in
         [Init::first_process(&["--", "sh", "-c", script]), Init::ordinary(Folder::new(), &["--", "sh", "-c", script])]
     {
@@ -110,7 +110,8 @@ fn repeated_stop_signals_are_passed_on_to_leftovers() {
 #[test]
 fn a_stop_while_leftovers_end_begins_a_budget() {
     let config = "terminationGracePeriodSeconds = 2\nleftoversSeconds = 1000";
-    let script = "(trap '' TERM; echo up; while :; do sleep 0.05; done) & exit 5";
+    // An ignored signal is inherited: the remaining process ignores SIGTERM from its first moment.
+    let script = "trap '' TERM; while :; do sleep 0.05; done & exit 5";
     for command in [&["stop"][..], &["hook", "preStop"]] {
         let mut init = Init::configured(config, &["--", "sh", "-c", script]);
         wait_until("the app has ended", || client(&init, &["status"]).contains("Finishing"));
@@ -169,7 +170,7 @@ fn a_session_that_ignores_sigterm_does_not_extend_a_stop() {
 fn followers_in_a_session_see_the_end() {
     // The leftover that ignores SIGTERM gets SIGKILL, and the followers do not.
     let config = "terminationGracePeriodSeconds = 30\nleftoversSeconds = 0.5";
-    let script = "(trap '' TERM; while :; do sleep 0.05; done) & echo up; wait";
+    let script = "(trap '' TERM; echo up; while :; do sleep 0.05; done) & wait";
     let mut init = Init::configured(config, &["--", "sh", "-c", script]);
     init.wait_for_out("up");
     let bookend = bookend();
