@@ -19,7 +19,7 @@
 //! assert!(outcome.results.iter().all(|result| *result == StreamResult::Answered));
 //! ```
 //!
-//! A request whose result is [`StreamResult::Unprocessed`] was refused by GOAWAY (or REFUSED_STREAM) before the server began with it, so
+//! A request whose result is [`Unprocessed`](http2::StreamResult::Unprocessed) was refused by GOAWAY (or REFUSED_STREAM) before the server began with it, so
 //! every client repeats it. All others that are not `Answered` are lost.
 #![expect(
     clippy::disallowed_methods,
