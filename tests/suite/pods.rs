@@ -36,7 +36,11 @@ fn a_native_sidecar_delays_the_stop_signal_for_its_handlers() {
 fn in_shared_pids_the_sidecar_sends_the_stop_signal() {
     let test = "in_shared_pids_the_sidecar_sends_the_stop_signal";
     let Some(pod) = Pod::new(test, Pids::Shared) else { return };
-    let config = format!("terminationGracePeriodSeconds = 20\n{}", config(&pod, STOP_SIGNAL));
+    let message = pod.folder.write("message", "");
+    let config = format!(
+        "terminationGracePeriodSeconds = 20\nterminationMessagePath = {message:?}\n{}",
+        config(&pod, STOP_SIGNAL)
+    );
     let mut sidecar = pod.sidecar(&config);
     let mut app = pod.app();
     // Another container, whose command line does not match; the pod ends with it.
@@ -47,9 +51,19 @@ fn in_shared_pids_the_sidecar_sends_the_stop_signal() {
     assert_eq!(app.end().code(), 0);
     pod.wait_for_order("over");
     assert_eq!(pod.order(), ["app up", "greeted", "prepared", "app QUIT", "over"], "{}", sidecar.init.log());
+    sidecar.init.wait_for_log("the stop of an app is over: stopped by the preStop hook in ");
+    for stage in ["preStop done", "SIGQUIT sent to the app", "app has ended", "postStop done"] {
+        sidecar.init.wait_for_log(stage);
+    }
     assert!(!stranger.has_ended() && pod.pause_pid().is_some(), "strangers are let alone");
     sidecar.signal(15);
-    assert_eq!(sidecar.end().code(), 0);
+    let finished = sidecar.end();
+    assert_eq!(finished.code(), 0);
+    // The kubelet signals the sidecar when the app has ended: its report and its message tell the whole stop.
+    let (message, _) = crate::termination_message::read_message(&message);
+    for line in ["stopped by the preStop hook and SIGTERM in ", "s  SIGQUIT sent to the app", "s  app has ended"] {
+        assert!(message.contains(line) && finished.log.contains(line), "{line}: {message}\n{}", finished.log);
+    }
     assert_eq!(pod.order().len(), 5, "postStop runs once");
     assert!(!stranger.has_ended() && pod.pause_pid().is_some(), "strangers are let alone");
 }

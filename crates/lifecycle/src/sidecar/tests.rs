@@ -164,6 +164,19 @@ fn our_own_stop_waits_a_second_for_a_hook() {
 }
 
 #[test]
+fn the_wait_for_a_hook_ends_when_its_handlers_have_run() {
+    let mut story = started_app(plan());
+    assert_eq!(hook_in(&story.term()), None, "a hook may still arrive");
+    let begun = story.call(Hook::PreStop);
+    assert_eq!(hook_in(&story.end_run(&begun, SUCCEEDED)), Some(Hook::PostStop), "at once");
+    // They ran before the signal, so there is nothing to wait for.
+    let mut story = started_app(plan());
+    let begun = story.call(Hook::PreStop);
+    story.end_run(&begun, SUCCEEDED);
+    assert_eq!(hook_in(&story.term()), Some(Hook::PostStop), "at once");
+}
+
+#[test]
 fn without_pre_stop_handlers_no_hook_is_awaited() {
     let mut story = sidecar(post_stop_alone());
     assert_eq!(hook_in(&story.term()), Some(Hook::PostStop));
