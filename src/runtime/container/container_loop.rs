@@ -50,9 +50,7 @@ use bookend_lifecycle::{
 
 /// The state of a container's process.
 pub(super) struct ContainerLoop {
-    settings: Settings,
-    auto: Option<AutoProfile>,
-    policy: Policy,
+    configured: Configured,
     unit: Unit<ContainerLifecycle>,
     dispatcher: Dispatcher,
     probing: Probing,
@@ -63,8 +61,13 @@ pub(super) struct ContainerLoop {
     refusals: Refusals,
     remaining: RemainingProcesses,
     memory: MemoryWatch,
-    /// The report of the last SIGKILL to remaining processes.
-    killed: String,
+}
+
+/// The loop's settings, and the sources of changes to them.
+struct Configured {
+    settings: Settings,
+    auto: Option<AutoProfile>,
+    policy: Policy,
 }
 
 impl ContainerLoop {
@@ -98,12 +101,9 @@ impl ContainerLoop {
             refusals: Refusals::default(),
             remaining: RemainingProcesses::default(),
             memory: MemoryWatch::default(),
-            killed: String::new(),
             unit: Unit::new(None, machine, lifecycle, context),
             dispatcher: Dispatcher::new(began, &settings),
-            settings,
-            auto,
-            policy,
+            configured: Configured { settings, auto, policy },
         }
     }
 
@@ -118,14 +118,14 @@ impl ContainerLoop {
             // The signal came before there was an app: it will not be started.
             Some(signal) => self.dispatcher.push(UnitId::FIRST, Event::Signal(signal)),
             // The life before is looked at first.
-            None if self.settings.state_file.is_some() => {}
+            None if self.configured.settings.state_file.is_some() => {}
             None if self.unit.lifecycle.pre_start.is_empty() => {
                 // Not the exit: the machine answers with `StartApp` alone.
                 let _ = run_loop::apply(self, UnitId::FIRST, Event::Begin);
             }
             None => self.dispatcher.push(UnitId::FIRST, Event::Begin),
         }
-        log::init(self.settings.log);
+        log::init(self.configured.settings.log);
     }
 
     pub(super) fn take_signals(&mut self) -> io::Result<Signals> {
@@ -140,11 +140,11 @@ impl ContainerLoop {
             notify_state::listen(socket, self.dispatcher.to_loop());
         }
         if let Some(listener) = port {
-            self.dispatcher.listeners.open_port(listener, &self.settings);
+            self.dispatcher.listeners.open_port(listener, &self.configured.settings);
         }
-        self.dispatcher.listeners.open_socket(&self.settings);
+        self.dispatcher.listeners.open_socket(&self.configured.settings);
         if let Some(path) =
-            self.settings.state_file.clone().filter(|_| self.unit.machine.phase() == PhaseName::Starting)
+            self.configured.settings.state_file.clone().filter(|_| self.unit.machine.phase() == PhaseName::Starting)
         {
             let has_handlers = self.unit.lifecycle.post_stop.iter().any(|handler| handler.on.unseen);
             life_before::look(path, has_handlers, None, self.dispatcher.to_loop());
@@ -154,7 +154,7 @@ impl ContainerLoop {
     /// The state file has been read, or written: the life goes on.
     fn life_goes_on(&mut self, life: LifeBefore) {
         let event = if life.catches_up { Event::BeginUnseen } else { Event::Begin };
-        self.dispatcher.reporter.life_before(self.settings.state_file.clone().unwrap_or_default(), life);
+        self.dispatcher.reporter.life_before(self.configured.settings.state_file.clone().unwrap_or_default(), life);
         self.push(event);
     }
 
@@ -170,18 +170,24 @@ impl ContainerLoop {
 
     /// The one place that starts the app; `AppStarted` or `AppNotStarted` follows.
     fn start_app(&mut self) {
-        let started = spawn_app::spawn(&self.settings.app, self.policy, &self.unit.variables.set, &self.unit.context);
+        let started = spawn_app::spawn(
+            &self.configured.settings.app,
+            self.configured.policy,
+            &self.unit.variables.set,
+            &self.unit.context,
+        );
         if let Some(inherited) = Arc::get_mut(&mut self.unit.context.inherited) {
             inherited.release_working_dir();
         }
         // Only now, unless preStart handlers needed it: the log costs more than the spawn.
-        log::init(self.settings.log);
+        log::init(self.configured.settings.log);
         let event = match started {
             Ok((pid, variables)) => {
-                let command = self.settings.app.program.command.first().map(|program| program.to_string_lossy());
+                let command =
+                    self.configured.settings.app.program.command.first().map(|program| program.to_string_lossy());
                 let version = env!("CARGO_PKG_VERSION");
                 info!(pid = pid.as_raw(), command = command.as_deref(), version, "app started");
-                auto_profile::report_start(self.auto.as_ref());
+                auto_profile::report_start(self.configured.auto.as_ref());
                 let since = self.now();
                 self.unit.app = App::Running { pid, since };
                 self.unit.variables.given = Some(variables);
@@ -190,11 +196,11 @@ impl ContainerLoop {
                 Event::AppStarted
             }
             Err(error) => {
-                match not_started::message(self.policy.convention, &error) {
+                match not_started::message(self.configured.policy.convention, &error) {
                     Some(line) => log::last_words(&line),
                     None => error!("{}", describe(&error)),
                 }
-                Event::AppNotStarted { code: not_started::exit_code(self.policy.convention, &error) }
+                Event::AppNotStarted { code: not_started::exit_code(self.configured.policy.convention, &error) }
             }
         };
         self.push(event);
@@ -269,7 +275,7 @@ impl ContainerLoop {
 
     fn terminate_leftovers(&mut self) {
         // They are left alone in the other mode, so we do not wait for them.
-        if self.policy.leftovers == Leftovers::Leave {
+        if self.configured.policy.leftovers == Leftovers::Leave {
             return self.push(Event::Remaining(Remaining::Nothing));
         }
         self.remaining.terminate(&self.dispatcher.reporter.subscribers.pids());
@@ -279,7 +285,8 @@ impl ContainerLoop {
 
     fn watch_connections(&mut self) {
         let drain_ports = plan::drain_ports(&self.unit.lifecycle);
-        let second_signal = self.settings.app.second_signal.map(|second| (second.after, self.dispatcher.to_loop()));
+        let second_signal =
+            self.configured.settings.app.second_signal.map(|second| (second.after, self.dispatcher.to_loop()));
         if let Some(remark) = self.connections.watch(drain_ports, self.unit.context.reaper.app(), second_signal) {
             self.dispatcher.reporter.remark(remark);
         }
@@ -294,14 +301,14 @@ impl ContainerLoop {
             match action {
                 ProbeAction::Start(kind, run) => {
                     // The settings named the probe in the first place.
-                    let Some(probe) = self.settings.probes.get(kind) else { continue };
+                    let Some(probe) = self.configured.settings.probes.get(kind) else { continue };
                     let env = self.probe_env(kind.name());
                     self.probing.start(kind, run, &probe.handler, env, &self.unit.context, self.dispatcher.to_loop());
                 }
                 ProbeAction::Abort(kind) => self.probing.abort(kind),
             }
         }
-        let stops = self.settings.probes.stop_on_liveness && !self.probing.is_live();
+        let stops = self.configured.settings.probes.stop_on_liveness && !self.probing.is_live();
         if stops && self.unit.machine.phase() == PhaseName::Running {
             self.push(Event::LivenessFailed);
         }
@@ -320,7 +327,7 @@ impl ContainerLoop {
 
     fn probe_env(&self, name: &str) -> PendingEnvironment {
         let socket = self.dispatcher.listeners.socket_path();
-        self.unit.handler_env(&self.settings.app, None, name, socket, self.now())
+        self.unit.handler_env(&self.configured.settings.app, None, name, socket, self.now())
     }
 
     // ---- Reports --------------------------------------------------------------------------------
@@ -337,7 +344,7 @@ impl ContainerLoop {
                 text = describe_end(status, self.unit.oom);
             }
             Note::CaughtUp => {
-                let path = self.settings.state_file.clone().unwrap_or_default();
+                let path = self.configured.settings.state_file.clone().unwrap_or_default();
                 let content = self.dispatcher.reporter.take_state();
                 life_before::look(path, false, Some(content), self.dispatcher.to_loop());
             }
@@ -347,9 +354,9 @@ impl ContainerLoop {
                 text = remaining::describe(note);
                 warn!("{text}: bookend needs CAP_KILL for processes of another user");
             }
-            Note::LeftoversKilled => text = std::mem::take(&mut self.killed),
+            Note::LeftoversKilled => text = self.remaining.take_killed(),
             Note::StopBegan(trigger) => {
-                let grace = self.settings.termination_grace_period;
+                let grace = self.configured.settings.termination_grace_period;
                 self.dispatcher.reporter.stop_began(None, trigger, grace);
                 self.connections.stop_began();
             }
@@ -378,7 +385,7 @@ impl Supervisor for ContainerLoop {
     /// The terminal, the remaining processes.
     fn leave(&mut self) {
         terminal::take_back();
-        if self.policy.leftovers == Leftovers::End {
+        if self.configured.policy.leftovers == Leftovers::End {
             start::kill_remaining_children(&self.unit.context.reaper);
         }
     }
@@ -406,7 +413,7 @@ impl Supervisor for ContainerLoop {
             Detail::Health => status,
             Detail::Everything | Detail::Report => StatusSnapshot {
                 counters: self.unit.counters.clone(),
-                profile: self.settings.app.profile.clone(),
+                profile: self.configured.settings.app.profile.clone(),
                 new_connections: self.connections.new_connections(),
                 open: self.unit.app.pid().filter(|_| detail == Detail::Report).and_then(|_| self.connections.open()),
                 drain: self.unit.context.drain.borrow().map(DrainSnapshot::of),
@@ -432,7 +439,7 @@ impl Supervisor for ContainerLoop {
                 oom: unit.oom,
             },
             stopped_by: unit.trigger().map(describe_trigger),
-            termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
+            termination_grace_period_seconds: self.configured.settings.termination_grace_period.map(Seconds),
             grace_left_seconds: unit.grace_left(now).map(Seconds),
             orphans_reaped: unit.context.reaper.orphans(),
             lost: self.connections.lost(),
@@ -521,14 +528,10 @@ impl Supervisor for ContainerLoop {
             Action::SendSecondSignal(signal) => self.cut_off_app(signal),
             Action::KillApp => self.cut_off_app(Signal::KILL),
             Action::TerminateLeftovers => self.terminate_leftovers(),
-            Action::KillLeftovers => {
-                // Read before the kill: afterwards they have no names.
-                self.killed = remaining::describe(Note::LeftoversKilled);
-                remaining::kill(&self.dispatcher.reporter.subscribers.pids());
-            }
+            Action::KillLeftovers => self.remaining.kill(&self.dispatcher.reporter.subscribers.pids()),
             Action::Tell(note) => self.tell(note),
             Action::StartHandler { .. } | Action::AbortHandler(_) | Action::Answer { .. } | Action::SetTimer { .. } => {
-                self.dispatcher.perform(id, &mut self.unit, &self.settings.app, action)
+                self.dispatcher.perform(id, &mut self.unit, &self.configured.settings.app, action)
             }
             Action::Exit(code) => {
                 self.finish(code);
@@ -539,8 +542,13 @@ impl Supervisor for ContainerLoop {
     }
 
     fn before_event(&mut self, event: Event) {
-        if let Some(auto) = self.auto.as_mut().filter(|_| auto_profile::may_begin_stop(event)) {
-            auto_profile::choose(auto, &mut self.settings, &mut self.unit, self.policy.convention);
+        if let Some(auto) = self.configured.auto.as_mut().filter(|_| auto_profile::may_begin_stop(event)) {
+            auto_profile::choose(
+                auto,
+                &mut self.configured.settings,
+                &mut self.unit,
+                self.configured.policy.convention,
+            );
         }
     }
 

@@ -17,9 +17,23 @@ pub(super) struct RemainingProcesses {
     reported: Option<Remaining>,
     /// When to look again: the ends of sessions are reported to their parents, not to us.
     look_at: Option<Time>,
+    /// The report of the last SIGKILL to them.
+    killed: String,
 }
 
 impl RemainingProcesses {
+    /// Sends SIGKILL to all of them.
+    pub(super) fn kill(&mut self, followers: &[i32]) {
+        // Read before the kill: afterwards they have no names.
+        self.killed = describe(Note::LeftoversKilled);
+        leftovers::signal_all(Signal::KILL, followers);
+    }
+
+    /// What the last SIGKILL has ended, with names.
+    pub(super) fn take_killed(&mut self) -> String {
+        std::mem::take(&mut self.killed)
+    }
+
     /// Sends SIGTERM to all of them. The next look is reported in any case. `followers` wait for our own end.
     pub(super) fn terminate(&mut self, followers: &[i32]) {
         leftovers::signal_all(Signal::TERM, followers);
@@ -66,11 +80,6 @@ pub(super) fn describe(note: Note) -> String {
 /// Whether the kernel refuses signals to every one of them.
 pub(super) fn are_refused() -> bool {
     leftovers::refused() == Refused::All
-}
-
-/// Sends SIGKILL to all of them.
-pub(super) fn kill(followers: &[i32]) {
-    leftovers::signal_all(Signal::KILL, followers);
 }
 
 /// Logs why some of them survived SIGKILL.
