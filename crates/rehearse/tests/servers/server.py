@@ -89,13 +89,13 @@ def serve(connection):
 
 
 def stop(*_):
+    if how == "at-once":
+        os._exit(0)
     stopping.set()
     threading.Thread(target=end).start()
 
 
 def end():
-    if how == "at-once":
-        os._exit(0)
     if how == "drops":
         with lock:
             for connection in kept:
