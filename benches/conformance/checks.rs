@@ -43,7 +43,7 @@ pub(crate) enum Result {
 pub(crate) struct Check {
     pub(crate) title: &'static str,
     pub(crate) claim: Claim,
-    /// Whether it is measured where it is not claimed: a figure is fair to everybody.
+    /// Whether the check also runs for inits that do not claim it, because a figure can be compared for all inits.
     measured: bool,
     /// In the README's table.
     pub(crate) in_short: bool,

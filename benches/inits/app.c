@@ -1,4 +1,4 @@
-/* The application of the bench. It tells $BENCH_SOCKET, a datagram socket, when something happened to it by the monotonic
+/* The application of the bench. It reports its events to $BENCH_SOCKET, a datagram socket, with their times on the monotonic
  * clock, in nanoseconds: "main" when its main began, "signal" at each SIGUSR1, "storm" how long it took until all of
  * $BENCH_ORPHANS orphans, made at SIGUSR2, were reaped. It ends at SIGTERM. $BENCH_ATTACK names something that processes of
  * the container do to their init meanwhile. */

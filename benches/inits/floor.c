@@ -1,4 +1,4 @@
-/* The floor: the least that is an init. It starts the application, sleeps until a signal comes, hands every signal on, reaps
+/* The lower bound: the smallest program that is an init. It starts the application, sleeps until a signal comes, hands every signal on, reaps
  * whatever ended, and ends as the application ended. No options, no messages, no process group, no stop. */
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,7 +1,7 @@
 //! bookend beside other inits: speed, memory and size, each init as the real PID 1 of a fresh PID namespace, all of them in
 //! turns. The figure that counts is the ratio to tini of the same run. `make bench` runs it as root; docs/performance.md explains it.
 //!
-//! | room        | for                                                            |
+//! | module      | for                                                            |
 //! | ----------- | -------------------------------------------------------------- |
 //! `subjects`  | the inits, and how each of them is asked to run the app         |
 //! | `container` | one life                                                       |
@@ -144,7 +144,7 @@ fn measure<'a>(subjects: &'a [Subject], folder: &Path, effort: &Effort) -> Repor
     report
 }
 
-/// Checks that the report is complete; the figures are not a matter of a test.
+/// Checks that the report is complete; a test does not check the figures.
 fn check(report: &str, missing: &[String]) {
     for name in ["bookend", "bookend as tini", "bookend, http and handlers", "tini", "floor.c", "no init"] {
         assert!(!missing.iter().any(|missing| missing.starts_with(&format!("{name}:"))), "{missing:?}");

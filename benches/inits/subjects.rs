@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     Other,
     /// Other supervisors: slow, and they do not forward signals.
     Supervisor,
-    /// No init at all: no process forwards signals or reaps.
+    /// The application without an init: no process forwards signals or reaps.
     None,
 }
 

@@ -165,7 +165,7 @@ impl Container {
         docker(&[&first, options, &[image.as_str()], command].concat())
     }
 
-    /// The same as a command that the caller starts, with a terminal of its own; and the container it will be.
+    /// The same as a command that the caller starts on a separate terminal. Also returns the container that it creates.
     pub(crate) fn command(test: &str, tag: &str, options: &[&str], command: &[&str]) -> (Command, Self) {
         let container = Self::named(test);
         let image = format!("{PREFIX}{tag}");

@@ -66,9 +66,9 @@ fn the_readmes_three_lines_drain_and_stop_nginx() {
     let shown = blocks(include_str!("../../README.md"), "sh");
     let mut lines = shown.first().expect("an example").lines();
     assert_eq!(lines.next(), Some("docker build -t bookend ."), "has a test of its own");
-    let copied = names.sh(lines.next().expect("a line that copies the binary"));
+    let copied = names.sh(lines.next().expect("the README has a line that copies the binary"));
     assert_eq!(copied.code, Some(0), "{copied:#?}");
-    let line = lines.next().expect("a line that starts nginx");
+    let line = lines.next().expect("the README has a line that starts nginx");
     let mut running = names.command(&format!("exec {line}"));
     let running = running.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sh is there");
     let is_up = || {

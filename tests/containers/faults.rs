@@ -57,8 +57,8 @@ pub(crate) fn profile(folder: &Folder, denied: &str) -> String {
 }
 
 #[test]
-fn dockers_seccomp_profile_costs_nothing() {
-    let test = "dockers_seccomp_profile_costs_nothing";
+fn dockers_seccomp_profile_disables_nothing() {
+    let test = "dockers_seccomp_profile_disables_nothing";
     if !ready(test) {
         return;
     }
@@ -71,7 +71,7 @@ fn dockers_seccomp_profile_costs_nothing() {
 }
 
 #[test]
-fn seccomp_without_netlink_costs_only_busy_detection() {
+fn seccomp_without_netlink_disables_only_busy_detection() {
     let test = "a_seccomp_profile_that_forbids_netlink";
     if !ready(test) {
         return;
@@ -90,7 +90,7 @@ fn seccomp_without_netlink_costs_only_busy_detection() {
 }
 
 #[test]
-fn an_old_seccomp_profile_costs_only_comfort() {
+fn a_whole_life_works_under_an_old_seccomp_profile() {
     let test = "a_seccomp_profile_that_knows_no_newer_system_call";
     if !ready(test) {
         return;

@@ -46,12 +46,12 @@ fn the_base_image_has_no_command_and_no_tools() {
     assert_eq!(Container::image(":debian", "{{json .Config.Cmd}}"), "null");
     let finished = Container::run(test, ":debian", &["sh", "-c", "command -v nginx curl perl sh"]);
     assert!(!finished.stdout.contains("nginx") && !finished.stdout.contains("curl"), "{finished:#?}");
-    // An image without a CMD of its own needs no more than app.command.
+    // An image without a CMD needs only app.command.
     let folder = Folder::new(test);
     folder.write("bookend.toml", "app.command = [\"sh\", \"-c\", \"exit 9\"]\n");
     let mount = folder.mount("bookend.toml", "/etc/bookend/bookend.toml");
     assert_eq!(Container::run_with(test, ":debian", &[&mount], &[]).code, Some(9));
-    // And one that has a CMD says so.
+    // If the image has a CMD, `check` reports that app.command is not used.
     let both = Container::run_with(&format!("{test}-both"), ":debian", &[&mount], &["sh", "-c", "exit 8"]);
     assert_eq!(both.code, Some(8), "{both:#?}");
     assert!(both.stderr.contains("app.command: not used: the command line has a command"), "{both:#?}");

@@ -63,7 +63,7 @@ const BUILT: [(&str, &str); 8] = [
     ("registry.example/orders-worker:1.4", WORKER),
 ];
 
-/// They exist until the last one who holds this drops it.
+/// The images exist until the last holder of this value drops it.
 #[derive(Debug)]
 pub(crate) struct NamedImages(());
 

@@ -63,7 +63,7 @@ fn greets_and_stops(test: &str, stop: impl Fn(&Container)) {
     assert_eq!(container.exit_code(), 0, "{}", container.log());
     let log = container.log();
     for row in ["started", "stopping", "preStop[0] took", "SIGQUIT sent to the app", "app exited with 0"] {
-        assert!(log.contains(row), "the log tells of {row:?}: {log}");
+        assert!(log.contains(row), "the log has the line {row:?}: {log}");
     }
     let summary = folder.read("termination-log").unwrap_or_default();
     assert!(!summary.is_empty(), "the termination message is written: {log}");

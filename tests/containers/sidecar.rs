@@ -79,7 +79,7 @@ fn in_a_shared_network_the_signal_waits_for_the_sidecar() {
     app.wait_until("the sidecar answers", || app.get("http://127.0.0.1:9797/livez") == 200);
     assert_eq!(hook(&app, "postStart"), 200);
     assert_eq!(hook(&app, "preStop"), 200, "{}", sidecar.log());
-    assert!(!app.log().contains("got"), "the signal is the kubelet's to send: {}", app.log());
+    assert!(!app.log().contains("got"), "only the kubelet sends the stop signal: {}", app.log());
     app.stop(&[]);
     assert_eq!(app.exit_code(), 0, "{}", app.log());
     sidecar.stop(&[]);
@@ -94,7 +94,7 @@ fn in_shared_pids_the_kubernetes_name_finds_the_app() {
     let test = "in_shared_pids_the_kubernetes_name_finds_the_app";
     let Some(pod) = Pod::new(test, Namespaces::NetworkAndPids) else { return };
     let (app, other) = (pod.app("web", &[]), pod.app("queue", &[]));
-    // As kubectl exec does: a guest process in the app's container.
+    // A process that entered the app's container from outside, as with kubectl exec.
     app.exec(&["sh", "-c", "sleep 1000 & exit 0"]);
     let sidecar = pod.sidecar("app = { stopSignal = \"SIGQUIT\", process.container = \"web\" }", &[]);
     sidecar.wait_until("the app's process is found", || sidecar.log().contains("the app's process is found"));
@@ -102,7 +102,7 @@ fn in_shared_pids_the_kubernetes_name_finds_the_app() {
     assert_eq!(app.exit_code(), 0, "{}\n{}", app.log(), sidecar.log());
     assert!(app.log().contains("got QUIT"), "{}", app.log());
     wait_for_post_stop(&other, 1);
-    assert!(!other.log().contains("got"), "a stranger is let alone: {}", other.log());
+    assert!(!other.log().contains("got"), "a foreign process gets no signal: {}", other.log());
 
     // The container is started again: a new life.
     app.start_again();

@@ -63,7 +63,7 @@ fn docker_run_it_has_job_control_and_resizes() {
     shown("Stopped", 1);
     keys("bg; kill %1; wait %1; echo code-$?\n");
     shown("code-143", 1);
-    // Whichever end sets it; the client informs the engine.
+    // Either end of the terminal can set the size; the client informs the engine.
     let resized = Command::new("stty")
         .args(["rows", "33", "cols", "77"])
         .stdin(terminal.try_clone().expect("a descriptor"))

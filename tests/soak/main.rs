@@ -74,7 +74,7 @@ fn main() {
         println!("{lives:>7} {mark}");
     }
     println!("{} passed, {} failed", lives - failures.len() as u64, failures.len());
-    assert!(failures.is_empty(), "some lives were not as the machine says");
+    assert!(failures.is_empty(), "some lives did not match the state machine");
 }
 
 fn one(seed: u64) -> Result<Vec<&'static str>, String> {

@@ -1,4 +1,4 @@
-//! The aarch64 binary keeps the first promises, too. qemu-user runs it, with children of this machine. Its signalfd,
+//! The aarch64 binary keeps the first promises, too. qemu-user runs it; its children are native programs. Its signalfd,
 //! its waitid and its sockets go through qemu's translation to the real kernel.
 
 use std::path::{Path, PathBuf};
@@ -91,7 +91,7 @@ fn aarch64_reaps_orphans_as_pid_1() {
     init.wait_for_out("made");
     let first = child_of(u32::try_from(init.pid()).unwrap()).expect("qemu is the first process");
     wait_until("no orphan is left, not even as a zombie", || {
-        // Of bookend's children one remains: the app.
+        // bookend has one child left: the app.
         let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap_or_default();
         children.split_whitespace().count() == 1
     });

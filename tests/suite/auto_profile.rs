@@ -67,8 +67,8 @@ fn auto_takes_the_stop_signal_of_the_official_image() {
 }
 
 #[test]
-fn the_apache_profile_takes_sigwinch_for_a_stop() {
-    if !is_root("the_apache_profile_takes_sigwinch_for_a_stop") {
+fn the_apache_profile_treats_sigwinch_as_a_stop_signal() {
+    if !is_root("the_apache_profile_treats_sigwinch_as_a_stop_signal") {
         return;
     }
     let server = "trap 'exit 0' WINCH; echo up; while :; do sleep 0.05; done";
@@ -80,7 +80,7 @@ fn the_apache_profile_takes_sigwinch_for_a_stop() {
         init.wait_for_out("up");
         init.signal(28);
         if stop != 28 {
-            // The way out for a terminal that is resized.
+            // With `app.signals` an app on a terminal can ignore SIGWINCH.
             init.wait_for_log("app started");
             init.signal(stop);
         }
@@ -91,8 +91,8 @@ fn the_apache_profile_takes_sigwinch_for_a_stop() {
 }
 
 #[test]
-fn a_worker_under_auto_pays_nothing() {
-    if !is_root("a_worker_under_auto_pays_nothing") {
+fn a_worker_under_auto_is_stopped_without_delay() {
+    if !is_root("a_worker_under_auto_is_stopped_without_delay") {
         return;
     }
     let mut init = in_a_pod(Folder::new(), "app.profile = \"auto\"\n", &["sh", "-c", "echo up; exec sleep 1000"]);

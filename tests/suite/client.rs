@@ -38,7 +38,7 @@ fn an_exec_hook_waits_and_prints_its_handlers_output() {
     assert!(took(&finished.out, "preStop flush") >= 0.2, "{finished:?}");
     assert!(finished.out.contains("  | all is flushed\n") && !finished.out.contains("not this one"), "{finished:?}");
     assert!(init.is_running(), "the stop signal follows from the kubelet");
-    assert_eq!(ask(&init, &["hook", "postStart"]).code(), 0, "its handlers are done long since");
+    assert_eq!(ask(&init, &["hook", "postStart"]).code(), 0, "its handlers have been over for some time");
     init.signal(15);
     assert_eq!(init.end().code(), 4);
     assert_eq!(init.log().matches("all is flushed").count(), 1, "once a stop: {}", init.log());
@@ -96,7 +96,7 @@ fn without_bookend_every_client_command_fails_in_time() {
 #[test]
 fn a_socket_that_cannot_exist_is_reported_at_once() {
     let folder = Folder::new();
-    // As on a read-only root: bookend reports that it has no socket, and so does the exec hook.
+    // This is the case on a read-only root. bookend and the exec hook both report that there is no socket.
     let socket = folder.path("missing/bookend.sock");
     let mut bookend = command(&socket, &["run", "-c"]);
     bookend.arg(folder.write("b.toml", "lifecycle.preStop.sleep.seconds = 0")).args(["--", "sleep", "1000"]);
@@ -125,7 +125,7 @@ fn an_exec_probe_answers_as_the_endpoint_does() {
     );
     let startup = ask(&init, &["probe", "startup"]);
     assert_eq!(startup.code(), 1, "{startup:?}");
-    assert!(startup.log.contains("postStart"), "it says why not: {startup:?}");
+    assert!(startup.log.contains("postStart"), "the probe prints the reason: {startup:?}");
     init.folder.write("bookend.sock.go", "");
     wait_until("postStart is over", || ask(&init, &["probe", "startup"]).code() == 0);
     assert_eq!(ask(&init, &["probe", "readiness"]).out, "ok\n");
@@ -199,7 +199,7 @@ fn a_signal_reaches_the_app_and_an_unknown_one_is_refused() {
 }
 
 #[test]
-fn events_show_the_past_and_follow_the_future() {
+fn events_show_past_events_and_then_new_ones() {
     let init = serving("lifecycle.postStart = { name = \"greet\", exec.command = [\"echo\", \"hello\"] }");
     wait_until("postStart is over", || ask(&init, &["probe", "startup"]).code() == 0);
     let past = ask(&init, &["events"]);

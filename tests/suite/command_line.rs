@@ -21,7 +21,7 @@ fn help_and_version_go_to_stdout_and_exit_0() {
 #[test]
 fn a_mistyped_subcommand_is_suggested() {
     let finished = run(&["stauts", "--json"]);
-    assert_eq!(finished.code(), 127, "it is still the app: {finished:?}");
+    assert_eq!(finished.code(), 127, "the word still starts the app: {finished:?}");
     assert!(finished.log.contains("did you mean `bookend status --json`?"), "{finished:?}");
     assert!(!run(&["no-such-program"]).log.contains("did you mean"));
 }

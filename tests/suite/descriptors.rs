@@ -25,7 +25,7 @@ fn lives_without(call: &str, error: &str, nth: u32) -> bool {
     wait_until("it runs or has given up", || init.out().contains("up") || !init.is_running());
     let what = format!("{call} number {nth} says {error}");
     if init.out().contains("up") {
-        // Answered or broken off, never left waiting. If the socket was refused, no process listens.
+        // The caller gets an answer or a closed connection; it never waits for ever. If the socket was refused, no process listens.
         let asked = Instant::now();
         code(port, "/lifecycle/preStop");
         assert!(asked.elapsed() < Duration::from_secs(15), "{what}: {}", init.log());

@@ -63,7 +63,7 @@ fn stop_with_clients(init: Init, port: u16, interval: Duration, arriving: Durati
             in_network_of(pid, || {
                 let (end, mut refused) = (Instant::now() + arriving, 0);
                 while Instant::now() < end && !over.load(Ordering::Relaxed) {
-                    // The app closes first, as a server of HTTP does.
+                    // The app closes the connection first, as an HTTP server does.
                     let answered = TcpStream::connect(("127.0.0.1", port)).map(|mut client| client.read(&mut [0]));
                     refused += u32::from(answered.is_err());
                     std::thread::sleep(interval);

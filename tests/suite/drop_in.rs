@@ -194,7 +194,7 @@ fn dumb_init_runs_its_child_in_a_session_unless_single() {
 
 #[test]
 fn dumb_init_signals_the_session_after_its_child_ended() {
-    // The child's message stands for both: its parent is ready before it.
+    // The child's message shows that both are ready: its parent is ready before it.
     let child = "(trap 'echo child got TERM; exit' TERM; echo up; while :; do sleep 0.05; done) &";
     let script = format!("trap 'exit 5' USR1; {child} while :; do sleep 0.05; done");
     let mut init = start("dumb-init", &["sh", "-c", &script]);
@@ -319,7 +319,7 @@ fn an_empty_variable_counts_as_unset_for_docker_init() {
     command.args(["--", "/no/such/program"]).env("BOOKEND_CONFIG", "").env("BOOKEND_SOCKET", "");
     let finished = Init::start(folder, command).finish();
     assert_eq!(finished.code(), 127);
-    assert!(finished.log.contains("[FATAL tini (1)]"), "it is tini still: {finished:?}");
+    assert!(finished.log.contains("[FATAL tini (1)]"), "it still behaves as tini: {finished:?}");
 }
 
 #[test]

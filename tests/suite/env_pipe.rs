@@ -62,7 +62,7 @@ fn too_many_variables_fail_the_handler_without_a_hang() {
 }
 
 #[test]
-fn a_daemon_that_keeps_the_descriptor_holds_nothing() {
+fn a_daemon_that_keeps_the_descriptor_delays_nothing() {
     let script = r#"echo 'A = "1"' >&3; sleep 1000 & exit 0"#;
     let finished = with_pre_start(script, "", "echo $A");
     assert_eq!((finished.code(), &*finished.out), (0, "1\n"), "{}", finished.log);

@@ -280,7 +280,7 @@ fn a_whole_life_works_without_tmp() {
 }
 
 #[test]
-fn a_refused_send_or_recv_does_not_make_bookend_deaf() {
+fn a_refused_send_or_recv_loses_no_signal() {
     // signal-hook's handlers use both, on a socket pair. A seccomp profile may refuse them.
     for rule in ["sendto:error=EPERM", "recvfrom:error=EPERM", "sendto:error=ENOSYS"] {
         let folder = Folder::new();
@@ -309,7 +309,7 @@ fn ten_seconds_stopped_lose_no_signal_hook_or_status() {
     let began = Instant::now();
     let hook = std::thread::spawn(move || get(port, "/lifecycle/preStop"));
     init.signal(1);
-    // The fault itself: there is no condition to wait for.
+    // The pause is the tested fault, so there is no condition to wait for.
     std::thread::sleep(Duration::from_secs(10).saturating_sub(began.elapsed()));
     init.signal(18);
     let answer = hook.join().unwrap().unwrap_or_default();
@@ -333,7 +333,7 @@ fn an_app_that_ends_while_bookend_is_stopped_is_reported() {
 }
 
 #[test]
-fn older_kernels_and_strict_seccomp_cost_only_comfort() {
+fn a_whole_life_works_on_old_kernels_and_strict_seccomp() {
     // Newer Linux calls, and calls that seccomp profiles forbid: always refused, and bookend does call them.
     let calls = ["pwritev2:error=ENOSYS", "pwritev2:error=EPERM", "pidfd_open:error=ENOSYS", "pidfd_open:error=EPERM"];
     for rule in calls.into_iter().chain(["prctl:error=EPERM"]) {
@@ -433,7 +433,7 @@ fn near_the_memory_limit_it_runs_or_reports_why_not() {
         let finished = Init::start(Folder::new(), command).finish();
         if finished.out.contains("up") {
             lived += 1;
-            assert_eq!(finished.code(), 7, "{kilobytes} kB: the app's status is kept: {finished:?}");
+            assert_eq!(finished.code(), 7, "{kilobytes} kB: bookend exits with the app's status: {finished:?}");
         } else {
             assert_ne!(finished.code(), 0, "{kilobytes} kB: no app, and no success: {finished:?}");
         }
@@ -452,7 +452,7 @@ fn a_handlers_group_is_killed_even_if_its_leader_just_ended() {
         "[lifecycle.postStart]\nexec.command = [\"sh\", \"-c\", {script:?}, {member:?}]\ntimeoutSeconds = 1\nfailurePolicy = \"Ignore\""
     );
     let path = config(&folder, &text);
-    // The first look finds the orphan; the second finds no process, and the leader ends before it returns.
+    // The first search finds the orphan. The second search finds no process, and the leader ends before that search returns.
     let rule = "waitid:delay_exit=1000000:when=2";
     let init = injected(folder, &[rule], &["-c", &path, "--", "sh", "-c", "exec sleep 1000"]);
     init.wait_for_log("timed out after");
@@ -471,5 +471,5 @@ fn a_handler_whose_output_cannot_be_read_is_not_run() {
     let finished = init.end();
     assert_eq!(finished.code(), 0, "{finished:?}");
     assert!(finished.log.contains("cannot make a pipe for the handler's output"), "{}", finished.log);
-    assert!(!ran.exists(), "it ran all the same: {}", finished.log);
+    assert!(!ran.exists(), "the handler ran although its pipe was refused: {}", finished.log);
 }

@@ -73,7 +73,7 @@ fn a_flood_from_one_address_delays_no_other_address() {
         let began = Instant::now();
         std::thread::scope(|scope| {
             scope.spawn(|| flood(port, bytes, &stop, &count));
-            // All its places are taken before the first probe comes.
+            // The attacker's address has used all of its connections before the first probe comes.
             wait_until("the flood is there", || count.load(Ordering::Relaxed) > 500);
             times = (0..60).map(|_| probe(port)).collect::<Vec<_>>();
             stop.store(true, Ordering::Relaxed);
@@ -98,7 +98,7 @@ fn accepting_leaves_time_for_signals_and_for_requests() {
     let init = Init::start(folder, strace);
     wait_until("the endpoint answers", || code(port, "/livez") == 200);
     let pid = child_of(init.pid().unsigned_abs()).unwrap();
-    // Stopped until all of them wait in the backlog.
+    // bookend is stopped until all of the connections wait in the backlog.
     signal(pid, 19);
     let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     wait_until("it is stopped", || stat().contains(") t "));
@@ -109,7 +109,7 @@ fn accepting_leaves_time_for_signals_and_for_requests() {
     let trace = init.folder.read("strace");
     let accepted = |text: &str| text.lines().filter(|line| line.contains("accept4") && !line.contains("= -1")).count();
     assert!(accepted(&trace) >= 200, "{trace}");
-    // Before it looks for events again, the loop accepts only so many.
+    // The loop accepts a limited number of connections before it polls for events again.
     let most = trace.split("epoll_").map(accepted).max().unwrap();
     assert!((2..=64).contains(&most), "{most} connections accepted in one turn:\n{trace}");
 }

@@ -75,7 +75,7 @@ fn systemd_nspawn_runs_bookend_as_init() {
         return;
     }
     for options in [&[][..], &["--private-network"]] {
-        // Its reaction to SIGTERM: it sends the payload the signal of --kill-signal.
+        // On SIGTERM, systemd-nspawn sends the payload the signal of --kill-signal.
         let mut init = nspawn(options);
         init.signal(15);
         stopped_as_ever(&init.end());

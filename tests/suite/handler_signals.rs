@@ -24,7 +24,7 @@ fn a_signal_of_a_pre_stop_handler_is_the_apps_and_triggers_nothing() {
         .stdout(Stdio::piped())
         .output()
         .unwrap();
-    assert!(hook.status.success(), "the hook is not broken: {hook:?}\n{}", init.log());
+    assert!(hook.status.success(), "the caller of the hook gets an answer: {hook:?}\n{}", init.log());
     assert!(init.out().contains("got-quit") && !init.out().contains("got-term"), "{}", init.out());
     assert!(init.log().contains("handler-done"), "{}", init.log());
     init.signal(15);

@@ -69,7 +69,7 @@ fn a_handler_that_prints_without_end_fills_no_log() {
     assert!(log.len() < allowed, "{} bytes of log in {seconds} s", log.len());
     let dropped = log.rsplit_once("dropped_bytes=").unwrap().1;
     let dropped: u64 = dropped.split_whitespace().next().unwrap().parse().unwrap();
-    // It is read on: a pipe alone holds 64 kB.
+    // bookend goes on reading the output: a pipe alone holds 64 kB.
     assert!(dropped > 1_000_000, "{dropped}");
 }
 

@@ -25,7 +25,7 @@ fn an_early_hook_call_waits_for_its_response() {
     let port = free_port();
     let config = with(port, "lifecycle.postStart.exec.command = [\"sleep\", \"0.5\"]");
     let init = Init::configured(&config, &["--", "sleep", "1000"]);
-    // Refused until the listener is bound, never after.
+    // Connections are refused until the listener is bound, and never after that.
     let mut answer = Err(std::io::ErrorKind::ConnectionRefused.into());
     wait_until("the port is bound", || {
         answer = get_as(KUBELET, port, "/lifecycle/postStart");
@@ -94,7 +94,7 @@ fn a_hook_in_flight_is_answered_when_the_app_ends_by_itself() {
 }
 
 #[test]
-fn no_hook_stays_unanswered_when_the_app_ends() {
+fn every_hook_is_answered_when_the_app_ends() {
     for (n, hook) in ["/lifecycle/preStop", "/lifecycle/postStart"].into_iter().cycle().take(30).enumerate() {
         let port = free_port();
         let config = with(
@@ -231,7 +231,7 @@ fn a_hook_before_the_app_is_answered_although_a_handler_prints_much() {
         init.signal(15);
         let answer = output_of(hook);
         let text = String::from_utf8_lossy(&answer.stderr).into_owned();
-        // It came in time, or bookend had ended before it connected.
+        // The call came in time, or bookend had ended before the client connected.
         assert!(answer.status.success() || text.contains("no bookend is running"), "{text}");
         init.finish();
     }

@@ -139,7 +139,7 @@ fn a_handler_waits_until_a_port_is_closed() {
     let config =
         format!("lifecycle.preStart = {{ name = \"wait\", tcpSocket = {{ port = {port}, until = \"Closed\" }} }}");
     let init = Init::configured(&config, &["--", "echo", "started"]);
-    // It looks ten times a second.
+    // The handler checks the port ten times a second.
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert!(listener.accept().is_err(), "it makes no connection");
     assert!(!init.out().contains("started"), "{}", init.log());

@@ -52,8 +52,8 @@ fn assert_nothing_else_waits(init: &Init, port: u16) {
 }
 
 #[test]
-fn a_hung_token_file_refuses_the_hook_and_holds_nothing_else() {
-    if !is_root("a_hung_token_file_refuses_the_hook_and_holds_nothing_else") {
+fn a_hung_token_file_refuses_the_hook_and_delays_nothing_else() {
+    if !is_root("a_hung_token_file_refuses_the_hook_and_delays_nothing_else") {
         return;
     }
     let (folder, port) = (Folder::new(), free_port());

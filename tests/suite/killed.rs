@@ -1,4 +1,4 @@
-//! SIGKILL at each system call of a start and of a stop: the termination message and the state file are whole and true, however
+//! SIGKILL at each system call of a start and of a stop: the termination message and the state file are complete and correct, however
 //! far they have come.
 
 use nix::sys::signal::{Signal, kill};

@@ -147,7 +147,7 @@ struct Case {
 fn expected(case: Case) -> Option<bool> {
     match (case.handlers, case.app, case.signal) {
         (Handlers::Failing | Handlers::Hanging, ..) => Some(false),
-        // They are over before anything else happens.
+        // These handlers are over before anything else happens.
         (Handlers::Ok, App::Alive, Signal::During | Signal::After) => Some(true),
         (Handlers::Slow, App::Alive, Signal::After) => Some(true),
         // The kubelet gives up, or a stop aborts postStart.
@@ -275,7 +275,7 @@ fn a_repeated_hook_request_changes_nothing() {
     init.wait_for_log("started");
     let mut kubelet = Kubelet::new(port, Scheme::Http);
     kubelet.hook("/lifecycle/postStart").unwrap();
-    assert!(kubelet.kept.is_none(), "the answer says that the connection is over");
+    assert!(kubelet.kept.is_none(), "the response announces that the connection closes");
     // A client that keeps the connection anyway meets its end and sends the GET again.
     let mut stale = kubelet.connect().unwrap();
     kubelet.on(&mut stale, "/lifecycle/postStart").unwrap();

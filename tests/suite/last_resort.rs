@@ -37,13 +37,13 @@ fn without_descriptors_orphans_are_reaped() {
 }
 
 #[test]
-fn unread_last_words_do_not_end_the_app() {
+fn an_unread_error_message_does_not_end_the_app() {
     let command = few_descriptors(4, "sleep 0.3; exit 3");
     let init = Init::start_with_log(Folder::new(), command, pipe_without_reader());
     assert_eq!(init.finish().code(), 3);
 }
 
-/// Takes the rest of its memory away from bookend, and makes it need more.
+/// Limits bookend's memory to what it already has, and makes it need more.
 fn starve(init: &Init) {
     let limit = Command::new("prlimit").args(["--pid", &init.pid().to_string(), "--as=1"]).status().unwrap();
     assert!(limit.success());

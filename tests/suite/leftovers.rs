@@ -161,7 +161,7 @@ fn a_session_that_ignores_sigterm_does_not_extend_a_stop() {
         docker_exec.stdout(std::fs::File::create(init.folder.path("session")).unwrap()).spawn().unwrap();
     wait_until("the session is there", || init.folder.read("session").contains("here"));
     init.signal(15);
-    // It would last almost 300 seconds otherwise.
+    // Otherwise the stop would last almost 300 seconds.
     assert_eq!(init.finish().code(), 143);
     docker_exec.wait().unwrap();
 }

@@ -67,7 +67,7 @@ fn the_next_life_reports_how_far_a_stop_had_come() {
 }
 
 #[test]
-fn a_missed_end_is_caught_up_once_although_that_start_is_killed() {
+fn missed_post_stop_runs_once_even_if_that_start_is_killed() {
     let init = life(Folder::new(), "", &SLEEPS);
     wait_for_state(&init, " Running ");
     let init = life(kill(init), "; sleep 1000", &SLEEPS);
@@ -113,7 +113,7 @@ fn a_foreign_state_file_is_left_alone() {
 }
 
 #[test]
-fn a_stop_while_the_past_is_caught_up_ends_the_start() {
+fn a_stop_during_missed_post_stop_handlers_ends_the_start() {
     let init = life(Folder::new(), "", &SLEEPS);
     wait_for_state(&init, " Running ");
     let mut init = life(kill(init), "; sleep 1000", &SLEEPS);

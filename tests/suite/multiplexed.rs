@@ -53,7 +53,7 @@ impl Case {
         let mut upstream = outside.spawn().expect("util-linux has nsenter");
         wait_for_port(pid, 9000);
         wait_for_port(pid, port);
-        // A load balancer's pool: it would hold nginx for a minute.
+        // A load balancer's pool: its silent connections would keep nginx running for a minute.
         let _silent = in_network_of(pid, || TcpStream::connect(("127.0.0.1", port))).unwrap();
         // Pings of the client make a connection look busy; without them nothing moves for six seconds.
         let ping_every = (by == By::Hook).then_some(Duration::from_millis(700));
@@ -231,7 +231,7 @@ fn a_grpc_server_answers_calls_in_flight() {
     });
 }
 
-/// The drain of a marked port goes on while a request may be in flight, and says so.
+/// The drain of a marked port goes on while a request may be in flight, and reports it.
 #[test]
 fn a_marked_port_is_busy_although_the_server_sent_last() {
     let test = "a_marked_port_is_busy_although_the_server_sent_last";

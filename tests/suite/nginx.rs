@@ -52,7 +52,7 @@ fn kubernetes_nginx_example_stops_by_signal_alone() {
         let nginx = start();
         nginx.init.signal(number);
         nginx.init.wait_for_log("stopping");
-        assert_eq!(code(nginx.port, "/"), 200, "it serves while preStop runs");
+        assert_eq!(code(nginx.port, "/"), 200, "nginx serves while preStop runs");
         let finished = nginx.init.finish();
         assert_eq!(finished.code(), 0, "{}", finished.log);
         assert!(took(&finished.log, "preStop pause") >= 0.5, "{}", finished.log);

@@ -51,7 +51,7 @@ fn the_app_has_started_when_it_sends_ready() {
     put(&init, "two", "READY=1\nSTATUS=serving\nMAINPID=1\n");
     wait_until("started", || code(port, "/startupz") == 200);
     assert_eq!((code(port, "/readyz"), code(port, "/lbz")), (200, 200));
-    // It is ending by itself: no new clients.
+    // The app is ending by itself, so it takes no new clients.
     put(&init, "three", "STOPPING=1");
     wait_until("no new clients", || code(port, "/lbz") == 503);
     assert_eq!(code(port, "/readyz"), 200);
@@ -102,7 +102,7 @@ fn messages_of_foreign_processes_are_ignored() {
     socket.send_to_addr(b"READY=1\nSTATUS=forged", &address).unwrap();
     put(&init, "one", "STATUS=genuine");
     wait_until("the app is heard", || get(port, "/status").unwrap_or_default().contains("genuine"));
-    assert_eq!(code(port, "/startupz"), 503, "datagrams are read in order: the stranger's came first");
+    assert_eq!(code(port, "/startupz"), 503, "datagrams are read in order: the foreign process sent the first one");
 }
 
 #[test]

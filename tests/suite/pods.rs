@@ -21,7 +21,7 @@ fn a_native_sidecar_delays_the_stop_signal_for_its_handlers() {
         let mut app = pod.app();
         pod.hook("/lifecycle/postStart").unwrap();
         pod.hook("/lifecycle/preStop").unwrap();
-        assert!(!app.has_ended(), "the signal is the kubelet's to send");
+        assert!(!app.has_ended(), "only the kubelet sends the stop signal");
         app.signal(15);
         assert_eq!(app.end().code(), 0);
         assert!(!sidecar.has_ended(), "it exits on no hook");
@@ -193,7 +193,7 @@ fn an_app_killed_during_its_hook_leaves_nothing_hanging() {
             let hook = scope.spawn(|| pod.hook("/lifecycle/preStop"));
             wait_until("the handlers run", || pod.status().contains("\"stoppedBy\""));
             app.signal(9);
-            // Answered or broken: a kubelet goes on in either case.
+            // The hook is answered or its connection breaks: a kubelet goes on in either case.
             let _ = hook.join().unwrap();
         });
         assert_ne!(app.end().code(), 0);
@@ -247,7 +247,7 @@ fn with_hidepid_the_sidecar_reports_it_and_answers_hooks() {
     let app = pod.app();
     let config = format!("http.listen = \"0.0.0.0:{PORT}\"\n{}", config(&pod, ""));
     let config = pod.folder.write("bookend.toml", &config);
-    // A place where another user may execute and write.
+    // A directory in which another user may execute and write files.
     let binary = pod.folder.path("bookend");
     fs::copy(bookend(), &binary).unwrap();
     fs::set_permissions(pod.folder.path("order"), fs::Permissions::from_mode(0o666)).unwrap();

@@ -167,7 +167,7 @@ fn a_probe_that_takes_too_long_fails_and_is_killed() {
     let init = life(port, config, APP);
     wait_until("not live", || code(port, "/livez") == 503);
     init.wait_for_log("livenessProbe failed: timed out after 0.200 s");
-    // At most one attempt at a time, and the earlier ones are gone.
+    // At most one attempt runs at a time, and the earlier attempts have ended.
     let sleepers = || {
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", init.pid())).unwrap_or_default();
         children.split_whitespace().count()

@@ -120,7 +120,7 @@ fn cut_requests_are_reported_everywhere() {
 fn requests_cut_by_sigkill_are_counted_and_reported() {
     let init = start("terminationGracePeriodSeconds = 2\napp.stopSignal = \"SIGURG\"");
     let mut clients = [connect(&init), connect(&init), connect(&init)];
-    // The third client sent nothing, so no response is owed to it.
+    // The third client sent nothing, so it does not wait for a response.
     clients.iter_mut().take(2).for_each(|client| client.write_all(b"GET").unwrap());
     init.signal(15);
     let finished = init.finish();

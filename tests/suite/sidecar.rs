@@ -271,7 +271,7 @@ fn the_sidecar_is_started_and_ready_before_any_hook_comes() {
     starting.join().unwrap().unwrap();
     assert_eq!(code(port, "/startupz"), 200);
     hook(port, "/lifecycle/preStop").unwrap();
-    // From the beginning of a stop no new clients; the present ones are still served.
+    // From the beginning of a stop the app takes no new clients; the present ones are still served.
     assert_eq!((code(port, "/lbz"), code(port, "/readyz")), (503, 200));
     init.signal(15);
     ended_well(&init.finish());

@@ -191,7 +191,7 @@ pub(crate) fn assert_idle(pid: i32) {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         status.lines().filter(|line| line.contains("ctxt_switches")).map(str::to_owned).collect::<Vec<_>>()
     };
-    // It is idle when it has not run between two looks.
+    // bookend is idle if the kernel has not scheduled it between two checks.
     let mut last = switches();
     wait_until("bookend is idle", || {
         std::thread::sleep(std::time::Duration::from_millis(200));
@@ -297,11 +297,11 @@ fn pid_1_loses_no_stop_while_it_reads_its_configuration() {
 
 #[test]
 fn rewritten_real_time_signals_are_counted_not_flagged() {
-    // It takes them one by one from the kernel's queue: a handler in Perl or Python is only a flag.
+    // The app takes the signals one by one from the kernel's queue; a handler in Perl or Python only sets a flag.
     let script = "import os, signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [36])\nos.write(1, b'up')\nwhile True: os.write(1, b'%d.' % signal.sigwait([36]))";
     let init = Init::configured("app.signals = { \"SIGRTMIN+1\" = \"SIGRTMIN+2\" }", &["--", "python3", "-c", script]);
     init.wait_for_out("up");
-    // Stopped, it finds them all at once.
+    // The app is stopped, so all of the signals are pending when it continues.
     init.signal(19);
     (0..5).for_each(|_| init.signal(35));
     init.signal(18);
@@ -328,7 +328,7 @@ fn a_stop_ends_an_app_that_is_stopped() {
         wait_until("the app is stopped", || {
             app().and_then(|stat| std::fs::read_to_string(stat).ok()).is_some_and(|stat| stat.contains(") T "))
         });
-        // bookend has heard of it.
+        // bookend has been notified of it.
         std::thread::sleep(std::time::Duration::from_millis(100));
         init.signal(15);
         assert_eq!(init.finish().code(), 143);

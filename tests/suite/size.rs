@@ -1,5 +1,4 @@
-//! How large the shipped binaries are and what they contain. Debug builds, which other runs of the tests start, promise
-//! nothing of the kind.
+//! The size limits of the shipped binaries, and what they contain. Debug builds, which other test runs start, have no such limits.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -103,7 +103,7 @@ fn followers_receive_every_event_to_the_last() {
     let path = init.folder.path("bookend.sock");
     wait_until("the socket answers", || UnixStream::connect(&path).is_ok());
     let mut lines = BufReader::new(send(&path, "GET /events")).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line == "event: phase"), "it begins with where things stand");
+    assert!(lines.any(|line| line == "event: phase"), "the stream begins with the current state");
     init.signal(15);
     let expected: Vec<String> =
         lines.filter(|line| line.starts_with("event: ") || line.starts_with("data: ")).collect();
@@ -167,7 +167,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_kept() {
 fn the_sockets_mode_needs_no_chmod_that_could_follow_a_link() {
     let folder = Folder::new();
     let mut command = Command::new("sh");
-    // A umask that takes from the owner as well.
+    // A umask that removes permissions of the owner as well.
     command.args(["-c", "umask 0277; exec strace -qq -o \"$0\" -e trace=?chmod,?fchmodat,?fchmodat2,bind \"$@\""]);
     command.arg(folder.path("strace")).arg(bookend()).arg("--").args(APP);
     command.env("BOOKEND_SOCKET", folder.path("bookend.sock"));

@@ -45,7 +45,7 @@ fn program(folder: &Folder, name: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_handlers_program_that_cannot_be_executed_yet_holds_nothing() {
+fn a_handler_program_that_cannot_run_yet_delays_nothing() {
     let (folder, port) = (Folder::new(), free_port());
     let handler = program(&folder, "handler", "#!/bin/sh\necho ran\n");
     let lease = Lease::on(&folder, "handler");
@@ -78,7 +78,7 @@ fn a_handlers_program_that_cannot_be_executed_yet_holds_nothing() {
 }
 
 #[test]
-fn a_handler_that_is_stopped_before_its_program_holds_nothing() {
+fn a_handler_stopped_before_its_exec_delays_nothing() {
     let (folder, port) = (Folder::new(), free_port());
     let handler = program(&folder, "handler", "#!/bin/sh\necho ran\n");
     // It waits for the lease, and so can be stopped before it is its program.

@@ -100,7 +100,7 @@ impl Traced {
         Traced { init, pid, inside: true, _watchdog: watchdog }
     }
 
-    /// Goes on to the beginning of the next system call and returns it. `None`: it has ended. A child goes its own way; it is
+    /// Goes on to the beginning of the next system call and returns it. `None`: it has ended. A child is not traced further; it is
     /// stopped before its exec while `before_exec` looks at it.
     pub(crate) fn next_call(&mut self, mut before_exec: impl FnMut(Pid)) -> Option<libc::c_long> {
         let mut signal = None;
@@ -139,7 +139,7 @@ impl Traced {
         (0..=point).all(|_| !waits(self.next_call(|_| {}).expect("it has not ended")))
     }
 
-    /// Lets it go once its app is up, so that a signal that comes twice is seen twice. Returns the signals that came.
+    /// Lets bookend continue once its app is up, so that a signal that comes twice is seen twice. Returns the signals that came.
     fn go_on_and_count(mut self, signals: &[i32]) {
         while child_of(u32::try_from(self.pid.as_raw()).unwrap()).is_none() {
             self.next_call(|_| {}).unwrap();
@@ -185,7 +185,7 @@ fn send(pid: Pid, signals: &[i32]) {
 /// An app that blocks everything, or survives everything, must not outlive its test.
 const DIES_WITH_US: &str = "app.pdeathSignal = \"SIGKILL\"\n";
 
-/// A stop has a signal of its own here, so that all others are the app's; there is a listener to bind.
+/// A separate signal begins a stop here, so that all other signals go to the app. There is a listener to bind.
 fn config() -> String {
     format!(
         "{DIES_WITH_US}app.stopSignals = [\"SIGPWR\"]\nsocket = \"None\"\nhttp.listen = \"127.0.0.1:{}\"\n",
@@ -272,7 +272,7 @@ fn a_parent_that_died_early_is_noticed() {
     let mut traced = Traced::seize(init, Pid::from_raw(child_of(parent).unwrap()));
     let asks = format!("{} 0x1 ", libc::SYS_prctl);
     while !syscall_of(traced.pid).starts_with(&asks) {
-        traced.next_call(|_| panic!("it starts the app before it asks")).expect("it has not ended");
+        traced.next_call(|_| panic!("bookend starts the app before it checks its parent")).expect("it has not ended");
     }
     traced.init.signal(9);
     // A process whose status was reaped has no children any more.

@@ -124,7 +124,7 @@ fn the_end_waits_for_no_lookup_of_the_report() {
     let before_a_look: Vec<_> = after.take_while(|call| !call.contains("/proc")).collect();
     assert!(
         before_a_look.iter().any(|call| call.starts_with("epoll_")),
-        "once round the loop first: {before_a_look:#?}"
+        "bookend must return to its loop before it reads /proc: {before_a_look:#?}"
     );
 }
 
@@ -139,14 +139,14 @@ fn only_listeners_are_read_before_the_stop_signal() {
 }
 
 #[test]
-fn the_end_tears_nothing_down() {
+fn the_exit_leaves_cleanup_to_the_kernel() {
     let calls = calls_of_a_stop("");
     let apart: Vec<_> = calls.iter().filter(|call| call.contains("EPOLL_CTL_DEL")).collect();
-    assert!(apart.is_empty(), "the process takes it along: {apart:#?}");
+    assert!(apart.is_empty(), "the kernel removes these when the process ends: {apart:#?}");
 }
 
 #[test]
-fn a_failed_container_is_held_for_a_look_at_it() {
+fn a_failed_container_is_held_for_inspection() {
     let port = crate::support::free_port();
     let mut command = Command::new(bookend());
     command.args(["--", "sh", "-c", "exit 9"]);

@@ -1,4 +1,4 @@
-//! A port that anybody can reach: slow, silent, unreading, broken and far too many clients, all from the kubelet's own
+//! A port that any client can reach: slow, silent, unreading, broken and far too many clients, all from the kubelet's own
 //! address, and the promises that must hold meanwhile.
 
 use std::fs;
@@ -151,7 +151,7 @@ fn a_storm_delays_nothing_and_memory_stays_bounded() {
 }
 
 #[test]
-fn with_hardly_any_descriptors_hooks_still_get_through() {
+fn hooks_are_answered_with_few_free_descriptors() {
     let port = free_port();
     let folder = crate::support::Folder::new();
     let config = folder.write("bookend.toml", &format!("http.listen = \"127.0.0.1:{port}\""));
@@ -206,7 +206,7 @@ fn answer_to(port: u16, bytes: &[u8]) -> (String, Duration) {
 }
 
 #[test]
-fn no_client_is_waited_for_without_end() {
+fn every_wait_for_a_client_has_a_limit() {
     let port = free_port();
     let init = Init::configured(
         &format!("http.listen = \"127.0.0.1:{port}\"\nhttp.selfSigned = true"),
@@ -301,7 +301,7 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn no_bytes_at_all_hang_or_break_the_endpoint() {
+fn any_request_bytes_leave_the_endpoint_working() {
     let port = free_port();
     let mut init = Init::configured(&format!("http.listen = \"127.0.0.1:{port}\""), &["--", "sleep", "1000"]);
     wait_until("the endpoint answers", || code(port, "/livez") == 200);
@@ -374,7 +374,7 @@ fn unread_status(port: u16) -> Option<TcpStream> {
 }
 
 #[test]
-fn answers_that_no_client_reads_are_bounded() {
+fn memory_for_unread_answers_is_bounded() {
     let port = free_port();
     let prints = r#"{ exec.command = ["sh", "-c", "for i in 0 1 2 3 4 5 6 7 8 9; do head -c 200 /dev/zero | tr '\\0' '\"'; echo; done"] }"#;
     let config = format!(
@@ -387,7 +387,7 @@ fn answers_that_no_client_reads_are_bounded() {
     let size = status().len();
     assert!((20_000..200_000).contains(&size), "{size} bytes of status");
     let before = resident_kb(init.pid());
-    // Held by as many clients as there are places, and again and again.
+    // As many clients as the endpoint accepts take all connections, three times in a row.
     for _ in 0..3 {
         let clients: Vec<_> = (0..128).filter_map(|_| unread_status(port)).collect();
         // Clients that read are answered meanwhile.

@@ -103,7 +103,7 @@ fn an_interactive_shell_has_job_control_over_the_app() {
     session.keys(&format!("\"$BOOKEND\" -- perl {app}\n"));
     shell.wait_for_out("app-up");
     session.keys_until("\u{3}", "caught-int");
-    // Ctrl-Z: the job is stopped, and the shell shows its prompt again.
+    // Ctrl-Z stops the job, and the shell shows its prompt again.
     session.keys_until("\u{1a}", "Stopped");
     session.keys_until("echo prompt-$((40+2))\n", "prompt-42");
     // In the background it goes on, and in the foreground it reads from the terminal again.
@@ -153,7 +153,7 @@ fn behind_a_pipe_the_app_gets_the_terminal_when_it_asks_for_it() {
 }
 
 #[test]
-fn a_background_job_steals_no_terminal() {
+fn a_background_job_does_not_take_the_terminal() {
     let session = Session::start(&["bash", "--norc", "--noprofile", "-i"]);
     session.keys("\"$BOOKEND\" -- sh -c 'echo in-\"the\"-back; exec sleep 1000' &\n");
     session.shell.wait_for_out("in-the-back");

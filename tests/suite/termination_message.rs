@@ -181,7 +181,7 @@ fn a_hook_without_a_stop_leaves_no_message() {
 }
 
 #[test]
-fn a_message_file_that_hangs_holds_neither_stop_nor_exit() {
+fn a_hung_message_file_delays_neither_stop_nor_exit() {
     // strace delays every write to it, and its own report of the end as well: so its record is what counts.
     let (folder, key) = with_message();
     let (config, record) = (folder.write("bookend.toml", &key), folder.path("record"));

@@ -34,7 +34,7 @@ fn wait_ends_when_every_target_is_ready() {
     let url = format!("http://127.0.0.1:{}/healthz", listener.local_addr().unwrap().port());
     let mut life = waiting(&[&format!("tcp://localhost:{port}"), &format!("file:{}", file.display()), &url]);
     let still_waits = |life: &mut Init| {
-        // It has checked more than once by then.
+        // The command has checked more than once by then.
         std::thread::sleep(Duration::from_millis(200));
         assert!(life.is_running(), "{}", life.log());
     };

@@ -195,7 +195,7 @@ fn alerts_fire_at_scrapes_of_15_30_and_60_seconds() {
                 let values = scraped(values, interval);
                 text.push_str(&format!("      - series: '{name}'\n        values: {values}\n"));
             }
-            // Not before, within three minutes, and not for ever.
+            // The alert must not fire too early, must fire within three minutes, and must end again.
             text.push_str("    promql_expr_test:\n");
             for (second, fires) in [(600, false), (KILLED + 180, true), (3600, false)] {
                 let fires = fires && !alert.is_empty();

@@ -23,7 +23,7 @@ pub struct AutoProfile {
     chosen: &'static str,
 }
 
-/// A build without the feature `auto` has no value of it, and the compiler leaves out all that would use one.
+/// A build without the feature `auto` creates no value of this type, so the compiler leaves out the code that uses it.
 #[cfg(not(feature = "auto"))]
 #[derive(Debug, Clone)]
 pub enum AutoProfile {}

@@ -1,7 +1,7 @@
 //! The layers above the files: `BOOKEND_...` variables and options of the command line. A variable is `BOOKEND_` and the
 //! key path in SCREAMING_SNAKE; the text of a scalar is the value itself, a list or a table is written in TOML
 //! (`BOOKEND_APP_COMMAND='["nginx"]'`). An empty variable counts as not set, because compose files and charts leave such
-//! variables behind. A name that is not a key is a warning: it may belong to somebody else.
+//! variables behind. A name that is not a key is a warning: it may belong to another program.
 
 use std::ffi::{OsStr, OsString};
 
@@ -115,7 +115,7 @@ fn key_of(name: &str) -> Option<(String, Option<&'static Renamed>)> {
     found
 }
 
-/// The variable that was meant. Its value is not shown, because it may be anything.
+/// The variable that the user probably meant. Its value is not shown, because it may be a secret.
 fn unknown_variable(name: &str) -> Vec<String> {
     // The common prefix does not count as a similarity.
     let mut names = vec!["CONFIG".to_owned()];

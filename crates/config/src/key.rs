@@ -18,7 +18,7 @@ pub(crate) struct Key {
     pub(crate) default: &'static str,
     /// One line for the schema and the reference: what it does, with its unit.
     pub(crate) about: &'static str,
-    /// Why it is of no use at this place; empty: it is. Such a key is accepted with this warning and is not documented.
+    /// Why the key has no use at this place; empty if it has one. A key without use is accepted with this warning and is not documented.
     pub(crate) warning: &'static str,
 }
 
@@ -99,7 +99,7 @@ impl Key {
         Key { name, shape, role: Role::OneOf(noun), default: "", about, warning: "" }
     }
 
-    /// The same, of no use at this place.
+    /// The same, for a key that has no use at this place.
     pub(crate) const fn useless(self, warning: &'static str) -> Key {
         Key { warning, ..self }
     }

@@ -1,5 +1,5 @@
 //! Defaults for known servers, as the weakest layer of a configuration: the signal that lets requests finish, the signal
-//! that ends the server at once, the STOPSIGNAL of its official image, and how long clients still come. Plain TOML in
+//! that ends the server at once, the STOPSIGNAL of its official image, and the drain while clients still come. Plain TOML in
 //! parts that profiles share, so that a profile can set whatever a file can, and `bookend check` shows it with its origin.
 //! docs/profiles.md names the source of each value.
 

@@ -228,7 +228,7 @@ impl Scalar {
     pub(crate) fn refuse_unseen(self, found: &DeValue<'_>) -> String {
         match found {
             DeValue::String(text) if text.contains('\0') => "the value contains a NUL byte".to_owned(),
-            // A string would be accepted: this one is not what it has to be.
+            // The key accepts a string, but this string has the wrong form.
             DeValue::String(_) if self.is_text() => format!("the value is not {}", self.accepts()),
             found => format!("{} is not {}", type_of(found), self.accepts()),
         }

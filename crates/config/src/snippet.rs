@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_outside_the_text_or_inside_a_character_is_no_panic() {
+    fn a_place_outside_the_text_or_inside_a_character_is_accepted() {
         for start in 0..12 {
             for end in 0..12 {
                 render(&file("ä = 1\nö"), at(start, end), &one(1..3));

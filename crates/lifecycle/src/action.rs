@@ -8,7 +8,7 @@ use crate::life::{AppStatus, Trigger};
 use crate::signal::Signal;
 use crate::time::Time;
 
-/// An order to the edge. Some actions are answered with an event.
+/// A request to the edge. The edge answers some actions with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Spawn the app. Answered with `AppStarted` or `AppNotStarted`.

@@ -86,7 +86,7 @@ impl ConnectionHistory {
         self.segments_sent == Some(0) || self.since_received < self.since_sent
     }
 
-    /// For that long no byte has moved, and the last one was the server's. Within one tick it may have been a request.
+    /// No byte has moved for this long, and the server sent the last one. If both last bytes are within one tick, the last one may have been a request.
     fn is_long_idle(&self, long: Duration) -> bool {
         !self.owes_answer() && self.since_received != self.since_sent && self.idle() >= long
     }
@@ -111,7 +111,7 @@ pub fn only_idle<'a>(connections: impl Iterator<Item = &'a Connection>, queue: u
 
 /// Longer than the pauses of a limited rate (nginx' limit_rate sends once a second).
 pub const A_MOMENT: Duration = Duration::from_secs(2);
-/// For that long no byte has moved on a connection that may have a request in flight: a proxy gives such a request up (nginx'
+/// A connection that may have a request in flight is idle if no byte has moved for this long: a proxy gives such a request up (nginx'
 /// `proxy_read_timeout` and the idle timeouts of load balancers are 60 s).
 pub const LONG_IDLE: Duration = Duration::from_secs(60);
 
@@ -162,7 +162,7 @@ mod tests {
         let owed = connection(60_000, 90_000);
         assert_eq!(owed.is_busy(false), Some(true));
         assert_eq!(connection(600_000, 900_000).is_busy(true), Some(true));
-        assert!(!idle(&[connection(600_000, 900_000)]), "it is cut by no second signal");
+        assert!(!idle(&[connection(600_000, 900_000)]), "the second signal must not cut it");
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_last_answers_nothing_if_multiplexed() {
+    fn on_a_multiplexed_port_the_last_sent_byte_is_not_an_answer() {
         assert_eq!(connection(5_010, 5_000).is_busy(true), Some(true));
         assert_eq!(connection(61_000, 60_000).is_busy(true), Some(false));
         assert_eq!(silent(5_000).is_busy(true), Some(false));
@@ -210,8 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn no_connection_and_one_in_the_queue_bring_no_second_signal() {
-        assert!(!idle(&[]), "connections do not hold this app");
+    fn without_an_accepted_connection_no_second_signal_is_sent() {
+        assert!(!idle(&[]), "no accepted connection keeps this app running");
         assert!(!only_idle([silent(9_000)].iter(), 1, AFTER));
         let closed = Connection { closed: true, ..connection(0, 0) };
         assert!(!idle(&[closed]), "closed by the app");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unseen_history_is_no_silence() {
+    fn a_connection_without_history_is_not_silent() {
         let unseen = Connection { history: None, ..connection(0, 0) };
         assert!(!idle(&[unseen]) && !unseen.is_silent() && unseen.may_be_cut());
         assert_eq!(unseen.is_busy(false), None);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_cut_is_every_open_connection_that_is_not_silent() {
+    fn every_open_connection_that_is_not_silent_may_be_cut() {
         assert!(connection(20_000, 19_000).may_be_cut());
         assert!(!silent(10).may_be_cut());
         assert!(!Connection { closed: true, ..connection(0, 0) }.may_be_cut());
@@ -237,7 +237,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_second_signal_waits_for_all_that_a_drain_waits_for(
+        fn the_second_signal_waits_for_all_busy_connections(
             since_received in 0..200_000u64, since_sent in 0..200_000u64, bytes in proptest::option::of(0..3u64),
             segments in proptest::option::of(0..3u32), pending: bool, closed: bool, seen: bool, after in 0..200_000u64,
         ) {

@@ -218,7 +218,7 @@ impl ContainerLifecycle {
     fn signal_refused(&mut self, now: Time, signal: Signal) {
         let gives_up = match &mut self.phase {
             ContainerPhase::Stopping(stopping) => stopping.signal_refused(&self.cx, signal),
-            // It was a forwarded signal, and nothing depends on it.
+            // The refused signal was a forwarded one, and nothing depends on it.
             ContainerPhase::Running => false,
             ContainerPhase::Starting { .. } | ContainerPhase::Finishing(_) => return,
         };
@@ -261,7 +261,7 @@ impl ContainerLifecycle {
                     }
                     finishing.stop_began(&mut self.cx, now, Trigger::Hook);
                 }
-                // No app serves, so there is nothing to prepare. The stop signal that follows the hook is what counts.
+                // No app serves, so there is nothing to prepare. The stop signal that follows the hook ends the container.
                 Some(Outcome::Succeeded)
             }
             // The call joins the handlers in flight, or gets their outcome.
@@ -402,7 +402,7 @@ impl ContainerLifecycle {
         self.cx.reset(Hook::PreStop);
         self.cx.tell(Note::Rearmed);
         if self.cx.outcome(Hook::PostStart) == Some(Outcome::Failed) {
-            // It failed during the stop of the hook, which seemed to make the failure irrelevant.
+            // postStart failed during the stop of the hook, when the app was expected to end anyway.
             self.stop_running(now, Trigger::PostStartFailed);
         }
     }

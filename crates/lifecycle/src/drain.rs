@@ -11,7 +11,7 @@
 //! If connections cannot be counted, the drain does not guess: it waits for a fixed time.
 //!
 //! The kubelet's readiness probe goes on during a stop, and must not hold the drain until `maxSeconds`: it is recognised, because it
-//! is in step with whole seconds. Clients are that by chance in one stop of many thousands.
+//! is in step with whole seconds. Clients match this pattern by chance in one stop of many thousands.
 
 #[cfg(test)]
 mod tests;
@@ -303,13 +303,13 @@ fn is_in_seconds(period: Duration) -> bool {
     (1..=10).contains(&late.as_secs()) && late - Duration::from_secs(late.as_secs()) <= 3 * JITTER
 }
 
-/// How exactly a probe is in step, with 20 ms between two looks.
+/// The tolerance for the time of a probe, with 20 ms between two reads of the counter.
 const JITTER: Duration = Duration::from_millis(50);
 /// A probe must have been in step for this many quarters of `quietSeconds`.
 const RECOGNISED: u32 = 11;
-/// Remembered looks with arrivals.
+/// How many reads with arrivals are remembered.
 const MOST_RECENT: usize = 2048;
-/// To count the sockets costs more than to read the counter.
+/// Counting the sockets costs more than reading the counter.
 const COUNT_EVERY: Duration = Duration::from_millis(100);
 
 /// The usual ports of HTTPS, whose clients speak HTTP/2 if they can, and of gRPC.

@@ -1,4 +1,4 @@
-//! The words for a life: its phases, what can stop it, and how it ends.
+//! The types that describe a life: its phases, what can stop it, and how it ends.
 
 use crate::signal::Signal;
 

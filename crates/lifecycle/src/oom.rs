@@ -29,7 +29,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(value)
 }
 
-/// The work of the OOM killer since the last look.
+/// What the OOM killer has done since the last reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OomKill {
     /// How many processes it ended.
@@ -72,7 +72,7 @@ impl OomWatch {
 const DYING: Duration = Duration::from_secs(3);
 
 /// The memory cgroup of a process, from its /proc/PID/cgroup: the folder below /sys/fs/cgroup, and whether it is of v2.
-/// A v1 hierarchy with the memory controller is stronger: then v2 has no memory controller.
+/// A v1 hierarchy with the memory controller takes precedence, because v2 then has no memory controller.
 pub fn memory_cgroup(text: &str) -> Option<(bool, &str)> {
     let lines = || text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
     let v1 = lines().find(|(controllers, _)| controllers.split(',').any(|one| one == "memory"));
@@ -114,12 +114,12 @@ mod tests {
         let at = Duration::from_millis;
         let mut watch = OomWatch::default();
         watch.look(at(0), counts(0, None));
-        assert!(!watch.explains(at(1)), "it was a SIGKILL of somebody");
+        assert!(!watch.explains(at(1)), "another process sent this SIGKILL");
         watch.look(at(10), counts(2, None));
         assert!(watch.explains(at(900)) && watch.explains(at(900)));
         assert!(!watch.explains(at(901)), "both are explained");
         watch.look(at(2000), counts(3, None));
-        assert!(!watch.explains(at(9000)), "the kill was that of a grandchild");
+        assert!(!watch.explains(at(9000)), "the OOM killer ended a grandchild");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The life before, as the state file tells of it: one line that each life rewrites as it goes on.
+//! The previous life, as the state file describes it: one line that each life rewrites as it proceeds.
 //!
 //! ```text
 //! bookend-life 1 Stopping 9.900 2026-11-29T12:00:10.000Z 0123456789abcdef
@@ -33,7 +33,7 @@ pub enum LifeStage {
 /// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Past {
-    /// There was no life before, or the file is new.
+    /// There was no previous life, or the file is new.
     Nothing,
     /// The file is torn.
     Unknown,
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_files_are_recognised_and_owe_nothing() {
+    fn a_foreign_file_has_no_missed_post_stop() {
         for bytes in
             [&b"root:x:0:0"[..], b"\xff\xfe", b"bookend", b"\0\0\0", b"bookend-life 2 Running", b"bookend-life 1 x\n"]
         {
@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_line_is_read_back_and_torn_anywhere_it_is_unknown(stage in stages(), cut in 0..200usize, pad in 0..30usize) {
+        fn a_whole_line_is_read_back_and_a_torn_one_is_unknown(stage in stages(), cut in 0..200usize, pad in 0..30usize) {
             let line = stage.line(NOW);
             let whole = format!("{line}{}", " ".repeat(pad));
             prop_assert_eq!(Past::read(whole.as_bytes()), Past::Life(stage, NOW.to_owned()));

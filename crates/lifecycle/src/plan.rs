@@ -106,7 +106,7 @@ impl On {
             Reason::Completed => self.completed,
             Reason::Failed => self.failed,
             Reason::Stopped => self.stopped,
-            // It was one of the two, but which one is not known.
+            // The app completed or failed, but which of the two is not known.
             Reason::Unknown => self.completed || self.failed,
             Reason::Unseen => self.unseen,
         }

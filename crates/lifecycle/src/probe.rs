@@ -1,4 +1,4 @@
-//! The app's own probes: when each is due, what its results add up to, and what that means for `/startupz`, `/readyz` and
+//! The app's own probes: when each is due, which state follows from its results, and what that means for `/startupz`, `/readyz` and
 //! `/livez`. Results and times go in, runs to start or abort come out. The semantics are the kubelet's
 //! (pkg/kubelet/prober/worker.go):
 //!
@@ -100,7 +100,7 @@ pub struct ProbeConditions {
     pub startup_extended_to: Option<Time>,
 }
 
-/// An order to the caller.
+/// What the caller must do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProbeAction {
     /// Run the probe once, and report the result to [`Probes::ended`].

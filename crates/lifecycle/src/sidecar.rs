@@ -3,7 +3,7 @@
 //!
 //! The diagram of its phases and its promises are on the front page of the crate (`lib.rs`).
 //!
-//! If the process cannot be seen, only the postStart hook tells of a new life: a kubelet calls it once for each start of the
+//! If the process cannot be seen, only the postStart hook reports a new life: a kubelet calls it once for each start of the
 //! container, and does not retry it. So a call after the handlers are over means that the container was started again,
 //! unless the process is known to be the same.
 //!
@@ -441,7 +441,7 @@ impl SidecarLifecycle {
                     self.cx.tell(Note::NoHookCame);
                 }
                 if self.app == AppPresence::There && self.stops.app.is_none() {
-                    // Nothing calls hooks here, and sidecars are stopped before the app: Docker, Podman. As for an app of
+                    // Docker and Podman call no hooks and stop sidecars before the app. As for an app of
                     // our own, the signal does what a hook would have done.
                     self.begin_stop(now, trigger);
                 }

@@ -1,4 +1,4 @@
-//! Shared by the tests of both machines: stories for examples, and the edge for random histories.
+//! Helpers for the tests of both machines: a driver for examples, and the edge for random histories.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

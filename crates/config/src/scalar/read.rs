@@ -29,7 +29,7 @@ pub(super) fn value_from(found: &DeValue<'_>) -> Result<Value, &'static str> {
     }
 }
 
-/// In octal or not at all: 22 would be 026.
+/// Only octal is accepted: the decimal number 22 would mean 026.
 pub(super) fn umask(found: &DeValue<'_>) -> Option<u32> {
     let mask = match found {
         DeValue::String(text) => {

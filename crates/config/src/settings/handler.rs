@@ -180,7 +180,7 @@ words! {
     /// `until`: what is waited for.
     #[derive(Default)]
     pub enum PortState {
-        /// It is not waited for: one connection is opened.
+        /// The handler does not wait: it opens one connection.
         #[default]
         Open = "Open",
         /// No process listens on it any more.

@@ -21,7 +21,7 @@ mod reference;
 mod secrets;
 mod values;
 
-/// One file, nothing else.
+/// A single file as the only source.
 fn file(text: &str) -> Sources {
     Sources { files: vec![document("bookend.toml", text)], ..Sources::default() }
 }
@@ -30,7 +30,7 @@ fn document(name: &str, text: &str) -> Document {
     Document { name: name.to_owned(), text: text.to_owned() }
 }
 
-/// The environment alone.
+/// The environment as the only source.
 fn env(pairs: &[(&str, &str)]) -> Sources {
     Sources { env: variables(pairs), ..Sources::default() }
 }

@@ -22,7 +22,7 @@ const HANDLER: &[Field] = &[
     ("TCPSocketAction.host", "tcpSocket.host", &["\"example.com\""]),
 ];
 
-/// Beside those: hooks may sleep.
+/// Hooks may also sleep.
 const HOOK: &[Field] = &[("SleepAction.seconds", "sleep.seconds", &["7"])];
 
 const PROBE: &[Field] = &[
@@ -116,7 +116,7 @@ const CONTAINER: &str = r#"{
   "livenessProbe": { "exec": { "command": ["cat", "/tmp/healthy"] }, "timeoutSeconds": 5, "successThreshold": 1 }
 }"#;
 
-/// JSON as an inline value of TOML: nothing but another notation.
+/// JSON as an inline value of TOML: only the notation differs.
 fn toml(value: &Json) -> String {
     match value {
         Json::Object(map) => {

@@ -48,7 +48,7 @@ fn each_profile_begins_a_stop_with_the_signal_of_the_image() {
 }
 
 #[test]
-fn a_signal_of_the_user_is_no_stop_signal_of_a_profile() {
+fn a_signal_that_the_user_redefines_begins_no_stop() {
     for meaning in ["ignore", "SIGHUP"] {
         let text =
             format!("app = {{ profile = \"apache\", signals.WINCH = {meaning:?}, signals.SIGTERM = \"SIGQUIT\" }}");

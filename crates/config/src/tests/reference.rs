@@ -57,7 +57,11 @@ fn every_default_of_the_reference_changes_nothing() {
             let settings = |value: &str| accept(&file(&one_key(ROOT, path, value))).settings;
             let (set, unset) = (settings(key.default), settings(""));
             if !KEPT.contains(&path) {
-                assert_eq!(set, unset, "{path} = {}; kept as it is? add it to KEPT", key.default);
+                assert_eq!(
+                    set, unset,
+                    "{path} = {}; if settings keep this default as a value, add it to KEPT",
+                    key.default
+                );
             }
         }
     });

@@ -164,7 +164,7 @@ fn a_secret_in_a_broken_text_is_never_shown() {
     for_some_time(broken, |(template, secret, quote, edits)| {
         // The template is edited around the secret, so that the secret itself stays whole.
         let (before, after) = template.split_once("SECRET").unwrap();
-        // Half of the time right before it: there a change matters most.
+        // Half of the changes come right before the secret, where a change matters most.
         let before = format!("{before}{quote}");
         let (head, tail) = before.split_at(if edits.len() % 2 == 0 { 0 } else { before.len().saturating_sub(24) });
         let before = format!("{head}{}", edited(tail, edits.get(..edits.len().div_ceil(2)).unwrap()));

@@ -206,7 +206,7 @@ fn a_pod_specs_probes_are_read_and_a_zero_is_the_default() {
         HandlerKind::TcpSocket(TcpSocket { host: "localhost".to_owned(), port: 80, until: PortState::Open })
     );
     assert!(settings.probes.stop_on_liveness);
-    // Kubernetes' defaults; it cannot tell a zero from nothing either.
+    // Kubernetes' defaults; the API server does not distinguish zero from unset either.
     let readiness = settings.probes.readiness.clone().unwrap();
     assert_eq!((readiness.rule, readiness.handler.timeout), (rule(0, 10, 3, 1), Some(secs(1))));
     let unset = accept(&file("readinessProbe.tcpSocket.port = 80")).settings.probes;

@@ -31,7 +31,7 @@ pub(super) fn exit_code(plan: &Plan, status: AppStatus, stop: Option<&Stop>) -> 
         }
         // The app was not our child, so there is no code to pass on.
         AppStatus::Unknown => return 0,
-        // The code of an app that SIGKILL ended, which is what the stop asked for.
+        // The code of an app that SIGKILL ended: the stop requested SIGKILL.
         AppStatus::StillRunning => return plan.exit_if_refused.unwrap_or(Signal::KILL.exit_code()),
         // The code is bookend's, not the app's: `exitCodes` does not apply.
         AppStatus::NotStarted { code } => return code,

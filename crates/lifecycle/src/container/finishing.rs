@@ -35,7 +35,7 @@ enum FinishStep {
     PostStop,
     /// Answers are on their way to callers.
     Answers,
-    /// The app has failed by itself: somebody may look at the container.
+    /// The app has failed by itself, and the container is held for inspection.
     Held,
     /// Everything is over.
     Exited,
@@ -82,7 +82,7 @@ impl Finishing {
         self.step == FinishStep::Held
     }
 
-    /// A stop has come, or the time is over. It adds nothing to the story of the app's end.
+    /// A stop has come, or the time is over. It does not change how the app's end is reported.
     pub(super) fn end_hold(&mut self, cx: &mut Context, now: Time) {
         self.await_answers(cx, now);
     }
@@ -195,7 +195,7 @@ impl Finishing {
                 cx.escalate(Hook::PreStop);
                 self.enter_leftovers(cx, now);
             }
-            // They are what is left of the app: the repeated signal is passed on. It never means SIGKILL.
+            // The remaining processes belong to the app, so they get the repeated signal. It never means SIGKILL.
             FinishStep::Leftovers(_) => cx.act(Action::TerminateLeftovers),
             FinishStep::PostStop => {
                 cx.escalate(Hook::PostStop);
@@ -203,7 +203,7 @@ impl Finishing {
             }
             // The last steps take only fractions of a second.
             FinishStep::LeftoversKilled | FinishStep::Answers | FinishStep::Exited => {}
-            // Only without a stop.
+            // The container is held only without a stop.
             FinishStep::Held => {}
         }
     }

@@ -48,7 +48,7 @@ enum StopStage {
     AwaitSignal,
     /// The app has got the stop signal.
     Signalled {
-        /// It has got its second signal as well. There is no third.
+        /// The app has got its second signal as well. There is no third one.
         twice: bool,
     },
     /// The app has got SIGKILL. Only its status is still to come, within a short time.
@@ -174,7 +174,7 @@ impl Stopping {
 
     /// The kernel refused a signal to the app. True if the app cannot be ended, so that the life must go on without its end.
     pub(super) fn signal_refused(&mut self, cx: &Context, signal: Signal) -> bool {
-        // It was not sent, so a death by it was not our doing.
+        // It was not sent, so the stop did not cause a death by it.
         let refused = self.take_unconfirmed(signal);
         let was_stop_signal = matches!(refused, Some(Note::StopSignalSent(_))) || self.stop.sent.contains(&signal);
         match self.stage {

@@ -313,7 +313,7 @@ fn a_signal_of_a_pre_stop_handler_goes_to_the_app_and_triggers_nothing() {
     let second = story.end_run(&begun, SUCCEEDED);
     let over = story.end_run(&second, SUCCEEDED);
     assert_eq!(answers(&over), [(1, Outcome::Succeeded)]);
-    // A moment too late: no handler runs, so it is a stop signal like any other.
+    // The signal comes after the handler's end, so it is a stop signal like any other.
     assert!(story.then(Event::SignalFromPreStop(Signal::QUIT)).contains(&Action::SignalApp(Signal::INT)));
 }
 

@@ -54,7 +54,7 @@ fn the_maximum_ends_a_drain_that_never_becomes_quiet() {
 }
 
 #[test]
-fn a_trickle_counts_as_quiet_only_if_tolerated() {
+fn a_few_connections_count_as_quiet_only_if_tolerated() {
     let trickle = every(1300, 99_000);
     assert_eq!(play(&Drain::default(), &trickle, |_| Some(EMPTY)).1, DrainEnd::TimeOver);
     let tolerant = Drain { tolerated: 3, ..Drain::default() };
@@ -72,7 +72,7 @@ fn play_with_probe(period: u64, jitter: &[u64]) -> u64 {
 }
 
 #[test]
-fn a_readiness_probe_holds_no_drain() {
+fn a_readiness_probe_does_not_hold_the_drain_until_max() {
     for jitter in [&[0][..], &[0, 20, 5]] {
         for (period, end) in [(1000, 6_450), (2000, 6_450), (3000, 5_450)] {
             let at = play_with_probe(period, jitter);
@@ -82,7 +82,7 @@ fn a_readiness_probe_holds_no_drain() {
 }
 
 #[test]
-fn a_client_among_probes_is_no_probe() {
+fn a_client_among_probes_is_not_taken_for_a_probe() {
     for client in [4900, 5300, 6000, 6450] {
         let mut arrivals: Vec<u64> = (0..20).map(|n| 450 + n * 1000).chain([client]).collect();
         arrivals.sort_unstable();
@@ -92,7 +92,7 @@ fn a_client_among_probes_is_no_probe() {
 }
 
 #[test]
-fn arrivals_out_of_step_are_no_probe() {
+fn irregular_arrivals_are_not_taken_for_a_probe() {
     let odd = (0..20).map(|n| 450 + n * 1000 + n % 3 * 150).collect::<Vec<_>>();
     for arrivals in [odd, every(800, 20_000), every(1500, 20_000)] {
         assert_eq!(play(&Drain::default(), &arrivals, |_| Some(EMPTY)), (15_000, DrainEnd::TimeOver));
@@ -161,7 +161,7 @@ proptest! {
             // An arrival before the first count is not new. One between two counts is seen at the later one.
             let window = at.saturating_sub(quiet) + 20..=at;
             let recent = arrivals.iter().filter(|a| **a > 0 && window.contains(a)).count();
-            // Chance may bring four in step, as a probe.
+            // Four arrivals may match the time of a probe by chance.
             let gaps = arrivals.windows(2).map(|pair| (pair[1] - pair[0] + 70) % 1000);
             let in_step = gaps.filter(|gap| *gap <= 190).count() >= 3;
             prop_assert!(recent <= usize::try_from(tolerated).unwrap() || in_step, "{arrivals:?} at {at}");

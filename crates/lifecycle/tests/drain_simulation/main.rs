@@ -76,7 +76,7 @@ fn a_longer_minimum_or_silence_never_loses_more() {
 }
 
 #[test]
-fn a_readiness_probe_costs_seconds_and_loses_no_client() {
+fn a_readiness_probe_delays_by_seconds_and_loses_no_client() {
     for profile in Profile::all().filter(|profile| profile.last_removal() <= 6.0).step_by(3) {
         let without = Odds::of(&profile, &Drain::default(), FEW, shipped);
         for (period, later) in [(1.0, 2.5), (2.0, 4.0), (3.0, 2.1), (5.0, 2.1), (10.0, 2.1)] {
@@ -92,7 +92,7 @@ fn a_readiness_probe_costs_seconds_and_loses_no_client() {
     }
 }
 
-/// A client that comes alone, in step with whole seconds and on time within 50 ms, is what a probe is: nothing tells them apart.
+/// A client that comes alone, in step with whole seconds and on time within 50 ms, looks exactly like a probe: the drain cannot tell them apart.
 #[test]
 fn the_recognition_of_probes_loses_no_other_client() {
     let interval = |profile: &Profile| 1.0 / profile.rate_at_the_end();
@@ -155,12 +155,12 @@ fn the_documentations_table_is_the_simulations() {
     } else {
         assert!(
             text == wanted,
-            "the table is not the simulation's; run: BLESS=1 cargo test -p bookend-lifecycle --test drain_simulation"
+            "the table differs from the simulation; run: BLESS=1 cargo test -p bookend-lifecycle --test drain_simulation"
         );
     }
 }
 
-/// A removal that all families share: everything ends at once.
+/// All families contain this removal: everything ends at once.
 fn at_once(after: f64, rate: f64) -> Profile {
     Profile { proxies: 10, rate, pattern: Pattern::Random, removal: Removal::AtOnce(after) }
 }

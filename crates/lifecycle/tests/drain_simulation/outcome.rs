@@ -8,7 +8,7 @@ use bookend_lifecycle::drain::{ConnectionCounts, Drain, DrainDecision, DrainStep
 
 use crate::traffic::{Arrival, PROBE, Profile};
 
-/// Seconds between two looks at the counter, as in `src/handlers/drain.rs`.
+/// Seconds between two reads of the counter, as in `src/handlers/drain.rs`.
 const INTERVAL: f64 = 0.02;
 
 /// The results of many stops of one profile.

@@ -19,7 +19,7 @@ pub(crate) enum Removal {
     AtOnce(f64),
     /// Evenly spread from the first moment to this one.
     Spread(f64),
-    /// All but one after a second, and the last one now.
+    /// All but one after a second, and the last one at this time.
     Straggler(f64),
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum Pattern {
     Retries,
 }
 
-/// One rollout: who sends how much, until when.
+/// One rollout: the rate of the proxies, and when each of them stops.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Profile {
     pub(crate) proxies: u32,

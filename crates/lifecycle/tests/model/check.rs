@@ -97,7 +97,7 @@ pub(crate) fn check<W: Bounded>(name: &str, setting: W::Setting, bounds: Bounds)
     checker.model().landmarks.load(Ordering::Relaxed)
 }
 
-/// A model that reaches nothing keeps every promise.
+/// A model that reaches no landmark would keep every promise without proving anything.
 pub(crate) fn must_have_reached(landmarks: [&[Landmark]; 2], reached: u64) {
     let missed: Vec<_> = landmarks.into_iter().flatten().filter(|mark| reached & mark.bit() == 0).collect();
     assert!(missed.is_empty(), "no history reaches {missed:?}: the model is too small to mean anything");

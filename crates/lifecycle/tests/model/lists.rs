@@ -1,4 +1,4 @@
-//! The observer's account of the handler lists, by the rules of the documentation: which handler is next, which may be
+//! The observer's record of the handler lists, by the rules of the documentation: which handler is next, which may be
 //! retried, which has failed.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ impl NextStep {
     }
 }
 
-/// The account's verdict on a handler that was started.
+/// What the record says about a handler that was started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Start {
     /// It was the next one, and it may be started.

@@ -51,7 +51,7 @@ pub(crate) struct Memory {
     pub(crate) taken: BTreeSet<Signal>,
     /// Signals to the app without an answer yet, in order, and whether they are the stop's.
     pub(crate) attempts: Vec<(Signal, bool)>,
-    /// Those that the kernel has taken: a death by one of them was the stop's doing.
+    /// Those that the kernel has taken: the stop caused a death by one of them.
     pub(crate) taken_for_stop: BTreeSet<Signal>,
     /// Signals of preStop handlers that must reach the app.
     pub(crate) passed: Vec<Signal>,

@@ -344,7 +344,7 @@ impl World {
                 });
                 self.must(ok && self.app == App::Alive, Promise::HookOnlyWaits);
                 self.memory.lists.forget(Hook::PreStop);
-                // A later death is not that stop's doing.
+                // That stop has not caused a later death.
                 self.memory.taken_for_stop.clear();
                 Landmark::Rearmed.bit()
             }
@@ -536,7 +536,7 @@ impl World {
                 let only_passes = actions.iter().all(|action| matches!(action, Action::SignalApp(_)));
                 self.must(only_passes, Promise::HandlerSignalsApp);
             }
-            // The caller hears "stopping", so there is a budget.
+            // The caller gets the answer "stopping", so there is a budget.
             Event::HookCalled { hook: Hook::PreStop, .. } if self.in_finishing() => {
                 self.must(self.memory.stop.is_some() || self.edge.exited, Promise::ReachesExit);
             }

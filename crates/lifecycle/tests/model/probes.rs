@@ -208,7 +208,7 @@ impl Model for Setting {
                     reported_outcome.is_none() && life.probes == before,
                     "the result of an aborted run changes nothing",
                 );
-                // Its period does not count any more.
+                // The period of the aborted run does not count any more.
                 life.memory[place(kind)].began = None;
             }
             Move::PostStartOver => life.view.post_start_over = true,

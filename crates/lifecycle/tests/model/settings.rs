@@ -52,7 +52,7 @@ pub(crate) enum HandlerNature {
 /// The processes that the app leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leftovers {
-    /// None, or some that end at any time.
+    /// Either no process remains, or some that end at any time.
     Free,
     /// The same, and sessions that entered from outside.
     Sessions,

@@ -19,7 +19,7 @@ use crate::promises::Promise;
 use memory::Memory;
 use settings::{Process, Setting, SignalTo};
 
-/// One thing that happens.
+/// One event of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Move {
     Edge(edge::Move),

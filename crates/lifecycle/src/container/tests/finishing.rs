@@ -96,7 +96,7 @@ fn sessions_have_two_seconds_and_never_extend_a_stop() {
 }
 
 #[test]
-fn no_number_of_stop_signals_kills_leftovers_or_extends_their_time() {
+fn stop_signals_neither_kill_leftovers_nor_extend_their_time() {
     for plan in [plan_with(&[]), graceful(30, &[])] {
         let mut story = with_leftovers(plan);
         let gone = story.at(secs(5), exited(0));

@@ -74,7 +74,7 @@ fn a_refused_forwarded_signal_changes_nothing() {
 }
 
 #[test]
-fn a_death_by_a_signal_that_was_refused_was_not_our_doing() {
+fn a_death_by_a_refused_signal_is_not_caused_by_the_stop() {
     let mut story = refusing(Plan { stop_is_success: true, ..graceful(10, &[]) });
     story.then(Event::Signal(Signal::TERM));
     story.then(Event::SignalRefused(Signal::TERM));

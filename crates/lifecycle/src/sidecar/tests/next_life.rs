@@ -1,4 +1,4 @@
-//! One life after another: shown by a hook, or by a process that is found before the life before is over. A kubelet restarts
+//! Successive lives: a hook shows the next life, or its process is found before the previous life is over. A kubelet restarts
 //! a container that crashes at once.
 
 use super::*;
