@@ -51,7 +51,7 @@ use crate::report::log::last_words;
 
 /// Runs bookend with these arguments (the program's name first), and returns its exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
-    // First of all: PID 1 drops a SIGTERM by default, and reading the command line takes time.
+    // This comes first: PID 1 drops a SIGTERM by default, and reading the command line takes time.
     let inherited = Inherited::take();
     if let Some(personality) = Personality::of(args.first()) {
         return run::run_as(personality, &args, inherited);
@@ -99,7 +99,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
     }
 }
 
-/// Whether a subcommand takes the signals itself, which stay blocked for it.
+/// Whether a subcommand takes the signals itself. They stay blocked for such a subcommand.
 fn handles_signals(subcommand: &Subcommand) -> bool {
     #[cfg(feature = "sidecar")]
     if matches!(subcommand, Subcommand::Sidecar(_)) {

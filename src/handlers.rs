@@ -54,10 +54,10 @@ impl RunningHandler {
     /// Ends the run; no report of it follows.
     pub(crate) fn abort(self) {
         if let Some((reaper, pid)) = self.group {
-            // At once: its task may not run again before we exit.
+            // This happens at once, because the task may not run again before we exit.
             exec::terminate(&reaper, pid);
         }
-        // The run may be over already: then nothing is left to abort.
+        // The run may have ended already; then there is nothing to abort.
         let _ = self.abort.send(());
     }
 }

@@ -1,4 +1,4 @@
-//! The kernel edge: everything that happens to processes happens here, and nothing is decided here.
+//! The kernel edge: this module starts, signals and reaps processes. It makes no decisions.
 //!
 //! | module          | subject                                                             |
 //! | --------------- | ------------------------------------------------------------------- |
@@ -54,5 +54,5 @@ pub(crate) use sys::{
     write_without_blocking,
 };
 
-/// A process id. That of a child of ours names it until the reaper has reaped it.
+/// A process id. The id of our child names that child until the reaper has reaped it.
 pub(crate) type Pid = nix::unistd::Pid;

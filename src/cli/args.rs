@@ -100,7 +100,7 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
     }
 }
 
-/// Whether this build has a subcommand. Those of features can be left out.
+/// Whether this build has a subcommand. A build can leave out the subcommands of features.
 fn is_built(subcommand: &str) -> bool {
     OPTIONAL.iter().all(|(name, is_built)| *name != subcommand || *is_built)
 }

@@ -61,7 +61,7 @@ pub(super) enum ClientError {
         /// From connect(2).
         source: io::Error,
     },
-    /// The same, in a place where bookend cannot have created its socket.
+    /// No process listens there, and bookend cannot have created its socket in this place.
     #[error(
         "no socket at {path}, and bookend cannot create one there as this user: {source}; set BOOKEND_SOCKET of the \
          container to a path in a writable volume"
@@ -156,7 +156,8 @@ impl Client {
         }
     }
 
-    /// The same, but waits for a bookend that does not listen yet: a postStart hook can run before main().
+    /// Does the same as `request`, but waits for a bookend that does not listen yet: a postStart hook can run before
+    /// main().
     pub(super) fn request_with_retry(
         &self,
         request: &str,
@@ -292,7 +293,8 @@ impl UnixConnection {
             self.stream.set_read_timeout(time_left(self.deadline)?)?;
             match self.stream.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A server that closes with a byte of ours unread resets the connection: that is its end, too.
+                // If a server closes with some of our bytes unread, the connection is reset. That also ends the
+                // response.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(0),
                 result => return result,
             }
@@ -314,7 +316,7 @@ fn content_length(head: &str) -> Option<usize> {
     })
 }
 
-/// Why no socket can be created in its directory by a process of this user. bookend itself creates /run only.
+/// Why a process of this user cannot create a socket in its directory. bookend itself creates only /run.
 fn place_error(path: &Path) -> Option<io::Error> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     match access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
@@ -337,7 +339,7 @@ mod tests {
 
     use super::*;
 
-    /// The result of a request to a server that reads it and writes this.
+    /// The result of a request to a server that reads the request and writes this response.
     fn request(name: &str, response: &'static str) -> Result<ClientResponse, ClientError> {
         let path = std::env::temp_dir().join(format!("bookend-client-{}-{name}", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();

@@ -80,7 +80,7 @@ struct PartialFile {
 }
 
 impl PartialFile {
-    /// In the same directory, because a rename cannot cross file systems.
+    /// The file is in the same directory, because a rename cannot cross file systems.
     fn beside(path: &Path) -> io::Result<PartialFile> {
         let name = path.file_name().unwrap_or(OsStr::new("bookend"));
         // Our pid is 1 in every container, and a killed copy may have left its file.
@@ -95,7 +95,7 @@ impl PartialFile {
 
     fn fill(&mut self, binary: &[u8]) -> io::Result<()> {
         self.file.write_all(binary)?;
-        // Regardless of the umask: the user of another container starts it.
+        // The umask must not apply: the user of another container starts the file.
         self.file.set_permissions(Permissions::from_mode(0o755))?;
         self.file.sync_all()?;
         if fs::read(&self.path)? != binary {
@@ -117,7 +117,7 @@ impl PartialFile {
 impl Drop for PartialFile {
     fn drop(&mut self) {
         if !self.finished {
-            // Already failing: the first error is the one to report.
+            // The copy has already failed; the first error is the one to report.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -34,7 +34,7 @@ pub(super) enum EventFormat {
 
 impl EventsArgs {
     pub(super) fn run(&self) -> Outcome {
-        // Subscribed first, so that no event is lost between the past ones and the new ones.
+        // Subscribe first, so that no event is lost between the past ones and the new ones.
         let stream = self.follow.then(|| self.client.stream("GET /events", None)).transpose()?;
         let response = self.client.request("GET /status", Some(Instant::now() + Duration::from_secs(10)))?;
         let view = StatusView::read(&response.body)?;
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_told_as_text() {
+    fn an_event_is_printed_as_text() {
         let text = |kind: &str, data: &str| as_text(kind, &serde_json::from_str(data).unwrap());
         assert_eq!(text("phase", r#"{"atSeconds":1.5,"phase":"Running"}"#), "     1.500 s  phase Running\n");
         assert_eq!(text("exited", r#"{"atSeconds":12,"exitCode":143}"#), "    12.000 s  exit code 143\n");

@@ -66,7 +66,7 @@ pub(super) fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().filter(|(name, value)| configures(name, value)).collect()
 }
 
-/// The same with this environment.
+/// Reads and checks every layer, with this environment.
 pub(super) fn load_with(
     files: &[PathBuf],
     overrides: Vec<Override>,

@@ -38,7 +38,7 @@ pub(super) fn manual(cli: &Command, subcommands: &[Command]) -> String {
     page + include_str!("manual/tail.1")
 }
 
-/// Not listed: hidden, or the same for all.
+/// Whether the list omits this option: it is hidden, or all subcommands have it.
 fn is_left_out(arg: &Arg) -> bool {
     arg.get_id() == "help" || arg.is_hide_set()
 }

@@ -21,11 +21,11 @@ pub(super) fn outer() -> Option<i32> {
 /// `descends_from`: whether the first process descends from the second one; `None`: not known, as without /proc.
 fn above(mark: OsString, descends_from: impl Fn(i32, i32) -> Option<bool>) -> Option<i32> {
     let outer = mark.to_str()?.parse().ok()?;
-    // A variable may be copied to where its bookend is not.
+    // A variable may have been copied to a process that does not run below its bookend.
     descends_from(procfs::own_pid(), outer).unwrap_or(true).then_some(outer)
 }
 
-/// Whether another process listens on our port: the files that `-c` names may say the same as the environment.
+/// Whether another process listens on our port: the files that `-c` names may set the same port as the environment.
 pub(super) fn is_port_taken(settings: &Settings) -> bool {
     let taken = |error: std::io::Error| error.kind() == ErrorKind::AddrInUse;
     settings.http.as_ref().is_some_and(|http| TcpListener::bind(http.listen).is_err_and(taken))

@@ -56,5 +56,5 @@ impl ProbeArgs {
     }
 }
 
-/// A backstop; the limit of a probe is the kubelet's own timeoutSeconds.
+/// A safety limit. The kubelet's own timeoutSeconds is the limit of a probe.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -17,7 +17,7 @@ pub(super) struct StopArgs {
 
 impl StopArgs {
     pub(super) fn run(&self) -> Outcome {
-        // Subscribed first, so that no event of the stop is missed.
+        // Subscribe first, so that no event of the stop is missed.
         let events = self.wait.then(|| self.client.stream("GET /events", None)).transpose()?;
         self.client.request("POST /stop", Some(Instant::now() + TIMEOUT))?.print_if_accepted()?;
         match events {

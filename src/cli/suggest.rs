@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// The subcommand that was probably meant. `None`: the program exists, or resembles none.
+/// The subcommand that was probably meant. `None`: the program exists, or resembles no subcommand.
 pub(super) fn subcommand(program: &OsStr, subcommands: &[&'static str]) -> Option<&'static str> {
     let meant = closest(program.to_str()?, subcommands)?;
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/bin:/usr/bin".into());

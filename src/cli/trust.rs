@@ -19,7 +19,7 @@ pub(super) fn is_trusted(own: u32, peer: u32, allowed: Option<u32>, path: &Path)
     peer == ROOT || peer == own || allowed == Some(peer) || own == ROOT && belongs_to(path, &[ROOT, peer])
 }
 
-/// Whether no user but these can replace the socket: as it is named, and as its links resolve.
+/// Whether only these users can replace the socket. Checks the path as named and with its links resolved.
 fn belongs_to(path: &Path, owners: &[u32]) -> bool {
     let Ok(resolved) = path.canonicalize() else { return false };
     let named = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

@@ -154,7 +154,7 @@ fn outcome(report: HandlerReport) -> Result<(), String> {
 async fn until_available(attempt: impl Fn() -> Attempt, until: Instant) -> Result<(), String> {
     let mut pause = FIRST_PAUSE;
     loop {
-        // The single attempt of a timeout of 0 has its full time, too.
+        // With a timeout of 0, the single attempt still has its full time.
         let reason = match timeout(ATTEMPT_TIMEOUT, attempt()).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(reason)) => reason,

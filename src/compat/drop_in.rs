@@ -41,7 +41,7 @@ pub(crate) struct DropInRun {
     pub(crate) settings: Settings,
     /// The differences that settings cannot express.
     pub(crate) policy: Policy,
-    /// The options alone, as keys of ours: for PID 1 that the environment switches back to bookend.
+    /// The options alone, as bookend's keys. PID 1 uses them if the environment switches it back to bookend.
     pub(crate) overrides: Vec<Override>,
     /// The init's warning if it gets no orphans.
     pub(crate) without_orphans: Option<String>,

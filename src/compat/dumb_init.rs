@@ -79,7 +79,7 @@ fn translate(options: DumbInitOptions, variable: &impl Fn(&str) -> Option<OsStri
         ..Policy::default()
     };
     let policy = if alone {
-        // As they come; bookend's own default is to drop them.
+        // The app gets these signals unchanged; bookend's own default is to drop them.
         for signal in [Signal::TTIN, Signal::TTOU] {
             settings.app.signals.entry(signal).or_insert(Some(signal));
         }
@@ -91,7 +91,7 @@ fn translate(options: DumbInitOptions, variable: &impl Fn(&str) -> Option<OsStri
         for signal in [Signal::TSTP, Signal::TTIN, Signal::TTOU] {
             settings.app.signals.entry(signal).or_insert(Some(Signal::STOP));
         }
-        // Rewritten as every signal that dumb-init sends.
+        // dumb-init rewrites this signal like every signal that it sends.
         let exit_signal = settings.app.signals.get(&Signal::TERM).copied().unwrap_or(Some(Signal::TERM));
         Policy { placement: ProcessPlacement::Session, exit_signal, ..policy }
     };

@@ -1,5 +1,5 @@
-//! Reads everything that the checks examine. Files are read up to a bound, programs run within a time limit (`tool`), and
-//! what cannot be examined is written down instead of guessed.
+//! Reads everything that the checks examine. Files are read up to a bound, and programs run within a time limit
+//! (`tool`). A fact that cannot be examined is recorded, not guessed.
 
 mod container;
 mod servers;

@@ -94,7 +94,7 @@ pub(crate) async fn connect(host: &str, port: u16) -> Result<Connected, ConnectE
         match attempt {
             Ok(Ok(connected)) => return Ok(connected),
             Ok(Err(failure)) => failures.push(failure),
-            // They are aborted only by the end of this function.
+            // The attempts are aborted only when this function ends.
             Err(_) => {}
         }
     }

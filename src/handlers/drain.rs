@@ -44,7 +44,7 @@ pub(super) async fn run(
     let looks = host && !ports.is_empty() && (!drain.ports.is_empty() || ports::are_shown(app.map(Pid::as_raw)));
     let host = host && !looks;
     if looks {
-        // A look can miss a connection, which must not make the drain shorter than the fixed time.
+        // A sample can miss a connection. That must not make the drain shorter than the fixed time.
         drain.min = drain.fallback();
         info!("drain: hostNetwork: new connections are looked for on the app's own ports");
     }
@@ -75,7 +75,7 @@ pub(super) async fn run(
         waits_for_sample = step == DrainStep::CheckSockets && !tcp_monitor.is_free();
         if step == DrainStep::CheckSockets && !waits_for_sample {
             if looks {
-                // The last look may be old: it is quiet only if this one shows it, too.
+                // The last sample may be old: the app is quiet only if a new sample confirms it.
                 let sockets = tcp_monitor.sockets_and_ended(&ports).await;
                 let now_seen = sockets.as_ref().map(|sockets| newcomers.count(sockets));
                 step = if now_seen == seen {
@@ -109,7 +109,7 @@ pub(super) async fn run(
             format!("waited {seconds:.3} s: {why}")
         }
         DrainEnd::TimeOver => {
-            // Sampled again: these connections are there when the stop signal goes out.
+            // Sample again: these connections exist when the stop signal is sent.
             let counts = match tcp_monitor.is_free() {
                 true => sample(&mut tcp_monitor, &ports, &drain).await,
                 false => None,
@@ -145,8 +145,8 @@ fn describe(counts: Option<ConnectionCounts>) -> String {
     format!(": {} not accepted, {} connections{busy}", counts.queue, counts.connections)
 }
 
-/// Short enough to see whether a probe is in step. To read the counters takes 0.03 ms of CPU. To count all connections takes 2 ms if
-/// the node's connection table has 262,144 slots, and is done less often.
+/// Short enough to see whether a probe is in step. Reading the counters takes 0.03 ms of CPU. Counting all connections
+/// takes 2 ms if the node's connection table has 262,144 slots, and is done less often.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// The sockets that have ended are many on a busy node.
+/// A busy node has many sockets that have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

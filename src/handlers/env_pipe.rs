@@ -62,7 +62,7 @@ async fn read(mut pipe: Receiver, sender: watch::Sender<Written>) {
                 false => written.bytes.extend_from_slice(bytes),
             }
         });
-        // A writer without end does not block, and does not keep the loop busy.
+        // A handler that writes without end is not blocked, and does not keep the loop busy.
         let is_too_long = sender.borrow().is_too_long;
         match is_too_long {
             true => sleep(Duration::from_millis(1)).await,
@@ -73,5 +73,5 @@ async fn read(mut pipe: Receiver, sender: watch::Sender<Written>) {
 
 /// The time to read the rest of the pipe when the handler has ended.
 const REST: Duration = Duration::from_millis(100);
-/// More does not make a useful environment.
+/// A useful environment is smaller than this.
 const MAX_BYTES: usize = 64 * 1024;

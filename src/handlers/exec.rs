@@ -60,7 +60,7 @@ impl Exec {
         let setting = (purpose == Purpose::Hook(Hook::PreStart)).then(pipe).transpose()?;
         let (setting_read, setting_write) = setting.unzip();
         let mut fds = vec![(stdin.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)];
-        // Last: number 3 may be one of our descriptors that the others still need.
+        // This is the last one: number 3 may be one of our descriptors that the others still need.
         fds.extend(setting_write.as_ref().map(|write| (write.as_fd(), 3)));
         let spawn = Spawn {
             command: &prepared.command,
@@ -71,7 +71,8 @@ impl Exec {
             sockets: ActivationSockets::NotForChild,
             setup: prepared.setup,
         };
-        // Before the spawn: if the pipe cannot be read, the program must not run although its start is reported as failed.
+        // This stands before the spawn: if the pipe cannot be read, the start is reported as failed, and the program
+        // must not run.
         let relay = Relay::start(name, purpose, read).map_err(ExecStartError::Pipe)?;
         let env_pipe = setting_read.map(EnvPipe::start).transpose().map_err(ExecStartError::Pipe)?;
         let StartedChild { pid, exec } = spawn.start(&context.inherited)?;
@@ -146,7 +147,7 @@ fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> HandlerReport {
         Ok(Ended::Exited(0)) => HandlerReport::new(HandlerResult::Succeeded, "exit code 0"),
         Ok(Ended::Exited(code)) => HandlerReport::new(HandlerResult::Failed, format!("exit code {code}")),
         Ok(Ended::Signalled(signal)) => HandlerReport::new(HandlerResult::Failed, format!("killed by {signal}")),
-        // Does not happen: the reaper's table lives as long as the loop.
+        // This does not happen: the reaper's table lives as long as the loop.
         Err(_) => HandlerReport::new(HandlerResult::Failed, "the exit status was lost"),
     }
 }

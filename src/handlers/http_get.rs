@@ -142,7 +142,7 @@ async fn perform(get: &HttpGet, env: &Environment) -> Result<GetResponse, HttpEr
     let mut headers = headers(&get.headers, env).await?;
     let mut content = Content::new(get, env);
     if content.method != Method::GET {
-        // Also for an empty body: servers wait for one without it.
+        // Send the header for an empty body, too: without it, servers wait for a body.
         headers.insert(CONTENT_LENGTH, HeaderValue::from(content.body.len()));
     }
     let mut client = HttpClient::new(get, env);
@@ -157,7 +157,7 @@ async fn perform(get: &HttpGet, env: &Environment) -> Result<GetResponse, HttpEr
             return Ok(response);
         }
         if !matches!(response.status.as_u16(), 307 | 308) && content.method != Method::GET {
-            // As Go's client and every browser.
+            // Go's client and every browser do the same.
             content = Content::default();
             headers.remove(CONTENT_LENGTH);
             headers.remove(CONTENT_TYPE);
@@ -167,7 +167,7 @@ async fn perform(get: &HttpGet, env: &Environment) -> Result<GetResponse, HttpEr
             headers.remove(HOST);
         }
         if url.scheme == Scheme::Https && next.scheme == Scheme::Http {
-            // Unlike Go's client: a secret that was configured for HTTPS is not sent in the clear.
+            // Unlike Go's client, we do not send a secret in clear text if it was configured for HTTPS.
             headers.remove(AUTHORIZATION);
             headers.remove(COOKIE);
         }

@@ -1,9 +1,9 @@
 //! The output of exec handlers: logged line by line with the handler's name, and its last lines are kept for the record.
-//! Bounded in every direction: the length of a line, the number of lines, the bytes in the log ([`OutputBudget`]), and the
-//! wait for a pipe that a grandchild still holds. A process that a hook's handler leaves behind is read on. One that a probe
-//! leaves behind is not: every few seconds another one would hold a descriptor of ours.
+//! These are bounded: the length of a line, the number of lines, the bytes in the log ([`OutputBudget`]), and the
+//! wait for a pipe that a grandchild still holds. If a hook's handler leaves a process behind, we still read its output.
+//! If a probe leaves a process behind, we do not: every few seconds another such process would hold a descriptor of ours.
 //!
-//! A handler that prints without end is read on, so that it does not block, but not as fast as it can print.
+//! If a handler prints without end, we still read its output, so that it does not block, but more slowly than it prints.
 
 use std::collections::VecDeque;
 use std::io;
@@ -279,18 +279,18 @@ impl Splitter {
     }
 }
 
-/// The bytes that are logged at once, and then in a second.
+/// The bytes that are logged in a burst, and then in each second.
 const BURST: usize = 1_000_000;
 const RATE: usize = 100_000;
 /// A line is logged with its time and the handler's name.
 const LINE_COST: usize = 64;
 /// The bytes that are read at once.
 const CHUNK: usize = 1024;
-/// The same if a handler prints more than is logged: a whole pipe.
+/// The bytes that are read at once if a handler prints more than is logged: a whole pipe.
 const LARGE_CHUNK: usize = 64 * 1024;
 /// The pause between two such reads: the handler may print 20 MB a second, at a hundredth of a processor.
 const PAUSE: Duration = Duration::from_millis(2);
-/// The part of it that is logged in one turn of the loop.
+/// The part of what was read that is logged in one turn of the loop.
 const PIECE: usize = 128;
 /// How much of the end of dropped output is kept.
 const TAIL: usize = 2048;

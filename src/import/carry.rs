@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 /// The configuration of the container.
 pub(super) fn carry(pod: &Value, container: &Value, notes: &mut Vec<String>) -> Map<String, Value> {
     let mut config = Map::new();
-    // Unset would mean that bookend never kills the app.
+    // If this key were unset, bookend would never kill the app.
     let grace = pod.get("terminationGracePeriodSeconds").cloned().unwrap_or(json!(DEFAULT_GRACE_SECONDS));
     config.insert("terminationGracePeriodSeconds".to_owned(), grace);
     if let Some(path) = container.get("terminationMessagePath") {

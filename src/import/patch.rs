@@ -97,7 +97,7 @@ fn copier() -> Value {
 fn list<'a>(fields: &'a mut Map<String, Value>, name: &str) -> &'a mut Vec<Value> {
     let list = fields.entry(name).or_insert(Value::Null);
     if !list.is_array() {
-        // `null` means unset; anything else the API server refuses.
+        // `null` means unset. The API server refuses any other value.
         *list = Value::Array(Vec::new());
     }
     list.as_array_mut().expect("a list: anything else was replaced by one above")

@@ -122,7 +122,7 @@ fn other_texts_are_an_error_and_never_a_panic() {
         let error = import(text, None).unwrap_err().to_string();
         assert!(!error.is_empty(), "{text:?}");
     }
-    // Fields no API server would take are the configuration's mistakes, all at once.
+    // Fields that no API server accepts are reported as errors of the configuration, all at once.
     let text = "kind: Pod\nspec: {terminationGracePeriodSeconds: soon, containers: [{name: a, lifecycle: {preStop: {exec: 3}}}]}";
     let error = import(text, None).unwrap_err().to_string();
     assert!(error.contains("terminationGracePeriodSeconds") && error.contains("lifecycle.preStop.exec"), "{error}");

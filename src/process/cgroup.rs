@@ -43,7 +43,7 @@ impl Cgroup {
         self.read("memory.oom.group").is_some_and(|text| text.trim() == "1")
     }
 
-    /// Tells when the counters have changed. cgroup v1 cannot.
+    /// Reports when the counters have changed. cgroup v1 does not support that.
     pub(crate) fn watch(&self) -> io::Result<Option<CgroupEvents>> {
         if !self.is_v2 {
             return Ok(None);
@@ -75,9 +75,9 @@ impl CgroupEvents {
     }
 }
 
-/// The line for people whose container would die as a whole.
+/// The log line for a container that an OOM kill would end as a whole.
 pub(crate) const OOM_GROUP: &str =
     "memory.oom.group is 1: the kernel will kill bookend together with the app; postStop does not run then";
-/// The way to change it.
+/// The setting that prevents this.
 pub(crate) const OOM_GROUP_FIX: &str =
     "set singleProcessOOMKill: true in the kubelet's configuration (Kubernetes 1.32)";

@@ -77,8 +77,9 @@ impl Inherited {
         }
     }
 
-    /// Closes it once the app has started there: an open directory pins a volume as a working directory does. A
-    /// directory without a path (deleted, or outside of our root) stays open: no other child could start there.
+    /// Closes the working directory once the app has started there: an open directory pins a volume as a working
+    /// directory does. A directory without a path (deleted, or outside of our root) stays open: no other child could
+    /// start there.
     pub(crate) fn release_working_dir(&mut self) {
         let WorkingDir::Open(held) = &self.working_dir else { return };
         let path = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd()));

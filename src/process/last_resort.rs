@@ -40,7 +40,7 @@ static KILL_AT: AtomicU64 = AtomicU64::new(0);
 /// Writes a last line without waiting and without allocating.
 static LAST_WORDS: OnceLock<fn(&str)> = OnceLock::new();
 
-/// Remembers the app for whose sake we stay alive. `None`: it has ended.
+/// Remembers the app: we stay alive as long as it runs. `None`: it has ended.
 pub(crate) fn stay_for(app: Option<Pid>) {
     APP.store(app.map_or(0, Pid::as_raw), Ordering::SeqCst);
 }
@@ -137,7 +137,7 @@ fn leave_to_the_loop() {
     unsafe { libc::syscall(libc::SYS_exit, 0) };
 }
 
-/// Exits with the app's code if the app has ended and nothing but the end was left.
+/// Exits with the app's code if the app has ended and only the exit was left to do.
 fn exit_if_over() {
     if let Ok(code) = u8::try_from(CODE.load(Ordering::SeqCst)) {
         exit(code);
@@ -169,7 +169,7 @@ pub(crate) fn run() -> ! {
         send(signal);
     }
     loop {
-        // If children end without a break, signals still have their turn.
+        // Signals are handled even if children end without a break.
         let is_done = !(0..ROUND).all(|_| reap_one());
         let signal = match time_until_kill() {
             Some(Duration::ZERO) => {
@@ -211,7 +211,7 @@ fn time_until_kill() -> Option<Duration> {
     (at != 0).then(|| Duration::from_millis(at.saturating_sub(now())))
 }
 
-/// Takes one end; exits if it is the app's. `false`: no child has ended.
+/// Takes the status of one ended child; exits if the child is the app. `false`: no child has ended.
 fn reap_one() -> bool {
     let (pid, status) = match sys::take_end(None) {
         ChildNews::Changed(pid, status) => (pid, status),
@@ -233,7 +233,7 @@ fn exit(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
-/// How many children are reaped between two looks at the signals.
+/// How many children are reaped between two checks for signals.
 const ROUND: usize = 256;
 
 #[cfg(test)]

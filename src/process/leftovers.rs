@@ -9,7 +9,7 @@ use super::procfs;
 use super::sys;
 use bookend_lifecycle::signal::Signal;
 
-/// Sends every other process of this container, or every descendant, a signal; not those that are `spared`.
+/// Sends a signal to every other process of this container, or to every descendant, except those that are `spared`.
 pub(crate) fn signal_all(signal: Signal, spared: &[i32]) {
     let is_first = sys::is_first_process();
     // Without /proc no process can be spared.
@@ -33,7 +33,7 @@ pub(crate) fn are_any() -> bool {
     sys::is_first_process() && nix::sys::signal::kill(Pid::from_raw(-1), None) != Err(nix::errno::Errno::ESRCH)
 }
 
-/// Whether there is one that is not among these.
+/// Whether there is any other process of this container that is not among these.
 pub(crate) fn are_any_but(these: &[i32]) -> bool {
     procfs::below_us().iter().any(|member| !member.is_zombie && !these.contains(&member.pid))
 }

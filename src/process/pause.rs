@@ -19,7 +19,7 @@ pub(crate) fn run(mut inherited: Inherited, time: Option<Duration>) -> Option<Si
     inherited.release_working_dir();
     Inherited::close_inherited_descriptors();
     loop {
-        // If children end without a break, signals still have their turn.
+        // Signals are handled even if children end without a break.
         let is_done = !(0..ROUND).all(|_| matches!(sys::take_end(None), ChildNews::Changed(..)));
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let signal = match left {
@@ -36,5 +36,5 @@ pub(crate) fn run(mut inherited: Inherited, time: Option<Duration>) -> Option<Si
     }
 }
 
-/// How many children are reaped between two looks at the signals.
+/// How many children are reaped between two checks for signals.
 const ROUND: usize = 256;

@@ -1,5 +1,5 @@
-//! A process that is not our child, named by a pidfd: signals reach that process and no other, and its end is seen,
-//! whatever becomes of its number. If the kernel refuses pidfds there is no substitute: kill(2) on a number that we do
+//! A process that is not our child, named by a pidfd: signals reach only that process, and we see its end,
+//! even if its number is reused. If the kernel refuses pidfds there is no substitute: kill(2) on a number that we do
 //! not hold may reach another process.
 
 use std::io;

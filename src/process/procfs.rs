@@ -25,7 +25,7 @@ pub(super) fn below_us() -> Vec<Member> {
     some_below_us(usize::MAX)
 }
 
-/// The same among the first `most` that /proc shows.
+/// The processes below us among the first `most` that /proc shows.
 pub(super) fn some_below_us(most: usize) -> Vec<Member> {
     let own = own_pid();
     let some = all_processes().into_iter().flatten().take(most);
@@ -44,7 +44,7 @@ pub(super) fn is_below_us(pid: i32) -> Option<bool> {
     descends_from(pid, own_pid())
 }
 
-/// The same for any ancestor.
+/// Whether a process descends from this ancestor. `None`: it or one of its ancestors has ended meanwhile.
 pub(crate) fn descends_from(mut pid: i32, ancestor: i32) -> Option<bool> {
     for _ in 0..MOST_GENERATIONS {
         match member(pid)?.parent {
@@ -99,7 +99,7 @@ const FLAGS_AFTER_PARENT: usize = 4;
 const STARTED_AFTER_FLAGS: usize = 12;
 /// PF_KTHREAD of linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
-/// A chain of parents is not longer than this; one that changes while it is climbed must end as well.
+/// A chain of parents is not longer than this. The limit also ends the climb if the chain changes meanwhile.
 const MOST_GENERATIONS: usize = 10_000;
 
 fn descendants(root: i32, all: impl IntoIterator<Item = Member>) -> Vec<Member> {

@@ -72,7 +72,7 @@ pub(crate) struct ReapBound {
 }
 
 impl ReapBound {
-    /// The work that the loop can afford between two looks at its signals and timers.
+    /// The work that the loop can afford between two checks of its signals and timers.
     pub(crate) const ROUND: ReapBound = ReapBound { orphans: 256, time: Duration::from_millis(1) };
 }
 
@@ -305,7 +305,7 @@ fn send_to_group(pid: Pid, signal: Signal) -> io::Result<()> {
     if to_group.is_err() || nix::unistd::getpgid(Some(pid)) != Ok(pid) {
         return sys::send(pid, signal);
     }
-    // kill(2) reports success if any member could be signalled: whether the child itself can be is another question.
+    // kill(2) reports success if any member could be signalled. That does not tell whether the child itself could be.
     Ok(nix::sys::signal::kill(pid, None)?)
 }
 

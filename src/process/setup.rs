@@ -118,7 +118,7 @@ unsafe fn set_limit(limit: &ChildLimit) -> Result<(), i32> {
     let [soft, hard] = now;
     let hard = limit.hard.unwrap_or(hard);
     let wanted = [limit.soft.unwrap_or(soft.min(hard)), hard];
-    // SAFETY: as above; `wanted` is a live rlimit64, and null asks for no old value.
+    // SAFETY: pid 0 means this process; `wanted` is a live rlimit64, and null asks for no old value.
     if unsafe { libc::syscall(libc::SYS_prlimit64, 0, limit.resource, wanted.as_ptr(), null) } < 0 {
         return Err(errno());
     }

@@ -5,13 +5,13 @@
 //! | SIGCHLD                                        | signal-hook-tokio | it comes most often, and may be held back ([`SigchldGuard`]) |
 //! | all others                                     | one signalfd      | it names the sender, queues real-time signals, and registering sixty costs a millisecond |
 //!
-//! All are blocked from the first instruction, so that none is lost before this exists. SIGCHLD is unblocked once its
+//! All are blocked from the first instruction, so that no signal is lost before this exists. SIGCHLD is unblocked once its
 //! handler is installed; the others stay blocked and are read from the signalfd. If registering fails (descriptors,
 //! memory), or if the kernel refuses the socket calls that signal-hook's handlers make (seccomp), SIGCHLD is read from
 //! the signalfd, too.
 //!
-//! A flood of signals does not keep the loop from its other work: after some of them the timers, the handlers and the
-//! clients have their turn.
+//! A flood of signals does not keep the loop from its other work: after a number of signals, the loop serves the timers,
+//! the handlers and the clients.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -103,7 +103,7 @@ fn sigchld() -> SigSet {
 }
 
 /// Whether signal-hook's handlers can report through their socket: a seccomp profile may refuse send(2) or recv(2),
-/// although it allows the socket itself. Without this look we would be deaf to every registered signal.
+/// although it allows the socket itself. Without this check we could lose every registered signal.
 fn handlers_can_report() -> io::Result<()> {
     // The same calls as signal-hook's own: SOCK_STREAM, MSG_DONTWAIT.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;

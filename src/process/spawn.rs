@@ -1,8 +1,8 @@
 //! Spawning: one child with nothing of ours left in it. clone(2), then only system calls, then execve(2). One file, so that all code
 //! that runs between clone and execve stands together. A failure comes back through a pipe that execve(2) closes ([`ExecStatus`]).
 //!
-//! A lease on the program's file, a file system that hangs, a SIGSTOP at the wrong moment: each can keep a child from its
-//! program, and must not keep us from our work.
+//! A lease on the program's file, a file system that hangs, a SIGSTOP at the wrong moment: each can keep a child from
+//! executing its program. None of them may block bookend.
 //!
 //! | start            | the child's memory        | we                                                              |
 //! | ---------------- | ------------------------- | --------------------------------------------------------------- |
@@ -74,11 +74,11 @@ pub(crate) enum ChildEnv<'a> {
 pub(crate) enum ActivationSockets {
     /// The child: a `LISTEN_PID` that names us is changed to name the child (sd_listen_fds(3)).
     ForChild,
-    /// Not this child.
+    /// A process other than this child.
     NotForChild,
 }
 
-/// A child on its way to its program.
+/// A child that may not have executed its program yet.
 #[derive(Debug)]
 pub(crate) struct StartedChild {
     pub(crate) pid: Pid,
@@ -94,14 +94,14 @@ pub(crate) struct ExecStatus {
     setup: Arc<ChildSetup>,
 }
 
-/// How far a child has come.
+/// The progress of a child towards its program.
 #[derive(Debug)]
 pub(crate) enum ExecProgress {
     /// It executes its program, or was killed before it could.
     Executed,
-    /// It has not come that far.
+    /// It has neither executed its program nor failed yet.
     Pending,
-    /// It could not, and has ended or is about to.
+    /// It could not execute its program, and has ended or is about to end.
     Failed(SpawnError),
 }
 
@@ -254,7 +254,7 @@ extern "C" fn child_main(child: *mut libc::c_void) -> libc::c_int {
 }
 
 /// Lets the kernel kill this process after [`EXPIRY`], unless it has executed its program: execve(2) deletes timers.
-/// If the kernel refuses, the wait is as long as it is.
+/// If the kernel refuses the timer, the wait has no limit.
 fn expire() {
     let mut timer: libc::c_int = 0;
     // SAFETY: a sigevent consists of integers and pointers, for which zeroes are valid.
@@ -275,7 +275,7 @@ fn expire() {
 
 /// Whether the child was killed before it had executed its program, and takes its status then.
 fn has_expired(pid: Pid) -> bool {
-    // It has left our memory, and is a zombie in a moment. A program that was executed in time is none.
+    // The child has left our memory, and soon becomes a zombie. A program that was executed in time is not a zombie.
     for _ in 0..20 {
         if let ChildNews::Changed(_, status) = sys::peek_end(Some(pid)) {
             let is_killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
@@ -343,7 +343,7 @@ fn exec_in_child(spawn: &Spawn<'_>, inherited: &Inherited, image: &Image) -> (i3
     for &(signal, ignored) in &inherited.ignored {
         sys::set_disposition(signal, ignored);
     }
-    // A directory that is gone or closed to us is not entered: the child stays in `/`.
+    // The directory may be gone, or we may have no permission to enter it: then the child stays in `/`.
     match &inherited.working_dir {
         WorkingDir::Ours => {}
         // SAFETY: `dir` is an open descriptor.
@@ -368,7 +368,7 @@ fn exec_in_child(spawn: &Spawn<'_>, inherited: &Inherited, image: &Image) -> (i3
     if let Err((step, error)) = unsafe { spawn.setup.apply() } {
         return (step, error);
     }
-    // After everything that changes credentials, which would clear it (prctl(2)).
+    // This follows all changes of credentials, because they would clear the parent death signal (prctl(2)).
     if let Some(signal) = spawn.parent_death {
         // SAFETY: all four calls take integers or nothing.
         unsafe {
@@ -411,7 +411,7 @@ fn place(placement: ProcessPlacement) {
     }
 }
 
-/// Executes the first candidate that can be executed, as execvp(3) does. Returns only if there is none, with the errno.
+/// Executes the first candidate that can be executed, as execvp(3) does. Returns the errno if no candidate can be.
 fn exec_first(image: &Image) -> i32 {
     let envp = image.own_envp.as_ref().map_or_else(sys::environ, |envp| envp.as_ptr());
     let (mut error, mut is_forbidden) = (libc::ENOENT, false);

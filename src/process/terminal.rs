@@ -47,7 +47,7 @@ fn hand_over_on(terminal: BorrowedFd<'_>, app: Pid) {
 }
 
 /// Works on the terminal on stdin, or else on our controlling terminal: `echo x | bookend -- ssh host` asks for a password
-/// there. `None`: there is none.
+/// there. `None`: there is no terminal.
 fn on_terminal<T>(work: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
     let stdin = std::io::stdin();
     if tcgetpgrp(stdin.as_fd()).is_ok() {

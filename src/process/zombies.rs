@@ -1,5 +1,5 @@
 //! Zombies that we cannot reap, because a living process other than us is their parent and does not wait for them.
-//! They are looked for only when a client asks or a child of ours has ended, never by the clock.
+//! They are looked for only when a client asks or a child of ours has ended, never periodically.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -99,7 +99,7 @@ impl ZombieWatch {
 
 /// The time between two scans that no client asked for, and the age at which a zombie is worth a warning.
 const BETWEEN_SCANS: Duration = Duration::from_secs(5);
-/// How long a scan is shown again.
+/// How long the result of a scan is reused.
 const FRESH: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Connections to a server, in clear text or over TLS. Any certificate will do: the server under test is on loopback.
+//! Connections to a server, in clear text or over TLS. Any certificate is accepted: the server under test is on loopback.
 
 use std::io;
 use std::net::SocketAddr;

@@ -20,7 +20,7 @@ pub struct Counts {
     pub failed: u64,
     /// No response in time.
     pub hung: u64,
-    /// An idle kept connection was closed in the moment it was used. The client repeats the request.
+    /// An idle kept connection was closed at the moment of its use. The client repeats the request.
     pub idle_races: u64,
     /// An HTTP/2 request that was refused by GOAWAY before the server began with it. The client repeats it.
     pub unprocessed: u64,
@@ -90,7 +90,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As people call it.
+    /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
             Kind::New => "new connections",

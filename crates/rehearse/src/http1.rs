@@ -1,4 +1,4 @@
-//! HTTP/1.1 as raw as the rehearsal needs it: it tells how a connection ended, which client libraries hide.
+//! HTTP/1.1 without a client library: this client reports how a connection ended, which client libraries hide.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -123,7 +123,7 @@ impl Client {
                 loop {
                     match self.read().await {
                         Ok(0) => return Ok(()),
-                        // TLS without its own end.
+                        // The server ended TLS without close_notify.
                         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
                         Err(_) => return Err(Broken::Within),
                         Ok(_) => self.buffer.clear(),

@@ -213,7 +213,7 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Waits until each request was sent (an upload: begun) and had 100 ms to reach the server; returns early if none can be sent any more.
+    /// Waits until each request was sent (an upload: begun) and had 100 ms to reach the server; returns early if no request can be sent any more.
     pub fn wait_until_sent(&self) {
         while *self.is_sent.borrow() < self.requests && !self.thread.is_finished() {
             std::thread::sleep(Duration::from_millis(5));

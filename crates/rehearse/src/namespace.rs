@@ -5,7 +5,7 @@ use std::fs::File;
 /// Moves this thread into the network namespace of the process.
 ///
 /// # Panics
-/// If it cannot: there is no such process, or this process is not root.
+/// If the thread cannot enter it: the process does not exist, or this process is not root.
 pub fn enter(pid: i32) {
     let network = File::open(format!("/proc/{pid}/ns/net")).expect("the process is there");
     nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).expect("setns(2), as root");

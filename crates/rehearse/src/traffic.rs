@@ -2,8 +2,8 @@
 //!
 //! The removal of an endpoint is modelled as a cluster does it. New connections go on for a while after the stop began, until the last
 //! proxy has stopped. Clients that keep a connection use it until the server closes it. Open loop: a request begins at its time,
-//! whatever became of the requests before it. A request that every client repeats by itself (its idle connection was closed in the moment
-//! it was used, RFC 9112, section 9.3.1, or a GOAWAY refused it) is counted apart, and the repeated request counts like any other.
+//! regardless of the results of earlier requests. A request that every client repeats by itself (its idle connection was closed at the moment
+//! of its use, RFC 9112, section 9.3.1, or a GOAWAY refused it) is counted apart, and the repeated request counts like any other.
 //!
 //! Requests begin at fixed times before the begin of the stop, the last one 20 ms before it: so two runs differ as little as they can.
 
@@ -40,7 +40,7 @@ impl Plan {
     /// Asks each URL once. A URL that does not answer before the stop tells nothing about the stop.
     ///
     /// # Errors
-    /// The URL, and what became of the request.
+    /// The URL, and the result of the request.
     pub async fn statuses(&self) -> Result<BTreeMap<(Kind, String), u16>, String> {
         let mut statuses = BTreeMap::new();
         let patience = Duration::from_secs_f64(self.patience_seconds);
@@ -67,7 +67,7 @@ impl Plan {
     /// Waits until the server answers with a status below 500.
     ///
     /// # Errors
-    /// The fate of the last request.
+    /// The result of the last request.
     pub async fn wait_for_answer(&self, most: Duration) -> Result<(), String> {
         let end = Instant::now() + most;
         loop {
@@ -148,7 +148,8 @@ impl Running {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
         let stall = self.shared.stall.load(Ordering::Relaxed) as f64 / 1000.0;
         report.stall_seconds = stall;
-        // One may be an idle race with a server that reads before it closes. Two are the server's habit.
+        // One may be an idle race with a server that reads before it closes. Two mean that the server does so
+        // regularly.
         let dropped = self.shared.dropped.lock().expect("no thread panics while it holds the lock").clone();
         let (count, kept) = (dropped.len() as u64, report.kinds.entry(Kind::Kept).or_default());
         if count > 1 {

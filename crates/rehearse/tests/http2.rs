@@ -1,4 +1,4 @@
-//! The HTTP/2 client tells what became of each request, against a server that answers, refuses and breaks as it is asked to.
+//! The HTTP/2 client reports the result of each request, against a server that answers, refuses and breaks on request.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::future::poll_fn;
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// Serves one connection; the path of a request says what becomes of it.
+/// Serves one connection; the path of a request selects its result.
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
     let (ends, mut ended) = watch::channel(false);
@@ -23,7 +23,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) {
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
-            _ = ended.changed() => return, // the connection breaks without a word
+            _ = ended.changed() => return, // the connection breaks without a GOAWAY
         };
         let Some(Ok((request, mut respond))) = accepted else { break };
         let path = request.uri().path().to_owned();

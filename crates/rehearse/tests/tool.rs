@@ -17,7 +17,7 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The tool in a network of its own, if this is root: a drain counts the connections of its network namespace, and those of other tests are not meant.
+/// The tool in a network of its own, if this is root: a drain counts all connections of its network namespace, and must not count those of other tests.
 fn alone() -> Command {
     let id = Command::new("id").arg("-u").output().unwrap();
     if id.stdout != b"0\n" {
@@ -28,7 +28,7 @@ fn alone() -> Command {
     command
 }
 
-/// The tool for the server of these tests, with a defect or well.
+/// The tool for the server of these tests, with a defect or without one.
 fn tool(how: &str, port: u16, options: &[&str]) -> Command {
     tool_of(Command::new(TOOL), how, port, options)
 }

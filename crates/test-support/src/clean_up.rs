@@ -38,7 +38,7 @@ while found=$(grep -lz "^OF_TEST=$1" /proc/[0-9]*/environ | cut -d/ -f3) && [ -n
 rm -rf "$1"*
 "#;
 
-/// Kills the processes of the test that owns this folder until none is left.
+/// Kills the processes of the test that owns this folder until no such process is left.
 pub(crate) fn kill_all_of(folder: &Path) {
     let mark = format!("{MARK}={}", folder.display());
     let end = Instant::now() + PATIENCE;

@@ -63,7 +63,7 @@ impl Drop for Folder {
 }
 
 /// A free port of 127.0.0.1 that no other test gets. It lies below the range the kernel takes for outgoing connections
-/// (ip_local_port_range). Each run hands out a port once, and starts where another run does not look first.
+/// (ip_local_port_range). Each run hands out a port once, and starts at a port that depends on its pid.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let first = std::process::id().wrapping_mul(101);

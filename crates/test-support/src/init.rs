@@ -55,7 +55,7 @@ impl Init {
         Init::in_folder(Folder::new(), args)
     }
 
-    /// The same with a configuration file before the arguments.
+    /// Starts bookend as PID 1 of a new PID namespace, with a configuration file before the arguments.
     pub fn configured(config: &str, args: &[&str]) -> Init {
         let folder = Folder::new();
         Init::configured_in(folder, config, args)
@@ -70,21 +70,21 @@ impl Init {
         Init::ordinary(folder, &args)
     }
 
-    /// PID 1 with a configuration file, in this folder.
+    /// Starts PID 1 with a configuration file, in this folder.
     pub fn configured_in(folder: Folder, config: &str, args: &[&str]) -> Init {
         let path = folder.write("bookend.toml", config);
         let path = path.to_str().expect("a temporary path is UTF-8");
         Init::in_folder(folder, &[&["-c", path], args].concat())
     }
 
-    /// PID 1 in this folder.
+    /// Starts PID 1 in this folder.
     pub fn in_folder(folder: Folder, args: &[&str]) -> Init {
         let mut unshare = unshare();
         unshare.arg(bookend()).args(args);
         Init::start_first_process(folder, unshare)
     }
 
-    /// PID 1 with a network namespace of its own, as a pod has one. `prelude` is shell code that runs as PID 1 before bookend.
+    /// Starts PID 1 in its own network namespace, like a pod. `prelude` is shell code that runs as PID 1 before bookend.
     pub fn in_a_pod(folder: Folder, config: &str, prelude: &str, args: &[&str]) -> Init {
         let path = folder.write("bookend.toml", config);
         let mut unshare = unshare();
@@ -123,7 +123,7 @@ impl Init {
         Init::start_with_log(folder, command, log)
     }
 
-    /// The same with stderr in another file than the folder's `log`.
+    /// Starts this command, with stdout in the folder and stderr in another file than the folder's `log`.
     pub fn start_with_log(folder: Folder, mut command: Command, log: File) -> Init {
         let out = File::create(folder.path("out")).expect("the folder can be written");
         if !command.get_envs().any(|(name, _)| name == "BOOKEND_SOCKET") {
@@ -245,7 +245,7 @@ pub fn in_network_of<T: Send>(pid: i32, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
             let network = File::open(format!("/proc/{pid}/ns/net")).expect("the process is there");
-            // A thread of its own: the other threads of the test stay in their namespace.
+            // A separate thread runs it: the other threads of the test stay in their namespace.
             nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).expect("setns(2), as root");
             work()
         });

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Command;
 
-/// Reports that a test did not run, where everybody sees it, and returns false.
+/// Reports that a test did not run, in output that libtest does not hide, and returns false.
 ///
 /// # Panics
 /// With `CI` set: nothing may be skipped there.

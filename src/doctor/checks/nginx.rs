@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn keepalive_min_timeout_is_asked_for_where_the_version_knows_it() {
+    fn keepalive_min_timeout_is_advised_if_the_version_has_it() {
         let weight =
             |version: &str| keepalive_min_timeout(&facts(DUMP, "", version)).first().map(|found| found.severity);
         assert_eq!(weight("nginx version: nginx/1.27.4"), Some(Severity::Finding));

@@ -4,7 +4,7 @@
 #[derive(Debug)]
 pub(crate) struct KnownServer {
     pub(crate) programs: &'static [&'static str],
-    /// The signal that lets requests in flight finish. Empty: it has none.
+    /// The signal that lets requests in flight finish. Empty: the server has no such signal.
     pub(crate) graceful: &'static str,
     /// The effect of SIGTERM, if the graceful signal is another one.
     pub(crate) on_sigterm: &'static str,
@@ -62,7 +62,7 @@ const SERVERS: &[KnownServer] = &[
         on_sigterm: "closes every connection at once",
         image_signal: None,
     },
-    // No signal of its own is graceful: the check `uwsgi-die-on-term` examines its handling of SIGTERM.
+    // uWSGI has no separate signal for a graceful stop: the check `uwsgi-die-on-term` examines its handling of SIGTERM.
     KnownServer { programs: &["uwsgi", "uwsgi-core"], graceful: "", on_sigterm: "", image_signal: None },
     KnownServer { programs: &["varnishd", "sshd"], graceful: "", on_sigterm: "", image_signal: None },
     plain(&[
@@ -98,7 +98,7 @@ pub(crate) fn find(program: &str) -> Option<&'static KnownServer> {
     SERVERS.iter().find(|server| server.programs.contains(&program))
 }
 
-/// Whether a program is known to be no server.
+/// Whether a program is known not to be a server.
 pub(crate) fn is_worker(program: &str) -> bool {
     WORKERS.contains(&program)
 }

@@ -102,7 +102,7 @@ fn split_commands(text: &str) -> Vec<(usize, Vec<String>)> {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
             (None | Some('"'), '\\') => match chars.next() {
-                // A line that goes on.
+                // The line continues.
                 Some('\n') => line += 1,
                 Some(c) => word.push(c),
                 None => {}

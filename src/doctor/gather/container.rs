@@ -73,7 +73,7 @@ fn unreadable(settings: &Settings) -> Vec<(String, String, String)> {
     named.into_iter().filter_map(|(key, path)| Some((key, path.display().to_string(), reason(path)?))).collect()
 }
 
-/// The CPUs that the scheduler may choose, as a program counts them that does not know quotas.
+/// The CPUs that the scheduler may choose. A program that does not know quotas counts the same number.
 fn cpus() -> u64 {
     let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
     (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or_default()).map(|_| 1).sum()

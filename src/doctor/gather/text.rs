@@ -11,7 +11,7 @@ pub(crate) fn first_process() -> (String, Vec<String>) {
     (name, line.split_terminator('\0').map(str::to_owned).collect())
 }
 
-/// The text of a program that is one; `None` for a binary.
+/// The text of a program that is a text file; `None` for a binary.
 pub(super) fn read_script(path: PathBuf) -> Option<String> {
     let bytes = read_beginning(&path, MAX_BYTES).ok()?;
     (!bytes.starts_with(b"\x7fELF")).then(|| String::from_utf8_lossy(&bytes).into_owned())

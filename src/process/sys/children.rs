@@ -1,4 +1,4 @@
-//! The ends of our children: waitid(2) and waitpid(2), never blocking. Only the reaper, and what stands in for
+//! The ends of our children: waitid(2) and waitpid(2), never blocking. Only the reaper, and the code that replaces
 //! it (`last_resort`, `pause`, tools that are not an init), call these.
 //!
 //! waitid(2) with one pid costs the same however many children there are (since Linux 5.13). For all children the
@@ -50,13 +50,13 @@ pub(in crate::process) fn peek_end(which: Option<Pid>) -> ChildNews {
     waitid(which, libc::WEXITED | libc::WNOWAIT)
 }
 
-/// Takes the news that this child was stopped or continued.
+/// Takes the report that this child was stopped or continued.
 pub(in crate::process) fn take_stop(pid: Pid) -> ChildNews {
     waitid(Some(pid), libc::WSTOPPED | libc::WCONTINUED)
 }
 
 /// A child that has asked to be traced by its parent (PTRACE_TRACEME, as some programs do to keep debuggers away) waits for
-/// us at each of its signals. Lets it go on, untraced, with this signal. If that is refused, only SIGKILL ends it.
+/// us at each of its signals. Continues it, untraced, with this signal. If the kernel refuses, only SIGKILL ends it.
 fn release_traced(pid: libc::pid_t, signal: c_int) {
     // SIGTRAP is the stop after execve(2), and not for the child.
     let signal = if signal == libc::SIGTRAP { 0 } else { signal };
@@ -79,7 +79,7 @@ fn waitid(which: Option<Pid>, flags: c_int) -> ChildNews {
     match (result, pid) {
         (0, pid) if code == libc::CLD_TRAPPED => {
             if flags & libc::WNOWAIT != 0 {
-                // Otherwise it would be all that the next look finds.
+                // Otherwise the next call would find only this child again.
                 take_end(Some(Pid::from_raw(pid)));
             } else {
                 release_traced(pid, status);

@@ -16,7 +16,7 @@ pub(in crate::process) fn duplicate_from(lowest: RawFd, fd: impl AsFd) -> io::Re
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Closes a descriptor that is not close-on-exec: one that we inherited, and none that we opened.
+/// Closes a descriptor that is not close-on-exec: one that we inherited, never one that we opened.
 pub(in crate::process) fn close_if_inherited(fd: RawFd) {
     // SAFETY: fcntl(2) with F_GETFD takes integers; for a number that is not open it returns EBADF.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };

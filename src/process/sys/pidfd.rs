@@ -1,4 +1,4 @@
-//! pidfds: a process that is meant whatever becomes of its number.
+//! pidfds: a pidfd names the same process even if its number is reused.
 
 #![expect(unsafe_code, reason = "pidfd_open(2) and pidfd_send_signal(2), which nix does not have")]
 

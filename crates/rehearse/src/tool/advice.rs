@@ -64,7 +64,7 @@ impl Search<'_> {
                 (None, false) => "a drain without a profile".to_owned(),
                 (None, true) => "a drain until no connection is busy".to_owned(),
             };
-            // Through the whole removal, whatever the number of clients is.
+            // This drain lasts through the whole removal, regardless of the number of clients.
             let whole = self.settings(profile.clone(), drain(late + 1, until_not_busy));
             let Some(mut stop_seconds) = self.clean(&whole, 1)? else {
                 reasons.push(format!("{what} lost requests even with minSeconds = {}", late + 1));
@@ -108,7 +108,7 @@ impl Search<'_> {
         Settings { grace: self.args.grace.max(drain.max + 10), profile, drain: Some(drain) }
     }
 
-    /// The longest stop of these tries by signal, if none of them lost anything.
+    /// The longest stop of these tries by signal, if no try lost anything.
     fn clean(&self, settings: &Settings, tries: u32) -> Result<Option<f64>, String> {
         let mut bookend = self.bookend.clone();
         bookend.configuration = Configuration::Settings(settings.clone());

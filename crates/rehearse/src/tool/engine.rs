@@ -229,7 +229,7 @@ impl Life for Pod<'_> {
 
     fn script(&mut self, script: &str, most: Duration) -> Result<(), String> {
         let mut command = Command::new(&self.app.engine.program);
-        // As with a kubelet, a script that fails or takes too long keeps no stop from going on.
+        // As with a kubelet, the stop goes on if a script fails or takes too long.
         let _ = bounded::run(command.args(["exec", &self.app.name, "sh", "-c", script]), most);
         Ok(())
     }

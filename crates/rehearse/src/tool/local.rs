@@ -38,7 +38,7 @@ impl Place for Local {
         let (program, arguments) = words.split_first().ok_or("the command is missing: give it after --")?;
         let mut command = Command::new(program);
         command.args(arguments).envs(launch.env.iter().map(|(name, value)| (name, value)));
-        // A group of its own: a Ctrl-C on the terminal is for this process, which cleans up.
+        // It has its own group: a Ctrl-C on the terminal is for this process, which cleans up.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
         let log = Arc::new(Mutex::new(VecDeque::new()));
@@ -119,7 +119,7 @@ struct Child {
 }
 
 impl Child {
-    /// Reaps what has ended. The pid of a child is its own until then.
+    /// Reaps the children that have ended. The pid of a child is not reused until then.
     fn reap(&mut self) {
         loop {
             let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -195,7 +195,7 @@ impl Life for Child {
     }
 
     fn log(&mut self) -> String {
-        // The pipe's reader may have the last lines in its hands.
+        // The thread that reads the pipe may not have stored the last lines yet.
         std::thread::sleep(Duration::from_millis(50));
         let Ok(log) = self.log.lock() else { return String::new() };
         String::from_utf8_lossy(&log.iter().copied().collect::<Vec<_>>()).into_owned()

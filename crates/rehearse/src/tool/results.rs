@@ -80,7 +80,7 @@ pub(crate) struct Results {
     pub(crate) not_run: Vec<NotRun>,
     pub(crate) judged: Vec<String>,
     pub(crate) allow_lost: u64,
-    /// No judged strategy lost more than allowed; null: none of them ran.
+    /// No judged strategy lost more than allowed; null: no judged strategy ran.
     pub(crate) passed: Option<bool>,
     pub(crate) advice: Option<Advice>,
     /// Why there is no advice.

@@ -54,7 +54,7 @@ impl Strategy {
             Strategy::Init(name, file, options) => {
                 let inside = place.inside(file, name);
                 let init = [inside.clone()].into_iter().chain(options.iter().cloned()).collect();
-                // An orphan of an init that is not PID 1 would otherwise pass it by.
+                // Otherwise an init that is not PID 1 would not get the orphans.
                 let env = vec![("TINI_SUBREAPER".to_owned(), String::new())];
                 Ok(Launch { init, files: vec![(file.clone(), inside)], env })
             }

@@ -11,7 +11,7 @@ use crate::counts::{Kind, Loss};
 use crate::http1::{Broken, Client, Ending, get};
 use crate::plan::Target;
 
-/// A client with a connection pool of one. Clients pause at first, so that they do not start in the same moment.
+/// A client with a connection pool of one. Clients pause at first, so that they do not start at the same moment.
 pub(super) async fn client(shared: Arc<Shared>, target: Target, client: u32, pause: Duration) {
     let request = get(&target.path, &target.host, "keep-alive");
     sleep(pause).await;
@@ -59,10 +59,10 @@ pub(super) async fn client(shared: Arc<Shared>, target: Target, client: u32, pau
     }
 }
 
-/// The fate of a request on a kept connection that ended without a response.
+/// The result of a request on a kept connection that ended without a response.
 #[derive(Debug, PartialEq)]
 enum Fate {
-    /// The server closed an idle connection in the moment it was used. It has not read the request.
+    /// The server closed an idle connection at the moment of its use. It has not read the request.
     Race,
     /// The server seems to have read the request, and closed the connection at once.
     Dropped,

@@ -26,7 +26,7 @@ pub(super) async fn run(shared: Arc<Shared>, transfer: Transfer) {
     let result = match kind {
         Kind::Download => timeout(over + shared.patience(), download(target, Some(over))).await,
         Kind::Upload => timeout(over + shared.patience(), upload(target, shared.plan.upload_bytes, over)).await,
-        // It goes on until the server ends it, and the run ends some time.
+        // It goes on until the server ends it, but the run must end at some time.
         Kind::Websocket => until_over(&shared, websocket(target)).await,
         _ => until_over(&shared, download(target, None)).await,
     };
