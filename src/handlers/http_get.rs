@@ -28,7 +28,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
 use super::connect::{ConnectError, connect};
-use super::program::{Environment, read_value};
+use super::program::{Environment, prefixed, read_value};
 use super::report::HandlerReport;
 use crate::detached::{DetachedError, spawn_blocking_detached};
 use crate::error::describe;
@@ -188,7 +188,10 @@ async fn headers(configured: &[Header], env: &Environment) -> Result<HeaderMap, 
         let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| refused())?;
         let value = match &header.value {
             ValueSource::Plain(text) => env.expand(OsStr::new(text)),
-            ValueSource::File(path) => secret(&header.name, path.clone()).await?,
+            ValueSource::File(file) => {
+                let (path, prefix) = file.parts();
+                prefixed(prefix, secret(&header.name, path.into()).await?)
+            }
         };
         let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| refused())?;
         value.set_sensitive(true);

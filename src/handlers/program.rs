@@ -119,8 +119,12 @@ impl Environment {
     pub(crate) fn value(&self, source: &ValueSource, key: impl FnOnce() -> String) -> Result<OsString, ProgramError> {
         match source {
             ValueSource::Plain(text) => Ok(self.expand(OsStr::new(text))),
-            ValueSource::File(path) => {
-                read_value(path).map_err(|source| ProgramError::File { key: key(), path: path.clone(), source })
+            ValueSource::File(file) => {
+                let (path, prefix) = file.parts();
+                match read_value(path.as_ref()) {
+                    Ok(value) => Ok(prefixed(prefix, value)),
+                    Err(source) => Err(ProgramError::File { key: key(), path: path.into(), source }),
+                }
             }
         }
     }
@@ -181,7 +185,7 @@ pub(crate) fn reads_files(program: &Program) -> bool {
 }
 
 fn any_file(env: &[(String, ValueSource)]) -> bool {
-    env.iter().any(|(_, source)| matches!(source, ValueSource::File(_)))
+    env.iter().any(|(_, source)| matches!(source, ValueSource::File(..)))
 }
 
 /// A program that is ready to be spawned.
@@ -279,6 +283,13 @@ pub(crate) fn read_value(path: &Path) -> io::Result<OsString> {
         }
     }
     Ok(OsString::from_vec(bytes))
+}
+
+/// The value of a file, after `valueFrom.prefix`.
+pub(crate) fn prefixed(prefix: &str, value: OsString) -> OsString {
+    let mut all = OsString::from(prefix);
+    all.push(value);
+    all
 }
 
 /// execve(2) allows 128 KiB for a string; half of it is enough for a value.

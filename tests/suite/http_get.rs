@@ -159,7 +159,7 @@ fn a_request_looks_like_a_kubelets_plus_configured_headers() {
         app.env = {{ ZONE = "a b/ü" }}
         [lifecycle.preStart]
         httpGet = {{ port = "web", path = "v1/$(ZONE)/x?hook=$(BOOKEND_HOOK)", httpHeaders = [
-            {{ name = "Authorization", valueFrom.file = "{}/token" }},
+            {{ name = "Authorization", valueFrom = {{ file = "{}/token", prefix = "Bearer " }} }},
             {{ name = "X-Zone", value = "$(BOOKEND_HANDLER) $$(ZONE)" }},
         ] }}
         "#,
@@ -177,7 +177,7 @@ fn a_request_looks_like_a_kubelets_plus_configured_headers() {
         format!("user-agent: bookend/{}", env!("CARGO_PKG_VERSION")),
         "accept: */*".into(),
         "connection: close".into(),
-        "authorization: s3cret".into(),
+        "authorization: bearer s3cret".into(),
         "x-zone: prestart[0] $(zone)".into(),
     ] {
         assert!(lines.contains(&line), "{line}: {request}");

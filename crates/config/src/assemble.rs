@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::scalar::{read_status, read_user};
 use crate::settings::{
-    AppSettings, CommandFrom, ContainerSettings, FailurePolicy, Handler, HandlerKind, HandlerName, Header, HttpGet,
-    HttpSettings, LifecycleSettings, LogFormat, LogLevel, LogSettings, Method, PortState, ProbeSet, ProbeSettings,
-    ProcessSelector, Program, ReadyzDuringStop, Scheme, Settings, SignalScope, SocketPath, TcpSocket, TlsSettings,
-    ValueSource,
+    AppSettings, CommandFrom, ContainerSettings, FailurePolicy, FileValue, Handler, HandlerKind, HandlerName, Header,
+    HttpGet, HttpSettings, LifecycleSettings, LogFormat, LogLevel, LogSettings, Method, PortState, ProbeSet,
+    ProbeSettings, ProcessSelector, Program, ReadyzDuringStop, Scheme, Settings, SignalScope, SocketPath, TcpSocket,
+    TlsSettings, ValueSource,
 };
 use crate::tree::Tree;
 use crate::value::Value;
@@ -251,7 +251,9 @@ fn http_get(at: &TableView<'_>) -> Option<HttpGet> {
 }
 
 fn header(at: &TableView<'_>) -> Option<Header> {
-    let from_file = || at.table("valueFrom").text("file").map(|path| ValueSource::File(path.into()));
+    let from = at.table("valueFrom");
+    let from_file =
+        || Some(ValueSource::File(FileValue::new(from.text("file")?, from.text("prefix").unwrap_or_default())));
     Some(Header { name: at.text("name")?.to_owned(), value: at.value("value").and_then(as_source).or_else(from_file)? })
 }
 

@@ -12,6 +12,7 @@ use crate::hint;
 use crate::inputs::Override;
 use crate::key::{ANY_NAME, Key, Role, Shape, env_name, find, walk};
 use crate::scalar::{Scalar, read_name};
+use crate::settings::FileValue;
 use crate::source::{SourceKind, Span};
 use crate::toml_text::join;
 use crate::tree::{Entry, Origin, Tree};
@@ -203,7 +204,7 @@ fn set_file(collector: &mut Collector<'_>, source: usize, path: &str, layer: Tre
     if let Some(entry) = layer.get(path).cloned()
         && let Value::Text(file) = entry.value
     {
-        layer.insert(path.to_owned(), Entry { value: Value::File(file), ..entry });
+        layer.insert(path.to_owned(), Entry { value: Value::File(FileValue::new(&file, "")), ..entry });
     }
     layer
 }

@@ -134,6 +134,8 @@ fn inline(tree: &Tree, path: &str, keys: &'static [Key]) -> String {
                     let owner = tree.get(&join(path, "name")).map(|entry| &entry.value);
                     let text = match owner {
                         Some(Value::Text(owner)) if key.name == "value" => shown(owner, &entry.value),
+                        // Not shown: a secret may stand there by mistake.
+                        _ if key.name == "prefix" => quote(MASK),
                         _ => value(&entry.value),
                     };
                     out.push(format!("{name} = {text}"));
@@ -174,7 +176,12 @@ pub(crate) fn value(of: &Value) -> String {
         Value::Ignore => quote("ignore"),
         Value::Umask(mask) => format!("0o{mask:03o}"),
         Value::Limit(of) => limit(*of),
-        Value::File(path) => format!("{{ valueFrom.file = {} }}", quote(path)),
+        Value::File(file) => {
+            let (path, prefix) = file.parts();
+            // Not shown: a secret may stand there by mistake.
+            let prefix = if prefix.is_empty() { "" } else { ", valueFrom.prefix = \"********\"" };
+            format!("{{ valueFrom.file = {}{prefix} }}", quote(path))
+        }
         Value::List(items) => format!("[{}]", list(items).join(", ")),
         Value::Table | Value::OneOf | Value::Single | Value::Tables(_) | Value::Refused => "{}".to_owned(),
     }

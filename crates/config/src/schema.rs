@@ -146,7 +146,7 @@ fn one(scalar: Scalar) -> String {
         Scalar::Source => {
             r#""anyOf":[{"type":"string"},{"type":"object","required":["valueFrom"],"additionalProperties":false,
                 "properties":{"valueFrom":{"type":"object","required":["file"],"additionalProperties":false,
-                "properties":{"file":{"type":"string","pattern":"^/"}}}}}]"#
+                "properties":{"file":{"type":"string","pattern":"^/"},"prefix":{"type":"string"}}}}}]"#
         }
         Scalar::Variable => r#""type":"string","pattern":"^[^=]+$""#,
         Scalar::User => {

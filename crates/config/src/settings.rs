@@ -20,7 +20,7 @@ pub use http::{HttpSettings, ReadyzDuringStop, TlsSettings};
 pub use lifecycle::{ContainerSettings, LifecycleSettings, ProcessSelector};
 pub use log::{LogFormat, LogLevel, LogSettings};
 pub use probes::{ProbeSet, ProbeSettings};
-pub use program::{Id, Program, User, ValueSource};
+pub use program::{FileValue, Id, Program, User, ValueSource};
 
 use bookend_lifecycle::signal::Signal;
 

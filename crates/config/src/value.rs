@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use crate::secrets::{may_be_shown, redact};
-use crate::settings::ResourceLimit;
+use crate::settings::{FileValue, ResourceLimit};
 use crate::toml_text::quote;
 use bookend_lifecycle::signal::Signal;
 
@@ -39,8 +39,8 @@ pub(crate) enum Value {
     Umask(u32),
     /// A resource limit.
     Limit(ResourceLimit),
-    /// `{ valueFrom.file = ... }` where a string is accepted as well.
-    File(String),
+    /// `{ valueFrom.file = ... }` where a string is accepted as well, and `valueFrom.prefix`.
+    File(FileValue),
     /// A value that was refused: the key is set, and a diagnostic exists already.
     Refused,
 }

@@ -121,7 +121,7 @@ impl<'a> TableView<'a> {
 pub(crate) fn as_source(value: &Value) -> Option<ValueSource> {
     match value {
         Value::Text(text) => Some(ValueSource::Plain(text.clone())),
-        Value::File(path) => Some(ValueSource::File(path.into())),
+        Value::File(file) => Some(ValueSource::File(file.clone())),
         _ => None,
     }
 }

@@ -64,8 +64,8 @@ fn unreadable(settings: &Settings) -> Vec<(String, String, String)> {
         }
     }
     for (name, value) in &settings.app.program.env {
-        if let ValueSource::File(path) = value {
-            named.push((format!("app.env.{name}"), path));
+        if let ValueSource::File(file) = value {
+            named.push((format!("app.env.{name}"), Path::new(file.parts().0)));
         }
     }
     // It is not opened: it may be a pipe.

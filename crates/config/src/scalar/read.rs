@@ -5,27 +5,29 @@ use std::ops::RangeInclusive;
 
 use toml::de::{DeInteger, DeValue};
 
-use crate::settings::{Id, ResourceLimit, User};
+use crate::settings::{FileValue, Id, ResourceLimit, User};
 use crate::value::{Value, describe};
 use bookend_lifecycle::signal::Signal;
 
-/// A string or `{ valueFrom.file = "/path" }`.
+/// A string or `{ valueFrom.file = "/path" }`, where `valueFrom` may have a `prefix` as well.
 pub(super) fn value_from(found: &DeValue<'_>) -> Result<Value, &'static str> {
     let table = match found {
         DeValue::String(text) if !text.contains('\0') => return Ok(Value::Text(text.to_string())),
         DeValue::Table(table) if table.len() == 1 => table,
         _ => return Err(""),
     };
-    let file = match table.get("valueFrom").map(|from| from.get_ref()) {
-        Some(DeValue::Table(from)) if from.len() == 1 => from.get("file"),
+    let Some(DeValue::Table(from)) = table.get("valueFrom").map(|from| from.get_ref()) else { return Err("") };
+    let text = |key: &str| match from.get(key)?.get_ref() {
+        DeValue::String(text) if !text.contains('\0') => Some(&**text),
         _ => None,
     };
-    match file.map(|file| file.get_ref()) {
-        Some(DeValue::String(path)) if path.starts_with('/') && !path.contains('\0') => {
-            Ok(Value::File(path.to_string()))
-        }
-        Some(_) => Err("valueFrom.file is not an absolute path"),
-        None => Err(""),
+    let prefix = text("prefix");
+    match text("file") {
+        // Another key, or a prefix that is not a string.
+        _ if from.len() != 1 + usize::from(prefix.is_some()) => Err(""),
+        Some(path) if path.starts_with('/') => Ok(Value::File(FileValue::new(path, prefix.unwrap_or_default()))),
+        _ if from.contains_key("file") => Err("valueFrom.file is not an absolute path"),
+        _ => Err(""),
     }
 }
 

@@ -21,8 +21,25 @@ pub struct Program {
 pub enum ValueSource {
     /// The value itself; `$(VAR)` is expanded in it.
     Plain(String),
-    /// `valueFrom.file`: the file's content at the time of use, without the line break at its end, never expanded.
-    File(PathBuf),
+    /// `valueFrom`.
+    File(FileValue),
+}
+
+/// `valueFrom`: the content of `file` at the time of use, without the line break at its end, after `prefix`; never expanded.
+/// They are kept in one text, with the NUL between them that neither may contain: the values of all keys stay small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileValue(String);
+
+impl FileValue {
+    /// Of an absolute path, and the text before the content.
+    pub fn new(path: &str, prefix: &str) -> FileValue {
+        FileValue([path, "\0", prefix].concat())
+    }
+
+    /// The path, and the text before the content.
+    pub fn parts(&self) -> (&str, &str) {
+        self.0.split_once('\0').unwrap_or_default()
+    }
 }
 
 /// `user`: `name`, `uid`, `uid:gid`, `name:group`, ...

@@ -151,7 +151,8 @@ fn deadlines_are_ordered_and_within_the_grace_period() {
 
 #[test]
 fn variables_keep_their_order_and_secrets_are_masked() {
-    let text = "[app.env]\nZ = \"1\"\nA = \"$(Z)\"\nDB_PASSWORD = \"hunter2\"\nTOKEN.valueFrom.file = \"/t\"\n";
+    let text = "[app.env]\nZ = \"1\"\nA = \"$(Z)\"\nDB_PASSWORD = \"hunter2\"\nTOKEN.valueFrom.file = \"/t\"\n\
+                P.valueFrom = { file = \"/p\", prefix = \"hunter2\" }\n";
     let printed = accept(&file(text)).to_toml();
     let lines: Vec<&str> = printed.lines().filter(|line| line.starts_with("env.")).collect();
     assert_eq!(
@@ -161,6 +162,7 @@ fn variables_keep_their_order_and_secrets_are_masked() {
             "env.A = \"$(Z)\"  # bookend.toml:3",
             "env.DB_PASSWORD = \"********\"  # bookend.toml:4",
             "env.TOKEN = { valueFrom.file = \"/t\" }  # bookend.toml:5",
+            "env.P = { valueFrom.file = \"/p\", valueFrom.prefix = \"********\" }  # bookend.toml:6",
         ]
     );
 }

@@ -289,6 +289,7 @@ fn a_refused_value_of_an_environment_is_not_shown() {
     one("app.env.A = true", &format!("app.env.A: true or false without quotes {accepted}"));
     one("app.env.A = \"hunter2\\u0000\"", "app.env.A: the value contains a NUL byte");
     one("app.env.A = {}", &format!("app.env.A: a table {accepted}"));
+    one("app.env.A.valueFrom.prefix = \"x\"", &format!("app.env.A: a table {accepted}"));
     one("app.env.A.file = \"/x\"", &format!("app.env.A: a table {accepted}"));
     one("app.env.A.valueFrom.file = \"x\"", "app.env.A: valueFrom.file is not an absolute path");
     one(

@@ -43,12 +43,15 @@ fn no_kind_of_mistake_shows_a_secret() {
         "app.env = { \"PASSWORD=hunter2\" = \"\" }",
         "app.env.PASSWORD.value = \"hunter2\"",
         "app.env.PASSWORD.valueFrom.file = \"hunter2\"",
+        "app.env.A.valueFrom = { file = 5, prefix = \"hunter2\" }",
+        "app.env.A.valueFrom = { fil = \"/a\", prefix = \"hunter2\" }",
         "app.environment = { PASSWORD = \"hunter2\" }",
         "[lifecycle.preStop]\nexec = { comand = [\"a\"], env = { A = \"hunter2\" } }",
         // Headers.
         "lifecycle.preStop.httpGet = { port = 0, httpHeaders = [{ name = \"X\", value = \"hunter2\" }] }",
         "lifecycle.preStop.httpGet = { port = 1, httpHeaders = [{ name = \"X\", valu = \"hunter2\" }] }",
         "lifecycle.preStop.httpGet = { port = 1, httpHeaders = { Authorization = \"hunter2\" } }",
+        "lifecycle.preStop.httpGet = { port = 0, httpHeaders = [{ name = \"X\", valueFrom = { file = \"/f\", prefix = \"hunter2\" } }] }",
         "lifecycle.preStop.httpGet = { port = 1, httpHeaders = [\"Authorization: hunter2\"] }",
         // Comments on the line of another mistake.
         "[app.env]\nPASSWORD = 5 # hunter2\n",

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::settings::{
-    CommandFrom, FailurePolicy, HandlerKind, Header, HttpGet, Id, LogFormat, Method, PortState, Program, Scheme,
-    SignalScope, TcpSocket, User, ValueSource,
+    CommandFrom, FailurePolicy, FileValue, HandlerKind, Header, HttpGet, Id, LogFormat, Method, PortState, Program,
+    Scheme, SignalScope, TcpSocket, User, ValueSource,
 };
 use bookend_lifecycle::drain::{Drain, Until};
 use bookend_lifecycle::probe::ProbeRule;
@@ -52,12 +52,12 @@ fn the_example_of_the_documentation_is_read() {
 
 #[test]
 fn a_program_has_an_environment_a_directory_and_a_user() {
-    let text = "env = { B = \"2\", A = { valueFrom.file = \"/run/a\" } }\nworkingDir = \"/srv\"\nuser = ";
+    let text = "env = { B = \"2\", A = { valueFrom = { file = \"/run/a\", prefix = \"x \" } } }\nworkingDir = \"/srv\"\nuser = ";
     let program = |user| Program {
         command: vec!["p".into()],
         env: vec![
             ("B".to_owned(), ValueSource::Plain("2".to_owned())),
-            ("A".to_owned(), ValueSource::File("/run/a".into())),
+            ("A".to_owned(), ValueSource::File(FileValue::new("/run/a", "x "))),
         ],
         working_dir: Some("/srv".into()),
         user: Some(user),
@@ -93,7 +93,7 @@ fn variables_keep_their_order_through_all_layers() {
     };
     let env = accept(&sources).settings.app.program.env;
     let plain = |name: &str, value: &str| (name.to_owned(), ValueSource::Plain(value.to_owned()));
-    let file = ("V".to_owned(), ValueSource::File("/v".into()));
+    let file = ("V".to_owned(), ValueSource::File(FileValue::new("/v", "")));
     assert_eq!(env, [plain("X", "1"), plain("Z", "2"), plain("W", "1"), plain("Y", "$(W)"), file]);
 }
 
@@ -149,7 +149,7 @@ fn a_pod_specs_http_get_is_read_field_by_field() {
          [[lifecycle.preStop]]\nretries = 2\nbackoffSeconds = 0.5\n\
          httpGet = { host = \"h\", port = \"web\", path = \"/p?q\", scheme = \"HTTPS\", method = \"put\", body = \"b\", caFile = \"/ca\", \
          insecureSkipVerify = true, successStatus = [204, \"300-399\"], httpHeaders = [\
-         { name = \"A\", value = \"x\" }, { name = \"B\", valueFrom.file = \"/b\" }] }\n\
+         { name = \"A\", value = \"x\" }, { name = \"B\", valueFrom = { file = \"/b\", prefix = \"Bearer \" } }] }\n\
          [[lifecycle.preStop]]\ntcpSocket = { host = \"t\", port = 80, until = \"Closed\" }\n\
          [[lifecycle.preStop]]\nsignal.name = \"HUP\"\n\
          [[lifecycle.postStop]]\non = [\"Failed\"]\nsleep.seconds = 1\n",
@@ -165,7 +165,7 @@ fn a_pod_specs_http_get_is_read_field_by_field() {
         body: "b".to_owned(),
         headers: vec![
             Header { name: "A".to_owned(), value: ValueSource::Plain("x".to_owned()) },
-            Header { name: "B".to_owned(), value: ValueSource::File("/b".into()) },
+            Header { name: "B".to_owned(), value: ValueSource::File(FileValue::new("/b", "Bearer ")) },
         ],
         success_status: vec![204..=204, 300..=399],
         ca_file: Some("/ca".into()),

@@ -241,8 +241,10 @@ static HEADER: &[Key] = &[
     Key::one_of("value", "valueFrom", Shape::Table(VALUE_FROM), "source of the value"),
 ];
 
-static VALUE_FROM: &[Key] =
-    &[Key::required("file", Shape::One(Scalar::Path), "file that holds the value; read again for each request")];
+static VALUE_FROM: &[Key] = &[
+    Key::required("file", Shape::One(Scalar::Path), "file that holds the value; read again for each request"),
+    Key::new("prefix", Shape::One(Scalar::Text), "", "text before it, for a bare token: prefix = \"Bearer \""),
+];
 
 static TCP_PROBE: &[Key] = &[HOST, PORT_TO_CALL];
 static TCP_SOCKET: &[Key] = &[
