@@ -1,7 +1,7 @@
 //! The command line: reads the arguments and runs the subcommand that they name. One file per subcommand.
 //!
-//! Depends on everything below it; nothing depends on it. `args` reads, `client` talks to the running bookend,
-//! `outcome` prints and fails. The other files are subcommands.
+//! Depends on everything below it; nothing depends on it. `args` reads the arguments, `client` talks to the running
+//! bookend, `outcome` prints the result and sets the exit code. The other files are subcommands.
 
 mod args;
 mod check;

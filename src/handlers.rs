@@ -169,7 +169,7 @@ fn start_ready(
     (RunningHandler { abort, group }, receiver)
 }
 
-/// A run that could not begin.
+/// The report of a run that could not begin.
 pub(crate) fn failed(error: &dyn std::error::Error) -> (RunningHandler, oneshot::Receiver<HandlerReport>) {
     let (abort, _) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();

@@ -57,7 +57,7 @@ fn own_bytes() -> io::Result<Vec<u8>> {
     })
 }
 
-/// Whether the name still is a binary.
+/// Whether the path still names an ELF binary.
 fn is_elf(path: &Path) -> bool {
     let mut magic = [0; 4];
     File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\x7fELF"

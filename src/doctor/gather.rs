@@ -147,7 +147,8 @@ fn find_program(dir: &Path, name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(name)).find(is_program)
 }
 
-/// The same, or a file that a shell or another interpreter can run: it need not be executable, nor in PATH.
+/// The path of a program, or of a file that a shell or another interpreter can run. Such a file need not be executable
+/// or in PATH.
 fn find_script(dir: &Path, name: &str) -> Option<PathBuf> {
     let script = || Some(dir.join(name)).filter(|path| path.is_file());
     find_program(dir, name).or_else(script)

@@ -99,7 +99,7 @@ impl HandlerEnv<'_> {
                 }
                 // The code that SIGKILL would have caused.
                 AppStatus::StillRunning => set("BOOKEND_EXIT_CODE", Signal::KILL.exit_code().to_string()),
-                // The app of another container: only its own parent knows.
+                // This is the app of another container: only its own parent knows how it ended.
                 AppStatus::Unknown => {}
             }
         }

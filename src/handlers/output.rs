@@ -162,7 +162,7 @@ impl RelayTask {
             splitter.push(piece, |line| emit(name, *purpose, line, kept));
             yield_now().await;
         }
-        // The budget does not come back within one read.
+        // The budget is not refilled within one read.
         pieces.for_each(|piece| self.drop_output(piece));
     }
 

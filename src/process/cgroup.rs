@@ -1,5 +1,5 @@
-//! The container's memory cgroup, v1 or v2: the one reader of its files. They are in the kernel's memory; a read does not
-//! wait.
+//! The container's memory cgroup, v1 or v2. Only this module reads its files. They are in the kernel's memory, so a read
+//! does not block.
 
 use std::fs::read_to_string;
 use std::io;

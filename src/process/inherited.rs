@@ -71,7 +71,7 @@ impl Inherited {
         // Its number must not be one that a child's stdin, stdout or stderr is put on.
         let held = here.ok().and_then(|fd| sys::duplicate_from(3, fd).ok());
         if let Some(held) = held {
-            // If the root cannot be entered we still run.
+            // If we cannot enter the root directory, we still run.
             let _ = nix::unistd::chdir("/");
             self.working_dir = WorkingDir::Open(held);
         }

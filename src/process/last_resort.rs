@@ -200,7 +200,7 @@ fn forward(signal: Signal) {
     }
 }
 
-/// An error means that the app has just ended, which the next round of reaping sees, or that the kernel refuses it.
+/// An error means that the app has just ended, which the next round of reaping detects, or that the kernel refuses.
 fn send(signal: Signal) {
     let _ = sys::send(Pid::from_raw(APP.load(Ordering::SeqCst)), signal);
 }

@@ -25,7 +25,7 @@ impl PidFd {
         Ok(PidFd { pid, fd: sys::watch_readable(sys::pidfd_open(pid)?)? })
     }
 
-    /// Its number, for messages.
+    /// The pid, for messages.
     pub(crate) fn pid(&self) -> Pid {
         self.pid
     }

@@ -242,7 +242,7 @@ impl Table {
             let ended = sys::peek_end(which);
             let ChildNews::Changed(pid, _) = ended else { return ended };
             if let Some(signal) = self.exit_signals.remove(&pid) {
-                // The group is usually empty: that is not an error.
+                // The group is usually empty; this is not an error.
                 let _ = sys::send(group_of(pid), signal);
             }
             which = Some(pid);

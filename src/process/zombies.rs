@@ -22,7 +22,7 @@ pub(crate) struct NegligentParent {
     pub(crate) oldest: (u64, i32),
 }
 
-/// All such parents, the one with the most zombies first.
+/// All parents of such zombies, the one with the most zombies first.
 pub(crate) fn negligent_parents() -> Vec<NegligentParent> {
     negligent_among(procfs::own_pid(), &procfs::below_us())
 }
@@ -164,7 +164,7 @@ mod tests {
         assert!(watch.scanned(secs(1), &negligent).is_empty());
         assert_eq!(watch.scanned(secs(6), &negligent).len(), 1);
         assert!(watch.scanned(secs(100), &negligent).is_empty());
-        // It has reaped its zombies, and neglects others later.
+        // The parent has reaped its zombies, and neglects others later.
         assert!(watch.scanned(secs(101), &[]).is_empty());
         assert!(watch.scanned(secs(102), &negligent).is_empty());
         assert_eq!(watch.scanned(secs(110), &negligent).len(), 1);

@@ -90,7 +90,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Accepts every certificate; signatures are checked, since a handshake that no client could finish is a finding.
+/// Accepts every certificate; signatures are checked, because a handshake that no client could finish is a finding.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

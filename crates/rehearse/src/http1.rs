@@ -186,7 +186,7 @@ impl Client {
         }
     }
 
-    /// Reads what is there; 0 at the end.
+    /// Reads the available bytes; returns 0 at the end.
     pub(crate) async fn read(&mut self) -> io::Result<usize> {
         let mut bytes = [0; 16 * 1024];
         let length = self.stream.read(&mut bytes).await?;
@@ -199,7 +199,7 @@ impl Client {
         &self.buffer
     }
 
-    /// Takes `length` bytes of the stream.
+    /// Takes `length` bytes from the stream.
     pub(crate) async fn take(&mut self, length: usize) -> Result<Vec<u8>, Broken> {
         while self.buffer.len() < length {
             self.more().await?;

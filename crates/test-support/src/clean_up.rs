@@ -48,7 +48,7 @@ pub(crate) fn kill_all_of(folder: &Path) {
             return;
         }
         for pid in found {
-            // It may have ended meanwhile.
+            // The process may have ended meanwhile.
             let _ = kill(pid, Signal::SIGKILL);
         }
         std::thread::sleep(Duration::from_millis(1));

@@ -22,7 +22,7 @@ use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
-/// Draws it.
+/// Draws the table.
 pub(super) fn draw(view: &StatusView, identity: &PodIdentity, terminal: Terminal) -> String {
     let mut text = head(view, identity, terminal);
     if !(view.handlers.is_empty() && view.running.is_empty()) {

@@ -9,7 +9,7 @@ use bookend_config::wrapper::{base_name, is_interpreter, unwrapped};
 /// The app's command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct AppCommand {
-    /// As it was given.
+    /// The command as it was given.
     pub(crate) given: Vec<String>,
     /// The program that serves, and its arguments.
     pub(crate) server: Vec<String>,

@@ -15,7 +15,7 @@ pub(crate) struct MainCommand {
     pub(crate) is_last: bool,
 }
 
-/// Finds it: the last one that is exec'ed, or else the last one that is not a small tool such as `echo`.
+/// Finds the command: the last one that is exec'ed, or else the last one that is not a small tool such as `echo`.
 pub(crate) fn main_command(text: &str) -> Option<MainCommand> {
     let commands: Vec<(usize, Vec<String>)> =
         split_commands(text).into_iter().map(|(line, words)| (line, stripped(words))).collect();

@@ -32,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Far more than any configuration; the rest is cut off.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Runs it to its end, within the timeout.
+/// Runs the program to its end, within the timeout.
 pub(super) fn run(inherited: &Inherited, program: &str, args: &[String]) -> Result<Printed, String> {
     run_within(TIMEOUT, inherited, program, args)
 }
@@ -49,7 +49,7 @@ fn run_within(timeout: Duration, inherited: &Inherited, program: &str, args: &[S
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         return Ok(Printed { out: text(out), err: text(err), success: ended == Ended::Exited(0) });
     }
-    // Not waited for yet, so the pid is still its own.
+    // We have not waited for the program yet, so its pid cannot be reused.
     let _ = killpg(pid, Signal::SIGKILL);
     wait(pid, Instant::now() + TIMEOUT);
     Err(format!("{program} did not end within {} s", Seconds(timeout)))
@@ -78,7 +78,7 @@ fn start(inherited: &Inherited, command: &[OsString]) -> Result<(Pid, [OwnedFd; 
     Ok((child.pid, [out, err]))
 }
 
-/// Reads both to their ends. `None`: the time is over.
+/// Reads both streams to their ends. `None`: the time is over.
 fn read(mut pipes: [Option<OwnedFd>; 2], end: Instant) -> Option<[Vec<u8>; 2]> {
     for pipe in pipes.iter().flatten() {
         fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok()?;
@@ -96,7 +96,8 @@ fn read(mut pipes: [Option<OwnedFd>; 2], end: Instant) -> Option<[Vec<u8>; 2]> {
     Some(texts)
 }
 
-/// Reads what is available. `false`: that was all, or enough; closing the pipe then ends a program that prints for ever.
+/// Reads what is available. `false`: the end or the limit is reached. Closing the pipe then ends a program that prints
+/// without end.
 fn read_on(pipe: &OwnedFd, text: &mut Vec<u8>) -> bool {
     let mut buffer = [0; 16 * 1024];
     match nix::unistd::read(pipe, &mut buffer) {
@@ -110,7 +111,7 @@ fn read_on(pipe: &OwnedFd, text: &mut Vec<u8>) -> bool {
     }
 }
 
-/// `None`: it has not ended in time.
+/// `None`: the program has not ended in time.
 #[expect(clippy::disallowed_methods, reason = "`bookend doctor` is a tool of its own, never PID 1's loop")]
 fn wait(pid: Pid, end: Instant) -> Option<Ended> {
     loop {

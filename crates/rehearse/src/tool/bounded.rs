@@ -24,7 +24,7 @@ pub(crate) fn run(command: &mut Command, most: Duration) -> Result<Output, Strin
         match child.try_wait().map_err(|error| format!("cannot wait for {name}: {error}"))? {
             Some(status) => break status,
             None if Instant::now() >= end => {
-                // It is our child and not reaped, so the pid is still its own.
+                // The program is our child and is not reaped yet, so its pid cannot be reused.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(format!("{name} did not end within {} s", most.as_secs()));

@@ -270,7 +270,7 @@ fn an_init_of_the_image_is_taken_off() {
 
 /// This binary, in a container.
 const MYSELF: &str = "/bookend-rehearse";
-/// The engine's answer to a question.
+/// How long a query of the engine may take.
 const SHORT: Duration = Duration::from_secs(60);
-/// The engine's work on a container.
+/// How long an operation of the engine on a container may take.
 const LONG: Duration = Duration::from_secs(120);

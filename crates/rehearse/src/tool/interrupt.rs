@@ -11,7 +11,7 @@ pub(crate) fn listen() {
     let received = Arc::clone(RECEIVED.get_or_init(Arc::default));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         let number = usize::try_from(signal).unwrap_or_default();
-        // It fails for signals that cannot be handled; these can.
+        // Registering fails only for signals that cannot be handled; these signals can.
         let _ = signal_hook::flag::register_usize(signal, Arc::clone(&received), number);
     }
 }

@@ -126,7 +126,7 @@ impl Child {
                 Ok(WaitStatus::Exited(pid, code)) => Some((pid, code)),
                 Ok(WaitStatus::Signaled(pid, signal, _)) => Some((pid, 128 + signal as i32)),
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
-                // Real-time signals have no name in nix, and the process is reaped all the same.
+                // Real-time signals have no name in nix; the process is reaped nevertheless.
                 Err(_) if self.is_gone() => Some((self.pid, 255)),
                 _ => None,
             };
@@ -157,11 +157,11 @@ impl Child {
         }
     }
 
-    /// Kills what the life left behind. All of it is our own children by now, or becomes so when its parents end.
+    /// Kills the processes that the life left behind. They are our own children, or become so when their parents end.
     fn clean_up(&mut self) {
         let end = Instant::now() + Duration::from_secs(5);
         if self.status.is_none() {
-            // Our child, not reaped.
+            // This is our child, and it is not reaped yet.
             let _ = kill(self.pid, Signal::SIGKILL);
         }
         loop {
@@ -208,7 +208,7 @@ impl Life for Child {
         let child = command.spawn().map_err(|error| format!("cannot start sh: {error}"))?;
         let pid = Pid::from_raw(i32::try_from(child.id()).map_err(|_| "a pid is a positive number")?);
         let end = Instant::now() + most;
-        // Reaped by `reap`, which takes every child.
+        // `reap` reaps this child, because it reaps every child.
         while Instant::now() < end && children().iter().any(|(child, _)| *child == pid) {
             interrupt::check()?;
             self.reap();

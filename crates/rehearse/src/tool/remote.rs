@@ -42,7 +42,7 @@ pub(crate) trait Generator {
     fn wait_for_answer(&mut self, seconds: f64) -> Result<(), String>;
     /// Asks each URL once, and starts the load.
     fn start(&mut self) -> Result<(), String>;
-    /// Returns in the moment in which the stop shall begin.
+    /// Returns at the moment at which the stop must begin.
     fn warm_up(&mut self) -> Result<(), String>;
     /// The stop begins now.
     fn stop_begins(&mut self) -> Result<(), String>;
@@ -177,7 +177,7 @@ impl There {
 
 impl Drop for There {
     fn drop(&mut self) {
-        // Our own child, which has not been reaped.
+        // This is our own child, and it is not reaped yet.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

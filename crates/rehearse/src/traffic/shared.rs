@@ -21,7 +21,7 @@ pub(crate) struct Shared {
     pub(super) gone: AtomicBool,
     pub(super) in_flight: AtomicU64,
     pub(super) stall: AtomicU64,
-    /// Requests that the server seems to have read, on kept connections that it closed at once. One may be chance.
+    /// Requests that the server seems to have read, on kept connections that it closed at once. One may be coincidence.
     pub(super) dropped: Mutex<Vec<Lost>>,
     /// By kind and path, the status before the stop, if it is not 200 to 299.
     pub(super) expected: BTreeMap<(Kind, String), u16>,
