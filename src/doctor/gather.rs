@@ -38,7 +38,7 @@ pub(crate) fn facts(effective: &Effective, image_stop_signal: Option<Signal>, in
     let kill = budget.deadlines.map(|deadlines| deadlines.kill);
     let mut gatherer = Gatherer { dir, command, inherited, not_examined: Vec::new() };
     if gatherer.command.given.is_empty() {
-        gatherer.not_examined.push("the app: no command is configured, and none follows --".to_owned());
+        gatherer.not_examined.push("the app: no command is configured or given after --".to_owned());
     }
     Facts {
         budget_warnings: budget.warnings,

@@ -27,7 +27,7 @@ pub enum Connection {
 /// Connects, and does the TLS handshake with the protocols `alpn` if there are any.
 ///
 /// # Errors
-/// The connection was refused, or the handshake failed. With `alpn`, also if the server chose none of the protocols.
+/// The connection was refused, or the handshake failed. With `alpn`, also if the server accepted no protocol of the list.
 pub async fn connect(address: SocketAddr, tls: bool, alpn: &[&str]) -> io::Result<Connection> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
@@ -38,7 +38,7 @@ pub async fn connect(address: SocketAddr, tls: bool, alpn: &[&str]) -> io::Resul
     let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
     if !alpn.is_empty() && stream.get_ref().1.alpn_protocol().is_none() {
-        return Err(io::Error::other(format!("the server chose none of {alpn:?} by ALPN")));
+        return Err(io::Error::other(format!("the server accepted no protocol of {alpn:?} by ALPN")));
     }
     Ok(Connection::Tls(Box::new(stream)))
 }

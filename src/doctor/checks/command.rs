@@ -18,7 +18,7 @@ pub(crate) fn program_missing(facts: &Facts) -> Vec<Finding> {
 pub(crate) fn shell_without_exec(facts: &Facts) -> Vec<Finding> {
     let command = &facts.command;
     let program = command.program();
-    let why = "the shell gets the stop signal and does not pass it on; the server gets none until SIGKILL";
+    let why = "the shell gets the stop signal and does not pass it on; the server gets no signal until SIGKILL";
     let fix = |is_last: bool, alternative: String| match is_last {
         true => format!("begin its last command with exec: `exec {program} ...`{alternative}"),
         false => {

@@ -33,7 +33,7 @@ pub(crate) fn find(
         Some(advice) => found.advice = Some(advice),
         None => {
             found.no_advice = Some(
-                "no configuration that was tried lost nothing. The kinds of loss in the table and the findings say more: a server that ends \
+                "every configuration that was tried lost requests. The kinds of loss in the table and the findings say more: a server that ends \
                  requests by itself, or responses without an end, need a change of the server"
                     .to_owned(),
             );

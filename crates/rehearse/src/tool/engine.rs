@@ -49,7 +49,7 @@ impl Engine {
             myself,
         };
         let text = engine.call(&["image", "inspect", image], SHORT).map_err(|problem| {
-            format!("{problem}\nbookend-rehearse pulls nothing: is the image here? {program} pull {image}")
+            format!("{problem}\nbookend-rehearse pulls nothing; if the image is missing, run: {program} pull {image}")
         })?;
         let images: Value = serde_json::from_str(&text).map_err(|error| format!("cannot read the image: {error}"))?;
         let config = images.get(0).and_then(|image| image.get("Config")).cloned().unwrap_or_default();

@@ -58,7 +58,7 @@ pub(crate) fn all(args: &Args) -> Result<ExitCode, String> {
     }
     if let Some(bookend) = &bookend {
         found.findings = findings(place, bookend, args).unwrap_or_else(|problem| {
-            found.notes.push(format!("bookend doctor could not be asked: {problem}"));
+            found.notes.push(format!("cannot run bookend doctor: {problem}"));
             Vec::new()
         });
         if let Some(plan) = plans.iter().max_by(|a, b| a.late_seconds.total_cmp(&b.late_seconds)) {
@@ -105,7 +105,7 @@ fn bookend(args: &Args, place: &dyn Place) -> Result<Option<Bookend>, String> {
     let variable = || std::env::var_os("BOOKEND_BIN").map(PathBuf::from).filter(|file| file.is_file());
     let Some(file) = args.bookend.clone().or_else(beside).or_else(variable) else { return Ok(None) };
     if !file.is_file() {
-        return Err(format!("--bookend {}: there is no such file", file.display()));
+        return Err(format!("--bookend {}: the file does not exist", file.display()));
     }
     let none = Settings { grace: args.grace, profile: None, drain: None };
     let configuration = Configuration::Settings(none.clone());
@@ -157,7 +157,7 @@ fn strategies(args: &Args) -> Result<(Vec<Strategy>, Vec<super::results::NotRun>
         all.iter().any(|strategy| strategy.id() == *name) || ["sleep", "script", "tini"].contains(&name.as_str())
     };
     if let Some(name) = args.strategies.iter().find(|name| !known(name)) {
-        return Err(format!("--strategies {name}: there is no such strategy"));
+        return Err(format!("--strategies {name}: unknown strategy"));
     }
     all.retain(|strategy| wanted(&strategy.id()));
     missing.retain(|missing| wanted(&missing.strategy));
@@ -167,7 +167,7 @@ fn strategies(args: &Args) -> Result<(Vec<Strategy>, Vec<super::results::NotRun>
 fn judged(args: &Args, strategies: &[Strategy]) -> Result<Vec<String>, String> {
     let ids: Vec<String> = strategies.iter().map(Strategy::id).collect();
     if let Some(name) = args.judge.iter().find(|name| !ids.contains(name)) {
-        return Err(format!("--judge {name}: this strategy is not run; these are: {}", ids.join(", ")));
+        return Err(format!("--judge {name}: this strategy is not run; strategies that are run: {}", ids.join(", ")));
     }
     if !args.judge.is_empty() {
         return Ok(args.judge.clone());
