@@ -73,6 +73,8 @@ pub(crate) struct Journal {
     pub(crate) oom: bool,
     is_post_stop_over: bool,
     cut: u32,
+    /// Not every connection could be counted when requests were cut.
+    is_cut_partial: bool,
 }
 
 impl Journal {
@@ -138,10 +140,11 @@ impl Journal {
         }
     }
 
-    /// Adds the number of connections whose requests our own signal may have cut.
-    pub(crate) fn note_cut(&mut self, now: Time, count: u32) {
+    /// Adds the number of connections whose requests our own signal may have cut. `are_all`: whether every one was counted.
+    pub(crate) fn note_cut(&mut self, now: Time, count: u32, are_all: bool) {
         self.cut = self.cut.saturating_add(count);
-        self.row(now, describe_cut(count));
+        self.is_cut_partial |= !are_all;
+        self.row(now, describe_cut(count, are_all));
     }
 
     /// Adds something that no note of a machine covers.
@@ -197,7 +200,10 @@ impl Journal {
         };
         // A sidecar has no app of its own.
         let app = self.ended.map(|status| format!("{}; ", describe_end(status, self.oom))).unwrap_or_default();
-        let cut = if self.cut > 0 { format!(", {}", describe_cut(self.cut)) } else { String::new() };
+        let cut = match self.cut > 0 || self.is_cut_partial {
+            true => format!(", {}", describe_cut(self.cut, !self.is_cut_partial)),
+            false => String::new(),
+        };
         format!("{how}{cut}: {app}exit code {code}")
     }
 
@@ -255,9 +261,10 @@ fn shortened(mut text: String, longest: usize) -> String {
 }
 
 /// `requests on up to 1 connection cut`: of an open connection the kernel does not show whether it has a request in flight, nor
-/// how many.
-pub(crate) fn describe_cut(count: u32) -> String {
-    format!("requests on up to {count} connection{} cut", if count == 1 { "" } else { "s" })
+/// how many. `are_all`: whether every connection could be counted in time.
+pub(crate) fn describe_cut(count: u32, are_all: bool) -> String {
+    let more = if are_all { "" } else { " (more connections were not counted)" };
+    format!("requests on up to {count} connection{} cut{more}", if count == 1 { "" } else { "s" })
 }
 
 /// `preStop drain`, or `preStop[0]` for a handler without a name; in a sidecar `web: preStop drain`.

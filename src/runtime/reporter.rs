@@ -186,12 +186,12 @@ impl Reporter {
         self.publish(&LifecycleEvent::Note { text: &text });
     }
 
-    /// Warns of requests that our own signal is about to cut.
-    pub(super) fn requests_cut(&mut self, count: u32) {
-        let text = describe_cut(count);
+    /// Warns of requests that our own signal is about to cut. `are_all`: whether every connection was counted.
+    pub(super) fn requests_cut(&mut self, count: u32, are_all: bool) {
+        let text = describe_cut(count, are_all);
         warn!("{text}");
         self.publish(&LifecycleEvent::Note { text: &text });
-        self.journal.note_cut(self.now(), count);
+        self.journal.note_cut(self.now(), count, are_all);
     }
 
     /// Whether it is time for a scan for zombies that no client has asked for.

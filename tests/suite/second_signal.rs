@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use crate::support::{Folder, Init, get, in_network_of, wait_until};
 
 /// Like nginx: SIGQUIT closes the listener and waits for every connection, silent ones too; SIGTERM exits at once.
-/// A request is answered after four seconds.
+/// A request is answered after four seconds, and the request HOLD never.
 const SERVER: &str = "
 import os, signal, socket, threading, time
 stop, clients = threading.Event(), []
@@ -15,9 +15,10 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 signal.signal(signal.SIGQUIT, lambda *_: stop.set())
 server = socket.create_server(('', 80))
 def serve(client):
-    if client.recv(100):
+    request = client.recv(100)
+    if request:
         print('asked', flush=True)
-        time.sleep(4)
+        time.sleep(1000 if request == b'HOLD' else 4)
         client.sendall(b'the whole answer')
     client.close()
 def accept():
@@ -101,7 +102,7 @@ fn cut_requests_are_reported_everywhere() {
     let mut init = Init::in_a_pod(folder, &config, "", &["--", "python3", "-c", SERVER]);
     in_network_of(init.pid(), || wait_until("the app listens", || TcpStream::connect("127.0.0.1:80").is_ok()));
     let mut clients = [connect(&init), connect(&init)];
-    clients.iter_mut().for_each(|client| client.write_all(b"GET").unwrap());
+    clients.iter_mut().for_each(|client| client.write_all(b"HOLD").unwrap());
     init.signal(15);
     let body = |path| in_network_of(init.pid(), || get(9797, path)).unwrap_or_default();
     wait_until("the cut is reported", || body("/status").contains("\"requestsCut\": 2"));
@@ -121,7 +122,7 @@ fn requests_cut_by_sigkill_are_counted_and_reported() {
     let init = start("terminationGracePeriodSeconds = 2\napp.stopSignal = \"SIGURG\"");
     let mut clients = [connect(&init), connect(&init), connect(&init)];
     // The third client sent nothing, so it does not wait for a response.
-    clients.iter_mut().take(2).for_each(|client| client.write_all(b"GET").unwrap());
+    clients.iter_mut().take(2).for_each(|client| client.write_all(b"HOLD").unwrap());
     init.signal(15);
     let finished = init.finish();
     assert!(

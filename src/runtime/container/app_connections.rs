@@ -103,16 +103,17 @@ impl AppConnections {
     }
 
     /// Called right before a signal of ours that ends the app at once. Returns the number of connections whose requests it may
-    /// cut.
-    pub(super) fn count_cut(&mut self) -> Option<u32> {
+    /// cut, and whether these are all.
+    pub(super) fn count_cut(&mut self) -> Option<(u32, bool)> {
         let watched = self.watched.as_mut()?;
         let sockets =
             if watched.ports.is_empty() { None } else { watched.tcp_monitor.sockets_in_haste(&watched.ports) };
-        let (connections, queue) = connections(&sockets?);
+        let (sockets, are_all) = sockets?;
+        let (connections, queue) = connections(&sockets);
         let open = connections.iter().filter(|connection| connection.may_be_cut()).count();
         let cut = u32::try_from(open).unwrap_or(u32::MAX).saturating_add(queue);
         watched.lost.requests_cut = watched.lost.requests_cut.saturating_add(cut);
-        (cut > 0).then_some(cut)
+        (cut > 0 || !are_all).then_some((cut, are_all))
     }
 
     /// Called when the app has ended. Returns a remark about the resets that its end, or its closed listeners, caused.
@@ -130,7 +131,7 @@ impl AppConnections {
         let watched = self.watched.as_mut()?;
         let sockets =
             if watched.ports.is_empty() { None } else { watched.tcp_monitor.sockets_in_haste(&watched.ports) };
-        Some(count(&sockets?, &Drain::default()))
+        Some(count(&sockets?.0, &Drain::default()))
     }
 
     /// The cost of the stop for clients; `None` before the stop signal.

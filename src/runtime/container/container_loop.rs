@@ -223,8 +223,8 @@ impl ContainerLoop {
 
     /// A signal that ends the app at once, together with the requests that it works on.
     fn cut_off_app(&mut self, signal: Signal) {
-        if let Some(cut) = self.connections.count_cut() {
-            self.dispatcher.reporter.requests_cut(cut);
+        if let Some((cut, are_all)) = self.connections.count_cut() {
+            self.dispatcher.reporter.requests_cut(cut, are_all);
         }
         self.signal_app(signal);
     }
