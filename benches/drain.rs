@@ -138,7 +138,7 @@ fn run(strategy: &Strategy, folder: &Path, late: Duration) -> (Outcome, Duration
     match strategy.stop {
         Stop::Signal(name) => kill(pid, name),
         Stop::Script(script) => {
-            // As a kubelet does it: in the container, and then SIGTERM if the container still runs.
+            // A kubelet runs the hook in the container, and then sends SIGTERM if the container still runs.
             let mut inside = Command::new("nsenter");
             inside.args(["-t", &pid.to_string(), "-m", "-p", "-n", "sh", "-c", script, shown]);
             let mut inside = inside.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Long enough for a slow machine; a test that comes near it has failed.
+/// The time limit of every wait: long enough for a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The images of `scripts/images`: `bookend-test`, `bookend-test:debian`, `bookend-test:nginx`.

@@ -120,7 +120,7 @@ fn the_images_pages_dockerfile_runs_the_server() {
 
 #[test]
 fn bookend_copy_installs_the_binary() {
-    // As an init container and the app's container do it, with a shared volume.
+    // An init container copies the binary to a shared volume, and the app's container runs it.
     let test = "bookend_copy_installs_the_binary";
     if !ready(test) {
         return;

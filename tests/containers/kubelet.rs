@@ -308,7 +308,7 @@ fn signal_and_end(running: &Running<'_>) {
 
 const STEP: Duration = Duration::from_millis(100);
 
-/// Once a period, give or take.
+/// About once a period.
 fn probe_is_due(probe: &Value, since: Duration) -> bool {
     let period = Duration::from_secs(probe["periodSeconds"].as_u64().unwrap_or(10)).as_millis();
     since.as_millis() % period < STEP.as_millis()

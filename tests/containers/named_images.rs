@@ -16,7 +16,7 @@ const OWN: [(&str, &str); 5] = [
     (concat!("bookend:", env!("CARGO_PKG_VERSION"), "-nginx"), ":nginx"),
 ];
 
-/// As Docker's official image, with Debian's nginx.
+/// This stands for Docker's official image and contains Debian's nginx.
 const NGINX: &str = r#"
 FROM bookend-base:nginx
 COPY default.conf prepare /usr/local/share/bookend/
@@ -30,7 +30,7 @@ ENTRYPOINT ["/docker-entrypoint.sh"]
 CMD ["nginx", "-g", "daemon off;"]
 "#;
 
-/// As nginxinc/nginx-unprivileged: uid 101, port 8080, everything that it writes is in /tmp.
+/// This stands for nginxinc/nginx-unprivileged: uid 101, port 8080, everything that it writes is in /tmp.
 const UNPRIVILEGED: &str = r#"
 FROM nginx
 RUN sed -i '/^user/d; s,/run/nginx.pid,/tmp/nginx.pid,; s,http {,http { client_body_temp_path /tmp/client; proxy_temp_path /tmp/proxy; fastcgi_temp_path /tmp/fastcgi; uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi;,' /etc/nginx/nginx.conf \

@@ -18,7 +18,7 @@ const SHORT_STOP: &str = "lifecycle.preStop.drain = { minSeconds = 0.2, quietSec
 
 #[test]
 fn nginx_stops_gracefully_after_the_pre_stop_hook() {
-    // As the kubelet does: the hook first, the stop signal after its response.
+    // The kubelet calls the hook first and sends the stop signal after its response.
     greets_and_stops("nginx_stops_gracefully_after_the_pre_stop_hook", |container| {
         assert_eq!(container.get("http://127.0.0.1:9797/lifecycle/preStop"), 200);
         assert_eq!(container.get("http://127.0.0.1/"), 200, "the hook leaves the app serving");
@@ -108,7 +108,7 @@ fn entrypoint_scripts_run_in_order_with_their_exports() {
         return;
     }
     let folder = Folder::new(test);
-    // Before and after the template script, which is number 20.
+    // One script runs before the template script, which is number 20, and one after it.
     folder.write_program("18-name.envsh", "export GREETING='hello there'\nset -u\n");
     folder.write_program(
         "19-run.sh",

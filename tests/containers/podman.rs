@@ -71,7 +71,7 @@ impl Podman {
         docker_ok(&["export", "--output", &archive, &id]);
         docker_ok(&["rm", &id]);
         let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
-        // As `podman load` names it.
+        // `podman load` gives the image this name.
         let name = if image.starts_with("registry.") { image.to_owned() } else { format!("localhost/{image}") };
         self.good(&[&["import", "--quiet"], &changes[..], &[&archive, &name]].concat());
         fs::remove_file(archive).expect("the file is ours");

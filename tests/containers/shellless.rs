@@ -27,7 +27,7 @@ fn exec_hooks_and_probes_work_in_an_image_from_scratch() {
         assert!(finished.stdout.contains(words), "{words}: {finished:#?}");
     };
 
-    // As the kubelet does: at once, before or after bookend listens.
+    // The kubelet calls the hook at once, before or after bookend listens.
     good(&ask(&["hook", "postStart"]), "postStart done\npostStart greet took");
     for probe in ["startup", "readiness", "liveness"] {
         good(&ask(&["probe", probe]), "ok\n");

@@ -53,7 +53,7 @@ fn compose_configurations_fit_the_services_budget() {
     }
 }
 
-/// As in the pods: nothing writable except volumes, and no capability.
+/// The services have the same limits as the pods: only volumes are writable, and there is no capability.
 fn is_confined(document: &Value, file: &Path) {
     for (name, service) in document["services"].as_object().unwrap() {
         assert_eq!(service["read_only"], true, "{}: {name}", file.display());

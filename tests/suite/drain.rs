@@ -117,13 +117,13 @@ drain = { quietSeconds = 0.3, minSeconds = 0.3, maxSeconds = 25, until = "NoConn
     assert_eq!(status(&init)["profile"], "node");
     assert!(status(&init)["drain"].is_null() && status(&init)["newConnections"].is_null(), "before a stop");
     init.signal(15);
-    // Not read from the endpoint: a connection to it that is not accepted yet would be counted at the beginning.
+    // The test does not read the endpoint, because a connection to it that is not accepted yet would be counted at the beginning.
     let socket = init.folder.path("bookend.sock");
     wait_until("new connections are counted", || ask(&socket, "GET /status").contains("\"newConnections\": 0"));
-    // Before the drain, so the drain does not see it.
+    // This connection comes before the drain, so the drain does not see it.
     let _first = connect().unwrap();
     wait_until("the drain goes on", || status(&init)["drain"].is_object());
-    // One may be hidden by a connection of ours that was on its way at the drain's first look.
+    // A connection of ours that was on its way at the drain's first count may hide one.
     let mut later = Vec::new();
     wait_until("the drain has seen one", || {
         later.push(connect().unwrap());
@@ -361,7 +361,7 @@ fn the_drain_waits_for_requests_not_silent_connections() {
     client.write_all(b"GET").unwrap();
     let asked = Instant::now();
     init.signal(15);
-    // Long enough that the request itself is not recent any more: only the owed response keeps the connection busy.
+    // The pause is long enough that the request itself is not recent any more: only the owed response keeps the connection busy.
     wait_until("it is only owed", || asked.elapsed() > Duration::from_millis(2500));
     let seen = status(&init);
     assert!(seen["drain"]["busy"] == 1 && seen["drain"]["connections"] == 2, "{seen:#}");

@@ -61,7 +61,7 @@ fn tini_exits_as_tini_does() {
     assert_eq!(code("tini", &["/etc/passwd/x"]), 1, "ENOTDIR");
     assert_eq!(code("tini", &["-z"]), 1);
     assert_eq!(code("tini", &[]), 1);
-    // As strtol(3) reads it: 0, and 1.
+    // strtol(3) reads these values as 0 and 1.
     assert_eq!(code("tini", &["-e", "", "--", "sh", "-c", "exit 1"]), 1);
     assert_eq!(code("tini", &["-e", " 1", "--", "sh", "-c", "exit 1"]), 0);
 }
@@ -236,7 +236,7 @@ fn dumb_init_suspends_itself_with_its_session() {
 
 #[test]
 fn a_drop_in_reads_no_configuration_and_is_silent() {
-    // Not PID 1: a nested init, whose variables are meant for another one.
+    // bookend is not PID 1 here: it is a nested init, and the variables are meant for the outer one.
     for (name, variable) in [("tini", "BOOKEND_CONFIG"), ("dumb-init", "BOOKEND_NO_SUCH_KEY")] {
         let env = [(variable, "/no/such/file"), ("TINI_SUBREAPER", "1")];
         let finished = start_with(name, &["--", "true"], &env).finish();
@@ -246,7 +246,7 @@ fn a_drop_in_reads_no_configuration_and_is_silent() {
 
 #[test]
 fn docker_run_init_takes_bookend_variables() {
-    // As `docker run --init -e ...` starts it: PID 1 under the name docker-init, configured by variables only.
+    // `docker run --init -e ...` starts bookend as PID 1 under the name docker-init, configured by variables only.
     let folder = Folder::new();
     let hook = r#"lifecycle.preStop.exec.command = ["echo", "bookend was asked for"]"#;
     let config = folder.write("bookend.toml", hook);

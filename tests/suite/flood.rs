@@ -40,7 +40,7 @@ fn flood(port: u16, bytes: &[u8], stop: &AtomicBool, count: &AtomicU64) {
     }
 }
 
-/// As a probe of a kubelet: a connection of its own.
+/// Acts as a kubelet's probe, on a separate connection.
 fn probe(port: u16) -> io::Result<Duration> {
     let began = Instant::now();
     let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), TIMEOUT)?;
@@ -51,7 +51,7 @@ fn probe(port: u16) -> io::Result<Duration> {
     if answer.starts_with(b"HTTP/1.1 200") { Ok(began.elapsed()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
-/// Far more than the second that a kubelet waits: the figure belongs to a benchmark, here a busy machine must not fail.
+/// This limit is far longer than the second that a kubelet waits, so that a busy machine does not fail. A benchmark measures the time.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[test]

@@ -190,7 +190,7 @@ fn live(case: Case) {
     let hook = std::thread::spawn(move || {
         loop {
             match kubelet.hook(&path) {
-                // Before the bind or after the end; the latter is checked below.
+                // The call came before the bind or after the end; the latter is checked below.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && began.elapsed().as_secs() < 5 => {
                     std::thread::sleep(Duration::from_millis(5));
                 }

@@ -23,7 +23,7 @@ fn a_test_leaves_no_process_behind() {
     assert!(stray.read_link().is_err(), "it lives");
 }
 
-/// Not a test by itself, as it never ends: the next test starts it in a process of its own and kills that process.
+/// This is not a test by itself, because it never ends: the next test starts it in a separate process and kills that process.
 // Ignored in a plain run, because it never ends by itself.
 #[test]
 #[ignore = "it waits to be killed: killed_tests_leave_no_process_behind runs it"]

@@ -47,7 +47,7 @@ impl Case {
         let config = format!("terminationGracePeriodSeconds = 20\nhttp.listen = \"127.0.0.1:9797\"\n{config}");
         let mut init = Init::in_a_pod(folder, &config, "", &[]);
         let pid = init.pid();
-        // Not below bookend: there it would count as a part of the app, and its busy connections would hold the second signal.
+        // This process does not run below bookend. There it would count as a part of the app, and its busy connections would delay the second signal.
         let mut outside = Command::new("nsenter");
         outside.args(["-t", &pid.to_string(), "-n", "python3"]).arg(upstream);
         let mut upstream = outside.spawn().expect("util-linux has nsenter");
@@ -60,7 +60,7 @@ impl Case {
         let client = Http2 { tls, ping_every, ..Http2::new(port, requests) };
         let in_flight = client.start(pid);
         in_flight.wait_until_sent();
-        // Long enough for the quick answer, which is the last byte: the slow requests are in flight.
+        // The pause is long enough for the quick answer, which is the last byte; the slow requests are in flight.
         std::thread::sleep(Duration::from_millis(1200));
         if by == By::Hook {
             let answer = in_network_of(pid, || get_as("kube-lifecycle/1.36", 9797, "/lifecycle/preStop"));

@@ -55,7 +55,7 @@ fn handlers_get_the_mask_and_dispositions_bookend_found() {
 
 #[test]
 fn listen_pid_names_the_app() {
-    // As systemd starts a service: the variable names the executed process, which is bookend.
+    // systemd starts a service in this way: the variable names the executed process, which is bookend.
     let folder = Folder::new();
     let mut command = Command::new("sh");
     let tell = "echo $$ $LISTEN_PID ${LISTEN_PIDFDID-none} $LISTEN_FDS $LISTEN_FDNAMES; cat <&3";

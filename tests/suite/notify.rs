@@ -95,7 +95,7 @@ fn an_extended_startup_does_not_fail() {
 fn messages_of_foreign_processes_are_ignored() {
     let port = free_port();
     let init = life(port, "", &["one"]);
-    // As another container of the pod could: it knows the name, but its process is not in this PID namespace.
+    // Another container of the pod could send this: it knows the name, but its process is not in this PID namespace.
     let address = environment_of_app(&init, "NOTIFY_SOCKET=@");
     let socket = UnixDatagram::unbound().unwrap();
     let address = SocketAddr::from_abstract_name(address).unwrap();
@@ -125,7 +125,7 @@ fn a_service_managers_notify_socket_reaches_the_app() {
         send($s, "READY=1", 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET})) or die $!;
         select undef, undef, undef, 0.02 while 1;
     "#;
-    // As systemd starts a service: it leads a session.
+    // systemd starts a service in this way: bookend leads a session.
     let mut command = std::process::Command::new("setsid");
     command.arg(bookend()).args(["--", "perl", "-e", app]).env("NOTIFY_SOCKET", &path);
     let mut init = Init::start(folder, command);

@@ -59,7 +59,7 @@ fn an_unknown_user_is_125_with_the_reason() {
     assert_eq!(finished.code(), 125);
     assert!(finished.log.contains("exec.user: /etc/group has no group \"nogrup\""), "{}", finished.log);
 
-    // Not root: no user change is possible, and keeping the present user is.
+    // Without root, bookend cannot change the user, but it can keep the present user.
     let folder = Folder::new();
     std::fs::set_permissions(folder.path("."), std::fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path("bookend");

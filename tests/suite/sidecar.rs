@@ -84,7 +84,7 @@ fn the_process_search_stops_at_16384_processes() {
     {
         let folder = Folder::new();
         let config = folder.write("bookend.toml", "app.process.executable = \"app\"");
-        // Only pids: all of them have to be counted before anything is read of the first.
+        // bookend must count all pids before it reads anything of the first one.
         let proc = "mount -t tmpfs proc /proc && cd /proc && seq $0 | xargs mkdir && exec \"$@\"";
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", proc, &count.to_string()]);
@@ -108,7 +108,7 @@ fn the_apps_stop_signal_comes_after_the_sidecars_handlers() {
     assert_eq!(code_of(&kubelet.join().unwrap().unwrap()), 200);
     app.kill().unwrap();
     app.wait().unwrap();
-    // As a native sidecar: its own signal comes when the app has ended.
+    // A native sidecar gets its own signal when the app has ended.
     init.signal(15);
     ended_well(&init.finish());
 }

@@ -117,7 +117,7 @@ fn an_interactive_shell_has_job_control_over_the_app() {
     shell.folder.write("app.pl.read", "");
     session.keys("line\n");
     shell.wait_for_out("read-line");
-    // Once more, from stopped to the foreground at once.
+    // The test repeats this, and brings the stopped job directly to the foreground.
     session.keys_until("\u{1a}", "Stopped");
     session.keys_until("fg\n", "continued");
     // The kernel reports a terminal's new size, whoever sets it.
@@ -137,7 +137,7 @@ fn an_interactive_shell_has_job_control_over_the_app() {
 #[test]
 fn behind_a_pipe_the_app_gets_the_terminal_when_it_asks_for_it() {
     let session = Session::start(&["bash", "--norc", "--noprofile", "-i"]);
-    // As ssh and sudo do: the data come through the pipe, the password from the terminal.
+    // ssh and sudo read in this way: the data come through the pipe, the password from the terminal.
     let asks = "echo ask-$((40+2)); read -r word </dev/tty; echo got-$word-$(cat)";
     session.keys(&format!("echo data | \"$BOOKEND\" -- sh -c '{asks}'; echo code-$?\n"));
     session.shell.wait_for_out("ask-42");

@@ -41,7 +41,7 @@ fn panels_and_alerts_name_existing_metrics() {
     let mut missing = Vec::new();
     let texts = ["grafana-dashboard.json", "alerts.yaml"].map(|name| std::fs::read_to_string(config(name)).unwrap());
     let mut used: BTreeSet<String> = texts.iter().flat_map(|text| named(text)).collect();
-    // Only in the life after a life: `life_before.rs`.
+    // This metric exists only if there was a previous life: `life_before.rs`.
     used.remove("bookend_previous_life_info");
     assert!(used.len() > 10, "{used:?}");
     let end = std::time::Instant::now() + crate::support::PATIENCE;

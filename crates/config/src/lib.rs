@@ -84,7 +84,7 @@ use value::Value;
 /// # Errors
 /// All errors and warnings of all sources at once.
 pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
-    // Before the collector, which borrows it.
+    // This is declared before the collector, which borrows it.
     let profile = OnceCell::new();
     let mut collector = Collector::default();
     let mut tree = Tree::default();

@@ -210,8 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn without_an_accepted_connection_no_second_signal_is_sent() {
-        assert!(!idle(&[]), "no accepted connection keeps this app running");
+    fn the_second_signal_needs_a_connection_and_an_empty_queue() {
+        assert!(!idle(&[]), "no connection keeps this app running");
         assert!(!only_idle([silent(9_000)].iter(), 1, AFTER));
         let closed = Connection { closed: true, ..connection(0, 0) };
         assert!(!idle(&[closed]), "closed by the app");

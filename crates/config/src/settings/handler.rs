@@ -86,7 +86,7 @@ impl HandlerKind {
         match self {
             HandlerKind::Sleep { duration } => Some(*duration),
             HandlerKind::Drain(drain) => Some(drain.longest()),
-            // Only sending it is waited for.
+            // The handler waits only until the signal is sent.
             HandlerKind::Signal(_) => Some(Duration::ZERO),
             HandlerKind::Exec(_) | HandlerKind::HttpGet(_) | HandlerKind::TcpSocket(_) => None,
         }

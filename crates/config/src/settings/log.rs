@@ -28,11 +28,11 @@ words! {
     pub enum LogLevel {
         /// Failures only.
         Error = "Error",
-        /// And everything that did not go as configured.
+        /// Failures, and everything that did not go as configured.
         Warn = "Warn",
-        /// And the events that an operator would report: started, ready, stopping, exited.
+        /// Warnings, and the events that an operator would report: started, ready, stopping, exited.
         Info = "Info",
-        /// And the details.
+        /// Everything, with the details.
         Debug = "Debug",
     }
 }

@@ -186,7 +186,7 @@ stop      web: SIGQUIT to the app, then wait for its end         15 s       the 
 finish    report and exit                                      29.9 s          0.1 s  yes
 "
     );
-    // As it is printed it is read back.
+    // The printed text can be read back.
     let printed = effective.to_string();
     assert_eq!(accept(&file(&printed)).settings.containers, effective.settings.containers, "{printed}");
     assert!(!printed.contains("notify"), "a sidecar has no app of its own to have defaults for: {printed}");

@@ -40,7 +40,7 @@ fn changes_something(path: &str, key: &Key) -> Result<(), String> {
         }
     }
     if let Role::OneOf(_) = key.role {
-        // Beside another one it would be refused, so it is compared with the defaults.
+        // The value would be refused beside another one, so it is compared with the defaults.
         outcomes.push(Settings::default());
     }
     match outcomes.iter().any(|settings| Some(settings) != outcomes.first()) {

@@ -15,7 +15,7 @@ use crate::scalar::{PORT, Scalar};
 use crate::settings::{FailurePolicy, HandlerName, Method, PortState, Scheme};
 
 pub(super) static LIFECYCLE: &[Key] = &[
-    // Before the lists: below the header of a list it would be a key of that list.
+    // This key comes before the lists: below the header of a list it would be a key of that list.
     STOP_SIGNAL,
     Key::new(
         "preStart",

@@ -64,7 +64,7 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new(bounds: Bounds) -> Edge {
         Edge {
-            // Not zero: times counted from the beginning and from a trigger must differ.
+            // The clock does not begin at zero, because times counted from the beginning and from a trigger must differ.
             now: 10 * SECOND,
             runs: Vec::new(),
             timers: BTreeMap::new(),

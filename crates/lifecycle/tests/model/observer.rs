@@ -116,7 +116,7 @@ impl World {
                 0
             }
             Action::WatchConnections => {
-                // Before the signal: with it the app closes its listeners.
+                // The connections are watched before the signal, because the app then closes its listeners.
                 let first = !self.memory.watched && self.memory.sent.is_none();
                 self.must(first && self.app == App::Alive, Promise::SecondSignalOnlyIdle);
                 self.memory.watched = true;
@@ -158,7 +158,7 @@ impl World {
             Action::Answer { caller, hook, outcome } => {
                 let waits = self.edge.waiting.get(&caller) == Some(&hook);
                 let reported_outcome = self.memory.lists.outcome(hook);
-                // Before a list is over no caller gets its outcome; without a list there is none.
+                // No caller gets the outcome before the list is over; a hook without a list has no outcome.
                 let is_true = match (reported_outcome, hook) {
                     (Some(reported_outcome), _) => reported_outcome == outcome,
                     (None, Hook::PreStop) => {

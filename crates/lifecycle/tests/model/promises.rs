@@ -53,6 +53,6 @@ pub(crate) enum Promise {
     StopsWithoutHook,
     /// A repeated stop signal ends the running stage.
     StepsOn,
-    /// Nothing is done that belongs to the kubelet: no start of an app, no SIGKILL.
+    /// The machine leaves to the kubelet what belongs to the kubelet: it starts no app and sends no SIGKILL.
     AppIsAnothers,
 }

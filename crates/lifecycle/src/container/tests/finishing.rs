@@ -86,7 +86,7 @@ fn sessions_have_two_seconds_and_never_extend_a_stop() {
         _ => None,
     });
     assert_eq!(last, Some(secs(103)));
-    // Beside a leftover they have as long as that one.
+    // Sessions beside a leftover have as much time as the leftover.
     let mut story = with_leftovers(graceful(30, &[]));
     story.at(secs(100), Event::Signal(Signal::TERM));
     story.at(secs(101), exited(0));

@@ -281,7 +281,7 @@ proptest! {
         for what in history.into_iter().filter(|what| !matches!(what, Move::AppEnds(..))) {
             world.step(what);
         }
-        // Only time passes and stop signals are repeated: handlers hang, and the app ignores the signals.
+        // Time passes and stop signals are repeated; handlers hang, and the app ignores the signals.
         for _ in 0..100 {
             world.step(Move::Signal(15));
             world.step(Move::Edge(EdgeMove::TimerFires(0)));

@@ -172,7 +172,7 @@ proptest! {
             world.step(what);
         }
         world.step(Move::Signal);
-        // Only time passes: the app stays, no hook is called, each handler ends with its timeout.
+        // Time passes and nothing else happens: the app stays, no hook is called, each handler ends with its timeout.
         for _ in 0..200 {
             if world.edge.exited {
                 break;

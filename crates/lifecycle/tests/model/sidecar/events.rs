@@ -130,7 +130,7 @@ impl World {
         let began = self.edge.now;
         let life = &self.memory.life;
         match &mut self.memory.end {
-            // Only a hook or a process was waited for.
+            // The machine waited only for a hook or a process.
             Some(end) if reported_outcome.is_step && reported_outcome.in_flight.is_empty() && !life.is_over => {
                 end.waits_no_longer()
             }

@@ -88,7 +88,7 @@ impl Default for Memory {
     fn default() -> Memory {
         Memory {
             lists: Lists::default(),
-            // Before anything is known there may be a process.
+            // There may be a process before anything is known.
             life: Life { known: true, ..Life::default() },
             next: Next::None,
             early: BTreeMap::new(),
