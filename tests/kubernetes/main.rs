@@ -33,7 +33,7 @@ fn ready(test: &str) -> bool {
     let Err(reason) = tools else { return true };
     let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
     assert!(!in_ci, "NOT RUN: {test}: scripts/kube-tools failed: {reason}");
-    // Written directly: libtest hides what a passing test prints.
+    // The message goes directly to stderr, because libtest hides what a passing test prints.
     use std::io::Write;
     writeln!(std::io::stderr(), "NOT RUN: {test}: scripts/kube-tools failed: {reason}").ok();
     false

@@ -19,7 +19,7 @@ fn binary(test: &str) -> Option<PathBuf> {
     let in_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
     assert!(!in_ci, "NOT RUN: {test}: {reason}: in CI nothing may be skipped");
     use std::io::Write;
-    // Written directly: libtest hides what a passing test prints.
+    // The message goes directly to stderr, because libtest hides what a passing test prints.
     writeln!(std::io::stderr(), "NOT RUN: {test}: {reason}").ok();
     None
 }

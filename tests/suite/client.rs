@@ -257,7 +257,7 @@ fn bookend_of_another_user(owner: u32, mode: u32) -> (Init, std::path::PathBuf) 
     assert_eq!(run(&["copy", copy.to_str().unwrap()]).code(), 0);
     let dir = folder.path("run");
     std::fs::create_dir(&dir).unwrap();
-    // Written by user 12345 itself.
+    // User 12345 itself writes the file.
     std::os::unix::fs::chown(&dir, Some(12345), None).unwrap();
     let socket = dir.join("bookend.sock");
     let mut command = Command::new("setpriv");

@@ -36,7 +36,7 @@ fn changing_the_wall_clock_moves_no_deadline() {
     let began = Instant::now();
     init.signal(15);
     init.wait_for_log("stopping");
-    // Set in the middle of the preStop handler, and again while the app ends.
+    // The test sets the clock in the middle of the preStop handler, and again while the app ends.
     init.folder.write("clock", "@2031-06-15 12:00:00");
     init.wait_for_out("told");
     init.folder.write("clock", "@2029-06-15 12:00:00");

@@ -224,7 +224,7 @@ fn with_host_network_the_apps_own_ports_are_looked_at() {
     let (finished, refused) = stop_with_clients(init, 80, Duration::from_millis(100), Duration::from_millis(2500));
     assert!(finished.log.contains("looked for on the app's own ports"), "{}", finished.log);
     assert_eq!(refused, 0, "{}", finished.log);
-    // Without an arrival it would be quiet after one second.
+    // Without a new connection the app would be quiet after one second.
     assert!(finished.log.contains("quiet after") && drained(&finished) >= 1.3, "{}", finished.log);
 }
 

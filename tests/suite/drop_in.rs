@@ -80,7 +80,7 @@ fn a_script_without_an_interpreter_line_runs_through_the_shell() {
         let finished = start(name, &["--", &script, "a", "b c"]).finish();
         assert_eq!((finished.code(), finished.out.trim_end()), (7, &*format!("{script} a b c")), "{name}");
         assert_eq!(code(name, &["--", &empty]), 0, "{name}");
-        // Found in a directory of PATH.
+        // The script is found in a directory of PATH.
         let path = format!("/no/such:{}:/usr/bin:/bin", folder.shown());
         assert_eq!(start_with(name, &["--", "script"], &[("PATH", &path)]).finish().code(), 7, "{name}");
     }
@@ -326,7 +326,7 @@ fn an_empty_variable_counts_as_unset_for_docker_init() {
 fn a_pause_reaps_and_ends_with_sigterm_or_sigint() {
     for number in [15, 2] {
         let folder = Folder::new();
-        // It has a child from before its exec, and receives orphans because it is a subreaper.
+        // The pause has a child from before its exec, and receives orphans because it is a subreaper.
         let mut command = Command::new("sh");
         command.args(["-c", "(sleep 0.2; (sleep 0.2 &)) & exec \"$0\" pause"]).arg(bookend());
         let mut init = Init::start(folder, command);

@@ -11,7 +11,7 @@ fn every_exit_code_of_the_app_is_ours() {
 
 #[test]
 fn an_app_killed_by_signal_n_is_128_plus_n() {
-    // All signals that kill by default and whose death cannot be mistaken for something else.
+    // The test covers all signals that kill by default, if their effect cannot have another cause.
     for signal in (1..=15).chain([24, 25, 26, 27, 29, 30, 31, 34, 40, 64]) {
         let finished = run(&["--", "sh", "-c", &format!("kill -{signal} $$; sleep 9")]);
         assert_eq!(finished.code(), 128 + signal, "{finished:?}");

@@ -165,7 +165,7 @@ fn with_few_descriptors_no_exit_code_is_lost() {
             init.signal(15);
             assert_eq!(init.finish().code(), 6, "{most} descriptors");
         } else {
-            // Too few to bind or to read the configuration: reported, and no app was started.
+            // There are too few descriptors to bind or to read the configuration. bookend reports this and starts no app.
             let finished = init.finish();
             assert_eq!(finished.code(), 125, "{most} descriptors: {finished:?}");
             assert!(finished.log.contains("Too many open files"), "{most}: {}", finished.log);
@@ -339,7 +339,7 @@ fn a_whole_life_works_on_old_kernels_and_strict_seccomp() {
     for rule in calls.into_iter().chain(["prctl:error=EPERM"]) {
         let folder = Folder::new();
         let path = config(&folder, ALL_HOOKS);
-        // It leaves a process behind, which is found and ended although bookend is not PID 1.
+        // The app leaves a process behind; bookend finds and ends it although bookend is not PID 1.
         let app = format!("(trap '' TERM; while :; do sleep 0.1; done) & {OBEDIENT}");
         let mut init = injected_with_a_pipe(folder, &[rule], &["-c", &path, "--", "sh", "-c", &app]);
         init.wait_for_out("up");
@@ -426,7 +426,7 @@ fn at_the_pids_limit_failed_starts_are_reported() {
 fn near_the_memory_limit_it_runs_or_reports_why_not() {
     let app = ["sh", "-c", "echo up; exit 7"];
     let mut lived = 0;
-    // From far too little to enough, in steps of less than its stack.
+    // The limits go from far too little to enough, in steps that are smaller than bookend's stack.
     for kilobytes in (1000..60_000).step_by(2900) {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -v {kilobytes} && exec \"$@\""), "sh"]).arg(bookend()).arg("--").args(app);

@@ -54,7 +54,7 @@ fn sleeps_through_ends(pid: i32) -> bool {
 fn every_child_exit_is_seen_in_a_storm() {
     let init = Init::configured("", &["--", "perl", "-e", STORMS]);
     init.wait_for_out("up");
-    // From the first instruction to this point everything is blocked.
+    // bookend has blocked all signals from its first instruction to this point.
     init.wait_for_log("bookend: started");
     wait_until("the storm's child ends wake no process", || sleeps_through_ends(init.pid()));
     init.signal(10);

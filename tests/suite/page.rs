@@ -96,7 +96,7 @@ impl Browser {
         let Ok(driver) = command.spawn() else {
             let is_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
             assert!(!is_ci, "NOT RUN: {test}: no chromedriver: in CI nothing may be skipped");
-            // Written directly: libtest hides what a passing test prints.
+            // The message goes directly to stderr, because libtest hides what a passing test prints.
             let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: no chromedriver (scripts/setup brings it)");
             return None;
         };

@@ -43,7 +43,7 @@ fn in_shared_pids_the_sidecar_sends_the_stop_signal() {
     );
     let mut sidecar = pod.sidecar(&config);
     let mut app = pod.app();
-    // Another container, whose command line does not match; the pod ends with it.
+    // This is another container, whose command line does not match; the pod ends with it.
     let stranger = pod.container(&["sleep", "1000"]);
     pod.hook("/lifecycle/postStart").unwrap();
     pod.hook("/lifecycle/preStop").unwrap();

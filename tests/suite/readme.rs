@@ -152,7 +152,7 @@ fn the_finding_on_the_doctor_page_is_real() {
 
 #[test]
 fn the_nginx_example_runs_and_stops_as_documented() {
-    // The same file with ports and paths of this test's own.
+    // The test runs the same file with other ports and paths.
     let folder = Folder::new();
     let dir = folder.shown().to_owned();
     let port = crate::support::free_port();
@@ -174,7 +174,7 @@ fn the_nginx_example_runs_and_stops_as_documented() {
     let pages = page("nginx.md", "text");
     let shown = pages.iter().find(|block| block.starts_with("stopped by")).unwrap();
     let reported = without_numbers(&finished.log);
-    // In the machine's own network, which this test may be in, a drain counts nothing.
+    // This test may run in the machine's own network, in which a drain counts nothing.
     for line in without_numbers(shown).lines().filter(|line| !line.contains("drain took")) {
         assert!(reported.contains(line), "{line}: {}", finished.log);
     }
@@ -206,7 +206,7 @@ fn the_readmes_table_takes_its_rows_from_the_comparison() {
     };
     assert!(table(README).lines().count() > 8, "make conformance writes it");
     assert_eq!(table(README), table(comparison), "make conformance writes both");
-    // Each row stands in the comparison, with the same results for the same inits.
+    // The comparison contains each row, with the same results for the same inits.
     let row = |line: &'static str| line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect::<Vec<_>>();
     let whole: Vec<_> =
         comparison.split("\n## Results").nth(1).unwrap().lines().take_while(|line| !line.starts_with("## ")).collect();

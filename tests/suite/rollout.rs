@@ -118,7 +118,7 @@ fn stall_workers(init: i32, over: &AtomicBool) {
     while !over.load(Ordering::Relaxed) {
         for signal in [Signal::SIGSTOP, Signal::SIGCONT] {
             for worker in workers.iter().filter(|worker| parent_of(**worker) == Some(master)) {
-                // It may end in this very moment.
+                // The process may end at this moment.
                 let _ = kill(Pid::from_raw(*worker), signal);
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -142,7 +142,7 @@ impl Quota {
             return Quota(group);
         }
         let root = PathBuf::from("/sys/fs/cgroup");
-        // Refused if it is on already or not available: the next lines show which.
+        // The write is refused if the controller is on already or not available; the next lines show which.
         let _ = std::fs::write(root.join("cgroup.subtree_control"), "+cpu");
         let group = root.join(name);
         std::fs::create_dir(&group).unwrap();

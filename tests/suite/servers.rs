@@ -1,4 +1,4 @@
-//! Each profile, on the real server, stopped under load: nothing is lost.
+//! Each profile runs on the real server, which is stopped under load and loses no request.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -55,7 +55,7 @@ pub(crate) fn stop_under_load(profile: &str, folder: Folder, command: &[&str], p
 }
 
 /// The same for removals after one, three and six seconds, by signal and by hook, with one configuration. The stop signal
-/// comes no later than it must; the rest is the server's. All at the same time, each in a network of its own.
+/// comes no later than it must; the server needs the rest of the time. All at the same time, each in a network of its own.
 fn stop_in_every_way(profile: &str, load: Load, server: impl Fn() -> (Folder, Vec<String>, String) + Sync) {
     std::thread::scope(|scope| {
         for (late, by) in [1, 3, 6].into_iter().flat_map(|late| [By::Signal, By::Hook].map(|by| (late, by))) {

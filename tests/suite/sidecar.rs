@@ -84,7 +84,7 @@ fn the_process_search_stops_at_16384_processes() {
     {
         let folder = Folder::new();
         let config = folder.write("bookend.toml", "app.process.executable = \"app\"");
-        // bookend must count all pids before it reads anything of the first one.
+        // This /proc has only directories with the names of pids: bookend must count all of them before it reads the first one.
         let proc = "mount -t tmpfs proc /proc && cd /proc && seq $0 | xargs mkdir && exec \"$@\"";
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", proc, &count.to_string()]);
@@ -178,7 +178,7 @@ fn a_hook_in_flight_at_the_signal_finishes() {
 
 #[test]
 fn a_hook_after_the_signal_runs_and_is_answered() {
-    // postStart in flight holds the sidecar for as long as the test needs.
+    // A postStart hook in flight keeps the sidecar running for as long as the test needs.
     let (init, port) = sidecar(&format!(
         "lifecycle.postStart.{HELD}\nlifecycle.preStop.exec.command = ['sh', '-c', 'echo > {{F}}/drained']"
     ));

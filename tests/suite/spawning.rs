@@ -81,7 +81,7 @@ fn a_handler_program_that_cannot_run_yet_delays_nothing() {
 fn a_handler_stopped_before_its_exec_delays_nothing() {
     let (folder, port) = (Folder::new(), free_port());
     let handler = program(&folder, "handler", "#!/bin/sh\necho ran\n");
-    // It waits for the lease, and so can be stopped before it is its program.
+    // The child waits for the lease in execve(2), so the test can stop it before it runs the handler's program.
     let lease = Lease::on(&folder, "handler");
     let config = format!(
         "http.listen = \"127.0.0.1:{port}\"\n\

@@ -118,7 +118,7 @@ fn a_storm_delays_nothing_and_memory_stays_bounded() {
                 wait_until("the app has its signal", || init.out().matches("usr1").count() >= round);
                 slowest[0] = slowest[0].max(began.elapsed());
                 let began = Instant::now();
-                // It looks at the connection only, and never repeats a request.
+                // The client reads only this connection, and never repeats a request.
                 Kubelet::new(port, Scheme::Http).hook("/lifecycle/postStart").expect("the hook is answered");
                 slowest[1] = slowest[1].max(began.elapsed());
                 let began = Instant::now();
@@ -341,7 +341,7 @@ fn many_requests_do_not_delay_signals() {
     let (init, port) = traced("?epoll_wait,epoll_pwait,writev,sendto");
     wait_until("the endpoint answers", || code(port, "/livez") == 200);
     let pid = child_of(init.pid().unsigned_abs()).unwrap();
-    // Stopped until all clients have sent their request.
+    // bookend is stopped until all clients have sent their requests.
     signal(pid, 19);
     let stopped = || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") t "));
     wait_until("it is stopped", stopped);

@@ -59,7 +59,7 @@ impl Session {
     fn read_in_background(&self) {
         let mut terminal = self.terminal.try_clone().unwrap();
         let mut out = std::fs::File::create(self.shell.folder.path("out")).unwrap();
-        // It ends with EIO when no process has the terminal open any more.
+        // The read ends with EIO when no process has the terminal open any more.
         std::thread::spawn(move || std::io::copy(&mut terminal, &mut out));
     }
 
@@ -75,7 +75,7 @@ impl Session {
     fn exit(mut self, text: &str) -> i32 {
         wait_until("the shell ends", || {
             use std::io::Write;
-            // It may have ended already, and its terminal with it.
+            // The shell may have ended already, and its terminal with it.
             let _ = (&self.terminal).write_all(text.as_bytes());
             std::thread::sleep(std::time::Duration::from_millis(50));
             self.shell.has_ended()
@@ -106,7 +106,7 @@ fn an_interactive_shell_has_job_control_over_the_app() {
     // Ctrl-Z stops the job, and the shell shows its prompt again.
     session.keys_until("\u{1a}", "Stopped");
     session.keys_until("echo prompt-$((40+2))\n", "prompt-42");
-    // In the background it goes on, and in the foreground it reads from the terminal again.
+    // The job goes on in the background, and reads from the terminal again in the foreground.
     session.keys_until("bg\n", "continued");
     session.keys_until("echo back-$((40+3))\n", "back-43");
     session.keys("fg\n");
@@ -125,7 +125,7 @@ fn an_interactive_shell_has_job_control_over_the_app() {
     stty.args(["rows", "33", "cols", "77"]).stdin(session.terminal.try_clone().unwrap());
     assert!(stty.status().unwrap().success());
     shell.wait_for_out("size-33 77");
-    // At its end the terminal goes back to the shell, and so does the exit code.
+    // When the job ends, the shell gets the terminal and the exit code.
     session.keys_until("\u{1a}", "Stopped");
     session.keys("kill %1; fg; echo code-$?\n");
     shell.wait_for_out("bye");
@@ -203,13 +203,13 @@ fn the_terminal_is_given_back_at_the_end() {
 
 #[test]
 fn a_refusing_terminal_is_not_an_error() {
-    // Another session's terminal, a closed one, a hung-up one, none at all.
+    // The cases are the terminal of another session, a closed one, a hung-up one, and stdin without a terminal.
     for error in ["EPERM", "EIO", "ENXIO", "ENOTTY"] {
         let inject = format!("inject=ioctl:error={error}");
         let first = bookend().display().to_string();
         let strace =
             ["strace", "-f", "-qqq", "-e", "signal=none", "-e", "trace=ioctl", "-e", &inject, "-o", "/dev/null"];
-        // It reports by echo, which does not use the terminal; a stop and a continue use the terminal, too.
+        // The app reports by echo, which does not use the terminal; a stop and a continue use the terminal, too.
         let app = "trap 'echo by\"\"e; exit 7' TERM; echo u\"\"p; while :; do sleep 0.02; done";
         let session = Session::start(&[&strace[..], &[&first, "--", "sh", "-c", app]].concat());
         session.shell.wait_for_out("up");

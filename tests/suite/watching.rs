@@ -79,7 +79,7 @@ fn each_alert_fires_when_it_should_and_not_before() {
     let Ok(checked) = promtool(["check", "rules"], config("alerts.yaml")) else {
         let is_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
         assert!(!is_ci, "NOT RUN: {test}: no promtool: in CI nothing may be skipped");
-        // Written directly: libtest hides what a passing test prints.
+        // The message goes directly to stderr, because libtest hides what a passing test prints.
         use std::io::Write;
         let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: no promtool (scripts/setup brings it)");
         return;

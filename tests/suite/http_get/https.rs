@@ -1,4 +1,4 @@
-//! The same over HTTPS: authorities, bundles, certificates.
+//! httpGet handlers over HTTPS: authorities, bundles, certificates.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -91,7 +91,7 @@ fn without_ca_file_the_systems_bundle_is_used() {
     let finished = life(&authority.server("localhost", false));
     assert_eq!(finished.code(), 0, "{}", finished.log);
     drop(folder);
-    // This machine's bundle, or an empty one: our authority is in neither.
+    // The bundle is this machine's or empty; neither contains our authority.
     let finished = Init::configured(
         &format!("lifecycle.preStart = {{ {} }}", https(&authority.server("localhost", false), "path = \"/\"")),
         &["--", "true"],

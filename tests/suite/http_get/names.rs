@@ -118,7 +118,7 @@ fn a_name_server_that_hangs_delays_no_signal_and_no_exit() {
     if !enter_a_network_with_a_name_server() {
         return;
     }
-    // More lookups in flight than there are threads for them.
+    // There are more lookups in flight than threads for them.
     let one = "{ httpGet = { host = \"hung.internal\", port = 80 }, timeoutSeconds = 0.5, failurePolicy = \"Ignore\" }";
     let config = format!("lifecycle.postStart = [{}]\nlifecycle.preStop.sleep.seconds = 0.1", [one; 12].join(","));
     let app = "trap 'echo hup' HUP; trap 'exit 7' TERM; echo up; while :; do sleep 0.02; done";

@@ -1,4 +1,4 @@
-//! The same over HTTPS. A kubelet verifies no certificate.
+//! A kubelet's hooks and probes over HTTPS. A kubelet does not verify certificates.
 
 use std::sync::Arc;
 

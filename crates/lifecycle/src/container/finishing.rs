@@ -120,7 +120,7 @@ impl Finishing {
                     cx.set_timer(Timer::Leftovers, most);
                 }
             }
-            // Another step is waited for.
+            // bookend waits for another step.
             _ => {}
         }
     }

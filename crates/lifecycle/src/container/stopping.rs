@@ -174,7 +174,7 @@ impl Stopping {
 
     /// The kernel refused a signal to the app. True if the app cannot be ended, so that the life must go on without its end.
     pub(super) fn signal_refused(&mut self, cx: &Context, signal: Signal) -> bool {
-        // It was not sent, so the stop did not cause a death by it.
+        // The signal was not sent, so the stop did not cause a death by it.
         let refused = self.take_unconfirmed(signal);
         let was_stop_signal = matches!(refused, Some(Note::StopSignalSent(_))) || self.stop.sent.contains(&signal);
         match self.stage {

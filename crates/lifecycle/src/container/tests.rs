@@ -102,7 +102,7 @@ fn a_stop_signal_aborts_the_handlers_of_a_hook() {
     assert!(cut.contains(&Action::AbortHandler(run)));
     assert!(cut.contains(&Action::SignalApp(Signal::QUIT)));
     assert_eq!(answers(&cut), [(1, Outcome::Aborted)]);
-    // Its late report changes nothing.
+    // The late report of the aborted handler changes nothing.
     assert_eq!(story.then(Event::HandlerEnded { run, result: SUCCEEDED }), []);
 }
 

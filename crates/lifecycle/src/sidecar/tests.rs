@@ -169,7 +169,7 @@ fn the_wait_for_a_hook_ends_when_its_handlers_have_run() {
     assert_eq!(hook_in(&story.term()), None, "a hook may still arrive");
     let begun = story.call(Hook::PreStop);
     assert_eq!(hook_in(&story.end_run(&begun, SUCCEEDED)), Some(Hook::PostStop), "at once");
-    // They ran before the signal, so there is nothing to wait for.
+    // The handlers ran before the signal, so there is nothing to wait for.
     let mut story = started_app(plan());
     let begun = story.call(Hook::PreStop);
     story.end_run(&begun, SUCCEEDED);

@@ -80,7 +80,7 @@ fn a_readiness_probe_delays_by_seconds_and_loses_no_client() {
     for profile in Profile::all().filter(|profile| profile.last_removal() <= 6.0).step_by(3) {
         let without = Odds::of(&profile, &Drain::default(), FEW, shipped);
         for (period, later) in [(1.0, 2.5), (2.0, 4.0), (3.0, 2.1), (5.0, 2.1), (10.0, 2.1)] {
-            // It is recognised within eight seconds; then the quiet time counts without it.
+            // The drain recognises the probe within eight seconds; then the quiet time counts without it.
             let most = f64::max(without.median_seconds + later, 8.0);
             let with = Odds::with_probe(&profile, period, &Drain::default(), FEW);
             assert!(with.stops_with_loss <= without.stops_with_loss, "{profile:?}, {period} s: {with:?}, {without:?}");

@@ -59,7 +59,7 @@ impl World {
             Event::AppNotStarted { code } => self.memory.expected_status = Some(AppStatus::NotStarted { code }),
             Event::AppEnded { status } => self.memory.expected_status = Some(status),
             Event::SignalSent(signal) | Event::SignalRefused(signal) => self.answered(signal, event),
-            // It means the app, and begins nothing: not even the stop that it looks like.
+            // The signal is meant for the app and begins nothing, even if it is a stop signal.
             Event::SignalFromPreStop(signal) if self.app == App::Alive => {
                 let target = setting.plan.signals.get(&signal).copied().unwrap_or(Some(signal));
                 self.memory.passed.extend(target);
@@ -111,7 +111,7 @@ impl World {
                 0
             }
             Action::ContinueApp => {
-                // With its stop signal, which it would not act upon.
+                // SIGCONT goes out with the stop signal, which a stopped app would not act upon.
                 self.must(self.app == App::Alive && self.memory.sent.is_some(), Promise::SignalsArrive);
                 0
             }
@@ -125,7 +125,7 @@ impl World {
             Action::SendSecondSignal(signal) => {
                 self.must(self.app == App::Alive && !self.memory.killed, Promise::SignalsArrive);
                 let configured = setting.plan.second_signal.is_some_and(|second| second.signal == signal);
-                // At most a second before SIGKILL.
+                // The second signal is due at most a second before SIGKILL.
                 let sigkill_is_near = self.memory.kill_due.is_some_and(|kill| self.edge.now + SECOND >= kill);
                 let asked = configured && (self.memory.idle_reports > 0 || sigkill_is_near);
                 let once = self.memory.second_signal_sent.is_none() && self.memory.sent.is_some();
@@ -165,7 +165,7 @@ impl World {
                         let nothing_runs = self.memory.lists.get(hook).is_none() || is_empty(&setting.plan, hook);
                         outcome == Outcome::Succeeded && nothing_runs
                     }
-                    // Without handlers its end has no note.
+                    // A hook without handlers ends without a note.
                     (None, _) if self.memory.app_starts > 0 && is_empty(&setting.plan, hook) => {
                         outcome == Outcome::Succeeded
                     }

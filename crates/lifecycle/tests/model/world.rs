@@ -154,7 +154,7 @@ impl Bounded for World {
 impl World {
     fn moves_of_the_app(&self, setting: &Setting, moves: &mut Vec<Move>) {
         if setting.liveness && self.edge.disturbances > 0 {
-            // Reported at any time: the failed run may have begun before the stop, or before the app's end.
+            // The failure may be reported at any time: the failed run may have begun before the stop, or before the app's end.
             moves.push(Move::LivenessFails);
         }
         if self.handler_signals > 0 && self.edge.is_running(Hook::PreStop) {
@@ -162,7 +162,7 @@ impl World {
         }
         if self.app == App::Alive {
             let of_signal = self.memory.taken.iter().copied().map(AppStatus::Signalled);
-            // Reported once; a second report must change nothing.
+            // The edge reports this once; a second report must change nothing.
             if setting.plan.second_signal.is_some() && self.memory.watched && self.memory.idle_reports < 2 {
                 moves.push(Move::ConnectionsIdle);
             }

@@ -101,7 +101,7 @@ impl World {
             Move::Edge(what) => {
                 match what {
                     EdgeMove::Call(Hook::PreStop) => self.lives += 1,
-                    // It joins the handlers in flight.
+                    // The caller joins the handlers in flight.
                     EdgeMove::Call(hook) if self.edge.is_running(hook) => {}
                     EdgeMove::Call(_) => {
                         self.lives += 1;

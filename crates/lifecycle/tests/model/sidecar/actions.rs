@@ -155,7 +155,7 @@ impl World {
                 let waits_only = setting.plan.hooks[&run.hook][run.index].waits_only;
                 is_over && (run.hook == Hook::PostStart || run.hook == Hook::PreStop && waits_only)
             }
-            // It belongs to an earlier life than the reported one.
+            // The running preStop handler belongs to an earlier life than the one that the hook reports.
             Event::HookCalled { hook: Hook::PostStart, .. } => is_over && run.hook == Hook::PreStop,
             _ => false,
         };

@@ -103,7 +103,7 @@ impl World {
     fn post_start_called(&mut self, setting: &Setting, caller: CallerId) {
         let memory = &mut self.memory;
         if memory.in_flight(Hook::PostStart) || memory.end.is_some() {
-            // It joins, or is refused.
+            // The call joins a run in flight, or is refused.
         } else if memory.life.is_over {
             memory.early.insert(caller, Hook::PostStart);
         } else if memory.lists.get(Hook::PostStart).is_none() && memory.life.stop.is_none() {
@@ -118,7 +118,7 @@ impl World {
     fn pre_stop_called(&mut self, caller: CallerId) {
         let memory = &mut self.memory;
         if memory.next == Next::There {
-            // It belongs to the next life.
+            // The call belongs to the next life.
             memory.early.insert(caller, Hook::PreStop);
         } else if !memory.life.is_over && memory.life.stop.is_none() && memory.seen != Seen::Gone {
             memory.life.stop_due = Some(Trigger::Hook);
@@ -158,7 +158,7 @@ impl World {
         let Some(end) = self.memory.end.as_mut().filter(|_| !life.is_over) else { return 0 };
         match timer {
             Timer::Kill if is_late => {
-                // Without any time there is no time for this.
+                // A grace period of zero leaves no time for the stop of the next life.
                 let owes_stop = end.owes_stop && setting.plan.grace.is_some_and(|grace| !grace.is_zero());
                 end.waits_no_longer();
                 end.owes_stop = owes_stop;
