@@ -71,7 +71,7 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
     };
     let words = |text: &str| {
         // There `bookend` is the name of an image, or a word of a message.
-        if text.starts_with("docker build") || text.ends_with(" ...") {
+        if text.starts_with("docker build") || text.starts_with("scripts/check-image") || text.ends_with(" ...") {
             return None;
         }
         let words = text.split(' ').take_while(|word| !["|", ">", "#"].contains(word) && !word.starts_with("->"));
