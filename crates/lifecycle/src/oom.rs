@@ -29,7 +29,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(value)
 }
 
-/// What the OOM killer has done since the last reading.
+/// The kills of the OOM killer since the last reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OomKill {
     /// How many processes it ended.

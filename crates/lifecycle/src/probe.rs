@@ -100,7 +100,7 @@ pub struct ProbeConditions {
     pub startup_extended_to: Option<Time>,
 }
 
-/// What the caller must do.
+/// An action that the caller must take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProbeAction {
     /// Run the probe once, and report the result to [`Probes::ended`].

@@ -29,7 +29,7 @@ impl RemainingProcesses {
         leftovers::signal_all(Signal::KILL, followers);
     }
 
-    /// What the last SIGKILL has ended, with names.
+    /// The processes that the last SIGKILL has ended, with names.
     pub(super) fn take_killed(&mut self) -> String {
         std::mem::take(&mut self.killed)
     }

@@ -28,7 +28,7 @@ impl NextStep {
     }
 }
 
-/// What the record says about a handler that was started.
+/// The facts of the record about a handler that was started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Start {
     /// It was the next one, and it may be started.
