@@ -192,7 +192,7 @@ fn nothing_was_cut_or_held_in_vain(
     orders: &[Action],
     watched: Option<u64>,
 ) -> Result<(), String> {
-    // Shortly before SIGKILL it goes out whatever is in flight.
+    // Shortly before SIGKILL the second signal goes out even if requests are in flight.
     let near_sigkill =
         |order: &Action| matches!(order, Action::Tell(Note::SecondSignalSent(_, SecondSignalReason::SigkillNear)));
     let hurried = lived.trace.iter().any(|line| line == "app 10") && !orders.iter().any(near_sigkill);

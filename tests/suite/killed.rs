@@ -63,7 +63,7 @@ fn a_stop_that_is_killed_at_any_call_leaves_whole_files() {
     let (mut stages, mut heads) = (Vec::new(), Vec::new());
     for point in 0.. {
         let (files, config) = files();
-        // PID 1, so that /proc shows few processes: a look at a whole machine is a thousand calls.
+        // bookend is PID 1, so that /proc shows few processes: reading those of a whole machine takes a thousand calls.
         let init = Init::configured_in(Folder::new(), &config, &["--", "sh", "-c", "echo up; exec sleep 1000"]);
         init.wait_for_out("up");
         wait_until("it runs", || stage(&files) == "Running");

@@ -82,7 +82,7 @@ pub enum Timer {
     PostStop,
     /// Callers have had enough time to receive their answers.
     Answers,
-    /// A container that is held for a look at it has been held long enough.
+    /// A container that is held for inspection has been held long enough.
     Hold,
     /// A preStop hook that may still arrive has had enough time.
     LateHook,

@@ -13,7 +13,7 @@ pub enum PhaseName {
     Stopping,
     /// The app has ended, and its end is being handled.
     Finishing,
-    /// The app has failed by itself, everything is over, and the container is held for a look at it.
+    /// The app has failed by itself, everything is over, and the container is held for inspection.
     Held,
     /// Everything is over.
     Exited,

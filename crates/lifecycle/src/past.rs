@@ -14,7 +14,7 @@ use crate::seconds::Seconds;
 /// How far a life has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LifeStage {
-    /// The postStop handlers run that the life before has missed. Nothing of this life has begun.
+    /// The postStop handlers that the previous life missed run now. This life has not begun.
     CatchingUp,
     /// preStart handlers run, or the app is being started.
     Starting,
