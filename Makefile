@@ -63,7 +63,7 @@ test: space setup lint build-all build-minimal build-rehearse ## run everything:
 
 # The free space that a run of all tests needs, with the images of the private engine.
 space:
-	@scripts/need-space $(folder) 8000 "make test"
+	@scripts/need-space $(folder) 6000 "make test"
 	@scripts/need-space $${TMPDIR:-/tmp} 2000 "make test"
 
 check: lint build-minimal ## run the same tests as far as this machine has what they need, without container tests

@@ -30,7 +30,7 @@ const PAGE: &str = include_str!("page.html");
 
 /// The hashes of the page's one script and one style; a test compares them with the page.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-mVr3cJ6nXNO4Pw+3dW8xEwnN8mT7whbq/zjs+depQRM='; \
+    script-src 'sha256-2J4gKQxOMGh+gGQJHBqGp96qzQw7c2BtjePVlwWDbkw='; \
     style-src 'sha256-2/cCQJ1KgyuVYupG1G4cmK+PdZIlMDEhZuZI27tW/DY='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

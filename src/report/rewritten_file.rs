@@ -159,7 +159,16 @@ pub(crate) fn rewrite(path: &Path, last: &mut Vec<u8>, content: &str) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bookend_test_support::Folder;
+
+    /// A path in the folder of temporary files, and an empty file there if it `exists`.
+    fn file(name: &str, exists: bool) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("bookend-rewritten-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        if exists {
+            std::fs::write(&path, "").unwrap();
+        }
+        path
+    }
 
     fn text(path: &Path) -> String {
         std::fs::read_to_string(path).unwrap()
@@ -167,8 +176,7 @@ mod tests {
 
     #[test]
     fn a_file_is_rewritten_in_place_while_it_is_ours() {
-        let folder = Folder::new();
-        let (path, mut last) = (folder.write("file", ""), Vec::new());
+        let (path, mut last) = (file("ours", true), Vec::new());
         assert!(rewrite(&path, &mut last, "stopping for a long time\n{1}\n").unwrap());
         assert!(rewrite(&path, &mut last, "over\n{2}\n").unwrap());
         assert_eq!(text(&path).lines().map(str::trim_end).collect::<Vec<_>>(), ["over", "{2}"]);
@@ -182,28 +190,30 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         assert!(rewrite(&path, &mut last, "x\n").unwrap(), "an app may empty the file");
         assert_eq!(text(&path), "x\n");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
     fn a_file_that_does_not_exist_is_not_created() {
-        let folder = Folder::new();
-        let file = RewrittenFile::new(folder.path("file"), "it", Vec::new());
+        let path = file("missing", false);
+        let file = RewrittenFile::new(path.clone(), "it", Vec::new());
         file.write("x\n".to_owned(), false);
         file.wait(Duration::from_secs(60));
-        assert!(!folder.path("file").exists());
+        assert!(!path.exists());
     }
 
     #[test]
     fn while_a_write_hangs_newer_contents_replace_one_another() {
-        let folder = Folder::new();
-        let file = RewrittenFile::new(folder.write("file", ""), "it", Vec::new());
+        let path = file("slow", true);
+        let file = RewrittenFile::new(path.clone(), "it", Vec::new());
         file.0.state().is_writing = true;
         for content in ["a\n", "b\n", "c\n"] {
             file.write(content.to_owned(), false);
         }
         file.wait(Duration::from_millis(1));
-        assert_eq!(text(&folder.path("file")), "", "the wait has an end");
+        assert_eq!(text(&path), "", "the wait has an end");
         file.0.write_all();
-        assert_eq!(text(&folder.path("file")), "c\n");
+        assert_eq!(text(&path), "c\n");
+        std::fs::remove_file(&path).unwrap();
     }
 }
