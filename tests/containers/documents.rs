@@ -115,7 +115,7 @@ fn the_first_steps_with_docker_run_as_written() {
     }
 }
 
-/// Minutes, as nginx without bookend waits for silent connections: `make rehearse`.
+/// `make test` ignores it because nginx without bookend waits minutes for silent connections; `make rehearse` runs it.
 #[test]
 #[ignore = "minutes: make rehearse"]
 fn the_commands_of_the_rehearsal_run_as_written() {

@@ -1,19 +1,16 @@
 //! A volume that hangs holds the handler, the hook or the handshake that needs its file, and nothing else. fanotify(7) stands in
 //! for the volume: an open(2) of the file waits until a listener allows it, and this listener does not.
 
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::held_file::HeldFile;
 #[cfg(feature = "tls")]
 use crate::kubelet::{Kubelet, Scheme};
-use crate::support::{Folder, Init, code, free_port, get_with, is_root, output_of, wait_until};
+use crate::support::{Folder, Init, code, free_port, get_with, is_root, wait_until};
 
-/// A process that allows no open(2) of a file.
-struct Hung(Option<Child>);
-
-impl Hung {
-    fn file(folder: &Folder, name: &str) -> Hung {
-        let script = r#"
+/// A file that no process may open(2).
+fn hung(folder: &Folder, name: &str) -> HeldFile {
+    let program = r#"
 import ctypes, os, signal, sys
 libc = ctypes.CDLL(None, use_errno=True)
 CLASS_CONTENT, OPEN_PERM, ADD, CWD = 4, 0x10000, 1, -100
@@ -22,22 +19,7 @@ assert group >= 0 and libc.fanotify_mark(group, ADD, ctypes.c_uint64(OPEN_PERM),
 open(sys.argv[2], "w").close()
 signal.pause()
 "#;
-        let held = folder.path("held");
-        let mut holder = Command::new("python3");
-        holder.args(["-c", script]).arg(folder.path(name)).arg(&held).stdin(Stdio::null());
-        let hung = Hung(Some(holder.spawn().unwrap()));
-        wait_until("the file hangs", || held.exists());
-        hung
-    }
-}
-
-impl Drop for Hung {
-    fn drop(&mut self) {
-        if let Some(mut holder) = self.0.take() {
-            let _ = holder.kill();
-            output_of(holder);
-        }
-    }
+    HeldFile::new(program, folder, name)
 }
 
 const APP: &str = "trap 'exit 6' TERM; trap 'echo hup' HUP; echo up; while :; do sleep 0.02; done";
@@ -59,7 +41,7 @@ fn a_hung_token_file_refuses_the_hook_and_delays_nothing_else() {
     let (folder, port) = (Folder::new(), free_port());
     let token = folder.write("token", "s3cret");
     let config = format!("http = {{ listen = \"127.0.0.1:{port}\", tokenFile = {token:?} }}");
-    let hung = Hung::file(&folder, "token");
+    let hung = hung(&folder, "token");
     let mut init = Init::configured_in(folder, &config, &["--", "sh", "-c", APP]);
     init.wait_for_out("up");
     std::thread::scope(|scope| {
@@ -96,7 +78,7 @@ fn a_certificate_serves_on_while_its_file_hangs() {
     assert!(https().is_ok());
     // The file has changed, so that it is read again.
     init.folder.write("c.pem", &format!("\n{}", own.cert.pem()));
-    let hung = Hung::file(&init.folder, "c.pem");
+    let hung = hung(&init.folder, "c.pem");
     std::thread::sleep(Duration::from_millis(1100));
     for _ in 0..5 {
         assert!(https().is_ok(), "{}", init.log());
@@ -118,7 +100,7 @@ fn a_handlers_value_from_a_hung_file_times_out() {
         "http.listen = \"127.0.0.1:{port}\"\nterminationGracePeriodSeconds = 20\n\
          lifecycle.preStop = {{ timeoutSeconds = 2, exec = {{ command = [\"true\"], env.S.valueFrom.file = {secret:?} }} }}"
     );
-    let hung = Hung::file(&folder, "secret");
+    let hung = hung(&folder, "secret");
     let mut init = Init::configured_in(folder, &config, &["--", "sh", "-c", APP]);
     init.wait_for_out("up");
     init.signal(15);
@@ -140,7 +122,7 @@ fn an_app_whose_secret_hangs_is_not_started() {
     let folder = Folder::new();
     let secret = folder.write("secret", "s3cret");
     let config = format!("app.env.S.valueFrom.file = {secret:?}");
-    let hung = Hung::file(&folder, "secret");
+    let hung = hung(&folder, "secret");
     let finished = Init::configured_in(folder, &config, &["--", "sleep", "1000"]).finish();
     assert_eq!(finished.code(), 125, "{}", finished.log);
     assert!(finished.log.contains("does a volume hang?"), "{}", finished.log);

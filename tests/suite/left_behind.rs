@@ -23,8 +23,7 @@ fn a_test_leaves_no_process_behind() {
     assert!(stray.read_link().is_err(), "it lives");
 }
 
-/// This is not a test by itself, because it never ends: the next test starts it in a separate process and kills that process.
-// Ignored in a plain run, because it never ends by itself.
+/// It never ends by itself, so a plain run ignores it: the next test starts it in a separate process and kills that process.
 #[test]
 #[ignore = "it waits to be killed: killed_tests_leave_no_process_behind runs it"]
 fn helper_that_waits_to_be_killed() {

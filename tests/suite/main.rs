@@ -26,6 +26,7 @@ mod foreign_roots;
 mod handler_keys;
 mod handler_signals;
 mod handlers;
+mod held_file;
 mod hooks;
 mod http_get;
 mod hung_files;

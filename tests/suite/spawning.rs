@@ -1,18 +1,15 @@
 //! The start of a program does not hold bookend, whatever happens to the program's file.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Folder, Init, code, free_port, output_of, wait_until};
+use crate::held_file::HeldFile;
+use crate::support::{Folder, Init, code, free_port, wait_until};
 
-/// A process that holds a write lease on a file (fcntl(2), F_SETLEASE) and does not give it up: an execve(2) of the file
+/// A file on which a process holds a write lease (fcntl(2), F_SETLEASE) and does not give it up: an execve(2) of the file
 /// waits for lease-break-time, 45 seconds.
-struct Lease(Option<Child>);
-
-impl Lease {
-    fn on(folder: &Folder, name: &str) -> Lease {
-        let script = r#"
+fn leased(folder: &Folder, name: &str) -> HeldFile {
+    let program = r#"
 import fcntl, os, signal, sys
 signal.signal(signal.SIGIO, signal.SIG_IGN)
 file = os.open(sys.argv[1], os.O_RDWR)
@@ -20,22 +17,7 @@ fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
 open(sys.argv[2], "w").close()
 signal.pause()
 "#;
-        let held = folder.path("held");
-        let mut holder = Command::new("python3");
-        holder.args(["-c", script]).arg(folder.path(name)).arg(&held).stdin(Stdio::null());
-        let lease = Lease(Some(holder.spawn().unwrap()));
-        wait_until("the lease is held", || held.exists());
-        lease
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(mut holder) = self.0.take() {
-            let _ = holder.kill();
-            output_of(holder);
-        }
-    }
+    HeldFile::new(program, folder, name)
 }
 
 fn program(folder: &Folder, name: &str, text: &str) -> String {
@@ -48,7 +30,7 @@ fn program(folder: &Folder, name: &str, text: &str) -> String {
 fn a_handler_program_that_cannot_run_yet_delays_nothing() {
     let (folder, port) = (Folder::new(), free_port());
     let handler = program(&folder, "handler", "#!/bin/sh\necho ran\n");
-    let lease = Lease::on(&folder, "handler");
+    let lease = leased(&folder, "handler");
     let config = format!(
         "http.listen = \"127.0.0.1:{port}\"\nterminationGracePeriodSeconds = 20\n\
          lifecycle.preStop = {{ timeoutSeconds = 2, exec.command = [\"{handler}\"] }}"
@@ -82,7 +64,7 @@ fn a_handler_stopped_before_its_exec_delays_nothing() {
     let (folder, port) = (Folder::new(), free_port());
     let handler = program(&folder, "handler", "#!/bin/sh\necho ran\n");
     // The child waits for the lease in execve(2), so the test can stop it before it runs the handler's program.
-    let lease = Lease::on(&folder, "handler");
+    let lease = leased(&folder, "handler");
     let config = format!(
         "http.listen = \"127.0.0.1:{port}\"\n\
          lifecycle.postStart = {{ timeoutSeconds = 2, failurePolicy = \"Ignore\", exec.command = [\"{handler}\"] }}"
@@ -109,7 +91,7 @@ fn a_handler_stopped_before_its_exec_delays_nothing() {
 fn an_app_that_cannot_be_executed_yet_is_stopped_in_time() {
     let (folder, port) = (Folder::new(), free_port());
     let app = program(&folder, "app", "#!/bin/sh\nexec sleep 1000\n");
-    let lease = Lease::on(&folder, "app");
+    let lease = leased(&folder, "app");
     let config = format!("http.listen = \"127.0.0.1:{port}\"\nterminationGracePeriodSeconds = 2");
     let mut init = Init::configured_in(folder, &config, &["--", &app]);
     wait_until("the endpoint answers", || code(port, "/livez") == 200);

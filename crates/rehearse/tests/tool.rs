@@ -275,7 +275,8 @@ fn the_markdown_summary_is_a_table() {
     assert_eq!(rows.iter().map(|row| columns(row)).collect::<Vec<_>>(), [10, 10], "{text}");
 }
 
-/// `make rehearse`: the same verdict five times, and stops that differ by less than half a second.
+/// The same verdict five times, and stops that differ by less than half a second. `make test` ignores it because it takes five
+/// minutes; `make rehearse` runs it.
 #[test]
 #[ignore = "five minutes: make rehearse"]
 fn five_runs_give_the_same_verdict() {
@@ -319,7 +320,8 @@ fn five_runs_give_the_same_verdict() {
     }
 }
 
-/// `make rehearse`: what `make bench-drain` finds for nginx, the tool finds as well.
+/// The tool finds for nginx what `make bench-drain` finds. `make test` ignores it because nginx without bookend waits
+/// minutes for silent connections; `make rehearse` runs it.
 #[test]
 #[ignore = "minutes: make rehearse"]
 fn the_strategies_of_the_bench_are_told_apart_on_nginx() {

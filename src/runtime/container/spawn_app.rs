@@ -62,8 +62,8 @@ fn prepare(settings: &AppSettings, set: &[(OsString, OsString)]) -> Result<(Prep
     Ok((prepare_app(settings, &variables)?, variables))
 }
 
-/// How long the loop waits for the files that the app needs. There is no app that could miss a signal, and a volume that
-/// takes longer hangs.
+/// The loop waits this long for the files that the app needs; slower storage is treated as hung. The app does not exist yet, so
+/// the wait delays no signal to it.
 const FILES_WAIT: Duration = Duration::from_secs(2);
 
 /// How long we wait for the app to execute its program: usually it takes less than a millisecond. If a lease or a file

@@ -164,7 +164,7 @@ fn the_users_pre_stop_replaces_the_profiles_drain() {
 }
 
 #[test]
-fn without_a_budget_a_profiles_drain_leaves_half_of_dockers_ten_seconds() {
+fn without_a_budget_a_drain_takes_half_of_dockers_ten_seconds() {
     for name in profiles::NAMES {
         let longest = |rest: &str| {
             let settings = accept(&file(&format!("app.profile = \"{name}\"\n{rest}"))).settings;

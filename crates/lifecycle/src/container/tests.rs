@@ -304,7 +304,7 @@ fn a_timeout_is_limited_by_the_rest_of_the_budget() {
 }
 
 #[test]
-fn a_signal_of_a_pre_stop_handler_goes_to_the_app_and_triggers_nothing() {
+fn a_pre_stop_handlers_signal_goes_to_the_app_alone() {
     let mut story = running(Plan { stop_signal: Some(Signal::INT), ..graceful(30, &[(Hook::PreStop, 2)]) });
     let begun = story.call(Hook::PreStop);
     let passed = story.then(Event::SignalFromPreStop(Signal::QUIT));
