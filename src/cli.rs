@@ -17,7 +17,6 @@ mod files;
 #[cfg(all(feature = "completions", feature = "doctor"))]
 mod generated;
 mod hook;
-mod import;
 mod load;
 #[cfg(test)]
 #[cfg(all(feature = "completions", feature = "doctor"))]
@@ -86,7 +85,6 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Subcommand::Copy(args) => args.run(),
         #[cfg(feature = "completions")]
         Subcommand::Completions(args) => args.run(),
-        Subcommand::Import(args) => args.run(),
         #[cfg(feature = "completions")]
         Subcommand::Man => completions::man(),
     };

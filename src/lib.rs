@@ -6,7 +6,6 @@
 //! | module     | contents                                                     | imports                                  |
 //! | ---------- | ------------------------------------------------------------ | ---------------------------------------- |
 //! | `cli`      | the command line: one file per subcommand                    | every module below                       |
-//! | `import`   | a manifest becomes a configuration; pure, a feature          | none                                     |
 //! | `doctor`   | settings that lose requests: facts become findings           | `process`, `net`                         |
 //! | `compat`   | the options of other inits become settings and a policy      | `handlers`, `process`                    |
 //! | `runtime`  | the loop: inputs become events, actions are performed        | `compat`, `handlers`, `http` and below   |
@@ -42,8 +41,6 @@ mod files;
 pub mod fuzz;
 mod handlers;
 mod http;
-#[cfg(feature = "import")]
-pub mod import;
 mod net;
 mod process;
 mod report;

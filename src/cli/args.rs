@@ -11,7 +11,7 @@ use super::doctor;
 use super::load::RunArgs;
 #[cfg(feature = "sidecar")]
 use super::sidecar;
-use super::{check, copy, events, hook, import, probe, signal, sleep, status, stop};
+use super::{check, copy, events, hook, probe, signal, sleep, status, stop};
 use super::{version, wait};
 use crate::exit;
 
@@ -68,8 +68,6 @@ pub(super) enum Subcommand {
     /// Print the completion script of a shell
     #[cfg(feature = "completions")]
     Completions(completions::CompletionsArgs),
-    /// Convert the hooks and probes of a Kubernetes manifest (needs the feature `import`)
-    Import(import::ImportArgs),
     /// Print the manual page in the format of man(1)
     #[cfg(feature = "completions")]
     Man,
@@ -89,6 +87,11 @@ pub(super) fn parse(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
         return Ok(Subcommand::Run(run));
     }
     match args.get(1).and_then(|first| first.to_str()) {
+        // It was a subcommand of bookend: a script must not start an app of this name.
+        Some("import") => {
+            let text = "`bookend import` is now `kubectl bookend import`, a tool of its own\n";
+            Err(UsageMessage(clap::Error::raw(clap::error::ErrorKind::InvalidSubcommand, text)))
+        }
         // Reserved in every build, so that no build starts an app of this name.
         Some(first) if !is_built(first) => {
             let text = format!("this bookend is built without `{first}`; use a build that has it\n");
@@ -151,7 +154,6 @@ pub(super) const SUBCOMMANDS: &[&str] = &[
     "wait",
     "copy",
     "completions",
-    "import",
     "man",
     "pause",
     "help",
@@ -264,6 +266,12 @@ mod tests {
         assert_eq!(command_of(&["-c", "f", "nginx", "-g", "daemon off;"]), ["nginx", "-g", "daemon off;"]);
         // ENTRYPOINT ["/bookend", "-c", "f"] with CMD ["sleep", "10"].
         assert_eq!(command_of(&["-c", "f", "sleep", "10"]), ["sleep", "10"]);
+    }
+
+    #[test]
+    fn import_names_its_new_tool_and_starts_no_app() {
+        let Err(message) = parse(args(&["import", "x.yaml"])) else { panic!("it is read as an app") };
+        assert!(message.0.to_string().contains("kubectl bookend import"), "{}", message.0);
     }
 
     #[test]

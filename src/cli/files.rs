@@ -28,12 +28,6 @@ pub(super) fn read(named: &[PathBuf]) -> Result<Vec<Document>, String> {
     if errors.is_empty() { Ok(documents) } else { Err(errors) }
 }
 
-/// A file or standard input as text.
-#[cfg(feature = "import")]
-pub(super) fn read_text(path: &Path) -> io::Result<String> {
-    if path == Path::new(STDIN) { text(path) } else { std::fs::read_to_string(path) }
-}
-
 /// `BOOKEND_CONFIG`, or /etc/bookend/bookend.toml and then /etc/bookend/conf.d/*.toml in the order of their names. A file
 /// that cannot be examined is an error: without it a stop could silently lose its drain.
 fn default_files(fail: &mut impl FnMut(&Path, io::Error)) -> Vec<PathBuf> {

@@ -10,7 +10,6 @@ pub(super) fn text() -> &'static str {
         ("auto", cfg!(feature = "auto")),
         ("completions", cfg!(feature = "completions")),
         ("doctor", cfg!(feature = "doctor")),
-        ("import", cfg!(feature = "import")),
         ("page", cfg!(feature = "page")),
         ("sidecar", cfg!(feature = "sidecar")),
         ("tls", cfg!(feature = "tls")),

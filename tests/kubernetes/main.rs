@@ -184,14 +184,13 @@ fn no_manifest_needs_root_or_a_writable_root() {
     }
 }
 
-#[cfg(feature = "import")]
 #[test]
 fn an_imported_manifest_is_valid() {
     if !ready("an_imported_manifest_is_valid") {
         return;
     }
     let text = fs::read_to_string(root().join("config/kubernetes/no-rebuild/example/deployment.yaml")).unwrap();
-    let imported = bookend::import::import(&text, None).unwrap();
+    let imported = kubectl_bookend::convert::import(&text, None).unwrap();
     validate(&imported.manifest);
     configuration_fits(&documents(&imported.manifest), "imported");
 }

@@ -8,8 +8,14 @@ use std::path::{Path, PathBuf};
 type Module = Vec<String>;
 type Imports = BTreeMap<Module, BTreeSet<Module>>;
 
-const CRATES: [&str; 5] =
-    ["src", "crates/lifecycle/src", "crates/config/src", "crates/rehearse/src", "crates/test-support/src"];
+const CRATES: [&str; 6] = [
+    "src",
+    "crates/lifecycle/src",
+    "crates/config/src",
+    "crates/kubectl-bookend/src",
+    "crates/rehearse/src",
+    "crates/test-support/src",
+];
 
 #[test]
 fn imports_have_no_cycle() {

@@ -65,7 +65,7 @@ pub(crate) fn invalid_toml(text: &str, at: usize, message: &str) -> Vec<String> 
     let help = if text.trim_start().starts_with('{') {
         "this looks like JSON; the configuration is written in TOML"
     } else if text.lines().any(|line| line.starts_with("apiVersion:")) {
-        "this looks like a Kubernetes manifest; `bookend import` converts one (in builds with the feature import)"
+        "this looks like a Kubernetes manifest; `kubectl bookend import` converts one"
     } else if is_yaml(line) {
         "this looks like YAML; in TOML a value follows `=` (key = \"value\") and a table has a header ([app])"
     } else if message.starts_with("unclosed table") || message.starts_with("unclosed array table") {

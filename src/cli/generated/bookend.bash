@@ -37,9 +37,6 @@ cmd="bookend__subcmd__help"
 bookend,hook)
 cmd="bookend__subcmd__hook"
 ;;
-bookend,import)
-cmd="bookend__subcmd__import"
-;;
 bookend,man)
 cmd="bookend__subcmd__man"
 ;;
@@ -80,7 +77,7 @@ done
 
 case "${cmd}" in
 bookend)
-opts="-c -h -V --config --set --profile --help --version run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions import man pause help"
+opts="-c -h -V --config --set --profile --help --version run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions man pause help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -232,7 +229,7 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__help)
-opts="run sidecar check doctor schema hook probe status events stop signal sleep wait copy completions import man pause help"
+opts="run sidecar check doctor schema hook probe status events stop signal sleep wait copy completions man pause help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -261,28 +258,6 @@ COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;
 --peer-uid)
-COMPREPLY=($(compgen -f "${cur}"))
-return 0
-;;
-*)
-COMPREPLY=()
-;;
-esac
-COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-return 0
-;;
-bookend__subcmd__import)
-opts="-h --container --manifest --help"
-if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-return 0
-fi
-case "${prev}" in
---container)
-COMPREPLY=($(compgen -f "${cur}"))
-return 0
-;;
---manifest)
 COMPREPLY=($(compgen -f "${cur}"))
 return 0
 ;;

@@ -177,15 +177,6 @@ _arguments "${_arguments_options[@]}" : \
 ':shell -- The shell that reads the script:(bash zsh fish)' \
 && ret=0
 ;;
-(import)
-_arguments "${_arguments_options[@]}" : \
-'--container=[Name of the container; optional if there is only one]:NAME:_default' \
-'--manifest=[Write the manifest that runs the container under bookend; stdout gets the bookend.toml]:FILE:_files' \
-'-h[Print help]' \
-'--help[Print help]' \
-':file -- Manifest (YAML) with a Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob:_files' \
-&& ret=0
-;;
 (man)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
@@ -200,7 +191,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (help)
 _arguments "${_arguments_options[@]}" : \
-'::COMMAND:(run sidecar check doctor schema hook probe status events stop signal sleep wait copy completions import man pause help)' \
+'::COMMAND:(run sidecar check doctor schema hook probe status events stop signal sleep wait copy completions man pause help)' \
 && ret=0
 ;;
         esac
@@ -226,7 +217,6 @@ _bookend_commands() {
 'wait:Wait until a port, a URL or a file is available' \
 'copy:Copy this binary\: for images without cp(1)' \
 'completions:Print the completion script of a shell' \
-'import:Convert the hooks and probes of a Kubernetes manifest (needs the feature \`import\`)' \
 'man:Print the manual page in the format of man(1)' \
 'pause:Only reap until SIGTERM or SIGINT\: the pause container of a pod' \
 'help:Print this message or the help of the given subcommand(s)' \
@@ -267,11 +257,6 @@ _bookend__subcmd__help_commands() {
 _bookend__subcmd__hook_commands() {
     local commands; commands=()
     _describe -t commands 'bookend hook commands' commands "$@"
-}
-(( $+functions[_bookend__subcmd__import_commands] )) ||
-_bookend__subcmd__import_commands() {
-    local commands; commands=()
-    _describe -t commands 'bookend import commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__man_commands] )) ||
 _bookend__subcmd__man_commands() {

@@ -136,7 +136,7 @@ fn a_url_instead_of_a_table_is_split_into_its_keys() {
 #[test]
 fn a_file_in_another_language_is_recognised() {
     hint("app:\n  command: [nginx]\n", "this looks like YAML; in TOML a value follows `=`");
-    hint("apiVersion: v1\nkind: Pod\n", "this looks like a Kubernetes manifest; `bookend import` converts one");
+    hint("apiVersion: v1\nkind: Pod\n", "this looks like a Kubernetes manifest; `kubectl bookend import` converts one");
     hint("{ \"app\": { \"command\": [\"nginx\"] } }", "this looks like JSON");
 }
 

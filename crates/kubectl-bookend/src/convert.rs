@@ -1,5 +1,4 @@
-//! `bookend import`: converts one container's lifecycle, probes and grace period of a Kubernetes manifest to a bookend.toml,
-//! and the manifest to one that runs the container under bookend without rebuilding its image. Pure: text in, texts out.
+//! Converts one container's lifecycle, probes and grace period of a Kubernetes manifest to a bookend.toml, and the manifest to one that runs the container under bookend without rebuilding its image. Pure: text in, texts out.
 //! A field that cannot be converted is reported.
 //!
 //! ```text
@@ -55,4 +54,4 @@ pub fn import(text: &str, container: Option<&str>) -> Result<Imported, ImportErr
     Ok(Imported { config, manifest, notes })
 }
 
-const HEADER: &str = "# Written by `bookend import`; `bookend check` shows what is in effect.\n";
+const HEADER: &str = "# Written by `kubectl bookend import`; `bookend check` shows what is in effect.\n";

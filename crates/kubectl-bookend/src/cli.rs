@@ -1,0 +1,45 @@
+//! The command line: reads the arguments and runs the subcommand that they name. One module per subcommand.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::import;
+use crate::outcome::note;
+
+/// Carry manifests over to bookend, and look at containers and at their stops.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-bookend", bin_name = "kubectl bookend", version, next_line_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    subcommand: Subcommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
+    /// Convert the hooks and probes of a manifest to a bookend.toml
+    Import(import::ImportArgs),
+}
+
+/// Runs the subcommand of these arguments (the program's name first).
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(message) => {
+            // If the reader has gone, there is no other place to report it.
+            let _ = message.print();
+            return if message.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let outcome = match cli.subcommand {
+        Subcommand::Import(args) => args.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            note(&format!("kubectl-bookend: {}", failure.text));
+            ExitCode::from(failure.code)
+        }
+    }
+}

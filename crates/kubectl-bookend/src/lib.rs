@@ -1,0 +1,27 @@
+//! `kubectl-bookend`: carries manifests over to bookend, and looks at containers and at their stops. A kubectl plugin, and a
+//! plain binary for CI. Portable: it uses no Linux API, and kubectl where a cluster is needed.
+//!
+//! | module      | contents                                                          | imports                     |
+//! | ----------- | ----------------------------------------------------------------- | --------------------------- |
+//! | `cli`       | the command line: one module per subcommand                       | every module below          |
+//! | `import`    | the subcommand: a container's hooks and probes as a bookend.toml  | `convert`                   |
+//! | `convert`   | from a Pod spec to a configuration; pure                          | none                        |
+//! | `kubectl`   | runs kubectl, with limits                                         | `outcome`                   |
+//! | `manifests` | documents of files, folders, stdin and lists                      | `outcome`                   |
+//! | `outcome`   | how a subcommand ends                                             | none                        |
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is a tool for people and CI: it reads files, starts kubectl and waits for it"
+)]
+
+mod cli;
+pub mod convert;
+mod import;
+#[allow(dead_code, reason = "subcommands that follow use all of it")]
+mod kubectl;
+#[allow(dead_code, reason = "subcommands that follow use all of it")]
+mod manifests;
+#[allow(dead_code, reason = "subcommands that follow use all of it")]
+mod outcome;
+
+pub use cli::main;
