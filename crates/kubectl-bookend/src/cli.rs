@@ -11,7 +11,7 @@ use crate::outcome::note;
 /// Carry manifests over to bookend, and look at containers and at their stops.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-bookend", bin_name = "kubectl bookend", version, next_line_help = true)]
-struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     subcommand: Subcommand,
 }

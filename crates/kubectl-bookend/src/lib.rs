@@ -16,6 +16,8 @@
 
 mod cli;
 pub mod convert;
+#[cfg(test)]
+mod generated;
 mod import;
 #[allow(dead_code, reason = "subcommands that follow use all of it")]
 mod kubectl;
