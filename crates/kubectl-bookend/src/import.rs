@@ -8,7 +8,7 @@ use crate::outcome::{Failure, Outcome, note, print};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportArgs {
-    /// Manifest (YAML) with a Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob; `-`: stdin
+    /// Manifest (YAML or JSON) with a Pod, or with a workload that has one; `-`: stdin
     file: PathBuf,
     /// Name of the container; optional if there is only one
     #[arg(long, value_name = "NAME")]

@@ -1,0 +1,35 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_kubectl_bookend_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_kubectl_bookend_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_kubectl_bookend_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_kubectl_bookend_using_subcommand
+    set -l cmd (__fish_kubectl_bookend_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -s h -l help -d 'Print help'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -s V -l version -d 'Print version'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -l container -d 'Name of the container; optional if there is only one' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -l manifest -d 'Write the manifest that runs the container under bookend; stdout gets the bookend.toml' -r -F
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -s h -l help -d 'Print help'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import help" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

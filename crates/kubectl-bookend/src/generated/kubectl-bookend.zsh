@@ -1,0 +1,105 @@
+#compdef kubectl-bookend
+
+autoload -U is-at-least
+
+_kubectl-bookend() {
+    typeset -A opt_args
+    typeset -a _arguments_options
+    local ret=1
+
+    if is-at-least 5.2; then
+        _arguments_options=(-s -S -C)
+    else
+        _arguments_options=(-s -C)
+    fi
+
+    local context curcontext="$curcontext" state line
+    _arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+'-V[Print version]' \
+'--version[Print version]' \
+":: :_kubectl-bookend_commands" \
+"*::: :->kubectl-bookend" \
+&& ret=0
+    case $state in
+    (kubectl-bookend)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:kubectl-bookend-command-$line[1]:"
+        case $line[1] in
+            (import)
+_arguments "${_arguments_options[@]}" : \
+'--container=[Name of the container; optional if there is only one]:NAME:_default' \
+'--manifest=[Write the manifest that runs the container under bookend; stdout gets the bookend.toml]:FILE:_files' \
+'-h[Print help]' \
+'--help[Print help]' \
+':file -- Manifest (YAML or JSON) with a Pod, or with a workload that has one; `-`\: stdin:_files' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_kubectl-bookend__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:kubectl-bookend-help-command-$line[1]:"
+        case $line[1] in
+            (import)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+}
+
+(( $+functions[_kubectl-bookend_commands] )) ||
+_kubectl-bookend_commands() {
+    local commands; commands=(
+'import:Convert the hooks and probes of a manifest to a bookend.toml' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'kubectl-bookend commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__help_commands] )) ||
+_kubectl-bookend__subcmd__help_commands() {
+    local commands; commands=(
+'import:Convert the hooks and probes of a manifest to a bookend.toml' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'kubectl-bookend help commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__help__subcmd__help_commands] )) ||
+_kubectl-bookend__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend help help commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__help__subcmd__import_commands] )) ||
+_kubectl-bookend__subcmd__help__subcmd__import_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend help import commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__import_commands] )) ||
+_kubectl-bookend__subcmd__import_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend import commands' commands "$@"
+}
+
+if [ "$funcstack[1]" = "_kubectl-bookend" ]; then
+    _kubectl-bookend "$@"
+else
+    compdef _kubectl-bookend kubectl-bookend
+fi
