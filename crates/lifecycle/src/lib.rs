@@ -78,6 +78,7 @@
 //! | `budget`    | how the grace period is divided                                        |
 //! | `drain`     | when a server is quiet enough for its stop signal                      |
 //! | `probe`     | what the results of the app's probes add up to                         |
+//! | `reload`    | when changed files are applied                                         |
 //! | `notify`    | what the app reports with sd_notify(3)                                 |
 //! | `oom`       | whether the kernel's OOM killer was at work                           |
 //! | `past`      | how far the life before this one came                                 |
@@ -105,6 +106,7 @@ pub mod past;
 mod plan;
 pub mod printable;
 pub mod probe;
+pub mod reload;
 pub mod seconds;
 mod sidecar;
 pub mod signal;

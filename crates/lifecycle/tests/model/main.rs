@@ -16,6 +16,7 @@
 //! | `promises`  | the promises by name                                                      |
 //! | `landmarks` | what the histories must have reached                                      |
 //! | `probes`    | the app's probes (`src/probe.rs`), in a world of their own                |
+//! | `reload`    | reloads (`src/reload.rs`), in a world of their own                        |
 //!
 //! docs/proof.md lists the promises and what is covered. `make model` goes deeper than `cargo test`.
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
@@ -28,6 +29,7 @@ mod memory;
 mod observer;
 mod probes;
 mod promises;
+mod reload;
 mod settings;
 mod sidecar;
 mod states;
