@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
@@ -15,11 +15,12 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::isatty;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
 
 use crate::process::write_without_blocking;
 use bookend_config::settings::{LogFormat, LogLevel, LogSettings};
@@ -58,10 +59,9 @@ pub(crate) fn init(settings: LogSettings) {
             Some(LogLevel::Info) | None => Level::INFO,
             Some(LogLevel::Debug) => Level::DEBUG,
         };
-        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(|| LineWriter);
-        let subscriber = subscriber.event_format(LineFormat(settings.format)).finish();
+        let log = Log { level, format: settings.format, write: |line: &[u8]| sink().line(line) };
         // It fails only if there is one already.
-        let _ = tracing::subscriber::set_global_default(subscriber);
+        let _ = tracing::subscriber::set_global_default(log);
     });
 }
 
@@ -78,32 +78,56 @@ pub(crate) fn flush() -> bool {
     !sink.kept.is_empty()
 }
 
-/// The format of a line. One type for both formats, because a subscriber of each would be 20 kB of code.
-struct LineFormat(LogFormat);
+/// Writes each event as one line. We have no spans, and so need no registry of them: that of tracing-subscriber would cost
+/// every start 32 kB of memory and a tenth of its time.
+struct Log<W> {
+    level: Level,
+    format: LogFormat,
+    write: W,
+}
 
-impl<S, N> FormatEvent<S, N> for LineFormat
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        match self.0 {
-            LogFormat::Text => {
-                let mut fields = String::new();
-                ctx.format_fields(Writer::new(&mut fields), event)?;
-                text(&mut writer, event, &fields)
-            }
+impl<W: Fn(&[u8]) + 'static> Subscriber for Log<W> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= self.level
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::from_level(self.level))
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = String::new();
+        let mut writer = Writer::new(&mut line);
+        let formatted = match self.format {
+            LogFormat::Text => text(&mut writer, event),
             LogFormat::Json => json(&mut writer, event),
+        };
+        if formatted.is_ok() {
+            (self.write)(line.as_bytes());
         }
     }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 /// `2026-11-23T09:15:13.123456Z  INFO bookend: message key=value`
-fn text(writer: &mut Writer<'_>, event: &Event<'_>, fields: &str) -> fmt::Result {
+fn text(writer: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    let mut fields = String::new();
+    DefaultFields::new().format_fields(Writer::new(&mut fields), event)?;
     SystemTime.format_time(writer)?;
     write!(writer, " {:>5} bookend: ", event.metadata().level())?;
     // Text of others may be part of it: it must not forge another line, nor move the cursor of a terminal.
-    writeln!(writer, "{}", printable(fields))
+    writeln!(writer, "{}", printable(&fields))
 }
 
 /// `{"timestamp":"2026-11-23T09:15:13.123456Z","level":"INFO","message":"message","key":"value"}`
@@ -156,20 +180,6 @@ impl Visit for Fields {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.0.push((field.name(), value.into()));
-    }
-}
-
-/// tracing writes each event with one call, which is one line.
-struct LineWriter;
-
-impl Write for LineWriter {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        sink().line(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -292,12 +302,12 @@ mod tests {
     use super::*;
 
     /// The line that `tell` logs.
-    fn line(form: LogFormat, tell: impl FnOnce()) -> String {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let subscriber =
-            tracing_subscriber::fmt().event_format(LineFormat(form)).with_writer(CapturedLog(text.clone())).finish();
-        tracing::subscriber::with_default(subscriber, tell);
-        String::from_utf8(text.lock().unwrap().clone()).unwrap()
+    fn line(format: LogFormat, tell: impl FnOnce()) -> String {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = lines.clone();
+        let write = move |line: &[u8]| kept.lock().unwrap().extend(line);
+        tracing::subscriber::with_default(Log { level: Level::INFO, format, write }, tell);
+        String::from_utf8(lines.lock().unwrap().clone()).unwrap()
     }
 
     /// The same in text format, without the time.
@@ -305,25 +315,9 @@ mod tests {
         line(LogFormat::Text, tell).split_once(' ').unwrap().1.to_owned()
     }
 
-    #[derive(Clone)]
-    struct CapturedLog(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for CapturedLog {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl tracing_subscriber::fmt::MakeWriter<'_> for CapturedLog {
-        type Writer = CapturedLog;
-
-        fn make_writer(&self) -> CapturedLog {
-            self.clone()
-        }
+    #[test]
+    fn levels_below_the_chosen_one_are_not_logged() {
+        assert_eq!(line(LogFormat::Text, || tracing::debug!("message")), "");
     }
 
     #[test]
