@@ -30,7 +30,12 @@ pub(crate) fn signal_all(signal: Signal, spared: &[i32]) {
 /// Whether there is any other process of this container, alive or not reaped by its parent. As PID 1 that includes
 /// sessions (`docker exec`), whose parents are outside. Elsewhere those are not ours.
 pub(crate) fn are_any() -> bool {
-    sys::is_first_process() && nix::sys::signal::kill(Pid::from_raw(-1), None) != Err(nix::errno::Errno::ESRCH)
+    sys::is_first_process() && !are_none()
+}
+
+/// Whether the kernel says that there is no process that could be signalled. Elsewhere than as PID 1 it never says so.
+pub(crate) fn are_none() -> bool {
+    sys::is_first_process() && nix::sys::signal::kill(Pid::from_raw(-1), None) == Err(nix::errno::Errno::ESRCH)
 }
 
 /// Whether there is any other process of this container that is not among these.

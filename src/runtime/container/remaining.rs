@@ -36,9 +36,12 @@ impl RemainingProcesses {
 
     /// Sends SIGTERM to all of them. The next look is reported in any case. `followers` wait for our own end.
     pub(super) fn terminate(&mut self, followers: &[i32]) {
-        leftovers::signal_all(Signal::TERM, followers);
-        // A stopped process takes SIGTERM only when it is continued.
-        leftovers::signal_all(Signal::CONT, followers);
+        // Each kill(-1) visits all processes of the machine, and mostly none is left.
+        if !leftovers::are_none() {
+            leftovers::signal_all(Signal::TERM, followers);
+            // A stopped process takes SIGTERM only when it is continued.
+            leftovers::signal_all(Signal::CONT, followers);
+        }
         (self.is_awaited, self.reported) = (true, None);
     }
 
