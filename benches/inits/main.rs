@@ -63,12 +63,16 @@ fn main() {
         }
         starts
     });
-    let only_attacks = std::env::var_os("BENCH_ATTACKS").is_some();
+    // Part of a title, or 1 for all attacks.
+    let only = std::env::var("BENCH_ATTACKS").ok();
+    let is_chosen =
+        |attack: &attacks::Attack| only.as_ref().is_none_or(|only| only == "1" || attack.title.contains(only));
+    let chosen: Vec<_> = attacks::ALL.into_iter().filter(is_chosen).collect();
     let report = match is_bench {
-        true if only_attacks => under_attack(&subjects, &folder, Report::new(&subjects), &attacks::ALL, ATTACK_SIGNALS),
+        true if only.is_some() => under_attack(&subjects, &folder, Report::new(&subjects), &chosen, ATTACK_SIGNALS),
         true => {
             let report = measure(&subjects, &folder, &WHOLE);
-            under_attack(&subjects, &folder, report, &attacks::ALL, ATTACK_SIGNALS)
+            under_attack(&subjects, &folder, report, &chosen, ATTACK_SIGNALS)
         }
         // The quickest one, so that the table is complete.
         false => under_attack(&subjects, &folder, measure(&subjects, &folder, &GLANCE), &attacks::ALL[..1], 3),

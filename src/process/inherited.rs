@@ -55,14 +55,14 @@ impl Inherited {
     }
 
     /// Remembers the dispositions of signals that are about to get a handler of ours.
-    pub(crate) fn remember(&mut self, signals: &[Signal]) {
-        self.ignored = signals
-            .iter()
-            .map(|&signal| {
-                let ignored = if signal == Signal::CHLD { self.sigchld_ignored } else { sys::is_ignored(signal) };
-                (signal, ignored)
-            })
-            .collect();
+    pub(crate) fn remember(&mut self, signals: SignalSet) {
+        let is_ignored = |signal| if signal == Signal::CHLD { self.sigchld_ignored } else { sys::is_ignored(signal) };
+        for signal in Signal::all().filter(|signal| signals.contains(*signal)) {
+            // One that is remembered already may have a handler of ours by now.
+            if !self.ignored.iter().any(|(known, _)| *known == signal) {
+                self.ignored.push((signal, is_ignored(signal)));
+            }
+        }
     }
 
     /// Leaves the working directory, which may be on a volume that is to be unmounted; children still start there.

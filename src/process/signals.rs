@@ -1,14 +1,14 @@
 //! Receiving signals: the one module that does it, and hands out [`Signal`]s.
 //!
-//! | signals                                        | received through  | why                                     |
-//! | ---------------------------------------------- | ----------------- | --------------------------------------- |
-//! | SIGCHLD                                        | signal-hook-tokio | it comes most often, and may be held back ([`SigchldGuard`]) |
-//! | all others                                     | one signalfd      | it names the sender, queues real-time signals, and registering sixty costs a millisecond |
+//! | signals    | received through         | why                                                               |
+//! | ---------- | ------------------------ | ----------------------------------------------------------------- |
+//! | SIGCHLD    | a signalfd of its own    | it comes most often. While it is not read, more of them cost nothing |
+//! | all others | one signalfd             | it names the sender, queues real-time signals, and needs no handlers |
+//! | both       | signal-hook-tokio        | only if the kernel or a seccomp profile refuses signalfd(2)        |
 //!
-//! All are blocked from the first instruction, so that no signal is lost before this exists. SIGCHLD is unblocked once its
-//! handler is installed; the others stay blocked and are read from the signalfd. If registering fails (descriptors,
-//! memory), or if the kernel refuses the socket calls that signal-hook's handlers make (seccomp), SIGCHLD is read from
-//! the signalfd, too.
+//! All are blocked from the first instruction, and stay blocked. So none is lost before this exists, and no handler runs: in a
+//! flood of SIGCHLD, a handler would run again before the loop's next instruction. One signalfd for all would report SIGCHLD
+//! before every real-time signal.
 //!
 //! A flood of signals does not keep the loop from its other work: after a number of signals, the loop serves the timers,
 //! the handlers and the clients.
@@ -18,7 +18,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
 
 use futures_core::Stream;
-use nix::sys::signal::{SIGCHLD, SigSet, SigmaskHow};
 use nix::sys::socket::{MsgFlags, recv, send};
 use signal_hook_tokio::Signals as Registered;
 use tokio::io::unix::AsyncFd;
@@ -31,10 +30,14 @@ use bookend_lifecycle::signal::Signal;
 
 /// All signals for us and the app, SIGCHLD included.
 pub(crate) struct Signals {
-    registered: Option<Registered>,
-    signalfd: AsyncFd<OwnedFd>,
+    source: Source,
     /// How many have been handed out since the loop's other work had its turn.
     burst: u32,
+}
+
+enum Source {
+    Signalfds { sigchld: AsyncFd<OwnedFd>, others: AsyncFd<OwnedFd> },
+    Handlers(Registered),
 }
 
 impl Signals {
@@ -42,68 +45,59 @@ impl Signals {
     ///
     /// Must be called inside the runtime, with all signals blocked.
     pub(crate) fn take(inherited: &mut Inherited) -> io::Result<Signals> {
-        let handled: Vec<Signal> = [Signal::CHLD].into_iter().chain(musl::taken_signals()).collect();
-        inherited.remember(&handled);
-        // Before the first registration, in which musl unblocks its own signals.
+        inherited.remember(SignalSet::from_iter(musl::taken_signals().chain([Signal::CHLD])));
+        // Before the first registration and the first thread, at which musl unblocks its own signals.
         musl::keep_from_default_effect();
-        let registered = match handlers_can_report() {
-            Ok(()) => Registered::new([Signal::CHLD.number()]).ok(),
-            Err(error) => {
-                tracing::warn!(%error, "the kernel or a seccomp profile refuses send(2) or recv(2): all signals are read from a signalfd");
-                None
-            }
-        };
-        let rest = if registered.is_some() { SignalSet::ALL.without(Signal::CHLD) } else { SignalSet::ALL };
-        let signalfd = sys::watch_readable(sys::signalfd(rest)?)?;
-        // From here on every signal reaches the loop; none has its default effect.
-        sys::set_mask(rest);
-        Ok(Signals { registered, signalfd, burst: 0 })
+        let source = signalfds().or_else(|error| {
+            let handlers = handlers(inherited)?;
+            tracing::warn!(%error, "the kernel or a seccomp profile refuses signalfd(2): signals are received through handlers");
+            Ok::<_, io::Error>(handlers)
+        })?;
+        Ok(Signals { source, burst: 0 })
     }
 
-    /// The next signal, and the pid of its sender: 0 for a process outside of our PID namespace. Cancel safe.
-    pub(crate) async fn next(&mut self) -> (Signal, u32) {
+    /// The next signal, and the pid of its sender: 0 for a process outside of our PID namespace. `holds_sigchld`: a SIGCHLD
+    /// stays pending, because the next look at the children is not due yet. Cancel safe.
+    pub(crate) async fn next(&mut self, holds_sigchld: bool) -> (Signal, u32) {
         if self.burst == MAX_BURST {
             // Reset first: if this future is dropped while it yields, the others have had their turn.
             self.burst = 0;
             yield_now().await;
         }
-        let Signals { registered, signalfd, burst } = self;
-        let signal = tokio::select! {
-            signal = next_registered(registered) => (signal, 0),
-            signal = next_from_signalfd(signalfd) => signal,
+        let signal = match &mut self.source {
+            Source::Signalfds { sigchld, others } => tokio::select! {
+                signal = next_from_signalfd(others) => signal,
+                signal = next_from_signalfd(sigchld), if !holds_sigchld => signal,
+            },
+            Source::Handlers(registered) => (next_registered(registered).await, 0),
         };
-        *burst += 1;
+        self.burst += 1;
         signal
     }
 }
 
-/// Holds SIGCHLD back: while it exists, the ends of children do not wake us; when it is dropped, they are reported as
-/// one signal.
-#[derive(Debug)]
-pub(crate) struct SigchldGuard(());
-
-impl SigchldGuard {
-    /// Blocks SIGCHLD. `None`: it is blocked anyway, and read from the signalfd.
-    pub(crate) fn hold() -> Option<SigchldGuard> {
-        let before = sigchld().thread_swap_mask(SigmaskHow::SIG_BLOCK).ok()?;
-        // Made only if SIGCHLD was unblocked: dropping a guard unblocks it.
-        (!before.contains(SIGCHLD)).then(|| SigchldGuard(()))
-    }
+fn signalfds() -> io::Result<Source> {
+    let watch = |set| sys::watch_readable(sys::signalfd(set)?);
+    Ok(Source::Signalfds {
+        sigchld: watch(SignalSet::from_iter([Signal::CHLD]))?,
+        others: watch(SignalSet::ALL.without(Signal::CHLD))?,
+    })
 }
 
-impl Drop for SigchldGuard {
-    fn drop(&mut self) {
-        // sigprocmask(2) fails only for a `how` that does not exist.
-        let _ = sigchld().thread_unblock();
-    }
+/// Gives each signal a handler that can have one, and unblocks it. The others stay blocked: the C library's own, those that
+/// only a fault of ours causes, and SIGPIPE, whose sender, often ourselves, a handler does not name.
+fn handlers(inherited: &mut Inherited) -> io::Result<Source> {
+    handlers_can_report()?;
+    let is_blocked = |number: &i32| matches!(number, 13 | 32..=34) || signal_hook::consts::FORBIDDEN.contains(number);
+    let (blocked, handled): (Vec<i32>, Vec<i32>) = (1..=64).partition(is_blocked);
+    inherited.remember(SignalSet::ALL);
+    let registered = Registered::new(handled)?;
+    sys::set_mask(blocked.into_iter().filter_map(Signal::new).collect());
+    Ok(Source::Handlers(registered))
 }
 
-fn sigchld() -> SigSet {
-    SigSet::from(SIGCHLD)
-}
-
-/// Whether signal-hook's handlers can report through their socket: a seccomp profile may refuse send(2) or recv(2),
-/// although it allows the socket itself. Without this check we could lose every registered signal.
+/// Whether the handlers can report through their socket: a seccomp profile may refuse send(2) or recv(2), although it allows the
+/// socket itself.
 fn handlers_can_report() -> io::Result<()> {
     // The same calls as signal-hook's own: SOCK_STREAM, MSG_DONTWAIT.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
@@ -112,12 +106,9 @@ fn handlers_can_report() -> io::Result<()> {
     Ok(())
 }
 
-async fn next_registered(registered: &mut Option<Registered>) -> Signal {
+async fn next_registered(registered: &mut Registered) -> Signal {
     loop {
-        let next = match registered {
-            Some(signals) => std::future::poll_fn(|cx| Pin::new(&mut *signals).poll_next(cx)).await,
-            None => std::future::pending().await,
-        };
+        let next = std::future::poll_fn(|cx| Pin::new(&mut *registered).poll_next(cx)).await;
         match next {
             Some(number) => {
                 if let Some(signal) = Signal::new(number) {
@@ -125,7 +116,7 @@ async fn next_registered(registered: &mut Option<Registered>) -> Signal {
                 }
             }
             // The stream ends only when its handle is closed, which never happens.
-            None => *registered = None,
+            None => std::future::pending().await,
         }
     }
 }
@@ -145,28 +136,3 @@ async fn next_from_signalfd(fd: &AsyncFd<OwnedFd>) -> (Signal, u32) {
 
 /// As many as are handed out in a fraction of a millisecond.
 const MAX_BURST: u32 = 32;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn are_blocked() -> bool {
-        SigSet::thread_get_mask().unwrap().contains(SIGCHLD)
-    }
-
-    #[test]
-    fn sigchld_is_blocked_while_the_guard_exists() {
-        sigchld().thread_unblock().unwrap();
-        let held = SigchldGuard::hold();
-        assert!(held.is_some() && are_blocked());
-        drop(held);
-        assert!(!are_blocked());
-    }
-
-    #[test]
-    fn sigchld_stays_blocked_if_the_signalfd_reads_it() {
-        sigchld().thread_block().unwrap();
-        assert!(SigchldGuard::hold().is_none());
-        assert!(are_blocked());
-    }
-}

@@ -9,42 +9,31 @@
 use std::time::Duration;
 
 use crate::process::reaper::{ReapBound, ReapRound, Reaper};
-use crate::process::signals::SigchldGuard;
 use bookend_lifecycle::Time;
 
 /// Decides when to reap.
 #[derive(Debug, Default)]
 pub(super) struct Reaping {
     throttle: ReapThrottle,
-    /// Held while a round is put off.
-    guard: Option<SigchldGuard>,
 }
 
 impl Reaping {
     /// A SIGCHLD has come. Whether to reap now; if not, a round is due in a moment. When the app has ended a storm causes
     /// no delay: the exit waits for the remaining processes.
     pub(super) fn is_due_after_sigchld(&mut self, now: Time, app_has_ended: bool) -> bool {
-        let is_due = self.throttle.is_now(now, app_has_ended);
-        if !is_due && self.guard.is_none() {
-            self.guard = SigchldGuard::hold();
-        }
-        is_due
+        self.throttle.is_now(now, app_has_ended)
     }
 
-    /// When the next round is due, if it was put off.
+    /// When the next round is due, if it was put off. No SIGCHLD is read before.
     pub(super) fn due(&self) -> Option<Time> {
         self.throttle.due
     }
 
     /// One round. `clock` is read before and after it.
     pub(super) fn reap(&mut self, reaper: &Reaper, clock: impl Fn() -> Time) -> ReapRound {
-        self.guard = None;
         let began = clock();
         let round = reaper.reap(ReapBound::ROUND);
         self.throttle.completed(began, clock(), round);
-        if self.throttle.due.is_some() {
-            self.guard = SigchldGuard::hold();
-        }
         round
     }
 }

@@ -84,6 +84,9 @@ pub(super) trait Supervisor {
 
     // ---- Between the rounds ----
 
+    /// Whether a look at the children is put off, so that no SIGCHLD is read.
+    fn holds_sigchld(&self) -> bool;
+
     /// May queue events.
     fn before_wait(&mut self) {}
 
@@ -119,8 +122,9 @@ pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals
         }
         let next_report = supervisor.dispatcher().reporter.next_report();
         let due = supervisor.next_due().into_iter().chain(next_report).min();
-        let is_idle_awaited = supervisor.has_idle_work();
-        match wait(supervisor.dispatcher(), signals, due, is_idle_awaited).await {
+        let (holds_sigchld, is_idle_awaited) = (supervisor.holds_sigchld(), supervisor.has_idle_work());
+        let signal = signals.next(holds_sigchld);
+        match wait(supervisor.dispatcher(), signal, due, is_idle_awaited).await {
             Input::Signal(signal, sender) => supervisor.on_signal(signal, sender),
             Input::Message(message) => on_message(supervisor, message),
             Input::Request(request) => on_request(supervisor, request),
@@ -160,13 +164,19 @@ enum Input {
 }
 
 /// Waits for one input; the order is their priority.
-async fn wait(dispatcher: &mut Dispatcher, signals: &mut Signals, due: Option<Time>, is_idle_awaited: bool) -> Input {
+async fn wait(
+    dispatcher: &mut Dispatcher,
+    signal: impl Future<Output = (Signal, u32)>,
+    due: Option<Time>,
+    is_idle_awaited: bool,
+) -> Input {
+    let mut signal = std::pin::pin!(signal);
     loop {
         let log_is_late = crate::report::log::flush();
         let due = due.map(|at| dispatcher.began() + at);
         tokio::select! {
             biased;
-            (signal, sender) = signals.next() => return Input::Signal(signal, sender),
+            (signal, sender) = &mut signal => return Input::Signal(signal, sender),
             Some(message) = dispatcher.messages.recv() => return Input::Message(message),
             Some(request) = dispatcher.requests.recv() => return Input::Request(request),
             () = at(due) => return Input::Due,

@@ -419,6 +419,10 @@ impl Supervisor for SidecarLoop {
         }
     }
 
+    fn holds_sigchld(&self) -> bool {
+        self.reaping.due().is_some()
+    }
+
     fn next_due(&self) -> Option<Time> {
         let timers = self.apps.iter().filter_map(|app| app.unit.next_timer());
         // During our own stop, a process that is not known counts as gone.

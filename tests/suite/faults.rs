@@ -279,21 +279,32 @@ fn a_whole_life_works_without_tmp() {
     assert_eq!(init.finish().code(), 6);
 }
 
+/// A whole life, with system calls that are always refused.
+fn lives_with(rules: &[&str], warning: Option<&str>) {
+    let folder = Folder::new();
+    let path = config(&folder, ALL_HOOKS);
+    let app = format!("sleep 0.1 & {OBEDIENT}");
+    let mut init = injected(folder, rules, &["-c", &path, "--", "sh", "-c", &app]);
+    init.wait_for_out("up");
+    warning.into_iter().for_each(|warning| init.wait_for_log(warning));
+    crate::support::signal(traced(&init), 15);
+    assert_eq!(init.end().code(), 6, "{rules:?}: {}", init.log());
+    for word in ["drained", "gone"] {
+        init.wait_for_log(word);
+    }
+}
+
 #[test]
 fn a_refused_send_or_recv_loses_no_signal() {
-    // signal-hook's handlers use both, on a socket pair. A seccomp profile may refuse them.
     for rule in ["sendto:error=EPERM", "recvfrom:error=EPERM", "sendto:error=ENOSYS"] {
-        let folder = Folder::new();
-        let path = config(&folder, ALL_HOOKS);
-        let app = format!("sleep 0.1 & {OBEDIENT}");
-        let mut init = injected(folder, &[rule], &["-c", &path, "--", "sh", "-c", &app]);
-        init.wait_for_out("up");
-        init.wait_for_log("refuses send(2) or recv(2)");
-        crate::support::signal(traced(&init), 15);
-        assert_eq!(init.end().code(), 6, "{rule}: {}", init.log());
-        for word in ["drained", "gone"] {
-            init.wait_for_log(word);
-        }
+        lives_with(&[rule], None);
+    }
+}
+
+#[test]
+fn without_signalfd_signals_are_received_through_handlers() {
+    for rule in ["signalfd4:error=EPERM", "signalfd4:error=ENOSYS"] {
+        lives_with(&[rule], Some("refuses signalfd(2)"));
     }
 }
 
@@ -357,12 +368,20 @@ fn a_whole_life_works_on_old_kernels_and_strict_seccomp() {
 
 #[test]
 fn without_epoll_or_signalfd_it_stays_an_init() {
-    for rule in ["epoll_create1:error=EMFILE", "epoll_create1:error=EPERM", "signalfd4:error=EMFILE"] {
-        let init = injected(Folder::new(), &[rule], &["--", "sh", "-c", OBEDIENT]);
+    // Handlers that stand in for a signalfd report through a socket, with send(2) and recv(2).
+    let [epoll, signalfd] = ["epoll_create1:error=EPERM", "signalfd4:error=EPERM"];
+    for rule in [
+        &["epoll_create1:error=EMFILE"][..],
+        &[epoll],
+        &[signalfd, "socketpair:error=EMFILE"],
+        &[signalfd, "sendto:error=EPERM"],
+        &[signalfd, "recvfrom:error=EPERM"],
+    ] {
+        let init = injected(Folder::new(), rule, &["--", "sh", "-c", OBEDIENT]);
         init.wait_for_out("up");
         init.wait_for_log("forwarding and reaping only");
         crate::support::signal(traced(&init), 15);
-        assert_eq!(init.finish().code(), 6, "{rule}");
+        assert_eq!(init.finish().code(), 6, "{rule:?}");
     }
 }
 

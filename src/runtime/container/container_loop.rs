@@ -572,6 +572,10 @@ impl Supervisor for ContainerLoop {
         }
     }
 
+    fn holds_sigchld(&self) -> bool {
+        self.reaping.due().is_some()
+    }
+
     fn next_due(&self) -> Option<Time> {
         [self.unit.next_timer(), self.reaping.due(), self.remaining.due(), self.probing.next_at()]
             .into_iter()
