@@ -13,6 +13,8 @@ use serde_json::Value;
 
 mod compose;
 mod documents;
+mod inject;
+mod injected;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,9 +65,14 @@ fn documents(text: &str) -> Vec<Value> {
 }
 
 fn validate(text: &str) {
+    validate_for(&["1.29.0", "1.36.0"], text);
+}
+
+/// The API server of each version accepts all documents of the text.
+fn validate_for(versions: &[&str], text: &str) {
     let file = std::env::temp_dir().join(format!("bookend-manifest-{}-{:p}.yaml", std::process::id(), text));
     fs::write(&file, text).unwrap();
-    for version in ["1.29.0", "1.36.0"] {
+    for version in versions {
         let args = [Path::new("-k"), Path::new(version), Path::new("--strict"), &file];
         let output = tool("kubernetes-validate", &args);
         assert!(output.status.success(), "Kubernetes {version}: {}\n{text}", shown(&output));
