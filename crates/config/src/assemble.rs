@@ -52,7 +52,30 @@ pub(crate) fn settings(tree: &Tree) -> Settings {
             stop_on_liveness: root.table("livenessProbe").text("action") == Some("Stop"),
         },
         log: log(&root.table("log")),
+        #[cfg(feature = "reload")]
+        reloads: root.tables("reload").iter().filter_map(reload).collect(),
     }
+}
+
+#[cfg(feature = "reload")]
+fn reload(at: &TableView<'_>) -> Option<crate::settings::ReloadSettings> {
+    let seconds = |name, default| at.seconds(name).unwrap_or(Duration::from_secs(default));
+    let name = at.text("name")?.to_owned();
+    let timeout = seconds("timeoutSeconds", 10);
+    let bounded = |handler: Handler| Handler { timeout: Some(timeout), ..handler };
+    let paths = at.list("watch").unwrap_or_default().iter();
+    Some(crate::settings::ReloadSettings {
+        container: at.text("container").map(str::to_owned),
+        watch: paths.filter_map(|path| if let Value::Text(path) = path { Some(path.into()) } else { None }).collect(),
+        on_limits_change: at.bool("onLimitsChange").unwrap_or_default(),
+        settle: seconds("settleSeconds", 1),
+        splay: seconds("splaySeconds", 0),
+        poll: at.seconds("pollSeconds"),
+        timeout,
+        check: handler(&at.table("check"), name.clone()).map(bounded),
+        action: handler(at, name.clone()).map(bounded)?,
+        name,
+    })
 }
 
 /// A Pod spec has it in its lifecycle.

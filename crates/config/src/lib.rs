@@ -44,6 +44,8 @@ mod modes;
 pub mod network;
 mod print;
 pub mod profiles;
+#[cfg(feature = "reload")]
+mod reloads;
 mod rules;
 mod scalar;
 mod schema;
@@ -114,6 +116,8 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
         let has_grace_period = tree.get("terminationGracePeriodSeconds").is_some();
         let text = profile.get_or_init(|| profiles::text(&name, has_grace_period));
         tree = auto_profile::above_profile(tree, &name, text, auto.is_some(), &mut collector);
+        #[cfg(feature = "reload")]
+        reloads::fill(&mut tree, &name, &mut collector);
     }
     let mode = match sources.mode {
         Mode::Either if modes::is_sidecar(&tree) => Mode::Sidecar,
@@ -123,6 +127,8 @@ pub fn load(sources: &Sources) -> Result<Effective, Diagnostics> {
         collector.error_without_place("app.command", modes::NO_APP);
     }
     rules::check_merged(&tree, mode, sources.features, &mut collector);
+    #[cfg(feature = "reload")]
+    reloads::check(&tree, mode, &mut collector);
     let warnings = collector.finish()?;
     let mut settings = assemble::settings(&tree);
     if !sources.command.is_empty() {

@@ -6,6 +6,8 @@ use crate::inputs::Mode;
 use crate::key::Key;
 use crate::toml_text::join;
 use crate::tree::{Origin, Tree};
+#[cfg(feature = "reload")]
+use crate::value::Value;
 use crate::vocabulary::{PROCESS_KEYS, SIDECAR_APP};
 
 /// Checks the merged tree.
@@ -49,6 +51,17 @@ fn sidecar(tree: &Tree, collector: &mut Collector<'_>) {
     needs_process(tree, collector, "", "app");
     for (_, path) in tree.names("containers") {
         needs_process(tree, collector, &path, &path);
+    }
+    #[cfg(feature = "reload")]
+    for entry in tree.tables("reload") {
+        let container = tree.get(&join(&entry, "container")).map(|entry| &entry.value);
+        let owner = if let Some(Value::Text(name)) = container { join("containers", name) } else { "app".to_owned() };
+        let process = join(&owner, "process");
+        if tree.get(&process).is_none() {
+            let help = format!("identify the process of the app: {process}");
+            let path = join(&entry, "signal");
+            error(tree, collector, &path, "the process that gets this signal is not configured", &help);
+        }
     }
 }
 

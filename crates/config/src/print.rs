@@ -34,6 +34,8 @@ pub(crate) fn toml(tree: &Tree, mode: Mode) -> String {
                     }
                 }
             }
+            #[cfg(feature = "reload")]
+            Shape::Tables(inner) => headed(tree, &mut out, key.name, inner),
             _ => {}
         }
     }
@@ -61,12 +63,17 @@ fn section(tree: &Tree, out: &mut String, path: &str, keys: &'static [Key]) {
     for key in keys {
         let below = join(path, key.name);
         if let Shape::Tables(inner) = key.shape {
-            for entry in tree.tables(&below) {
-                let origin = tree.get(&entry).map(|e| format!("  # {}", e.origin)).unwrap_or_default();
-                out.push_str(&format!("\n[[{below}]]{origin}\n"));
-                lines(tree, out, &entry, "", inner);
-            }
+            headed(tree, out, &below, inner);
         }
+    }
+}
+
+/// A list of tables, each with a header.
+fn headed(tree: &Tree, out: &mut String, path: &str, keys: &'static [Key]) {
+    for entry in tree.tables(path) {
+        let origin = tree.get(&entry).map(|e| format!("  # {}", e.origin)).unwrap_or_default();
+        out.push_str(&format!("\n[[{path}]]{origin}\n"));
+        lines(tree, out, &entry, "", keys);
     }
 }
 
@@ -107,7 +114,9 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
             Shape::Tables(inner) => {
                 let Some(entry) = entry else { continue };
                 // A list below a list of handlers has no header of its own.
-                if entry.value == Value::Tables(0) || !(path == LIFECYCLE || path.ends_with(".lifecycle")) {
+                let has_headers =
+                    path == LIFECYCLE || path.ends_with(".lifecycle") || (cfg!(feature = "reload") && path.is_empty());
+                if entry.value == Value::Tables(0) || !has_headers {
                     let tables: Vec<String> = tree.tables(&below).iter().map(|t| inline(tree, t, inner)).collect();
                     line(out, &name, &format!("[{}]", tables.join(", ")), &entry.origin.to_string());
                 }

@@ -129,6 +129,26 @@ pub(crate) const NAMES: &[&str] = &{
     names
 };
 
+/// The action and the check that a profile supplies for `[[reload]]`; empty if it has none.
+#[cfg(feature = "reload")]
+pub(crate) fn reload(name: &str) -> &'static str {
+    match name {
+        "nginx" => "reload.signal.name = \"SIGHUP\"\nreload.check.exec.command = [\"nginx\", \"-t\", \"-q\"]",
+        // Of the master process (-W).
+        "haproxy" => {
+            "reload.signal.name = \"SIGUSR2\"\nreload.check.exec.command = [\"haproxy\", \"-c\", \"-q\", \"-f\", \"/usr/local/etc/haproxy/haproxy.cfg\"]"
+        }
+        "apache" => "reload.signal.name = \"SIGUSR1\"\nreload.check.exec.command = [\"apachectl\", \"-t\"]",
+        "php-fpm" => "reload.signal.name = \"SIGUSR2\"\nreload.check.exec.command = [\"php-fpm\", \"-t\"]",
+        "gunicorn" => "reload.signal.name = \"SIGHUP\"",
+        // Needs --web.enable-lifecycle.
+        "prometheus" => {
+            "reload.httpGet = { method = \"POST\", port = 9090, path = \"/-/reload\" }\nreload.check.exec.command = [\"promtool\", \"check\", \"config\", \"/etc/prometheus/prometheus.yml\"]"
+        }
+        _ => "",
+    }
+}
+
 /// The text of a profile; an empty one for an unknown name.
 pub(crate) fn text(name: &str, has_grace_period: bool) -> String {
     let text = PROFILES.iter().find(|profile| profile.name == name).map(|profile| profile.parts.join("\n"));

@@ -51,7 +51,8 @@ fn lists(layer: &Tree, collector: &mut Collector<'_>, path: &str, keys: &'static
                     lists(layer, collector, &entry, inner);
                     drain_times(layer, collector, &join(&entry, "drain"));
                 }
-                if path == "lifecycle" || path.ends_with(".lifecycle") {
+                if path == "lifecycle" || path.ends_with(".lifecycle") || (cfg!(feature = "reload") && path.is_empty())
+                {
                     unique_names(layer, collector, &below);
                 }
             }

@@ -8,6 +8,8 @@ mod lifecycle;
 mod log;
 mod probes;
 mod program;
+#[cfg(feature = "reload")]
+mod reload;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +23,8 @@ pub use lifecycle::{ContainerSettings, LifecycleSettings, ProcessSelector};
 pub use log::{LogFormat, LogLevel, LogSettings};
 pub use probes::{ProbeSet, ProbeSettings};
 pub use program::{FileValue, Id, Program, User, ValueSource};
+#[cfg(feature = "reload")]
+pub use reload::ReloadSettings;
 
 use bookend_lifecycle::signal::Signal;
 
@@ -55,6 +59,9 @@ pub struct Settings {
     pub probes: ProbeSet,
     /// `log`.
     pub log: LogSettings,
+    /// `reload`: the files whose changes the app reads again.
+    #[cfg(feature = "reload")]
+    pub reloads: Vec<ReloadSettings>,
 }
 
 impl Settings {

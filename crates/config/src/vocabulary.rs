@@ -9,6 +9,8 @@ mod handlers;
 mod http;
 mod probes;
 mod program;
+#[cfg(feature = "reload")]
+mod reload;
 
 use crate::key::{Key, Shape};
 use crate::scalar::{PORT, Scalar};
@@ -95,6 +97,8 @@ pub(crate) static ROOT: &[Key] = &[
     ),
     Key::new("livenessProbe", Shape::Table(probes::LIVENESS), "", "checks whether the app is alive; /livez reports it"),
     Key::new("log", Shape::Table(LOG), "", "the log on stderr"),
+    #[cfg(feature = "reload")]
+    reload::RELOAD_LIST,
 ];
 
 static CONTAINER: &[Key] = &[

@@ -23,7 +23,7 @@ pub(super) fn examples(kind: Scalar) -> Vec<String> {
         Scalar::Address => &["\"0.0.0.0:9797\"", "\"[::]:80\""],
         Scalar::Port => &["8080", "81"],
         Scalar::PortName => &["web", "metrics"],
-        Scalar::ContainerName => &["web", "queue-2"],
+        Scalar::ContainerName => &["\"web\"", "\"queue-2\""],
         Scalar::Program => &["\"/usr/sbin/nginx\"", "\"nginx\""],
         Scalar::HeaderName => &["\"X-Name\"", "\"Host\""],
         Scalar::Status => &["\"200-299\"", "404"],
@@ -69,6 +69,9 @@ pub(super) const SHOWN: &[(&str, &str)] = &[
     ("drain.ports", "[8080]"),
     ("signal.name", "\"SIGHUP\""),
     ("level", "\"Debug\""),
+    ("reload.name", "\"tls\""),
+    ("watch", "[\"/etc/nginx/tls\"]"),
+    ("pollSeconds", "10"),
 ];
 
 /// The value to show for a key; of a key that is not in the list, the first one of its kind.
@@ -118,6 +121,11 @@ pub(super) fn table(keys: &'static [Key], path: &[&str], value: &str) -> String 
             pairs.extend(values(key.shape).first().map(|first| format!("{} = {first}", key.name)));
         }
     }
+    // An action of a reload is required, here or in a profile.
+    let is_action = |name: &str| ["exec", "httpGet", "signal"].contains(&name);
+    if keys.iter().any(|key| key.name == "settleSeconds") && !path.first().is_some_and(|first| is_action(first)) {
+        pairs.push("signal.name = 1".to_owned());
+    }
     pairs.retain(|pair| !pair.ends_with(" = "));
     pairs.join(", ")
 }
@@ -129,7 +137,11 @@ pub(super) fn document(keys: &'static [Key], path: &str, value: &str) -> String 
     let key = keys.iter().find(|key| key.name == *first).unwrap();
     match key.shape {
         Shape::Table(inner) | Shape::Tables(inner) if !below.is_empty() => {
-            format!("{first} = {{ {} }}\n", table(inner, below, value))
+            // A container of a reload is one of a sidecar's.
+            let is_of_sidecar = path == ["reload", "container"];
+            let containers = "containers = { web.process.executable = \"/a\", queue-2.process.executable = \"/b\" }\n";
+            let before = if is_of_sidecar { containers } else { "" };
+            format!("{before}{first} = {{ {} }}\n", table(inner, below, value))
         }
         Shape::Named { keys, .. } if !below.is_empty() => {
             // A signal needs a process.

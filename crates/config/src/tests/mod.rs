@@ -18,6 +18,8 @@ mod layers;
 mod pod_spec;
 mod profiles;
 mod reference;
+#[cfg(feature = "reload")]
+mod reload;
 mod secrets;
 mod values;
 

@@ -75,7 +75,7 @@ fn every_key_without_a_default_has_an_example_that_is_accepted() {
     let mut used = Vec::new();
     walk_once(&mut |row| {
         let is_table = matches!(row.key.shape, Shape::Table(_) | Shape::Named { .. });
-        let is_list_of_handlers = matches!(row.key.shape, Shape::Tables(_)) && row.path.matches('.').count() == 1;
+        let is_list_of_handlers = matches!(row.key.shape, Shape::Tables(_)) && row.path.matches('.').count() <= 1;
         let is_in_a_list = row.path.contains("httpHeaders.");
         if is_table || is_list_of_handlers || is_in_a_list || !row.key.default.is_empty() {
             return;
@@ -207,7 +207,7 @@ fn reference_file() -> String {
         match key.shape {
             Shape::Named { .. } => text.push_str(&format!("\n{about}#[{path}.{ANY_NAME}]\n")),
             Shape::Table(_) if !path.contains('.') => text.push_str(&format!("\n{about}#[{path}]\n")),
-            Shape::Tables(_) if path.matches('.').count() == 1 => text.push_str(&format!("\n{about}#[[{path}]]\n")),
+            Shape::Tables(_) if path.matches('.').count() <= 1 => text.push_str(&format!("\n{about}#[[{path}]]\n")),
             Shape::Table(_) => {
                 let either =
                     matches!(key.role, Role::OneOf(_)).then_some(" (exactly one of these)").unwrap_or_default();

@@ -170,7 +170,7 @@ const ON: Key = Key::new(
     "the ends it runs for: Completed (the app ended by itself with exit code 0), Failed (by itself otherwise), Stopped, Unseen (bookend was killed: they run at the next start, before preStart; needs stateFile)",
 );
 
-static EXEC: &[Key] = &[
+pub(super) static EXEC: &[Key] = &[
     Key::required("command", Shape::List(Scalar::Text), "program and arguments, run without a shell"),
     ENV,
     WORKING_DIR,
@@ -187,7 +187,7 @@ const HOST: Key = Key::new(
     "name or address; $(VAR) is expanded; the default reaches the app, whose network handlers share (a kubelet's default is the pod's IP)",
 );
 
-static HTTP_GET: &[Key] = &[
+pub(super) static HTTP_GET: &[Key] = &[
     HOST,
     PORT_TO_CALL,
     Key::new("path", Shape::One(Scalar::Text), "\"/\"", "path and query; $(VAR) is expanded and percent-encoded"),
@@ -308,4 +308,5 @@ static DRAIN: &[Key] = &[
     ),
 ];
 
-static SIGNAL: &[Key] = &[Key::required("name", Shape::One(Scalar::Stopping), "the signal, by name or number")];
+pub(super) static SIGNAL: &[Key] =
+    &[Key::required("name", Shape::One(Scalar::Stopping), "the signal, by name or number")];

@@ -1,4 +1,4 @@
-//! What goes into the machine of a reload, and what comes out of it.
+//! The events, the actions and the numbers of a reload.
 
 use std::time::Duration;
 
