@@ -27,6 +27,11 @@ impl ClusterArgs {
 
     /// The same, with a text on its standard input.
     pub(crate) fn kubectl_with_input(&self, args: &[&str], input: &str) -> Result<String, Failure> {
+        output(self.command().args(args), args, input)
+    }
+
+    /// kubectl, with the options of the cluster and the namespace.
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(std::env::var_os(PROGRAM).unwrap_or("kubectl".into()));
         let options =
             [("--namespace", &self.namespace), ("--context", &self.context), ("--kubeconfig", &self.kubeconfig)];
@@ -35,7 +40,7 @@ impl ClusterArgs {
                 command.arg(format!("{option}={value}"));
             }
         }
-        output(command.args(args), args, input)
+        command
     }
 }
 
@@ -43,13 +48,7 @@ fn output(command: &mut Command, args: &[&str], input: &str) -> Result<String, F
     let program = command.get_program().to_string_lossy().into_owned();
     let line = format!("{program} {}", args.join(" "));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Failure::usage(format!(
-            "cannot run {program}: it is not in PATH; install kubectl, or name it in {PROGRAM}; \
-             a file with the output of `kubectl get -o yaml` works without it"
-        )),
-        _ => Failure::usage(format!("cannot run {program}: {error}")),
-    })?;
+    let mut child = command.spawn().map_err(|error| cannot_run(&program, &error))?;
     let stdin = child.stdin.take();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (stdout, stderr) = std::thread::scope(|scope| {
@@ -69,6 +68,17 @@ fn output(command: &mut Command, args: &[&str], input: &str) -> Result<String, F
         return Err(Failure::usage(format!("`{line}` wrote more than {} MB; choose fewer objects", MOST / 1_000_000)));
     }
     String::from_utf8(stdout).map_err(|_| Failure::usage(format!("the output of `{line}` is not UTF-8")))
+}
+
+/// Why kubectl did not start.
+pub(crate) fn cannot_run(program: &str, error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::NotFound => Failure::usage(format!(
+            "cannot run {program}: it is not in PATH; install kubectl, or name it in {PROGRAM}; \
+             a file with the output of `kubectl get -o yaml` works without it"
+        )),
+        _ => Failure::usage(format!("cannot run {program}: {error}")),
+    }
 }
 
 /// At most this many bytes. The rest is read and dropped, so that the writer does not wait for a reader.

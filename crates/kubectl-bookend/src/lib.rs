@@ -5,6 +5,9 @@
 //! | ----------- | ----------------------------------------------------------------- | --------------------------- |
 //! | `cli`       | the command line: one module per subcommand                       | every module below          |
 //! | `import`    | the subcommand: a container's hooks and probes as a bookend.toml  | `convert`                   |
+//! | `stops`     | the subcommand: how the stops of ended containers went            | `chosen_pods`, `wrapped`    |
+//! | `chosen_pods` | the options that choose pods, and kubectl's JSON of them        | `kubectl`                   |
+//! | `wrapped`   | whether a container runs bookend, as its spec shows it; pure      | none                        |
 //! | `convert`   | from a Pod spec to a configuration; pure                          | none                        |
 //! | `kubectl`   | runs kubectl, with limits                                         | `outcome`                   |
 //! | `manifests` | documents of files, folders, stdin and lists                      | `outcome`                   |
@@ -14,6 +17,7 @@
     reason = "this is a tool for people and CI: it reads files, starts kubectl and waits for it"
 )]
 
+mod chosen_pods;
 mod cli;
 pub mod convert;
 #[cfg(test)]
@@ -25,5 +29,7 @@ mod kubectl;
 mod manifests;
 #[allow(dead_code, reason = "subcommands that follow use all of it")]
 mod outcome;
+mod stops;
+mod wrapped;
 
 pub use cli::main;

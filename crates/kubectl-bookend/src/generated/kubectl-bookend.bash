@@ -22,11 +22,17 @@ _kubectl__bookend() {
             kubectl__bookend,import)
                 cmd="kubectl__bookend__subcmd__import"
                 ;;
+            kubectl__bookend,stops)
+                cmd="kubectl__bookend__subcmd__stops"
+                ;;
             kubectl__bookend__subcmd__help,help)
                 cmd="kubectl__bookend__subcmd__help__subcmd__help"
                 ;;
             kubectl__bookend__subcmd__help,import)
                 cmd="kubectl__bookend__subcmd__help__subcmd__import"
+                ;;
+            kubectl__bookend__subcmd__help,stops)
+                cmd="kubectl__bookend__subcmd__help__subcmd__stops"
                 ;;
             *)
                 ;;
@@ -35,7 +41,7 @@ _kubectl__bookend() {
 
     case "${cmd}" in
         kubectl__bookend)
-            opts="-h -V --help --version import help"
+            opts="-h -V --help --version import stops help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -49,7 +55,7 @@ _kubectl__bookend() {
             return 0
             ;;
         kubectl__subcmd__bookend__subcmd__help)
-            opts="import help"
+            opts="import stops help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -90,6 +96,20 @@ _kubectl__bookend() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kubectl__subcmd__bookend__subcmd__help__subcmd__stops)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kubectl__subcmd__bookend__subcmd__import)
             opts="-h --container --manifest --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -102,6 +122,56 @@ _kubectl__bookend() {
                     return 0
                     ;;
                 --manifest)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__bookend__subcmd__stops)
+            opts="-l -A -n -f -h --selector --all-namespaces --namespace --context --kubeconfig --filename --list --strict --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --selector)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -l)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --filename)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --list)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -27,9 +27,21 @@ end
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -s h -l help -d 'Print help'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -s V -l version -d 'Print version'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -l container -d 'Name of the container; optional if there is only one' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -l manifest -d 'Write the manifest that runs the container under bookend; stdout gets the bookend.toml' -r -F
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -s h -l help -d 'Print help'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import help" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s l -l selector -d 'Pods with these labels, for example app=web' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s n -l namespace -d 'Namespace of the objects; the default is that of kubectl\'s context' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l context -d 'Context of the kubeconfig' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l kubeconfig -d 'Path of the kubeconfig' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s f -l filename -d 'Read the output of `kubectl get pods -o json` from a file; `-`: stdin' -r -F
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l list -d 'Length of the lists of slow stops and of stops that were not clean' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s A -l all-namespaces -d 'Pods of all namespaces'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l strict -d 'Exit with 1 if a stop was not clean'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l json -d 'Print one JSON object'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s h -l help -d 'Print help'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import stops help" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import stops help" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import stops help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -37,6 +37,26 @@ _arguments "${_arguments_options[@]}" : \
 ':file -- Manifest (YAML or JSON) with a Pod, or with a workload that has one; `-`\: stdin:_files' \
 && ret=0
 ;;
+(stops)
+_arguments "${_arguments_options[@]}" : \
+'-l+[Pods with these labels, for example app=web]:LABELS:_default' \
+'--selector=[Pods with these labels, for example app=web]:LABELS:_default' \
+'-n+[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--namespace=[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--context=[Context of the kubeconfig]:NAME:_default' \
+'--kubeconfig=[Path of the kubeconfig]:FILE:_default' \
+'(-l --selector -A --all-namespaces)-f+[Read the output of \`kubectl get pods -o json\` from a file; \`-\`\: stdin]:FILE:_files' \
+'(-l --selector -A --all-namespaces)--filename=[Read the output of \`kubectl get pods -o json\` from a file; \`-\`\: stdin]:FILE:_files' \
+'--list=[Length of the lists of slow stops and of stops that were not clean]:NUMBER:_default' \
+'(-n --namespace)-A[Pods of all namespaces]' \
+'(-n --namespace)--all-namespaces[Pods of all namespaces]' \
+'--strict[Exit with 1 if a stop was not clean]' \
+'--json[Print one JSON object]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::pods -- Names of the pods \[default\: all of the namespace\]:_default' \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 ":: :_kubectl-bookend__subcmd__help_commands" \
@@ -50,6 +70,10 @@ _arguments "${_arguments_options[@]}" : \
         curcontext="${curcontext%:*:*}:kubectl-bookend-help-command-$line[1]:"
         case $line[1] in
             (import)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(stops)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -70,6 +94,7 @@ esac
 _kubectl-bookend_commands() {
     local commands; commands=(
 'import:Convert the hooks and probes of a manifest to a bookend.toml' \
+'stops:Show how stops went\: clean, killed, out of memory, over budget, requests lost' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'kubectl-bookend commands' commands "$@"
@@ -78,6 +103,7 @@ _kubectl-bookend_commands() {
 _kubectl-bookend__subcmd__help_commands() {
     local commands; commands=(
 'import:Convert the hooks and probes of a manifest to a bookend.toml' \
+'stops:Show how stops went\: clean, killed, out of memory, over budget, requests lost' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'kubectl-bookend help commands' commands "$@"
@@ -92,10 +118,20 @@ _kubectl-bookend__subcmd__help__subcmd__import_commands() {
     local commands; commands=()
     _describe -t commands 'kubectl-bookend help import commands' commands "$@"
 }
+(( $+functions[_kubectl-bookend__subcmd__help__subcmd__stops_commands] )) ||
+_kubectl-bookend__subcmd__help__subcmd__stops_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend help stops commands' commands "$@"
+}
 (( $+functions[_kubectl-bookend__subcmd__import_commands] )) ||
 _kubectl-bookend__subcmd__import_commands() {
     local commands; commands=()
     _describe -t commands 'kubectl-bookend import commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__stops_commands] )) ||
+_kubectl-bookend__subcmd__stops_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend stops commands' commands "$@"
 }
 
 if [ "$funcstack[1]" = "_kubectl-bookend" ]; then
