@@ -53,7 +53,9 @@ build-rehearse: toolchain ## build bookend-rehearse, the static tool that rehear
 	$(release) --target $(target) --package bookend-rehearse
 	@echo "built $(REHEARSE_BIN)"
 
-test: space setup lint build-all build-minimal build-rehearse ## run everything: format, lints, docs, all tests, models, packages, containers
+test: space setup ## run everything: format, lints, docs, all tests, models, packages, containers
+	@# At once, because the linker of a release build uses one processor only.
+	$(MAKE) --no-print-directory --jobs 2 --output-sync lint build-all build-minimal build-rehearse
 	scripts/supply-chain
 	MODEL_DISTURBANCES=2 $(MAKE) --no-print-directory model
 	scripts/broken
