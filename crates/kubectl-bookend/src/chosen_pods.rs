@@ -1,8 +1,11 @@
-//! Which pods, and their JSON while kubectl writes it.
+//! Which pods: the options that choose them, and the pods from kubectl.
 
-use std::process::{ChildStdout, Stdio};
+use std::process::Stdio;
+
+use serde_json::Value;
 
 use crate::kubectl::{ClusterArgs, cannot_run};
+use crate::objects::each_object;
 use crate::outcome::Failure;
 
 /// The options that choose pods, as `kubectl get pods` has them.
@@ -22,8 +25,8 @@ pub(crate) struct PodArgs {
 }
 
 impl PodArgs {
-    /// Lets `read` read the pods while kubectl writes them. kubectl's own messages go to stderr.
-    pub(crate) fn read(&self, read: impl FnOnce(ChildStdout) -> Result<(), String>) -> Result<(), Failure> {
+    /// Passes on each pod while kubectl writes them. kubectl's own messages go to stderr.
+    pub(crate) fn each(&self, pass_on: &mut dyn FnMut(Value)) -> Result<(), Failure> {
         let mut command = self.cluster.command();
         command.args(["get", "pods", "--output=json"]);
         command.args(self.selector.iter().map(|labels| format!("--selector={labels}")));
@@ -34,7 +37,7 @@ impl PodArgs {
         let program = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| cannot_run(&program, &error))?;
-        let read = child.stdout.take().map_or(Ok(()), read);
+        let read = child.stdout.take().map_or(Ok(()), |output| each_object(output, pass_on));
         let status = child.wait().map_err(|error| Failure::usage(format!("cannot wait for {program}: {error}")))?;
         read.map_err(|error| Failure::usage(format!("cannot read the output of `{program} get pods`: {error}")))?;
         match status.success() {

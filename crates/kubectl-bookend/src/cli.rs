@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::outcome::note;
-use crate::{import, stops};
+use crate::{import, status, stops};
 
 /// Carry manifests over to bookend, and look at containers and at their stops.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ pub(crate) struct Cli {
 enum Subcommand {
     /// Convert the hooks and probes of a manifest to a bookend.toml
     Import(import::ImportArgs),
+    /// Show all containers of pods as `bookend status` shows one
+    Status(status::StatusArgs),
     /// Show how stops went: clean, killed, out of memory, over budget, requests lost
     Stops(stops::StopsArgs),
 }
@@ -36,6 +38,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match cli.subcommand {
         Subcommand::Import(args) => args.run(),
+        Subcommand::Status(args) => args.run(),
         Subcommand::Stops(args) => args.run(),
     };
     match outcome {

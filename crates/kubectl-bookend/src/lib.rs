@@ -6,7 +6,9 @@
 //! | `cli`       | the command line: one module per subcommand                       | every module below          |
 //! | `import`    | the subcommand: a container's hooks and probes as a bookend.toml  | `convert`                   |
 //! | `stops`     | the subcommand: how the stops of ended containers went            | `chosen_pods`, `wrapped`    |
-//! | `chosen_pods` | the options that choose pods, and kubectl's JSON of them        | `kubectl`                   |
+//! | `status`    | the subcommand: `bookend status` of all containers of pods        | `chosen_pods`, `wrapped`    |
+//! | `chosen_pods` | the options that choose pods, and the pods from kubectl         | `kubectl`, `objects`        |
+//! | `objects`   | reads a JSON list object by object                                | none                        |
 //! | `wrapped`   | whether a container runs bookend, as its spec shows it; pure      | none                        |
 //! | `convert`   | from a Pod spec to a configuration; pure                          | none                        |
 //! | `kubectl`   | runs kubectl, with limits                                         | `outcome`                   |
@@ -27,8 +29,10 @@ mod import;
 mod kubectl;
 #[allow(dead_code, reason = "subcommands that follow use all of it")]
 mod manifests;
+mod objects;
 #[allow(dead_code, reason = "subcommands that follow use all of it")]
 mod outcome;
+mod status;
 mod stops;
 mod wrapped;
 

@@ -2,14 +2,13 @@
 //! containers: exit code, reason, and the termination message with bookend's report.
 //!
 //! ```text
-//! kubectl or file ─► pods (one at a time) ─► ended ─► verdict ─► summary ─► print
-//!                                              └─ message
+//! kubectl or file ─► objects (one at a time) ─► ended ─► verdict ─► summary ─► print
+//!                                                 └─ message
 //! ```
 
 mod ended;
 mod message;
 mod moment;
-mod pods;
 mod print;
 mod summary;
 mod verdict;
@@ -19,6 +18,7 @@ use std::path::PathBuf;
 use bookend_lifecycle::printable::printable;
 
 use crate::chosen_pods::PodArgs;
+use crate::objects::each_object;
 use crate::outcome::{Failure, Outcome, print};
 use summary::Summary;
 
@@ -48,14 +48,14 @@ impl StopsArgs {
                 let name = printable(&file.display().to_string());
                 let fail = |error: &str| Failure::usage(format!("cannot read {name}: {}", printable(error)));
                 let read = if file.as_os_str() == "-" {
-                    pods::each_object(std::io::stdin().lock(), &mut |object| summary.add(&object))
+                    each_object(std::io::stdin().lock(), &mut |object| summary.add(&object))
                 } else {
                     let file = std::fs::File::open(file).map_err(|error| fail(&error.to_string()))?;
-                    pods::each_object(file, &mut |object| summary.add(&object))
+                    each_object(file, &mut |object| summary.add(&object))
                 };
                 read.map_err(|error| fail(&error))?;
             }
-            None => self.pods.read(|output| pods::each_object(output, &mut |object| summary.add(&object)))?,
+            None => self.pods.each(&mut |object| summary.add(&object))?,
         }
         match self.json {
             true => print(&format!("{:#}\n", print::to_json(&summary))),

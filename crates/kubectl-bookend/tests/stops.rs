@@ -263,13 +263,13 @@ fn kubectl_gets_the_options_as_they_are() {
 
 #[test]
 fn a_thousand_pods_need_no_memory_of_their_own() {
-    // 60 MB of JSON; the limit leaves no room for them.
+    // 20 MB of JSON, and a limit that leaves no room for them.
     let clean = life("terminationGracePeriodSeconds = 100\n", OBEYS, stop);
     let mut one = pod("p", &clean, "Completed");
-    one["metadata"]["annotations"] = json!({ "x": "y".repeat(60_000) });
+    one["metadata"]["annotations"] = json!({ "x": "y".repeat(19_000) });
     let list = format!("{{\"items\":[{}]}}", vec![one.to_string(); 1000].join(","));
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -v 40000; exec \"$0\" stops -f - --json", TOOL]);
+    command.args(["-c", "ulimit -v 20000; exec \"$0\" stops -f - --json", TOOL]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();

@@ -22,6 +22,9 @@ _kubectl__bookend() {
             kubectl__bookend,import)
                 cmd="kubectl__bookend__subcmd__import"
                 ;;
+            kubectl__bookend,status)
+                cmd="kubectl__bookend__subcmd__status"
+                ;;
             kubectl__bookend,stops)
                 cmd="kubectl__bookend__subcmd__stops"
                 ;;
@@ -30,6 +33,9 @@ _kubectl__bookend() {
                 ;;
             kubectl__bookend__subcmd__help,import)
                 cmd="kubectl__bookend__subcmd__help__subcmd__import"
+                ;;
+            kubectl__bookend__subcmd__help,status)
+                cmd="kubectl__bookend__subcmd__help__subcmd__status"
                 ;;
             kubectl__bookend__subcmd__help,stops)
                 cmd="kubectl__bookend__subcmd__help__subcmd__stops"
@@ -41,7 +47,7 @@ _kubectl__bookend() {
 
     case "${cmd}" in
         kubectl__bookend)
-            opts="-h -V --help --version import stops help"
+            opts="-h -V --help --version import status stops help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -55,7 +61,7 @@ _kubectl__bookend() {
             return 0
             ;;
         kubectl__subcmd__bookend__subcmd__help)
-            opts="import stops help"
+            opts="import status stops help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -96,6 +102,20 @@ _kubectl__bookend() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kubectl__subcmd__bookend__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kubectl__subcmd__bookend__subcmd__help__subcmd__stops)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -122,6 +142,64 @@ _kubectl__bookend() {
                     return 0
                     ;;
                 --manifest)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__bookend__subcmd__status)
+            opts="-l -A -n -c -h --selector --all-namespaces --namespace --context --kubeconfig --container --path --socket --timeout-seconds --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --selector)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -l)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout-seconds)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

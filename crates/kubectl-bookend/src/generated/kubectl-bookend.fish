@@ -27,11 +27,23 @@ end
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -s h -l help -d 'Print help'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -s V -l version -d 'Print version'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "status" -d 'Show all containers of pods as `bookend status` shows one'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -l container -d 'Name of the container; optional if there is only one' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -l manifest -d 'Write the manifest that runs the container under bookend; stdout gets the bookend.toml' -r -F
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -s h -l help -d 'Print help'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -s l -l selector -d 'Pods with these labels, for example app=web' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -s n -l namespace -d 'Namespace of the objects; the default is that of kubectl\'s context' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -l context -d 'Context of the kubeconfig' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -l kubeconfig -d 'Path of the kubeconfig' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -s c -l container -d 'Only containers of this name' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -l path -d 'Path of bookend in the containers [default: that of their command, else /bookend]' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -l socket -d 'Socket of bookend in the containers, if neither BOOKEND_SOCKET nor the default leads to it' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -l timeout-seconds -d 'Time for each container' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -s A -l all-namespaces -d 'Pods of all namespaces'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -l json -d 'Print one JSON object'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -s h -l help -d 'Print help'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s l -l selector -d 'Pods with these labels, for example app=web' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s n -l namespace -d 'Namespace of the objects; the default is that of kubectl\'s context' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l context -d 'Context of the kubeconfig' -r
@@ -42,6 +54,7 @@ complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l strict -d 'Exit with 1 if a stop was not clean'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l json -d 'Print one JSON object'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s h -l help -d 'Print help'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import stops help" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import stops help" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import stops help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops help" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops help" -f -a "status" -d 'Show all containers of pods as `bookend status` shows one'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops help" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -37,6 +37,27 @@ _arguments "${_arguments_options[@]}" : \
 ':file -- Manifest (YAML or JSON) with a Pod, or with a workload that has one; `-`\: stdin:_files' \
 && ret=0
 ;;
+(status)
+_arguments "${_arguments_options[@]}" : \
+'-l+[Pods with these labels, for example app=web]:LABELS:_default' \
+'--selector=[Pods with these labels, for example app=web]:LABELS:_default' \
+'-n+[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--namespace=[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--context=[Context of the kubeconfig]:NAME:_default' \
+'--kubeconfig=[Path of the kubeconfig]:FILE:_default' \
+'-c+[Only containers of this name]:NAME:_default' \
+'--container=[Only containers of this name]:NAME:_default' \
+'--path=[Path of bookend in the containers \[default\: that of their command, else /bookend\]]:PATH:_default' \
+'--socket=[Socket of bookend in the containers, if neither BOOKEND_SOCKET nor the default leads to it]:PATH:_default' \
+'--timeout-seconds=[Time for each container]:SECONDS:_default' \
+'(-n --namespace)-A[Pods of all namespaces]' \
+'(-n --namespace)--all-namespaces[Pods of all namespaces]' \
+'--json[Print one JSON object]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::pods -- Names of the pods \[default\: all of the namespace\]:_default' \
+&& ret=0
+;;
 (stops)
 _arguments "${_arguments_options[@]}" : \
 '-l+[Pods with these labels, for example app=web]:LABELS:_default' \
@@ -73,6 +94,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(status)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (stops)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -94,6 +119,7 @@ esac
 _kubectl-bookend_commands() {
     local commands; commands=(
 'import:Convert the hooks and probes of a manifest to a bookend.toml' \
+'status:Show all containers of pods as \`bookend status\` shows one' \
 'stops:Show how stops went\: clean, killed, out of memory, over budget, requests lost' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
@@ -103,6 +129,7 @@ _kubectl-bookend_commands() {
 _kubectl-bookend__subcmd__help_commands() {
     local commands; commands=(
 'import:Convert the hooks and probes of a manifest to a bookend.toml' \
+'status:Show all containers of pods as \`bookend status\` shows one' \
 'stops:Show how stops went\: clean, killed, out of memory, over budget, requests lost' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
@@ -118,6 +145,11 @@ _kubectl-bookend__subcmd__help__subcmd__import_commands() {
     local commands; commands=()
     _describe -t commands 'kubectl-bookend help import commands' commands "$@"
 }
+(( $+functions[_kubectl-bookend__subcmd__help__subcmd__status_commands] )) ||
+_kubectl-bookend__subcmd__help__subcmd__status_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend help status commands' commands "$@"
+}
 (( $+functions[_kubectl-bookend__subcmd__help__subcmd__stops_commands] )) ||
 _kubectl-bookend__subcmd__help__subcmd__stops_commands() {
     local commands; commands=()
@@ -127,6 +159,11 @@ _kubectl-bookend__subcmd__help__subcmd__stops_commands() {
 _kubectl-bookend__subcmd__import_commands() {
     local commands; commands=()
     _describe -t commands 'kubectl-bookend import commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__status_commands] )) ||
+_kubectl-bookend__subcmd__status_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend status commands' commands "$@"
 }
 (( $+functions[_kubectl-bookend__subcmd__stops_commands] )) ||
 _kubectl-bookend__subcmd__stops_commands() {

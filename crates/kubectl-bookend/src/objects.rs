@@ -1,4 +1,4 @@
-//! Reads pods from kubectl's JSON one at a time, so that a large list needs no more memory than its largest pod. Text in,
+//! Reads objects from kubectl's JSON one at a time, so that a large list needs no more memory than its largest object. Text in,
 //! one value per object out.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Value};
 
 /// Passes on each object: those of a list, or of several lists and objects in a row.
-pub(super) fn each_object(input: impl Read, pass_on: &mut dyn FnMut(Value)) -> Result<(), String> {
+pub(crate) fn each_object(input: impl Read, pass_on: &mut dyn FnMut(Value)) -> Result<(), String> {
     let mut input = BufReader::new(input.take(MOST));
     loop {
         match next_byte(&mut input).map_err(|error| error.to_string())? {
