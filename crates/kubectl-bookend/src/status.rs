@@ -41,7 +41,7 @@ struct Shown {
     result: ExecResult,
 }
 
-/// What is known of one container.
+/// The answer of one container, or why there is none.
 enum ExecResult {
     /// The output of `bookend status`.
     Answer(String),

@@ -79,14 +79,17 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// For output that was written before the end.
 const LAST_BYTES: Duration = Duration::from_secs(2);
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
+    #[cfg(unix)]
     use super::*;
 
+    #[cfg(unix)]
     fn shell(script: &str, timeout: Duration) -> Result<String, ExecError> {
         exec(Command::new("sh").args(["-c", script]), timeout)
     }
 
+    #[cfg(unix)]
     #[test]
     fn output_time_and_errors_are_limited() {
         let long = Duration::from_secs(60);
