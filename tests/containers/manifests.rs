@@ -3,12 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use crate::docker::{Folder, build_image, remove_images, run};
+use crate::docker::{Folder, build_image, remove_images};
 use crate::kubelet::{Manifest, Pod};
 use crate::named_images::NamedImages;
 
@@ -32,14 +31,13 @@ fn manifests() -> Vec<Manifest> {
     all
 }
 
-/// The Kustomize component, applied to its example.
-fn no_rebuild() -> Vec<Manifest> {
-    let tools = run(&mut Command::new(root().join("scripts/kube-tools")));
-    assert_eq!(tools.code, Some(0), "{tools:#?}");
-    let mut kubectl = Command::new(root().join("target/kube-tools/kubectl"));
-    let rendered = run(kubectl.arg("kustomize").arg(root().join("config/kubernetes/no-rebuild/example")));
-    assert_eq!(rendered.code, Some(0), "{rendered:#?}");
-    Manifest::all_of("no-rebuild", &rendered.stdout)
+/// The Pods that docs/inject.md shows as changed by the policies.
+fn injected() -> Vec<Manifest> {
+    let page = include_str!("../../docs/inject.md");
+    let blocks: Vec<&str> =
+        page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().expect("an end")).collect();
+    let of = |name: &str, number: usize| Manifest::all_of(name, blocks.get(number).expect("a Pod"));
+    [of("inject-sidecar", 1), of("inject-wrap", 3)].into_iter().flatten().collect()
 }
 
 /// The Pod of docs/start-kubernetes.md, with the image that docs/start-docker.md builds.
@@ -88,7 +86,7 @@ fn every_manifest_runs_with_its_image_and_loses_nothing() {
     let _alone = crate::documents::alone();
     let _web = Web::build();
     let mut all = manifests();
-    all.extend(no_rebuild());
+    all.extend(injected());
     all.extend(first_pod());
     all.push(images_page());
     // Most of the time is a drain, so several at once.
@@ -137,7 +135,8 @@ fn live(manifest: &Manifest) {
                 "shared-process-namespace" => {
                     &["the app's process is found", "signal 3 (SIGQUIT) received", "handler=\"tell\""]
                 }
-                "no-rebuild" => &["preStop drain took", "SIGTERM sent to the app", "finished every request"],
+                "inject-sidecar" => &["preStop drain took", "finished every request"],
+                "inject-wrap" => &["preStop drain took", "SIGTERM sent to the app", "finished every request"],
                 "start-kubernetes" | "images-page" => &["preStop drain took", "SIGQUIT sent to the app"],
                 name => panic!("{name}: state here what its log must contain"),
             };

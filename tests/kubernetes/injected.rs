@@ -134,3 +134,31 @@ fn each_injected_hook_is_answered_by_the_sidecar() {
         }
     });
 }
+
+#[test]
+fn another_prefix_and_image_pass_the_whole_table() {
+    if !ready("another_prefix_and_image_pass_the_whole_table") {
+        return;
+    }
+    let kit = kubectl_bookend::kit::Kit {
+        image: "registry.example/bookend:1.0".to_owned(),
+        prefix: "lifecycle.example.com/".to_owned(),
+        defaults: vec![("cpuLimit".to_owned(), "50m".to_owned())],
+        ..Default::default()
+    };
+    let folder = Folder::new();
+    let file = folder.write("kit.yaml", &kit.render().unwrap());
+    let lint = run_admit(&["--lint", file.to_str().unwrap()], &Value::Null);
+    assert_eq!(lint.trim(), "");
+    let cases = Case::all(&kit.prefix);
+    let requests: Vec<Value> = cases.iter().map(|case| case.request(&kit.prefix)).collect();
+    for (case, result) in cases.iter().zip(admit(&[file], &requests)) {
+        assert_eq!(differences(case, &result, &kit.prefix), [""; 0], "{}", case.name);
+        for container in containers(&result["object"]["spec"]).filter(|container| container["name"] == "bookend") {
+            let is_injected = container["command"][0] == "/bookend";
+            assert!(!is_injected || container["image"] == *kit.image, "{}: {container}", case.name);
+            let limit = &container["resources"]["limits"]["cpu"];
+            assert!(!is_injected || limit.is_null() || limit == "50m", "{}: {container}", case.name);
+        }
+    }
+}

@@ -14,6 +14,7 @@ use serde_json::Value;
 mod compose;
 mod documents;
 mod inject;
+mod inject_page;
 mod injected;
 
 fn root() -> &'static Path {
@@ -49,13 +50,11 @@ fn shown(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Every manifest, without kustomizations and patches.
+/// Every manifest.
 fn manifests() -> Vec<PathBuf> {
     let folders = [root().join("config/kubernetes"), root().join("config/podman")];
-    let example = root().join("config/kubernetes/no-rebuild/example/deployment.yaml");
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
-    files.push(example);
     files.sort();
     files
 }
@@ -96,13 +95,6 @@ fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
     ["initContainers", "containers"].into_iter().flat_map(|list| pod[list].as_array().into_iter().flatten())
 }
 
-fn rendered() -> String {
-    let example = root().join("config/kubernetes/no-rebuild/example");
-    let output = tool("kubectl", &[Path::new("kustomize"), &example]);
-    assert!(output.status.success(), "{}", shown(&output));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 #[test]
 fn every_manifest_is_valid() {
     if !ready("every_manifest_is_valid") {
@@ -111,23 +103,6 @@ fn every_manifest_is_valid() {
     for path in manifests() {
         validate(&fs::read_to_string(path).unwrap());
     }
-}
-
-#[test]
-fn the_component_wraps_a_deployment() {
-    if !ready("the_component_wraps_a_deployment") {
-        return;
-    }
-    let text = rendered();
-    validate(&text);
-    let documents = documents(&text);
-    let [pod] = pods(&documents)[..] else { panic!("one pod: {text}") };
-    let app = &pod["containers"][0];
-    let command: Vec<&str> = app["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
-    assert_eq!(command, ["/bookend/bookend", "--", "/opt/legacy/bin/server", "--listen", "8080"]);
-    assert_eq!(app["lifecycle"]["preStop"]["httpGet"]["path"], "/lifecycle/preStop");
-    assert_eq!(pod["initContainers"][0]["command"][1], "copy");
-    configuration_fits(&documents, &text);
 }
 
 #[test]
@@ -172,11 +147,8 @@ fn configurations(documents: &[Value]) -> Vec<&str> {
 
 #[test]
 fn no_manifest_needs_root_or_a_writable_root() {
-    let mut texts: Vec<String> = manifests().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    if ready("no_manifest_needs_root_or_a_writable_root (the component)") {
-        texts.push(rendered());
-    }
-    for text in texts {
+    for path in manifests() {
+        let text = fs::read_to_string(path).unwrap();
         let documents = documents(&text);
         for pod in pods(&documents) {
             assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{text}");
@@ -192,12 +164,41 @@ fn no_manifest_needs_root_or_a_writable_root() {
 }
 
 #[test]
+fn a_failed_start_is_shown_by_kubectl_describe() {
+    for path in manifests() {
+        for pod in pods(&documents(&fs::read_to_string(&path).unwrap())) {
+            for container in containers(pod) {
+                let policy = &container["terminationMessagePolicy"];
+                assert_eq!(policy, "FallbackToLogsOnError", "{}: {}", path.display(), container["name"]);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_imported_manifest_is_valid() {
     if !ready("an_imported_manifest_is_valid") {
         return;
     }
-    let text = fs::read_to_string(root().join("config/kubernetes/no-rebuild/example/deployment.yaml")).unwrap();
-    let imported = kubectl_bookend::convert::import(&text, None).unwrap();
+    let imported = kubectl_bookend::convert::import(LEGACY, None).unwrap();
     validate(&imported.manifest);
     configuration_fits(&documents(&imported.manifest), "imported");
 }
+
+/// A Deployment without bookend.
+const LEGACY: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: legacy }
+spec:
+  selector: { matchLabels: { app: legacy } }
+  template:
+    metadata: { labels: { app: legacy } }
+    spec:
+      terminationGracePeriodSeconds: 45
+      containers:
+        - name: app
+          image: registry.example/legacy:3.2
+          command: ["/opt/legacy/bin/server", "--listen", "8080"]
+          ports: [{ name: http, containerPort: 8080 }]
+"#;

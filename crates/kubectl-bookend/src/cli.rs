@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::outcome::note;
-use crate::{import, status, stops};
+use crate::{import, kit, status, stops};
 
 /// Carry manifests over to bookend, and look at containers and at their stops.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ enum Subcommand {
     Status(status::StatusArgs),
     /// Show how stops went: clean, killed, out of memory, over budget, requests lost
     Stops(stops::StopsArgs),
+    /// Print the admission policies that bring bookend into pods by a label
+    Kit(kit::KitArgs),
 }
 
 /// Runs the subcommand of these arguments (the program's name first).
@@ -40,6 +42,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Subcommand::Import(args) => args.run(),
         Subcommand::Status(args) => args.run(),
         Subcommand::Stops(args) => args.run(),
+        Subcommand::Kit(args) => args.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

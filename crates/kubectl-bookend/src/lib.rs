@@ -10,6 +10,7 @@
 //! | `chosen_pods` | the options that choose pods, and the pods from kubectl         | `kubectl`, `objects`        |
 //! | `objects`   | reads a JSON list object by object                                | none                        |
 //! | `wrapped`   | whether a container runs bookend, as its spec shows it; pure      | none                        |
+//! | `kit`       | the subcommand: the admission policies of a cluster                | `outcome`                   |
 //! | `convert`   | from a Pod spec to a configuration; pure                          | none                        |
 //! | `kubectl`   | runs kubectl, with limits                                         | `outcome`                   |
 //! | `manifests` | documents of files, folders, stdin and lists                      | `outcome`                   |
@@ -25,6 +26,7 @@ pub mod convert;
 #[cfg(test)]
 mod generated;
 mod import;
+pub mod kit;
 #[allow(dead_code, reason = "subcommands that follow use all of it")]
 mod kubectl;
 #[allow(dead_code, reason = "subcommands that follow use all of it")]

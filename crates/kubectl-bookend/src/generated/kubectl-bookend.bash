@@ -22,6 +22,9 @@ _kubectl__bookend() {
             kubectl__bookend,import)
                 cmd="kubectl__bookend__subcmd__import"
                 ;;
+            kubectl__bookend,kit)
+                cmd="kubectl__bookend__subcmd__kit"
+                ;;
             kubectl__bookend,status)
                 cmd="kubectl__bookend__subcmd__status"
                 ;;
@@ -33,6 +36,9 @@ _kubectl__bookend() {
                 ;;
             kubectl__bookend__subcmd__help,import)
                 cmd="kubectl__bookend__subcmd__help__subcmd__import"
+                ;;
+            kubectl__bookend__subcmd__help,kit)
+                cmd="kubectl__bookend__subcmd__help__subcmd__kit"
                 ;;
             kubectl__bookend__subcmd__help,status)
                 cmd="kubectl__bookend__subcmd__help__subcmd__status"
@@ -47,7 +53,7 @@ _kubectl__bookend() {
 
     case "${cmd}" in
         kubectl__bookend)
-            opts="-h -V --help --version import status stops help"
+            opts="-h -V --help --version import status stops kit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -61,7 +67,7 @@ _kubectl__bookend() {
             return 0
             ;;
         kubectl__subcmd__bookend__subcmd__help)
-            opts="import status stops help"
+            opts="import status stops kit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -89,6 +95,20 @@ _kubectl__bookend() {
             return 0
             ;;
         kubectl__subcmd__bookend__subcmd__help__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__bookend__subcmd__help__subcmd__kit)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -142,6 +162,32 @@ _kubectl__bookend() {
                     return 0
                     ;;
                 --manifest)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__bookend__subcmd__kit)
+            opts="-h --image --prefix --default --image-volume --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --default)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -29,6 +29,7 @@ complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -s V -l ve
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "status" -d 'Show all containers of pods as `bookend status` shows one'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "kit" -d 'Print the admission policies that bring bookend into pods by a label'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -l container -d 'Name of the container; optional if there is only one' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -l manifest -d 'Write the manifest that runs the container under bookend; stdout gets the bookend.toml' -r -F
@@ -54,7 +55,13 @@ complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l strict -d 'Exit with 1 if a stop was not clean'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l json -d 'Print one JSON object'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s h -l help -d 'Print help'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops help" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops help" -f -a "status" -d 'Show all containers of pods as `bookend status` shows one'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops help" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l image -d 'Image of bookend, as the nodes can pull it' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l prefix -d 'Text before the names of labels and annotations: bookend.example.com/' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l default -d 'Set a default of the policies, for example cpuLimit=50m; repeatable' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l image-volume -d 'Take the binary of `wrap` from an image volume (not tried on a cluster)'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -s h -l help -d 'Print help'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops kit help" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops kit help" -f -a "status" -d 'Show all containers of pods as `bookend status` shows one'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops kit help" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops kit help" -f -a "kit" -d 'Print the admission policies that bring bookend into pods by a label'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops kit help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -78,6 +78,16 @@ _arguments "${_arguments_options[@]}" : \
 '*::pods -- Names of the pods \[default\: all of the namespace\]:_default' \
 && ret=0
 ;;
+(kit)
+_arguments "${_arguments_options[@]}" : \
+'--image=[Image of bookend, as the nodes can pull it]:IMAGE:_default' \
+'--prefix=[Text before the names of labels and annotations\: bookend.example.com/]:PREFIX:_default' \
+'*--default=[Set a default of the policies, for example cpuLimit=50m; repeatable]:NAME=VALUE:_default' \
+'--image-volume[Take the binary of \`wrap\` from an image volume (not tried on a cluster)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 ":: :_kubectl-bookend__subcmd__help_commands" \
@@ -102,6 +112,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(kit)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -121,6 +135,7 @@ _kubectl-bookend_commands() {
 'import:Convert the hooks and probes of a manifest to a bookend.toml' \
 'status:Show all containers of pods as \`bookend status\` shows one' \
 'stops:Show how stops went\: clean, killed, out of memory, over budget, requests lost' \
+'kit:Print the admission policies that bring bookend into pods by a label' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'kubectl-bookend commands' commands "$@"
@@ -131,6 +146,7 @@ _kubectl-bookend__subcmd__help_commands() {
 'import:Convert the hooks and probes of a manifest to a bookend.toml' \
 'status:Show all containers of pods as \`bookend status\` shows one' \
 'stops:Show how stops went\: clean, killed, out of memory, over budget, requests lost' \
+'kit:Print the admission policies that bring bookend into pods by a label' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'kubectl-bookend help commands' commands "$@"
@@ -144,6 +160,11 @@ _kubectl-bookend__subcmd__help__subcmd__help_commands() {
 _kubectl-bookend__subcmd__help__subcmd__import_commands() {
     local commands; commands=()
     _describe -t commands 'kubectl-bookend help import commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__help__subcmd__kit_commands] )) ||
+_kubectl-bookend__subcmd__help__subcmd__kit_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend help kit commands' commands "$@"
 }
 (( $+functions[_kubectl-bookend__subcmd__help__subcmd__status_commands] )) ||
 _kubectl-bookend__subcmd__help__subcmd__status_commands() {
@@ -159,6 +180,11 @@ _kubectl-bookend__subcmd__help__subcmd__stops_commands() {
 _kubectl-bookend__subcmd__import_commands() {
     local commands; commands=()
     _describe -t commands 'kubectl-bookend import commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__kit_commands] )) ||
+_kubectl-bookend__subcmd__kit_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend kit commands' commands "$@"
 }
 (( $+functions[_kubectl-bookend__subcmd__status_commands] )) ||
 _kubectl-bookend__subcmd__status_commands() {
