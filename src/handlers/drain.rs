@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::report::HandlerReport;
+use crate::detached::spawn_blocking_detached;
 use crate::net::newcomers::Newcomers;
 use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::net::{count, ports, udp};
@@ -30,7 +31,8 @@ pub(super) async fn run(
     let began = Instant::now();
     let mut tcp_monitor = TcpMonitor::open();
     let host = is_host_network();
-    let known = if drain.ports.is_empty() { app_ports(&mut tcp_monitor, app) } else { Some(drain.ports.clone()) };
+    let (known, are_its_own) =
+        if drain.ports.is_empty() { app_ports(app).await } else { (Some(drain.ports.clone()), true) };
     let listens_nowhere = known.as_ref().is_some_and(Vec::is_empty);
     if listens_nowhere && drain.only_if_listening {
         return HandlerReport::new(
@@ -41,7 +43,7 @@ pub(super) async fn run(
     let ports = known.unwrap_or_default();
     let counts_udp = drain.udp;
     // In the node's network, the namespace's counter is that of all its processes.
-    let looks = host && !ports.is_empty() && (!drain.ports.is_empty() || ports::are_shown(app.map(Pid::as_raw)));
+    let looks = host && !ports.is_empty() && are_its_own;
     let host = host && !looks;
     if looks {
         // A sample can miss a connection. That must not make the drain shorter than the fixed time.
@@ -133,9 +135,13 @@ async fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16], drain: &Drain) -> O
     Some(count(&sockets?, drain))
 }
 
-/// The ports on which the app listens now. `None` if the sockets cannot be read.
-fn app_ports(tcp_monitor: &mut TcpMonitor, app: Option<Pid>) -> Option<Vec<u16>> {
-    Some(ports::of_app(app.map(Pid::as_raw), &tcp_monitor.listeners()?))
+/// The ports on which the app listens now, and whether these are its own. `None` if the sockets cannot be read. It may have
+/// thousands of processes, and a thread reads them.
+async fn app_ports(app: Option<Pid>) -> (Option<Vec<u16>>, bool) {
+    let look =
+        move || TcpMonitor::open().listeners().map(|found| ports::of_app(app.map(Pid::as_raw), &found, LOOK_TIME));
+    let found = timeout(2 * LOOK_TIME, spawn_blocking_detached(look)).await;
+    found.ok().and_then(Result::ok).flatten().map_or((None, false), |(ports, are_its_own)| (Some(ports), are_its_own))
 }
 
 /// `: 3 not accepted, 7 connections, 2 of them busy`
@@ -145,6 +151,8 @@ fn describe(counts: Option<ConnectionCounts>) -> String {
     format!(": {} not accepted, {} connections{busy}", counts.queue, counts.connections)
 }
 
+/// For the processes of the app.
+const LOOK_TIME: Duration = Duration::from_secs(1);
 /// Short enough to see whether a probe is in step. Reading the counters takes 0.03 ms of CPU. Counting all connections
 /// takes 2 ms if the node's connection table has 262,144 slots, and is done less often.
 const INTERVAL: Duration = Duration::from_millis(20);

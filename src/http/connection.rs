@@ -30,14 +30,14 @@ pub(super) struct Connection {
     peer_pid: OnceLock<i32>,
     guard: Mutex<Option<DeliveryGuard>>,
     /// For a large answer, until it is written.
-    permit: OnceLock<AnswerPermit>,
+    permit: Mutex<Option<AnswerPermit>>,
 }
 
 impl Connection {
     /// Takes a place in the listener's table. The receiver closes when the place is given to another connection.
     pub(super) fn enter(listener: &Arc<Listener>, peer: IpAddr) -> (Connection, oneshot::Receiver<Infallible>) {
         let (id, ended) = listener.enter(peer);
-        let (local, guard, permit) = (OnceLock::new(), Mutex::default(), OnceLock::new());
+        let (local, guard, permit) = (OnceLock::new(), Mutex::default(), Mutex::default());
         let (listener, peer_pid) = (Arc::clone(listener), OnceLock::new());
         (Connection { listener, id, peer, local, peer_pid, guard, permit }, ended)
     }
@@ -116,11 +116,25 @@ impl Connection {
     pub(super) async fn reserve_answer(&self) -> bool {
         for _ in 0..RESERVATIONS {
             if let Some(permit) = self.endpoint().permit_answer().await {
-                return self.permit.set(permit).is_ok();
+                self.set_permit(Some(permit));
+                return true;
             }
             self.listener.evict_answering();
         }
         false
+    }
+
+    /// The answer is made. `false`: it is so large that there is no room for it.
+    pub(super) fn fit_answer(&self, bytes: usize) -> bool {
+        let Some(permit) = self.set_permit(None) else { return true };
+        let fitting = self.endpoint().fit_permit(permit, bytes);
+        let fits = fitting.is_some();
+        self.set_permit(fitting);
+        fits
+    }
+
+    fn set_permit(&self, permit: Option<AnswerPermit>) -> Option<AnswerPermit> {
+        std::mem::replace(&mut self.permit.lock().unwrap_or_else(PoisonError::into_inner), permit)
     }
 
     /// Keeps the guard until the connection is over.

@@ -60,16 +60,17 @@ pub(crate) struct HookResponse {
 pub(crate) struct Endpoint {
     requests: mpsc::Sender<Request>,
     connections: Arc<AtomicUsize>,
+    /// In kilobytes.
     answers: Arc<Semaphore>,
 }
 
-/// The right to hold a large answer in memory.
+/// The right to hold a large answer in memory: as many kilobytes.
 pub(super) type AnswerPermit = OwnedSemaphorePermit;
 
 impl Endpoint {
     pub(crate) fn new() -> (Endpoint, mpsc::Receiver<Request>) {
         let (requests, receiver) = mpsc::channel(QUEUE);
-        (Endpoint { requests, connections: Arc::default(), answers: Arc::new(Semaphore::new(MOST_ANSWERS)) }, receiver)
+        (Endpoint { requests, connections: Arc::default(), answers: Arc::new(Semaphore::new(MOST_KB)) }, receiver)
     }
 
     /// The number of connections, on the port and on the socket.
@@ -85,10 +86,22 @@ impl Endpoint {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The right to hold one more large answer; waits for a moment if there are too many. All answers together, on the port
-    /// and on the socket, are a few megabytes, however many clients do not read theirs.
+    /// Room for one more large answer of a size that is not known yet; waits for a moment if there is none. All answers
+    /// together, on the port and on the socket, have at most 4 MB, however many clients do not read theirs.
     pub(super) async fn permit_answer(&self) -> Option<AnswerPermit> {
-        timeout(ANSWER_WAIT, Arc::clone(&self.answers).acquire_owned()).await.ok()?.ok()
+        timeout(ANSWER_WAIT, Arc::clone(&self.answers).acquire_many_owned(RESERVED_KB)).await.ok()?.ok()
+    }
+
+    /// Gives back what this answer does not need, or takes what it needs more. `None`: there is no room for it.
+    pub(super) fn fit_permit(&self, mut permit: AnswerPermit, bytes: usize) -> Option<AnswerPermit> {
+        let (needed, reserved) = (bytes.div_ceil(1024).max(LEAST_KB), permit.num_permits());
+        if needed > reserved {
+            let more = u32::try_from(needed - reserved).ok()?;
+            permit.merge(Arc::clone(&self.answers).try_acquire_many_owned(more).ok()?);
+        } else {
+            drop(permit.split(reserved - needed));
+        }
+        Some(permit)
     }
 
     /// Sends a request to the loop and waits for the response. `None`: the process is about to exit.
@@ -99,10 +112,40 @@ impl Endpoint {
     }
 }
 
-/// The large answers in memory: `/status`, `/metrics` and the page have at most some 100 kB each (`report::journal`), so
-/// these are less than 4 MB. Answers of other kinds have a few hundred bytes.
-const MOST_ANSWERS: usize = 24;
+/// For all large answers in memory: `/status`, `/metrics` and the page. Answers of other kinds have a few hundred bytes.
+const MOST_KB: usize = 4000;
+/// For one while it is made. Most have a few kilobytes; what makes them larger is bounded in `report::journal`.
+const RESERVED_KB: u32 = 160;
+/// So that the end of five unread answers (`connection::RESERVATIONS`) makes room for another one.
+const LEAST_KB: usize = 32;
 /// How long a client waits until another one has its answer.
 const ANSWER_WAIT: Duration = Duration::from_millis(100);
 /// Requests on their way to the loop.
 const QUEUE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_large_answers_together_have_at_most_four_megabytes() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            for bytes in [0, 2_000, 100_000, 160 * 1024, 500_000, 3_000_000, 5_000_000] {
+                let (endpoint, _receiver) = Endpoint::new();
+                let (mut held, mut refused) = (Vec::new(), 0);
+                while refused == 0 {
+                    match endpoint.permit_answer().await.and_then(|permit| endpoint.fit_permit(permit, bytes)) {
+                        Some(permit) => held.push(permit),
+                        None => refused += 1,
+                    }
+                }
+                assert!(held.len() * bytes <= 4_096_000, "{} answers of {bytes} bytes", held.len());
+                assert!(held.len() >= (3_800_000 / bytes.max(32 * 1024)), "{} answers of {bytes} bytes", held.len());
+                // The end of a few of them makes room for another one.
+                drop(held.drain(..held.len().min(5)).collect::<Vec<_>>());
+                assert!(endpoint.permit_answer().await.is_some());
+            }
+        });
+    }
+}

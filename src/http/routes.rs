@@ -122,6 +122,7 @@ pub(super) async fn answer(
                 return Ok(exiting());
             };
             Ok(match serde_json::to_string_pretty(&status) {
+                Ok(body) if !connection.fit_answer(body.len() + 1) => too_many(),
                 Ok(body) => with_type(StatusCode::OK, "application/json", body + "\n"),
                 Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write the status: {error}\n")),
             })
@@ -136,6 +137,9 @@ pub(super) async fn answer(
             };
             let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
             let (body, content_type) = metrics::answer(status, accepts);
+            if !connection.fit_answer(body.len()) {
+                return Ok(too_many());
+            }
             Ok(with_type(StatusCode::OK, content_type, body))
         }
         Route::Stop => Ok(match endpoint.request(Request::Stop).await {

@@ -6,37 +6,32 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::Socket;
 use crate::process::procfs;
 use bookend_lifecycle::sorted::collect_set;
 
-/// The ports of the process and its descendants, in order, from all sockets that listen here.
-pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket]) -> Vec<u16> {
-    let ports_of = |counts: &dyn Fn(u64) -> bool| {
-        let counted = listeners.iter().filter(|socket| counts(socket.inode));
-        collect_set(counted.map(|socket| socket.port))
-    };
-    let held = app.and_then(held_by_family);
-    match held {
-        Some(held) => ports_of(&|inode| held.contains(&inode)),
-        None => {
-            let ours = held_in(Path::new("/proc/self/fd")).unwrap_or_default();
-            ports_of(&|inode| !ours.contains(&inode))
-        }
-    }
+/// The ports of the process and its descendants, in order, from all sockets that listen here. And whether these are its own:
+/// if its sockets cannot be read, they are those of all processes but us. `time`: no further process is read after that.
+pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket], time: Duration) -> (Vec<u16>, bool) {
+    let end = Instant::now() + time;
+    let ours = held_in(Path::new("/proc/self/fd")).unwrap_or_default();
+    let others: Vec<&Socket> = listeners.iter().filter(|socket| !ours.contains(&socket.inode)).collect();
+    let held = app.and_then(|app| held_by_family(app, &others, end));
+    let is_counted = |socket: &&Socket| held.as_ref().is_none_or(|held| held.contains(&socket.inode));
+    (collect_set(others.iter().copied().filter(is_counted).map(|socket| socket.port)), held.is_some())
 }
 
-/// Whether the sockets of the app can be read, so that `of_app` does not name the ports of others.
-pub(crate) fn are_shown(app: Option<i32>) -> bool {
-    app.and_then(held_by_family).is_some()
-}
-
-/// The sockets of the app and its descendants. `None`: no socket was seen, and some process cannot be read.
-fn held_by_family(app: i32) -> Option<HashSet<u64>> {
+/// The sockets of the app and its descendants, until all of these are found. `None`: no socket was seen, and some process
+/// cannot be read.
+fn held_by_family(app: i32, wanted: &[&Socket], end: Instant) -> Option<HashSet<u64>> {
     let mut held = HashSet::new();
     let mut all_seen = true;
     for pid in family_of(app) {
+        if wanted.iter().all(|socket| held.contains(&socket.inode)) || Instant::now() > end {
+            break;
+        }
         match held_in(Path::new(&format!("/proc/{pid}/fd"))) {
             Ok(sockets) => held.extend(sockets),
             // The app exists, so /proc hides it from us. Other processes may have ended meanwhile.
@@ -47,12 +42,14 @@ fn held_by_family(app: i32) -> Option<HashSet<u64>> {
 }
 
 /// The process and its descendants, as far as /proc shows them; of a child of ours, those that have become ours as well,
-/// as a daemon does.
-fn family_of(app: i32) -> Vec<i32> {
+/// as a daemon does. Each is read when the iterator reaches it.
+fn family_of(app: i32) -> impl Iterator<Item = i32> {
     let us = procfs::own_pid();
-    let is_ours = procfs::member(app).is_some_and(|member| member.parent == us);
-    let below = procfs::below(if is_ours { us } else { app }, MOST_PROCESSES);
-    std::iter::once(app).chain(below.into_iter().map(|member| member.pid).filter(|pid| *pid != app)).collect()
+    let below = std::iter::once_with(move || {
+        let is_ours = procfs::member(app).is_some_and(|member| member.parent == us);
+        procfs::below(if is_ours { us } else { app }, MOST_PROCESSES).take(MOST_PROCESSES)
+    });
+    std::iter::once(app).chain(below.flatten().map(|member| member.pid).filter(move |pid| *pid != app))
 }
 
 /// Inodes of the sockets in a folder of descriptors.
@@ -66,9 +63,10 @@ fn inode_in(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// How many processes are read at most: a stop does not wait for more.
+/// How many processes are read at most.
 const MOST_PROCESSES: usize = 4096;
-const MOST_DESCRIPTORS: usize = 4096;
+/// Listeners are among the first descriptors.
+const MOST_DESCRIPTORS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -95,7 +93,8 @@ mod tests {
             inode: u64::MAX,
             info: None,
         };
-        assert_eq!(of_app(None, &[listener(443), listener(80), listener(80)]), [80, 443]);
+        let found = of_app(None, &[listener(443), listener(80), listener(80)], Duration::ZERO);
+        assert_eq!(found, (vec![80, 443], false));
     }
 
     proptest! {

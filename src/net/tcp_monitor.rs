@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use super::snmp::{self, TcpCounters};
 use super::sock_diag::{self, IpFamily, SocketsWanted};
 use super::{Socket, TcpState, ours, proc_tcp};
 use crate::detached::spawn_blocking_detached;
-use crate::files::read_small;
+use crate::files::{read_beginning, read_small};
 
 /// The source of sockets.
 #[derive(Debug)]
@@ -52,9 +53,16 @@ impl TcpMonitor {
         TcpMonitor::counters().map(|counters| counters.passive_opens.saturating_sub(ours))
     }
 
-    /// The sockets of these ports, or of all ports if the list is empty. `None`: this system does not show them.
+    /// The sockets of these ports, or of all ports if the list is empty. `None`: this system does not show them. However long it
+    /// takes: for a command, not for the loop.
+    #[cfg(any(feature = "doctor", test))]
     pub(crate) fn sockets(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
-        self.look(SocketsWanted::All, ports)
+        let far = Instant::now() + Duration::from_secs(60);
+        let (sockets, are_all) = match self.source {
+            SocketSource::Netlink(_) => self.look_until(far, SocketsWanted::All, ports)?,
+            SocketSource::Proc => from_proc(ports, PROC_BYTES)?,
+        };
+        are_all.then_some(sockets)
     }
 
     /// The same in slices, between which the loop has its turn: each socket costs a microsecond. A look that takes long puts off
@@ -70,22 +78,26 @@ impl TcpMonitor {
 
     async fn look_in_slices(&mut self, which: SocketsWanted, ports: &[u16]) -> Option<Vec<Socket>> {
         let mut cost = Duration::ZERO;
-        let sockets = match &self.source {
-            SocketSource::Netlink(netlink) => match slices(netlink, which, ports, &mut cost).await {
-                Ok(sockets) => Some(only(sockets, ports)),
-                Err(_) => {
-                    self.source = SocketSource::Proc;
-                    self.sockets(ports)
-                }
-            },
-            SocketSource::Proc => {
-                let (ports, began) = (ports.to_owned(), Instant::now());
-                let mut monitor = TcpMonitor { source: SocketSource::Proc, free_at: None };
-                let sockets = spawn_blocking_detached(move || monitor.sockets(&ports)).await.ok().flatten();
-                cost = began.elapsed();
-                sockets
+        let mut sockets = None;
+        if let SocketSource::Netlink(netlink) = &self.source {
+            match slices(netlink, which, ports, &mut cost).await {
+                Ok(found) => sockets = Some(only(found, ports)),
+                Err(_) => self.source = SocketSource::Proc,
             }
-        };
+        }
+        if let SocketSource::Proc = self.source {
+            let (ports, began) = (ports.to_owned(), Instant::now());
+            let look = spawn_blocking_detached(move || from_proc(&ports, PROC_BYTES));
+            // A missing answer: too many threads hang already.
+            sockets = timeout(PATIENCE, look)
+                .await
+                .ok()?
+                .ok()
+                .flatten()
+                .filter(|(_, are_all)| *are_all)
+                .map(|(found, _)| found);
+            cost = began.elapsed();
+        }
         self.free_at = (cost >= EXPENSIVE).then(|| Instant::now() + cost * SHARE);
         sockets
     }
@@ -99,48 +111,45 @@ impl TcpMonitor {
     /// some milliseconds, and whether these are all. A busy machine may take the processor away from us for that long, so
     /// the first parts of each list are read in any case.
     pub(crate) fn sockets_in_haste(&mut self, ports: &[u16]) -> Option<(Vec<Socket>, bool)> {
-        self.sockets_until(Instant::now() + HASTE, ports)
+        self.look_until(Instant::now() + HASTE, SocketsWanted::All, ports)
     }
 
-    fn sockets_until(&mut self, end: Instant, ports: &[u16]) -> Option<(Vec<Socket>, bool)> {
-        let SocketSource::Netlink(netlink) = &self.source else { return Some((self.sockets(ports)?, true)) };
-        let (mut sockets, mut are_all) = (Vec::new(), true);
-        for family in [IpFamily::V4, IpFamily::V6] {
-            let mut dump = Dump::begin(netlink, family, SocketsWanted::All, ports).ok()?;
-            let mut parts = 0;
-            while are_all && !dump.read(&mut sockets).ok()? {
-                parts += 1;
-                are_all = parts < SURE_PARTS || Instant::now() < end;
-            }
-        }
-        // The rest of the answer is still in the socket.
-        *self = TcpMonitor::open();
-        Some((only(sockets, ports), are_all))
-    }
-
-    /// The sockets that listen, on all ports: much cheaper than all sockets.
+    /// The sockets that listen, on all ports, as many as can be read in haste: much cheaper than all sockets, and the first ones
+    /// in /proc/net/tcp.
     pub(crate) fn listeners(&mut self) -> Option<Vec<Socket>> {
-        let mut sockets = self.look(SocketsWanted::Listening, &[])?;
+        let (mut sockets, _) = self.look_until(Instant::now() + HASTE, SocketsWanted::Listening, &[])?;
         sockets.retain(|socket| socket.state == TcpState::Listen);
         Some(sockets)
     }
 
-    fn look(&mut self, which: SocketsWanted, ports: &[u16]) -> Option<Vec<Socket>> {
+    fn look_until(&mut self, end: Instant, which: SocketsWanted, ports: &[u16]) -> Option<(Vec<Socket>, bool)> {
         if let SocketSource::Netlink(netlink) = &self.source {
-            match by_netlink(netlink, which, ports) {
-                Ok(sockets) => return Some(only(sockets, ports)),
+            match in_haste(netlink, end, which, ports) {
+                Ok((sockets, are_all)) => {
+                    if !are_all {
+                        // The rest of the answer is still in the socket.
+                        *self = TcpMonitor::open();
+                    }
+                    return Some((only(sockets, ports), are_all));
+                }
                 // gVisor, a kernel without tcp_diag, or a seccomp profile: another try would fail as well.
                 Err(_) => self.source = SocketSource::Proc,
             }
         }
-        let v4 = read_bounded("/proc/net/tcp", PROC_BYTES);
-        let v6 = read_bounded("/proc/net/tcp6", PROC_BYTES);
-        if v4.is_none() && v6.is_none() {
-            return None;
-        }
-        let sockets = [v4, v6].into_iter().flatten().flat_map(|text| proc_tcp::parse(&text).collect::<Vec<_>>());
-        Some(only(sockets.collect(), ports))
+        from_proc(ports, HASTY_PROC_BYTES)
     }
+}
+
+/// The sockets in the first so many bytes of each file, and whether these are all.
+fn from_proc(ports: &[u16], most: u64) -> Option<(Vec<Socket>, bool)> {
+    let read = |path| read_beginning(Path::new(path), most).ok();
+    let texts: Vec<_> = [read("/proc/net/tcp"), read("/proc/net/tcp6")].into_iter().flatten().collect();
+    if texts.is_empty() {
+        return None;
+    }
+    let are_all = texts.iter().all(|text| u64::try_from(text.len()).is_ok_and(|length| length < most));
+    let sockets = texts.iter().flat_map(|text| proc_tcp::parse(text)).collect();
+    Some((only(sockets, ports), are_all))
 }
 
 fn only(mut sockets: Vec<Socket>, ports: &[u16]) -> Vec<Socket> {
@@ -156,13 +165,22 @@ pub(crate) fn is_host_network() -> bool {
     *IS.get_or_init(|| Path::new("/proc/sys/net/core/netdev_budget").exists())
 }
 
-fn by_netlink(netlink: &OwnedFd, which: SocketsWanted, ports: &[u16]) -> Result<Vec<Socket>, Errno> {
-    let mut sockets = Vec::new();
+fn in_haste(
+    netlink: &OwnedFd,
+    end: Instant,
+    which: SocketsWanted,
+    ports: &[u16],
+) -> Result<(Vec<Socket>, bool), Errno> {
+    let (mut sockets, mut are_all) = (Vec::new(), true);
     for family in [IpFamily::V4, IpFamily::V6] {
         let mut dump = Dump::begin(netlink, family, which, ports)?;
-        while !dump.read(&mut sockets)? {}
+        let mut parts = 0;
+        while are_all && !dump.read(&mut sockets)? {
+            parts += 1;
+            are_all = parts < SURE_PARTS || Instant::now() < end;
+        }
     }
-    Ok(sockets)
+    Ok((sockets, are_all))
 }
 
 async fn slices(
@@ -246,6 +264,10 @@ const SURE_PARTS: u32 = 2;
 const SNMP_BYTES: u64 = 64 * 1024;
 /// 50,000 sockets.
 const PROC_BYTES: u64 = 8 * 1024 * 1024;
+/// 1,600 sockets.
+const HASTY_PROC_BYTES: u64 = 256 * 1024;
+/// For a thread that reads /proc/net/tcp.
+const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_SOCKETS: usize = 200_000;
 /// The kernel fills up to 32 KiB at a time.
 const NETLINK_BYTES: usize = 32 * 1024;
@@ -343,7 +365,7 @@ mod tests {
         assert_eq!(seen.iter().filter(|socket| socket.state == TcpState::Established).count(), connections.len());
         assert!(turns.into_inner() >= 4, "300 sockets are more than three parts");
         tcp_monitor.free_at = None;
-        let (hasty, are_all) = tcp_monitor.sockets_until(Instant::now(), &ports).unwrap();
+        let (hasty, are_all) = tcp_monitor.look_until(Instant::now(), SocketsWanted::All, &ports).unwrap();
         assert!(!are_all && !hasty.is_empty() && hasty.len() < seen.len(), "{} of {}", hasty.len(), seen.len());
         assert_eq!(tcp_monitor.sockets(&ports).unwrap().len(), seen.len(), "nothing of the hasty look is left");
     }
@@ -354,7 +376,7 @@ mod tests {
             let Some((listener, _client)) = waiting(address) else { continue };
             let port = listener.local_addr().unwrap().port();
             for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc, free_at: None }] {
-                let (seen, are_all) = tcp_monitor.sockets_until(Instant::now(), &[port]).unwrap();
+                let (seen, are_all) = tcp_monitor.look_until(Instant::now(), SocketsWanted::All, &[port]).unwrap();
                 assert_eq!(
                     (count(&seen, &Drain::default()).connections, are_all),
                     (1, true),

@@ -3,6 +3,7 @@
 //! ours: there only our own descendants are signalled, each through a pidfd.
 
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use super::Pid;
 use super::procfs;
@@ -11,20 +12,30 @@ use bookend_lifecycle::signal::Signal;
 
 /// Sends a signal to every other process of this container, or to every descendant, except those that are `spared`.
 pub(crate) fn signal_all(signal: Signal, spared: &[i32]) {
-    let is_first = sys::is_first_process();
-    // Without /proc no process can be spared.
-    if is_first && (spared.is_empty() || procfs::member(procfs::own_pid()).is_none()) {
+    if one_call_reaches_all(spared) {
         // ESRCH: no process is left, as intended.
         let _ = sys::send(Pid::from_raw(-1), signal);
         return;
     }
-    for member in procfs::below_us().into_iter().filter(|member| !spared.contains(&member.pid)) {
-        match is_first {
-            // Even if another process has this number by now, it must end, too.
-            true => drop(sys::send(Pid::from_raw(member.pid), signal)),
-            false => signal_descendant(member.pid, signal),
+    let mut done = spared.to_vec();
+    // The list is read before the first one ends. Children whose parent has ended meanwhile are found the second time.
+    for _ in 0..2 {
+        let pids = procfs::below_us(usize::MAX).map(|member| member.pid);
+        for pid in pids.filter(|pid| !done.contains(pid)).collect::<Vec<_>>() {
+            match sys::is_first_process() {
+                // Even if another process has this number by now, it must end, too.
+                true => drop(sys::send(Pid::from_raw(pid), signal)),
+                false => signal_descendant(pid, signal),
+            }
+            done.push(pid);
         }
     }
+}
+
+/// Whether `signal_all` needs no list of processes, whose length is up to others.
+pub(crate) fn one_call_reaches_all(spared: &[i32]) -> bool {
+    // Without /proc no process can be spared.
+    sys::is_first_process() && (spared.is_empty() || procfs::member(procfs::own_pid()).is_none())
 }
 
 /// Whether there is any other process of this container, alive or not reaped by its parent. As PID 1 that includes
@@ -38,14 +49,28 @@ pub(crate) fn are_none() -> bool {
     sys::is_first_process() && nix::sys::signal::kill(Pid::from_raw(-1), None) == Err(nix::errno::Errno::ESRCH)
 }
 
-/// Whether there is any other process of this container that is not among these.
+/// Whether there is any other process of this container that is not among these, as far as can be seen in a moment.
 pub(crate) fn are_any_but(these: &[i32]) -> bool {
-    procfs::below_us().iter().any(|member| !member.is_zombie && !these.contains(&member.pid))
+    let has_time = time_to_look();
+    let mut below = procfs::below_us(MOST_READ).enumerate();
+    below.any(|(seen, member)| !has_time(seen) || !member.is_zombie && !these.contains(&member.pid))
+}
+
+/// Those that the loop has time for.
+fn some_below_us() -> impl Iterator<Item = procfs::Member> {
+    let has_time = time_to_look();
+    procfs::below_us(MOST_READ).enumerate().take_while(move |(seen, _)| has_time(*seen)).map(|(_, member)| member)
+}
+
+/// Whether the loop has time for another process after so many.
+fn time_to_look() -> impl Fn(usize) -> bool {
+    let end = Instant::now() + MOST_TIME;
+    move |seen| seen < SURELY_READ || seen < MOST_READ && Instant::now() < end
 }
 
 /// Pids and names, `12 (sleep), 13 (sh)`, up to a limit, and how many more there are. Empty: no process, or no /proc.
 pub(crate) fn names() -> String {
-    let alive: Vec<_> = procfs::some_below_us(MOST_READ).into_iter().filter(|member| !member.is_zombie).collect();
+    let alive: Vec<_> = some_below_us().filter(|member| !member.is_zombie).collect();
     let shown: Vec<_> =
         alive.iter().take(MOST_NAMES).map(|member| format!("{} ({})", member.pid, member.name)).collect();
     match alive.len().saturating_sub(MOST_NAMES) {
@@ -64,7 +89,7 @@ pub(crate) enum Refused {
 
 /// Asks the kernel about each of them, up to a limit.
 pub(crate) fn refused() -> Refused {
-    let alive = procfs::some_below_us(MOST_READ).into_iter().filter(|member| !member.is_zombie);
+    let alive = some_below_us().filter(|member| !member.is_zombie);
     let (refused, allowed): (Vec<_>, Vec<_>) = alive
         .partition(|member| nix::sys::signal::kill(Pid::from_raw(member.pid), None) == Err(nix::errno::Errno::EPERM));
     match (refused.is_empty(), allowed.is_empty()) {
@@ -90,6 +115,10 @@ fn signal_descendant(pid: i32, signal: Signal) {
 }
 
 /// The number of processes that are read for a log line: one costs some 15 us, and the loop waits meanwhile.
-const MOST_READ: usize = 500;
+const MOST_READ: usize = 200;
+/// However long they take: a busy machine may take the processor away from us.
+const SURELY_READ: usize = 20;
+/// A process with hundreds of threads, each with a list of children, costs more.
+const MOST_TIME: Duration = Duration::from_millis(4);
 /// The number of processes that one log line names.
 const MOST_NAMES: usize = 10;

@@ -1,6 +1,5 @@
 //! The processes below us, read from /proc at each call.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 
@@ -20,22 +19,46 @@ pub(crate) struct Member {
     pub(crate) started: u64,
 }
 
-/// The processes below us; as PID 1, all but us. Empty without /proc.
-pub(super) fn below_us() -> Vec<Member> {
-    some_below_us(usize::MAX)
-}
-
-/// The processes below us among the first `most` that /proc shows.
-pub(super) fn some_below_us(most: usize) -> Vec<Member> {
+/// The processes below us; as PID 1, all but us. Each is read when the iterator reaches it. Empty without /proc.
+/// `most`: how many children of one process are read.
+pub(super) fn below_us(most: usize) -> Box<dyn Iterator<Item = Member>> {
     let own = own_pid();
-    let some = all_processes().into_iter().flatten().take(most);
-    // Processes that joined the namespace have no parent in it, but belong to this container.
-    if super::is_first_process() { some.filter(|member| member.pid != own).collect() } else { descendants(own, some) }
+    match super::is_first_process() {
+        // Processes that joined the namespace have no parent in it, but belong to this container.
+        true => Box::new(all_processes().filter(move |member| member.pid != own)),
+        false => below(own, most),
+    }
 }
 
-/// The processes below this one, among the first `most` that /proc shows.
-pub(crate) fn below(root: i32, most: usize) -> Vec<Member> {
-    descendants(root, all_processes().into_iter().flatten().take(most))
+/// The processes below this one, each read when the iterator reaches it.
+pub(crate) fn below(root: i32, most: usize) -> Box<dyn Iterator<Item = Member>> {
+    let Some(mut next) = children_of(root, most) else {
+        // A kernel without lists of children.
+        return Box::new(all_processes().filter(move |member| descends_from(member.pid, root) == Some(true)));
+    };
+    Box::new(std::iter::from_fn(move || {
+        loop {
+            let pid = next.pop()?;
+            next.extend(children_of(pid, most).unwrap_or_default());
+            if let Some(member) = member(pid) {
+                return Some(member);
+            }
+        }
+    }))
+}
+
+/// The children of a process, by the lists of its threads (CONFIG_PROC_CHILDREN). `None`: there are no such lists.
+fn children_of(pid: i32, most: usize) -> Option<Vec<i32>> {
+    let mut found = Vec::new();
+    let mut text = String::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten().take(most) {
+        let list = File::open(thread.path().join("children")).ok()?;
+        text.clear();
+        // A pid and a space have eight bytes at most. A thread that has ended meanwhile has no children.
+        let _ = list.take((most as u64).saturating_mul(8)).read_to_string(&mut text);
+        found.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Some(found)
 }
 
 /// Whether this process descends from us, found by climbing from it. `None`: it or one of its ancestors has ended
@@ -62,8 +85,8 @@ pub(crate) fn own_pid() -> i32 {
 }
 
 /// All processes that /proc shows us, each read when the iterator reaches it.
-fn all_processes() -> std::io::Result<impl Iterator<Item = Member>> {
-    Ok(pids()?.filter_map(member))
+fn all_processes() -> impl Iterator<Item = Member> {
+    pids().into_iter().flatten().filter_map(member)
 }
 
 /// The pids alone, which cost little.
@@ -102,29 +125,11 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 /// A chain of parents is not longer than this. The limit also ends the climb if the chain changes meanwhile.
 const MOST_GENERATIONS: usize = 10_000;
 
-fn descendants(root: i32, all: impl IntoIterator<Item = Member>) -> Vec<Member> {
-    let mut children: HashMap<i32, Vec<Member>> = HashMap::new();
-    for member in all {
-        children.entry(member.parent).or_default().push(member);
-    }
-    let mut found = Vec::new();
-    let mut next = vec![root];
-    while let Some(pid) = next.pop() {
-        for member in children.remove(&pid).unwrap_or_default() {
-            next.push(member.pid);
-            found.push(member);
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::process::{Command, Stdio};
 
-    fn all(parents: &[(i32, i32)]) -> Vec<Member> {
-        parents.iter().map(|&(pid, parent)| Member { pid, parent, ..Member::default() }).collect()
-    }
+    use super::*;
 
     #[test]
     fn the_parent_is_found_behind_any_name() {
@@ -142,12 +147,27 @@ mod tests {
     }
 
     #[test]
-    fn only_descendants_are_found_and_a_ring_of_parents_ends() {
-        let mut found: Vec<_> =
-            descendants(5, all(&[(5, 1), (6, 5), (7, 6), (8, 1), (9, 8)])).iter().map(|m| m.pid).collect();
-        found.sort_unstable();
-        assert_eq!(found, [6, 7]);
-        // A tree that changed while it was read.
-        assert_eq!(descendants(5, all(&[(6, 7), (7, 6), (5, 5)])).len(), 1);
+    #[expect(clippy::disallowed_methods, reason = "a process with a child")]
+    fn processes_below_are_found_by_lists_of_children_or_by_climbing() {
+        let script = "sh -c 'sleep 1000 & wait' & echo $!; wait";
+        let mut shell = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let root = i32::try_from(shell.id()).unwrap();
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let names = |found: &mut dyn Iterator<Item = Member>| {
+            let mut names: Vec<_> = found.map(|member| member.name).collect();
+            names.sort_unstable();
+            names
+        };
+        while names(&mut below(root, 100)) != ["sh", "sleep"] {
+            assert!(std::time::Instant::now() < end, "{:?}", names(&mut below(root, 100)));
+        }
+        let climbing = &mut all_processes().filter(|member| descends_from(member.pid, root) == Some(true));
+        assert_eq!(names(climbing), ["sh", "sleep"]);
+        assert_eq!(children_of(i32::MAX, 100), None, "there is no such process");
+        let all = below(root, 100).map(|member| member.pid).collect::<Vec<_>>();
+        all.into_iter().for_each(|pid| {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Some(nix::sys::signal::SIGKILL)).unwrap()
+        });
+        shell.wait().unwrap();
     }
 }

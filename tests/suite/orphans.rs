@@ -260,3 +260,46 @@ fn a_hundred_thousand_orphans_delay_no_handler() {
     assert_eq!(init.end().code(), 9);
     assert!(handled < began.elapsed(), "the handler had to wait for the end of the storm");
 }
+
+/// Of bookend, which is not PID 1: how often its loop opens a file of a process, at most, between two waits for events; and in all.
+/// `file`: the end of the name.
+fn opened_by_the_loop(config: &str, script: &str, file: &str) -> (usize, usize) {
+    let folder = Folder::new();
+    let config = folder.write("bookend.toml", config);
+    let mut strace = std::process::Command::new("strace");
+    // Without -f: the loop's thread alone.
+    strace.args(["-qq", "-e", "signal=none", "-e", "trace=openat,?epoll_wait,epoll_pwait", "-o"]);
+    strace.arg(folder.path("strace")).arg(bookend()).arg("-c").arg(config).args(["--", "perl", "-e", script]);
+    let mut init = Init::start(folder, strace);
+    init.wait_for_out("up");
+    crate::support::signal(crate::support::child_of(init.pid().unsigned_abs()).unwrap(), 15);
+    init.end();
+    let trace = init.folder.read("strace");
+    let of_process = |line: &&str| line.contains("\"/proc/") && line.contains(file) && !line.contains("/self/");
+    let opened = |text: &str| text.lines().filter(of_process).count();
+    let all: Vec<usize> = trace.split("epoll_").map(opened).collect();
+    (all.iter().copied().max().unwrap(), all.iter().sum())
+}
+
+#[test]
+fn a_stop_reads_a_bounded_number_of_remaining_processes() {
+    let script = r#"
+        $SIG{TERM} = 'IGNORE'; for (1 .. 800) { if (!fork) { sleep 1000; exit } }
+        $SIG{TERM} = 'DEFAULT'; syswrite STDOUT, "up"; sleep 1000;
+    "#;
+    let (most, _) = opened_by_the_loop("leftoversSeconds = 0.3", script, "/stat");
+    // Two hundred for the names in the report, and two hundred to see whether they may be signalled.
+    assert!((1..=450).contains(&most), "{most} processes read without a wait for events");
+}
+
+#[test]
+fn the_ports_of_many_processes_are_read_beside_the_loop() {
+    // The app listens nowhere, so all of its processes are looked at for the owner of this listener.
+    let _foreign = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let script = r#"
+        for (1 .. 800) { if (!fork) { sleep 1000; exit } } syswrite STDOUT, "up"; sleep 1000;
+    "#;
+    let config = "terminationGracePeriodSeconds = 20\nlifecycle.preStop.drain.minSeconds = 0.1";
+    let (_, all) = opened_by_the_loop(config, script, "/fd\"");
+    assert!(all < 400, "{all} folders of descriptors opened by the loop");
+}

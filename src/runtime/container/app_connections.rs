@@ -88,7 +88,8 @@ impl AppConnections {
     ) -> Option<String> {
         let mut tcp_monitor = TcpMonitor::open();
         let mut listeners = tcp_monitor.listeners().unwrap_or_default();
-        let mut ports = ports::of_app(app.map(Pid::as_raw), &listeners);
+        // The signal waits for it: the app is read first, and closes its listeners then.
+        let (mut ports, _) = ports::of_app(app.map(Pid::as_raw), &listeners, PORTS_TIME);
         ports.extend(drain_ports);
         listeners.retain(|socket| ports.contains(&socket.port));
         let (_, not_accepted) = connections(&listeners);
@@ -173,6 +174,8 @@ async fn report_idle(after: Duration, reports: mpsc::Sender<TaskMessage>, ports:
     }
 }
 
+/// The app's own process is read in any case. Others are, as far as there is time.
+const PORTS_TIME: Duration = Duration::from_millis(4);
 /// The sampling lasts only from the stop signal to the app's end. It costs 2 ms if the node's connection table has 262,144 slots.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The first looks come twice as often: most apps close what they can at once.

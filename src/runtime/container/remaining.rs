@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use crate::detached::{DetachedError, run_bounded};
 use crate::process::leftovers::{self, Refused};
 use crate::report::journal::describe_note;
 use bookend_lifecycle::signal::Signal;
@@ -26,7 +27,7 @@ impl RemainingProcesses {
     pub(super) fn kill(&mut self, followers: &[i32]) {
         // Read before the kill: afterwards they have no names.
         self.killed = describe(Note::LeftoversKilled);
-        leftovers::signal_all(Signal::KILL, followers);
+        signal_all(&[Signal::KILL], followers);
     }
 
     /// The processes that the last SIGKILL has ended, with names.
@@ -38,9 +39,8 @@ impl RemainingProcesses {
     pub(super) fn terminate(&mut self, followers: &[i32]) {
         // Each kill(-1) visits all processes of the machine, and mostly none is left.
         if !leftovers::are_none() {
-            leftovers::signal_all(Signal::TERM, followers);
             // A stopped process takes SIGTERM only when it is continued.
-            leftovers::signal_all(Signal::CONT, followers);
+            signal_all(&[Signal::TERM, Signal::CONT], followers);
         }
         (self.is_awaited, self.reported) = (true, None);
     }
@@ -72,6 +72,17 @@ impl RemainingProcesses {
     }
 }
 
+/// A list of processes takes the longer to read the more there are: a thread does it, and the loop waits for a moment at most.
+fn signal_all(signals: &'static [Signal], followers: &[i32]) {
+    let spared = followers.to_vec();
+    let work = move || signals.iter().for_each(|signal| leftovers::signal_all(*signal, &spared));
+    let has_thread = !leftovers::one_call_reaches_all(followers)
+        && !matches!(run_bounded(MOMENT, work.clone()), Err(DetachedError::Thread(_)));
+    if !has_thread {
+        work();
+    }
+}
+
 /// The note with the names of the processes.
 pub(super) fn describe(note: Note) -> String {
     match (describe_note(note), leftovers::names()) {
@@ -95,5 +106,7 @@ pub(super) fn report() {
     }
 }
 
+/// Enough for some hundred processes.
+const MOMENT: Duration = Duration::from_millis(5);
 /// How often sessions are looked for, for two seconds at most.
 const INTERVAL: Duration = Duration::from_millis(20);

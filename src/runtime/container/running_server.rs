@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::detached::{DetachedError, run_bounded};
 use crate::files::read_beginning;
-use crate::process::{Pid, procfs, with_signals_blocked};
+use crate::process::{Pid, procfs};
 use bookend_config::profiles::{AppProcess, of_process};
 
 /// `None`: the process does not show it, so the choice by the command stays.
@@ -26,12 +26,16 @@ pub(super) fn profile_of(pid: Pid) -> Option<&'static str> {
 }
 
 /// Reading the arguments of a process that hangs may hang as well (proc_pid_cmdline(5) reads its memory). A thread reads
-/// them, and the loop waits 20 ms for it at most.
+/// them, and the loop waits 10 ms for it, once: the next time it takes the choice that was made before.
 fn command_line(pid: i32) -> Option<Vec<String>> {
-    let (send, receive) = mpsc::sync_channel(1);
-    let read = move || send.send(read_beginning(Path::new(&format!("/proc/{pid}/cmdline")), 4096).ok());
-    with_signals_blocked(|| thread::Builder::new().stack_size(64 * 1024).spawn(read)).ok()?;
-    let bytes = receive.recv_timeout(Duration::from_millis(20)).ok()??;
+    static HANGS: AtomicBool = AtomicBool::new(false);
+    if HANGS.load(Ordering::Relaxed) {
+        return None;
+    }
+    let read = move || read_beginning(Path::new(&format!("/proc/{pid}/cmdline")), 4096).ok();
+    let read = run_bounded(Duration::from_millis(10), read);
+    HANGS.store(matches!(read, Err(DetachedError::Lost)), Ordering::Relaxed);
+    let bytes = read.ok()??;
     let text = String::from_utf8_lossy(&bytes);
     Some(text.trim_end_matches('\0').split('\0').map(str::to_owned).collect())
 }
