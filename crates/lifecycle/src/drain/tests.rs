@@ -171,3 +171,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn closed_connections_are_not_counted_and_one_unknown_hides_all() {
+    let busy = Connection { closed: false, pending: true, history: None };
+    let (closing, unknown) = (Connection { closed: true, ..busy }, Connection { pending: false, ..busy });
+    let mut counts = EMPTY;
+    counts.add(&busy, false);
+    counts.add(&closing, false);
+    counts.add(&busy, false);
+    assert_eq!(counts, ConnectionCounts { queue: 0, connections: 2, busy: Some(3) });
+    counts.add(&Connection { closed: true, ..unknown }, false);
+    assert_eq!(counts, ConnectionCounts { queue: 0, connections: 2, busy: Some(3) });
+    counts.add(&unknown, false);
+    counts.add(&busy, false);
+    assert_eq!(counts, ConnectionCounts { queue: 0, connections: 4, busy: None });
+}
+
+#[test]
+fn the_key_decides_which_ports_are_multiplexed_and_else_the_port() {
+    let multiplexed = |multiplexed| Drain { multiplexed, ..Drain::default() };
+    assert!(multiplexed(None).is_multiplexed(443) && !multiplexed(None).is_multiplexed(80));
+    assert!(multiplexed(Some(true)).is_multiplexed(80) && !multiplexed(Some(false)).is_multiplexed(443));
+}
+
+#[test]
+fn sockets_are_looked_at_ten_times_a_second_at_most() {
+    let drain = Drain { min: Duration::ZERO, quiet: Duration::ZERO, ..Drain::default() };
+    let mut decision = DrainDecision::new(drain, Duration::ZERO, None);
+    assert_eq!(decision.arrivals(millis(500), Some(1)), DrainStep::CheckSockets);
+    let queue = ConnectionCounts { queue: 1, ..EMPTY };
+    assert_eq!(decision.sockets(millis(500), Some(queue)), DrainStep::Wait);
+    assert_eq!(decision.arrivals(millis(599), Some(1)), DrainStep::Wait);
+    assert_eq!(decision.arrivals(millis(600), Some(1)), DrainStep::CheckSockets);
+}
