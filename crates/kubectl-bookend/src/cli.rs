@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::outcome::note;
-use crate::{import, kit, status, stops};
+use crate::{check, doctor, import, kit, status, stops};
 
 /// Carry manifests over to bookend, and look at containers and at their stops.
 #[derive(Debug, Parser)]
@@ -20,6 +20,10 @@ pub(crate) struct Cli {
 enum Subcommand {
     /// Convert the hooks and probes of a manifest to a bookend.toml
     Import(import::ImportArgs),
+    /// Check bookend's configuration in manifests or in the cluster, and whether it fits the Pod
+    Check(check::CheckArgs),
+    /// Find what in manifests or in the cluster loses requests at a stop or a rollout
+    Doctor(doctor::DoctorArgs),
     /// Show all containers of pods as `bookend status` shows one
     Status(status::StatusArgs),
     /// Show how stops went: clean, killed, out of memory, over budget, requests lost
@@ -40,6 +44,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match cli.subcommand {
         Subcommand::Import(args) => args.run(),
+        Subcommand::Check(args) => args.run(),
+        Subcommand::Doctor(args) => args.run(),
         Subcommand::Status(args) => args.run(),
         Subcommand::Stops(args) => args.run(),
         Subcommand::Kit(args) => args.run(),

@@ -6,6 +6,8 @@
 //! | `cli`       | the command line: one module per subcommand                       | every module below          |
 //! | `import`    | the subcommand: a container's hooks and probes as a bookend.toml  | `convert`                   |
 //! | `stops`     | the subcommand: how the stops of ended containers went            | `chosen_pods`, `wrapped`    |
+//! | `check`     | the subcommand: bookend's configuration in manifests              | `doctor`                    |
+//! | `doctor`    | the subcommand: what in manifests loses requests                  | `manifests`, `wrapped`      |
 //! | `status`    | the subcommand: `bookend status` of all containers of pods        | `chosen_pods`, `wrapped`    |
 //! | `chosen_pods` | the options that choose pods, and the pods from kubectl         | `kubectl`, `objects`        |
 //! | `objects`   | reads a JSON list object by object                                | none                        |
@@ -20,9 +22,11 @@
     reason = "this is a tool for people and CI: it reads files, starts kubectl and waits for it"
 )]
 
+mod check;
 mod chosen_pods;
 mod cli;
 pub mod convert;
+mod doctor;
 #[cfg(test)]
 mod generated;
 mod import;

@@ -21,6 +21,19 @@ pub(crate) fn bookend_of(container: &Value) -> Option<Bookend> {
     (args.first().map(String::as_str) != Some("copy")).then_some(Bookend { path, args })
 }
 
+/// Whether anything in the spec shows that bookend runs in the container: its command, its configuration, or a variable of it. An
+/// image whose ENTRYPOINT is bookend and that brings its own configuration shows nothing.
+pub(crate) fn seems_wrapped(container: &Value) -> bool {
+    let list = |field: &str| container.get(field).and_then(Value::as_array).into_iter().flatten();
+    let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let is_copier =
+        words(container, "command").get(1).or(words(container, "args").first()).is_some_and(|word| word == "copy");
+    bookend_of(container).is_some()
+        || !is_copier
+            && (list("volumeMounts").any(|mount| text(mount, "mountPath").starts_with("/etc/bookend"))
+                || list("env").any(|variable| text(variable, "name").starts_with("BOOKEND_")))
+}
+
 /// The words of `command` or `args`; a value that is not a list of texts has none.
 pub(crate) fn words(container: &Value, field: &str) -> Vec<String> {
     let words = container.get(field).and_then(Value::as_array);

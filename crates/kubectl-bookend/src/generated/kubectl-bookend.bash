@@ -16,6 +16,12 @@ _kubectl__bookend() {
             ",$1")
                 cmd="kubectl__bookend"
                 ;;
+            kubectl__bookend,check)
+                cmd="kubectl__bookend__subcmd__check"
+                ;;
+            kubectl__bookend,doctor)
+                cmd="kubectl__bookend__subcmd__doctor"
+                ;;
             kubectl__bookend,help)
                 cmd="kubectl__bookend__subcmd__help"
                 ;;
@@ -30,6 +36,12 @@ _kubectl__bookend() {
                 ;;
             kubectl__bookend,stops)
                 cmd="kubectl__bookend__subcmd__stops"
+                ;;
+            kubectl__bookend__subcmd__help,check)
+                cmd="kubectl__bookend__subcmd__help__subcmd__check"
+                ;;
+            kubectl__bookend__subcmd__help,doctor)
+                cmd="kubectl__bookend__subcmd__help__subcmd__doctor"
                 ;;
             kubectl__bookend__subcmd__help,help)
                 cmd="kubectl__bookend__subcmd__help__subcmd__help"
@@ -53,7 +65,7 @@ _kubectl__bookend() {
 
     case "${cmd}" in
         kubectl__bookend)
-            opts="-h -V --help --version import status stops kit help"
+            opts="-h -V --help --version import check doctor status stops kit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -66,9 +78,113 @@ _kubectl__bookend() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        kubectl__subcmd__bookend__subcmd__help)
-            opts="import status stops kit help"
+        kubectl__subcmd__bookend__subcmd__check)
+            opts="-f -n -h --filename --namespace --context --kubeconfig --values --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --filename)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__bookend__subcmd__doctor)
+            opts="-f -n -h --filename --namespace --context --kubeconfig --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --filename)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__bookend__subcmd__help)
+            opts="import check doctor status stops kit help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__bookend__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__bookend__subcmd__help__subcmd__doctor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -27,6 +27,8 @@ end
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -s h -l help -d 'Print help'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -s V -l version -d 'Print version'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "check" -d 'Check bookend\'s configuration in manifests or in the cluster, and whether it fits the Pod'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "doctor" -d 'Find what in manifests or in the cluster loses requests at a stop or a rollout'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "status" -d 'Show all containers of pods as `bookend status` shows one'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "kit" -d 'Print the admission policies that bring bookend into pods by a label'
@@ -34,6 +36,19 @@ complete -c kubectl-bookend -n "__fish_kubectl_bookend_needs_command" -f -a "hel
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -l container -d 'Name of the container; optional if there is only one' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -l manifest -d 'Write the manifest that runs the container under bookend; stdout gets the bookend.toml' -r -F
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand import" -s h -l help -d 'Print help'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand check" -s f -l filename -d 'Manifest (YAML or JSON), folder with manifests, or `-` for stdin; repeatable' -r -F
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand check" -s n -l namespace -d 'Namespace of the objects; the default is that of kubectl\'s context' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand check" -l context -d 'Context of the kubeconfig' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand check" -l kubeconfig -d 'Path of the kubeconfig' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand check" -l values -d 'Show all values that are in effect, as `bookend check` does'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand check" -l json -d 'Print one JSON object'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand check" -s h -l help -d 'Print help'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand doctor" -s f -l filename -d 'Manifest (YAML or JSON), folder with manifests, or `-` for stdin; repeatable' -r -F
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand doctor" -s n -l namespace -d 'Namespace of the objects; the default is that of kubectl\'s context' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand doctor" -l context -d 'Context of the kubeconfig' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand doctor" -l kubeconfig -d 'Path of the kubeconfig' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand doctor" -l json -d 'Print one JSON object'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -s l -l selector -d 'Pods with these labels, for example app=web' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -s n -l namespace -d 'Namespace of the objects; the default is that of kubectl\'s context' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand status" -l context -d 'Context of the kubeconfig' -r
@@ -60,8 +75,10 @@ complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l 
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l default -d 'Set a default of the policies, for example cpuLimit=50m; repeatable' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l image-volume -d 'Take the binary of `wrap` from an image volume (not tried on a cluster)'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -s h -l help -d 'Print help'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops kit help" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops kit help" -f -a "status" -d 'Show all containers of pods as `bookend status` shows one'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops kit help" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops kit help" -f -a "kit" -d 'Print the admission policies that bring bookend into pods by a label'
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import status stops kit help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import check doctor status stops kit help" -f -a "import" -d 'Convert the hooks and probes of a manifest to a bookend.toml'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import check doctor status stops kit help" -f -a "check" -d 'Check bookend\'s configuration in manifests or in the cluster, and whether it fits the Pod'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import check doctor status stops kit help" -f -a "doctor" -d 'Find what in manifests or in the cluster loses requests at a stop or a rollout'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import check doctor status stops kit help" -f -a "status" -d 'Show all containers of pods as `bookend status` shows one'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import check doctor status stops kit help" -f -a "stops" -d 'Show how stops went: clean, killed, out of memory, over budget, requests lost'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import check doctor status stops kit help" -f -a "kit" -d 'Print the admission policies that bring bookend into pods by a label'
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand help; and not __fish_seen_subcommand_from import check doctor status stops kit help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -37,6 +37,35 @@ _arguments "${_arguments_options[@]}" : \
 ':file -- Manifest (YAML or JSON) with a Pod, or with a workload that has one; `-`\: stdin:_files' \
 && ret=0
 ;;
+(check)
+_arguments "${_arguments_options[@]}" : \
+'()*-f+[Manifest (YAML or JSON), folder with manifests, or \`-\` for stdin; repeatable]:FILE:_files' \
+'()*--filename=[Manifest (YAML or JSON), folder with manifests, or \`-\` for stdin; repeatable]:FILE:_files' \
+'-n+[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--namespace=[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--context=[Context of the kubeconfig]:NAME:_default' \
+'--kubeconfig=[Path of the kubeconfig]:FILE:_default' \
+'--values[Show all values that are in effect, as \`bookend check\` does]' \
+'--json[Print one JSON object]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::objects -- Objects of the cluster, for example deployment/web:_default' \
+&& ret=0
+;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+'()*-f+[Manifest (YAML or JSON), folder with manifests, or \`-\` for stdin; repeatable]:FILE:_files' \
+'()*--filename=[Manifest (YAML or JSON), folder with manifests, or \`-\` for stdin; repeatable]:FILE:_files' \
+'-n+[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--namespace=[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--context=[Context of the kubeconfig]:NAME:_default' \
+'--kubeconfig=[Path of the kubeconfig]:FILE:_default' \
+'--json[Print one JSON object]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::objects -- Objects of the cluster, for example deployment/web:_default' \
+&& ret=0
+;;
 (status)
 _arguments "${_arguments_options[@]}" : \
 '-l+[Pods with these labels, for example app=web]:LABELS:_default' \
@@ -104,6 +133,14 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(check)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (status)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -133,6 +170,8 @@ esac
 _kubectl-bookend_commands() {
     local commands; commands=(
 'import:Convert the hooks and probes of a manifest to a bookend.toml' \
+'check:Check bookend'\''s configuration in manifests or in the cluster, and whether it fits the Pod' \
+'doctor:Find what in manifests or in the cluster loses requests at a stop or a rollout' \
 'status:Show all containers of pods as \`bookend status\` shows one' \
 'stops:Show how stops went\: clean, killed, out of memory, over budget, requests lost' \
 'kit:Print the admission policies that bring bookend into pods by a label' \
@@ -140,16 +179,38 @@ _kubectl-bookend_commands() {
     )
     _describe -t commands 'kubectl-bookend commands' commands "$@"
 }
+(( $+functions[_kubectl-bookend__subcmd__check_commands] )) ||
+_kubectl-bookend__subcmd__check_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend check commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__doctor_commands] )) ||
+_kubectl-bookend__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend doctor commands' commands "$@"
+}
 (( $+functions[_kubectl-bookend__subcmd__help_commands] )) ||
 _kubectl-bookend__subcmd__help_commands() {
     local commands; commands=(
 'import:Convert the hooks and probes of a manifest to a bookend.toml' \
+'check:Check bookend'\''s configuration in manifests or in the cluster, and whether it fits the Pod' \
+'doctor:Find what in manifests or in the cluster loses requests at a stop or a rollout' \
 'status:Show all containers of pods as \`bookend status\` shows one' \
 'stops:Show how stops went\: clean, killed, out of memory, over budget, requests lost' \
 'kit:Print the admission policies that bring bookend into pods by a label' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'kubectl-bookend help commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__help__subcmd__check_commands] )) ||
+_kubectl-bookend__subcmd__help__subcmd__check_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend help check commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__help__subcmd__doctor_commands] )) ||
+_kubectl-bookend__subcmd__help__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend help doctor commands' commands "$@"
 }
 (( $+functions[_kubectl-bookend__subcmd__help__subcmd__help_commands] )) ||
 _kubectl-bookend__subcmd__help__subcmd__help_commands() {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::message::Message;
 use super::moment::seconds_of;
-use crate::wrapped::bookend_of;
+use crate::wrapped::seems_wrapped;
 
 /// One ended life of a container.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +50,7 @@ pub(super) fn ended_containers(pod: &Value) -> Vec<EndedContainer> {
                     reason: field("reason").to_owned(),
                     finished: seconds_of(field("finishedAt")),
                     grace_seconds,
-                    is_wrapped: bookend_of(spec).is_some(),
+                    is_wrapped: seems_wrapped(spec),
                     message: Message::read(field("message")),
                 };
                 let has_done_its_work = is_init && one.exit_code == 0 && !matches!(one.message, Message::Report(_));
