@@ -1,7 +1,7 @@
 //! The common base of both machines: the plan and its budget, the handler lists, the callers, and the actions decided so far.
 //!
 //! The context carries out what a machine decides about a hook. It does not know the phases of a life: when a list is over,
-//! it returns so, and the machine decides what follows. postStart and preStop may overlap.
+//! it returns [`ListStep::Over`], and the machine decides what follows. postStart and preStop may overlap.
 
 use crate::action::{Action, Note};
 use crate::budget::{Budget, LINGER};

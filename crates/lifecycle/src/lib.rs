@@ -9,22 +9,29 @@
 //! [`ContainerLifecycle`] is the life of a container whose app is our child:
 //!
 //! ```text
-//!           preStart succeeded       postStart succeeded
-//!  Starting ─────────────────► Running ───────────────► Running, started ──┐ stop: signal · preStop hook ·
-//!     │ failed: exit 125          │ postStart failed                       │ request · liveness
-//!     │ stop signal: exit 128+n   │ (failurePolicy Fail)                   │ or the app ends by itself
-//!     ▼                           └─────────────┬──────────────────────────┤
-//!  Finishing ◄──── the app ends ──── Stopping: PreStop ► AwaitSignal ► Signalled ► Killed
-//!     │  Linger ► Leftovers ► PostStop ► Answers   ▲      │          │ only idle connections are left: second signal
-//!     ▼                                            └──────┘ no stop signal follows a hook: back to Running
-//!  Exited(code)
+//!          preStart succeeded
+//! Starting ──────────────────► Running, started when postStart has succeeded
+//!    │                           │  │           ▲
+//!    │ preStart failed:          │  │ a stop    │ no stop signal has followed the hook
+//!    │ exit 125                  │  ▼           │
+//!    │ stop signal:              │  Stopping: PreStop ► AwaitSignal ► Signalled ► Killed
+//!    │ exit 128+n                │  │
+//!    ▼                           ▼  ▼ the app ends
+//! Finishing: Linger ► Leftovers ► PostStop ► Answers ► Held
+//!    │
+//!    ▼
+//! Exited(code)
 //! ```
+//!
+//! A stop begins with a stop signal, a preStop hook, a request, a failed liveness probe or a failed postStart. Only the stop of a
+//! hook waits in AwaitSignal. In Signalled the second signal goes out. The container is held only if the app has failed by itself
+//! and `holdOnFailureSeconds` is set.
 //!
 //! Its promises:
 //! 1. preStop handlers run at most once per stop, whatever arrives in whatever order.
 //! 2. The stop signal goes out only when preStop is over or abandoned.
 //! 3. SIGKILL goes to the app only at the deadline, and never without a grace period.
-//! 4. postStop handlers run only when the app has ended. Nothing at all happens after Exit.
+//! 4. postStop handlers run only when no app runs, or when the app cannot be ended. Nothing at all happens after Exit.
 //! 5. Every history in which the app ends, and handlers and callers answer, reaches Exit.
 //! 6. A hook that waits is answered before Exit.
 //! 7. The container is never ready while it is stopping.
@@ -57,7 +64,7 @@
 //!    even if the app never ends and no hook arrives.
 //! 6. Our own stop does not cut short a hook that is in flight, as long as there is time.
 //!
-//! Properties of random histories (`histories.rs` beside each machine) and the model (`tests/model`) hold every promise;
+//! Properties of random histories (`tests/histories.rs` below each machine) and the model (`tests/model`) check every promise;
 //! docs/proof.md says what is proved, and what is assumed.
 //!
 //! # Modules
@@ -77,6 +84,7 @@
 //! | `callers`   | the callers that wait for a hook                                       |
 //! | `budget`    | how the grace period is divided                                        |
 //! | `drain`     | when a server is quiet enough for its stop signal                      |
+//! | `connection` | which connections are idle, and which may carry a request             |
 //! | `probe`     | what the results of the app's probes add up to                         |
 //! | `reload`    | when changed files are applied                                         |
 //! | `notify`    | what the app reports with sd_notify(3)                                 |
