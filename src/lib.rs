@@ -6,16 +6,17 @@
 //! | module     | contents                                                     | imports                                  |
 //! | ---------- | ------------------------------------------------------------ | ---------------------------------------- |
 //! | `cli`      | the command line: one file per subcommand                    | every module below                       |
-//! | `doctor`   | settings that lose requests: facts become findings           | `process`, `net`                         |
-//! | `compat`   | the options of other inits become settings and a policy      | `handlers`, `process`                    |
+//! | `doctor`   | settings that lose requests: facts become findings           | `net`, `process` and below               |
+//! | `compat`   | the options of other inits become settings and a policy      | `handlers` (an error), `process`, `exit` |
 //! | `runtime`  | the loop: inputs become events, actions are performed        | `compat`, `handlers`, `http` and below   |
 //! | `handlers` | one file per handler kind                                    | `http` (a stream type) and below         |
-//! | `http`     | the endpoint: asks the loop for the state, passes requests   | `report`, `net`                          |
-//! | `report`   | the log, the journal of runs and stops, counters             | `process`                                |
-//! | `net`      | the connections of the network namespace                     | `process`                                |
-//! | `process`  | the kernel edge: spawn, reap, signals                        | `error`, `exit`, `files`                 |
+//! | `http`     | the endpoint: asks the loop for the state, passes requests   | `report`, `net`, `tls` and below         |
+//! | `report`   | the log, the journal of runs and stops, counters             | `http` (the status), `process`, `detached` |
+//! | `net`      | the connections of the network namespace                     | `process`, `detached`, `files`           |
 //! | `tls`      | trusted certificates                                         | `files`                                  |
 //! | `detached` | work that may block, on threads that nothing waits for       | `process`                                |
+//! | `process`  | the kernel edge: spawn, reap, signals                        | `error`, `exit`, `files`                 |
+//! | `tasks`    | starts tasks of the async runtime                            | none                                     |
 //! | `files`    | bounded reads of small files                                 | none                                     |
 //! | `error`    | errors as text                                               | none                                     |
 //! | `exit`     | exit codes                                                   | none                                     |
@@ -23,7 +24,7 @@
 
 // An init for Linux: the crate is empty elsewhere, and main.rs has the one error that reports it.
 #![cfg(target_os = "linux")]
-// A build with all features tells what is unused.
+// Only a build with all features shows what is unused.
 #![cfg_attr(
     not(feature = "sidecar"),
     allow(dead_code, unused_imports, reason = "the compiler leaves out what only the sidecar uses")

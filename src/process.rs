@@ -1,4 +1,4 @@
-//! The kernel edge: this module starts, signals and reaps processes. It makes no decisions.
+//! The kernel edge: this module starts, signals and reaps processes. It decides nothing about the app's life.
 //!
 //! | module          | subject                                                             |
 //! | --------------- | ------------------------------------------------------------------- |
@@ -12,7 +12,7 @@
 //! | `user`          | users and groups of /etc/passwd and /etc/group                      |
 //! | `activation`    | the one variable that must name the child: `LISTEN_PID`             |
 //! | `terminal`      | the foreground, and job control                                     |
-//! | `reaper`        | the only waitpid, and the table of pids that are still ours         |
+//! | `reaper`        | waitpid for the loop, and the table of pids that are still ours     |
 //! | `signals`       | receiving signals                                                   |
 //! | `musl`          | the two signals that musl unblocks by itself                        |
 //! | `procfs`        | the processes below us, as /proc shows them                         |
@@ -24,7 +24,7 @@
 //! | `pause`         | the init of a pod's pause container                                 |
 //! | `last_resort`   | the init that remains when everything else has failed               |
 //!
-//! It knows no configuration: callers translate settings into its own types.
+//! It knows no settings: callers translate them into its own types, and for `last_resort` into the plan of the life.
 
 mod activation;
 pub(crate) mod cgroup;

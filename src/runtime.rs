@@ -9,7 +9,7 @@
 //! | ------------------ | --------------------------------------------------------------------------------------- |
 //! | SIGTERM            | `on_signal` queues the event; the machine begins the stop: preStop handlers, then the stop signal for the app |
 //! | a hook call        | `Dispatcher::hook_called` queues the event; the machine runs the hook's handlers, then answers the caller |
-//! | SIGCHLD            | `ContainerLoop::reap` queues the app's end; the machine ends the remaining processes, runs postStop and exits |
+//! | SIGCHLD            | `ContainerLoop::reap` takes the app's status and queues its end; the machine ends the remaining processes, runs postStop and exits |
 //! | a handler's report | `Dispatcher::handler_ended` records the run and queues the event; the machine starts the next handler |
 //!
 //! | file         | has                                                                                   |
@@ -21,6 +21,9 @@
 //! | `dispatcher` | the part that both loops share: queue of events, handler runs, callers of hooks       |
 //! | `listeners`  | the port and the socket of the endpoint                                               |
 //! | `reporter`   | what happens, reported to the log, the timeline and the event stream; the stop report |
+//! | `followers`  | the last moment of the clients of `/events`                                           |
+//! | `life_before` | the content of the state file, as a message to the loop                              |
+//! | `memory_watch` | the kills of the OOM killer                                                         |
 //! | `process_scans` | looks for zombies that are not ours, on another thread                             |
 //! | `reaping`    | how often ended children are collected                                                |
 //! | `start`      | the first steps of both, and why a start can fail                                     |

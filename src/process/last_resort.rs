@@ -27,7 +27,7 @@ static APP: AtomicI32 = AtomicI32::new(0);
 static CODE: AtomicI32 = AtomicI32::new(-1);
 /// Whether this program is an init, and not one of its commands.
 static IS_INIT: AtomicBool = AtomicBool::new(false);
-/// The signal that the app gets for each signal, by number; 0: none.
+/// The signal that the app gets for each signal, by number; 0: none; -1: the same, because the plan is not known yet.
 static FORWARDED: [AtomicI32; 65] = [const { AtomicI32::new(-1) }; 65];
 /// The signals that begin a stop, as bits.
 static STOP_SIGNALS: AtomicU64 = AtomicU64::new(0);

@@ -1,6 +1,7 @@
 //! The one reaper. It alone takes the status of children, and hands each to the code that waits for that pid. It is
 //! also the one place that knows which pids are still ours: a pid that has not been reaped cannot be given to another
-//! process, so signals go out through this table and nowhere else.
+//! process, so signals to the app and to handlers go out through this table. `leftovers` signals the processes that are in no
+//! table.
 //!
 //! A round of [`Reaper::reap`] is bounded, whatever others do:
 //!

@@ -1,5 +1,5 @@
-//! The ends of our children: waitid(2) and waitpid(2), never blocking. Only the reaper, and the code that replaces
-//! it (`last_resort`, `pause`, tools that are not an init), call these.
+//! The ends of our children: waitid(2) and waitpid(2), never blocking. Only the reaper calls these, the code that replaces
+//! it (`last_resort`, `pause`, tools that are not an init), and `spawn` for a child that the reaper does not know yet.
 //!
 //! waitid(2) with one pid costs the same however many children there are (since Linux 5.13). For all children the
 //! kernel walks the list of them at every call.
