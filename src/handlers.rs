@@ -62,8 +62,8 @@ impl RunningHandler {
     }
 }
 
-/// A handler with all that it needs from files.
-enum Ready {
+/// Everything that a handler needs from files.
+enum PreparedHandler {
     Exec(Box<Prepared>),
     Other(Environment),
 }
@@ -79,7 +79,7 @@ pub(crate) fn start(
 ) -> (RunningHandler, oneshot::Receiver<HandlerReport>) {
     let reads_files = matches!(&handler.kind, HandlerKind::Exec(program) if program::reads_files(program));
     if !reads_files && !env.reads_files() {
-        return start_ready(handler, purpose, timeout, ready(&handler.kind, env), context);
+        return start_prepared(handler, purpose, timeout, prepare(&handler.kind, env), context);
     }
     let (abort, mut aborted) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
@@ -87,18 +87,18 @@ pub(crate) fn start(
     crate::tasks::spawn(async move {
         let began = Instant::now();
         let kind = handler.kind.clone();
-        let ready = tokio::select! {
+        let prepared = tokio::select! {
             biased;
             () = abort_requested(&mut aborted) => return,
-            read = spawn_blocking_detached(move || ready(&kind, env)) => read,
+            read = spawn_blocking_detached(move || prepare(&kind, env)) => read,
             mut report = timed_out(timeout) => {
                 report.detail += ": a file that it needs could not be read in that time";
                 return drop(sender.send(report));
             }
         };
         let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
-        let (running, report) = match ready {
-            Ok(ready) => start_ready(&handler, purpose, left, ready, &context),
+        let (running, report) = match prepared {
+            Ok(prepared) => start_prepared(&handler, purpose, left, prepared, &context),
             Err(error) => failed(&error),
         };
         tokio::select! {
@@ -111,24 +111,24 @@ pub(crate) fn start(
 }
 
 /// Reads the files that a handler needs.
-fn ready(kind: &HandlerKind, env: PendingEnvironment) -> Result<Ready, ProgramError> {
+fn prepare(kind: &HandlerKind, env: PendingEnvironment) -> Result<PreparedHandler, ProgramError> {
     let env = env.read()?;
     match kind {
-        HandlerKind::Exec(program) => Ok(Ready::Exec(Box::new(prepare_exec(program, env)?))),
-        _ => Ok(Ready::Other(env)),
+        HandlerKind::Exec(program) => Ok(PreparedHandler::Exec(Box::new(prepare_exec(program, env)?))),
+        _ => Ok(PreparedHandler::Other(env)),
     }
 }
 
-fn start_ready(
+fn start_prepared(
     handler: &Handler,
     purpose: Purpose,
     timeout: Option<Duration>,
-    ready: Result<Ready, ProgramError>,
+    prepared: Result<PreparedHandler, ProgramError>,
     context: &HandlerContext,
 ) -> (RunningHandler, oneshot::Receiver<HandlerReport>) {
-    let (prepared, env) = match ready {
-        Ok(Ready::Exec(prepared)) => (Some(prepared), Environment::default()),
-        Ok(Ready::Other(env)) => (None, env),
+    let (program, env) = match prepared {
+        Ok(PreparedHandler::Exec(program)) => (Some(program), Environment::default()),
+        Ok(PreparedHandler::Other(env)) => (None, env),
         Err(error) => return failed(&error),
     };
     let (abort, aborted) = oneshot::channel();
@@ -136,8 +136,8 @@ fn start_ready(
     let mut group = None;
     match &handler.kind {
         HandlerKind::Exec(_) => {
-            match prepared.map(|prepared| exec::Exec::start(&handler.name, purpose, *prepared, context)) {
-                // It is prepared: `ready` does that for this kind.
+            match program.map(|program| exec::Exec::start(&handler.name, purpose, *program, context)) {
+                // Does not happen: `prepare` makes a program for this kind.
                 None => {}
                 Some(Ok(exec)) => {
                     group = Some((context.reaper.clone(), exec.pid()));

@@ -1,4 +1,4 @@
-//! The knowledge that a handler needs about its container.
+//! The container, as the loop and the handlers reach it: the reaper, the app and the progress of a drain.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::process::reaper::{Reaper, SignalTarget};
 use bookend_lifecycle::Hook;
 use bookend_lifecycle::signal::Signal;
 
-/// Shared by the handlers of one app.
+/// Shared by the handlers of one app. The loop reaps and signals the app through it, too.
 #[derive(Debug, Clone)]
 pub(crate) struct HandlerContext {
     pub(crate) reaper: Reaper,

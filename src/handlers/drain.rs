@@ -30,7 +30,7 @@ pub(super) async fn run(
 ) -> HandlerReport {
     let began = Instant::now();
     let mut tcp_monitor = TcpMonitor::open();
-    let host = is_host_network();
+    let is_host = is_host_network();
     let (known, are_its_own) =
         if drain.ports.is_empty() { app_ports(app).await } else { (Some(drain.ports.clone()), true) };
     let listens_nowhere = known.as_ref().is_some_and(Vec::is_empty);
@@ -42,10 +42,10 @@ pub(super) async fn run(
     }
     let ports = known.unwrap_or_default();
     let counts_udp = drain.udp;
-    // In the node's network, the namespace's counter is that of all its processes.
-    let looks = host && !ports.is_empty() && are_its_own;
-    let host = host && !looks;
-    if looks {
+    // In the node's network, the namespace's counter is that of all its processes: the sockets of the app's ports are compared.
+    let compares_sockets = is_host && !ports.is_empty() && are_its_own;
+    let cannot_count = is_host && !compares_sockets;
+    if compares_sockets {
         // A sample can miss a connection. That must not make the drain shorter than the fixed time.
         drain.min = drain.fallback();
         info!("drain: hostNetwork: new connections are looked for on the app's own ports");
@@ -53,7 +53,7 @@ pub(super) async fn run(
     let mut newcomers = Newcomers::default();
     let (mut seen, mut next_look, mut waits_for_sample) = (None, Duration::ZERO, false);
     let mut decision = DrainDecision::new(drain.clone(), Duration::ZERO, limit);
-    if host {
+    if cannot_count {
         warn!(
             "drain: in the node's network (hostNetwork) the connections of all processes count: waiting for a \
              fixed time instead (fallbackSeconds)"
@@ -61,7 +61,7 @@ pub(super) async fn run(
     }
     let end = loop {
         let datagrams = if counts_udp { udp::datagrams() } else { Some(0) };
-        let connections = match (host, looks) {
+        let connections = match (cannot_count, compares_sockets) {
             (true, _) => None,
             (_, true) => {
                 if began.elapsed() >= next_look && tcp_monitor.is_free() && !waits_for_sample {
@@ -76,7 +76,7 @@ pub(super) async fn run(
         let mut step = decision.arrivals(began.elapsed(), counter);
         waits_for_sample = step == DrainStep::CheckSockets && !tcp_monitor.is_free();
         if step == DrainStep::CheckSockets && !waits_for_sample {
-            if looks {
+            if compares_sockets {
                 // The last sample may be old: the app is quiet only if a new sample confirms it.
                 let sockets = tcp_monitor.sockets_and_ended(&ports).await;
                 let now_seen = sockets.as_ref().map(|sockets| newcomers.count(sockets));
@@ -101,7 +101,7 @@ pub(super) async fn run(
     let seconds = Seconds(began.elapsed());
     let detail = match end {
         DrainEnd::Quiet => format!("quiet after {seconds:.3} s and {} new connections", decision.progress().arrived),
-        DrainEnd::Unavailable if host => {
+        DrainEnd::Unavailable if cannot_count => {
             format!("waited {seconds:.3} s: connections cannot be counted in the node's network")
         }
         DrainEnd::Unavailable => {

@@ -47,8 +47,8 @@ pub(super) struct Exec {
 }
 
 impl Exec {
-    /// Spawns the program without waiting for its execution. Must be called in the loop, so that the reaper watches its pid
-    /// before the next round.
+    /// Spawns the program without waiting for its execution. Must be called on the loop's thread, so that the reaper watches
+    /// its pid before the next round.
     pub(super) fn start(
         name: &str,
         purpose: Purpose,
