@@ -34,7 +34,7 @@ pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inh
     if let (Some(warning), false, None | Some(false)) = (&run.without_orphans, gets_orphans(), run.settings.subreaper) {
         last_words(warning);
     }
-    live(run.settings, None, run.policy, inherited, LogStart::quiet(), run.failed)
+    run_settings(run.settings, None, run.policy, inherited, LogStart::quiet(), run.failed)
 }
 
 /// Runs the app under bookend's own name.
@@ -59,7 +59,7 @@ pub(super) fn run_container(mut run: RunArgs, inherited: Inherited) -> u8 {
             if let Some(suggestion) = suggestion.filter(|_| !sets_path(&effective.settings)) {
                 last_words(&suggestion);
             }
-            live(effective.settings, effective.auto, Policy::default(), inherited, log, exit::BOOKEND_FAILED)
+            run_settings(effective.settings, effective.auto, Policy::default(), inherited, log, exit::BOOKEND_FAILED)
         }
         Err(failure) => {
             last_words(&failure.text);
@@ -85,7 +85,7 @@ fn run_nested(command: Vec<OsString>, inherited: Inherited) -> u8 {
         }
     }
     let policy = Policy { convention: Policy::default().convention, ..run.policy };
-    live(run.settings, None, policy, inherited, LogStart::quiet(), exit::BOOKEND_FAILED)
+    run_settings(run.settings, None, policy, inherited, LogStart::quiet(), exit::BOOKEND_FAILED)
 }
 
 /// A line for a COMMAND that does not exist and reads like a subcommand. The start then fails as for any other program.
@@ -104,7 +104,8 @@ fn sets_path(settings: &Settings) -> bool {
     settings.app.program.env.iter().any(|(name, _)| name == "PATH")
 }
 
-fn live(
+/// Runs the app until the end of this process. Returns a code only if the app could not be started.
+fn run_settings(
     settings: Settings,
     auto: Option<AutoProfile>,
     policy: Policy,

@@ -96,7 +96,7 @@ impl Journal {
         if let Note::AppEnded(status) = note {
             self.ended = Some(status);
         }
-        if self.is_telling() {
+        if self.has_timeline() {
             if !matches!(note, Note::StopBegan(_)) {
                 if self.stages.len() == MAX_STAGES {
                     self.stages.pop_front();
@@ -105,7 +105,7 @@ impl Journal {
             }
             self.row(now, text);
         }
-        self.is_post_stop_over |= self.is_telling() && matches!(note, Note::HookOver(Hook::PostStop, _));
+        self.is_post_stop_over |= self.has_timeline() && matches!(note, Note::HookOver(Hook::PostStop, _));
         if note == Note::Rearmed {
             self.stop_began = None;
         }
@@ -113,7 +113,7 @@ impl Journal {
 
     /// Adds a handler run.
     pub(crate) fn record(&mut self, now: Time, record: Record) {
-        if self.is_telling() {
+        if self.has_timeline() {
             let took = record.took_seconds;
             let again = if record.attempt > 1 { format!(" (try {})", record.attempt) } else { String::new() };
             self.row(now, format!("{}{again} took {took:.3} s: {}", label(&record), record.detail));
@@ -166,8 +166,8 @@ impl Journal {
         self.is_post_stop_over
     }
 
-    /// Whether there is a stop or an end to tell of.
-    pub(crate) fn is_telling(&self) -> bool {
+    /// Whether a stop or the app's end has begun a timeline.
+    pub(crate) fn has_timeline(&self) -> bool {
         self.stop_began.is_some() || self.ended.is_some()
     }
 

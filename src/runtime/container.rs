@@ -1,8 +1,8 @@
 //! The container's loop: its app is our child.
 //!
-//! The order of the start keeps the promises: block all signals (none is lost), bind the listener (the hook finds its
-//! port), spawn the app (with the signal mask as we found it), and only then build the runtime and begin to log. The app
-//! starts before the runtime costs anything; preStart handlers need the runtime earlier.
+//! The order of the start matters: block all signals (none is lost), bind the listener (an early hook finds its port),
+//! spawn the app (with the signal mask as we found it), and only then build the runtime and begin to log. So the app does
+//! not wait for the runtime. preStart handlers and the state file need the runtime, so with them the app starts later.
 
 mod app_connections;
 mod auto_profile;
@@ -67,6 +67,7 @@ pub(crate) fn run(
         let signals = container.take_signals();
         let mut signals = signals.unwrap_or_else(|error| go_on_without("receive signals", &error));
         container.listen(listener, notify);
+        container.claim_state_file();
         // One turn for the new tasks: sockets are ready from the beginning, so the first wait need not handle them.
         tokio::task::yield_now().await;
         let code = run_loop::run(&mut container, &mut signals).await;

@@ -350,7 +350,7 @@ impl Dispatcher {
         }
     }
 
-    /// Whether a full status needs a newer look at the processes. If so, the request waits for it.
+    /// Puts a full status off if it needs a newer look at the processes. Returns the sender of one that need not wait.
     pub(super) fn defer_status(&mut self, response: StatusSender) -> Option<StatusSender> {
         if !self.reporter.is_scan_stale() {
             return Some(response);

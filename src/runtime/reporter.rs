@@ -27,7 +27,7 @@ pub(super) struct Reporter {
     /// The grace period of the stop.
     grace: Option<Duration>,
     pub(super) subscribers: Subscribers,
-    /// From the report on: those that may not have read it.
+    /// The clients of `/events` that got the report and may not have read it. Empty before the report.
     pub(super) followers: Followers,
     zombie_watch: ZombieWatch,
     /// The result of the last look for zombies.
@@ -121,7 +121,7 @@ impl Reporter {
         self.journal.note(self.now(), note, text);
         self.has_news = true;
         match note {
-            Note::HookOver(Hook::PostStop, _) if self.journal.is_telling() => self.life(LifeStage::PostStopOver),
+            Note::HookOver(Hook::PostStop, _) if self.journal.has_timeline() => self.life(LifeStage::PostStopOver),
             Note::Rearmed => self.life(LifeStage::Running),
             _ => {}
         }
@@ -140,7 +140,7 @@ impl Reporter {
 
     /// The stop is over, and bookend goes on: a message of it would be taken for that of a later end.
     pub(super) fn stop_over(&mut self) {
-        if self.journal.is_telling() || self.written > Time::ZERO {
+        if self.journal.has_timeline() || self.written > Time::ZERO {
             self.journal.stop_over(self.now());
             if let Some(message) = self.message.as_ref().filter(|_| self.written > Time::ZERO) {
                 message.write(String::new(), false);
@@ -178,7 +178,7 @@ impl Reporter {
 
     /// Warns of kills of the OOM killer.
     pub(super) fn out_of_memory(&mut self, text: String) {
-        if self.journal.is_telling() {
+        if self.journal.has_timeline() {
             return self.remark(text);
         }
         // There is no timeline yet: the app's end that follows begins it.
@@ -262,7 +262,7 @@ impl Reporter {
     pub(super) fn next_report(&self) -> Option<Time> {
         let is_resting = self.is_held && !self.has_news;
         let has_file = self.message.is_some() || self.state.is_some();
-        (has_file && self.journal.is_telling() && !is_resting).then(|| self.written + REWRITE)
+        (has_file && self.journal.has_timeline() && !is_resting).then(|| self.written + REWRITE)
     }
 
     /// Writes how far the stop has come. `runs`: the handler in progress.

@@ -46,12 +46,12 @@ pub(super) trait Supervisor {
     /// A message that only one of the loops has tasks for.
     fn on_message(&mut self, message: TaskMessage);
 
-    /// A hook of this unit was called; the event follows, or is put off.
+    /// A hook of this unit was called. Returns the call if its event is to be queued now; `None`: it was put off.
     fn on_hook_call(&mut self, _: UnitId, call: HookCall, response: HookSender) -> Option<(HookCall, HookSender)> {
         Some((call, response))
     }
 
-    /// The calls that were put off.
+    /// Takes the calls that were put off.
     fn waiting_calls(&mut self) -> Vec<(HookCall, HookSender)> {
         Vec::new()
     }

@@ -412,7 +412,7 @@ impl Supervisor for SidecarLoop {
     fn event_done(&mut self, _: Event) {
         if self.stop.is_none() && self.apps.iter().all(SidecarApp::is_quiet) {
             // Every stop is over, and bookend lives on: the next stop has a timeline of its own.
-            if self.dispatcher.reporter.journal.is_telling() {
+            if self.dispatcher.reporter.journal.has_timeline() {
                 let status = self.snapshot(Detail::Report);
                 self.dispatcher.reporter.app_stop_over(&status);
             }

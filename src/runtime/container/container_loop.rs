@@ -117,7 +117,7 @@ impl ContainerLoop {
         match early_stop {
             // The signal came before there was an app: it will not be started.
             Some(signal) => self.dispatcher.push(UnitId::FIRST, Event::Signal(signal)),
-            // The life before is looked at first.
+            // The state file comes first: `claim_state_file`.
             None if self.configured.settings.state_file.is_some() => {}
             None if self.unit.lifecycle.pre_start.is_empty() => {
                 // Not the exit: the machine answers with `StartApp` alone.
@@ -143,11 +143,15 @@ impl ContainerLoop {
             self.dispatcher.listeners.open_port(listener, &self.configured.settings);
         }
         self.dispatcher.listeners.open_socket(&self.configured.settings);
+    }
+
+    /// Reads the state file, if there is one, and claims it for this life. `life_goes_on` follows.
+    pub(super) fn claim_state_file(&mut self) {
         if let Some(path) =
             self.configured.settings.state_file.clone().filter(|_| self.unit.machine.phase() == PhaseName::Starting)
         {
             let has_handlers = self.unit.lifecycle.post_stop.iter().any(|handler| handler.on.unseen);
-            life_before::look(path, has_handlers, None, self.dispatcher.to_loop());
+            life_before::claim_detached(path, has_handlers, None, self.dispatcher.to_loop());
         }
     }
 
@@ -346,7 +350,7 @@ impl ContainerLoop {
             Note::CaughtUp => {
                 let path = self.configured.settings.state_file.clone().unwrap_or_default();
                 let content = self.dispatcher.reporter.take_state();
-                life_before::look(path, false, Some(content), self.dispatcher.to_loop());
+                life_before::claim_detached(path, false, Some(content), self.dispatcher.to_loop());
             }
             Note::LeftoversRemain => remaining::report(),
             Note::LeftoversTerminated => text = remaining::describe(note),

@@ -19,9 +19,15 @@ use crate::runtime::life_before::LifeBefore;
 use crate::tasks::spawn;
 use bookend_lifecycle::past::{LifeStage, Past};
 
-/// Reads the file and claims it; the message follows. `has_handlers`: there are postStop handlers for a missed end.
-/// `content`: the file is claimed already, and tells from now on that this life begins.
-pub(super) fn look(path: PathBuf, has_handlers: bool, content: Option<Vec<u8>>, to_loop: mpsc::Sender<TaskMessage>) {
+/// Reads the file and claims it: writes that this life begins. `TaskMessage::LifeBefore` follows. `has_handlers`: there are
+/// postStop handlers for a missed end; if they are to run, the file records that first. `content`: these handlers are over, and this
+/// is the content of the file.
+pub(super) fn claim_detached(
+    path: PathBuf,
+    has_handlers: bool,
+    content: Option<Vec<u8>>,
+    to_loop: mpsc::Sender<TaskMessage>,
+) {
     spawn(async move {
         let work = spawn_blocking_detached(move || match content {
             None => claim(&path, has_handlers),
