@@ -54,6 +54,7 @@ impl<'a> HookAction<'a> {
 /// The simple commands of an exec hook: its own words, or those of a shell's script.
 pub(crate) fn commands(words: &[String]) -> Vec<Vec<String>> {
     let Some(script) = script_of(words) else { return vec![words.to_vec()] };
+    let script = script.replace("\\\n", " ");
     let lines = script.split(['\n', ';', '|', '&', '(', ')', '{', '}']);
     let commands = lines.map(|line| {
         let words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
@@ -118,7 +119,8 @@ pub(crate) fn base_name(path: &str) -> &str {
 }
 
 const SHELLS: [&str; 5] = ["sh", "bash", "ash", "dash", "busybox"];
-const KEYWORDS: [&str; 8] = ["exec", "then", "do", "if", "else", "!", "while", "time"];
+const KEYWORDS: [&str; 14] =
+    ["exec", "then", "do", "if", "elif", "else", "!", "while", "until", "time", "done", "fi", "esac", "\\"];
 
 #[cfg(test)]
 mod tests {

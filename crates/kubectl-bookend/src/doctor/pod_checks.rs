@@ -266,15 +266,16 @@ fn shell_without_exec(subject: Subject<'_>) -> Vec<Finding> {
     if replaces || last.is_empty() || subject.kind() == "Job" || subject.kind() == "CronJob" {
         return Vec::new();
     }
-    let server = last.first().cloned().unwrap_or_default();
+    let is_program = |word: &&String| word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/' || c == '.');
+    let server = last.first().filter(is_program).map_or("its programs", String::as_str);
     let found = Finding::new(
         "shell-without-exec",
         format!("a shell stays in front of {server}"),
         "the stop signal reaches the shell and not the server, which SIGKILL ends at the end of the grace period",
-        format!("exec {server} ... as the last command of the script"),
+        "let the script end with `exec` and the server's command",
     );
-    // Most shells replace themselves by their only command.
-    vec![if is_alone { found.note() } else { found }.at(field)]
+    // Most shells replace themselves by their only command; without clients a late end costs no request.
+    vec![if is_alone || !subject.serves() { found.note() } else { found }.at(field)]
 }
 
 fn proxy_ends_first(subject: Subject<'_>, pre_stop: Option<&HookAction<'_>>) -> Vec<Finding> {

@@ -43,9 +43,7 @@ pub(super) fn exec(command: &mut Command, timeout: Duration) -> Result<String, E
     let errors = errors.recv_timeout(LAST_BYTES).unwrap_or_default();
     let errors = String::from_utf8_lossy(&errors);
     if !status.success() {
-        let is_missing =
-            ["no such file or directory", "executable file not found"].iter().any(|text| errors.contains(text));
-        let is_of_runtime = errors.contains("exec") && is_missing;
+        let is_of_runtime = is_missing(&errors);
         let lines: Vec<_> = errors.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
         let reason = if lines.is_empty() { status.to_string() } else { lines.join("; ") };
         return Err(if is_of_runtime { ExecError::NotFound } else { ExecError::Failed(reason) });
@@ -54,6 +52,15 @@ pub(super) fn exec(command: &mut Command, timeout: Duration) -> Result<String, E
         return Err(ExecError::TooLong);
     }
     Ok(String::from_utf8_lossy(&output).into_owned())
+}
+
+/// Whether the runtime reports that the program does not exist: runc names exec and the file, crun an executable file. bookend's own
+/// message may name a missing socket.
+fn is_missing(errors: &str) -> bool {
+    let is_of_bookend = errors.lines().any(|line| line.starts_with("bookend: "));
+    let errors = errors.to_lowercase();
+    let missing = ["no such file or directory", "not found"].iter().any(|text| errors.contains(text));
+    !is_of_bookend && missing && errors.contains("exec")
 }
 
 /// Reads a pipe to its end in a thread; of its bytes at most `most` and one are kept.
@@ -98,8 +105,13 @@ mod tests {
         assert!(matches!(shell("head -c 3000000 /dev/zero", long), Err(ExecError::TooLong)));
         let error = shell("echo one >&2; head -c 100000 /dev/zero >&2; exit 3", long).unwrap_err().to_string();
         assert!(error.starts_with("one; ") && error.len() < 9000, "{}", error.len());
-        let missing = "echo 'exec: \"/bookend\": stat /bookend: no such file or directory: unknown' >&2; exit 1";
-        assert!(matches!(shell(missing, long), Err(ExecError::NotFound)));
+        for missing in [
+            r#"OCI runtime exec failed: exec failed: unable to start container process: exec: \"/bookend\": stat /bookend: no such file or directory: unknown"#,
+            "executable file /bookend not found: No such file or directory: OCI runtime attempted to invoke a command that was not found",
+        ] {
+            let script = format!("echo '{missing}' >&2; exit 1");
+            assert!(matches!(shell(&script, long), Err(ExecError::NotFound)), "{missing}");
+        }
         let not_running =
             "echo 'bookend: no bookend is running at /run/bookend.sock: No such file or directory' >&2; exit 1";
         assert!(matches!(shell(not_running, long), Err(ExecError::Failed(_))));

@@ -12,6 +12,8 @@ pub(super) struct EndedContainer {
     pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) container: String,
+    /// Identifies this life; empty if the status has none.
+    pub(super) id: String,
     pub(super) exit_code: i64,
     /// `Completed`, `Error`, `OOMKilled`, ...
     pub(super) reason: String,
@@ -46,6 +48,7 @@ pub(super) fn ended_containers(pod: &Value) -> Vec<EndedContainer> {
                     namespace: text("/metadata/namespace"),
                     pod: text("/metadata/name"),
                     container: name.to_owned(),
+                    id: field("containerID").to_owned(),
                     exit_code: life.get("exitCode").and_then(Value::as_i64).unwrap_or(-1),
                     reason: field("reason").to_owned(),
                     finished: seconds_of(field("finishedAt")),

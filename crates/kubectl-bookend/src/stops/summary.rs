@@ -1,7 +1,8 @@
-//! Adds up the stops: counts by what went wrong, and the stops that took longest. Pure. Its size does not depend on the number of
-//! pods.
+//! Adds up the stops: counts by what went wrong, and the stops that took longest. Pure. Its size is
+//! bounded, whatever the number of pods.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::Value;
 
@@ -14,6 +15,8 @@ pub(super) struct Summary {
     /// How many stops the lists name.
     pub(super) longest: usize,
     pub(super) pods: u64,
+    /// Hashes of the lives that are counted: `kubectl get --watch` shows a pod again with each change.
+    seen: HashSet<u64>,
     /// Objects that are not pods.
     pub(super) others: u64,
     pub(super) stops: u64,
@@ -71,10 +74,23 @@ impl Summary {
             self.others += 1;
             return;
         }
-        self.pods += 1;
+        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+        self.pods += u64::from(self.is_new(uid));
         for ended in ended_containers(object) {
-            self.add_end(ended);
+            if self.is_new(&ended.id) {
+                self.add_end(ended);
+            }
         }
+    }
+
+    /// Whether it has not been counted yet. A status without an identity always counts.
+    fn is_new(&mut self, id: &str) -> bool {
+        if id.is_empty() || self.seen.len() >= MOST_SEEN {
+            return true;
+        }
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        self.seen.insert(hasher.finish())
     }
 
     fn add_end(&mut self, ended: EndedContainer) {
@@ -142,6 +158,8 @@ fn insert(list: &mut Vec<NamedStop>, stop: NamedStop, most: usize, value: impl F
     }
 }
 
+/// Lives and pods that are remembered, at eight bytes each.
+const MOST_SEEN: usize = 100_000;
 /// The most pairs of a reason and an exit code.
 const MOST_KINDS: usize = 40;
 /// Of a reason.

@@ -165,6 +165,7 @@ mod tests {
             namespace: "shop".to_owned(),
             pod: "p".to_owned(),
             container: "web".to_owned(),
+            id: String::new(),
             exit_code: 0,
             reason: reason.to_owned(),
             finished: seconds_of("2026-11-29T12:00:31Z"),
