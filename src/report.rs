@@ -8,3 +8,5 @@ pub(crate) mod message;
 pub(crate) mod rewritten_file;
 pub(crate) mod stop_report;
 pub(crate) mod timestamp;
+#[cfg(feature = "otel")]
+pub(crate) mod trace;

@@ -43,4 +43,6 @@ mod run_loop;
 #[cfg(feature = "sidecar")]
 pub(crate) mod sidecar;
 mod start;
+#[cfg(feature = "otel")]
+mod trace;
 mod unit;

@@ -6,16 +6,7 @@
 pub(super) fn text() -> &'static str {
     let environment = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
     let linked = if cfg!(target_feature = "crt-static") { "static" } else { "dynamic" };
-    let known = [
-        ("auto", cfg!(feature = "auto")),
-        ("completions", cfg!(feature = "completions")),
-        ("doctor", cfg!(feature = "doctor")),
-        ("page", cfg!(feature = "page")),
-        ("sidecar", cfg!(feature = "sidecar")),
-        ("tls", cfg!(feature = "tls")),
-    ];
-    let features: Vec<&str> = known.into_iter().filter_map(|(name, is_on)| is_on.then_some(name)).collect();
-    let features = if features.is_empty() { "-".to_owned() } else { features.join(" ") };
+    let features = if FEATURES.is_empty() { "-".to_owned() } else { FEATURES.join(" ") };
     let commit = COMMIT.map(|commit| format!("\ncommit: {commit}")).unwrap_or_default();
     let arch = std::env::consts::ARCH;
     let version = env!("CARGO_PKG_VERSION");
@@ -24,3 +15,23 @@ pub(super) fn text() -> &'static str {
 
 /// The build sets it if it knows the commit.
 const COMMIT: Option<&str> = option_env!("BOOKEND_COMMIT");
+
+/// The features of this binary.
+const FEATURES: &[&str] = &[
+    #[cfg(feature = "auto")]
+    "auto",
+    #[cfg(feature = "completions")]
+    "completions",
+    #[cfg(feature = "doctor")]
+    "doctor",
+    #[cfg(feature = "otel")]
+    "otel",
+    #[cfg(feature = "page")]
+    "page",
+    #[cfg(feature = "reload")]
+    "reload",
+    #[cfg(feature = "sidecar")]
+    "sidecar",
+    #[cfg(feature = "tls")]
+    "tls",
+];

@@ -33,6 +33,8 @@ use super::report::HandlerReport;
 use crate::detached::{DetachedError, spawn_blocking_detached};
 use crate::error::describe;
 use crate::http::Duplex;
+#[cfg(feature = "otel")]
+use crate::report::trace::exporter::Exporter;
 use bookend_config::settings::{self, Header, HttpGet, Scheme, ValueSource};
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::printable::printable;
@@ -140,6 +142,10 @@ async fn perform(get: &HttpGet, env: &Environment) -> Result<GetResponse, HttpEr
     let host = env.expand(OsStr::new(&get.host)).into_string().map_err(|_| HttpError::Host)?;
     let first = Url::new(get.scheme, &host, get.port, &url::path(&get.path, env)).ok_or(HttpError::Host)?;
     let mut headers = headers(&get.headers, env).await?;
+    #[cfg(feature = "otel")]
+    if let Some(context) = env.traceparent.as_deref().and_then(|context| HeaderValue::from_str(context).ok()) {
+        headers.entry("traceparent").or_insert(context);
+    }
     let mut content = Content::new(get, env);
     if content.method != Method::GET {
         // Send the header for an empty body, too: without it, servers wait for a body.
@@ -174,6 +180,42 @@ async fn perform(get: &HttpGet, env: &Environment) -> Result<GetResponse, HttpEr
         url = next;
     }
     Err(HttpError::TooManyRedirects)
+}
+
+/// Sends a trace to its collector. The error is for people; it shows no header.
+#[cfg(feature = "otel")]
+pub(crate) async fn post(exporter: &Exporter, body: String) -> Result<(), String> {
+    let url = Url::new(exporter.scheme, &exporter.host, exporter.port, &exporter.path);
+    let mut headers = exporter.headers.clone();
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let content = Content { method: Method::POST, body: body.into() };
+    #[cfg(feature = "tls")]
+    let mut client = {
+        use crate::tls::Trust;
+        let bundle = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        HttpClient { trust: exporter.ca_file.clone().map_or(Trust::System(bundle), Trust::File), config: None }
+    };
+    #[cfg(not(feature = "tls"))]
+    let mut client = HttpClient {};
+    let url = url.ok_or("invalid host or path")?;
+    // An advice about the keys of a handler is one about a variable here.
+    let describe = |error| describe(&error).replace("caFile", "OTEL_EXPORTER_OTLP_CERTIFICATE");
+    let response = client.exchange(&url, &headers, &content).await.map_err(describe)?;
+    if response.status.is_success() {
+        let reply = serde_json::from_slice(&response.body).unwrap_or(serde_json::Value::Null);
+        let refused = reply.pointer("/partialSuccess/errorMessage").and_then(|why| why.as_str());
+        return match refused.filter(|why| !why.is_empty()) {
+            None => Ok(()),
+            Some(_) => Err("the collector has refused spans".to_owned()),
+        };
+    }
+    let body = printable(&String::from_utf8_lossy(&response.body));
+    // A server may repeat what it was sent.
+    let is_secret = |value: &HeaderValue| value.is_sensitive() && value.to_str().is_ok_and(|text| body.contains(text));
+    let most = if exporter.headers.values().any(is_secret) { 0 } else { MAX_LINE };
+    let why: String = body.chars().take(most).collect();
+    Err(format!("status {}{}{why}", response.status, if why.is_empty() { "" } else { ": " }))
 }
 
 fn is_redirect(status: StatusCode) -> bool {

@@ -9,7 +9,7 @@
 //! | HOME, USER, LOGNAME of the program's `user`    | a program with a `user`               |
 //! | `app.env`                                      | the app and all handlers              |
 //! | variables set by preStart handlers             | the app and later handlers            |
-//! | `BOOKEND_...`                                  | all handlers                          |
+//! | `BOOKEND_...`, and `TRACEPARENT` in a trace    | all handlers                          |
 //! | `exec.env`                                     | that handler                          |
 
 use std::ffi::{CString, OsStr, OsString};
@@ -57,12 +57,24 @@ pub(crate) struct Environment {
     inherited: Variables,
     /// Variables that were set since; they override the inherited ones.
     set: Variables,
+    /// The context of the span of the handler whose environment this is.
+    #[cfg(feature = "otel")]
+    pub(crate) traceparent: Option<String>,
 }
 
 impl Environment {
     /// The environment of bookend, with these variables set.
     pub(crate) fn with(set: Variables) -> Environment {
-        Environment { inherited: std::env::vars_os().collect(), set }
+        Environment::of(std::env::vars_os().collect(), set)
+    }
+
+    fn of(inherited: Variables, set: Variables) -> Environment {
+        Environment {
+            inherited,
+            set,
+            #[cfg(feature = "otel")]
+            traceparent: None,
+        }
     }
 
     /// Sets a variable.
@@ -85,7 +97,7 @@ impl Environment {
     pub(crate) fn map(&self, change: impl Fn(&OsStr) -> OsString) -> Environment {
         let each =
             |variables: &Variables| variables.iter().map(|(name, value)| (name.clone(), change(value))).collect();
-        Environment { inherited: each(&self.inherited), set: each(&self.set) }
+        Environment::of(each(&self.inherited), each(&self.set))
     }
 
     /// Sets HOME, USER and LOGNAME to those of the user, unless they are configured.
@@ -131,7 +143,7 @@ impl Environment {
 
     /// All variables, each name once.
     fn into_variables(self) -> Variables {
-        let Environment { inherited, set } = self;
+        let Environment { inherited, set, .. } = self;
         let mut all: Variables = inherited.into_iter().filter(|(name, _)| find(&set, name).is_none()).collect();
         all.extend(set);
         all
@@ -162,9 +174,22 @@ pub(crate) struct PendingEnvironment {
     pub(crate) set: Variables,
     /// `BOOKEND_...`
     pub(crate) own: Variables,
+    /// The context of the handler's span.
+    #[cfg(feature = "otel")]
+    pub(crate) traceparent: Option<String>,
 }
 
 impl PendingEnvironment {
+    pub(crate) fn new(app: Vec<(String, ValueSource)>, set: Variables, own: Variables) -> PendingEnvironment {
+        PendingEnvironment {
+            app,
+            set,
+            own,
+            #[cfg(feature = "otel")]
+            traceparent: None,
+        }
+    }
+
     pub(crate) fn reads_files(&self) -> bool {
         any_file(&self.app)
     }
@@ -174,6 +199,11 @@ impl PendingEnvironment {
         let mut environment = Environment::with(variables_of(&self.app, &self.set)?);
         for (name, value) in self.own {
             environment.set(name, value);
+        }
+        #[cfg(feature = "otel")]
+        if let Some(context) = self.traceparent {
+            environment.set("TRACEPARENT", context.as_str());
+            environment.traceparent = Some(context);
         }
         Ok(environment)
     }

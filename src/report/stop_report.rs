@@ -16,49 +16,49 @@ use bookend_lifecycle::seconds::Seconds;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StopReport<'a> {
     /// Changes when a field changes its meaning.
-    format: u8,
-    version: &'static str,
-    phase: &'static str,
-    started_at: Timestamp,
+    pub(super) format: u8,
+    pub(super) version: &'static str,
+    pub(super) phase: &'static str,
+    pub(super) started_at: Timestamp,
     /// When the stop began; without a stop, when the app ended.
-    began_at: Timestamp,
+    pub(super) began_at: Timestamp,
     /// How long it has taken so far.
-    took_seconds: Seconds,
+    pub(super) took_seconds: Seconds,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stopped_by: Option<&'a str>,
+    pub(super) stopped_by: Option<&'a str>,
     /// `Completed`, `Failed`, `Stopped`; absent while the app runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    pub(super) reason: Option<&'static str>,
     /// bookend's own exit code; absent while it is not decided.
     #[serde(skip_serializing_if = "Option::is_none")]
-    exit_code: Option<u8>,
+    pub(super) exit_code: Option<u8>,
     /// The signal that ended the app.
     #[serde(skip_serializing_if = "Option::is_none")]
-    signal: Option<&'a str>,
+    pub(super) signal: Option<&'a str>,
     /// The kernel's OOM killer ended the app.
-    oom: bool,
+    pub(super) oom: bool,
     /// How long each completed stage took.
     #[serde(serialize_with = "as_map")]
-    stage_seconds: LiteMap<&'static str, Duration>,
+    pub(super) stage_seconds: LiteMap<&'static str, Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    new_connections: Option<u64>,
+    pub(super) new_connections: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    requests_cut: Option<u32>,
+    pub(super) requests_cut: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    not_accepted: Option<u32>,
+    pub(super) not_accepted: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resets_sent: Option<u64>,
+    pub(super) resets_sent: Option<u64>,
     /// The result of the drain: `Quiet`, `TimeOver`, `Unavailable`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    drain: Option<&'static str>,
+    pub(super) drain: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    termination_grace_period_seconds: Option<Seconds>,
+    pub(super) termination_grace_period_seconds: Option<Seconds>,
     /// The rest of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    grace_left_seconds: Option<Seconds>,
+    pub(super) grace_left_seconds: Option<Seconds>,
     /// In the log alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    timeline: Vec<Row>,
+    pub(super) timeline: Vec<Row>,
 }
 
 /// The part that the journal and the clock know.

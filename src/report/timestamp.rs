@@ -21,6 +21,12 @@ impl Timestamp {
         format!("{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
     }
 
+    /// In nanoseconds since 1970, as OpenTelemetry has it.
+    #[cfg(feature = "otel")]
+    pub(crate) fn unix_nanos(self) -> u128 {
+        self.0.as_nanos()
+    }
+
     /// The time this much later.
     pub(crate) fn after(self, duration: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(duration))

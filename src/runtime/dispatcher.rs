@@ -238,6 +238,8 @@ impl Dispatcher {
         // Taken before the start: when that returns, the program may already be running.
         let (began, started_at) = (self.now(), Timestamp::now());
         let env = unit.handler_env(settings, Some(hook), &handler.name, self.listeners.socket_path(), began);
+        #[cfg(feature = "otel")]
+        let env = self.reporter.trace.attempt_began(began, container, hook, handler, env);
         let (running, report) = handlers::start(handler, Purpose::Hook(hook), timeout, env, &unit.context);
         self.reporter.publish(&LifecycleEvent::HandlerStarted { hook: hook.name(), container, name: &handler.name });
         let name = handler.name.clone();
@@ -328,6 +330,8 @@ impl Dispatcher {
             output,
         };
         self.reporter.publish(&LifecycleEvent::HandlerEnded(&record));
+        #[cfg(feature = "otel")]
+        self.reporter.trace.attempt_ended(&record);
         self.reporter.journal.record(self.now(), record);
         running
     }

@@ -15,6 +15,8 @@ use crate::report::rewritten_file::RewrittenFile;
 use crate::report::stop_report::{StopFacts, StopReport};
 use crate::report::timestamp::Timestamp;
 use crate::runtime::life_before::LifeBefore;
+#[cfg(feature = "otel")]
+use crate::runtime::trace::Trace;
 use bookend_config::settings::{LogFormat, Settings};
 use bookend_lifecycle::past::{LifeStage, Past};
 use bookend_lifecycle::seconds::Seconds;
@@ -45,12 +47,17 @@ pub(super) struct Reporter {
     has_news: bool,
     /// When it was written.
     written: Time,
+    #[cfg(feature = "otel")]
+    pub(super) trace: Trace,
 }
 
 impl Reporter {
     pub(super) fn new(began: Instant, settings: &Settings) -> Reporter {
         let path = settings.termination_message_path.as_deref().unwrap_or(Path::new(TERMINATION_LOG));
+        let started_at = Timestamp::now();
         Reporter {
+            #[cfg(feature = "otel")]
+            trace: Trace::new(settings, started_at),
             log_format: settings.log.format,
             message: Some(RewrittenFile::new(path.to_owned(), "cannot write the termination message", Vec::new())),
             past: None,
@@ -59,7 +66,7 @@ impl Reporter {
             has_news: false,
             written: Time::ZERO,
             began,
-            started_at: Timestamp::now(),
+            started_at,
             journal: Journal::default(),
             grace: None,
             subscribers: Subscribers::default(),
@@ -78,6 +85,10 @@ impl Reporter {
     }
 
     pub(super) fn publish(&mut self, event: &LifecycleEvent<'_>) {
+        #[cfg(feature = "otel")]
+        if let (LifecycleEvent::Signal { signal }, Some(story)) = (event, self.trace.story()) {
+            story.signal(self.began.elapsed(), signal);
+        }
         self.subscribers.publish(self.began.elapsed(), Timestamp::now(), event);
     }
 
@@ -135,6 +146,8 @@ impl Reporter {
         let Some(began) = self.journal.stop_began() else { return self.stop_over() };
         let (took, by) = (Seconds(self.now().saturating_sub(began)), self.journal.stopped_by().unwrap_or_default());
         self.log_report(&format!("the stop of an app is over: stopped by {by} in {took:.3} s"), status, None);
+        #[cfg(feature = "otel")]
+        self.trace_over(status, None);
         self.stop_over();
     }
 
@@ -157,7 +170,12 @@ impl Reporter {
     }
 
     /// Logs a stage of a stop that has taken long: a container that is killed later has logged at least this.
-    pub(super) fn stage_over(&self, container: Option<&str>, stage: Option<(&str, Duration)>) {
+    pub(super) fn stage_over(&mut self, container: Option<&str>, stage: Option<(&'static str, Duration)>) {
+        #[cfg(feature = "otel")]
+        if let (Some((stage, took)), Some(story)) = (stage, self.trace.story()) {
+            let now = self.began.elapsed();
+            story.stage_over(container, stage, now.saturating_sub(took), now);
+        }
         if let Some((stage, took)) = stage.filter(|(_, took)| *took > LONG) {
             info!(container, stage, took_seconds = Seconds(took).to_f64(), "a stage of the stop is over");
         }
@@ -311,6 +329,15 @@ impl Reporter {
         }
     }
 
+    /// Sends the trace of a stop that is over.
+    #[cfg(feature = "otel")]
+    fn trace_over(&mut self, status: &StatusSnapshot, exit_code: Option<u8>) {
+        let stopped_by = self.journal.stopped_by();
+        let (began, now) = (self.journal.origin().unwrap_or_default(), self.now());
+        let facts = StopFacts { began, now, stopped_by: stopped_by.as_deref(), exit_code, timeline: Vec::new() };
+        self.trace.over(now, &StopReport::of(status, facts));
+    }
+
     /// The last act: the stop report, in the log and in the termination message.
     pub(super) fn finish(&mut self, code: u8, status: &StatusSnapshot) {
         let now = self.now();
@@ -318,6 +345,8 @@ impl Reporter {
         self.followers = self.subscribers.close();
         let head = self.journal.headline(now, code);
         self.log_report(&head, status, Some(code));
+        #[cfg(feature = "otel")]
+        self.trace_over(status, Some(code));
         if let Some(file) = self.message.as_ref().filter(|file| file.may_exist()) {
             file.write(self.message(&head, status, Some(code)), true);
         }

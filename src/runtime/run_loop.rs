@@ -101,13 +101,20 @@ pub(super) trait Supervisor {
 
 /// Runs until the exit; returns the exit code.
 pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals) -> u8 {
+    #[cfg(feature = "otel")]
+    supervisor.dispatcher().reporter.trace.report_refusal();
     loop {
         while let Some((id, event)) = supervisor.dispatcher().pop() {
             if let Some(code) = apply(supervisor, id, event) {
                 answer_late_requests(supervisor).await;
                 let reporter = &mut supervisor.dispatcher().reporter;
                 let followers = std::mem::take(&mut reporter.followers);
-                followers::deliver(followers, reporter.delivery_time()).await;
+                let time = reporter.delivery_time();
+                #[cfg(feature = "otel")]
+                let end = Instant::now() + time;
+                followers::deliver(followers, time).await;
+                #[cfg(feature = "otel")]
+                reporter.trace.delivered(end).await;
                 supervisor.leave();
                 return code;
             }

@@ -126,6 +126,8 @@ impl SidecarLoop {
                 self.dispatcher.reporter.journal.resume_stop(now);
             }
             self.dispatcher.reporter.note(None, Note::StopBegan(trigger));
+            #[cfg(feature = "otel")]
+            self.dispatcher.reporter.trace.tell(|story| story.note(now, None, Note::StopBegan(trigger)));
         }
         for id in self.ids() {
             // The process that a search is about to find belongs to the stop.
@@ -199,7 +201,12 @@ impl SidecarLoop {
     fn tell(&mut self, id: UnitId, note: Note) {
         let Some(app) = self.apps.get_mut(id.0) else { return };
         let container = app.unit.name.as_deref();
-        let stage = app.unit.counters.note(self.dispatcher.now(), note);
+        let now = self.dispatcher.now();
+        let stage = app.unit.counters.note(now, note);
+        #[cfg(feature = "otel")]
+        if !matches!(note, Note::StopBegan(trigger) if self.stop == Some(trigger)) {
+            self.dispatcher.reporter.trace.tell(|story| story.note(now, container, note));
+        }
         self.dispatcher.reporter.stage_over(container, stage);
         if let Note::StopBegan(trigger) = note {
             if self.stop == Some(trigger) {

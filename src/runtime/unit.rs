@@ -190,8 +190,8 @@ impl ContainerVariables {
     /// The environment of a handler that has these variables of its own.
     fn pending(&self, settings: &AppSettings, own: Variables) -> PendingEnvironment {
         match &self.given {
-            Some(given) => PendingEnvironment { app: Vec::new(), set: given.clone(), own },
-            None => PendingEnvironment { app: settings.program.env.clone(), set: self.set.clone(), own },
+            Some(given) => PendingEnvironment::new(Vec::new(), given.clone(), own),
+            None => PendingEnvironment::new(settings.program.env.clone(), self.set.clone(), own),
         }
     }
 }

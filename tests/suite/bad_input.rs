@@ -25,6 +25,18 @@ fn an_unknown_key_is_named_with_line_and_suggestion() {
 }
 
 #[test]
+fn a_key_of_a_feature_that_is_left_out_names_the_feature() {
+    let version = Command::new(bookend()).arg("--version").output().unwrap();
+    if String::from_utf8_lossy(&version.stdout)
+        .lines()
+        .any(|line| line.starts_with("features:") && line.contains("otel"))
+    {
+        return;
+    }
+    refused("otel.enabled = true", &["otel", "this bookend was built without the feature \"otel\""]);
+}
+
+#[test]
 fn a_wrong_type_is_reported_with_the_accepted_one() {
     refused("terminationGracePeriodSeconds = \"soon\"", &["terminationGracePeriodSeconds", "soon", ":1"]);
 }

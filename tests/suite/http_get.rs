@@ -1,7 +1,7 @@
 //! httpGet and tcpSocket handlers, against real servers.
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking; the packets are those of this machine")]
 
-mod https;
+pub(crate) mod https;
 mod names;
 
 use std::io::{Read, Write};
@@ -15,13 +15,13 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::support::{Finished, Folder, Init, PRINTS_SIGNALS, free_port, is_root, wait_until};
 
 /// The requests that a server received, and its responses: one per connection, in order; the last one repeats.
-struct Server {
-    port: u16,
-    requests: Receiver<String>,
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    pub(crate) requests: Receiver<String>,
 }
 
 impl Server {
-    fn new(answers: &[&str]) -> Server {
+    pub(crate) fn new(answers: &[&str]) -> Server {
         Server::serving(answers, None)
     }
 
@@ -50,7 +50,7 @@ impl Server {
         Server { port, requests }
     }
 
-    fn request(&self) -> String {
+    pub(crate) fn request(&self) -> String {
         self.requests.recv_timeout(crate::support::PATIENCE).expect("a request came")
     }
 }
@@ -75,7 +75,7 @@ fn exchange(mut stream: impl Read + Write, answer: &str) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
-fn answer(status: &str, more: &str) -> String {
+pub(crate) fn answer(status: &str, more: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n{more}\r\n")
 }
 

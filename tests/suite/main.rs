@@ -69,5 +69,7 @@ mod storm;
 mod structure;
 mod terminal;
 mod termination_message;
+#[cfg(feature = "otel")]
+mod trace;
 mod wait;
 mod watching;

@@ -54,6 +54,8 @@ pub(crate) fn settings(tree: &Tree) -> Settings {
         log: log(&root.table("log")),
         #[cfg(feature = "reload")]
         reloads: root.tables("reload").iter().filter_map(reload).collect(),
+        #[cfg(feature = "otel")]
+        otel: root.table("otel").bool("enabled").unwrap_or_default(),
     }
 }
 

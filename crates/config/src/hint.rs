@@ -22,6 +22,9 @@ pub(crate) fn unknown_key(table: &str, keys: &'static [Key], name: &str) -> Vec<
         // `httpHeaders = { Accept = "*/*" }`
         return vec![format!("headers are a list, as in a Pod spec: [{{ name = {}, value = ... }}]", quote(name))];
     }
+    if table.is_empty() && LEFT_OUT.contains(&name) {
+        return vec![not_built_in(name)];
+    }
     if let Some(text) = explained(table, name) {
         help.push(text.to_owned());
     } else if let Some(key) = documented(keys).find(|key| folded(key.name) == folded(name)) {
@@ -33,6 +36,19 @@ pub(crate) fn unknown_key(table: &str, keys: &'static [Key], name: &str) -> Vec<
     }
     help.push(accepted(keys));
     help
+}
+
+/// The keys of the top level whose features are not built in.
+const LEFT_OUT: &[&str] = &[
+    #[cfg(not(feature = "otel"))]
+    "otel",
+    #[cfg(not(feature = "reload"))]
+    "reload",
+];
+
+/// The answer to a key of a feature that is not built in.
+pub(crate) fn not_built_in(feature: &str) -> String {
+    format!("this bookend was built without the feature {feature:?}")
 }
 
 fn documented(keys: &'static [Key]) -> impl Iterator<Item = &'static Key> {

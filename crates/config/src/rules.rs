@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::collector::Collector;
+use crate::hint::not_built_in;
 use crate::inputs::{Features, Mode};
 use crate::key::{Key, Role, Shape};
 use crate::modes;
@@ -97,8 +98,7 @@ fn features(tree: &Tree, built_with: Features, collector: &mut Collector<'_>) {
     let needed = [("http.tls", "tls", tls), ("http.selfSigned", "tls", tls), ("http.page", "page", page)];
     for (path, feature, is_built_in) in needed {
         if let Some(entry) = tree.get(path).filter(|entry| !is_built_in && entry.value != Value::Bool(false)) {
-            let message = format!("this bookend was built without the feature {feature:?}");
-            collector.error(entry.span, path, message, Vec::new());
+            collector.error(entry.span, path, not_built_in(feature), Vec::new());
         }
     }
 }
@@ -140,8 +140,7 @@ fn needs_tls(tree: &Tree, built_with: Features, collector: &mut Collector<'_>, g
     let path = join(get, "scheme");
     let Some(entry) = tree.get(&path).filter(|_| !built_with.tls) else { return };
     if entry.value == Value::Text("HTTPS".to_owned()) {
-        let message = "this bookend was built without the feature \"tls\"".to_owned();
-        collector.error(entry.span, &path, message, Vec::new());
+        collector.error(entry.span, &path, not_built_in("tls"), Vec::new());
     }
 }
 

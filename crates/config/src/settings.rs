@@ -62,6 +62,9 @@ pub struct Settings {
     /// `reload`: the files whose changes the app reads again.
     #[cfg(feature = "reload")]
     pub reloads: Vec<ReloadSettings>,
+    /// `otel.enabled`: a trace of each start and stop is sent.
+    #[cfg(feature = "otel")]
+    pub otel: bool,
 }
 
 impl Settings {

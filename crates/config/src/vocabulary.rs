@@ -99,6 +99,13 @@ pub(crate) static ROOT: &[Key] = &[
     Key::new("log", Shape::Table(LOG), "", "the log on stderr"),
     #[cfg(feature = "reload")]
     reload::RELOAD_LIST,
+    #[cfg(feature = "otel")]
+    Key::new(
+        "otel",
+        Shape::Table(OTEL),
+        "",
+        "traces for OpenTelemetry, in builds with the feature otel (docs/monitoring.md)",
+    ),
 ];
 
 static CONTAINER: &[Key] = &[
@@ -111,6 +118,14 @@ static CONTAINER: &[Key] = &[
     ),
     app::PROCESS,
 ];
+
+#[cfg(feature = "otel")]
+static OTEL: &[Key] = &[Key::new(
+    "enabled",
+    Shape::One(Scalar::Bool),
+    "false",
+    "sends a trace of the start and one of the stop by OTLP (HTTP, JSON) to the collector that the variables OTEL_... name",
+)];
 
 static LOG: &[Key] = &[
     Key::new(

@@ -81,7 +81,15 @@ impl Init {
     pub fn in_folder(folder: Folder, args: &[&str]) -> Init {
         let mut unshare = unshare();
         unshare.arg(bookend()).args(args);
-        Init::start_first_process(folder, unshare)
+        Init::start_first_process(folder, unshare, &bookend())
+    }
+
+    /// Starts this binary as PID 1 with these variables and a configuration file.
+    pub fn of_binary(binary: &Path, folder: Folder, env: &[(&str, &str)], config: &str, args: &[&str]) -> Init {
+        let path = folder.write("bookend.toml", config);
+        let mut unshare = unshare();
+        unshare.envs(env.iter().copied()).arg(binary).arg("-c").arg(path).args(args);
+        Init::start_first_process(folder, unshare, binary)
     }
 
     /// Starts PID 1 in its own network namespace, like a pod. `prelude` is shell code that runs as PID 1 before bookend.
@@ -90,11 +98,11 @@ impl Init {
         let mut unshare = unshare();
         let script = format!("ip link set lo up\n{prelude}\nexec \"$0\" \"$@\"");
         unshare.args(["--net", "sh", "-c", &script]).arg(bookend()).arg("-c").arg(path).args(args);
-        Init::start_first_process(folder, unshare)
+        Init::start_first_process(folder, unshare, &bookend())
     }
 
     /// Waits until the process has executed bookend.
-    fn start_first_process(folder: Folder, unshare: Command) -> Init {
+    fn start_first_process(folder: Folder, unshare: Command, binary: &Path) -> Init {
         let mut init = Init::start(folder, unshare);
         wait_until("unshare has its child", || {
             init.pid = child_of(init.child.id()).unwrap_or(0);
@@ -103,10 +111,10 @@ impl Init {
         // Between clone and exec the process is still unshare, with default signal dispositions.
         // The files are compared, not their paths: a chroot changes the path.
         let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-        let binary = identity(&bookend());
-        assert!(binary.is_some(), "no binary at {}", bookend().display());
+        let file = identity(binary);
+        assert!(file.is_some(), "no binary at {}", binary.display());
         let exe = PathBuf::from(format!("/proc/{}/exe", init.pid));
-        wait_until("bookend has been executed", || identity(&exe).is_none_or(|exe| Some(exe) == binary));
+        wait_until("bookend has been executed", || identity(&exe).is_none_or(|exe| Some(exe) == file));
         init
     }
 

@@ -114,6 +114,10 @@ impl ContainerLoop {
 
     /// The first event. Without preStart handlers it starts the app at once, before there is a runtime.
     pub(super) fn begin(&mut self, early_stop: Option<Signal>) {
+        #[cfg(feature = "otel")]
+        if let Some(story) = self.dispatcher.reporter.trace.story() {
+            story.start_began(Time::ZERO);
+        }
         match early_stop {
             // The signal came before there was an app: it will not be started.
             Some(signal) => self.dispatcher.push(UnitId::FIRST, Event::Signal(signal)),
@@ -196,6 +200,10 @@ impl ContainerLoop {
                 self.unit.app = App::Running { pid, since };
                 self.unit.variables.given = Some(variables);
                 self.unit.counters.app_started(since);
+                #[cfg(feature = "otel")]
+                if let Some(story) = self.dispatcher.reporter.trace.story() {
+                    story.app_started(since, pid.as_raw().unsigned_abs());
+                }
                 self.dispatcher.reporter.life(LifeStage::Running);
                 Event::AppStarted
             }
@@ -367,6 +375,8 @@ impl ContainerLoop {
             _ => {}
         }
         self.dispatcher.reporter.note_as(note, text);
+        #[cfg(feature = "otel")]
+        self.dispatcher.reporter.trace.tell(|story| story.note(now, None, note));
         let stage = self.unit.counters.note(now, note);
         self.dispatcher.reporter.stage_over(None, stage);
         if let Note::AppEnded(_) = note

@@ -6,13 +6,13 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use super::*;
 
 /// A private authority, and certificates of it.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: Folder,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -24,12 +24,12 @@ impl Authority {
         Authority { issuer, folder }
     }
 
-    fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         format!("{}/ca.pem", self.folder.shown())
     }
 
     /// A server with a certificate for this name.
-    fn server(&self, name: &str, expired: bool) -> Server {
+    pub(crate) fn server(&self, name: &str, expired: bool) -> Server {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         if expired {
             params.not_before = date_time_ymd(2000, 1, 1);

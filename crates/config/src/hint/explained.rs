@@ -8,8 +8,6 @@ pub(super) const EXPLAINED: &[(&[&str], &[&str], &str)] = &[
         &["apiVersion", "kind", "metadata", "spec", "initContainers", "template"],
         "this is not a manifest: lifecycle, the probes and terminationGracePeriodSeconds of one container are at the top level",
     ),
-    #[cfg(not(feature = "reload"))]
-    (ROOT, &["reload"], "this bookend was built without the feature \"reload\""),
     (ROOT, HOOKS, "handlers are in the table lifecycle: lifecycle.preStop"),
     (ROOT, &["env", "environment"], "the environment of the app is app.env"),
     (

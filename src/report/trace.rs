@@ -1,0 +1,13 @@
+//! The trace of a start and of a stop for OpenTelemetry. Pure: made from what the loop reports, with the times that it reports.
+//!
+//! | module     | contents                                                                     |
+//! | ---------- | ---------------------------------------------------------------------------- |
+//! | `story`    | the start and the stop so far, and the spans that show them                  |
+//! | `chapter`  | one trace in the making: its stages, attempts and events                     |
+//! | `otlp`     | a span and a request as OTLP/HTTP writes them in JSON                        |
+//! | `exporter` | the variables `OTEL_...`: whether and to which collector a trace is sent     |
+
+mod chapter;
+pub(crate) mod exporter;
+pub(crate) mod otlp;
+pub(crate) mod story;
