@@ -142,7 +142,12 @@ fn mode_of(config: &str) -> Option<&'static str> {
 
 /// The bookend.toml of its ConfigMaps.
 fn configurations(documents: &[Value]) -> Vec<&str> {
-    documents.iter().filter_map(|document| document["data"]["bookend.toml"].as_str()).collect()
+    let maps = documents.iter().filter_map(|document| document["data"]["bookend.toml"].as_str());
+    // Of `kubectl bookend inject` and `import`.
+    let templates =
+        documents.iter().filter_map(|document| document.pointer("/spec/template/metadata/annotations")?.as_object());
+    let notes = templates.flatten().filter(|(name, _)| name.starts_with("bookend-config/"));
+    maps.chain(notes.filter_map(|(_, text)| text.as_str())).collect()
 }
 
 #[test]
@@ -180,9 +185,11 @@ fn an_imported_manifest_is_valid() {
     if !ready("an_imported_manifest_is_valid") {
         return;
     }
-    let imported = kubectl_bookend::convert::import(LEGACY, None).unwrap();
+    let imported = kubectl_bookend::import(LEGACY, None).unwrap();
     validate(&imported.manifest);
-    configuration_fits(&documents(&imported.manifest), "imported");
+    let documents = documents(&imported.manifest);
+    assert_eq!(configurations(&documents), [imported.config]);
+    configuration_fits(&documents, "imported");
 }
 
 /// A Deployment without bookend.

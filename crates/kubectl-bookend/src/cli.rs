@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::outcome::note;
-use crate::{check, doctor, import, kit, status, stops};
+use crate::{check, doctor, import, inject, kit, status, stops};
 
 /// Carry manifests over to bookend, and look at containers and at their stops.
 #[derive(Debug, Parser)]
@@ -20,6 +20,10 @@ pub(crate) struct Cli {
 enum Subcommand {
     /// Convert the hooks and probes of a manifest to a bookend.toml
     Import(import::ImportArgs),
+    /// Write manifests with bookend in front of the containers, or beside them
+    Inject(inject::InjectArgs),
+    /// Write manifests as they were before inject or import
+    Uninject(inject::UninjectArgs),
     /// Check bookend's configuration in manifests or in the cluster, and whether it fits the Pod
     Check(check::CheckArgs),
     /// Find what in manifests or in the cluster loses requests at a stop or a rollout
@@ -44,6 +48,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match cli.subcommand {
         Subcommand::Import(args) => args.run(),
+        Subcommand::Inject(args) => args.run(),
+        Subcommand::Uninject(args) => args.run(),
         Subcommand::Check(args) => args.run(),
         Subcommand::Doctor(args) => args.run(),
         Subcommand::Status(args) => args.run(),
@@ -53,7 +59,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            note(&format!("kubectl-bookend: {}", failure.text));
+            if !failure.text.is_empty() {
+                note(&format!("kubectl-bookend: {}", failure.text));
+            }
             ExitCode::from(failure.code)
         }
     }

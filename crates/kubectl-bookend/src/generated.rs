@@ -11,6 +11,10 @@ use crate::cli::Cli;
 
 #[test]
 fn completions_and_docs_match_the_command_line() {
+    if !root().join("docs").is_dir() {
+        // A packed crate stands alone.
+        return;
+    }
     let mut stale = Vec::new();
     for (file, text) in [
         ("crates/kubectl-bookend/src/generated/kubectl-bookend.bash", completions(shells::Bash)),
@@ -33,6 +37,9 @@ fn completions_and_docs_match_the_command_line() {
 #[test]
 fn every_command_line_in_the_documents_is_valid() {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion, InvalidValue, MissingRequiredArgument};
+    if !root().join("docs").is_dir() {
+        return;
+    }
     let mut shown = 0;
     for document in documents() {
         let text = fs::read_to_string(&document).unwrap();

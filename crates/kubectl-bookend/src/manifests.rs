@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::outcome::Failure;
+use crate::yaml;
 
 /// A file with manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +46,15 @@ pub(crate) fn text(path: &Path) -> Result<String, Failure> {
 
 /// The documents of a text, YAML or JSON. The items of a `kind: List` stand in place of the list.
 pub(crate) fn documents(name: &str, text: &str) -> Result<Vec<Value>, Failure> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
-        .map_err(|error| Failure::usage(format!("{name} is not valid YAML: {error}")))?;
-    Ok(documents.into_iter().flat_map(items).collect())
+    // Lists of kubectl are JSON, and can be large.
+    if text.starts_with('{') {
+        let json: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
+        if let Ok(documents) = json {
+            return Ok(documents.into_iter().flat_map(items).collect());
+        }
+    }
+    let nodes = yaml::parse(text).map_err(|error| Failure::usage(format!("{name} is not valid YAML: {error}")))?;
+    Ok(nodes.iter().map(yaml::Node::value).flat_map(items).collect())
 }
 
 /// The items of a list, `List` or `PodList`, or the object itself. A list may contain lists.
@@ -71,6 +78,13 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         }
     }
     files.sort_unstable();
+    if folder.join("Chart.yaml").exists() {
+        let folder = folder.display();
+        let text = format!(
+            "{folder} is a chart of Helm: render it first, as in `helm template RELEASE {folder} | kubectl bookend inject -`"
+        );
+        return Err(Failure::usage(text));
+    }
     match files.is_empty() {
         true => Err(Failure::usage(format!("{} contains no .yaml, .yml or .json file", folder.display()))),
         false => Ok(files),

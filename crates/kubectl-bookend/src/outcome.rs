@@ -19,6 +19,11 @@ impl Failure {
         Failure { code: 1, text: text.into() }
     }
 
+    /// The output has shown everything: exit code 1.
+    pub(crate) fn silent() -> Failure {
+        Failure { code: 1, text: String::new() }
+    }
+
     /// The request was wrong, or a file or kubectl cannot be used: exit code 2, as for a wrong command line.
     pub(crate) fn usage(text: impl Into<String>) -> Failure {
         Failure { code: 2, text: text.into() }

@@ -28,6 +28,9 @@ _kubectl__bookend() {
             kubectl__bookend,import)
                 cmd="kubectl__bookend__subcmd__import"
                 ;;
+            kubectl__bookend,inject)
+                cmd="kubectl__bookend__subcmd__inject"
+                ;;
             kubectl__bookend,kit)
                 cmd="kubectl__bookend__subcmd__kit"
                 ;;
@@ -36,6 +39,9 @@ _kubectl__bookend() {
                 ;;
             kubectl__bookend,stops)
                 cmd="kubectl__bookend__subcmd__stops"
+                ;;
+            kubectl__bookend,uninject)
+                cmd="kubectl__bookend__subcmd__uninject"
                 ;;
             kubectl__bookend__subcmd__help,check)
                 cmd="kubectl__bookend__subcmd__help__subcmd__check"
@@ -49,6 +55,9 @@ _kubectl__bookend() {
             kubectl__bookend__subcmd__help,import)
                 cmd="kubectl__bookend__subcmd__help__subcmd__import"
                 ;;
+            kubectl__bookend__subcmd__help,inject)
+                cmd="kubectl__bookend__subcmd__help__subcmd__inject"
+                ;;
             kubectl__bookend__subcmd__help,kit)
                 cmd="kubectl__bookend__subcmd__help__subcmd__kit"
                 ;;
@@ -58,6 +67,9 @@ _kubectl__bookend() {
             kubectl__bookend__subcmd__help,stops)
                 cmd="kubectl__bookend__subcmd__help__subcmd__stops"
                 ;;
+            kubectl__bookend__subcmd__help,uninject)
+                cmd="kubectl__bookend__subcmd__help__subcmd__uninject"
+                ;;
             *)
                 ;;
         esac
@@ -65,7 +77,7 @@ _kubectl__bookend() {
 
     case "${cmd}" in
         kubectl__bookend)
-            opts="-h -V --help --version import check doctor status stops kit help"
+            opts="-h -V --help --version import inject uninject check doctor status stops kit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -155,7 +167,7 @@ _kubectl__bookend() {
             return 0
             ;;
         kubectl__subcmd__bookend__subcmd__help)
-            opts="import check doctor status stops kit help"
+            opts="import inject uninject check doctor status stops kit help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -224,6 +236,20 @@ _kubectl__bookend() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kubectl__subcmd__bookend__subcmd__help__subcmd__inject)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kubectl__subcmd__bookend__subcmd__help__subcmd__kit)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -266,8 +292,22 @@ _kubectl__bookend() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kubectl__subcmd__bookend__subcmd__help__subcmd__uninject)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kubectl__subcmd__bookend__subcmd__import)
-            opts="-h --container --manifest --help"
+            opts="-h --container --manifest --image --port --command --engine --image-layout --assume-official --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -278,6 +318,84 @@ _kubectl__bookend() {
                     return 0
                     ;;
                 --manifest)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --command)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-layout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__bookend__subcmd__inject)
+            opts="-n -h --container --diff --write --namespace --context --kubeconfig --sidecar --image --port --drain-max-seconds --replace-hooks --command --engine --image-layout --assume-official --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain-max-seconds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --command)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --engine)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-layout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -412,6 +530,40 @@ _kubectl__bookend() {
                     return 0
                     ;;
                 --list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kubectl__subcmd__bookend__subcmd__uninject)
+            opts="-n -h --container --diff --write --namespace --context --kubeconfig --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --container)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -30,11 +30,54 @@ _kubectl-bookend() {
         case $line[1] in
             (import)
 _arguments "${_arguments_options[@]}" : \
-'--container=[Name of the container; optional if there is only one]:NAME:_default' \
+'--container=[Name of the container, or Kind/owner\:NAME; optional if there is only one]:NAME:_default' \
 '--manifest=[Write the manifest that runs the container under bookend; stdout gets the bookend.toml]:FILE:_files' \
+'--image=[Image of bookend in that manifest \[default\: bookend with the version of this tool\]]:IMAGE:_default' \
+'--port=[Port of bookend'\''s endpoint; the next one that is free \[default\: 9797\]]:PORT:_default' \
+'--command=[Command of the one container that has none in its manifest\: words, or a list in JSON]:WORDS:_default' \
+'--engine=[Engine that has the image\: docker, podman, nerdctl or none \[default\: the first with it\]]:PROGRAM:_default' \
+'--image-layout=[Folder with the image in the OCI layout]:DIR:_files' \
+'--assume-official[Take the published ENTRYPOINT and CMD of well-known images, such as nginx]' \
 '-h[Print help]' \
 '--help[Print help]' \
 ':file -- Manifest (YAML or JSON) with a Pod, or with a workload that has one; `-`\: stdin:_files' \
+&& ret=0
+;;
+(inject)
+_arguments "${_arguments_options[@]}" : \
+'*--container=[Only these containers\: NAME, Kind/owner or Kind/owner\:NAME; repeatable]:NAME:_default' \
+'-n+[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--namespace=[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--context=[Context of the kubeconfig]:NAME:_default' \
+'--kubeconfig=[Path of the kubeconfig]:FILE:_default' \
+'--image=[Image of bookend \[default\: bookend with the version of this tool\]]:IMAGE:_default' \
+'--port=[Port of bookend'\''s endpoint; the next one that is free \[default\: 9797\]]:PORT:_default' \
+'--drain-max-seconds=[Longest drain of a container that has no preStop hook; 0\: no drain]:SECONDS:_default' \
+'--command=[Command of the one container that has none in its manifest\: words, or a list in JSON]:WORDS:_default' \
+'--engine=[Engine that has the image\: docker, podman, nerdctl or none \[default\: the first with it\]]:PROGRAM:_default' \
+'--image-layout=[Folder with the image in the OCI layout]:DIR:_files' \
+'--diff[Show what would change; the exit code is 1 if anything would]' \
+'(--diff)--write[Write the files themselves instead of stdout]' \
+'--sidecar[Put bookend beside the containers\: they are not changed but for their preStop hook]' \
+'--replace-hooks[With --sidecar\: replace preStop hooks that are there]' \
+'--assume-official[Take the published ENTRYPOINT and CMD of well-known images, such as nginx]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::sources -- Files, folders, `-` (stdin), or live objects such as deployment/web:_default' \
+&& ret=0
+;;
+(uninject)
+_arguments "${_arguments_options[@]}" : \
+'*--container=[Only these containers\: NAME, Kind/owner or Kind/owner\:NAME; repeatable]:NAME:_default' \
+'-n+[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--namespace=[Namespace of the objects; the default is that of kubectl'\''s context]:NAME:_default' \
+'--context=[Context of the kubeconfig]:NAME:_default' \
+'--kubeconfig=[Path of the kubeconfig]:FILE:_default' \
+'--diff[Show what would change; the exit code is 1 if anything would]' \
+'(--diff)--write[Write the files themselves instead of stdout]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::sources -- Files, folders, `-` (stdin), or live objects such as deployment/web:_default' \
 && ret=0
 ;;
 (check)
@@ -133,6 +176,14 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(inject)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(uninject)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (check)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -170,6 +221,8 @@ esac
 _kubectl-bookend_commands() {
     local commands; commands=(
 'import:Convert the hooks and probes of a manifest to a bookend.toml' \
+'inject:Write manifests with bookend in front of the containers, or beside them' \
+'uninject:Write manifests as they were before inject or import' \
 'check:Check bookend'\''s configuration in manifests or in the cluster, and whether it fits the Pod' \
 'doctor:Find what in manifests or in the cluster loses requests at a stop or a rollout' \
 'status:Show all containers of pods as \`bookend status\` shows one' \
@@ -193,6 +246,8 @@ _kubectl-bookend__subcmd__doctor_commands() {
 _kubectl-bookend__subcmd__help_commands() {
     local commands; commands=(
 'import:Convert the hooks and probes of a manifest to a bookend.toml' \
+'inject:Write manifests with bookend in front of the containers, or beside them' \
+'uninject:Write manifests as they were before inject or import' \
 'check:Check bookend'\''s configuration in manifests or in the cluster, and whether it fits the Pod' \
 'doctor:Find what in manifests or in the cluster loses requests at a stop or a rollout' \
 'status:Show all containers of pods as \`bookend status\` shows one' \
@@ -222,6 +277,11 @@ _kubectl-bookend__subcmd__help__subcmd__import_commands() {
     local commands; commands=()
     _describe -t commands 'kubectl-bookend help import commands' commands "$@"
 }
+(( $+functions[_kubectl-bookend__subcmd__help__subcmd__inject_commands] )) ||
+_kubectl-bookend__subcmd__help__subcmd__inject_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend help inject commands' commands "$@"
+}
 (( $+functions[_kubectl-bookend__subcmd__help__subcmd__kit_commands] )) ||
 _kubectl-bookend__subcmd__help__subcmd__kit_commands() {
     local commands; commands=()
@@ -237,10 +297,20 @@ _kubectl-bookend__subcmd__help__subcmd__stops_commands() {
     local commands; commands=()
     _describe -t commands 'kubectl-bookend help stops commands' commands "$@"
 }
+(( $+functions[_kubectl-bookend__subcmd__help__subcmd__uninject_commands] )) ||
+_kubectl-bookend__subcmd__help__subcmd__uninject_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend help uninject commands' commands "$@"
+}
 (( $+functions[_kubectl-bookend__subcmd__import_commands] )) ||
 _kubectl-bookend__subcmd__import_commands() {
     local commands; commands=()
     _describe -t commands 'kubectl-bookend import commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__inject_commands] )) ||
+_kubectl-bookend__subcmd__inject_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend inject commands' commands "$@"
 }
 (( $+functions[_kubectl-bookend__subcmd__kit_commands] )) ||
 _kubectl-bookend__subcmd__kit_commands() {
@@ -256,6 +326,11 @@ _kubectl-bookend__subcmd__status_commands() {
 _kubectl-bookend__subcmd__stops_commands() {
     local commands; commands=()
     _describe -t commands 'kubectl-bookend stops commands' commands "$@"
+}
+(( $+functions[_kubectl-bookend__subcmd__uninject_commands] )) ||
+_kubectl-bookend__subcmd__uninject_commands() {
+    local commands; commands=()
+    _describe -t commands 'kubectl-bookend uninject commands' commands "$@"
 }
 
 if [ "$funcstack[1]" = "_kubectl-bookend" ]; then

@@ -1,0 +1,25 @@
+//! Names of the things that are added to a pod.
+
+/// The binary in the container.
+pub(crate) const COPIED: &str = "/bookend/bookend";
+/// The first choice for the port of an endpoint.
+pub(crate) const PORT: u16 = 9797;
+/// The init container, its volume, the sidecar and the port.
+pub(super) const NAME: &str = "bookend";
+/// The volume with the configurations, from the pod's annotations.
+pub(super) const CONFIG_VOLUME: &str = "bookend-config";
+/// The folder of the configurations in a container.
+pub(super) const CONFIG_FOLDER: &str = "/etc/bookend";
+/// `bookend-config/CONTAINER` is the annotation with its bookend.toml.
+pub(super) const CONFIG_ANNOTATION: &str = "bookend-config/";
+/// `bookend-original/CONTAINER` is the annotation with the fields that it had before, as JSON.
+pub(super) const ORIGINAL_ANNOTATION: &str = "bookend-original/";
+/// Variables of a wrapped container.
+pub(super) const VARIABLES: [&str; 2] = ["BOOKEND_CONFIG", "BOOKEND_SOCKET"];
+/// Kubernetes' default of `terminationGracePeriodSeconds`.
+pub(super) const DEFAULT_GRACE_SECONDS: u64 = 30;
+
+/// The image with the binary; a cluster has its registry in front.
+pub(crate) fn image() -> String {
+    format!("bookend:{}", env!("CARGO_PKG_VERSION"))
+}
