@@ -1,13 +1,13 @@
 //! The checks of a container with bookend: its configuration, and whether it fits the Pod. Pure.
 
 use bookend_config::Effective;
-use bookend_config::settings::{HandlerKind, HttpSettings};
+use bookend_config::settings::{HandlerKind, HttpSettings, Program};
 use bookend_lifecycle::seconds::Seconds;
 use serde_json::Value;
 
 use super::configuration::ContainerConfiguration;
 use super::finding::Finding;
-use super::hook::{HookAction, sleep_of};
+use super::hook::{HookAction, commands, ends_server_at_once, sleep_of};
 use super::subject::Subject;
 
 /// All findings of one container with bookend.
@@ -43,6 +43,7 @@ pub(crate) fn examine(subject: Subject<'_>, configuration: &ContainerConfigurati
     }
     if is_complete && !configuration.is_sidecar {
         found.extend(no_drain(subject, effective));
+        found.extend(handler_ends_server(subject, effective));
     }
     found.extend(termination_message(subject, effective));
     found.extend(pid_namespace(subject, configuration));
@@ -52,17 +53,48 @@ pub(crate) fn examine(subject: Subject<'_>, configuration: &ContainerConfigurati
 /// Whether its preStop handlers wait before the stop signal, whatever begins the stop.
 pub(crate) fn drains(configuration: &ContainerConfiguration) -> bool {
     let Ok(effective) = &configuration.effective else { return false };
-    effective.settings.lifecycle.pre_stop.iter().any(|handler| match &handler.kind {
+    effective.settings.lifecycle.pre_stop.iter().any(|handler| waits(&handler.kind))
+}
+
+/// Whether a handler waits, or may do so.
+fn waits(handler: &HandlerKind) -> bool {
+    match handler {
         HandlerKind::Drain(_) => true,
         HandlerKind::Sleep { duration } => duration.as_secs() >= 1,
-        HandlerKind::Exec(program) => {
-            let words: Vec<String> = program.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-            super::hook::commands(&words).iter().any(|command| sleep_of(command).is_some())
-        }
-        // They may wait; that is not visible here.
+        HandlerKind::Exec(program) => commands(&words_of(program)).iter().any(|command| sleep_of(command).is_some()),
+        // The answer may come late; that is not visible here.
         HandlerKind::HttpGet(_) | HandlerKind::TcpSocket(_) => true,
         HandlerKind::Signal(_) => false,
-    })
+    }
+}
+
+fn words_of(program: &Program) -> Vec<String> {
+    program.command.iter().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// A handler that ends the server before any other has waited: a hook of a Pod that was carried over as it was.
+fn handler_ends_server(subject: Subject<'_>, effective: &Effective) -> Vec<Finding> {
+    let settings = &effective.settings;
+    if !serves_apart_from_bookend(subject, settings.http.as_ref()) {
+        return Vec::new();
+    }
+    for handler in &settings.lifecycle.pre_stop {
+        if let HandlerKind::Exec(program) = &handler.kind
+            && let Some(command) = ends_server_at_once(&words_of(program))
+        {
+            let found = Finding::new(
+                "hook-ends-server",
+                format!("bookend's preStop handler {} ends the server at once: {command}", handler.name),
+                "new requests still arrive for some seconds, and are refused",
+                "a drain as the first preStop handler; the server's graceful signal as app.stopSignal in place of this handler",
+            );
+            return vec![found.at("")];
+        }
+        if waits(&handler.kind) {
+            break;
+        }
+    }
+    Vec::new()
 }
 
 fn grace_differs(subject: Subject<'_>, effective: &Effective) -> Vec<Finding> {

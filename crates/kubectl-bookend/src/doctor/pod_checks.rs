@@ -30,6 +30,15 @@ fn no_pre_stop(subject: Subject<'_>, pre_stop: Option<&HookAction<'_>>, drains: 
     if pre_stop.is_some() || drains || !subject.serves() || seems_wrapped(subject.container) {
         return Vec::new();
     }
+    if is_labelled(subject) {
+        let found = Finding::new(
+            "labelled",
+            "the label bookend-inject brings bookend to this Pod when it is created",
+            "its hooks are not in this manifest; without the policies in the cluster the label changes nothing",
+            "examine a Pod of the cluster: kubectl bookend doctor pod/NAME",
+        );
+        return vec![found.note().at("")];
+    }
     let found = Finding::new(
         "no-pre-stop",
         "the container has ports and no preStop hook",
@@ -37,6 +46,13 @@ fn no_pre_stop(subject: Subject<'_>, pre_stop: Option<&HookAction<'_>>, drains: 
         "preStop.sleep.seconds: 5 (Kubernetes 1.30 or later), or bookend with a drain, which waits only as long as requests come",
     );
     vec![found.at("lifecycle.preStop")]
+}
+
+/// Whether the policies of `kubectl bookend kit` change the Pod; the label may have a prefix.
+fn is_labelled(subject: Subject<'_>) -> bool {
+    let labels = subject.metadata.get("labels").and_then(Value::as_object).into_iter().flatten();
+    let is_ours = |name: &str| name.rsplit('/').next() == Some("bookend-inject");
+    labels.into_iter().any(|(name, value)| is_ours(name) && matches!(value.as_str(), Some("sidecar" | "wrap")))
 }
 
 fn hook_ends_server(subject: Subject<'_>, pre_stop: Option<&HookAction<'_>>) -> Vec<Finding> {

@@ -78,6 +78,18 @@ fn each_way_to_lose_requests_is_found() {
 }
 
 #[test]
+fn a_label_that_brings_bookend_is_a_note() {
+    let manifest = |value: &str| {
+        format!(
+            "kind: Pod\nmetadata: {{name: web, labels: {{x.example/bookend-inject: {value}}}}}\nspec: {{containers: [{{name: web, {}}}]}}\n",
+            GOOD.replace("preStop", "other")
+        )
+    };
+    assert_eq!(names(&examination(&manifest("wrap"), Checks::All)), ["(labelled)"]);
+    assert_eq!(names(&examination(&manifest("none"), Checks::All)), ["no-pre-stop"]);
+}
+
+#[test]
 fn the_rollout_strategy_is_examined_once() {
     let rollout = |strategy: &str, replicas: u32| {
         let manifest = format!(
@@ -138,6 +150,7 @@ fn a_configuration_that_does_not_fit_its_pod_is_found() {
         (CONFIG.to_owned(), 30, "", &["grace-differs"]),
         (replaced("terminationGracePeriodSeconds = 60\n", ""), 60, "", &["(no-budget)"]),
         (replaced("lifecycle.preStop.drain = {}", ""), 60, "", &["no-drain"]),
+        (replaced("drain = {}", "exec.command = [\"nginx\", \"-s\", \"quit\"]"), 60, "", &["hook-ends-server"]),
         (replaced("drain = {}", "drain.maxSeconds = 100"), 60, "", &["configuration"]),
         (replaced("9797", "9898"), 60, "", &["hook-port", "hook-port"]),
         (replaced("0.0.0.0", "127.0.0.1"), 60, "", &["hooks-on-loopback", "hooks-on-loopback"]),
