@@ -131,7 +131,7 @@ pub(super) async fn run(
 
 /// `None` if the sockets cannot be read, or the ports are not known.
 async fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16], drain: &Drain) -> Option<ConnectionCounts> {
-    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets_in_slices(ports).await };
+    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets_beside(ports).await };
     Some(count(&sockets?, drain))
 }
 

@@ -3,18 +3,19 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
-use tokio::task::yield_now;
+use nix::time::{ClockId, clock_gettime};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::snmp::{self, TcpCounters};
 use super::sock_diag::{self, IpFamily, SocketsWanted};
 use super::{Socket, TcpState, ours, proc_tcp};
-use crate::detached::spawn_blocking_detached;
+use crate::detached::spawn_in_slot;
 use crate::files::{read_beginning, read_small};
 
 /// The source of sockets.
@@ -28,7 +29,7 @@ enum SocketSource {
 #[derive(Debug)]
 pub(crate) struct TcpMonitor {
     source: SocketSource,
-    /// The next look in slices is not before this.
+    /// The next look beside the loop is not before this.
     free_at: Option<Instant>,
 }
 
@@ -38,6 +39,10 @@ impl TcpMonitor {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let netlink = socket(AddressFamily::Netlink, SockType::Raw, flags, Some(SockProtocol::NetlinkSockDiag)).ok();
         TcpMonitor { source: netlink.map_or(SocketSource::Proc, SocketSource::Netlink), free_at: None }
+    }
+
+    fn from_proc() -> TcpMonitor {
+        TcpMonitor { source: SocketSource::Proc, free_at: None }
     }
 
     /// The namespace's counters.
@@ -54,55 +59,55 @@ impl TcpMonitor {
     }
 
     /// The sockets of these ports, or of all ports if the list is empty. `None`: this system does not show them. However long it
-    /// takes: for a command, not for the loop.
+    /// takes: each socket of the whole node costs a tenth of a microsecond, and each of these ports a microsecond.
     #[cfg(any(feature = "doctor", test))]
     pub(crate) fn sockets(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
-        let far = Instant::now() + Duration::from_secs(60);
+        self.look(SocketsWanted::All, ports)
+    }
+
+    /// The same on a thread, beside the loop. A look that takes long puts off the next one, so that all looks together take a
+    /// fortieth of a processor.
+    pub(crate) async fn sockets_beside(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
+        self.look_beside(SocketsWanted::All, ports).await
+    }
+
+    /// The same, and connections that have ended less than a minute ago.
+    pub(crate) async fn sockets_and_ended(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
+        self.look_beside(SocketsWanted::AndEnded, ports).await
+    }
+
+    async fn look_beside(&mut self, which: SocketsWanted, ports: &[u16]) -> Option<Vec<Socket>> {
+        static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
+        let has_netlink = matches!(self.source, SocketSource::Netlink(_));
+        let wanted = ports.to_owned();
+        let look = spawn_in_slot(&SLOTS, move || {
+            let mut monitor = if has_netlink { TcpMonitor::open() } else { TcpMonitor::from_proc() };
+            (monitor.look(which, &wanted), thread_time(), monitor.source)
+        });
+        match timeout(PATIENCE, look).await.ok()? {
+            Ok((sockets, cost, source)) => {
+                self.free_at = (cost >= EXPENSIVE).then(|| Instant::now() + cost * SHARE);
+                self.source = source;
+                sockets
+            }
+            // No further thread: the pids limit.
+            Err(_) => self
+                .look_until(Instant::now() + HASTE, which, ports)
+                .filter(|(_, are_all)| *are_all)
+                .map(|(found, _)| found),
+        }
+    }
+
+    fn look(&mut self, which: SocketsWanted, ports: &[u16]) -> Option<Vec<Socket>> {
+        let found = self.look_until(Instant::now() + PATIENCE, which, ports);
         let (sockets, are_all) = match self.source {
-            SocketSource::Netlink(_) => self.look_until(far, SocketsWanted::All, ports)?,
+            SocketSource::Netlink(_) => found?,
             SocketSource::Proc => from_proc(ports, PROC_BYTES)?,
         };
         are_all.then_some(sockets)
     }
 
-    /// The same in slices, between which the loop has its turn: each socket costs a microsecond. A look that takes long puts off
-    /// the next one, so that all looks together take a fortieth of a processor.
-    pub(crate) async fn sockets_in_slices(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
-        self.look_in_slices(SocketsWanted::All, ports).await
-    }
-
-    /// The same, and connections that have ended less than a minute ago.
-    pub(crate) async fn sockets_and_ended(&mut self, ports: &[u16]) -> Option<Vec<Socket>> {
-        self.look_in_slices(SocketsWanted::AndEnded, ports).await
-    }
-
-    async fn look_in_slices(&mut self, which: SocketsWanted, ports: &[u16]) -> Option<Vec<Socket>> {
-        let mut cost = Duration::ZERO;
-        let mut sockets = None;
-        if let SocketSource::Netlink(netlink) = &self.source {
-            match slices(netlink, which, ports, &mut cost).await {
-                Ok(found) => sockets = Some(only(found, ports)),
-                Err(_) => self.source = SocketSource::Proc,
-            }
-        }
-        if let SocketSource::Proc = self.source {
-            let (ports, began) = (ports.to_owned(), Instant::now());
-            let look = spawn_blocking_detached(move || from_proc(&ports, PROC_BYTES));
-            // A missing answer: too many threads hang already.
-            sockets = timeout(PATIENCE, look)
-                .await
-                .ok()?
-                .ok()
-                .flatten()
-                .filter(|(_, are_all)| *are_all)
-                .map(|(found, _)| found);
-            cost = began.elapsed();
-        }
-        self.free_at = (cost >= EXPENSIVE).then(|| Instant::now() + cost * SHARE);
-        sockets
-    }
-
-    /// Whether the next look in slices may come now.
+    /// Whether the next look beside the loop may come now.
     pub(crate) fn is_free(&self) -> bool {
         self.free_at.is_none_or(|free_at| Instant::now() >= free_at)
     }
@@ -173,6 +178,10 @@ fn in_haste(
 ) -> Result<(Vec<Socket>, bool), Errno> {
     let (mut sockets, mut are_all) = (Vec::new(), true);
     for family in [IpFamily::V4, IpFamily::V6] {
+        if !are_all {
+            // The other list may be empty, and the kernel walks through all sockets before it says so.
+            break;
+        }
         let mut dump = Dump::begin(netlink, family, which, ports)?;
         let mut parts = 0;
         while are_all && !dump.read(&mut sockets)? {
@@ -183,24 +192,9 @@ fn in_haste(
     Ok((sockets, are_all))
 }
 
-async fn slices(
-    netlink: &OwnedFd,
-    which: SocketsWanted,
-    ports: &[u16],
-    cost: &mut Duration,
-) -> Result<Vec<Socket>, Errno> {
-    let mut sockets = Vec::new();
-    for family in [IpFamily::V4, IpFamily::V6] {
-        let mut dump = Dump::begin(netlink, family, which, ports)?;
-        let mut is_over = false;
-        while !is_over {
-            let began = Instant::now();
-            is_over = dump.read(&mut sockets)?;
-            *cost += began.elapsed();
-            yield_now().await;
-        }
-    }
-    Ok(sockets)
+/// The processor time of this thread, which begins with its work.
+fn thread_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// One list on its way from the kernel.
@@ -266,8 +260,8 @@ const SNMP_BYTES: u64 = 64 * 1024;
 const PROC_BYTES: u64 = 8 * 1024 * 1024;
 /// 1,600 sockets.
 const HASTY_PROC_BYTES: u64 = 256 * 1024;
-/// For a thread that reads /proc/net/tcp.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// For a look beside the loop.
+const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_SOCKETS: usize = 200_000;
 /// The kernel fills up to 32 KiB at a time.
 const NETLINK_BYTES: usize = 32 * 1024;
@@ -292,7 +286,7 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Some((listener, _client)) = waiting(address) else { continue };
             let port = listener.local_addr().unwrap().port();
-            for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc, free_at: None }] {
+            for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor::from_proc()] {
                 let seen = tcp_monitor.sockets(&[port]).unwrap();
                 let look = count(&seen, &Drain::default());
                 assert_eq!((look.queue, look.connections), (1, 1), "{address} {tcp_monitor:?} {seen:?}");
@@ -305,7 +299,7 @@ mod tests {
     fn the_listeners_are_those_among_all_sockets_over_netlink_and_proc() {
         let Some((listener, _client)) = waiting("127.0.0.1:0") else { return };
         let port = listener.local_addr().unwrap().port();
-        for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc, free_at: None }] {
+        for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor::from_proc()] {
             let seen = tcp_monitor.listeners().unwrap();
             assert!(seen.iter().all(|socket| socket.state == TcpState::Listen), "{tcp_monitor:?}");
             let of_port: Vec<u32> = seen.iter().filter(|s| s.port == port).map(|socket| socket.unread).collect();
@@ -340,30 +334,16 @@ mod tests {
     }
 
     #[test]
-    fn a_look_at_many_connections_gives_way_between_its_parts() {
+    fn a_hasty_look_at_many_connections_sees_some_of_them() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connect = || (TcpStream::connect(address).unwrap(), listener.accept().unwrap());
         let connections: Vec<_> = (0..300).map(|_| connect()).collect();
         let mut tcp_monitor = TcpMonitor::open();
-        let turns = std::sync::atomic::AtomicU32::new(0);
-        let count_turns = async {
-            loop {
-                turns.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                yield_now().await;
-            }
-        };
         let ports = [address.port()];
-        let look = async {
-            tokio::select! {
-                sockets = tcp_monitor.sockets_in_slices(&ports) => sockets,
-                () = count_turns => None,
-            }
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let seen = runtime.block_on(look).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let seen = runtime.block_on(tcp_monitor.sockets_beside(&ports)).unwrap();
         assert_eq!(seen.iter().filter(|socket| socket.state == TcpState::Established).count(), connections.len());
-        assert!(turns.into_inner() >= 4, "300 sockets are more than three parts");
         tcp_monitor.free_at = None;
         let (hasty, are_all) = tcp_monitor.look_until(Instant::now(), SocketsWanted::All, &ports).unwrap();
         assert!(!are_all && !hasty.is_empty() && hasty.len() < seen.len(), "{} of {}", hasty.len(), seen.len());
@@ -375,7 +355,7 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Some((listener, _client)) = waiting(address) else { continue };
             let port = listener.local_addr().unwrap().port();
-            for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor { source: SocketSource::Proc, free_at: None }] {
+            for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor::from_proc()] {
                 let (seen, are_all) = tcp_monitor.look_until(Instant::now(), SocketsWanted::All, &[port]).unwrap();
                 assert_eq!(
                     (count(&seen, &Drain::default()).connections, are_all),

@@ -113,3 +113,29 @@ fn accepting_leaves_time_for_signals_and_for_requests() {
     let most = trace.split("epoll_").map(accepted).max().unwrap();
     assert!((2..=64).contains(&most), "{most} connections accepted in one turn:\n{trace}");
 }
+
+#[test]
+fn a_drain_lists_connections_beside_the_loop() {
+    let (folder, port) = (Folder::new(), free_port());
+    let app = format!(
+        "use IO::Socket::INET; my $s = IO::Socket::INET->new(Listen => 9, LocalAddr => '127.0.0.1:{port}'); \
+         syswrite STDOUT, 'up'; my $c = $s->accept; sleep 1000"
+    );
+    let drain = "until = \"NoConnections\", minSeconds = 0, quietSeconds = 0, maxSeconds = 2";
+    let config = folder
+        .write("bookend.toml", &format!("terminationGracePeriodSeconds = 20\nlifecycle.preStop.drain = {{ {drain} }}"));
+    let mut strace = Command::new("strace");
+    // Without -f: the loop's thread alone.
+    strace.args(["-qq", "-e", "signal=none", "-e", "trace=recvfrom", "-o"]).arg(folder.path("strace"));
+    strace.arg(bookend()).arg("-c").arg(config).args(["--", "perl", "-e", &app]);
+    let mut init = Init::start(folder, strace);
+    init.wait_for_out("up");
+    let _held = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    signal(child_of(init.pid().unsigned_abs()).unwrap(), 15);
+    let finished = init.end();
+    assert!(finished.log.contains("not quiet after 2"), "{}", finished.log);
+    let trace = init.folder.read("strace");
+    let lists = trace.lines().filter(|line| line.contains(", 32768, ")).count();
+    // The listeners, right before the stop signal.
+    assert!(lists <= 8, "{lists} parts of lists read by the loop:\n{trace}");
+}

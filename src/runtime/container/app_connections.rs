@@ -143,7 +143,7 @@ impl AppConnections {
 
 /// The connections of these ports, and the number of those that are not accepted.
 async fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16]) -> Option<(Vec<Connection>, u32)> {
-    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets_in_slices(ports).await };
+    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets_beside(ports).await };
     Some(connections(&sockets?))
 }
 
