@@ -4,7 +4,7 @@
 use toml::de::DeValue;
 
 use crate::address::HttpUrl;
-use crate::key::{Key, Role, Shape, env_name, walk};
+use crate::key::{Key, Role, Shape, env_name, has_variable, walk};
 use crate::scalar::Scalar;
 use crate::toml_text::{last, quote};
 use crate::value::describe;
@@ -176,7 +176,10 @@ pub(crate) fn instead_of_scalar(path: &str, scalar: Scalar, found: &DeValue<'_>)
             "mount a Secret or ConfigMap as a file; a field of the Pod is a variable of the container".to_owned()
         }
         (_, DeValue::String(text)) if text.contains("${") || text.contains("$(") => {
-            let variable = if path.contains('[') { String::new() } else { format!("; set {} instead", env_name(path)) };
+            let variable = match has_variable(ROOT, path) {
+                true => format!("; set {} instead", env_name(path)),
+                false => String::new(),
+            };
             format!("variables are expanded only in command, env, host, path and headers, as $(NAME){variable}")
         }
         (Scalar::Umask, DeValue::Integer(number)) => format!("in octal: {name} = \"{number}\""),

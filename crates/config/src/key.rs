@@ -191,9 +191,31 @@ pub(crate) fn env_name(path: &str) -> String {
     name
 }
 
+/// Whether a variable sets the key of this path. Keys in a list and keys with a name of the user's choice have none.
+pub(crate) fn has_variable(mut keys: &'static [Key], path: &str) -> bool {
+    let mut names = path.split('.');
+    while let Some(name) = names.next() {
+        match find(keys, name).map(|key| key.shape) {
+            Some(Shape::Table(inner)) => keys = inner,
+            Some(_) => return names.next().is_none(),
+            None => return false,
+        }
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vocabulary::ROOT;
+
+    #[test]
+    fn keys_in_lists_and_named_tables_have_no_variable() {
+        let has = |path| has_variable(ROOT, path);
+        assert!(has("http.listen") && has("lifecycle.preStop") && has("livenessProbe.httpGet.path"));
+        assert!(!has("lifecycle.preStop.httpGet.caFile") && !has("lifecycle.preStop[0].httpGet.caFile"));
+        assert!(!has("app.env.HOME") && !has("http.unknown.listen"));
+    }
 
     #[test]
     fn environment_names_are_the_key_path_in_screaming_snake() {
