@@ -16,7 +16,7 @@ mod signal;
 mod sleep;
 pub(crate) mod tcp_socket;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -38,24 +38,27 @@ use bookend_lifecycle::HandlerResult;
 #[derive(Debug)]
 pub(crate) struct RunningHandler {
     abort: oneshot::Sender<()>,
-    /// The process group of an exec handler.
-    group: Option<(Reaper, Pid)>,
+    reaper: Reaper,
+    leader: Leader,
 }
+
+/// The leader of an exec handler's process group, once its program was started.
+type Leader = Arc<OnceLock<Pid>>;
 
 impl RunningHandler {
     /// Whether this process is the program of an exec handler, a member of its process group, or below it. A process that
     /// its parent has reaped is not recognised.
     pub(crate) fn includes(&self, pid: i32) -> bool {
-        let Some((_, leader)) = &self.group else { return false };
+        let Some(leader) = self.leader.get() else { return false };
         let group = nix::unistd::getpgid(Some(Pid::from_raw(pid)));
         leader.as_raw() == pid || group == Ok(*leader) || procfs::descends_from(pid, leader.as_raw()) == Some(true)
     }
 
     /// Ends the run; no report of it follows.
     pub(crate) fn abort(self) {
-        if let Some((reaper, pid)) = self.group {
+        if let Some(leader) = self.leader.get() {
             // This happens at once, because the task may not run again before we exit.
-            exec::terminate(&reaper, pid);
+            exec::terminate(&self.reaper, *leader);
         }
         // The run may have ended already; then there is nothing to abort.
         let _ = self.abort.send(());
@@ -77,13 +80,31 @@ pub(crate) fn start(
     env: PendingEnvironment,
     context: &HandlerContext,
 ) -> (RunningHandler, oneshot::Receiver<HandlerReport>) {
+    let leader = Leader::default();
     let reads_files = matches!(&handler.kind, HandlerKind::Exec(program) if program::reads_files(program));
-    if !reads_files && !env.reads_files() {
-        return start_prepared(handler, purpose, timeout, prepare(&handler.kind, env), context);
-    }
+    let (abort, receiver) = if reads_files || env.reads_files() {
+        start_after_reading(handler, purpose, timeout, env, context, &leader)
+    } else {
+        start_prepared(handler, purpose, timeout, prepare(&handler.kind, env), context, &leader)
+    };
+    (RunningHandler { abort, reaper: context.reaper.clone(), leader }, receiver)
+}
+
+/// The two ends of a run: what aborts it, and its report.
+type Run = (oneshot::Sender<()>, oneshot::Receiver<HandlerReport>);
+
+/// Starts a handler when the files that it needs have been read, elsewhere than in the loop.
+fn start_after_reading(
+    handler: &Handler,
+    purpose: Purpose,
+    timeout: Option<Duration>,
+    env: PendingEnvironment,
+    context: &HandlerContext,
+    leader: &Leader,
+) -> Run {
     let (abort, mut aborted) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
-    let (handler, context) = (handler.clone(), context.clone());
+    let (handler, context, leader) = (handler.clone(), context.clone(), Arc::clone(leader));
     crate::tasks::spawn(async move {
         let began = Instant::now();
         let kind = handler.kind.clone();
@@ -97,17 +118,19 @@ pub(crate) fn start(
             }
         };
         let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
-        let (running, report) = match prepared {
-            Ok(prepared) => start_prepared(&handler, purpose, left, prepared, &context),
-            Err(error) => failed(&error),
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return drop(sender.send(failure(&error))),
         };
+        let (abort, report) = start_prepared(&handler, purpose, left, prepared, &context, &leader);
         tokio::select! {
             biased;
-            () = abort_requested(&mut aborted) => running.abort(),
+            // The process group has its signal already (`RunningHandler::abort`).
+            () = abort_requested(&mut aborted) => drop(abort.send(())),
             report = report => drop(report.map(|report| sender.send(report))),
         }
     });
-    (RunningHandler { abort, group: None }, receiver)
+    (abort, receiver)
 }
 
 /// Reads the files that a handler needs.
@@ -125,26 +148,30 @@ fn start_prepared(
     timeout: Option<Duration>,
     prepared: Result<PreparedHandler, ProgramError>,
     context: &HandlerContext,
-) -> (RunningHandler, oneshot::Receiver<HandlerReport>) {
+    leader: &Leader,
+) -> Run {
+    let (abort, aborted) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     let (program, env) = match prepared {
         Ok(PreparedHandler::Exec(program)) => (Some(program), Environment::default()),
         Ok(PreparedHandler::Other(env)) => (None, env),
-        Err(error) => return failed(&error),
+        Err(error) => {
+            let _ = sender.send(failure(&error));
+            return (abort, receiver);
+        }
     };
-    let (abort, aborted) = oneshot::channel();
-    let (sender, receiver) = oneshot::channel();
-    let mut group = None;
     match &handler.kind {
         HandlerKind::Exec(_) => {
             match program.map(|program| exec::Exec::start(&handler.name, purpose, *program, context)) {
                 // Does not happen: `prepare` makes a program for this kind.
                 None => {}
                 Some(Ok(exec)) => {
-                    group = Some((context.reaper.clone(), exec.pid()));
+                    // It is set once: a run starts one program.
+                    let _ = leader.set(exec.pid());
                     drop(crate::tasks::spawn(exec.run(timeout, aborted, sender)));
                 }
                 Some(Err(error)) => {
-                    let _ = sender.send(HandlerReport::new(HandlerResult::Failed, describe(&error)));
+                    let _ = sender.send(failure(&error));
                 }
             }
         }
@@ -166,13 +193,10 @@ fn start_prepared(
             drop(crate::tasks::spawn(bounded(work, None, aborted, sender)));
         }
     }
-    (RunningHandler { abort, group }, receiver)
+    (abort, receiver)
 }
 
 /// The report of a run that could not begin.
-pub(crate) fn failed(error: &dyn std::error::Error) -> (RunningHandler, oneshot::Receiver<HandlerReport>) {
-    let (abort, _) = oneshot::channel();
-    let (sender, receiver) = oneshot::channel();
-    let _ = sender.send(HandlerReport::new(HandlerResult::Failed, describe(error)));
-    (RunningHandler { abort, group: None }, receiver)
+fn failure(error: &dyn std::error::Error) -> HandlerReport {
+    HandlerReport::new(HandlerResult::Failed, describe(error))
 }

@@ -45,6 +45,19 @@ fn a_child_of_a_pre_stop_handler_is_recognised() {
 }
 
 #[test]
+fn a_handler_that_needs_files_at_its_start_is_recognised() {
+    let script = "sleep 0.2; kill -QUIT 1; sleep 0.5; echo handler-done";
+    for key in ["user = \"0\"", "env.TOKEN.valueFrom.file = \"/etc/hostname\""] {
+        let exec = format!("lifecycle.preStop.exec.command = [\"sh\", \"-c\", \"{script}\"]\n");
+        let init = with_handlers(&format!("{exec}lifecycle.preStop.exec.{key}"));
+        init.signal(15);
+        let finished = init.finish();
+        assert!(finished.log.contains("handler-done") && finished.out.contains("got-quit"), "{finished:?}");
+        assert_eq!(finished.code(), 5);
+    }
+}
+
+#[test]
 fn a_pre_stop_handler_that_is_pkill_does_not_cut_its_own_stop() {
     let lifecycle = "[[lifecycle.preStop]]\nexec.command = [\"pkill\", \"-QUIT\", \"-f\", \"got-quit\"]\n\
         [[lifecycle.preStop]]\nexec.command = [\"sh\", \"-c\", \"sleep 0.5; echo handler-done\"]\n";
