@@ -61,10 +61,7 @@ pub(super) fn run_container(mut run: RunArgs, inherited: Inherited) -> u8 {
             }
             run_settings(effective.settings, effective.auto, Policy::default(), inherited, log, exit::BOOKEND_FAILED)
         }
-        Err(failure) => {
-            last_words(&failure.text);
-            failure.code
-        }
+        Err(failure) => outcome::refused(failure),
     }
 }
 
@@ -78,10 +75,7 @@ fn run_nested(command: Vec<OsString>, inherited: Inherited) -> u8 {
                 run.settings.app.program.command = effective.settings.app.program.command;
                 run.settings.app.command_from = effective.settings.app.command_from;
             }
-            Err(failure) => {
-                last_words(&failure.text);
-                return failure.code;
-            }
+            Err(failure) => return outcome::refused(failure),
         }
     }
     let policy = Policy { convention: Policy::default().convention, ..run.policy };
@@ -114,7 +108,8 @@ fn run_settings(
     failed: u8,
 ) -> u8 {
     last_resort::catch_panics(last_words);
+    let message = settings.termination_message_path.clone();
     let Err(error) = container::run(settings, auto, policy, inherited, log);
-    last_words(&format!("bookend: {}\n", describe(&error)));
+    outcome::report_failed_start(message, format!("bookend: {}\n", describe(&error)));
     failed
 }

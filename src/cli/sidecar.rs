@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::load::{load, read_override};
+use super::outcome::{refused, report_failed_start};
 use crate::error::describe;
 use crate::exit;
 use crate::process::inherited::Inherited;
@@ -29,14 +30,12 @@ impl SidecarArgs {
     pub(super) fn run(self, inherited: Inherited) -> u8 {
         let (effective, log) = match load(&self.config, self.set, self.command, Mode::Sidecar) {
             Ok(loaded) => loaded,
-            Err(failure) => {
-                last_words(&failure.text);
-                return failure.code;
-            }
+            Err(failure) => return refused(failure),
         };
         last_resort::catch_panics(last_words);
+        let message = effective.settings.termination_message_path.clone();
         sidecar::run(effective.settings, inherited, log).unwrap_or_else(|error| {
-            last_words(&format!("bookend: {}\n", describe(&error)));
+            report_failed_start(message, format!("bookend: {}\n", describe(&error)));
             exit::BOOKEND_FAILED
         })
     }

@@ -19,6 +19,9 @@ use tracing::warn;
 use super::message::padded;
 use crate::detached::start_thread;
 
+/// Kubernetes' default `terminationMessagePath`.
+pub(crate) const TERMINATION_LOG: &str = "/dev/termination-log";
+
 /// A file and its writer.
 #[derive(Debug, Clone)]
 pub(crate) struct RewrittenFile(Arc<Shared>);

@@ -11,7 +11,7 @@ use crate::http::{LifecycleEvent, StatusSnapshot, Subscribers, ZombieParent};
 use crate::process::zombies::{NegligentParent, ZombieWatch};
 use crate::report::journal::{Journal, describe_cut, describe_note, describe_trigger};
 use crate::report::message;
-use crate::report::rewritten_file::RewrittenFile;
+use crate::report::rewritten_file::{RewrittenFile, TERMINATION_LOG};
 use crate::report::stop_report::{StopFacts, StopReport};
 use crate::report::timestamp::Timestamp;
 use crate::runtime::life_before::LifeBefore;
@@ -370,5 +370,3 @@ const REWRITE: Duration = Duration::from_secs(1);
 const LAST_WRITE: Duration = Duration::from_millis(100);
 /// The number of negligent parents in `/status`.
 const MAX_PARENTS: usize = 10;
-/// Kubernetes' default `terminationMessagePath`.
-const TERMINATION_LOG: &str = "/dev/termination-log";

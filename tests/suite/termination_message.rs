@@ -231,3 +231,56 @@ fn the_json_log_has_the_report_as_one_object() {
     assert_eq!(report["timeline"][0]["text"], "stop triggered by SIGTERM", "{line}");
     assert!(!finished.log.contains("+0.000 s"), "the timeline is in the report alone: {}", finished.log);
 }
+
+/// bookend as the first process, which may not start: nothing waits for it.
+fn first_process(folder: &Folder, config: &str, args: &[&str]) -> std::process::Command {
+    let file = folder.write("bookend.toml", config);
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(crate::support::bookend());
+    let (verb, rest) = args.split_at(usize::from(args.first() == Some(&"sidecar")));
+    command.args(verb).arg("-c").arg(file).args(rest);
+    command
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_the_message() {
+    for args in [&["--", "true"][..], &["sidecar"][..]] {
+        let (folder, key) = with_message();
+        let config = format!("{key}app.stopSignl = \"SIGQUIT\"\nhttp.token = [\"hunter2\"]\n");
+        let mut command = first_process(&folder, &config, args);
+        // The file itself has mistakes, so its key for the path does not count.
+        command.env("BOOKEND_TERMINATION_MESSAGE_PATH", folder.path("message"));
+        let mut init = Init::start(folder, command);
+        assert_eq!(init.end().code(), 125, "{}", init.log());
+        let text = init.folder.read("message");
+        assert!(text.contains("app.stopSignl: unknown key") && init.log().contains(&text), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn a_failed_start_is_the_message_and_never_over_an_apps() {
+    for (before, expected) in [("", "bookend: cannot listen on "), ("mine", "mine")] {
+        let (folder, key) = with_message();
+        folder.write("message", before);
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = format!("{key}http.listen = \"{}\"", taken.local_addr().unwrap());
+        let command = first_process(&folder, &config, &["--", "true"]);
+        let mut init = Init::start(folder, command);
+        assert_eq!(init.end().code(), 125, "{}", init.log());
+        let text = init.folder.read("message");
+        assert!(text.starts_with(expected), "{text}: {}", init.log());
+    }
+}
+
+#[test]
+fn a_process_beside_the_app_writes_no_message() {
+    let (folder, _) = with_message();
+    let mut command = std::process::Command::new(crate::support::bookend());
+    command
+        .args(["--set", "app.stopSignl=x", "--", "true"])
+        .env("BOOKEND_TERMINATION_MESSAGE_PATH", folder.path("message"));
+    let mut init = Init::start(folder, command);
+    assert_eq!(init.end().code(), 125);
+    assert_eq!(init.folder.read("message"), "");
+}

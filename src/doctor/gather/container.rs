@@ -31,7 +31,10 @@ pub(super) fn facts(settings: &Settings) -> ContainerFacts {
         (_, None) => Some("neither netlink nor /proc/net/tcp lists sockets"),
         _ => None,
     };
-    let message = settings.termination_message_path.as_deref().unwrap_or(Path::new("/dev/termination-log"));
+    let message = settings
+        .termination_message_path
+        .as_deref()
+        .unwrap_or(Path::new(crate::report::rewritten_file::TERMINATION_LOG));
     // bookend's own capabilities, where it runs.
     let status = if name == "bookend" { read("/proc/1/status") } else { read("/proc/self/status") };
     ContainerFacts {
