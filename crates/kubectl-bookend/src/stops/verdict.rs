@@ -65,7 +65,10 @@ pub(super) fn judge(ended: &EndedContainer) -> Verdict {
         }
         Message::Unreadable(Unreadable::Damaged) => unknown("message cut or damaged"),
         Message::Unreadable(Unreadable::Newer) => unknown("message of a newer bookend"),
-        Message::Foreign if ended.is_wrapped => unknown("message of another program"),
+        Message::Foreign | Message::Empty if ended.is_wrapped && ended.exit_code == NOT_STARTED => {
+            unknown("exit code 125: configuration, preStart or postStart")
+        }
+        Message::Foreign if ended.is_wrapped => unknown("message without a report"),
         Message::Empty if ended.is_wrapped => unknown("no message"),
         Message::Foreign | Message::Empty => Verdict::WithoutBookend,
     }
@@ -142,6 +145,8 @@ fn longest_stage(report: &Report, took: f64, current: Option<&'static str>) -> O
 
 /// The reason that the kubelet writes.
 const OOM_KILLED: &str = "OOMKilled";
+/// The exit code of a bookend that failed itself.
+const NOT_STARTED: i64 = 125;
 /// From the stop signal to the app's end.
 const STOP_SIGNAL: &str = "stop signal";
 /// The end, as Kubernetes has it, may be a second before the real one.
@@ -251,11 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn a_bookend_that_could_not_start_is_named() {
+        let mut one = ended("Error", "stopped by SIGTERM in 9.5 s", "{}");
+        (one.message, one.exit_code) = (Message::Foreign, 125);
+        let why = "exit code 125: configuration, preStart or postStart";
+        assert_eq!(judge(&one), Verdict::Unknown { why, oom: false });
+        one.is_wrapped = false;
+        assert_eq!(judge(&one), Verdict::WithoutBookend, "its message is the app's own");
+    }
+
+    #[test]
     fn a_message_that_cannot_be_read_is_unknown_where_bookend_ran() {
         let mut one = ended("OOMKilled", "stopped by SIGTERM in 9.5 s", "{}");
         for (message, wrapped, expected) in [
             (Message::Empty, true, Some("no message")),
-            (Message::Foreign, true, Some("message of another program")),
+            (Message::Foreign, true, Some("message without a report")),
             (Message::Unreadable(Unreadable::Damaged), false, Some("message cut or damaged")),
             (Message::Unreadable(Unreadable::Newer), false, Some("message of a newer bookend")),
             (Message::Empty, false, None),
