@@ -92,14 +92,14 @@ impl Reporter {
         self.subscribers.publish(self.began.elapsed(), Timestamp::now(), event);
     }
 
-    /// Reports a note of a machine.
-    pub(super) fn note(&mut self, container: Option<&str>, note: Note) {
+    /// Reports a note of a machine. `now`: for the beginning of a stop, the time that the machine counts from.
+    pub(super) fn note(&mut self, now: Time, container: Option<&str>, note: Note) {
         let text = describe_note(note);
-        self.note_as(note, container.map_or(text.clone(), |name| format!("{name}: {text}")));
+        self.note_as(now, note, container.map_or(text.clone(), |name| format!("{name}: {text}")));
     }
 
     /// The same in these words.
-    pub(super) fn note_as(&mut self, note: Note, text: String) {
+    pub(super) fn note_as(&mut self, now: Time, note: Note, text: String) {
         self.publish(&LifecycleEvent::Note { text: &text });
         match note {
             Note::Held(_) => {
@@ -129,7 +129,7 @@ impl Reporter {
             | Note::LeftoversTerminated
             | Note::LeftoversEnded => debug!("{text}"),
         }
-        self.journal.note(self.now(), note, text);
+        self.journal.note(now, note, text);
         self.has_news = true;
         match note {
             Note::HookOver(Hook::PostStop, _) if self.journal.has_timeline() => self.life(LifeStage::PostStopOver),

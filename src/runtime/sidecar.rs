@@ -119,13 +119,13 @@ impl SidecarLoop {
     /// A stop of our own, and of every unit.
     fn begin_stop(&mut self, trigger: Trigger, event: Event) {
         if self.stop.is_none() {
+            let now = self.dispatcher.now();
             self.stop = Some(trigger);
             self.dispatcher.reporter.stop_began(None, trigger, self.settings.termination_grace_period);
-            let now = self.dispatcher.now();
             if self.apps.iter().all(|app| app.unit.app.pid().is_none()) {
                 self.dispatcher.reporter.journal.resume_stop(now);
             }
-            self.dispatcher.reporter.note(None, Note::StopBegan(trigger));
+            self.dispatcher.reporter.note(now, None, Note::StopBegan(trigger));
             #[cfg(feature = "otel")]
             self.dispatcher.reporter.trace.tell(|story| story.note(now, None, Note::StopBegan(trigger)));
         }
@@ -201,7 +201,7 @@ impl SidecarLoop {
     fn tell(&mut self, id: UnitId, note: Note) {
         let Some(app) = self.apps.get_mut(id.0) else { return };
         let container = app.unit.name.as_deref();
-        let now = self.dispatcher.now();
+        let now = app.unit.time_of(note, self.dispatcher.now());
         let stage = app.unit.counters.note(now, note);
         #[cfg(feature = "otel")]
         if !matches!(note, Note::StopBegan(trigger) if self.stop == Some(trigger)) {
@@ -215,7 +215,7 @@ impl SidecarLoop {
             }
             self.dispatcher.reporter.stop_began(container, trigger, None);
         }
-        self.dispatcher.reporter.note(container, note);
+        self.dispatcher.reporter.note(now, container, note);
     }
 
     /// The last act: the stop report, and the remaining processes.

@@ -12,7 +12,7 @@ use crate::process::reaper::Ended;
 use crate::report::counters::Counters;
 use crate::runtime::plan::handler_list;
 use bookend_config::settings::{AppSettings, Handler, LifecycleSettings};
-use bookend_lifecycle::{AppStatus, Hook, Machine, Time, Timer, Trigger};
+use bookend_lifecycle::{AppStatus, Hook, Machine, Note, Time, Timer, Trigger};
 
 /// The index of a unit in its loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,6 +117,14 @@ impl<M: Machine> Unit<M> {
     /// The trigger of the current stop.
     pub(super) fn trigger(&self) -> Option<Trigger> {
         self.machine.stop_trigger().map(|(trigger, _)| trigger)
+    }
+
+    /// The time of a note: a stop begins for the report when it begins for the machine, however late the loop tells it.
+    pub(super) fn time_of(&self, note: Note, now: Time) -> Time {
+        match (note, self.machine.stop_trigger()) {
+            (Note::StopBegan(_), Some((_, began))) => began,
+            _ => now,
+        }
     }
 
     /// The rest of the grace period in the current stop.

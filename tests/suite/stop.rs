@@ -3,6 +3,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::ptrace;
+use nix::unistd::Pid;
+
+use crate::start_up::Traced;
 use crate::support::{Folder, Init, bookend, child_of, signal, took, wait_until};
 
 #[test]
@@ -159,4 +163,31 @@ fn a_failed_container_is_held_for_inspection() {
     init.signal(15);
     assert_eq!(init.end().code(), 9);
     assert!(init.log().contains("app exited with 9; exit code 9"), "{}", init.log());
+}
+
+#[test]
+fn the_report_and_post_stop_measure_the_same_stop() {
+    let folder = Folder::new();
+    let config = format!(
+        "log.level = \"Info\"\nsocket = \"None\"\n\
+         lifecycle.postStop.exec.command = [\"sh\", \"-c\", \"echo $BOOKEND_STOP_SECONDS > {}/seconds\"]",
+        folder.shown()
+    );
+    let app = "trap 'exit 0' TERM; echo up; while :; do sleep 0.02; done";
+    let init = Init::configured_in(folder, &config, &["--", "sh", "-c", app]);
+    init.wait_for_out("up");
+    let pid = Pid::from_raw(init.pid());
+    let mut traced = Traced::waiting(init, pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    // The machine has begun the stop when bookend logs it. A busy machine may stop bookend for long just then.
+    let writes = [libc::SYS_write, libc::SYS_writev, libc::SYS_pwritev2];
+    while !writes.contains(&traced.next_call(|_| {}).expect("it has not ended")) {}
+    std::thread::sleep(Duration::from_millis(400));
+    ptrace::detach(pid, None).unwrap();
+    let finished = traced.init.end();
+    let headline = finished.log.split_once("stopped by SIGTERM in ").expect(&finished.log).1;
+    let whole: f64 = headline.split(' ').next().unwrap().parse().unwrap();
+    let until_the_end_of_the_app: f64 = traced.init.folder.read("seconds").trim().parse().unwrap();
+    assert!(until_the_end_of_the_app <= whole, "{until_the_end_of_the_app} of {whole} s\n{}", finished.log);
+    assert!(until_the_end_of_the_app >= 0.4, "it was stopped for that time: {until_the_end_of_the_app}");
 }

@@ -345,7 +345,7 @@ impl ContainerLoop {
     // ---- Reports --------------------------------------------------------------------------------
 
     fn tell(&mut self, note: Note) {
-        let now = self.now();
+        let now = self.unit.time_of(note, self.now());
         let mut text = describe_note(note);
         match note {
             Note::AppEnded(status) => {
@@ -374,7 +374,7 @@ impl ContainerLoop {
             }
             _ => {}
         }
-        self.dispatcher.reporter.note_as(note, text);
+        self.dispatcher.reporter.note_as(now, note, text);
         #[cfg(feature = "otel")]
         self.dispatcher.reporter.trace.tell(|story| story.note(now, None, note));
         let stage = self.unit.counters.note(now, note);
