@@ -2,6 +2,7 @@
 //! the metrics.
 
 pub(crate) mod counters;
+pub(crate) mod identity;
 pub(crate) mod journal;
 pub(crate) mod log;
 pub(crate) mod message;

@@ -1,6 +1,5 @@
 //! `bookend status`: the state of the running bookend, as a table for people or as JSON.
 
-mod identity;
 mod table;
 mod terminal;
 mod view;
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::outcome::{Outcome, print};
-use identity::PodIdentity;
+use crate::report::identity::PodIdentity;
 use terminal::Terminal;
 pub(super) use view::{HandlerRun, StatusView};
 
@@ -32,7 +31,7 @@ impl StatusArgs {
             print(&response.body);
             return Ok(());
         }
-        let identity = PodIdentity::of(|name| std::env::var(name).ok());
+        let identity = PodIdentity::of_environment();
         print(&table::draw(&StatusView::read(&response.body)?, &identity, Terminal::of_stdout()));
         Ok(())
     }

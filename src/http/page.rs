@@ -9,10 +9,11 @@ use hyper::header::{
 };
 
 use super::response::HttpResponse;
+use crate::report::identity::PodIdentity;
 
-/// The page itself.
-pub(super) fn page() -> HttpResponse {
-    let mut response = Response::new(Either::Left(Full::new(Bytes::from_static(PAGE.as_bytes()))));
+/// The page itself, with the names of this pod and image as far as they are known.
+pub(super) fn page(identity: &PodIdentity) -> HttpResponse {
+    let mut response = Response::new(Either::Left(Full::new(Bytes::from(named(identity)))));
     for (name, value) in [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -26,7 +27,20 @@ pub(super) fn page() -> HttpResponse {
     response
 }
 
+fn named(identity: &PodIdentity) -> String {
+    let names: Vec<_> = [&identity.pod, &identity.image].into_iter().flatten().map(|name| escaped(name)).collect();
+    PAGE.replacen(PLACE, &format!("{}{}", PLACE, names.join(" · ")), 1)
+}
+
+/// A text that is never markup.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 const PAGE: &str = include_str!("page.html");
+
+/// The element of the names.
+const PLACE: &str = "<small id=\"identity\">";
 
 /// The hashes of the page's one script and one style; a test compares them with the page.
 const POLICY: &str = "default-src 'none'; \
@@ -73,6 +87,13 @@ mod tests {
         for outside in ["http:", "https:", "src=", "@import", "url(", "innerHTML", "insertAdjacentHTML", "style="] {
             assert!(!page.contains(outside), "{outside}");
         }
+    }
+
+    #[test]
+    fn the_page_names_pod_and_image_as_text() {
+        let identity = PodIdentity { pod: Some("shop/web-1".to_owned()), image: Some("<b>&".to_owned()) };
+        assert!(named(&identity).contains("<small id=\"identity\">shop/web-1 · &lt;b&gt;&amp;</small>"));
+        assert_eq!(named(&PodIdentity::default()), PAGE);
     }
 
     /// WCAG 2: the relative luminance of `#rrggbb`.

@@ -128,7 +128,9 @@ pub(super) async fn answer(
             })
         }
         #[cfg(feature = "page")]
-        Route::Page if connection.rules().page => Ok(super::page::page()),
+        Route::Page if connection.rules().page => {
+            Ok(super::page::page(&crate::report::identity::PodIdentity::of_environment()))
+        }
         #[cfg(feature = "page")]
         Route::Page => Ok(not_found(path)),
         Route::Metrics => {

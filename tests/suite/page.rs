@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Init, PATIENCE, code, free_port, get, wait_until};
+use crate::support::{Folder, Init, PATIENCE, bookend, code, free_port, get, wait_until};
 
 const APP: &[&str] = &["--", "sh", "-c", "trap 'sleep 1; exit 0' TERM; echo up; while :; do sleep 0.02; done"];
 
@@ -38,6 +38,17 @@ fn the_page_loads_nothing_and_sets_no_cookies() {
     assert!(!policy.contains("unsafe"), "{policy}");
     assert!(!head.contains("set-cookie"), "{head}");
     assert!(body.starts_with("<!doctype html>") && body.trim_end().ends_with("</html>"));
+}
+
+#[test]
+fn the_page_names_the_pod_and_the_image() {
+    let port = free_port();
+    let config = format!("http = {{ listen = \"127.0.0.1:{port}\", page = true }}");
+    let names = [("POD_NAME", "web-1"), ("POD_NAMESPACE", "shop"), ("BOOKEND_IMAGE", "<i>web:7")];
+    let init = Init::of_binary(&bookend(), Folder::new(), &names, &config, APP);
+    init.wait_for_out("up");
+    let page = get(port, "/").unwrap();
+    assert!(page.contains("<small id=\"identity\">shop/web-1 · &lt;i&gt;web:7</small>"), "{page}");
 }
 
 #[test]

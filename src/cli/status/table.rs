@@ -15,9 +15,9 @@
 //! SIGQUIT sent to the app         ╵         +2.002 s
 //! ```
 
-use super::identity::PodIdentity;
 use super::terminal::{Colour, Terminal};
 use super::view::{ContainerView, HandlerRun, LostView, StatusView};
+use crate::report::identity::PodIdentity;
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;

@@ -1,19 +1,24 @@
-//! Which pod and image this is, as far as the environment says. Pure.
+//! Which pod and image this is, as far as the environment says.
 //!
 //! A Pod spec passes the names with the downward API, under names of its own choice; these are the usual ones. The image
 //! is not in the downward API, so builds set a variable. docs/cli.md lists them.
 
 /// The names that are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct PodIdentity {
+pub(crate) struct PodIdentity {
     /// `namespace/name`, or the name alone.
-    pub(super) pod: Option<String>,
-    pub(super) image: Option<String>,
+    pub(crate) pod: Option<String>,
+    pub(crate) image: Option<String>,
 }
 
 impl PodIdentity {
+    /// As the environment of this process says.
+    pub(crate) fn of_environment() -> PodIdentity {
+        PodIdentity::of(|name| std::env::var(name).ok())
+    }
+
     /// `variable`: the value of an environment variable. An empty one counts as unset.
-    pub(super) fn of(variable: impl Fn(&str) -> Option<String>) -> PodIdentity {
+    pub(crate) fn of(variable: impl Fn(&str) -> Option<String>) -> PodIdentity {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let first = |names: &[&str]| names.iter().find_map(|name| set(name));
         let attributes = set("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
