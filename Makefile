@@ -21,7 +21,7 @@ release := scripts/as-caller cargo build --release --config .cargo/release.toml
 scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: vm space help setup toolchain build build-all build-minimal build-rehearse test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean
+.PHONY: reload vm space help setup toolchain build build-all build-minimal build-rehearse test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -125,6 +125,9 @@ model: ## check the state machines against every history of a bounded world; MOD
 
 broken: ## take guards out of the state machines, one after the other: the model must notice each
 	scripts/broken
+
+reload: ## swap configuration and certificates of nginx and haproxy 200 times under load (as root, ten minutes)
+	RELOAD_SWAPS=$${RELOAD_SWAPS:-200} cargo test --features reload --test suite reload::servers -- --nocapture
 
 vm: build ## let an app use up its memory in a virtual machine: cgroup v2, memory.oom.group 0 and 1 (QEMU without KVM; as root)
 	@scripts/setup vm

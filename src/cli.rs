@@ -24,6 +24,8 @@ mod manual;
 mod nested;
 mod outcome;
 mod probe;
+#[cfg(feature = "reload")]
+mod reload;
 mod run;
 mod runtimes;
 mod schema;
@@ -81,6 +83,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Subcommand::Events(args) => args.run(),
         Subcommand::Stop(args) => args.run(),
         Subcommand::Signal(args) => args.run(),
+        #[cfg(feature = "reload")]
+        Subcommand::Reload(args) => args.run(),
         Subcommand::Wait(args) => args.run(),
         Subcommand::Copy(args) => args.run(),
         #[cfg(feature = "completions")]

@@ -65,6 +65,18 @@ impl RunningHandler {
     }
 }
 
+#[cfg(feature = "reload")]
+impl RunningHandler {
+    /// Ends the run without a moment for its program; no report of it follows.
+    pub(crate) fn kill(self) {
+        if let Some((reaper, pid)) = &self.group {
+            // It may have just ended.
+            let _ = reaper.signal_group(*pid, bookend_lifecycle::signal::Signal::KILL);
+        }
+        self.abort();
+    }
+}
+
 /// Everything that a handler needs from files.
 enum PreparedHandler {
     Exec(Box<Prepared>),

@@ -12,6 +12,7 @@
 //! | GET /metrics                                  | both     | at once: Prometheus metrics                      |
 //! | GET /events                                   | socket   | events as they happen, as server-sent events     |
 //! | POST /stop, /signal/{name}                    | socket   | 202                                              |
+//! | POST /reload, /reload/{name}                  | socket   | when the reloads are over: 200 or 500            |
 //!
 //! One request for each connection: a kubelet sends a GET again when a *reused* connection breaks, and a hook must not
 //! run twice for that.
@@ -57,10 +58,14 @@ mod write_timeout;
 
 pub(crate) use delivery::{Delivery, DeliveryGuard};
 pub(crate) use events::{LifecycleEvent, Subscribers};
+#[cfg(feature = "reload")]
+pub(crate) use request::ReloadAnswer;
 pub(crate) use request::{Detail, Endpoint, HookCall, HookResponse, Request};
 pub(crate) use rules::Rules;
 pub(crate) use server::{serve_port, serve_socket};
 pub(crate) use socket::{ControlSocket, Lock, SocketError};
+#[cfg(feature = "reload")]
+pub(crate) use status::ReloadSnapshot;
 pub(crate) use status::{
     AppSnapshot, ContainerSnapshot, DrainSnapshot, LossSnapshot, NotifySnapshot, PreviousLife, ProbeSnapshot,
     RunningHandlerSnapshot, StatusSnapshot, ZombieParent,

@@ -21,6 +21,7 @@
 //! | `notify_socket` | the socket of sd_notify(3)                                          |
 //! | `zombies`       | zombies that only their own, living parent can reap                 |
 //! | `cgroup`        | the container's memory cgroup: OOM kills                            |
+//! | `file_watch`    | inotify: changes of files                                           |
 //! | `pause`         | the init of a pod's pause container                                 |
 //! | `last_resort`   | the init that remains when everything else has failed               |
 //!
@@ -28,6 +29,8 @@
 
 mod activation;
 pub(crate) mod cgroup;
+#[cfg(feature = "reload")]
+pub(crate) mod file_watch;
 pub(crate) mod inherited;
 pub(crate) mod last_resort;
 pub(crate) mod leftovers;

@@ -26,6 +26,7 @@
 //! | `memory_watch` | the kills of the OOM killer                                                         |
 //! | `process_scans` | looks for zombies that are not ours, on another thread                             |
 //! | `reaping`    | how often ended children are collected                                                |
+//! | `reload`     | `[[reload]]`: the app reads changed files again                                       |
 //! | `start`      | the first steps of both, and why a start can fail                                     |
 //! | `plan`       | from the settings to what a machine needs to know                                     |
 
@@ -38,6 +39,8 @@ mod memory_watch;
 mod plan;
 mod process_scans;
 mod reaping;
+#[cfg(feature = "reload")]
+mod reload;
 mod reporter;
 mod run_loop;
 #[cfg(feature = "sidecar")]

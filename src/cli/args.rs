@@ -54,6 +54,9 @@ pub(super) enum Subcommand {
     Stop(stop::StopArgs),
     /// Send a signal to the application
     Signal(signal::SignalArgs),
+    /// Let the application read its changed files again, and wait for the result
+    #[cfg(feature = "reload")]
+    Reload(super::reload::ReloadArgs),
     /// Find what would lose requests at a stop, and how to fix it
     #[cfg(feature = "doctor")]
     Doctor(doctor::DoctorArgs),
@@ -108,10 +111,11 @@ fn is_built(subcommand: &str) -> bool {
     OPTIONAL.iter().all(|(name, is_built)| *name != subcommand || *is_built)
 }
 
-const OPTIONAL: [(&str, bool); 4] = [
+const OPTIONAL: [(&str, bool); 5] = [
     ("completions", cfg!(feature = "completions")),
     ("doctor", cfg!(feature = "doctor")),
     ("man", cfg!(feature = "completions")),
+    ("reload", cfg!(feature = "reload")),
     ("sidecar", cfg!(feature = "sidecar")),
 ];
 
@@ -150,6 +154,7 @@ pub(super) const SUBCOMMANDS: &[&str] = &[
     "events",
     "stop",
     "signal",
+    "reload",
     "sleep",
     "wait",
     "copy",

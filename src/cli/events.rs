@@ -96,6 +96,8 @@ fn as_text(kind: &str, data: &Value) -> String {
         "hookCalled" => format!("{of}the {} hook was called", word("hook")),
         "handlerStarted" => format!("{of}{} {} started", word("hook"), word("name")),
         "handlerEnded" => HandlerRun::read(data).summary().trim_end().to_owned(),
+        #[cfg(feature = "reload")]
+        "reload" => format!("reload {}: {}: {}", word("name"), word("result"), word("detail")),
         "exited" => format!("exit code {}", data.get("exitCode").and_then(Value::as_u64).unwrap_or_default()),
         // An event of a newer bookend.
         other => format!("{} {}", printable(other), printable(&data.to_string())),

@@ -19,4 +19,10 @@ impl HandlerReport {
     pub(super) fn new(result: HandlerResult, detail: impl Into<String>) -> HandlerReport {
         HandlerReport { result, detail: detail.into(), output: Vec::new(), set: Vec::new() }
     }
+
+    /// The report of a run that was not begun.
+    #[cfg(feature = "reload")]
+    pub(crate) fn failed(why: String) -> HandlerReport {
+        HandlerReport::new(HandlerResult::Failed, why)
+    }
 }

@@ -44,6 +44,15 @@ pub(crate) enum LifecycleEvent<'a> {
     },
     /// A handler has ended.
     HandlerEnded(&'a Record),
+    /// A reload is over.
+    #[cfg(feature = "reload")]
+    Reload {
+        name: &'a str,
+        result: &'a str,
+        detail: &'a str,
+        #[serde(rename = "tookSeconds")]
+        took_seconds: Seconds,
+    },
     /// The container is about to exit; the last event.
     Exited {
         #[serde(rename = "exitCode")]
@@ -60,6 +69,8 @@ impl LifecycleEvent<'_> {
             LifecycleEvent::HookCalled { .. } => "hookCalled",
             LifecycleEvent::HandlerStarted { .. } => "handlerStarted",
             LifecycleEvent::HandlerEnded(_) => "handlerEnded",
+            #[cfg(feature = "reload")]
+            LifecycleEvent::Reload { .. } => "reload",
             LifecycleEvent::Exited { .. } => "exited",
         }
     }

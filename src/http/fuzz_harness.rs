@@ -110,6 +110,8 @@ async fn answer_all(mut requests: mpsc::Receiver<Request>, outcome: Option<Outco
                 verbs += 1;
                 let _ = sender.send(Ok(()));
             }
+            #[cfg(feature = "reload")]
+            Request::Reload(_, sender) => drop(sender.send((200, String::new()))),
             Request::Follow(_, sender) => {
                 verbs += 1;
                 let _ = sender.send(subscribers.subscribe(Duration::ZERO, Timestamp::default(), "Running", None));

@@ -154,6 +154,23 @@ impl StatusSnapshot {
             [of("Succeeded", probe.successes), of("Failed", probe.failures)]
         });
         out.counter("probe_tries", "attempts of the app's probes, by result", tries)?;
+        #[cfg(feature = "reload")]
+        if !self.reloads.is_empty() {
+            let counts = self.reloads.iter().flat_map(|reload| {
+                let of = |result, count| ([("name", reload.name.as_str()), ("result", result)], count);
+                [
+                    of("Succeeded", reload.succeeded),
+                    of("CheckFailed", reload.check_failed),
+                    of("Failed", reload.failed),
+                    of("Aborted", reload.aborted),
+                ]
+            });
+            out.counter("reloads", "reloads of the app, by result", counts)?;
+            let last = self.reloads.iter().filter_map(|reload| {
+                Some(([("name", reload.name.as_str())], reload.succeeded_at?.since_1970().as_secs_f64()))
+            });
+            out.gauges("reload_last_success_timestamp", "time of the last reload that succeeded", seconds, last)?;
+        }
         let hooks = all.iter().flat_map(|(of, counters)| {
             let hooks = counters.hooks.iter();
             hooks.map(|((hook, result), count)| (labels(*of, &[("hook", hook), ("result", result.name())]), *count))

@@ -25,9 +25,16 @@ pub(crate) enum Request {
     Stop(oneshot::Sender<()>),
     /// `POST /signal/{name}`: act as if bookend had received the signal. The error is the reason why it cannot.
     Signal(Signal, oneshot::Sender<Result<(), &'static str>>),
+    /// `POST /reload` and `/reload/{name}`.
+    #[cfg(feature = "reload")]
+    Reload(Option<String>, oneshot::Sender<ReloadAnswer>),
     /// `GET /events`, and the pid of the client if it is known. `None`: there are too many subscribers.
     Follow(Option<i32>, oneshot::Sender<Option<(EventStream, DeliveryGuard)>>),
 }
+
+/// The status and the text of the answer, when the reloads are over.
+#[cfg(feature = "reload")]
+pub(crate) type ReloadAnswer = (u16, String);
 
 /// A call of a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]

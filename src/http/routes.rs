@@ -29,6 +29,9 @@ enum Route<'a> {
     Metrics,
     Stop,
     Signal(&'a str),
+    /// Of one entry, or of all.
+    #[cfg(feature = "reload")]
+    Reload(Option<&'a str>),
     Events,
 }
 
@@ -51,6 +54,12 @@ impl Route<'_> {
             "" => Route::Page,
             "metrics" => Route::Metrics,
             "stop" if kind == ListenerKind::Socket => Route::Stop,
+            #[cfg(feature = "reload")]
+            "reload" if kind == ListenerKind::Socket => Route::Reload(None),
+            #[cfg(feature = "reload")]
+            _ if kind == ListenerKind::Socket && path.starts_with("reload/") => {
+                Route::Reload(path.strip_prefix("reload/"))
+            }
             "events" if kind == ListenerKind::Socket => Route::Events,
             _ => Route::Signal(path.strip_prefix("signal/").filter(|_| kind == ListenerKind::Socket)?),
         })
@@ -62,6 +71,8 @@ impl Route<'_> {
             #[cfg(feature = "page")]
             Route::Page => true,
             Route::Hook(..) | Route::Health(_) | Route::Stop | Route::Signal(_) | Route::Events => false,
+            #[cfg(feature = "reload")]
+            Route::Reload(_) => false,
         }
     }
 
@@ -69,6 +80,8 @@ impl Route<'_> {
     fn allows(self, method: &Method) -> bool {
         match self {
             Route::Stop | Route::Signal(_) => method == Method::POST,
+            #[cfg(feature = "reload")]
+            Route::Reload(_) => method == Method::POST,
             Route::Hook(..) | Route::Events => method == Method::GET,
             #[cfg(feature = "page")]
             Route::Page => method == Method::GET || method == Method::HEAD,
@@ -156,6 +169,15 @@ pub(super) async fn answer(
             },
             Err((code, why)) => text(code, why + "\n"),
         }),
+        #[cfg(feature = "reload")]
+        Route::Reload(name) => {
+            if !connection.wait() {
+                return Ok(too_many());
+            }
+            let name = name.map(str::to_owned);
+            let answer = endpoint.request(|sender| Request::Reload(name, sender)).await;
+            Ok(answer.map_or_else(exiting, |(code, body)| text(StatusCode::from_u16(code).unwrap_or_default(), body)))
+        }
         Route::Events => {
             if !connection.wait() {
                 return Ok(too_many());

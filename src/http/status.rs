@@ -8,6 +8,8 @@ use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::drain::{ConnectionCounts, DrainEnd, DrainProgress};
 use bookend_lifecycle::past::Past;
 use bookend_lifecycle::probe::ProbeState;
+#[cfg(feature = "reload")]
+use bookend_lifecycle::reload::ReloadNote;
 use bookend_lifecycle::seconds::Seconds;
 
 /// The content of `/status`. Field names are part of the interface: docs/status.schema.json.
@@ -86,6 +88,10 @@ pub(crate) struct StatusSnapshot {
     pub(crate) open: Option<ConnectionCounts>,
     /// Completed handler runs, the oldest first; the last fifty are kept.
     pub(crate) handlers: Vec<Record>,
+    /// The entries of `[[reload]]`.
+    #[cfg(feature = "reload")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reloads: Vec<ReloadSnapshot>,
     /// Handlers in progress.
     pub(crate) running: Vec<RunningHandlerSnapshot>,
     /// The stop in progress, row by row.
@@ -169,6 +175,62 @@ pub(crate) struct NotifySnapshot {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<String>,
 }
+
+/// An entry of `[[reload]]` in `/status`.
+#[cfg(feature = "reload")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReloadSnapshot {
+    pub(crate) name: String,
+    /// The container whose app it is for, in a sidecar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) container: Option<String>,
+    /// `Idle`, `Settling`, `Checking`, `Applying`, `Backoff`.
+    pub(crate) state: &'static str,
+    /// Number of reloads by result.
+    pub(crate) succeeded: u64,
+    pub(crate) check_failed: u64,
+    pub(crate) failed: u64,
+    pub(crate) aborted: u64,
+    /// The last one: `Succeeded`, `CheckFailed`, `Failed`, `Aborted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<&'static str>,
+    /// Its check or its action in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) detail: String,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_at: Option<Timestamp>,
+    /// When the last one that succeeded ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) succeeded_at: Option<Timestamp>,
+}
+
+#[cfg(feature = "reload")]
+impl ReloadSnapshot {
+    pub(crate) fn new(name: String, container: Option<String>) -> ReloadSnapshot {
+        ReloadSnapshot { name, container, ..ReloadSnapshot::default() }
+    }
+
+    /// Adds a result.
+    pub(crate) fn add(&mut self, note: ReloadNote, at: Timestamp, detail: &str) {
+        let count = match note {
+            ReloadNote::Succeeded => &mut self.succeeded,
+            ReloadNote::CheckFailed => &mut self.check_failed,
+            ReloadNote::Failed(_) => &mut self.failed,
+            ReloadNote::Aborted => &mut self.aborted,
+        };
+        *count += 1;
+        (self.result, self.ended_at) = (Some(note.name()), Some(at));
+        self.detail = detail.chars().take(LONGEST_DETAIL).collect();
+        if note == ReloadNote::Succeeded {
+            self.succeeded_at = Some(at);
+        }
+    }
+}
+
+#[cfg(feature = "reload")]
+const LONGEST_DETAIL: usize = 2000;
 
 /// A process that does not wait for its children.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

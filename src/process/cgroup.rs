@@ -53,6 +53,28 @@ impl Cgroup {
         Ok(Some(CgroupEvents(watch_readable(inotify.into())?)))
     }
 
+    /// The limits of memory and CPU as text; empty: none are visible here.
+    #[cfg(feature = "reload")]
+    pub(crate) fn limits() -> String {
+        let Some(own) = Cgroup::own() else { return String::new() };
+        let files = ["memory.max", "memory.high", "cpu.max", "memory.limit_in_bytes"];
+        let mut limits: String = files.iter().filter_map(|file| own.read(file)).collect();
+        if !own.is_v2 {
+            // The CPU controller of cgroup v1 has a hierarchy of its own.
+            let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
+            let of_cpu = |line: &str| {
+                let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+                controllers.split(',').any(|controller| controller == "cpu").then(|| path.to_owned())
+            };
+            let path = groups.lines().find_map(of_cpu).unwrap_or_default();
+            for file in ["cpu.cfs_quota_us", "cpu.cfs_period_us"] {
+                let folders = [format!("/sys/fs/cgroup/cpu{path}/{file}"), format!("/sys/fs/cgroup/cpu/{file}")];
+                limits.extend(folders.iter().find_map(|path| read_to_string(path).ok()));
+            }
+        }
+        limits
+    }
+
     fn read(&self, file: &str) -> Option<String> {
         read_to_string(self.folder.join(file)).ok()
     }

@@ -79,6 +79,18 @@ pub(crate) fn descends_from(mut pid: i32, ancestor: i32) -> Option<bool> {
     Some(false)
 }
 
+/// Whether a process handles a signal, or waits for it: one that it does neither with would end it, or have no effect.
+/// `None`: /proc does not show it.
+#[cfg(feature = "reload")]
+pub(crate) fn receives(pid: super::Pid, signal: bookend_lifecycle::signal::Signal) -> Option<bool> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let has = |name: &str| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(u64::from_str_radix(mask.trim(), 16).ok()? >> (signal.number() - 1) & 1 == 1)
+    };
+    Some(has("SigCgt:")? || has("SigBlk:")?)
+}
+
 /// Our own pid.
 pub(crate) fn own_pid() -> i32 {
     nix::unistd::getpid().as_raw()

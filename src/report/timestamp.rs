@@ -27,6 +27,12 @@ impl Timestamp {
         self.0.as_nanos()
     }
 
+    /// As a Unix time.
+    #[cfg(feature = "reload")]
+    pub(crate) fn since_1970(self) -> Duration {
+        self.0
+    }
+
     /// The time this much later.
     pub(crate) fn after(self, duration: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(duration))

@@ -55,6 +55,9 @@ pub(super) enum TaskMessage {
     LifeBefore(Box<LifeBefore>),
     /// The counters of the memory cgroup have changed.
     MemoryEvents,
+    /// Of a reload.
+    #[cfg(feature = "reload")]
+    Reload(Box<super::reload::message::ReloadMessage>),
 }
 
 pub(super) struct Dispatcher {

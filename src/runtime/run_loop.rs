@@ -62,6 +62,10 @@ pub(super) trait Supervisor {
     /// `bookend signal`; the error is for the client.
     fn on_signal_request(&mut self, signal: Signal) -> Result<(), &'static str>;
 
+    /// `bookend reload`.
+    #[cfg(feature = "reload")]
+    fn on_reload_request(&mut self, name: Option<&str>, response: oneshot::Sender<crate::http::ReloadAnswer>);
+
     /// The time that `next_due` named has come.
     fn on_due(&mut self);
 
@@ -221,6 +225,8 @@ fn on_message<S: Supervisor>(supervisor: &mut S, message: TaskMessage) {
         | TaskMessage::ProcessEnded(_)
         | TaskMessage::LifeBefore(_)
         | TaskMessage::MemoryEvents => supervisor.on_message(message),
+        #[cfg(feature = "reload")]
+        TaskMessage::Reload(_) => supervisor.on_message(message),
     }
 }
 
@@ -253,6 +259,8 @@ fn on_request<S: Supervisor>(supervisor: &mut S, request: Request) {
         Request::Signal(signal, response) => {
             let _ = response.send(supervisor.on_signal_request(signal));
         }
+        #[cfg(feature = "reload")]
+        Request::Reload(name, response) => supervisor.on_reload_request(name.as_deref(), response),
     }
 }
 
@@ -276,6 +284,8 @@ async fn answer_late_requests<S: Supervisor>(supervisor: &mut S) {
             Request::Status(detail, response) => drop(response.send(Box::new(supervisor.snapshot(detail)))),
             // Too late: the drop of the sender is the answer.
             Request::Stop(_) | Request::Signal(..) | Request::Follow(..) => {}
+            #[cfg(feature = "reload")]
+            Request::Reload(..) => {}
         }
     }
     let time = supervisor.dispatcher().reporter.delivery_time().max(LATE_REQUESTS);

@@ -3,6 +3,8 @@
 //!
 //! An app's process is looked for when bookend starts, when one of its hooks is called, and every two seconds as long as it
 //! is not known.
+//!
+//! One file: every input and every action of the loop stands here.
 
 mod app;
 mod container_identity;
@@ -14,6 +16,8 @@ mod process_tree;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "reload")]
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -23,6 +27,8 @@ use super::dispatcher::{Dispatcher, SearchResult, TaskMessage};
 use super::listeners;
 use super::plan::stop_signals;
 use super::reaping::Reaping;
+#[cfg(feature = "reload")]
+use super::reload::{self, Reloadable, Reloads};
 use super::run_loop::{self, HookSender, Supervisor};
 use super::start::{self, StartError};
 use super::unit::{Unit, UnitId};
@@ -30,6 +36,8 @@ use crate::compat::policy::Policy;
 use crate::detached::spawn_blocking_detached;
 use crate::error::describe;
 use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
+#[cfg(feature = "reload")]
+use crate::http::ReloadAnswer;
 use crate::http::{AppSnapshot, ContainerSnapshot, Detail, DrainSnapshot, HookCall, LifecycleEvent, StatusSnapshot};
 use crate::process::inherited::Inherited;
 use crate::process::pidfd::PidFd;
@@ -37,6 +45,8 @@ use crate::process::reaper::Reaper;
 use crate::process::signals::Signals;
 use crate::report::journal::describe_trigger;
 use crate::report::log::{self, LogStart};
+#[cfg(feature = "reload")]
+use bookend_config::settings::AppSettings;
 use bookend_config::settings::{LogLevel, Settings};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
@@ -90,6 +100,8 @@ struct SidecarLoop {
     stop_signals: Vec<Signal>,
     /// The trigger of our own stop.
     stop: Option<Trigger>,
+    #[cfg(feature = "reload")]
+    reloads: Reloads,
 }
 
 impl SidecarLoop {
@@ -101,8 +113,13 @@ impl SidecarLoop {
             app: AppHandle::OtherContainer(None),
             drain: DrainStatus::default(),
         };
+        let apps = SidecarApp::all(&settings, &context);
         SidecarLoop {
-            apps: SidecarApp::all(&settings, &context),
+            #[cfg(feature = "reload")]
+            reloads: Reloads::new(&settings.reloads, false, |container| {
+                apps.iter().position(|app| app.unit.name.as_deref() == container).map(UnitId)
+            }),
+            apps,
             dispatcher: Dispatcher::new(began, &settings),
             settings,
             reaper,
@@ -295,6 +312,8 @@ impl Supervisor for SidecarLoop {
             termination_grace_period_seconds: self.settings.termination_grace_period.map(Seconds),
             grace_left_seconds: left.map(Seconds),
             orphans_reaped: self.reaper.orphans(),
+            #[cfg(feature = "reload")]
+            reloads: self.reloads.snapshots(),
             ..status
         }
     }
@@ -333,6 +352,8 @@ impl Supervisor for SidecarLoop {
             | TaskMessage::ConnectionsIdle
             | TaskMessage::LifeBefore(_)
             | TaskMessage::MemoryEvents => {}
+            #[cfg(feature = "reload")]
+            TaskMessage::Reload(message) => reload::on_message(self, *message),
         }
     }
 
@@ -363,6 +384,16 @@ impl Supervisor for SidecarLoop {
         }
         self.on_signal(signal, 0);
         Ok(())
+    }
+
+    #[cfg(feature = "reload")]
+    fn on_reload_request(&mut self, name: Option<&str>, response: oneshot::Sender<ReloadAnswer>) {
+        reload::on_request(self, name, response);
+    }
+
+    #[cfg(feature = "reload")]
+    fn before_wait(&mut self) {
+        reload::update(self);
     }
 
     fn on_due(&mut self) {
@@ -434,7 +465,34 @@ impl Supervisor for SidecarLoop {
         let timers = self.apps.iter().filter_map(|app| app.unit.next_timer());
         // During our own stop, a process that is not known counts as gone.
         let searches = self.apps.iter().filter(|_| self.stop.is_none()).filter_map(SidecarApp::search_at);
-        timers.chain(searches).chain(self.reaping.due()).min()
+        let due = timers.chain(searches).chain(self.reaping.due());
+        #[cfg(feature = "reload")]
+        let due = due.chain(self.reloads.next_at());
+        due.min()
+    }
+}
+
+#[cfg(feature = "reload")]
+impl Reloadable for SidecarLoop {
+    fn reloads(&mut self) -> &mut Reloads {
+        &mut self.reloads
+    }
+
+    fn app_settings(&self) -> &AppSettings {
+        &self.settings.app
+    }
+
+    /// An app whose process is looked for must be there; of another one only its hooks are known.
+    fn may_reload(&self, id: UnitId) -> bool {
+        self.apps.get(id.0).is_some_and(|app| {
+            let is_there = app.unit.app.pid().is_some() || !app.is_searched();
+            is_there && app.is_quiet() && app.unit.machine.has_started() && self.stop.is_none()
+        })
+    }
+
+    /// The app may have been started before.
+    fn reads_since(&self, _: UnitId) -> Option<Time> {
+        Some(Time::ZERO)
     }
 }
 

@@ -53,6 +53,8 @@ mod program;
 mod readme;
 mod ready_made;
 mod refused_signals;
+#[cfg(feature = "reload")]
+mod reload;
 mod rollout;
 mod schema;
 mod second_signal;

@@ -127,10 +127,10 @@ fn stall_workers(init: i32, over: &AtomicBool) {
 }
 
 /// A control group with 5 ms of CPU every 100 ms. Dropping it removes it.
-struct Quota(PathBuf);
+pub(crate) struct Quota(PathBuf);
 
 impl Quota {
-    fn new() -> Quota {
+    pub(crate) fn new() -> Quota {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let name = format!("bookend-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let first = PathBuf::from("/sys/fs/cgroup/cpu");
@@ -151,7 +151,7 @@ impl Quota {
     }
 
     /// Whether this machine allows it.
-    fn can_be_had() -> bool {
+    pub(crate) fn can_be_had() -> bool {
         std::panic::catch_unwind(|| drop(Quota::new())).is_ok()
     }
 
@@ -161,8 +161,16 @@ impl Quota {
         stat.lines().any(|line| line.strip_prefix("nr_throttled ").is_some_and(|count| count != "0"))
     }
 
+    /// Changes it in place, as a kubelet resizes a container.
+    #[cfg(feature = "reload")]
+    pub(crate) fn double(&self) {
+        let first = self.0.join("cpu.cfs_quota_us");
+        let (file, value) = if first.exists() { (first, "10000") } else { (self.0.join("cpu.max"), "10000 100000") };
+        std::fs::write(file, value).unwrap();
+    }
+
     /// A line of shell that enters it.
-    fn enter(&self) -> String {
+    pub(crate) fn enter(&self) -> String {
         format!("echo 0 >{}/cgroup.procs", self.0.display())
     }
 }

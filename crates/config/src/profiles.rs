@@ -86,6 +86,9 @@ static PROFILES: &[Profile] = &[
     profile("varnish", &["varnishd"], &[TERM, DRAIN_REQUESTS]),
     // A program in Go without a handler of its own.
     profile("go", &[], &[TERM, STOP_IS_SUCCESS, DRAIN_REQUESTS]),
+    // Not chosen by "auto": it is there for its reload.
+    #[cfg(feature = "reload")]
+    profile("prometheus", &[], &[TERM, DRAIN_REQUESTS]),
     // Any server, and a worker or a Job, which listens on no port.
     profile(
         HTTP,

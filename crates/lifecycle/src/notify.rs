@@ -3,6 +3,7 @@
 //! | assignment                | effect                                                                          |
 //! | ------------------------- | ------------------------------------------------------------------------------- |
 //! | `READY=1`                 | the app has started; `/startupz` and `/readyz` wait for it                      |
+//! | `RELOADING=1`             | a reload that bookend has begun ends with the next READY=1 (`[[reload]]`)       |
 //! | `STOPPING=1`              | the app is ending by itself; `/lbz` reports that it takes no new clients        |
 //! | `STATUS=...`              | shown in `/status`                                                              |
 //! | `EXTEND_TIMEOUT_USEC=...` | failures of the startupProbe do not count during this time                      |
@@ -17,6 +18,8 @@ use crate::printable::printable_char;
 pub enum Message {
     /// `READY=1`.
     Ready,
+    /// `RELOADING=1`; only with the feature `reload`.
+    Reloading,
     /// `STOPPING=1`.
     Stopping,
     /// `STATUS=...`, without control characters, at most 200 characters.
@@ -35,6 +38,8 @@ fn message(line: &[u8]) -> Option<Message> {
     let (name, value) = (line.get(..at)?, line.get(at + 1..)?);
     match (name, value) {
         (b"READY", b"1") => Some(Message::Ready),
+        #[cfg(feature = "reload")]
+        (b"RELOADING", b"1") => Some(Message::Reloading),
         (b"STOPPING", b"1") => Some(Message::Stopping),
         (b"STATUS", text) => {
             let text = String::from_utf8_lossy(text);

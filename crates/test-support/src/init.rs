@@ -16,8 +16,12 @@ pub fn bookend() -> PathBuf {
     std::env::var_os("BOOKEND_BIN").map_or_else(debug_build, PathBuf::from)
 }
 
-/// cargo puts test programs into `deps`, one level below the binaries.
-fn debug_build() -> PathBuf {
+/// The build beside the test, with the features that the test was built with. cargo puts test programs into `deps`, one level
+/// below the binaries.
+///
+/// # Panics
+/// If the test has no path.
+pub fn debug_build() -> PathBuf {
     let test = std::env::current_exe().expect("/proc/self/exe");
     test.ancestors().nth(2).expect("target/debug/deps/test").join("bookend")
 }
@@ -92,13 +96,18 @@ impl Init {
         Init::start_first_process(folder, unshare, binary)
     }
 
-    /// Starts PID 1 in its own network namespace, like a pod. `prelude` is shell code that runs as PID 1 before bookend.
-    pub fn in_a_pod(folder: Folder, config: &str, prelude: &str, args: &[&str]) -> Init {
+    /// Starts another binary than [`bookend`] as PID 1, in its own network namespace: for a feature that is off in that one.
+    pub fn in_a_pod_of(binary: &Path, folder: Folder, config: &str, prelude: &str, args: &[&str]) -> Init {
         let path = folder.write("bookend.toml", config);
         let mut unshare = unshare();
         let script = format!("ip link set lo up\n{prelude}\nexec \"$0\" \"$@\"");
-        unshare.args(["--net", "sh", "-c", &script]).arg(bookend()).arg("-c").arg(path).args(args);
-        Init::start_first_process(folder, unshare, &bookend())
+        unshare.args(["--net", "sh", "-c", &script]).arg(binary).arg("-c").arg(path).args(args);
+        Init::start_first_process(folder, unshare, binary)
+    }
+
+    /// Starts PID 1 in its own network namespace, like a pod. `prelude` is shell code that runs as PID 1 before bookend.
+    pub fn in_a_pod(folder: Folder, config: &str, prelude: &str, args: &[&str]) -> Init {
+        Init::in_a_pod_of(&bookend(), folder, config, prelude, args)
     }
 
     /// Waits until the process has executed bookend.

@@ -46,6 +46,9 @@ cmd="bookend__subcmd__pause"
 bookend,probe)
 cmd="bookend__subcmd__probe"
 ;;
+bookend,reload)
+cmd="bookend__subcmd__reload"
+;;
 bookend,run)
 cmd="bookend__subcmd__run"
 ;;
@@ -77,7 +80,7 @@ done
 
 case "${cmd}" in
 bookend)
-opts="-c -h -V --config --set --profile --help --version run sidecar check hook probe status events stop signal doctor schema sleep wait copy completions man pause help"
+opts="-c -h -V --config --set --profile --help --version run sidecar check hook probe status events stop signal reload doctor schema sleep wait copy completions man pause help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -229,7 +232,7 @@ COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
 ;;
 bookend__subcmd__help)
-opts="run sidecar check doctor schema hook probe status events stop signal sleep wait copy completions man pause help"
+opts="run sidecar check doctor schema hook probe status events stop signal reload sleep wait copy completions man pause help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0
@@ -298,6 +301,28 @@ return 0
 ;;
 bookend__subcmd__probe)
 opts="-h --socket --peer-uid --help startup readiness liveness"
+if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+return 0
+fi
+case "${prev}" in
+--socket)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+--peer-uid)
+COMPREPLY=($(compgen -f "${cur}"))
+return 0
+;;
+*)
+COMPREPLY=()
+;;
+esac
+COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+return 0
+;;
+bookend__subcmd__reload)
+opts="-h --socket --peer-uid --help"
 if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
 return 0

@@ -127,6 +127,15 @@ _arguments "${_arguments_options[@]}" : \
 ':signal -- SIGHUP, HUP or 1; the application gets it as if bookend had received it:(SIGHUP SIGINT SIGQUIT SIGUSR1 SIGUSR2 SIGALRM SIGTERM SIGCONT SIGTSTP SIGWINCH SIGIO)' \
 && ret=0
 ;;
+(reload)
+_arguments "${_arguments_options[@]}" : \
+'--socket=[Socket of the running bookend \[default\: \$BOOKEND_SOCKET, else /run/bookend.sock\]]:PATH:_files' \
+'--peer-uid=[Trust a bookend that runs as this user, besides root and the user of this command]:UID:_default' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::name -- The name of an entry of \[\[reload\]\]; without it all are reloaded:_default' \
+&& ret=0
+;;
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 '--stop-signal=[The image'\''s STOPSIGNAL, which is not visible inside a container \[default\: \$STOPSIGNAL\]]:SIGNAL:_default' \
@@ -191,7 +200,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (help)
 _arguments "${_arguments_options[@]}" : \
-'::COMMAND:(run sidecar check doctor schema hook probe status events stop signal sleep wait copy completions man pause help)' \
+'::COMMAND:(run sidecar check doctor schema hook probe status events stop signal reload sleep wait copy completions man pause help)' \
 && ret=0
 ;;
         esac
@@ -211,6 +220,7 @@ _bookend_commands() {
 'events:List the handlers that ran, and follow new events' \
 'stop:Begin a stop, as a stop signal does' \
 'signal:Send a signal to the application' \
+'reload:Let the application read its changed files again, and wait for the result' \
 'doctor:Find what would lose requests at a stop, and how to fix it' \
 'schema:Print the JSON Schema of the configuration' \
 'sleep:Wait for a number of seconds\: for images without sleep(1)' \
@@ -272,6 +282,11 @@ _bookend__subcmd__pause_commands() {
 _bookend__subcmd__probe_commands() {
     local commands; commands=()
     _describe -t commands 'bookend probe commands' commands "$@"
+}
+(( $+functions[_bookend__subcmd__reload_commands] )) ||
+_bookend__subcmd__reload_commands() {
+    local commands; commands=()
+    _describe -t commands 'bookend reload commands' commands "$@"
 }
 (( $+functions[_bookend__subcmd__run_commands] )) ||
 _bookend__subcmd__run_commands() {

@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Instant;
 
+#[cfg(feature = "reload")]
+use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 
 use super::app_connections::AppConnections;
@@ -21,6 +23,8 @@ use crate::compat::policy::{Leftovers, Policy};
 use crate::error::describe;
 use crate::handlers::program::PendingEnvironment;
 use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
+#[cfg(feature = "reload")]
+use crate::http::ReloadAnswer;
 use crate::http::{AppSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnapshot};
 use crate::process::inherited::Inherited;
 use crate::process::notify_socket::NotifySocket;
@@ -34,10 +38,14 @@ use crate::runtime::life_before::LifeBefore;
 use crate::runtime::memory_watch::{self, MemoryWatch};
 use crate::runtime::plan;
 use crate::runtime::reaping::Reaping;
+#[cfg(feature = "reload")]
+use crate::runtime::reload::{self, Reloadable, Reloads};
 use crate::runtime::run_loop::{self, Supervisor};
 use crate::runtime::start;
 use crate::runtime::unit::{App, Unit, UnitId};
 use bookend_config::AutoProfile;
+#[cfg(feature = "reload")]
+use bookend_config::settings::AppSettings;
 use bookend_config::settings::{Settings, SignalScope};
 use bookend_lifecycle::oom::OomKill;
 use bookend_lifecycle::past::LifeStage;
@@ -47,6 +55,8 @@ use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{
     Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, Note, PhaseName, Reason, Remaining, Time, Timer,
 };
+#[cfg(feature = "reload")]
+use bookend_lifecycle::{notify::Message, reload::ReloadEvent};
 
 /// The state of a container's process.
 pub(super) struct ContainerLoop {
@@ -61,6 +71,8 @@ pub(super) struct ContainerLoop {
     refusals: Refusals,
     remaining: RemainingProcesses,
     memory: MemoryWatch,
+    #[cfg(feature = "reload")]
+    reloads: Reloads,
 }
 
 /// The loop's settings, and the sources of changes to them.
@@ -101,6 +113,8 @@ impl ContainerLoop {
             refusals: Refusals::default(),
             remaining: RemainingProcesses::default(),
             memory: MemoryWatch::default(),
+            #[cfg(feature = "reload")]
+            reloads: Reloads::new(&settings.reloads, settings.app.notify, |_| Some(UnitId::FIRST)),
             unit: Unit::new(None, machine, lifecycle, context),
             dispatcher: Dispatcher::new(began, &settings),
             configured: Configured { settings, auto, policy },
@@ -431,6 +445,8 @@ impl Supervisor for ContainerLoop {
                 new_connections: self.connections.new_connections(),
                 open: self.unit.app.pid().filter(|_| detail == Detail::Report).and_then(|_| self.connections.open()),
                 drain: self.unit.context.drain.borrow().map(DrainSnapshot::of),
+                #[cfg(feature = "reload")]
+                reloads: self.reloads.snapshots(),
                 ..status
             },
         };
@@ -486,12 +502,22 @@ impl Supervisor for ContainerLoop {
             }
             TaskMessage::Notified(messages) => {
                 let now = self.now();
+                #[cfg(feature = "reload")]
+                for message in &messages {
+                    match message {
+                        Message::Reloading => reload::notified(self, ReloadEvent::Reloading),
+                        Message::Ready => reload::notified(self, ReloadEvent::Ready),
+                        _ => {}
+                    }
+                }
                 for text in messages.into_iter().filter_map(|message| self.notify.take(now, message)) {
                     info!("{text}");
                     self.dispatcher.reporter.publish(&LifecycleEvent::Note { text });
                 }
             }
             TaskMessage::LifeBefore(life) => self.life_goes_on(*life),
+            #[cfg(feature = "reload")]
+            TaskMessage::Reload(message) => reload::on_message(self, *message),
             TaskMessage::MemoryEvents => {
                 if let Some(kill) = self.memory.look(self.now()) {
                     self.out_of_memory(kill);
@@ -513,6 +539,11 @@ impl Supervisor for ContainerLoop {
     fn on_signal_request(&mut self, signal: Signal) -> Result<(), &'static str> {
         self.on_signal(signal, 0);
         Ok(())
+    }
+
+    #[cfg(feature = "reload")]
+    fn on_reload_request(&mut self, name: Option<&str>, response: oneshot::Sender<ReloadAnswer>) {
+        reload::on_request(self, name, response);
     }
 
     fn on_due(&mut self) {
@@ -584,6 +615,8 @@ impl Supervisor for ContainerLoop {
         if self.probing.any_configured() {
             self.update_probes();
         }
+        #[cfg(feature = "reload")]
+        reload::update(self);
     }
 
     fn holds_sigchld(&self) -> bool {
@@ -591,13 +624,35 @@ impl Supervisor for ContainerLoop {
     }
 
     fn next_due(&self) -> Option<Time> {
-        [self.unit.next_timer(), self.reaping.due(), self.remaining.due(), self.probing.next_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        let due = [self.unit.next_timer(), self.reaping.due(), self.remaining.due(), self.probing.next_at()];
+        #[cfg(feature = "reload")]
+        let due = due.into_iter().chain([self.reloads.next_at()]);
+        due.into_iter().flatten().min()
     }
 
     fn has_idle_work(&self) -> bool {
         self.connections.awaits_arrivals() || self.memory.is_to_begin()
+    }
+}
+
+#[cfg(feature = "reload")]
+impl Reloadable for ContainerLoop {
+    fn reloads(&mut self) -> &mut Reloads {
+        &mut self.reloads
+    }
+
+    fn app_settings(&self) -> &AppSettings {
+        &self.configured.settings.app
+    }
+
+    /// Not before the app has started, not during a stop, and not after the app's end.
+    fn may_reload(&self, _: UnitId) -> bool {
+        let probed = self.probing.has_started() && self.notify.is_ready();
+        let is_running = self.unit.machine.phase() == PhaseName::Running && self.unit.app.pid().is_some();
+        is_running && self.unit.machine.has_started() && probed && self.unit.trigger().is_none()
+    }
+
+    fn reads_since(&self, _: UnitId) -> Option<Time> {
+        self.unit.app.running_since()
     }
 }

@@ -31,6 +31,8 @@ impl NotifyState {
                 let is_news = !std::mem::replace(&mut self.ready, true);
                 is_news.then_some("the app has reported that it is ready (READY=1)")
             }
+            // The loop knows what it is about.
+            Message::Reloading => None,
             Message::Stopping => {
                 let is_news = !std::mem::replace(&mut self.stopping, true);
                 is_news.then_some("the app has reported that it is stopping (STOPPING=1)")

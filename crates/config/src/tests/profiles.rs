@@ -204,7 +204,7 @@ fn an_unknown_profile_is_an_error_that_lists_the_known_ones() {
         sentences(&file("app.profile = \"ngnix\"")),
         [
             "app.profile: \"ngnix\" is not one of auto, nginx, php-fpm, gunicorn, uwsgi, unicorn, node, java, envoy, haproxy, apache, postgres, \
-             uvicorn, hypercorn, granian, waitress, daphne, puma, caddy, traefik, lighttpd, varnish, go, http"
+             uvicorn, hypercorn, granian, waitress, daphne, puma, caddy, traefik, lighttpd, varnish, go, prometheus, http"
         ]
     );
 }

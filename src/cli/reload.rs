@@ -1,0 +1,24 @@
+//! `bookend reload [NAME]`: lets the app of the running bookend read its files again, and waits for the result.
+
+use super::client::Client;
+use super::outcome::{Failure, Outcome};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ReloadArgs {
+    /// The name of an entry of [[reload]]; without it all are reloaded
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    client: Client,
+}
+
+impl ReloadArgs {
+    pub(super) fn run(&self) -> Outcome {
+        let name = self.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+        if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(Failure::usage("bookend: the name of a reload has no spaces\n"));
+        }
+        // The check and the action have their own time limits.
+        self.client.request(&format!("POST /reload{name}"), None)?.print_if_accepted()
+    }
+}

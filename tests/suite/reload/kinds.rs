@@ -1,0 +1,94 @@
+//! Reloads of other kinds: an app that speaks RELOADING=1, limits instead of files, and an app of another container.
+
+use std::fs;
+use std::process::Command;
+
+use super::{APP, HUP, asked, field, life_of, nothing_follows, state};
+use crate::rollout::Quota;
+use crate::support::{Folder, Init, debug_build, is_root, not_run, wait_until};
+
+/// Answers SIGHUP as `Type=notify-reload` of systemd wants it, and takes its time.
+const NOTIFIES: &str = r#"
+use Socket;
+(my $path = $ENV{NOTIFY_SOCKET}) =~ s/^@/\0/;
+socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die $!;
+connect($s, pack_sockaddr_un($path)) or die $!;
+$| = 1;
+$SIG{HUP} = sub {
+    send($s, "RELOADING=1\nMONOTONIC_USEC=1", 0);
+    select undef, undef, undef, 0.02 until -e "$ENV{DIR}/loaded";
+    send($s, "READY=1", 0);
+};
+send($s, "READY=1", 0);
+select undef, undef, undef, 0.05 while 1;
+"#;
+
+#[test]
+fn ready_ends_a_reload_of_an_app_that_speaks_it() {
+    if !is_root("ready_ends_a_reload_of_an_app_that_speaks_it") {
+        return;
+    }
+    let init = life_of(HUP, "app.notify = true", &["--", "perl", "-e", NOTIFIES]);
+    init.folder.write("conf/a", "two\n");
+    wait_until("it is applied", || state(&init) == "Applying");
+    nothing_follows();
+    assert_eq!(state(&init), "Applying", "the app has not sent READY=1");
+    assert!(asked(&init, "/readyz").starts_with("HTTP/1.1 200"));
+    init.folder.write("loaded", "");
+    wait_until("it has sent READY=1", || field(&init, "result") == "Succeeded");
+}
+
+#[test]
+fn limits_that_change_in_place_reload_the_app() {
+    let test = "limits_that_change_in_place_reload_the_app";
+    if !is_root(test) || !(Quota::can_be_had() || not_run(test, "there is no cpu cgroup to create")) {
+        return;
+    }
+    let quota = Quota::new();
+    let folder = Folder::new();
+    fs::create_dir(folder.path("conf")).unwrap();
+    let text = format!(
+        "http.listen = \"127.0.0.1:9797\"\napp.env.DIR = {:?}\n[[reload]]\nname = \"limits\"\nonLimitsChange = true\n\
+         pollSeconds = 0.3\nsettleSeconds = 0.1\n{HUP}\n",
+        folder.shown()
+    );
+    let init = Init::in_a_pod_of(&debug_build(), folder, &text, &quota.enter(), APP);
+    init.wait_for_out("up");
+    wait_until("its limits are known", || state(&init) == "Idle");
+    nothing_follows();
+    assert!(!init.out().contains("HUP"));
+    quota.double();
+    init.wait_for_out("HUP");
+    nothing_follows();
+    assert_eq!(init.out().matches("HUP").count(), 1, "{}", init.log());
+    drop(init);
+}
+
+#[test]
+fn a_sidecar_signals_the_app_of_another_container() {
+    if !is_root("a_sidecar_signals_the_app_of_another_container") {
+        return;
+    }
+    let folder = Folder::new();
+    fs::create_dir(folder.path("conf")).unwrap();
+    folder.write("conf/a", "one\n");
+    let text = "http.listen = \"127.0.0.1:9797\"\n[containers.web]\nprocess.commandLine = \"not-bookend\"\n\
+        [[reload]]\nname = \"conf\"\ncontainer = \"web\"\nwatch = [\"FOLDER/conf\"]\nsettleSeconds = 0.3\nsignal.name = \"SIGHUP\"\n";
+    let text = text.replace("FOLDER", folder.shown());
+    let path = folder.write("sidecar.toml", &text).display().to_string();
+    // The app is a process of the same PID namespace, and not bookend's child.
+    let app = format!("DIR={} bash -c '{}' not-bookend &", folder.shown(), APP[3].replace('\'', "'\\''"));
+    let mut init = {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "--net", "sh", "-c"]);
+        command.arg(format!("ip link set lo up; {app} \"$0\" sidecar -c {path}; sleep 1000")).arg(debug_build());
+        Init::start(folder, command)
+    };
+    init.wait_for_log("the app's process is found");
+    init.wait_for_out("up");
+    nothing_follows();
+    init.folder.write("conf/a", "two\n");
+    init.wait_for_out("HUP two");
+    init.wait_for_log("reloaded: SIGHUP sent to the app");
+    assert!(init.is_running());
+}
