@@ -150,7 +150,7 @@ fn changes_during_an_action_lead_to_one_reload_more() {
     let init = life(action);
     init.folder.write("hold", "");
     init.folder.write("conf/a", "two\n");
-    wait_until("the action runs", || state(&init) == "Applying");
+    wait_until("the action has read the first change", || init.folder.read("runs") == "two\n");
     for text in ["three\n", "four\n", "five\n"] {
         init.folder.write("conf/a", text);
         std::thread::sleep(Duration::from_millis(100));
