@@ -262,10 +262,9 @@ fn a_stop_in_any_step_waits_for_nothing() {
         let finished = init.end();
         assert_eq!(finished.code(), 5, "{step}: {}", finished.log);
         assert!(finished.log.contains("preStop runs"), "{step}: {}", finished.log);
-        let line = finished.log.lines().find(|line| line.contains("stopped by SIGTERM in ")).unwrap_or_default();
-        let took: f64 = line.split("SIGTERM in ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap();
-        // A step that was waited for would take minutes, or the second until SIGKILL.
-        assert!(took < 0.9, "{step}: {line}");
+        // The program of a step that was only asked to end would remain, and be waited for.
+        let text = &finished.log;
+        assert!(text.contains("stopped by SIGTERM in ") && !text.contains("remaining processes"), "{step}: {text}");
     }
 }
 
