@@ -82,7 +82,8 @@ impl Reloads {
     ) -> Reloads {
         let entry = |settings: &ReloadSettings| {
             // A random part of the delay, drawn once.
-            let share = f64::from(RandomState::new().build_hasher().finish() as u32) / f64::from(u32::MAX);
+            let random = RandomState::new().build_hasher().finish();
+            let share = u16::try_from(random >> 48).map_or(0.0, f64::from) / f64::from(u16::MAX);
             let rule = ReloadRule {
                 settle: settings.settle,
                 splay: settings.splay.mul_f64(share),

@@ -51,7 +51,7 @@ fn field(init: &Init, name: &str) -> String {
     let status = asked(init, "/status");
     let body = status.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let status: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let value = &status["reloads"][0][name];
+    let value = status.pointer(&format!("/reloads/0/{name}")).unwrap_or_default();
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

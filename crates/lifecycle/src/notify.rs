@@ -122,7 +122,7 @@ mod tests {
                         prop_assert!(text.chars().count() <= LONGEST_STATUS && text.chars().all(|c| c == '\t' || is_printable(c)));
                     }
                     Message::ExtendTimeout(time) => prop_assert!(time <= LONGEST_EXTENSION),
-                    Message::Ready | Message::Stopping => {}
+                    Message::Ready | Message::Reloading | Message::Stopping => {}
                 }
             }
         }

@@ -14,6 +14,9 @@ use bookend_rehearse::counts::Kind;
 use bookend_rehearse::load::get;
 use bookend_rehearse::plan::{Multiplexed, OpenLoop, Plan, Target};
 
+/// A certificate and its key.
+type Pair = (String, String);
+
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// A server whose files are all in one volume, `DIR/conf`.
@@ -23,7 +26,7 @@ struct Server {
     entry: &'static str,
     profile: &'static str,
     /// The files of a state. `NUMBER` is in the answer of every request.
-    files: fn(number: usize, pair: &(String, String)) -> Vec<(&'static str, String)>,
+    files: fn(number: usize, pair: &Pair) -> Vec<(&'static str, String)>,
     /// The file that a broken state breaks, and the line in it.
     broken: (&'static str, &'static str),
 }
@@ -58,7 +61,7 @@ const HAPROXY: Server = Server {
 };
 
 /// Two certificates with their keys.
-fn certificates(folder: &Folder) -> Vec<(String, String)> {
+fn certificates(folder: &Folder) -> [Pair; 2] {
     let pair = |name: &str| {
         let (key, certificate) = (folder.path(&format!("{name}.key")), folder.path(&format!("{name}.crt")));
         let mut openssl = Command::new("openssl");
@@ -67,19 +70,19 @@ fn certificates(folder: &Folder) -> Vec<(String, String)> {
         assert!(openssl.output().unwrap().status.success());
         (fs::read_to_string(certificate).unwrap(), fs::read_to_string(key).unwrap())
     };
-    vec![pair("one"), pair("two")]
+    [pair("one"), pair("two")]
 }
 
 impl Server {
     fn run(&self, test: &str) {
-        if !has(test, self.command[0]) || !has(test, "openssl") {
+        if !has(test, self.profile) || !has(test, "openssl") {
             return;
         }
-        let swaps = std::env::var("RELOAD_SWAPS").map_or(9, |text| text.parse().expect("a number"));
+        let swaps: usize = std::env::var("RELOAD_SWAPS").map_or(9, |text| text.parse().expect("a number"));
         let folder = Folder::new();
         fs::set_permissions(folder.shown(), fs::Permissions::from_mode(0o755)).unwrap();
         let dir = folder.shown().to_owned();
-        let pairs = certificates(&folder);
+        let pairs: (Pair, Pair) = certificates(&folder).into();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {dir}/{kind};\n"))
             .concat();
@@ -92,7 +95,7 @@ impl Server {
         );
         let volume = KubeletVolume::new(&folder.path("conf"));
         let write = |number: usize, is_broken: bool| {
-            let mut files = (self.files)(number, &pairs[number % 2]);
+            let mut files = (self.files)(number, if number.is_multiple_of(2) { &pairs.0 } else { &pairs.1 });
             for (name, text) in &mut files {
                 *text = text.replace("DIR", &dir);
                 if is_broken && *name == self.broken.0 {
@@ -116,13 +119,8 @@ impl Server {
         let pid = init.pid();
         let began = Instant::now();
         while get(pid, 80, "/").is_empty() {
-            assert!(
-                began.elapsed() < PATIENCE,
-                "it does not listen:\n{}{}\n{}",
-                init.log(),
-                init.folder.read("error.log"),
-                String::from_utf8_lossy(&Command::new("sh").args(["-c", &format!("for p in $(pgrep -P {pid}) {pid}; do echo $p; cat /proc/$p/comm /proc/$p/wchan /proc/$p/stack /proc/$p/syscall; ls -l /proc/$p/fd; done")]).output().unwrap().stdout)
-            );
+            let log = init.log() + &init.folder.read("error.log");
+            assert!(began.elapsed() < PATIENCE, "it does not listen:\n{log}");
             std::thread::sleep(Duration::from_millis(10));
         }
         wait_until("it is watched", || state(&init) == "Idle" && super::is_watched(&init));
@@ -137,9 +135,9 @@ impl Server {
         };
         let load = plan.start(Some(pid), BTreeMap::new());
         wait_until("the load is on", || load.so_far().ok >= 40);
-        let (mut broken, mut slowest) = (0, Duration::ZERO);
+        let (mut broken, mut slowest) = (0_usize, Duration::ZERO);
         for number in 1..=swaps {
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 write(number, true);
                 broken += 1;
                 wait_until("the broken state is reported", || field(&init, "checkFailed") == broken.to_string());
@@ -162,7 +160,7 @@ impl Server {
         load.stop_begins();
         let report = load.finish();
         let counts = report.total();
-        eprintln!("{}: {swaps} swaps, {broken} broken, the slowest took {slowest:?}, {counts:?}", self.command[0]);
+        eprintln!("{}: {swaps} swaps, {broken} broken, the slowest took {slowest:?}, {counts:?}", self.profile);
         assert_eq!(counts.lost(), 0, "{counts:?} {:?}\n{}", report.losses, init.log());
         assert!(counts.ok > 100, "{counts:?}");
         assert_eq!(init.log().matches("the check failed").count(), broken, "{}", init.log());
