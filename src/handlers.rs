@@ -69,9 +69,9 @@ impl RunningHandler {
 impl RunningHandler {
     /// Ends the run without a moment for its program; no report of it follows.
     pub(crate) fn kill(self) {
-        if let Some((reaper, pid)) = &self.group {
+        if let Some(leader) = self.leader.get() {
             // It may have just ended.
-            let _ = reaper.signal_group(*pid, bookend_lifecycle::signal::Signal::KILL);
+            let _ = self.reaper.signal_group(*leader, bookend_lifecycle::signal::Signal::KILL);
         }
         self.abort();
     }
