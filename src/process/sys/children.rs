@@ -6,12 +6,13 @@
 
 #![expect(unsafe_code, reason = "waitpid(2) and waitid(2): nix decodes no death by a real-time signal")]
 
-use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 
 use libc::c_int;
 use nix::unistd::Pid;
+
+use super::errno;
 
 /// A report of the kernel about children, with a status as wait(2) encodes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +37,13 @@ pub(in crate::process) fn take_end(which: Option<Pid>) -> ChildNews {
         if pid > 0 && libc::WIFSTOPPED(status) {
             release_traced(pid, libc::WSTOPSIG(status));
         }
-        return match pid {
-            0 => ChildNews::Nothing,
-            -1 if io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => continue,
-            -1 => ChildNews::NoChildren,
-            pid => ChildNews::Changed(Pid::from_raw(pid), status),
+        return match (pid, errno()) {
+            (0, _) => ChildNews::Nothing,
+            (-1, libc::EINTR) => continue,
+            (-1, libc::ECHILD) => ChildNews::NoChildren,
+            // A seccomp profile that allows waitid(2) alone.
+            (-1, _) => waitid((which > 0).then(|| Pid::from_raw(which)), libc::WEXITED),
+            (pid, _) => ChildNews::Changed(Pid::from_raw(pid), status),
         };
     }
 }
