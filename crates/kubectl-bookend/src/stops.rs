@@ -29,7 +29,7 @@ pub(crate) struct StopsArgs {
     /// Read the output of `kubectl get pods -o json` from a file; `-`: stdin
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["pods", "selector", "all_namespaces"])]
     filename: Option<PathBuf>,
-    /// Length of the lists of slow stops and of stops that were not clean
+    /// Length of the lists: workloads, slow stops, stops that were not clean
     #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u16).range(..=1000))]
     list: u16,
     /// Exit with 1 if a stop was not clean

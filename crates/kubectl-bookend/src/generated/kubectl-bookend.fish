@@ -96,7 +96,7 @@ complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l context -d 'Context of the kubeconfig' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l kubeconfig -d 'Path of the kubeconfig' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s f -l filename -d 'Read the output of `kubectl get pods -o json` from a file; `-`: stdin' -r -F
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l list -d 'Length of the lists of slow stops and of stops that were not clean' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l list -d 'Length of the lists: workloads, slow stops, stops that were not clean' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s A -l all-namespaces -d 'Pods of all namespaces'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l strict -d 'Exit with 1 if a stop was not clean'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l json -d 'Print one JSON object'

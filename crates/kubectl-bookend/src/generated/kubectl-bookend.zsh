@@ -140,7 +140,7 @@ _arguments "${_arguments_options[@]}" : \
 '--kubeconfig=[Path of the kubeconfig]:FILE:_default' \
 '(-l --selector -A --all-namespaces)-f+[Read the output of \`kubectl get pods -o json\` from a file; \`-\`\: stdin]:FILE:_files' \
 '(-l --selector -A --all-namespaces)--filename=[Read the output of \`kubectl get pods -o json\` from a file; \`-\`\: stdin]:FILE:_files' \
-'--list=[Length of the lists of slow stops and of stops that were not clean]:NUMBER:_default' \
+'--list=[Length of the lists\: workloads, slow stops, stops that were not clean]:NUMBER:_default' \
 '(-n --namespace)-A[Pods of all namespaces]' \
 '(-n --namespace)--all-namespaces[Pods of all namespaces]' \
 '--strict[Exit with 1 if a stop was not clean]' \

@@ -11,6 +11,8 @@ use crate::wrapped::seems_wrapped;
 pub(super) struct EndedContainer {
     pub(super) namespace: String,
     pub(super) pod: String,
+    /// The name of the Deployment, StatefulSet, ... of the pod; without one, that of the pod.
+    pub(super) workload: String,
     pub(super) container: String,
     /// Identifies this life; empty if the status has none.
     pub(super) id: String,
@@ -47,6 +49,7 @@ pub(super) fn ended_containers(pod: &Value) -> Vec<EndedContainer> {
                 let one = EndedContainer {
                     namespace: text("/metadata/namespace"),
                     pod: text("/metadata/name"),
+                    workload: workload_of(pod),
                     container: name.to_owned(),
                     id: field("containerID").to_owned(),
                     exit_code: life.get("exitCode").and_then(Value::as_i64).unwrap_or(-1),
@@ -62,6 +65,24 @@ pub(super) fn ended_containers(pod: &Value) -> Vec<EndedContainer> {
         }
     }
     ended
+}
+
+/// `web` of a pod of the ReplicaSet `web-7d4b9c6f5`, and `report` of a pod of the Job `report-29412345`.
+fn workload_of(pod: &Value) -> String {
+    let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let owner = text("/metadata/ownerReferences/0/name");
+    let hash = text("/metadata/labels/pod-template-hash");
+    let cut = match text("/metadata/ownerReferences/0/kind") {
+        "ReplicaSet" if !hash.is_empty() => owner.strip_suffix(hash).and_then(|name| name.strip_suffix('-')),
+        // The Job of a CronJob ends with its minute.
+        "Job" => owner
+            .rsplit_once('-')
+            .filter(|(_, end)| end.len() >= 8 && end.bytes().all(|byte| byte.is_ascii_digit()))
+            .map(|(name, _)| name),
+        _ => None,
+    };
+    let name = cut.unwrap_or(owner);
+    if name.is_empty() { text("/metadata/name").to_owned() } else { name.to_owned() }
 }
 
 /// The last life and the one before, if they have ended. A status may show one life in both places.
@@ -100,6 +121,20 @@ mod tests {
         let ended = ended_containers(&pod);
         assert_eq!(ended.iter().map(|one| one.exit_code).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert!(ended.iter().all(|one| one.is_wrapped && one.grace_seconds == Some(9.0) && one.pod == "p"));
+    }
+
+    #[test]
+    fn the_workload_of_a_pod_has_no_hash_in_its_name() {
+        let of = |owner: Value, labels: Value| {
+            workload_of(&json!({ "metadata": { "name": "p", "ownerReferences": [owner], "labels": labels } }))
+        };
+        let hash = json!({ "pod-template-hash": "7d4b9c6f5" });
+        assert_eq!(of(json!({ "kind": "ReplicaSet", "name": "web-7d4b9c6f5" }), hash.clone()), "web");
+        assert_eq!(of(json!({ "kind": "ReplicaSet", "name": "own" }), hash), "own");
+        assert_eq!(of(json!({ "kind": "StatefulSet", "name": "db" }), json!({})), "db");
+        assert_eq!(of(json!({ "kind": "Job", "name": "report-29412345" }), json!({})), "report");
+        assert_eq!(of(json!({ "kind": "Job", "name": "once-2" }), json!({})), "once-2");
+        assert_eq!(of(json!(1), json!(null)), "p");
     }
 
     #[test]

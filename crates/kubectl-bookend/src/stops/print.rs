@@ -6,7 +6,7 @@ use std::fmt::Write;
 use bookend_lifecycle::printable::printable;
 use serde_json::{Value, json};
 
-use super::summary::{Loss, NamedStop, Summary};
+use super::summary::{Loss, NamedStop, Summary, WorkloadName, WorkloadStops};
 
 /// For people.
 pub(super) fn table(summary: &Summary) -> String {
@@ -38,6 +38,7 @@ pub(super) fn table(summary: &Summary) -> String {
     if summary.oom_without_stop > 0 {
         line(&mut text, format_args!("{:<14} {} of these", "out of memory", summary.oom_without_stop));
     }
+    workloads(&mut text, summary);
     list(&mut text, "slowest stops", &summary.slowest);
     list(&mut text, "not clean, the newest first", &summary.not_clean);
     if !summary.without_bookend.is_empty() {
@@ -47,6 +48,36 @@ pub(super) fn table(summary: &Summary) -> String {
         }
     }
     text
+}
+
+/// One line for each workload, if there are several; those with the most stops that were not clean come first.
+fn workloads(text: &mut String, summary: &Summary) {
+    let all = by_trouble(summary);
+    if all.len() < 2 {
+        return;
+    }
+    let most = summary.longest.max(1);
+    line(text, format_args!("\n stops  clean killed    oom   over   lost   slowest  workload and container"));
+    for (name, counts) in all.iter().take(most) {
+        let WorkloadStops { stops, clean, killed, oom, over_budget, lost, slowest_seconds } = counts;
+        let WorkloadName { namespace, workload, container } = name;
+        let name = place(namespace, workload, container);
+        line(
+            text,
+            format_args!(
+                "{stops:>6} {clean:>6} {killed:>6} {oom:>6} {over_budget:>6} {lost:>6} {slowest_seconds:>7.1} s  {name}"
+            ),
+        );
+    }
+    if all.len() > most {
+        line(text, format_args!("        and {} more", all.len() - most));
+    }
+}
+
+fn by_trouble(summary: &Summary) -> Vec<(&WorkloadName, &WorkloadStops)> {
+    let mut all: Vec<_> = summary.workloads.iter().collect();
+    all.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.stops - counts.clean));
+    all
 }
 
 /// Stops, one line each.
@@ -72,14 +103,15 @@ fn list(text: &mut String, title: &str, stops: &[NamedStop]) {
             facts.extend((count > 0).then(|| format!("{count} {what}")));
         }
         let took = stop.took_seconds;
-        line(text, format_args!("{took:>8.1} s{grace}  {}  {}", place(named), facts.join(", ")));
+        let name = place(&named.namespace, &named.pod, &named.container);
+        line(text, format_args!("{took:>8.1} s{grace}  {name}  {}", facts.join(", ")));
     }
 }
 
 /// `shop/web-7d4b9 web`
-fn place(stop: &NamedStop) -> String {
-    let name = if stop.namespace.is_empty() { stop.pod.clone() } else { format!("{}/{}", stop.namespace, stop.pod) };
-    format!("{} {}", shown(&name), shown(&stop.container))
+fn place(namespace: &str, name: &str, container: &str) -> String {
+    let name = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
+    format!("{} {}", shown(&name), shown(container))
 }
 
 /// A name of the cluster, which any program may have chosen.
@@ -157,8 +189,24 @@ pub(super) fn to_json(summary: &Summary) -> Value {
         "endedByItself": summary.ended,
         "outOfMemoryWithoutStop": summary.oom_without_stop,
         "withoutBookend": without,
+        "workloads": by_trouble(summary).into_iter().map(workload_to_json).collect::<Vec<_>>(),
         "slowest": summary.slowest.iter().map(stop_to_json).collect::<Vec<_>>(),
         "notClean": summary.not_clean.iter().map(stop_to_json).collect::<Vec<_>>(),
+    })
+}
+
+fn workload_to_json((name, counts): (&WorkloadName, &WorkloadStops)) -> Value {
+    json!({
+        "namespace": printable(&name.namespace),
+        "workload": printable(&name.workload),
+        "container": printable(&name.container),
+        "stops": counts.stops,
+        "clean": counts.clean,
+        "killed": counts.killed,
+        "outOfMemory": counts.oom,
+        "overBudget": counts.over_budget,
+        "lost": counts.lost,
+        "slowestSeconds": rounded(counts.slowest_seconds),
     })
 }
 

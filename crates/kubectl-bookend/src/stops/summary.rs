@@ -38,10 +38,33 @@ pub(super) struct Summary {
     pub(super) oom_without_stop: u64,
     /// Ended containers without bookend, by reason and exit code.
     pub(super) without_bookend: BTreeMap<(String, i64), u64>,
+    /// The stops of each workload.
+    pub(super) workloads: BTreeMap<WorkloadName, WorkloadStops>,
     /// The slowest stops, the slowest first.
     pub(super) slowest: Vec<NamedStop>,
     /// The stops that were not clean, the newest first.
     pub(super) not_clean: Vec<NamedStop>,
+}
+
+/// A container of a workload.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct WorkloadName {
+    pub(super) namespace: String,
+    pub(super) workload: String,
+    pub(super) container: String,
+}
+
+/// Its stops.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct WorkloadStops {
+    pub(super) stops: u64,
+    pub(super) clean: u64,
+    pub(super) killed: u64,
+    pub(super) oom: u64,
+    pub(super) over_budget: u64,
+    /// Stops that cut, reset or did not accept something.
+    pub(super) lost: u64,
+    pub(super) slowest_seconds: f64,
 }
 
 /// In how many stops, and how many in all.
@@ -127,7 +150,11 @@ impl Summary {
         self.requests_cut.add(stop.requests_cut);
         self.not_accepted.add(stop.not_accepted);
         self.resets_sent.add(stop.resets_sent);
-        let EndedContainer { namespace, pod, container, finished, .. } = ended;
+        let EndedContainer { namespace, pod, workload, container, finished, .. } = ended;
+        let name = WorkloadName { namespace: namespace.clone(), workload, container: container.clone() };
+        if self.workloads.len() < MOST_WORKLOADS || self.workloads.contains_key(&name) {
+            self.workloads.entry(name).or_default().add(&stop);
+        }
         let named = NamedStop { namespace, pod, container, finished, stop };
         if !named.stop.is_clean() {
             insert(&mut self.not_clean, named.clone(), self.longest, |stop| stop.finished.unwrap_or_default());
@@ -139,6 +166,18 @@ impl Summary {
     #[expect(clippy::cast_precision_loss, reason = "numbers of containers")]
     pub(super) fn share(&self, count: u64) -> f64 {
         if self.stops == 0 { 0.0 } else { count as f64 / self.stops as f64 }
+    }
+}
+
+impl WorkloadStops {
+    fn add(&mut self, stop: &StopRecord) {
+        self.stops += 1;
+        self.clean += u64::from(stop.is_clean());
+        self.killed += u64::from(stop.killed_in.is_some());
+        self.oom += u64::from(stop.oom);
+        self.over_budget += u64::from(stop.over_budget);
+        self.lost += u64::from(stop.has_lost());
+        self.slowest_seconds = self.slowest_seconds.max(stop.took_seconds);
     }
 }
 
@@ -158,6 +197,8 @@ fn insert(list: &mut Vec<NamedStop>, stop: NamedStop, most: usize, value: impl F
     }
 }
 
+/// Workloads with counts of their own; the totals have the others too.
+const MOST_WORKLOADS: usize = 1000;
 /// Lives and pods that are remembered, at eight bytes each.
 const MOST_SEEN: usize = 100_000;
 /// The most pairs of a reason and an exit code.

@@ -44,8 +44,12 @@ pub(super) struct StopRecord {
 impl StopRecord {
     /// Nothing was lost.
     pub(super) fn is_clean(&self) -> bool {
-        let lost = self.requests_cut.max(self.not_accepted).max(self.resets_sent);
-        self.killed_in.is_none() && !self.oom && !self.over_budget && lost == 0
+        self.killed_in.is_none() && !self.oom && !self.over_budget && !self.has_lost()
+    }
+
+    /// Requests were cut, reset or not accepted.
+    pub(super) fn has_lost(&self) -> bool {
+        self.requests_cut.max(self.not_accepted).max(self.resets_sent) > 0
     }
 }
 
@@ -169,6 +173,7 @@ mod tests {
         EndedContainer {
             namespace: "shop".to_owned(),
             pod: "p".to_owned(),
+            workload: "p".to_owned(),
             container: "web".to_owned(),
             id: String::new(),
             exit_code: 0,
