@@ -13,6 +13,8 @@ export BOOKEND_BIN := $(folder)/$(target)/release/bookend
 export MINIMAL_BIN := $(folder)/minimal/$(target)/release/bookend
 # The static tool that rehearses a rollout.
 export REHEARSE_BIN := $(folder)/$(target)/release/bookend-rehearse
+# The static tool for manifests and clusters.
+export KUBECTL_BOOKEND_BIN := $(folder)/$(target)/release/kubectl-bookend
 
 # The toolchain that releases are built with. Every other one from Cargo.toml's rust-version on works as well.
 toolchain := 1.95.0
@@ -21,7 +23,7 @@ release := scripts/as-caller cargo build --release --config .cargo/release.toml
 scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: reload vm space help setup toolchain build build-all build-minimal build-rehearse test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean
+.PHONY: reload vm space help setup toolchain build build-all build-minimal build-rehearse build-kubectl build-kubectl-all test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +55,16 @@ build-rehearse: toolchain ## build bookend-rehearse, the static tool that rehear
 	$(release) --target $(target) --package bookend-rehearse
 	@echo "built $(REHEARSE_BIN)"
 
+build-kubectl: toolchain ## build kubectl-bookend, the static tool for manifests and clusters, for this machine
+	@scripts/setup build
+	$(release) --target $(target) --package kubectl-bookend
+	@echo "built $(KUBECTL_BOOKEND_BIN)"
+
+build-kubectl-all: toolchain ## build kubectl-bookend for x86_64 and aarch64
+	@scripts/setup build-all
+	$(release) --target x86_64-unknown-linux-musl --package kubectl-bookend
+	$(release) --target aarch64-unknown-linux-musl --package kubectl-bookend
+
 test: space setup ## run everything: format, lints, docs, all tests, models, packages, containers
 	@# At once, because the linker of a release build uses one processor only.
 	$(MAKE) --no-print-directory --jobs 2 --output-sync lint build-all build-minimal build-rehearse
@@ -83,7 +95,7 @@ lint: ## check format, clippy, rustdoc, shellcheck and portability, without warn
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	scripts/portable
 
-images: build ## build the container images, and save them as tarballs for docker load
+images: build build-kubectl ## build the container images, and save them as tarballs for docker load
 	@scripts/setup images
 	scripts/with-engine scripts/images --save target/images
 

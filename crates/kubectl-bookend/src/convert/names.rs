@@ -16,6 +16,8 @@ pub(super) const CONFIG_ANNOTATION: &str = "bookend-config/";
 pub(super) const ORIGINAL_ANNOTATION: &str = "bookend-original/";
 /// Variables of a wrapped container.
 pub(super) const VARIABLES: [&str; 2] = ["BOOKEND_CONFIG", "BOOKEND_SOCKET"];
+/// Lists of a container that get items. The original keeps those that were there without any.
+pub(super) const LISTS: [&str; 3] = ["env", "volumeMounts", "ports"];
 /// Kubernetes' default of `terminationGracePeriodSeconds`.
 pub(super) const DEFAULT_GRACE_SECONDS: u64 = 30;
 

@@ -143,13 +143,16 @@ pub(super) fn copier(image: &str, spec: &Value, container: &Value) -> Value {
     copier
 }
 
-/// A list in `fields` without these items; it goes when nothing is left.
-pub(super) fn cut(fields: &mut Map<String, Value>, name: &str, is_ours: impl Fn(&Value) -> bool) {
+/// A list in `fields` without these items. When nothing is left it goes, or is `empty` as it was.
+pub(super) fn cut(fields: &mut Map<String, Value>, name: &str, empty: Option<Value>, is_ours: impl Fn(&Value) -> bool) {
     if let Some(list) = fields.get_mut(name).and_then(Value::as_array_mut) {
         let before = list.len();
         list.retain(|item| !is_ours(item));
         if list.is_empty() && before > 0 {
-            fields.shift_remove(name);
+            match empty {
+                Some(empty) => drop(fields.insert(name.to_owned(), empty)),
+                None => drop(fields.shift_remove(name)),
+            }
         }
     }
 }

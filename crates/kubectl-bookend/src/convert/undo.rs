@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::names::{CONFIG_ANNOTATION, CONFIG_VOLUME, COPIED, NAME, ORIGINAL_ANNOTATION, VARIABLES};
+use super::names::{CONFIG_ANNOTATION, CONFIG_VOLUME, COPIED, LISTS, NAME, ORIGINAL_ANNOTATION, VARIABLES};
 use super::parts::{cut, object};
 use crate::workload::{ContainerPath, containers};
 
@@ -33,12 +33,13 @@ pub(crate) fn undo(template: &mut Value, chosen: &[ContainerPath]) -> bool {
     is_changed
 }
 
-fn restore(container: &mut Map<String, Value>, original: Map<String, Value>) {
+fn restore(container: &mut Map<String, Value>, mut original: Map<String, Value>) {
     let is_wrapped =
         container.get("command").and_then(|command| command.get(0)).and_then(Value::as_str) == Some(COPIED);
     if is_wrapped && let Some(command) = container.get_mut("command").and_then(Value::as_array_mut) {
         command.drain(..command.len().min(2));
     }
+    let [env, mounts, ports] = LISTS.map(|list| original.shift_remove(list));
     for (field, value) in original {
         match value {
             Value::Null => drop(container.shift_remove(&field)),
@@ -51,13 +52,13 @@ fn restore(container: &mut Map<String, Value>, original: Map<String, Value>) {
     let is_named = |item: &Value, key: &str, names: &[&str]| {
         item.get(key).and_then(Value::as_str).is_some_and(|name| names.contains(&name))
     };
-    cut(container, "env", |item| is_named(item, "name", &VARIABLES));
-    cut(container, "volumeMounts", |item| is_named(item, "name", &[NAME, CONFIG_VOLUME]));
+    cut(container, "env", env, |item| is_named(item, "name", &VARIABLES));
+    cut(container, "volumeMounts", mounts, |item| is_named(item, "name", &[NAME, CONFIG_VOLUME]));
     let is_port = |item: &Value| {
         let name = item.get("name").and_then(Value::as_str).unwrap_or_default();
         name == NAME || name.strip_prefix("bookend-").is_some_and(|port| port.parse::<u16>().is_ok())
     };
-    cut(container, "ports", is_port);
+    cut(container, "ports", ports, is_port);
 }
 
 /// The annotations of one container, and its file in the volume.
@@ -92,6 +93,6 @@ fn clear(template: &mut Value) {
     let is_named = |item: &Value, names: &[&str]| {
         item.get("name").and_then(Value::as_str).is_some_and(|name| names.contains(&name))
     };
-    cut(spec, "initContainers", |item| is_named(item, &[NAME]));
-    cut(spec, "volumes", |item| is_named(item, &[NAME, CONFIG_VOLUME]));
+    cut(spec, "initContainers", None, |item| is_named(item, &[NAME]));
+    cut(spec, "volumes", None, |item| is_named(item, &[NAME, CONFIG_VOLUME]));
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::carry::{ACTIONS, PROBES, Surroundings, carried_probe, carry, hook_of};
 use super::names::{
-    CONFIG_ANNOTATION, CONFIG_FOLDER, CONFIG_VOLUME, COPIED, NAME, ORIGINAL_ANNOTATION, PORT, VARIABLES,
+    CONFIG_ANNOTATION, CONFIG_FOLDER, CONFIG_VOLUME, COPIED, LISTS, NAME, ORIGINAL_ANNOTATION, PORT, VARIABLES,
 };
 use super::parts::{copier, drain, free_port, has_named, list, object, probe_connections};
 use crate::workload::{ContainerPath, containers};
@@ -118,6 +118,11 @@ fn change_container(
     if let Some(words) = command {
         original.insert("command".to_owned(), Value::Null);
         container.insert("command".to_owned(), json!(words));
+    }
+    for name in LISTS {
+        if let Some(empty) = container.get(name).filter(|list| list.as_array().is_none_or(Vec::is_empty)) {
+            original.insert(name.to_owned(), empty.clone());
+        }
     }
     for (at, word) in [COPIED, "--"].into_iter().enumerate() {
         list(container, "command").insert(at, json!(word));
