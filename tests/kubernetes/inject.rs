@@ -56,7 +56,7 @@ impl Case {
         serde_json::from_value(self.row["wrapped"].clone()).unwrap_or_default()
     }
 
-    fn is_changed(&self) -> bool {
+    pub(crate) fn is_changed(&self) -> bool {
         !self.hooks().is_empty() || !self.wrapped().is_empty() || self.row["changed"] == true
     }
 }

@@ -8,7 +8,7 @@ pub(crate) struct KitArgs {
     /// Image of bookend, as the nodes can pull it
     #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
     image: String,
-    /// Text before the names of labels and annotations: bookend.example.com/
+    /// Text before the names of labels and annotations: example.com/bookend-
     #[arg(long, value_name = "PREFIX", default_value = PREFIX)]
     prefix: String,
     /// Set a default of the policies, for example cpuLimit=50m; repeatable

@@ -102,7 +102,7 @@ complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -l json -d 'Print one JSON object'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand stops" -s h -l help -d 'Print help'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l image -d 'Image of bookend, as the nodes can pull it' -r
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l prefix -d 'Text before the names of labels and annotations: bookend.example.com/' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l prefix -d 'Text before the names of labels and annotations: example.com/bookend-' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l default -d 'Set a default of the policies, for example cpuLimit=50m; repeatable' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -l image-volume -d 'Take the binary of `wrap` from an image volume (not tried on a cluster)'
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand kit" -s h -l help -d 'Print help'

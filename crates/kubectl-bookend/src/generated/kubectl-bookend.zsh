@@ -153,7 +153,7 @@ _arguments "${_arguments_options[@]}" : \
 (kit)
 _arguments "${_arguments_options[@]}" : \
 '--image=[Image of bookend, as the nodes can pull it]:IMAGE:_default' \
-'--prefix=[Text before the names of labels and annotations\: bookend.example.com/]:PREFIX:_default' \
+'--prefix=[Text before the names of labels and annotations\: example.com/bookend-]:PREFIX:_default' \
 '*--default=[Set a default of the policies, for example cpuLimit=50m; repeatable]:NAME=VALUE:_default' \
 '--image-volume[Take the binary of \`wrap\` from an image volume (not tried on a cluster)]' \
 '-h[Print help]' \
