@@ -37,7 +37,8 @@ fn with_a_grace_period_a_refused_kill_ends_the_stop() {
     ] {
         assert!(finished.log.contains(text), "{text}: {}", finished.log);
     }
-    assert!(!finished.log.contains("sent to the app"), "nothing was sent: {}", finished.log);
+    assert!(!finished.log.contains(" sent to the "), "nothing was sent: {}", finished.log);
+    assert!(finished.log.contains("SIGKILL was refused to the remaining processes"), "{}", finished.log);
 }
 
 #[test]

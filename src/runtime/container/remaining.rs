@@ -26,7 +26,10 @@ impl RemainingProcesses {
     /// Sends SIGKILL to all of them.
     pub(super) fn kill(&mut self, followers: &[i32]) {
         // Read before the kill: afterwards they have no names.
-        self.killed = describe(Note::LeftoversKilled);
+        self.killed = match are_refused() {
+            true => with_names("SIGKILL was refused to the remaining processes".to_owned()),
+            false => describe(Note::LeftoversKilled),
+        };
         signal_all(&[Signal::KILL], followers);
     }
 
@@ -85,9 +88,13 @@ fn signal_all(signals: &'static [Signal], followers: &[i32]) {
 
 /// The note with the names of the processes.
 pub(super) fn describe(note: Note) -> String {
-    match (describe_note(note), leftovers::names()) {
-        (text, names) if names.is_empty() => text,
-        (text, names) => format!("{text}: {names}"),
+    with_names(describe_note(note))
+}
+
+fn with_names(text: String) -> String {
+    match leftovers::names() {
+        names if names.is_empty() => text,
+        names => format!("{text}: {names}"),
     }
 }
 
