@@ -185,6 +185,25 @@ fn all_sources_of_a_configuration_are_put_together() {
 }
 
 #[test]
+fn a_config_map_belongs_to_the_namespace_of_its_pod() {
+    let of = |namespace: &str, config: &str| {
+        wrapped(config, 60, "")
+            .replace("{name: web-bookend}\ndata", &format!("{{name: web-bookend, namespace: {namespace}}}\ndata"))
+            .replace("{name: web}\nspec", &format!("{{name: web, namespace: {namespace}}}\nspec"))
+    };
+    let wrong = CONFIG.replace("= 60", "= 70");
+    for both in
+        [format!("{}---\n{}", of("a", CONFIG), of("b", &wrong)), format!("{}---\n{}", of("b", &wrong), of("a", CONFIG))]
+    {
+        let all = examination(&both, Checks::All);
+        let of_b: Vec<_> = all.findings.iter().map(|finding| finding.check).collect();
+        assert_eq!(of_b, ["grace-differs"], "{both}");
+    }
+    let apart = of("a", CONFIG).replace("{name: web, namespace: a}", "{name: web, namespace: c}");
+    assert_eq!(examination(&apart, Checks::All).not_examined.len(), 1, "that of another namespace is not its own");
+}
+
+#[test]
 fn sources_that_are_not_in_the_manifests_are_named() {
     let without_map = wrapped(CONFIG, 60, "").split("---\n").nth(1).unwrap().to_owned();
     let all = examination(&without_map, Checks::All);
