@@ -42,9 +42,9 @@ pub(crate) struct InjectArgs {
     /// Port of bookend's endpoint; the next one that is free [default: 9797]
     #[arg(long)]
     port: Option<u16>,
-    /// Longest drain of a container that has no preStop hook; 0: no drain
-    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
-    drain_max_seconds: u64,
+    /// Longest drain of a container that has no preStop hook; 0: no drain [default: 15 or less]
+    #[arg(long, value_name = "SECONDS")]
+    drain_max_seconds: Option<u64>,
     /// With --sidecar: replace preStop hooks that are there
     #[arg(long, requires = "sidecar")]
     replace_hooks: bool,
@@ -99,7 +99,7 @@ impl InjectArgs {
         let how = Beside {
             image,
             port: self.port,
-            drain_max_seconds: self.drain_max_seconds,
+            drain_max_seconds: self.drain_max_seconds(template),
             replace_hooks: self.replace_hooks,
         };
         match convert::beside(template, selected, &how) {
@@ -135,7 +135,7 @@ impl InjectArgs {
                     port: self.port,
                     command: found.command.as_deref(),
                     stop_signal: found.stop_signal.as_deref(),
-                    drain_max_seconds: self.drain_max_seconds,
+                    drain_max_seconds: self.drain_max_seconds(template),
                 };
                 let wrapped = convert::wrap(template, container, &how)?;
                 Ok(found.note.into_iter().chain(wrapped.notes).collect::<Vec<_>>())
@@ -148,6 +148,14 @@ impl InjectArgs {
                 }
             }
         }
+    }
+}
+
+impl InjectArgs {
+    /// By default a drain leaves the app at least half of a short grace period.
+    fn drain_max_seconds(&self, template: &Value) -> u64 {
+        let grace = template.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_u64).unwrap_or(30);
+        self.drain_max_seconds.unwrap_or(if grace < 20 { grace / 2 } else { 15 })
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn rework(
     let (text, anew) = rewritten(&name, &file.text, &documents)?;
     for number in anew {
         report.notes.push(format!(
-            "{name}: document {} has anchors that differ now: it was written anew, without its comments",
+            "{name}: document {} was written anew, without its comments: its lines could not be changed one by one",
             number + 1
         ));
     }

@@ -50,7 +50,7 @@ complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand inject" 
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand inject" -l kubeconfig -d 'Path of the kubeconfig' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand inject" -l image -d 'Image of bookend [default: bookend with the version of this tool]' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand inject" -l port -d 'Port of bookend\'s endpoint; the next one that is free [default: 9797]' -r
-complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand inject" -l drain-max-seconds -d 'Longest drain of a container that has no preStop hook; 0: no drain' -r
+complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand inject" -l drain-max-seconds -d 'Longest drain of a container that has no preStop hook; 0: no drain [default: 15 or less]' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand inject" -l command -d 'Command of the one container that has none in its manifest: words, or a list in JSON' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand inject" -l engine -d 'Engine that has the image: docker, podman, nerdctl or none [default: the first with it]' -r
 complete -c kubectl-bookend -n "__fish_kubectl_bookend_using_subcommand inject" -l image-layout -d 'Folder with the image in the OCI layout' -r -F

@@ -52,7 +52,7 @@ _arguments "${_arguments_options[@]}" : \
 '--kubeconfig=[Path of the kubeconfig]:FILE:_default' \
 '--image=[Image of bookend \[default\: bookend with the version of this tool\]]:IMAGE:_default' \
 '--port=[Port of bookend'\''s endpoint; the next one that is free \[default\: 9797\]]:PORT:_default' \
-'--drain-max-seconds=[Longest drain of a container that has no preStop hook; 0\: no drain]:SECONDS:_default' \
+'--drain-max-seconds=[Longest drain of a container that has no preStop hook; 0\: no drain \[default\: 15 or less\]]:SECONDS:_default' \
 '--command=[Command of the one container that has none in its manifest\: words, or a list in JSON]:WORDS:_default' \
 '--engine=[Engine that has the image\: docker, podman, nerdctl or none \[default\: the first with it\]]:PROGRAM:_default' \
 '--image-layout=[Folder with the image in the OCI layout]:DIR:_files' \

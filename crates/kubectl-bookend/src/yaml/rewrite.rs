@@ -398,8 +398,8 @@ fn aligned(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
         let name = |value: &Value| value.get("name").or_else(|| value.get("mountPath")).cloned();
         a == b || name(a).is_some_and(|known| name(b) == Some(known))
     };
-    let names = old.iter().chain(new).any(|value| value.get("name").is_some());
-    if old.len() == new.len() && !names {
+    let same_names = || old.iter().zip(new).all(|(old, new)| old.get("name") == new.get("name"));
+    if old.len() == new.len() && same_names() {
         return (0..old.len()).map(|at| (at, at)).collect();
     }
     let mut pairs = Vec::new();

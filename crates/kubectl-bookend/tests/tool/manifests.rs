@@ -174,6 +174,20 @@ fn what_is_added_has_the_resources_and_rights_of_its_container() {
 }
 
 #[test]
+fn a_drain_leaves_half_of_a_short_grace_period() {
+    for (grace, drain) in
+        [("0", None), ("1", None), ("4", Some(2)), ("10", Some(5)), ("20", Some(15)), ("null", Some(15))]
+    {
+        let text = pod("") + &format!("  terminationGracePeriodSeconds: {grace}\n");
+        let config = config(&injected(&[], &text), "a");
+        let found = config
+            .get("lifecycle")
+            .map(|lifecycle| lifecycle["preStop"][0]["drain"]["maxSeconds"].as_integer().unwrap());
+        assert_eq!(found, drain, "{grace}");
+    }
+}
+
+#[test]
 fn the_port_on_a_node_is_noted_and_a_sidecar_refused() {
     let text = pod("") + "  hostNetwork: true\n";
     let (code, _, notes) = fed(&["inject", "-"], &text);
