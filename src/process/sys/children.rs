@@ -12,8 +12,6 @@ use std::ptr;
 use libc::c_int;
 use nix::unistd::Pid;
 
-use super::errno;
-
 /// A report of the kernel about children, with a status as wait(2) encodes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::process) enum ChildNews {
@@ -37,7 +35,7 @@ pub(in crate::process) fn take_end(which: Option<Pid>) -> ChildNews {
         if pid > 0 && libc::WIFSTOPPED(status) {
             release_traced(pid, libc::WSTOPSIG(status));
         }
-        return match (pid, errno()) {
+        return match (pid, nix::errno::Errno::last_raw()) {
             (0, _) => ChildNews::Nothing,
             (-1, libc::EINTR) => continue,
             (-1, libc::ECHILD) => ChildNews::NoChildren,
