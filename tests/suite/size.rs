@@ -54,6 +54,18 @@ fn the_minimal_binary_runs_an_app_and_has_no_doctor() {
 }
 
 #[test]
+fn the_minimal_binary_names_the_feature_of_a_reload() {
+    let Some(binary) = minimal_binary("the_minimal_binary_names_the_feature_of_a_reload") else { return };
+    let folder = crate::support::Folder::new();
+    let config = folder.write("bookend.toml", "[[reload]]\nname = \"tls\"\nsignal.name = \"SIGHUP\"\n");
+    let check = Command::new(&binary).arg("check").arg(config).output().unwrap();
+    let message = String::from_utf8_lossy(&check.stderr);
+    assert!(!check.status.success() && message.contains("built without the feature \"reload\""), "{message}");
+    let reload = Command::new(&binary).arg("reload").output().unwrap();
+    assert!(String::from_utf8_lossy(&reload.stderr).contains("built without `reload`"), "{reload:?}");
+}
+
+#[test]
 fn the_static_binary_reveals_no_path_of_its_builder() {
     let Some(binary) = static_binary() else { return };
     let bytes = std::fs::read(&binary).unwrap();
