@@ -16,7 +16,8 @@ landmarks! {
     OF_BOTH:
         Escalated, NoTimeLeft, Rearmed, StopSignalSent, AnswerNotTaken, Aborted, Retried, Lingered, PassedOver, Exited;
     OF_CONTAINER:
-        Started, SecondSignalSent, Killed, LeftoversTerminated, LeftoversRefused, LeftoversKilled, LeftoversRemain, PassedOn, PostStartFailed, LivenessFailed;
+        Started, SecondSignalSent, Killed, LeftoversTerminated, LeftoversRefused, LeftoversKilled, LeftoversRemain, PassedOn, PostStartFailed, LivenessFailed,
+        Held, CaughtUp;
     OF_SIDECAR:
         NextLifeByHook, NextLifeFound, StoppedWithoutHook, AppStays, NotSignalled;
 }

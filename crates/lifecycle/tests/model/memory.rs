@@ -69,4 +69,9 @@ pub(crate) struct Memory {
     pub(crate) leftovers_since: Option<Time>,
     pub(crate) leftovers_refused: bool,
     pub(crate) leftovers_killed: bool,
+    /// When the handlers for a missed end began.
+    pub(crate) unseen_since: Option<Time>,
+    /// The container has been held, and its time is over or a stop has come.
+    pub(crate) held: bool,
+    pub(crate) hold_over: bool,
 }

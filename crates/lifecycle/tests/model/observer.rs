@@ -30,7 +30,8 @@ impl World {
     fn settle_retry(&mut self, setting: &Setting, hook: Hook) {
         let Some(pause) = self.memory.lists.owed_retry(&setting.plan, hook) else { return };
         let grace = setting.plan.grace.unwrap_or(30 * SECOND);
-        let ended = self.memory.ended.map(|(_, at)| at + grace);
+        let missed = self.memory.unseen_since.filter(|_| hook == Hook::PostStop);
+        let ended = self.memory.ended.map(|(_, at)| at).or(missed).map(|at| at + grace);
         let lingers = hook == Hook::PreStop && self.app == App::Gone;
         let again = self.edge.now + pause;
         let late = self.end_of_grace(setting).or(ended).is_some_and(|end| again + grace * 3 / 4 >= end);
@@ -40,6 +41,14 @@ impl World {
 
     /// Records what must follow an event.
     pub(crate) fn before(&mut self, setting: &Setting, event: Event) {
+        if self.machine.phase() == PhaseName::Held {
+            self.memory.hold_over |= match event {
+                Event::Signal(signal) => setting.plan.stop_signals.contains(&signal),
+                Event::StopRequested | Event::HookCalled { hook: Hook::PreStop, .. } => true,
+                Event::TimerFired(timer) => timer == Timer::Hold,
+                _ => false,
+            };
+        }
         match event {
             Event::Signal(signal) if !setting.plan.stop_signals.contains(&signal) => {
                 let target = setting.plan.signals.get(&signal).copied().unwrap_or(Some(signal));
@@ -82,7 +91,7 @@ impl World {
     }
 
     fn in_finishing(&self) -> bool {
-        matches!(self.machine.phase(), PhaseName::Finishing | PhaseName::Exited)
+        matches!(self.machine.phase(), PhaseName::Finishing | PhaseName::Held | PhaseName::Exited)
     }
 
     /// Checks one action before it is performed.
@@ -283,8 +292,11 @@ impl World {
                 0
             }
             Timer::SecondSignal | Timer::PostStop | Timer::Answers => 0,
-            // No setting of the model has a hold.
-            Timer::LateHook | Timer::Hold => unreachable!("not for an app of our own in this world"),
+            Timer::Hold => {
+                self.must(setting.plan.hold.is_some_and(|hold| at == self.edge.now + hold), Promise::HoldsFailure);
+                0
+            }
+            Timer::LateHook => unreachable!("not for an app of our own in this world"),
         }
     }
 
@@ -321,6 +333,11 @@ impl World {
                 let is_true = self.memory.lists.over(&setting.plan, hook, outcome);
                 self.must(is_true, Promise::HooksAnswered);
                 self.pre_stop_is_over(hook);
+                if hook == Hook::PostStop && self.memory.reason == Some(Reason::Unseen) {
+                    // They may run again, at the end of this life.
+                    self.memory.lists.forget(hook);
+                    self.memory.reason = None;
+                }
                 0
             }
             Note::Escalated(_) => Landmark::Escalated.bit(),
@@ -392,7 +409,21 @@ impl World {
             }
             Note::LeftoversKilled => Landmark::LeftoversKilled.bit(),
             Note::LeftoversRemain => Landmark::LeftoversRemain.bit(),
-            Note::Held(_) | Note::NoHookCame | Note::CaughtUp => 0,
+            Note::Held(_) => {
+                let failed = self.memory.reason == Some(Reason::Failed) && self.memory.stop.is_none();
+                let nothing_else = self.edge.runs.is_empty() && self.edge.waiting.is_empty();
+                self.must(failed && nothing_else && !self.memory.held, Promise::HoldsFailure);
+                self.memory.held = true;
+                Landmark::Held.bit()
+            }
+            Note::CaughtUp => {
+                let is_start = self.app == App::NotYet && self.memory.ended.is_none() && self.memory.app_starts == 0;
+                let is_first = self.memory.lists.get(Hook::PreStart).is_none() && !self.claims;
+                self.must(setting.unseen && is_start && is_first, Promise::MissedFirst);
+                self.claims = true;
+                Landmark::CaughtUp.bit()
+            }
+            Note::NoHookCame => unreachable!("only of an app in another container"),
             Note::AnswerNotTaken => Landmark::AnswerNotTaken.bit(),
         }
     }
@@ -476,6 +507,10 @@ impl World {
         let post_stop = is_empty(&setting.plan, Hook::PostStop) || self.memory.lists.outcome(Hook::PostStop).is_some();
         self.must(post_stop, Promise::PostStopLast);
         self.must(self.expected_code(setting) == Some(code), Promise::ExitCode);
+        let is_due = setting.plan.hold.is_some() && self.memory.stop.is_none();
+        let is_due = is_due && self.memory.reason == Some(Reason::Failed);
+        let held = if self.memory.held { self.memory.hold_over } else { !is_due };
+        self.must(held, Promise::HoldsFailure);
         if let (Some(end), Some((_, ended)), Some(grace)) =
             (self.end_of_grace(setting), self.memory.ended, setting.plan.grace)
             && ended <= end - grace / 2
@@ -529,16 +564,20 @@ impl World {
                     let reported_outcome = actions.contains(&Action::SignalApp(wanted));
                     self.must(reported_outcome || !alive || self.memory.killed, Promise::SignalAfterPreStop);
                 }
-                self.must(self.memory.stop.is_some(), Promise::ReachesExit);
+                self.must(self.memory.stop.is_some() || self.memory.hold_over, Promise::ReachesExit);
             }
-            Event::StopRequested => self.must(self.memory.stop.is_some() || self.edge.exited, Promise::ReachesExit),
+            Event::StopRequested => {
+                let ends = self.edge.exited || self.memory.hold_over;
+                self.must(self.memory.stop.is_some() || ends, Promise::ReachesExit);
+            }
             Event::SignalFromPreStop(_) => {
                 let only_passes = actions.iter().all(|action| matches!(action, Action::SignalApp(_)));
                 self.must(only_passes, Promise::HandlerSignalsApp);
             }
             // The caller gets the answer "stopping", so there is a budget.
             Event::HookCalled { hook: Hook::PreStop, .. } if self.in_finishing() => {
-                self.must(self.memory.stop.is_some() || self.edge.exited, Promise::ReachesExit);
+                let ends = self.edge.exited || self.memory.hold_over;
+                self.must(self.memory.stop.is_some() || ends, Promise::ReachesExit);
             }
             // It begins a stop if there is none, and changes nothing during one.
             Event::LivenessFailed => {

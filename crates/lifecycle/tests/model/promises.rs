@@ -43,6 +43,10 @@ pub(crate) enum Promise {
     ExitCode,
     /// Every step has its time: no handler gets more than is left, and the end comes within the grace period.
     InTime,
+    /// A container is held once, when its app has failed by itself and postStop is over. Any stop ends it, with the app's code.
+    HoldsFailure,
+    /// postStop handlers that the previous life has missed run before preStart, and only those for it.
+    MissedFirst,
     /// For an app in another container: postStart handlers run once per life, and with every life that a hook reports.
     PostStartOnce,
     /// postStop handlers run once per life, when it is over, and before postStart of the next life.

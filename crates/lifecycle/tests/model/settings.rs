@@ -20,6 +20,8 @@ pub(crate) struct Setting {
     pub(crate) handler_signals: u8,
     /// Whether processes remain when the app has ended, and whether they survive even SIGKILL.
     pub(crate) leftovers: Leftovers,
+    /// The life before ended without a report.
+    pub(crate) unseen: bool,
     /// The signals that are sent, and the codes that the app ends with.
     pub(crate) signals: &'static [Signal],
     pub(crate) codes: &'static [u8],
@@ -115,6 +117,7 @@ pub(crate) fn all() -> Vec<Setting> {
         handlers: HandlerNature::Free,
         liveness: false,
         handler_signals: 0,
+        unseen: false,
         leftovers: Leftovers::Free,
         signals: &[Signal::TERM, Signal::HUP],
         codes: &[3],
@@ -128,6 +131,10 @@ pub(crate) fn all() -> Vec<Setting> {
     };
     let everywhere =
         |grace| plan(grace, &[(PreStart, &[one()]), (PostStart, &[one()]), (PreStop, &[one()]), (PostStop, &[one()])]);
+    let missed = |handler: HandlerPlan| {
+        let unseen = HandlerPlan { on: On { unseen: true, ..On::EVERY }, ..handler };
+        plan(Some(8), &[(PreStart, &[one()]), (PostStop, &[only(STOPPED), unseen])])
+    };
     let once_started = |grace| plan(Some(grace), &[(PostStart, &[one()]), (PreStop, &[one()]), (PostStop, &[one()])]);
     vec![
         Setting { signals: &[Signal::TERM, Signal::INT, Signal::HUP], codes: &[0, 1], ..free("zero", plan(None, &[])) },
@@ -200,6 +207,17 @@ pub(crate) fn all() -> Vec<Setting> {
             app: AppNature::Touchy,
             ..free("some signals are refused, no grace period", plan(None, &[(PostStop, &[one()])]))
         },
+        Setting {
+            codes: &[0, 3],
+            ..free("a hold after a failure", Plan { hold: Some(2 * SECOND), ..plan(Some(4), &[(PostStop, &[one()])]) })
+        },
+        Setting {
+            app: AppNature::Missing,
+            ..free("a hold without a program", Plan { hold: Some(SECOND), ..plan(None, &[(PreStart, &[one()])]) })
+        },
+        Setting { unseen: true, ..free("a missed end", missed(one())) },
+        Setting { unseen: true, ..free("a missed end, with retries", missed(retried())) },
+        Setting { unseen: true, ..hostile("handlers for a missed end hang", missed(one())) },
         sessions("leftovers and sessions", plan(Some(8), &[(PreStop, &[one()]), (PostStop, &[one()])])),
         sessions("leftovers have a second", Plan { leftovers: Some(SECOND), ..plan(Some(8), &[(PostStop, &[one()])]) }),
         sessions("leftovers have a minute", Plan { leftovers: Some(60 * SECOND), ..plan(Some(8), &[]) }),

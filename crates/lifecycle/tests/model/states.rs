@@ -59,6 +59,7 @@ impl World {
         let reported_outcome = memory.sent.is_some() || memory.killed;
         let phase = match (self.app, &memory.stop) {
             _ if self.edge.exited => PhaseName::Exited,
+            _ if memory.held && !memory.hold_over => PhaseName::Held,
             (App::Alive, Some(_)) => PhaseName::Stopping,
             (App::Alive, None) => PhaseName::Running,
             (App::Gone, _) => PhaseName::Finishing,

@@ -4,7 +4,7 @@
 //! (the container's loop does so).
 
 use bookend_lifecycle::signal::Signal;
-use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, PhaseName, Remaining};
+use bookend_lifecycle::{Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, PhaseName, Reason, Remaining};
 
 use crate::check::{Bounded, Bounds};
 use crate::edge::{self, Edge};
@@ -16,6 +16,8 @@ use crate::settings::{AppNature, HandlerNature, Leftovers, Setting};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Move {
     Begin,
+    /// The same, after a life that ended without a report.
+    BeginUnseen,
     /// A stop signal was pending before bookend's first instruction.
     StopBeforeBegin,
     Edge(edge::Move),
@@ -40,6 +42,7 @@ impl Move {
             Move::Edge(next) => next.is_bound_to_come(),
             Move::LivenessFails | Move::SignalFromPreStop(_) => false,
             Move::Begin
+            | Move::BeginUnseen
             | Move::StopBeforeBegin
             | Move::ConnectionsIdle
             | Move::AppEnds(..)
@@ -65,6 +68,8 @@ pub(crate) struct World {
     pub(crate) remaining: Remaining,
     /// Signals to the app that the kernel has neither taken nor refused.
     pub(crate) unanswered: Vec<Signal>,
+    /// The state file tells that this life begins; then it does.
+    pub(crate) claims: bool,
     /// How many signals preStop handlers will still send.
     handler_signals: u8,
     pub(crate) memory: Memory,
@@ -82,6 +87,7 @@ impl Bounded for World {
             app: App::NotYet,
             remaining: Remaining::Nothing,
             unanswered: Vec::new(),
+            claims: false,
             handler_signals: setting.handler_signals,
             memory: Memory::default(),
             broken: None,
@@ -91,7 +97,8 @@ impl Bounded for World {
             world.go(setting, first);
             world
         };
-        [Move::Begin, Move::StopBeforeBegin].into_iter().map(begin).collect()
+        let first = if setting.unseen { Move::BeginUnseen } else { Move::Begin };
+        [first, Move::StopBeforeBegin].into_iter().map(begin).collect()
     }
 
     fn moves(&self, setting: &Setting, moves: &mut Vec<Move>) {
@@ -104,6 +111,9 @@ impl Bounded for World {
         }
         moves.extend(self.edge.moves(setting.handlers, setting.signals).into_iter().map(Move::Edge));
         self.moves_of_the_app(setting, moves);
+        if self.claims {
+            moves.push(Move::Begin);
+        }
     }
 
     fn broken(&self) -> Option<Promise> {
@@ -112,7 +122,15 @@ impl Bounded for World {
 
     fn go(&mut self, setting: &Setting, next: Move) -> u64 {
         let event = match next {
-            Move::Begin => Event::Begin,
+            Move::Begin => {
+                self.claims = false;
+                Event::Begin
+            }
+            Move::BeginUnseen => {
+                self.memory.reason = Some(Reason::Unseen);
+                self.memory.unseen_since = Some(self.edge.now);
+                Event::BeginUnseen
+            }
             Move::StopBeforeBegin => Event::Signal(Signal::TERM),
             Move::Edge(next) => {
                 if let edge::Move::HandlerEnds(run, result) = next {
