@@ -4,7 +4,7 @@
 use bookend_lifecycle::printable::printable;
 use serde_json::{Value, json};
 
-use crate::doctor::{Checks, Examination, ObjectArgs, examine, report, verdict};
+use crate::doctor::{Checks, Examination, ObjectArgs, report, verdict};
 use crate::outcome::{Failure, Outcome, print};
 
 #[derive(Debug, clap::Args)]
@@ -21,8 +21,7 @@ pub(crate) struct CheckArgs {
 
 impl CheckArgs {
     pub(crate) fn run(&self) -> Outcome {
-        let (documents, maps) = self.objects.read()?;
-        let examination = examine(&documents, &maps, Checks::Configuration);
+        let examination = self.objects.examine(Checks::Configuration)?;
         if examination.containers.iter().all(|container| container.configuration.is_none()) {
             return Err(Failure::new(
                 "nothing in these objects shows bookend; `kubectl bookend doctor` examines all containers",

@@ -16,7 +16,9 @@ mod subject;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use examine::{Checks, Examination, examine};
+#[cfg(test)]
+use examine::examine;
+pub(crate) use examine::{Checks, Examination};
 pub(crate) use object_args::ObjectArgs;
 
 use bookend_lifecycle::printable::printable;
@@ -34,8 +36,7 @@ pub(crate) struct DoctorArgs {
 
 impl DoctorArgs {
     pub(crate) fn run(&self) -> Outcome {
-        let (documents, maps) = self.objects.read()?;
-        let examination = examine(&documents, &maps, Checks::All);
+        let examination = self.objects.examine(Checks::All)?;
         match self.json {
             true => print(&format!("{:#}\n", examination.to_json())),
             false => print(&report(&examination)),

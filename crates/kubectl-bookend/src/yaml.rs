@@ -6,6 +6,7 @@
 //!                └──────────────────── rewrite ◄──────────────────────────────┘
 //! ```
 
+mod line;
 mod node;
 mod places;
 mod render;
@@ -14,5 +15,6 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::line::line_of;
 pub(crate) use self::node::{Node, parse};
 pub(crate) use self::rewrite::rewrite;

@@ -56,7 +56,7 @@ fn a_server_without_bookend_is_examined_and_not_checked() {
     assert_eq!(doctor.status.code(), Some(1), "{}", text(&doctor));
     for part in [
         "no-pre-stop: ",
-        "    at   stdin: Deployment/web: spec.template.spec.containers[web].lifecycle.preStop\n",
+        "    at   stdin:3: Deployment/web: spec.template.spec.containers[web].lifecycle.preStop\n",
         "1 container: 2 findings, 0 notes\n",
     ] {
         assert!(text(&doctor).contains(part), "{part}: {}", text(&doctor));

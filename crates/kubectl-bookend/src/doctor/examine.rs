@@ -7,6 +7,7 @@ use super::finding::Finding;
 use super::subject::{ConfigMaps, Subject};
 use super::{bookend_checks, pod_checks};
 use crate::wrapped::seems_wrapped;
+use crate::yaml::{line_of, parse};
 
 /// The results for all containers.
 #[derive(Default)]
@@ -84,6 +85,17 @@ fn name_of(subject: Subject<'_>) -> String {
 }
 
 impl Examination {
+    /// Adds the lines of the fields. `files`: the names and texts of the manifests.
+    pub(crate) fn add_lines(&mut self, files: &[(String, String)]) {
+        for (name, text) in files {
+            let Ok(documents) = parse(text) else { continue };
+            let here = self.findings.iter_mut().filter(|finding| finding.place.file == *name);
+            for finding in here.take(MOST_LINES) {
+                finding.place.line = line_of(text, &documents, &finding.place.object, &finding.place.field);
+            }
+        }
+    }
+
     /// Findings, without notes.
     pub(crate) fn count(&self) -> usize {
         self.findings.iter().filter(|finding| !finding.is_note).count()
@@ -102,3 +114,6 @@ impl Examination {
         })
     }
 }
+
+/// Findings of one file whose lines are looked up.
+const MOST_LINES: usize = 1000;

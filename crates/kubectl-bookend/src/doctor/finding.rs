@@ -25,6 +25,8 @@ pub(crate) struct Finding {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct FieldPlace {
     pub(crate) file: String,
+    /// Of the field, or of the nearest one above it that exists; `None` for an object of the cluster.
+    pub(crate) line: Option<usize>,
     /// `Deployment/web`
     pub(crate) object: String,
     /// `spec.template.spec.containers[web].lifecycle.preStop`
@@ -54,10 +56,11 @@ impl Finding {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let FieldPlace { file, object, field } = &self.place;
+        let FieldPlace { file, line, object, field } = &self.place;
         json!({
             "check": self.check,
             "file": printable(file),
+            "line": line,
             "object": printable(object),
             "field": printable(field),
             "what": printable(&self.what),
@@ -69,10 +72,11 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FieldPlace { file, object, field } = &self.place;
+        let FieldPlace { file, line, object, field } = &self.place;
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
         let note = if self.is_note { "note: " } else { "" };
         writeln!(f, "{note}{}: {}", self.check, lines(&self.what))?;
-        writeln!(f, "    at   {}", printable(&format!("{file}: {object}: {field}")))?;
+        writeln!(f, "    at   {}", printable(&format!("{file}{line}: {object}: {field}")))?;
         writeln!(f, "    why  {}", lines(&self.why))?;
         writeln!(f, "    fix  {}\n", lines(&self.fix))
     }

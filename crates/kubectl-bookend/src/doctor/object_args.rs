@@ -6,6 +6,7 @@ use bookend_lifecycle::printable::printable;
 use serde_json::Value;
 
 use super::configuration::config_map_names;
+use super::examine::{Checks, Examination, examine};
 use super::subject::{ConfigMaps, Subject, config_maps};
 use crate::kubectl::ClusterArgs;
 use crate::manifests;
@@ -24,9 +25,10 @@ pub(crate) struct ObjectArgs {
 }
 
 impl ObjectArgs {
-    /// All documents with the name of their file or object, and the ConfigMaps among them or in the cluster.
-    pub(crate) fn read(&self) -> Result<(Vec<(String, Value)>, ConfigMaps), Failure> {
-        let documents = if self.objects.is_empty() { self.of_files()? } else { self.of_cluster()? };
+    /// Examines all documents with the ConfigMaps among them or in the cluster.
+    pub(crate) fn examine(&self, checks: Checks) -> Result<Examination, Failure> {
+        let mut texts = Vec::new();
+        let documents = if self.objects.is_empty() { self.of_files(&mut texts)? } else { self.of_cluster()? };
         let mut maps = config_maps(documents.iter().map(|(_, document)| document));
         if !self.objects.is_empty() {
             self.add_config_maps(&documents, &mut maps);
@@ -38,10 +40,13 @@ impl ObjectArgs {
             let found = if kinds.is_empty() { "no object".to_owned() } else { format!("only {}", kinds.join(", ")) };
             return Err(Failure::usage(format!("nothing to examine: no Pod and no workload that has one, {found}")));
         }
-        Ok((documents, maps))
+        let mut examination = examine(&documents, &maps, checks);
+        examination.add_lines(&texts);
+        Ok(examination)
     }
 
-    fn of_files(&self) -> Result<Vec<(String, Value)>, Failure> {
+    /// The documents with the names of their files. `texts`: the files.
+    fn of_files(&self, texts: &mut Vec<(String, String)>) -> Result<Vec<(String, Value)>, Failure> {
         let mut all = Vec::new();
         for file in manifests::read(&self.filename)? {
             let name = match file.path.as_os_str() == "-" {
@@ -50,6 +55,7 @@ impl ObjectArgs {
             };
             let documents = manifests::documents(&name, &file.text)?;
             all.extend(documents.into_iter().map(|document| (name.clone(), document)));
+            texts.push((name, file.text));
         }
         Ok(all)
     }
