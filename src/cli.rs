@@ -14,12 +14,12 @@ mod doctor;
 mod events;
 mod files;
 #[cfg(test)]
-#[cfg(all(feature = "completions", feature = "doctor"))]
+#[cfg(all(feature = "completions", feature = "doctor", feature = "reload"))]
 mod generated;
 mod hook;
 mod load;
 #[cfg(test)]
-#[cfg(all(feature = "completions", feature = "doctor"))]
+#[cfg(all(feature = "completions", feature = "doctor", feature = "reload"))]
 mod manual;
 mod nested;
 mod outcome;

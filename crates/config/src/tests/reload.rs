@@ -58,3 +58,14 @@ fn a_reload_of_a_sidecar_names_a_known_container() {
     let by_http = "reload = { name = \"tls\", httpGet = { port = 80, method = \"POST\" } }";
     accept(&sidecar(by_http));
 }
+
+#[test]
+fn every_snippet_of_the_page_is_accepted() {
+    let Some(path) = super::files::repository_file("docs/reload.md") else { return };
+    let page = std::fs::read_to_string(path).unwrap();
+    let snippets: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(snippets.len(), 4);
+    for snippet in snippets {
+        assert_eq!(accept(&file(snippet)).settings.reloads.len(), 1, "{snippet}");
+    }
+}
