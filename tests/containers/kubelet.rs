@@ -16,6 +16,7 @@ use crate::named_images::NamedImages;
 pub(crate) struct Manifest {
     name: String,
     spec: Value,
+    annotations: Value,
     config_maps: Vec<Value>,
 }
 
@@ -26,12 +27,16 @@ impl Manifest {
         let maps = documents.iter().filter(|document| document["kind"] == "ConfigMap");
         let config_maps: Vec<Value> = maps.cloned().collect();
         let specs = documents.iter().filter_map(|document| match document["kind"].as_str() {
-            Some("Pod") => Some(&document["spec"]),
-            Some("Deployment" | "Job") => Some(&document["spec"]["template"]["spec"]),
+            Some("Pod") => Some(document),
+            Some("Deployment" | "Job") => Some(&document["spec"]["template"]),
             _ => None,
         });
-        let manifest =
-            |spec: &Value| Manifest { name: name.to_owned(), spec: spec.clone(), config_maps: config_maps.clone() };
+        let manifest = |pod: &Value| Manifest {
+            name: name.to_owned(),
+            spec: pod["spec"].clone(),
+            annotations: pod["metadata"]["annotations"].clone(),
+            config_maps: config_maps.clone(),
+        };
         specs.map(manifest).collect()
     }
 
@@ -42,7 +47,7 @@ impl Manifest {
 
     /// A pod that a document shows in part.
     pub(crate) fn of_spec(name: &str, spec: Value) -> Manifest {
-        Manifest { name: name.to_owned(), spec, config_maps: Vec::new() }
+        Manifest { name: name.to_owned(), spec, annotations: Value::Null, config_maps: Vec::new() }
     }
 }
 
@@ -120,6 +125,15 @@ impl<'a> Pod<'a> {
         for volume in list(&self.manifest.spec["volumes"]) {
             let path = self.volume(text(&volume["name"]));
             fs::create_dir_all(&path).expect("the folder is ours");
+            for item in list(&volume["downwardAPI"]["items"]) {
+                let field = text(&item["fieldRef"]["fieldPath"]);
+                let key = field.strip_prefix("metadata.annotations['").and_then(|rest| rest.strip_suffix("']"));
+                let value = &self.manifest.annotations[key.unwrap_or_else(|| panic!("{field} is not an annotation"))];
+                fs::write(path.join(text(&item["path"])), text(value)).expect("the folder is ours");
+            }
+            if volume["downwardAPI"].is_object() {
+                continue;
+            }
             let Some(map) = volume["configMap"]["name"].as_str() else {
                 assert!(volume["emptyDir"].is_object(), "{volume}: a kind of volume that is not known here");
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("the folder is ours");

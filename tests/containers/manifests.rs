@@ -40,6 +40,27 @@ fn injected() -> Vec<Manifest> {
     [of("inject-sidecar", 1), of("inject-wrap", 3)].into_iter().flatten().collect()
 }
 
+/// Manifests that `kubectl bookend inject` writes: one that only the image of nginx knows the command of, with the hooks of the
+/// Kubernetes documentation's example, and a server behind bookend and beside it.
+fn from_the_plugin() -> Vec<Manifest> {
+    let example = include_str!("../../crates/kubectl-bookend/tests/golden/lifecycle.yaml");
+    let server = "kind: Pod\nmetadata: {name: server}\nspec:\n  containers:\n  - name: app\n    image: registry.example/web:3.2\n    \
+                  args: ['8080']\n    ports: [{name: http, containerPort: 8080}]\n    \
+                  readinessProbe: {tcpSocket: {port: http}, periodSeconds: 3}\n";
+    // The kubelet of these tests calls no probe of the kind tcpSocket; behind bookend it asks bookend.
+    let without_probe = server.split("    readinessProbe").next().expect("a manifest");
+    let of = |name: &str, text: &str, options: &[&str]| {
+        let injected = kubectl_bookend::injected(text, options).unwrap_or_else(|error| panic!("{name}: {error}"));
+        Manifest::all_of(name, &injected)
+    };
+    let all = [
+        of("plugin-nginx", example, &["--engine", "docker"]),
+        of("plugin-wrap", server, &["--command", "/server"]),
+        of("plugin-sidecar", without_probe, &["--sidecar"]),
+    ];
+    all.into_iter().flatten().collect()
+}
+
 /// The Pod of docs/start-kubernetes.md, with the image that docs/start-docker.md builds.
 fn first_pod() -> Vec<Manifest> {
     let page = include_str!("../../docs/start-kubernetes.md");
@@ -87,6 +108,7 @@ fn every_manifest_runs_with_its_image_and_loses_nothing() {
     let _web = Web::build();
     let mut all = manifests();
     all.extend(injected());
+    all.extend(from_the_plugin());
     all.extend(first_pod());
     all.push(images_page());
     // Most of the time is a drain, so several at once.
@@ -135,6 +157,9 @@ fn live(manifest: &Manifest) {
                 "shared-process-namespace" => {
                     &["the app's process is found", "signal 3 (SIGQUIT) received", "handler=\"tell\""]
                 }
+                "plugin-nginx" => &["preStop[0] took", "preStop done", "app exited with 0"],
+                "plugin-sidecar" => &["preStop drain took", "finished every request"],
+                "plugin-wrap" => &["preStop drain took", "SIGTERM sent to the app", "finished every request"],
                 "inject-sidecar" => &["preStop drain took", "finished every request"],
                 "inject-wrap" => &["preStop drain took", "SIGTERM sent to the app", "finished every request"],
                 "start-kubernetes" | "images-page" => &["preStop drain took", "SIGQUIT sent to the app"],

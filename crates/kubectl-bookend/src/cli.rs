@@ -36,6 +36,18 @@ enum Subcommand {
     Kit(kit::KitArgs),
 }
 
+/// Writes a manifest with bookend, as `inject OPTIONS -` does with one on standard input.
+///
+/// # Errors
+/// An option is wrong, the text is not a manifest, or a container stays as it is.
+pub fn injected(text: &str, options: &[&str]) -> Result<String, String> {
+    let args = ["kubectl-bookend", "inject"].iter().chain(options).chain(&["-"]);
+    match Cli::try_parse_from(args).map_err(|error| error.to_string())?.subcommand {
+        Subcommand::Inject(args) => args.inject_text(text).map_err(|failure| failure.text),
+        _ => Err("the subcommand is not inject".to_owned()),
+    }
+}
+
 /// Runs the subcommand of these arguments (the program's name first).
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {

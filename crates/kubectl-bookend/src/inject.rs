@@ -67,20 +67,44 @@ impl InjectArgs {
             self.manifests.must_be_one_without_command(&files)?;
         }
         self.manifests.rework(&files, &mut |path, template, report| {
-            let selected = chosen(path, template, &self.manifests.containers);
-            if let Some(label) = template.pointer("/metadata/labels/bookend-inject").and_then(Value::as_str) {
-                let owner = &path.owner;
-                report.notes.push(format!(
-                    "{owner}: its label bookend-inject: {label} brings bookend in a cluster with the kit, too"
-                ));
-            }
-            if self.sidecar {
-                self.beside(path, template, &selected, &image, report);
-            } else {
-                self.wrap(path, template, &selected, &image, words.as_deref(), report);
-            }
+            self.change(path, template, &image, words.as_deref(), report);
             Ok(())
         })
+    }
+
+    /// The text with bookend; the error is the list of containers that stay as they are.
+    pub(crate) fn inject_text(&self, text: &str) -> Result<String, Failure> {
+        let image = self.image.clone().unwrap_or_else(convert::image);
+        let words = self.command.words()?;
+        let file = ManifestFile { path: "-".into(), text: text.to_owned() };
+        let mut report = Messages::default();
+        let text = rework::rework(&file, &mut report, &mut |path, template, report| {
+            self.change(path, template, &image, words.as_deref(), report);
+            Ok(())
+        })?;
+        if report.refused.is_empty() { Ok(text) } else { Err(Failure::new(report.refused.join("\n"))) }
+    }
+
+    fn change(
+        &self,
+        path: &PodPath,
+        template: &mut Value,
+        image: &str,
+        words: Option<&[String]>,
+        report: &mut Messages,
+    ) {
+        let selected = chosen(path, template, &self.manifests.containers);
+        if let Some(label) = template.pointer("/metadata/labels/bookend-inject").and_then(Value::as_str) {
+            let owner = &path.owner;
+            report.notes.push(format!(
+                "{owner}: its label bookend-inject: {label} brings bookend in a cluster with the kit, too"
+            ));
+        }
+        if self.sidecar {
+            self.beside(path, template, &selected, image, report);
+        } else {
+            self.wrap(path, template, &selected, image, words, report);
+        }
     }
 
     fn beside(

@@ -51,5 +51,5 @@ mod workload;
 mod wrapped;
 mod yaml;
 
-pub use cli::main;
+pub use cli::{injected, main};
 pub use import::{Imported, import};
