@@ -92,3 +92,18 @@ fn a_sidecar_signals_the_app_of_another_container() {
     init.wait_for_log("reloaded: SIGHUP sent to the app");
     assert!(init.is_running());
 }
+
+#[test]
+fn an_action_can_be_a_request_and_is_tried_again() {
+    if !is_root("an_action_can_be_a_request_and_is_tried_again") {
+        return;
+    }
+    // bookend's own endpoint answers: 200 once the file is there.
+    let probe = "readinessProbe = { exec.command = [\"test\", \"-e\", \"FOLDER/ready\"], periodSeconds = 0.1 }";
+    let init = life_of("httpGet = { port = 9797, path = \"/readyz\" }", probe, APP);
+    init.folder.write("conf/a", "two\n");
+    wait_until("the request has failed", || state(&init) == "Backoff");
+    assert!(field(&init, "detail").contains("503"), "{}", init.log());
+    init.folder.write("ready", "");
+    wait_until("the next one succeeds", || field(&init, "result") == "Succeeded");
+}
