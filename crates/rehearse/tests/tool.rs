@@ -376,6 +376,36 @@ fn the_strategies_of_the_bench_are_told_apart_on_nginx() {
     assert_eq!(term.len() + quit.len(), 12, "{term:?} {quit:?}");
 }
 
+/// Over TLS with a certificate that no client trusts: nginx alone refuses the clients that still arrive, and behind bookend none.
+#[test]
+fn nginx_with_tls_is_rehearsed() {
+    let Some(bookend) = bookend("nginx_with_tls_is_rehearsed") else { return };
+    let folder = std::env::temp_dir().join(format!("bookend-rehearse-tls-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let port = free_port();
+    nginx_conf(&folder, port);
+    let own = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), own.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), own.signing_key.serialize_pem()).unwrap();
+    let conf = folder.join("nginx.conf");
+    let plain = std::fs::read_to_string(&conf).unwrap();
+    let dir = folder.display();
+    let tls =
+        format!(":{port} ssl;\n        ssl_certificate {dir}/cert.pem;\n        ssl_certificate_key {dir}/key.pem;");
+    std::fs::write(&conf, plain.replace(&format!(":{port};"), &tls)).unwrap();
+    let (url, slow) = (format!("https://127.0.0.1:{port}/"), format!("https://127.0.0.1:{port}/slow"));
+    let mut command = alone();
+    command.args(["--url", &url, "--slow-url", &slow, "--late", "2", "--silent", "0", "--stop-signal", "SIGQUIT"]);
+    command.args(["--strategies", "as-is,bookend-signal", "--judge", "bookend-signal", "--tries", "0", "--json"]);
+    command.args(["--bookend", bookend.to_str().unwrap(), "--", "nginx", "-c", conf.to_str().unwrap()]);
+    command.args(["-g", "daemon off;"]);
+    let (code, results) = result(&command.output().unwrap());
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(code, 0, "nothing is lost behind bookend: {results:#}");
+    assert_ne!(number(run(&results), "/kinds/new/refused"), 0, "as it is: {results:#}");
+    assert!(number(run(&results), "/total/ok") > 0, "{results:#}");
+}
+
 fn nginx_conf(folder: &Path, port: u16) {
     let dir = folder.display();
     std::fs::write(folder.join("slow"), vec![b'x'; 400_000]).unwrap();
