@@ -60,11 +60,20 @@ fn starve(init: &Init) {
     });
 }
 
+/// With one heap: glibc reserves another one for each thread, and the reserve of a thread that has ended is not subject to the limit.
+fn with_one_heap(config: &str, script: &str) -> Init {
+    let folder = Folder::new();
+    let config = folder.write("bookend.toml", config);
+    let mut command = Command::new(bookend());
+    command.env("MALLOC_ARENA_MAX", "1").env("BOOKEND_SOCKET", folder.path("bookend.sock"));
+    command.arg("-c").arg(config).args(["--", "sh", "-c", script]);
+    Init::start(folder, command)
+}
+
 #[test]
 fn without_memory_a_stop_sends_its_pending_stop_signal() {
     let config = "app.stopSignal = \"SIGINT\"\nlifecycle.preStop.sleep.seconds = 1000";
-    let init =
-        Init::configured(config, &["--", "sh", "-c", "trap 'exit 6' INT; echo up; while :; do sleep 0.02; done"]);
+    let init = with_one_heap(config, "trap 'exit 6' INT; echo up; while :; do sleep 0.02; done");
     init.wait_for_out("up");
     init.signal(15);
     init.wait_for_log("stopping");
@@ -77,7 +86,7 @@ fn without_memory_the_deadline_still_ends_an_app() {
     let deaf = "trap '' TERM; echo up; while :; do sleep 0.02; done";
     // The stop begins before, or in the init of last resort itself.
     for stops_before in [true, false] {
-        let init = Init::configured("terminationGracePeriodSeconds = 3", &["--", "sh", "-c", deaf]);
+        let init = with_one_heap("terminationGracePeriodSeconds = 3", deaf);
         init.wait_for_out("up");
         if stops_before {
             init.signal(15);

@@ -77,6 +77,9 @@ impl RemainingProcesses {
 
 /// A list of processes takes the longer to read the more there are: a thread does it, and the loop waits for a moment at most.
 fn signal_all(signals: &'static [Signal], followers: &[i32]) {
+    if !leftovers::one_call_reaches_all(followers) && !leftovers::are_any_but(followers) {
+        return;
+    }
     let spared = followers.to_vec();
     let work = move || signals.iter().for_each(|signal| leftovers::signal_all(*signal, &spared));
     let has_thread = !leftovers::one_call_reaches_all(followers)
