@@ -19,7 +19,7 @@ type Pair = (String, String);
 
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// A server whose files are all in one volume, `DIR/conf`.
+/// A server whose files are all in one volume, `FOLDER/conf`.
 struct Server {
     command: &'static [&'static str],
     /// The keys of `[[reload]]` besides its name and its files.
@@ -32,8 +32,8 @@ struct Server {
 }
 
 const NGINX: Server = Server {
-    command: &["nginx", "-c", "DIR/nginx.conf", "-g", "daemon off;"],
-    entry: "check.exec.command = [\"nginx\", \"-t\", \"-q\", \"-c\", \"DIR/nginx.conf\"]",
+    command: &["nginx", "-c", "FOLDER/nginx.conf", "-g", "daemon off;"],
+    entry: "check.exec.command = [\"nginx\", \"-t\", \"-q\", \"-c\", \"FOLDER/nginx.conf\"]",
     profile: "nginx",
     files: |number, (certificate, key)| {
         let site = format!(
@@ -46,13 +46,13 @@ const NGINX: Server = Server {
 };
 
 const HAPROXY: Server = Server {
-    command: &["haproxy", "-W", "-db", "-f", "DIR/conf/haproxy.cfg"],
-    entry: "check.exec.command = [\"haproxy\", \"-c\", \"-q\", \"-f\", \"DIR/conf/haproxy.cfg\"]",
+    command: &["haproxy", "-W", "-db", "-f", "FOLDER/conf/haproxy.cfg"],
+    entry: "check.exec.command = [\"haproxy\", \"-c\", \"-q\", \"-f\", \"FOLDER/conf/haproxy.cfg\"]",
     profile: "haproxy",
     files: |number, (certificate, key)| {
         let text = format!(
             "defaults\n mode http\n timeout client 30s\n timeout server 30s\n timeout connect 5s\nfrontend f\n bind :80\n\
-             bind :443 ssl crt DIR/conf/tls.pem alpn h2,http/1.1\n\
+             bind :443 ssl crt FOLDER/conf/tls.pem alpn h2,http/1.1\n\
              http-request return status 200 content-type text/plain string \"state {number}.\"\n"
         );
         vec![("haproxy.cfg", text), ("tls.pem", format!("{certificate}{key}"))]
@@ -97,7 +97,7 @@ impl Server {
         let write = |number: usize, is_broken: bool| {
             let mut files = (self.files)(number, if number.is_multiple_of(2) { &pairs.0 } else { &pairs.1 });
             for (name, text) in &mut files {
-                *text = text.replace("DIR", &dir);
+                *text = text.replace("FOLDER", &dir);
                 if is_broken && *name == self.broken.0 {
                     *text = format!("# {number}\n{}", self.broken.1);
                 }
@@ -106,14 +106,14 @@ impl Server {
             volume.write(&files);
         };
         write(0, false);
-        let command: Vec<String> = self.command.iter().map(|word| word.replace("DIR", &dir)).collect();
+        let command: Vec<String> = self.command.iter().map(|word| word.replace("FOLDER", &dir)).collect();
         let config = format!(
             "log.level = \"Debug\"\nhttp.listen = \"127.0.0.1:9797\"\napp = {{ profile = {:?}, command = {command:?} }}\n\
              [[reload]]\nname = \"site\"\nwatch = [{:?}]\nsettleSeconds = {}\n{}\n",
             self.profile,
             volume.path(),
             SETTLE.as_secs_f64(),
-            self.entry.replace("DIR", &dir)
+            self.entry.replace("FOLDER", &dir)
         );
         let init = Init::in_a_pod_of(&debug_build(), folder, &config, "", &[]);
         let pid = init.pid();
