@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Finished, Folder, Init, bookend, run};
+use crate::support::{Finished, Folder, Init, bookend, copy_program, run};
 
 fn run_with(program: &str, args: &[&str]) -> Finished {
     let mut command = Command::new(program);
@@ -109,7 +109,7 @@ fn nothing_but_the_destination_is_written() {
 #[test]
 fn without_proc_copy_uses_its_own_command_name() {
     let folder = Folder::new();
-    fs::copy(bookend(), folder.path("it")).unwrap();
+    copy_program(bookend(), folder.path("it"));
     let is_static = !fs::read(bookend()).unwrap().windows(9).any(|window| window == b"ld-linux-");
     if !is_static {
         // A root without libraries can start the static build only, so hide /proc instead.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Folder, Init, bookend, code, code_of, free_port, get, is_root, wait_until};
+use crate::support::{Folder, Init, bookend, code, code_of, copy_program, free_port, get, is_root, wait_until};
 
 /// bookend as an ordinary child, with injected system call results. Its children are not traced.
 fn injected(folder: Folder, rules: &[&str], args: &[&str]) -> Init {
@@ -400,7 +400,7 @@ fn without_epoll_or_signalfd_it_stays_an_init() {
 fn as_nobody_known(folder: Folder, before: &[&str], args: &[&str]) -> Init {
     // The debug binary may be readable by root only.
     let binary = folder.path("bookend");
-    std::fs::copy(bookend(), &binary).unwrap();
+    copy_program(bookend(), &binary);
     std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut setpriv = Command::new("setpriv");
     setpriv.args(["--reuid", "74219", "--regid", "74219", "--clear-groups"]).args(before).arg(&binary).args(args);

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::support::{Finished, Folder, Init, bookend, child_of, has, is_root, signal, wait_until};
+use crate::support::{Finished, Folder, Init, bookend, child_of, copy_program, has, is_root, signal, wait_until};
 
 /// Starts, runs every kind of hook, and stops.
 const CONFIG: &str = r#"
@@ -27,7 +27,7 @@ fn root() -> Folder {
         std::fs::create_dir(folder.path(name)).unwrap();
     }
     folder.write("etc/bookend.toml", CONFIG);
-    std::fs::copy(bookend(), folder.path("bookend")).unwrap();
+    copy_program(bookend(), folder.path("bookend"));
     folder
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use crate::signals::assert_idle;
-use crate::support::{bookend, wait_until};
+use crate::support::{bookend, copy_program, wait_until};
 use pod::{MARK, PORT, PROCESS, Pids, Pod, STOP_SIGNAL, config};
 
 #[test]
@@ -249,7 +249,7 @@ fn with_hidepid_the_sidecar_reports_it_and_answers_hooks() {
     let config = pod.folder.write("bookend.toml", &config);
     // A directory in which another user may execute and write files.
     let binary = pod.folder.path("bookend");
-    fs::copy(bookend(), &binary).unwrap();
+    copy_program(bookend(), &binary);
     fs::set_permissions(pod.folder.path("order"), fs::Permissions::from_mode(0o666)).unwrap();
     let script = "mount -t proc -o hidepid=2 proc /proc && \
                   exec setpriv --reuid 65532 --regid 65532 --clear-groups \"$0\" sidecar -c \"$1\"";

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::support::{Finished, Folder, Init, bookend, is_root};
+use crate::support::{Finished, Folder, Init, bookend, copy_program, is_root};
 
 /// Runs a configured app in an image with the test's own users.
 fn with_users(config: &str) -> Finished {
@@ -63,7 +63,7 @@ fn an_unknown_user_is_125_with_the_reason() {
     let folder = Folder::new();
     std::fs::set_permissions(folder.path("."), std::fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path("bookend");
-    std::fs::copy(bookend(), &binary).unwrap();
+    copy_program(bookend(), &binary);
     for (user, code, expected) in
         [("0", 125, "app.user: cannot become root (uid 0, gid 0): Operation not permitted"), ("\"65534:65534\"", 0, "")]
     {
@@ -177,7 +177,7 @@ fn a_refused_resource_limit_is_125_and_names_the_key() {
         let folder = Folder::new();
         std::fs::set_permissions(folder.path("."), std::fs::Permissions::from_mode(0o755)).unwrap();
         let binary = folder.path("bookend");
-        std::fs::copy(bookend(), &binary).unwrap();
+        copy_program(bookend(), &binary);
         let config = folder.write("bookend.toml", &format!("app = {{ command = [\"true\"], {key} }}"));
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&binary).arg("-c").arg(&config);

@@ -1,9 +1,11 @@
 //! Folders and ports that belong to one test.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clean_up::folder_prefix;
@@ -74,4 +76,11 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// Copies a program. A process of its own writes the copy: a child of another test could inherit our descriptor, and then the copy
+/// could not be executed (ETXTBSY).
+pub fn copy_program(from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
+    let status = Command::new("cp").arg(from).arg(to).status();
+    assert!(status.is_ok_and(|status| status.success()), "cp failed");
 }

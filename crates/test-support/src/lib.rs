@@ -15,7 +15,7 @@ mod requirements;
 mod wait;
 
 pub use client::{code, code_of, get, get_as, get_with, took};
-pub use folder::{Folder, free_port};
+pub use folder::{Folder, copy_program, free_port};
 pub use init::{
     Finished, Init, bookend, child_of, debug_build, in_network_of, output_of, pipe_without_reader, run, signal,
 };
