@@ -44,6 +44,8 @@ struct Files {
     flight: Option<Flight>,
     /// The content that the last check has passed, or that the last look has read.
     passed: Option<u64>,
+    /// The content that the last check was started for.
+    checked: Option<u64>,
     /// The content that the app has read last.
     app: u64,
     /// The broken content that was reported last.
@@ -95,6 +97,7 @@ impl Files {
                 ReloadAction::Look(run) => self.begin(Flight::Look(run)),
                 ReloadAction::Check(run) => {
                     self.must(setting.has_check, "only what is configured runs");
+                    self.checked = Some(self.disk);
                     self.begin(Flight::Check(run));
                 }
                 ReloadAction::Apply(run) => {
@@ -138,6 +141,12 @@ impl Files {
         self.flight = Some(flight);
     }
 
+    /// Whether this brings back the content that is checked now. Two looks cannot see that, and reports of changes would:
+    /// docs/reload.md names this limit of polling.
+    fn is_undone(&self, setting: ReloadSetting, to: u64) -> bool {
+        setting.polls && self.reload.state_name() == "Checking" && self.checked == Some(to) && self.disk != to
+    }
+
     fn change(&mut self, setting: ReloadSetting, to: u64) {
         self.disk = to;
         if !setting.polls {
@@ -175,6 +184,7 @@ impl Model for ReloadSetting {
             half: None,
             flight: None,
             passed: None,
+            checked: None,
             app: 0,
             known: None,
             reported: None,
@@ -235,6 +245,8 @@ impl Model for ReloadSetting {
                 files.now = files.reload.next_at()?;
                 files.event(*self, ReloadEvent::TimePassed);
             }
+            Step::Changes(to) if files.is_undone(*self, to) => return None,
+            Step::Ends if files.half.is_some_and(|to| files.is_undone(*self, to)) => return None,
             Step::Changes(to) => {
                 files.left[0] -= 1;
                 files.change(*self, to);
