@@ -5,15 +5,13 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 
 use super::Pid;
 use super::sys::{self, SignalSet};
-use crate::detached::run_bounded;
 use bookend_lifecycle::signal::Signal;
 
 /// The state at the first instruction.
@@ -84,15 +82,15 @@ impl Inherited {
     /// start there.
     pub(crate) fn release_working_dir(&mut self) {
         let WorkingDir::Open(held) = &self.working_dir else { return };
-        let path = match std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd())) {
-            Ok(path) if path == Path::new("/") => Some(path),
-            // The volume may hang.
-            Ok(path) => held.try_clone().ok().and_then(|held| {
-                run_bounded(PATH_WAIT, move || is_path_of(&path, &held).then_some(path)).ok().flatten()
-            }),
-            Err(_) => None,
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd()));
+        let same = |path: &PathBuf| {
+            let (there, here) = (nix::sys::stat::stat(path).ok()?, nix::sys::stat::fstat(held).ok()?);
+            Some((there.st_dev, there.st_ino) == (here.st_dev, here.st_ino))
         };
-        if let Some(Ok(path)) = path.map(|path| CString::new(path.into_os_string().into_vec())) {
+        if let Ok(path) = path
+            && same(&path) == Some(true)
+            && let Ok(path) = CString::new(path.into_os_string().into_vec())
+        {
             self.working_dir = WorkingDir::Named(path);
         }
     }
@@ -134,15 +132,6 @@ pub(crate) enum WorkingDir {
     /// Its path.
     Named(CString),
 }
-
-/// Whether this path leads to the open directory.
-fn is_path_of(path: &Path, held: &OwnedFd) -> bool {
-    let (Ok(there), Ok(here)) = (nix::sys::stat::stat(path), nix::sys::stat::fstat(held)) else { return false };
-    (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
-}
-
-/// How long the file system may take to find the working directory by its path.
-const PATH_WAIT: Duration = Duration::from_millis(10);
 
 /// One descriptor for each of 0, 1 and 2 that is closed: a listener with such a number would be written to by any
 /// code that prints. They are neither readable nor writable, and close-on-exec: the child finds closed what we found
