@@ -315,7 +315,7 @@ fn looked<S: Reloadable>(supervisor: &mut S, index: usize, run: Option<ReloadRun
             let newest =
                 Duration::new(u64::try_from(look.newest.0).unwrap_or(0), u32::try_from(look.newest.1).unwrap_or(0));
             // A file that has changed since the app's start: the app may have read it before.
-            content = Some(look.content).filter(|_| run.is_some() || newest <= since);
+            content = Some(look.content).filter(|_| run.is_some() || newest + CLOCK_TICK <= since);
             let is_used = |id| reloads.all.iter().any(|entry| entry.watched.iter().any(|(used, _)| *used == id));
             for (id, _) in before {
                 if !is_used(id)
@@ -415,6 +415,8 @@ fn message(message: ReloadMessage) -> TaskMessage {
     TaskMessage::Reload(Box::new(message))
 }
 
+/// The time of a change is that of the kernel's last tick, which is up to 10 ms old.
+const CLOCK_TICK: Duration = Duration::from_millis(10);
 /// How often files are read whose changes are not reported.
 const POLL: Duration = Duration::from_secs(10);
 /// The least time between two reports of changes.

@@ -268,7 +268,7 @@ fn opened_by_the_loop(config: &str, script: &str, file: &str) -> (usize, usize) 
     let config = folder.write("bookend.toml", config);
     let mut strace = std::process::Command::new("strace");
     // Without -f: the loop's thread alone.
-    strace.args(["-qq", "-e", "signal=none", "-e", "trace=openat,?epoll_wait,epoll_pwait", "-o"]);
+    strace.args(["-qq", "-e", "signal=none", "-e", "trace=openat,?open,?epoll_wait,epoll_pwait", "-o"]);
     strace.arg(folder.path("strace")).arg(bookend()).arg("-c").arg(config).args(["--", "perl", "-e", script]);
     let mut init = Init::start(folder, strace);
     init.wait_for_out("up");
