@@ -40,8 +40,10 @@ fn long_request_is_answered(profile: &str, folder: Folder, command: &[&str], pre
     let pid = init.pid();
     wait_for_port(pid, 80);
     let (asks, asked) = channel();
+    // It listens before the first client comes.
+    let upstream = in_network_of(pid, || TcpListener::bind("127.0.0.1:9001").unwrap());
     std::thread::scope(|scope| {
-        let upstream = scope.spawn(move || in_network_of(pid, answer_upstream));
+        scope.spawn(move || answer_upstream(&upstream));
         let client = scope.spawn(move || {
             in_network_of(pid, || {
                 let mut stream = TcpStream::connect("127.0.0.1:80").unwrap();
@@ -61,13 +63,11 @@ fn long_request_is_answered(profile: &str, folder: Folder, command: &[&str], pre
         let finished = init.finish();
         assert!(answer.contains("200") && answer.contains("hello"), "{profile}: {answer:?}\n{}", finished.log);
         assert!(finished.log.contains("quiet after") && !finished.log.contains("SIGKILL"), "{}", finished.log);
-        drop(upstream);
     });
 }
 
 /// The upstream of a proxy: one request, if there is a proxy, and its answer after five seconds.
-fn answer_upstream() {
-    let listener = TcpListener::bind("127.0.0.1:9001").unwrap();
+fn answer_upstream(listener: &TcpListener) {
     listener.set_nonblocking(true).unwrap();
     for _ in 0..50 {
         if let Ok((mut stream, _)) = listener.accept() {
