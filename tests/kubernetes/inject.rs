@@ -2,8 +2,6 @@
 //! table expects. CEL itself evaluates them (admit.py). injected.rs tries the results.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::Stdio;
 
 use serde_json::{Map, json};
 
@@ -105,9 +103,7 @@ pub(crate) fn admit(files: &[PathBuf], requests: &[Value]) -> Vec<Value> {
 /// The output of `admit.py` for this input.
 pub(crate) fn run_admit(args: &[&str], input: &Value) -> String {
     let mut command = Command::new(root().join("target/kube-tools/admit"));
-    let mut child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = bookend_test_support::output_with_input(command.args(args), &input.to_string());
     assert!(output.status.success(), "{}", shown(&output));
     String::from_utf8(output.stdout).unwrap()
 }

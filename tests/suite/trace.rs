@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -351,10 +351,7 @@ fn opentelemetrys_own_definitions_read_a_trace() {
     let mut init = life(Folder::new(), &endpoint, &[], ALL_STAGES, &APP);
     for expected in ["container.start", "container.stop"] {
         let (_, body) = next(&server);
-        let mut reader = tool("otlp-validate");
-        let mut reader = reader.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        std::io::Write::write_all(&mut reader.stdin.take().unwrap(), body.to_string().as_bytes()).unwrap();
-        let output = crate::support::output_of(reader);
+        let output = crate::support::output_with_input(&mut tool("otlp-validate"), &body.to_string());
         let spans = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{}\n{body}", String::from_utf8_lossy(&output.stderr));
         assert!(spans.starts_with(expected), "{spans}");

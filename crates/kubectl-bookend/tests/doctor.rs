@@ -1,13 +1,12 @@
 //! `kubectl bookend doctor` and `check` over files and over objects of the cluster. kubectl is a script, for its arguments alone.
 
-#![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg(target_os = "linux")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them")]
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use bookend_test_support::output_with_input;
 use serde_json::Value;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kubectl-bookend");
@@ -17,12 +16,7 @@ fn root() -> PathBuf {
 }
 
 fn tool(args: &[&str], input: &str) -> Output {
-    let mut command = Command::new(TOOL);
-    command.current_dir(root()).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // The tool may end before it has read everything.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
+    output_with_input(Command::new(TOOL).current_dir(root()).args(args), input)
 }
 
 fn text(output: &Output) -> String {

@@ -5,10 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them")]
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use bookend_test_support::{Folder, Init, output_of, wait_until};
+use bookend_test_support::{Folder, Init, output_with_input, wait_until};
 use serde_json::{Value, json};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kubectl-bookend");
@@ -104,15 +103,7 @@ fn pod(name: &str, life: &Life, reason: &str) -> Value {
 
 /// Runs the tool with this standard input.
 fn tool(args: &[&str], input: &str) -> Output {
-    let mut command = Command::new(TOOL);
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    std::thread::scope(|scope| {
-        // The tool may end before it has read everything.
-        scope.spawn(move || stdin.write_all(input.as_bytes()));
-        output_of(child)
-    })
+    output_with_input(Command::new(TOOL).args(args), input)
 }
 
 fn summary(pods: &[Value]) -> Value {
@@ -324,15 +315,8 @@ fn a_thousand_pods_need_no_memory_of_their_own() {
     let pods: Vec<_> =
         (0..1000).map(|n| one.replace("\"containerID\":\"p\"", &format!("\"containerID\":\"p{n}\""))).collect();
     let list = format!("{{\"items\":[{}]}}", pods.join(","));
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -v 20000; exec \"$0\" stops -f - --json", TOOL]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let output = std::thread::scope(|scope| {
-        scope.spawn(move || stdin.write_all(list.as_bytes()));
-        output_of(child)
-    });
+    let script = "ulimit -v 20000; exec \"$0\" stops -f - --json";
+    let output = output_with_input(Command::new("sh").args(["-c", script, TOOL]), &list);
     assert!(output.status.success(), "{output:?}");
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&summary["pods"], &summary["clean"]["stops"]), (&json!(1000), &json!(1000)));

@@ -1,6 +1,7 @@
 //! A container's life: bookend as PID 1 of a fresh PID namespace, or as an ordinary child.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -280,6 +281,18 @@ pub fn pipe_without_reader() -> File {
 pub fn output_of(program: Child) -> Output {
     // The only place that waits like this: bookend has one reaper, but a test is not PID 1.
     program.wait_with_output().expect("our child")
+}
+
+/// The output of a program that reads this text from its standard input.
+pub fn output_with_input(command: &mut Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program is there");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    std::thread::scope(|scope| {
+        // The program may end before it has read everything.
+        scope.spawn(move || stdin.write_all(input.as_bytes()));
+        output_of(child)
+    })
 }
 
 /// Runs bookend to its end as an ordinary child.

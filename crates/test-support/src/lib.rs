@@ -17,7 +17,8 @@ mod wait;
 pub use client::{code, code_of, get, get_as, get_with, took};
 pub use folder::{Folder, copy_program, free_port};
 pub use init::{
-    Finished, Init, bookend, child_of, debug_build, in_network_of, output_of, pipe_without_reader, run, signal,
+    Finished, Init, bookend, child_of, debug_build, in_network_of, output_of, output_with_input, pipe_without_reader,
+    run, signal,
 };
 pub use nginx::nginx_conf;
 pub use requirements::{has, is_root, not_run};

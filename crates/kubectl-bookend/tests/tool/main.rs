@@ -1,4 +1,6 @@
 //! `kubectl-bookend` as a program: manifests go in, manifests and messages come out, and what they say is run with the real bookend.
+
+#![cfg(target_os = "linux")]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,6 +17,7 @@ mod pods;
 
 use std::process::{Command, Output};
 
+use bookend_test_support::output_with_input;
 use serde_json::Value;
 
 /// The tool with these arguments.
@@ -24,13 +27,7 @@ fn tool(args: &[&str]) -> Output {
 
 /// The tool with a manifest on stdin: exit code, stdout, stderr.
 fn fed(args: &[&str], manifest: &str) -> (i32, String, String) {
-    use std::io::Write;
-    use std::process::Stdio;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-bookend"));
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(manifest.as_bytes()).unwrap();
-    shown(&child.wait_with_output().unwrap())
+    shown(&output_with_input(Command::new(env!("CARGO_BIN_EXE_kubectl-bookend")).args(args), manifest))
 }
 
 /// The exit code, stdout, stderr.

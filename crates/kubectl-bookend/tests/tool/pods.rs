@@ -3,10 +3,7 @@
 
 use std::process::Command;
 
-use bookend_test_support::wait_until;
-use bookend_test_support::{Folder, free_port};
-use bookend_test_support::{Init, bookend};
-use bookend_test_support::{code, get};
+use bookend_test_support::{Folder, Init, bookend, code, free_port, get, wait_until};
 use serde_json::{Value, json};
 
 use crate::commands::layout;
