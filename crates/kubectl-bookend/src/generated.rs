@@ -1,5 +1,8 @@
 //! Tests that write the completion scripts and the help texts in docs/kubectl-bookend.md from the command line's own description, and
 //! compare the committed files with it. `BLESS=1 cargo test -p kubectl-bookend generated` writes them.
+//!
+//! Some functions are as in src/cli/generated.rs of bookend. They are not shared: a packed crate runs its unit tests without the crate
+//! that supports the tests, and the library of either program has no use for them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
