@@ -12,13 +12,14 @@
 //! | `status`    | the subcommand: `bookend status` of all containers of pods        | `chosen_pods`, `wrapped`       |
 //! | `chosen_pods` | the options that choose pods, and the pods from kubectl         | `kubectl`, `objects`           |
 //! | `objects`   | reads a JSON list object by object                                | none                           |
-//! | `wrapped`   | whether a container runs bookend, as its spec shows it; pure      | none                           |
+//! | `wrapped`   | whether a container runs bookend, as its spec shows it; pure      | `shell`                        |
 //! | `kit`       | the subcommand: the admission policies of a cluster               | `outcome`                      |
 //! | `rework`    | manifests, changed pod by pod                                     | `manifests`, `kubectl`, `yaml` |
-//! | `convert`   | from a Pod's template to one with bookend, and back; pure         | `workload`                     |
+//! | `convert`   | from a Pod's template to one with bookend, and back; pure         | `workload`, `wrapped`, `shell` |
 //! | `command`   | what a container runs, if the manifest does not have it           | `image`                        |
 //! | `image`     | ENTRYPOINT and CMD of an image                                    | none                           |
 //! | `workload`  | pods and containers in documents; pure                            | none                           |
+//! | `shell`     | the simple commands of a shell's script; pure                     | none                           |
 //! | `kubectl`   | runs kubectl, with limits                                         | `outcome`                      |
 //! | `manifests` | texts of files, folders and stdin, and their documents            | `yaml`, `outcome`              |
 //! | `yaml`      | values as kubectl reads them, and changes that keep other lines   | none                           |
@@ -45,6 +46,7 @@ mod manifests;
 mod objects;
 mod outcome;
 mod rework;
+mod shell;
 mod status;
 mod stops;
 mod workload;

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::shell::base_name;
+
 /// The words of a container that run bookend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bookend {
@@ -15,7 +17,7 @@ pub(crate) struct Bookend {
 pub(crate) fn bookend_of(container: &Value) -> Option<Bookend> {
     let mut words = words(container, "command");
     words.extend(self::words(container, "args"));
-    let path = words.first().filter(|word| is_bookend(word))?.clone();
+    let path = words.first().filter(|word| base_name(word) == "bookend")?.clone();
     let args = words.split_off(1);
     // This init container brings the binary, and runs no app.
     (args.first().map(String::as_str) != Some("copy")).then_some(Bookend { path, args })
@@ -38,10 +40,6 @@ pub(crate) fn seems_wrapped(container: &Value) -> bool {
 pub(crate) fn words(container: &Value, field: &str) -> Vec<String> {
     let words = container.get(field).and_then(Value::as_array);
     words.into_iter().flatten().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
-}
-
-fn is_bookend(word: &str) -> bool {
-    word.rsplit('/').next() == Some("bookend")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::hooks::{Signalling, signalling};
 use super::names::DEFAULT_GRACE_SECONDS;
+use crate::wrapped::words;
 
 /// Values that the container itself does not have.
 pub(super) struct Surroundings<'a> {
@@ -112,9 +113,7 @@ fn ports(container: &Value) -> Option<Value> {
 fn carried_hook(handler: &Value, hook: &str, notes: &mut Vec<String>) -> Value {
     let mut handler = without_nulls(handler);
     as_a_kubelet_calls(&mut handler, &format!("lifecycle.{hook}"), notes);
-    let words = handler.pointer("/exec/command").and_then(Value::as_array).cloned().unwrap_or_default();
-    let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
-    match signalling(&words) {
+    match signalling(&words(handler.get("exec").unwrap_or(&Value::Null), "command")) {
         Signalling::Only(signal) if hook == "preStop" => {
             notes.push(format!("lifecycle.{hook} sends PID 1 {signal}: it is a `signal` handler now, which sends the app {signal}"));
             return json!({ "signal": { "name": signal } });

@@ -1,5 +1,9 @@
 //! Hooks that send signals: to PID 1, which is bookend in a wrapped container, or by name.
 
+use bookend_lifecycle::signal::Signal;
+
+use crate::shell::{base_name, commands, script_of};
+
 /// The effect of a hook's command on signals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Signalling {
@@ -13,34 +17,16 @@ pub(super) enum Signalling {
 }
 
 /// Reads the command of an exec handler.
-pub(super) fn signalling(command: &[&str]) -> Signalling {
-    let script = match command {
-        [shell, flag, script, ..] if is_shell(shell) && flag.starts_with('-') && flag.ends_with('c') => *script,
-        [] => return Signalling::No,
-        words => {
-            return match kill(words) {
-                Some(signal) => Signalling::Only(signal),
-                None if is_pkill_full(words) => Signalling::FullCommandLine,
-                None => Signalling::No,
-            };
-        }
-    };
-    // Not a shell's whole grammar: commands are separated as in the scripts of hooks.
-    let commands: Vec<Vec<&str>> = script
-        .split([';', '\n', '|', '&', '(', ')', '`'])
-        .map(|command| command.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect())
-        .filter(|words: &Vec<&str>| !words.is_empty())
-        .collect();
-    match commands.as_slice() {
-        [only] if !script.contains(['$', '`']) => {
-            let words = only.strip_prefix(&["exec"]).unwrap_or(only);
-            if let Some(signal) = kill(words) {
-                return Signalling::Only(signal);
-            }
-        }
-        _ => {}
+pub(super) fn signalling(command: &[String]) -> Signalling {
+    let commands = commands(command);
+    let has_expansion = script_of(command).is_some_and(|script| script.contains(['$', '`']));
+    if let [only] = commands.as_slice()
+        && !has_expansion
+        && let Some(signal) = kill(only)
+    {
+        return Signalling::Only(signal);
     }
-    let any = |test: fn(&[&str]) -> bool| {
+    let any = |test: fn(&[String]) -> bool| {
         commands.iter().any(|words| (0..words.len()).any(|at| words.get(at..).is_some_and(test)))
     };
     if any(|words| kill(words).is_some() || is_kill_of_written_pid(words)) {
@@ -53,12 +39,12 @@ pub(super) fn signalling(command: &[&str]) -> Signalling {
 }
 
 /// The signal of `kill -s QUIT 1`, `kill -QUIT 1`, `kill -3 1` or `kill 1`.
-fn kill(words: &[&str]) -> Option<String> {
+fn kill(words: &[String]) -> Option<String> {
     let (program, rest) = words.split_first()?;
-    if base(program) != "kill" {
+    if base_name(program) != "kill" {
         return None;
     }
-    let rest: Vec<&str> = rest.iter().copied().filter(|word| *word != "--").collect();
+    let rest: Vec<&str> = rest.iter().map(String::as_str).filter(|word| *word != "--").collect();
     let signal = match rest.as_slice() {
         ["1"] => "TERM",
         ["-s" | "-n" | "--signal", signal, "1"] => signal,
@@ -72,45 +58,36 @@ fn kill(words: &[&str]) -> Option<String> {
 }
 
 /// `kill -QUIT 1 2>/dev/null`, `kill 1 || true`: another word follows.
-fn is_kill_of_written_pid(words: &[&str]) -> bool {
-    words.split_first().is_some_and(|(program, rest)| base(program) == "kill" && rest.contains(&"1"))
+fn is_kill_of_written_pid(words: &[String]) -> bool {
+    words
+        .split_first()
+        .is_some_and(|(program, rest)| base_name(program) == "kill" && rest.iter().any(|word| word == "1"))
 }
 
-fn is_pkill_full(words: &[&str]) -> bool {
-    let is_full = |word: &&str| {
+fn is_pkill_full(words: &[String]) -> bool {
+    let is_full = |word: &String| {
         let short = word.starts_with('-') && !word.starts_with("--") && word.contains('f') && word.len() <= 3;
-        short || **word == *"--full"
+        short || word == "--full"
     };
-    words.split_first().is_some_and(|(program, rest)| base(program) == "pkill" && rest.iter().any(is_full))
+    words.split_first().is_some_and(|(program, rest)| base_name(program) == "pkill" && rest.iter().any(is_full))
 }
 
 /// A signal's name as the configuration has it.
 fn named(signal: &str) -> Option<String> {
-    if signal.chars().all(|char| char.is_ascii_digit()) && !signal.is_empty() {
-        let number: u8 = signal.parse().ok()?;
-        let name = NUMBERS.iter().find(|(known, _)| *known == number)?.1;
-        return Some(format!("SIG{name}"));
-    }
-    let upper = signal.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    NUMBERS.iter().any(|(_, known)| *known == name).then(|| format!("SIG{name}"))
+    let name = signal.parse::<Signal>().ok()?.to_string();
+    OF_STOPS_AND_RELOADS.contains(&name.as_str()).then_some(name)
 }
 
-fn is_shell(word: &str) -> bool {
-    ["sh", "bash", "ash", "dash", "zsh", "ksh"].contains(&base(word))
-}
-
-fn base(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or(word)
-}
-
-/// The signals of stops and reloads, with their numbers on x86 and Arm.
-const NUMBERS: &[(u8, &str)] =
-    &[(1, "HUP"), (2, "INT"), (3, "QUIT"), (10, "USR1"), (12, "USR2"), (15, "TERM"), (28, "WINCH")];
+/// Signals that a server may take for a stop or a reload.
+const OF_STOPS_AND_RELOADS: [&str; 7] = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGWINCH"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(command: &[&str]) -> Signalling {
+        signalling(&command.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+    }
 
     #[test]
     fn a_hook_that_only_signals_pid_1_is_recognised() {
@@ -121,8 +98,9 @@ mod tests {
             (&["kill", "-3", "1"], "SIGQUIT"),
             (&["/bin/sh", "-c", "kill -s QUIT 1"], "SIGQUIT"),
             (&["bash", "-ec", "exec kill -USR1 -- 1"], "SIGUSR1"),
+            (&["bash", "-e", "-c", "kill -USR1 1"], "SIGUSR1"),
         ] {
-            assert_eq!(signalling(command), Signalling::Only(signal.to_owned()), "{command:?}");
+            assert_eq!(of(command), Signalling::Only(signal.to_owned()), "{command:?}");
         }
     }
 
@@ -131,12 +109,14 @@ mod tests {
         for script in
             ["sleep 5; kill -QUIT 1", "kill -TERM 1 || true", "sleep 1 && kill 1 && sleep 10", "kill -15 1 2>/dev/null"]
         {
-            assert_eq!(signalling(&["sh", "-c", script]), Signalling::PidOne, "{script}");
+            assert_eq!(of(&["sh", "-c", script]), Signalling::PidOne, "{script}");
         }
+        // The kernel drops it: PID 1 cannot be killed from inside.
+        assert_eq!(of(&["kill", "-9", "1"]), Signalling::PidOne);
         for command in
             [&["pkill", "-f", "server"][..], &["sh", "-c", "sleep 3; pkill -TERM -f server"], &["pkill", "--full", "x"]]
         {
-            assert_eq!(signalling(command), Signalling::FullCommandLine, "{command:?}");
+            assert_eq!(of(command), Signalling::FullCommandLine, "{command:?}");
         }
         for command in [
             &[][..],
@@ -145,7 +125,7 @@ mod tests {
             &["kill", "-9", "12"],
             &["sleep", "1"],
         ] {
-            assert_eq!(signalling(command), Signalling::No, "{command:?}");
+            assert_eq!(of(command), Signalling::No, "{command:?}");
         }
     }
 }

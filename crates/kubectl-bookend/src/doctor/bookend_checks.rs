@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::configuration::ContainerConfiguration;
 use super::finding::Finding;
-use super::hook::{HookAction, commands, ends_server_at_once, sleep_of};
+use super::hook::{HookAction, ends_server_at_once, sleep_of};
 use super::subject::Subject;
+use crate::shell::commands;
 
 /// All findings of one container with bookend.
 pub(crate) fn examine(subject: Subject<'_>, configuration: &ContainerConfiguration) -> Vec<Finding> {

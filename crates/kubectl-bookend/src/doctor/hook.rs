@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use crate::shell::{base_name, commands};
+use crate::wrapped::words;
+
 /// The action of a hook or a probe.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum HookAction<'a> {
@@ -25,8 +28,7 @@ impl<'a> HookAction<'a> {
         Some(if let Some(sleep) = kind("sleep") {
             HookAction::Sleep(sleep.get("seconds").and_then(Value::as_f64).unwrap_or_default())
         } else if let Some(exec) = kind("exec") {
-            let words = exec.get("command").and_then(Value::as_array).into_iter().flatten();
-            HookAction::Exec(words.filter_map(|word| Some(word.as_str()?.to_owned())).collect())
+            HookAction::Exec(words(exec, "command"))
         } else if let Some(get) = kind("httpGet") {
             let text = |name: &str| get.get(name).and_then(Value::as_str);
             HookAction::HttpGet {
@@ -49,25 +51,6 @@ impl<'a> HookAction<'a> {
             _ => 0.0,
         }
     }
-}
-
-/// The simple commands of an exec hook: its own words, or those of a shell's script.
-pub(crate) fn commands(words: &[String]) -> Vec<Vec<String>> {
-    let Some(script) = script_of(words) else { return vec![words.to_vec()] };
-    let script = script.replace("\\\n", " ");
-    let lines = script.split(['\n', ';', '|', '&', '(', ')', '{', '}']);
-    let commands = lines.map(|line| {
-        let words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
-        words.skip_while(|word| KEYWORDS.contains(&word.as_str())).collect::<Vec<_>>()
-    });
-    commands.filter(|command| !command.is_empty()).collect()
-}
-
-/// The script of `sh -c SCRIPT`.
-pub(crate) fn script_of(words: &[String]) -> Option<&str> {
-    let is_shell = SHELLS.contains(&base_name(words.first()?));
-    let at = words.iter().position(|word| word.starts_with('-') && word.ends_with('c')).filter(|_| is_shell)?;
-    words.get(at + 1).map(String::as_str)
 }
 
 /// Whether the command is `sleep`, and the seconds.
@@ -113,15 +96,6 @@ fn ends_server(command: &[String]) -> bool {
     }
 }
 
-/// The name of a program without its folder.
-pub(crate) fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-const SHELLS: [&str; 5] = ["sh", "bash", "ash", "dash", "busybox"];
-const KEYWORDS: [&str; 14] =
-    ["exec", "then", "do", "if", "elif", "else", "!", "while", "until", "time", "done", "fi", "esac", "\\"];
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -151,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_ends_the_server_is_found_unless_a_pause_comes_first() {
+    fn a_command_ends_the_server_unless_a_pause_comes_first() {
         let ends =
             |words: &[&str]| ends_server_at_once(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
         for words in [

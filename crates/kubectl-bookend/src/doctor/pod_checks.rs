@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::finding::Finding;
-use super::hook::{HookAction, base_name, commands, ends_server_at_once, script_of, sleep_of};
+use super::hook::{HookAction, ends_server_at_once, sleep_of};
 use super::subject::Subject;
+use crate::shell::{base_name, commands, script_of};
 use crate::wrapped::{bookend_of, seems_wrapped, words};
 
 /// All findings of one container. `drains`: bookend in it pauses before the stop signal.

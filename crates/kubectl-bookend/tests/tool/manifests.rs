@@ -87,7 +87,7 @@ fn dollars_that_a_kubelet_leaves_alone_reach_the_hook() {
 }
 
 #[test]
-fn a_second_container_shares_volume_and_binary_with_a_port_of_its_own() {
+fn a_second_container_shares_the_binary_and_has_its_own_port() {
     let text = "kind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - {name: a, command: [/a]}\n  - {name: b, command: [/b]}\n";
     let first = injected(&["--container", "a"], text);
     let both = injected(&["--container", "b"], &first);
