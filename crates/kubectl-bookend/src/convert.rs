@@ -15,6 +15,6 @@ mod undo;
 mod wrap;
 
 pub(crate) use self::beside::{Beside, beside};
-pub(crate) use self::names::{COPIED, image};
+pub(crate) use self::names::{DEFAULT_GRACE_SECONDS, image};
 pub(crate) use self::undo::undo;
 pub(crate) use self::wrap::{Wrap, wrap};

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use crate::command::CommandArgs;
 use crate::convert::{self, Wrap};
-use crate::inject::runs_under_bookend;
 use crate::manifests::{self, ManifestFile};
 use crate::outcome::{Failure, Outcome, note, print};
 use crate::rework::{Messages, candidates, no_workload, rework, values};
 use crate::workload::{ContainerPath, PodPath, is_selected};
+use crate::wrapped::bookend_of;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportArgs {
@@ -89,7 +89,7 @@ impl ImportArgs {
                 return Ok(());
             }
             convert::undo(template, std::slice::from_ref(&container));
-            if runs_under_bookend(container.of(template)) {
+            if bookend_of(container.of(template)).is_some() {
                 return Err(Failure::new(format!("{}:{} already runs under bookend", pod.owner, container.name)));
             }
             let found = self.command.find(container.of(template), words.as_deref());

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use crate::command::CommandArgs;
-use crate::convert::{self, Beside, COPIED, Wrap};
+use crate::convert::{self, Beside, DEFAULT_GRACE_SECONDS, Wrap};
 use crate::kubectl::ClusterArgs;
 use crate::manifests::ManifestFile;
 use crate::outcome::{Failure, Outcome, note, print};
 use crate::rework::{self, Messages, candidates, chosen};
 use crate::workload::{ContainerPath, PodPath, containers};
+use crate::wrapped::bookend_of;
 
 /// Which manifests, and where the result goes.
 #[derive(Debug, clap::Args)]
@@ -149,7 +150,7 @@ impl InjectArgs {
         for container in selected {
             let name = format!("{}:{}", path.owner, container.name);
             let before = template.clone();
-            if runs_under_bookend(container.of(template)) {
+            if bookend_of(container.of(template)).is_some() {
                 report.notes.push(format!("{name}: it already runs under bookend"));
                 continue;
             }
@@ -178,7 +179,8 @@ impl InjectArgs {
 impl InjectArgs {
     /// By default a drain leaves the app at least half of a short grace period.
     fn drain_max_seconds(&self, template: &Value) -> u64 {
-        let grace = template.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_u64).unwrap_or(30);
+        let grace = template.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_u64);
+        let grace = grace.unwrap_or(DEFAULT_GRACE_SECONDS);
         self.drain_max_seconds.unwrap_or(if grace < 20 { grace / 2 } else { 15 })
     }
 }
@@ -196,12 +198,6 @@ impl UninjectArgs {
             Ok(())
         })
     }
-}
-
-/// Whether bookend was put in front of a container by other means.
-pub(crate) fn runs_under_bookend(container: &Value) -> bool {
-    let first = container.get("command").and_then(|command| command.get(0)).and_then(Value::as_str).unwrap_or_default();
-    first == COPIED || first == "bookend" || first.ends_with("/bookend")
 }
 
 type Change<'a> = dyn FnMut(&PodPath, &mut Value, &mut Messages) -> Result<(), Failure> + 'a;

@@ -1,7 +1,7 @@
 //! Names of the things that are added to a pod.
 
 /// The binary in the container.
-pub(crate) const COPIED: &str = "/bookend/bookend";
+pub(super) const COPIED: &str = "/bookend/bookend";
 /// The first choice for the port of an endpoint.
 pub(crate) const PORT: u16 = 9797;
 /// The init container, its volume, the sidecar and the port.
@@ -19,7 +19,7 @@ pub(super) const VARIABLES: [&str; 2] = ["BOOKEND_CONFIG", "BOOKEND_SOCKET"];
 /// Lists of a container that get items. The original keeps those that were there without any.
 pub(super) const LISTS: [&str; 3] = ["env", "volumeMounts", "ports"];
 /// Kubernetes' default of `terminationGracePeriodSeconds`.
-pub(super) const DEFAULT_GRACE_SECONDS: u64 = 30;
+pub(crate) const DEFAULT_GRACE_SECONDS: u64 = 30;
 
 /// The image with the binary; a cluster has its registry in front.
 pub(crate) fn image() -> String {
