@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::image::{ImageProgram, from_engine, from_layout, official};
+use crate::image::{ImageProgram, from_engine, from_layout, has_one_image, official};
 use crate::outcome::Failure;
+use crate::wrapped::is_bookend;
 
 /// Options for containers whose manifest has no `command`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -33,6 +34,13 @@ pub(crate) struct Found {
     pub(crate) note: Option<String>,
 }
 
+impl Found {
+    /// Whether the image runs bookend.
+    pub(crate) fn is_bookend(&self) -> bool {
+        self.command.as_deref().is_some_and(is_bookend)
+    }
+}
+
 impl CommandArgs {
     /// Only what the manifest has.
     pub(crate) fn manifest_only() -> CommandArgs {
@@ -54,9 +62,23 @@ impl CommandArgs {
         }
     }
 
+    /// Why the options do not fit containers with these names and images, none of which has a command.
+    pub(crate) fn must_fit(&self, containers: &[(String, String)]) -> Result<(), Failure> {
+        let differ = || containers.windows(2).any(|pair| matches!(pair, [(_, one), (_, other)] if one != other));
+        let why = if self.command.is_some() && containers.len() > 1 {
+            "--command is for one container; several have no command"
+        } else if self.image_layout.as_deref().is_some_and(has_one_image) && differ() {
+            "--image-layout has one image; containers of several images have no command"
+        } else {
+            return Ok(());
+        };
+        let names: Vec<&str> = containers.iter().map(|(name, _)| name.as_str()).collect();
+        Err(Failure::usage(format!("{why}: choose one with --container: {}", names.join(", "))))
+    }
+
     /// The command of a container, if it is known. The error is a sentence for the user.
     pub(crate) fn find(&self, container: &Value, written: Option<&[String]>) -> Result<Found, String> {
-        if has_words(container, "command") {
+        if has_command(container) {
             return Ok(Found::default());
         }
         if let Some(words) = written {
@@ -101,6 +123,11 @@ impl CommandArgs {
         );
         Err(text)
     }
+}
+
+/// Whether the manifest has the command.
+pub(crate) fn has_command(container: &Value) -> bool {
+    has_words(container, "command")
 }
 
 /// Whether a list of a container is written and has an item: `null` and `[]` mean the image's own.

@@ -7,6 +7,6 @@ mod official;
 mod program;
 
 pub(crate) use self::engine::from_engine;
-pub(crate) use self::layout::from_layout;
+pub(crate) use self::layout::{from_layout, has_one_image};
 pub(crate) use self::official::official;
 pub(crate) use self::program::ImageProgram;

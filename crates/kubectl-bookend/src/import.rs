@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::command::CommandArgs;
+use crate::command::{CommandArgs, Found};
 use crate::convert::{self, Wrap};
 use crate::manifests::{self, ManifestFile};
 use crate::outcome::{Failure, Outcome, note, print};
@@ -89,10 +89,10 @@ impl ImportArgs {
                 return Ok(());
             }
             convert::undo(template, std::slice::from_ref(&container));
-            if bookend_of(container.of(template)).is_some() {
+            let found = self.command.find(container.of(template), words.as_deref());
+            if bookend_of(container.of(template)).is_some() || found.as_ref().is_ok_and(Found::is_bookend) {
                 return Err(Failure::new(format!("{}:{} already runs under bookend", pod.owner, container.name)));
             }
-            let found = self.command.find(container.of(template), words.as_deref());
             let known = found.clone().unwrap_or_default();
             let how = Wrap {
                 image: &image,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::command::CommandArgs;
+use crate::command::{CommandArgs, Found, has_command};
 use crate::convert::{self, Beside, DEFAULT_GRACE_SECONDS, Wrap};
 use crate::kubectl::ClusterArgs;
 use crate::manifests::ManifestFile;
@@ -64,8 +64,8 @@ impl InjectArgs {
         let image = self.image.clone().unwrap_or_else(convert::image);
         let words = self.command.words()?;
         let files = self.manifests.files()?;
-        if words.is_some() {
-            self.manifests.must_be_one_without_command(&files)?;
+        if !self.sidecar {
+            self.command.must_fit(&self.manifests.without_command(&files)?)?;
         }
         self.manifests.rework(&files, &mut |path, template, report| {
             self.change(path, template, &image, words.as_deref(), report);
@@ -150,11 +150,12 @@ impl InjectArgs {
         for container in selected {
             let name = format!("{}:{}", path.owner, container.name);
             let before = template.clone();
-            if bookend_of(container.of(template)).is_some() {
+            let found = self.command.find(container.of(template), words);
+            if bookend_of(container.of(template)).is_some() || found.as_ref().is_ok_and(Found::is_bookend) {
                 report.notes.push(format!("{name}: it already runs under bookend"));
                 continue;
             }
-            let result = self.command.find(container.of(template), words).and_then(|found| {
+            let result = found.and_then(|found| {
                 let how = Wrap {
                     image,
                     port: self.port,
@@ -207,27 +208,22 @@ impl ManifestArgs {
         rework::sources(&self.sources, &self.cluster)
     }
 
-    /// `--command` is for one container.
-    fn must_be_one_without_command(&self, files: &[ManifestFile]) -> Result<(), Failure> {
-        let mut names = Vec::new();
+    /// The containers that have no command: their names and images.
+    fn without_command(&self, files: &[ManifestFile]) -> Result<Vec<(String, String)>, Failure> {
+        let mut all = Vec::new();
         for file in files {
             let documents = rework::values(&file.path.display().to_string(), &file.text)?;
             for (path, container) in candidates(&documents) {
                 let template = path.of(&documents);
                 let is_meant = chosen(&path, template, &self.containers).contains(&container);
-                let command = container.of(template).get("command").and_then(Value::as_array);
-                if is_meant && command.is_none_or(Vec::is_empty) {
-                    names.push(format!("{}:{}", path.owner, container.name));
+                let found = container.of(template);
+                if is_meant && !has_command(found) {
+                    let image = found.get("image").and_then(Value::as_str).unwrap_or_default();
+                    all.push((format!("{}:{}", path.owner, container.name), image.to_owned()));
                 }
             }
         }
-        match names.len() {
-            0 | 1 => Ok(()),
-            _ => Err(Failure::usage(format!(
-                "--command is for one container; several have no command: choose one with --container: {}",
-                names.join(", ")
-            ))),
-        }
+        Ok(all)
     }
 
     /// Changes all files and writes the result where it belongs.

@@ -17,7 +17,7 @@ pub(crate) struct Bookend {
 pub(crate) fn bookend_of(container: &Value) -> Option<Bookend> {
     let mut words = words(container, "command");
     words.extend(self::words(container, "args"));
-    let path = words.first().filter(|word| base_name(word) == "bookend")?.clone();
+    let path = words.first().filter(|_| is_bookend(&words))?.clone();
     let args = words.split_off(1);
     // This init container brings the binary, and runs no app.
     (args.first().map(String::as_str) != Some("copy")).then_some(Bookend { path, args })
@@ -34,6 +34,11 @@ pub(crate) fn seems_wrapped(container: &Value) -> bool {
         || !is_copier
             && (list("volumeMounts").any(|mount| text(mount, "mountPath").starts_with("/etc/bookend"))
                 || list("env").any(|variable| text(variable, "name").starts_with("BOOKEND_")))
+}
+
+/// Whether these words run bookend.
+pub(crate) fn is_bookend(words: &[String]) -> bool {
+    words.first().is_some_and(|word| base_name(word) == "bookend")
 }
 
 /// The words of `command` or `args`; a value that is not a list of texts has none.

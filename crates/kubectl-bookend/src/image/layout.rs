@@ -8,8 +8,7 @@ use super::program::{ImageProgram, of_config};
 
 /// Reads the image from the layout: the one of this name, or the only one.
 pub(crate) fn from_layout(folder: &Path, image: &str) -> Result<ImageProgram, String> {
-    let index = json(&folder.join("index.json"))?;
-    let manifests = index.get("manifests").and_then(Value::as_array).cloned().unwrap_or_default();
+    let manifests = manifests(folder)?;
     let chosen = match manifests.as_slice() {
         [only] => only,
         several => several.iter().find(|manifest| is_named(manifest, image)).ok_or_else(|| {
@@ -28,6 +27,16 @@ pub(crate) fn from_layout(folder: &Path, image: &str) -> Result<ImageProgram, St
     }
     let config = document.get("config").ok_or_else(|| format!("{} has no image", folder.display()))?;
     Ok(of_config(blob(folder, config)?.get("config").unwrap_or(&Value::Null)))
+}
+
+/// Whether the layout has one image, which `from_layout` takes for any name.
+pub(crate) fn has_one_image(folder: &Path) -> bool {
+    manifests(folder).is_ok_and(|manifests| manifests.len() == 1)
+}
+
+fn manifests(folder: &Path) -> Result<Vec<Value>, String> {
+    let index = json(&folder.join("index.json"))?;
+    Ok(index.get("manifests").and_then(Value::as_array).cloned().unwrap_or_default())
 }
 
 /// `io.containerd.image.name` is the whole name, `org.opencontainers.image.ref.name` the whole name or its tag.

@@ -86,6 +86,30 @@ fn an_image_layout_gives_command_and_stop_signal() {
 }
 
 #[test]
+fn an_image_that_runs_bookend_gets_no_second_one() {
+    let folder = Folder::new();
+    let layout = layout(&folder, &json!({ "Entrypoint": ["/bookend", "--"], "Cmd": ["serve"] }));
+    let (code, out, notes) = fed(&["inject", "--image-layout", &layout, "-"], &pod(""));
+    assert_eq!((code, out), (0, pod("")));
+    assert!(notes.contains("Pod/p:a: it already runs under bookend"), "{notes}");
+    let (code, _, errors) = fed(&["import", "--image-layout", &layout, "-"], &pod(""));
+    assert!(code == 1 && errors.contains("Pod/p:a already runs under bookend"), "{errors}");
+}
+
+#[test]
+fn a_layout_with_one_image_is_not_for_two_images() {
+    let folder = Folder::new();
+    let layout = layout(&folder, &json!({ "Entrypoint": ["/entry"] }));
+    let two = pod("  - name: b\n    image: b\n");
+    let (code, out, errors) = fed(&["inject", "--image-layout", &layout, "-"], &two);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(errors.contains("choose one with --container: Pod/p:a, Pod/p:b"), "{errors}");
+    let same = pod("  - name: b\n    image: registry.example/a:1\n");
+    let both = documents(&injected(&["--image-layout", &layout], &same)).remove(0);
+    assert_eq!(both["spec"]["containers"][1]["command"][2], "/entry");
+}
+
+#[test]
 fn an_engine_gives_the_command_of_its_image() {
     let folder = Folder::new();
     let script = "#!/bin/sh\n[ \"$5\" = registry.example/a:1 ] && echo '{\"Entrypoint\":null,\"Cmd\":[\"/serve\"]}'\n";
