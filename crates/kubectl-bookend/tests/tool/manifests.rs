@@ -166,9 +166,15 @@ fn what_is_added_has_the_resources_and_rights_of_its_container() {
     let wanted = json!({ "runAsGroup": 7, "runAsUser": 65532, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
         "capabilities": { "drop": ["ALL"] } });
     assert_eq!(added["securityContext"], wanted);
-    let out = injected(&["--sidecar"], &pod("    resources: {limits: {cpu: 1, memory: 1Gi}}\n"));
-    let sidecar = &documents(&out)[0]["spec"]["initContainers"][0];
-    assert_eq!(sidecar["resources"]["limits"], sidecar["resources"]["requests"], "the pod stays Guaranteed");
+    for requests in ["{}", "{cpu: '1', memory: 1024Mi}", "{cpu: 1000m, memory: '1073741824'}"] {
+        let fields = format!("    resources: {{limits: {{cpu: 1, memory: 1Gi}}, requests: {requests}}}\n");
+        let out = injected(&["--sidecar"], &pod(&fields));
+        let resources = &documents(&out)[0]["spec"]["initContainers"][0]["resources"];
+        assert_eq!(resources["limits"], resources["requests"], "the pod stays Guaranteed: {requests}");
+    }
+    let out = injected(&["--sidecar"], &pod("    resources: {limits: {cpu: 1, memory: 1Gi}, requests: {cpu: 999m}}\n"));
+    let resources = &documents(&out)[0]["spec"]["initContainers"][0]["resources"];
+    assert_ne!(resources["limits"], resources["requests"], "the pod stays Burstable");
     let out = injected(&["--sidecar"], &pod(""));
     assert_eq!(documents(&out)[0]["spec"]["initContainers"][0].get("resources"), None, "the pod stays BestEffort");
 }
