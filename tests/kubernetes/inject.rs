@@ -224,6 +224,8 @@ pub(crate) fn differences(case: &Case, result: &Value, prefix: &str) -> Vec<Stri
         }
     }
     let object = &result["object"];
+    let audit = audit(case, result);
+    check(result["audit"] == audit, format!("audit: {}, expected {audit}", result["audit"]));
     if !case.is_changed() {
         check(without_defaults(object) == without_defaults(&case.object), format!("changed: {object}"));
         return wrong;
@@ -283,6 +285,24 @@ pub(crate) fn differences(case: &Case, result: &Value, prefix: &str) -> Vec<Stri
         check(qos(pod) == class, format!("{} and not {class}", qos(pod)));
     }
     wrong
+}
+
+/// The audit annotations: the containers that were changed, and those that the warning about hooks of their own names.
+fn audit(case: &Case, result: &Value) -> Value {
+    let mut audit = Map::new();
+    let (hooks, wrapped) = (case.hooks(), case.wrapped());
+    let changed: Vec<&str> = containers(&result["object"]["spec"])
+        .map(|container| container["name"].as_str().unwrap())
+        .filter(|name| hooks.contains_key(*name) || wrapped.iter().any(|one| one == name))
+        .collect();
+    if !changed.is_empty() {
+        let how = if wrapped.is_empty() { "sidecar" } else { "wrap" };
+        audit.insert("injected".to_owned(), format!("{how}: {}", changed.join(",")).into());
+    }
+    let warned = words(&result["warned"]).into_iter();
+    let own = warned.filter_map(|text| text.split_once("does not drain it: ")?.1.split(" (").next());
+    audit.extend(own.map(|names| ("own-hooks".to_owned(), names.replace(", ", ",").into())));
+    audit.into()
 }
 
 /// Without what the API server sets before it calls a policy.
