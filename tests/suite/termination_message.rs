@@ -260,12 +260,17 @@ fn a_mistake_in_the_configuration_is_the_message() {
 
 #[test]
 fn a_failed_start_is_the_message_and_never_over_an_apps() {
-    for (before, expected) in [("", "bookend: cannot listen on "), ("mine", "mine")] {
+    let app = &["--", "true"][..];
+    for (before, args, expected) in [
+        ("", app, "bookend: cannot listen on "),
+        ("", &["sidecar"], "bookend: cannot listen on "),
+        ("mine", app, "mine"),
+    ] {
         let (folder, key) = with_message();
         folder.write("message", before);
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let config = format!("{key}http.listen = \"{}\"", taken.local_addr().unwrap());
-        let command = first_process(&folder, &config, &["--", "true"]);
+        let command = first_process(&folder, &config, args);
         let mut init = Init::start(folder, command);
         assert_eq!(init.end().code(), 125, "{}", init.log());
         let text = init.folder.read("message");
