@@ -1,7 +1,7 @@
 //! The kit of config/kubernetes/inject: its policies keep the API server's rules, and make of a table of objects what the
 //! table expects. CEL itself evaluates them (admit.py). injected.rs tries the results.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, json};
 
@@ -271,6 +271,15 @@ pub(crate) fn differences(case: &Case, result: &Value, prefix: &str) -> Vec<Stri
         let command = [vec!["/bookend-bin/bookend", "run", "--"], words(&before["command"])].concat();
         check(words(&after["command"]) == command && after["args"] == before["args"], format!("command: {after}"));
         check(after["lifecycle"] == before["lifecycle"], format!("lifecycle: {after}"));
+        let (own, all) = (variables(before), variables(after));
+        let names: BTreeSet<&str> = all.iter().filter_map(|text| Some(text.split_once('=')?.0)).collect();
+        check(all.starts_with(&own) && names.len() == all.len(), format!("env: {all:?}"));
+        let socket = format!("/{name}.sock");
+        check(all.iter().any(|text| text.ends_with(&socket)), format!("{socket}: {all:?}"));
+    }
+    let set: Vec<String> = wrapped.iter().flat_map(|name| variables(named(&pod["containers"], name))).collect();
+    for variable in words(&case.row["env"]) {
+        check(set.iter().any(|one| one == variable), format!("{variable}: {set:?}"));
     }
     for container in list("initContainers").iter().filter(|container| container["name"] == "bookend") {
         check(container["terminationMessagePolicy"] == "FallbackToLogsOnError", format!("{container}"));
@@ -280,11 +289,19 @@ pub(crate) fn differences(case: &Case, result: &Value, prefix: &str) -> Vec<Stri
             "capabilities": { "drop": ["ALL"] }, "seccompProfile": { "type": "RuntimeDefault" },
         });
         check(*context == restricted, format!("securityContext: {context}"));
+        let (resources, expected) = (&container["resources"], &case.row["resources"]);
+        check(expected.is_null() || resources == expected, format!("resources: {resources}"));
     }
     if let Some(class) = case.row["qos"].as_str() {
         check(qos(pod) == class, format!("{} and not {class}", qos(pod)));
     }
     wrong
+}
+
+/// The environment of a container as NAME=VALUE.
+fn variables(container: &Value) -> Vec<String> {
+    let env = container["env"].as_array().into_iter().flatten();
+    env.map(|one| format!("{}={}", one["name"].as_str().unwrap(), one["value"].as_str().unwrap())).collect()
 }
 
 /// The audit annotations: the containers that were changed, and those that the warning about hooks of their own names.
