@@ -14,9 +14,10 @@
 //! 1. Nothing runs while a reload is not allowed: before the app has started, during a stop, after the app's end.
 //! 2. At most one look, check or action is in flight.
 //! 3. Content is applied only if it is the content that the check has passed, and was quiet.
-//! 4. Content decides: a change that leaves the content as it was applies nothing.
+//! 4. Content decides: a change that leaves the content as it was applies nothing, unless the action before has failed.
 //! 5. A change during a reload leads to one more look.
 //! 6. A failed check is reported once, and is repeated only after another change.
+//! 7. Each request has a result that began after it, or joins a reload whose action has not begun.
 //!
 //! The end of an action is that of its handler. With `app.notify` an app that answers with RELOADING=1 ends it with READY=1.
 
@@ -34,7 +35,7 @@ pub struct Reload {
     rule: ReloadRule,
     is_allowed: bool,
     state: ReloadState,
-    /// The content that the app has; `None`: not known.
+    /// The content that the app has; `None`: not known, as it may have read a part of what it failed to apply.
     applied: Option<Content>,
     /// The content that is not tried again until it changes.
     rejected: Option<Content>,
@@ -47,7 +48,9 @@ pub struct Reload {
     /// When the first change came that is not applied yet.
     changed_at: Option<Time>,
     poll_at: Option<Time>,
-    /// Failures in a row.
+    /// The content that was checked or applied last.
+    tried: Option<Content>,
+    /// Failures in a row, with this content.
     failures: u32,
     runs: u64,
 }
@@ -109,6 +112,7 @@ impl Reload {
             is_forced: false,
             changed_at: None,
             poll_at: None,
+            tried: None,
             failures: 0,
             runs: 0,
         }
@@ -232,7 +236,7 @@ impl Reload {
 
     /// Waits until the files are quiet. Files that change all the time are looked at nevertheless, after a while.
     fn settle(&mut self, now: Time) {
-        (self.has_changed, self.failures) = (false, 0);
+        self.has_changed = false;
         let first = *self.changed_at.get_or_insert(now) + self.rule.settle + self.rule.splay;
         self.state = ReloadState::Settling((now + self.rule.settle).max(first).min(first + LONGEST_SETTLING).max(now));
     }
@@ -276,10 +280,14 @@ impl Reload {
             if self.applied == Some(content) {
                 self.rejected = None;
             }
+            self.failures = 0;
             return self.idle(now);
         }
         if self.rule.poll.is_some() && !self.is_forced && seen != Some(content) {
             return self.settle(now);
+        }
+        if self.tried.replace(content) != Some(content) {
+            self.failures = 0;
         }
         match self.rule.has_check {
             true => {
@@ -293,7 +301,7 @@ impl Reload {
 
     fn act(&mut self, now: Time, content: Content, actions: &mut Vec<ReloadAction>) {
         let run = self.next_run();
-        self.is_forced = false;
+        (self.applied, self.rejected, self.is_forced) = (None, None, false);
         let until = now + self.rule.timeout;
         self.state = ReloadState::Applying { content, step: ApplyStep::Runs(run, Answer::Nothing), until };
         actions.push(ReloadAction::Apply(run));
@@ -351,13 +359,9 @@ impl Reload {
             return;
         }
         match self.state {
-            ReloadState::Settling(_) => self.look(actions),
+            ReloadState::Settling(_) | ReloadState::Backoff(_) => self.look(actions),
             ReloadState::Idle => {
                 self.seen = None;
-                self.look(actions);
-            }
-            ReloadState::Backoff(_) => {
-                self.is_forced = true;
                 self.look(actions);
             }
             ReloadState::Applying { content, step: ApplyStep::AwaitReloading, .. } => self.done(now, content, actions),
@@ -367,7 +371,7 @@ impl Reload {
     }
 
     fn done(&mut self, now: Time, content: Content, actions: &mut Vec<ReloadAction>) {
-        (self.applied, self.rejected, self.failures) = (Some(content), None, 0);
+        (self.applied, self.failures) = (Some(content), 0);
         actions.push(ReloadAction::Tell(ReloadNote::Succeeded));
         self.idle(now);
     }
@@ -378,10 +382,15 @@ impl Reload {
         let pause = (self.failures <= MOST_RETRIES).then(|| FIRST_PAUSE * (1 << (self.failures - 1)));
         actions.push(ReloadAction::Tell(ReloadNote::Failed(pause)));
         match pause {
-            Some(pause) if !self.has_changed => self.state = ReloadState::Backoff(now + pause),
-            _ => {
-                (self.failures, self.is_forced) = (0, false);
-                self.rejected = content;
+            Some(pause) if !self.has_changed => {
+                self.changed_at = None;
+                self.state = ReloadState::Backoff(now + pause);
+            }
+            Some(_) => self.idle(now),
+            None => {
+                // A request that came during the action is about the next one.
+                self.is_forced &= self.is_applying();
+                (self.failures, self.rejected) = (0, content);
                 self.idle(now);
             }
         }

@@ -253,3 +253,65 @@ fn files_that_changed_since_the_start_are_applied() {
     run(&mut reload, at(1), ReloadEvent::Looked(look, Some(NEW)));
     assert_eq!(reload.state_name(), "Checking", "a change before the baseline may be one after the app has read it");
 }
+
+#[test]
+fn a_request_during_an_action_has_a_result_of_its_own() {
+    let mut reload = begun(RULE);
+    let mut now = at(10);
+    let mut action = applying(&mut reload, now, NEW);
+    // Also during the last try.
+    for pause in [1, 2, 4, 8, 16].map(|pause| Some(at(pause))).into_iter().chain([None]) {
+        let mut requested = reload.clone();
+        assert!(requested.apply(now, ReloadEvent::Requested).is_empty());
+        let actions = requested.apply(now, ReloadEvent::Ended(action, HandlerResult::Failed));
+        assert_eq!(actions, told(ReloadNote::Failed(pause)));
+        let look = run(&mut requested, now + at(1), ReloadEvent::TimePassed);
+        run(&mut requested, now + at(1), ReloadEvent::Looked(look, Some(NEW)));
+        assert_eq!(requested.state_name(), "Checking");
+
+        reload.apply(now, ReloadEvent::Ended(action, HandlerResult::Failed));
+        let Some(pause) = pause else { break };
+        now += pause;
+        let look = run(&mut reload, now, ReloadEvent::TimePassed);
+        let check = run(&mut reload, now, ReloadEvent::Looked(look, Some(NEW)));
+        let verify = run(&mut reload, now, ReloadEvent::Ended(check, HandlerResult::Succeeded));
+        action = run(&mut reload, now, ReloadEvent::Looked(verify, Some(NEW)));
+    }
+}
+
+#[test]
+fn an_action_that_fails_and_touches_the_files_is_given_up_too() {
+    let mut reload = begun(ReloadRule { has_check: false, ..RULE });
+    let mut action = applying(&mut reload, at(10), NEW);
+    for tries in 1..=6 {
+        assert!(reload.apply(at(10), ReloadEvent::Changed).is_empty());
+        reload.apply(at(10), ReloadEvent::Ended(action, HandlerResult::Failed));
+        let due = reload.next_at().unwrap();
+        let look = run(&mut reload, due, ReloadEvent::TimePassed);
+        match reload.apply(due, ReloadEvent::Looked(look, Some(NEW)))[..] {
+            [ReloadAction::Apply(next)] if tries < 6 => action = next,
+            ref actions => assert_eq!((actions, tries), (&[][..], 6)),
+        }
+    }
+}
+
+#[test]
+fn after_a_failed_action_the_old_content_is_applied_again() {
+    let mut reload = begun(RULE);
+    let action = applying(&mut reload, at(10), NEW);
+    reload.apply(at(99), ReloadEvent::Ended(action, HandlerResult::TimedOut));
+    // The app may have read the new files nevertheless. However long it took, the files must be quiet again.
+    applying(&mut reload, at(100), OLD);
+    assert_eq!(reload.changed_at, Some(at(100)));
+}
+
+#[test]
+fn a_look_that_hung_applies_nothing_that_the_app_has() {
+    let mut reload = begun(RULE);
+    reload.apply(at(10), ReloadEvent::Changed);
+    let look = run(&mut reload, at(11), ReloadEvent::TimePassed);
+    assert_eq!(reload.apply(at(21), ReloadEvent::Looked(look, None)), told(ReloadNote::Failed(Some(at(1)))));
+    let look = run(&mut reload, at(22), ReloadEvent::TimePassed);
+    assert!(reload.apply(at(22), ReloadEvent::Looked(look, Some(OLD))).is_empty());
+    assert_eq!(reload.state_name(), "Idle");
+}

@@ -12,6 +12,8 @@ use crate::check::bounds;
 const STEP: Duration = Duration::from_secs(1);
 const BROKEN: u64 = 8;
 const HALF: u64 = 9;
+/// The app's content after an action that failed or was aborted.
+const UNKNOWN: u64 = 10;
 
 #[derive(Debug, Clone, Copy)]
 struct ReloadSetting {
@@ -54,9 +56,11 @@ struct Files {
     reported: Option<u64>,
     /// A run was aborted whose result is still under way.
     late: Option<ReloadRunId>,
-    /// The app was asked to read its files, and fails to.
-    gave_up: bool,
+    /// The content of the last run that failed.
+    failed: Option<u64>,
     was_forced: bool,
+    /// The results that a client waits for; with 2, the next one began before its request.
+    awaited: u8,
     left: [u8; 4],
     broken: Option<&'static str>,
 }
@@ -72,6 +76,8 @@ enum Step {
     Touches,
     Requests,
     Looks,
+    /// The files could not be read in time.
+    Hangs,
     /// The check, or the action, ends.
     Results(HandlerResult),
     Late,
@@ -88,6 +94,7 @@ impl Files {
     }
 
     fn event(&mut self, setting: ReloadSetting, event: ReloadEvent) {
+        let was_applying = self.reload.is_applying();
         for action in self.reload.apply(self.now, event) {
             if !self.is_allowed {
                 let is_end = matches!(action, ReloadAction::Abort(_) | ReloadAction::Tell(ReloadNote::Aborted));
@@ -104,7 +111,7 @@ impl Files {
                     self.must(self.passed == Some(self.disk), "only the content that has passed is applied");
                     self.must(self.disk != HALF, "half of a change is never applied");
                     self.must(!setting.has_check || self.disk != BROKEN, "broken content is never applied");
-                    let is_news = self.disk != self.app || self.was_forced || self.gave_up;
+                    let is_news = self.disk != self.app || self.was_forced;
                     self.must(is_news, "a touched file applies nothing");
                     self.was_forced = false;
                     self.begin(Flight::Apply(run));
@@ -120,17 +127,24 @@ impl Files {
                     self.was_forced = false;
                 }
                 ReloadAction::Tell(ReloadNote::Failed(pause)) => {
-                    self.gave_up = true;
+                    self.failed = Some(self.disk);
                     self.must(pause.is_some() || self.reload.state_name() != "Backoff", "the last try is the last");
                 }
-                ReloadAction::Tell(ReloadNote::Succeeded) => self.gave_up = false,
-                ReloadAction::Tell(ReloadNote::Aborted) => self.gave_up = true,
+                ReloadAction::Tell(ReloadNote::Succeeded) => self.app = self.passed.unwrap_or(UNKNOWN),
+                // The loop answers each client.
+                ReloadAction::Tell(ReloadNote::Aborted) => self.awaited = 0,
+            }
+            if let ReloadAction::Tell(note) = action {
+                let has_failed = matches!(note, ReloadNote::Failed(_) | ReloadNote::Aborted);
+                self.app = if was_applying && has_failed { UNKNOWN } else { self.app };
+                self.awaited = self.awaited.saturating_sub(1);
             }
         }
         self.must(self.reload.next_at().is_none_or(|at| at >= self.now), "what is due has begun");
         let idles = self.reload.state_name() == "Idle";
         self.must(!idles || self.flight.is_none(), "an idle reload has no run");
-        let is_over = idles && self.is_allowed && self.half.is_none() && !self.gave_up;
+        let is_over = idles && self.is_allowed && self.half.is_none() && self.failed != Some(self.disk);
+        self.must(!idles || self.awaited == 0, "each request has a result");
         let is_current = self.app == self.disk || self.known == Some(self.disk);
         let is_polled = setting.polls && self.reload.next_at().is_some();
         self.must(!is_over || is_current || is_polled, "every change is applied or reported");
@@ -189,8 +203,9 @@ impl Model for ReloadSetting {
             known: None,
             reported: None,
             late: None,
-            gave_up: false,
+            failed: None,
             was_forced: false,
+            awaited: 0,
             left: [self.changes, self.requests, self.stops, self.failures],
             broken: None,
         };
@@ -221,7 +236,10 @@ impl Model for ReloadSetting {
         }
         steps.extend((requests > 0 && files.is_allowed).then_some(Step::Requests));
         match files.flight {
-            Some(Flight::Look(_)) => steps.push(Step::Looks),
+            Some(Flight::Look(_)) => {
+                steps.push(Step::Looks);
+                steps.extend((failures > 0).then_some(Step::Hangs));
+            }
             Some(Flight::Check(_) | Flight::Apply(_)) => {
                 let passes = !matches!(files.flight, Some(Flight::Check(_)) if [BROKEN, HALF].contains(&files.disk));
                 let result = if passes { HandlerResult::Succeeded } else { HandlerResult::Failed };
@@ -267,6 +285,7 @@ impl Model for ReloadSetting {
             Step::Requests => {
                 files.left[1] -= 1;
                 files.was_forced = true;
+                files.awaited = if files.reload.is_applying() { 2 } else { 1 };
                 files.event(*self, ReloadEvent::Requested);
             }
             Step::Looks => {
@@ -281,6 +300,11 @@ impl Model for ReloadSetting {
                     files.passed = Some(seen);
                 }
                 files.event(*self, ReloadEvent::Looked(run, Some(Content(seen))));
+            }
+            Step::Hangs => {
+                let run = files.flight.take()?.run();
+                files.left[3] -= 1;
+                files.event(*self, ReloadEvent::Looked(run, None));
             }
             Step::Results(result) => {
                 let flight = files.flight.take()?;
@@ -338,7 +362,7 @@ fn every_promise_of_a_reload_holds() {
     for setting in [
         plain,
         ReloadSetting { has_check: false, failures: 2, ..plain },
-        ReloadSetting { requests: 1, changes: 1, failures: 0, ..plain },
+        ReloadSetting { requests: 1, changes: 1, ..plain },
         ReloadSetting { notifies: true, changes: 1, failures: 0, ..plain },
         ReloadSetting { polls: true, failures: 0, ..plain },
     ] {
