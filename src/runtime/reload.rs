@@ -12,7 +12,7 @@ mod content;
 pub(crate) mod message;
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
@@ -64,7 +64,9 @@ struct Entry {
     has_begun: bool,
     running: Option<RunningHandler>,
     watched: Vec<Watched>,
-    /// When the check or the action began.
+    /// One look at a time: of a volume that hangs, one thread waits, and the looks of other entries go on.
+    looks: Arc<Semaphore>,
+    /// When the files were read for this reload.
     began: Time,
     /// The result of the last check or action, for people.
     detail: String,
@@ -98,6 +100,7 @@ impl Reloads {
                 has_begun: false,
                 running: None,
                 watched: Vec::new(),
+                looks: Arc::new(Semaphore::new(1)),
                 began: Time::ZERO,
                 detail: String::new(),
                 trouble: String::new(),
@@ -171,18 +174,18 @@ fn begin<S: Reloadable>(supervisor: &mut S, index: usize) {
                     let _ = to_loop.send(message(ReloadMessage::NoEvents)).await;
                 });
             }
-            Err(error) => unwatched(supervisor, index, format!("inotify is not available: {error}")),
+            Err(error) => unwatched(supervisor, index, &format!("inotify is not available: {error}")),
         }
     }
     look(supervisor, index, None);
 }
 
 /// Changes are not reported: the files are read again and again.
-fn unwatched<S: Reloadable>(supervisor: &mut S, index: usize, why: String) {
+fn unwatched<S: Reloadable>(supervisor: &mut S, index: usize, why: &str) {
     let Some(entry) = supervisor.reloads().all.get_mut(index) else { return };
-    let poll = entry.settings.poll.unwrap_or(POLL);
-    let why = format!("{why}: its files are read every {} s instead", Seconds(poll));
+    let why = entry.describe_unwatched(why);
     entry.trouble(&why);
+    let poll = entry.poll();
     apply(supervisor, index, ReloadEvent::Unwatched(poll));
 }
 
@@ -206,16 +209,19 @@ fn apply<S: Reloadable>(supervisor: &mut S, index: usize, event: ReloadEvent) {
 
 fn look<S: Reloadable>(supervisor: &mut S, index: usize, run: Option<ReloadRunId>) {
     let to_loop = supervisor.dispatcher().to_loop();
+    let now = supervisor.dispatcher().now();
     let reloads = supervisor.reloads();
-    let Some(entry) = reloads.all.get(index) else { return };
+    let Some(entry) = reloads.all.get_mut(index) else { return };
+    if entry.machine.is_settling() {
+        entry.began = now;
+    }
     if let Some(run) = run.filter(|_| entry.settings.watch.is_empty()) {
         let content = content_without_files(&entry.settings);
         return apply(supervisor, index, ReloadEvent::Looked(run, Some(content)));
     }
-    let (paths, watch) = (entry.settings.watch.clone(), reloads.watch.clone());
+    let (paths, watch, looks) = (entry.settings.watch.clone(), reloads.watch.clone(), Arc::clone(&entry.looks));
     crate::tasks::spawn(async move {
-        static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(MOST_LOOKS)));
-        let work = spawn_in_slot(&SLOTS, move || content::look(&paths, watch.as_ref()));
+        let work = spawn_in_slot(&looks, move || content::look(&paths, watch.as_ref()));
         let seen = timeout(LOOK_TIME, work).await.ok().and_then(Result::ok);
         let _ = to_loop.send(message(ReloadMessage::Looked(index, run, seen))).await;
     });
@@ -232,10 +238,7 @@ fn content_without_files(settings: &ReloadSettings) -> Content {
 
 fn start<S: Reloadable>(supervisor: &mut S, index: usize, run: ReloadRunId, is_check: bool) {
     let now = supervisor.dispatcher().now();
-    let Some(entry) = supervisor.reloads().all.get_mut(index) else { return };
-    if is_check || entry.settings.check.is_none() {
-        entry.began = now;
-    }
+    let Some(entry) = supervisor.reloads().all.get(index) else { return };
     let (id, settings) = (entry.unit, &entry.settings);
     let action = Some(settings.action.clone());
     let Some(handler) = (if is_check { settings.check.clone() } else { action }) else { return };
@@ -286,7 +289,7 @@ pub(super) fn on_message<S: Reloadable>(supervisor: &mut S, message: ReloadMessa
         }
         ReloadMessage::NoEvents => {
             for index in 0..supervisor.reloads().all.len() {
-                unwatched(supervisor, index, "inotify has failed".to_owned());
+                unwatched(supervisor, index, "inotify has failed");
             }
         }
         ReloadMessage::Looked(index, run, look) => looked(supervisor, index, run, look),
@@ -300,8 +303,7 @@ fn looked<S: Reloadable>(supervisor: &mut S, index: usize, run: Option<ReloadRun
     let since = supervisor.dispatcher().reporter.started_at.after(since).since_1970();
     let reloads = supervisor.reloads();
     let Some(entry) = reloads.all.get_mut(index) else { return };
-    let mut why = None;
-    let mut content = None;
+    let (mut unwatched, mut content) = (None, None);
     match look {
         None => {
             entry.detail = "the files could not be read in time: does a volume hang?".to_owned();
@@ -310,8 +312,9 @@ fn looked<S: Reloadable>(supervisor: &mut S, index: usize, run: Option<ReloadRun
         }
         Some(look) => {
             let before = std::mem::replace(&mut entry.watched, look.watched);
-            entry.trouble(look.error.as_deref().unwrap_or_default());
-            why = look.unwatched;
+            unwatched = look.unwatched.as_ref().map(|_| entry.poll());
+            let why = look.unwatched.map(|why| entry.describe_unwatched(&why));
+            entry.trouble(&look.error.into_iter().chain(why).collect::<Vec<_>>().join("; "));
             let newest =
                 Duration::new(u64::try_from(look.newest.0).unwrap_or(0), u32::try_from(look.newest.1).unwrap_or(0));
             // A file that has changed since the app's start: the app may have read it before.
@@ -326,8 +329,8 @@ fn looked<S: Reloadable>(supervisor: &mut S, index: usize, run: Option<ReloadRun
             }
         }
     }
-    if let Some(why) = why {
-        unwatched(supervisor, index, why);
+    if let Some(poll) = unwatched {
+        apply(supervisor, index, ReloadEvent::Unwatched(poll));
     }
     apply(supervisor, index, run.map_or(ReloadEvent::Baseline(content), |run| ReloadEvent::Looked(run, content)));
 }
@@ -364,6 +367,14 @@ fn tell<S: Reloadable>(supervisor: &mut S, index: usize, note: ReloadNote) {
 }
 
 impl Entry {
+    fn poll(&self) -> Duration {
+        self.settings.poll.unwrap_or(POLL)
+    }
+
+    fn describe_unwatched(&self, why: &str) -> String {
+        format!("{why}: its files are read every {} s instead", Seconds(self.poll()))
+    }
+
     /// Logs why something could not be read or watched, once.
     fn trouble(&mut self, text: &str) {
         if !text.is_empty() && self.trouble != text {
@@ -423,5 +434,3 @@ const POLL: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 /// A look at 64 MB takes a tenth of that.
 const LOOK_TIME: Duration = Duration::from_secs(10);
-/// Looks at the same time: one at a volume that hangs must not stop the others.
-const MOST_LOOKS: usize = 4;

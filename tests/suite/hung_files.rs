@@ -9,7 +9,7 @@ use crate::kubelet::{Kubelet, Scheme};
 use crate::support::{Folder, Init, code, free_port, get_with, is_root, wait_until};
 
 /// A file that no process may open(2).
-fn hung(folder: &Folder, name: &str) -> HeldFile {
+pub(crate) fn hung(folder: &Folder, name: &str) -> HeldFile {
     let program = r#"
 import ctypes, os, signal, sys
 libc = ctypes.CDLL(None, use_errno=True)

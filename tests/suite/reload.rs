@@ -214,26 +214,29 @@ fn files_are_seen_that_appear_later_or_are_replaced() {
 
 #[test]
 fn without_inotify_the_files_are_polled() {
-    let folder = Folder::new();
-    fs::create_dir(folder.path("conf")).unwrap();
-    folder.write("conf/a", "one\n");
-    let text = format!(
-        "app.env.DIR = \"FOLDER\"\n[[reload]]\nname = \"conf\"\nwatch = [\"FOLDER/conf\"]\nsettleSeconds = 0.1\npollSeconds = 0.3\n{HUP}\n"
-    );
-    let config = folder.write("bookend.toml", &text.replace("FOLDER", folder.shown()));
-    let mut command = Command::new("unshare");
-    // The limit is that of the new user namespace.
-    command.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]);
-    command.arg("echo 0 > /proc/sys/user/max_inotify_instances; exec \"$0\" \"$@\"");
-    command.arg(debug_build()).arg("-c").arg(config).args(APP);
-    let init = Init::start(folder, command);
-    init.wait_for_log("inotify is not available");
-    init.wait_for_log("its files are read every 0.3 s instead");
-    init.wait_for_out("up");
-    init.folder.write("conf/a", "two\n");
-    init.wait_for_out("HUP two");
-    std::thread::sleep(Duration::from_millis(1500));
-    assert_eq!(init.out().matches("HUP").count(), 1, "{}", init.out());
+    for (limit, why) in [("instances", "inotify is not available"), ("watches", "cannot watch")] {
+        let folder = Folder::new();
+        fs::create_dir(folder.path("conf")).unwrap();
+        folder.write("conf/a", "one\n");
+        let text = format!(
+            "app.env.DIR = \"FOLDER\"\n[[reload]]\nname = \"conf\"\nwatch = [\"FOLDER/conf\"]\nsettleSeconds = 0.1\npollSeconds = 0.3\n{HUP}\n"
+        );
+        let config = folder.write("bookend.toml", &text.replace("FOLDER", folder.shown()));
+        let mut command = Command::new("unshare");
+        // The limit is that of the new user namespace.
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]);
+        command.arg(format!("echo 0 > /proc/sys/user/max_inotify_{limit}; exec \"$0\" \"$@\""));
+        command.arg(debug_build()).arg("-c").arg(config).args(APP);
+        let init = Init::start(folder, command);
+        init.wait_for_log(why);
+        init.wait_for_log("its files are read every 0.3 s instead");
+        init.wait_for_out("up");
+        init.folder.write("conf/a", "two\n");
+        init.wait_for_out("HUP two");
+        std::thread::sleep(Duration::from_millis(1500));
+        assert_eq!(init.out().matches("HUP").count(), 1, "{}", init.out());
+        assert_eq!(init.log().matches("its files are read every").count(), 1, "{}", init.log());
+    }
 }
 
 #[test]

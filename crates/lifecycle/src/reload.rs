@@ -128,6 +128,11 @@ impl Reload {
         matches!(self.state, ReloadState::Applying { .. })
     }
 
+    /// Whether the files are not quiet yet, or are read to find out.
+    pub fn is_settling(&self) -> bool {
+        matches!(self.state, ReloadState::Settling(_) | ReloadState::Looking(_))
+    }
+
     /// The name of the state in `/status`.
     pub fn state_name(&self) -> &'static str {
         match self.state {
@@ -186,7 +191,7 @@ impl Reload {
         }
         actions.extend(self.run_in_flight().map(ReloadAction::Abort));
         if self.state != ReloadState::Idle {
-            let is_told = self.is_forced || !matches!(self.state, ReloadState::Settling(_) | ReloadState::Looking(_));
+            let is_told = self.is_forced || !self.is_settling();
             actions.extend(is_told.then_some(ReloadAction::Tell(ReloadNote::Aborted)));
             // If the app lives on, the files are looked at again.
             (self.has_changed, self.is_forced, self.failures) = (true, false, 0);

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::{APP, HUP, asked, field, life_of, nothing_follows, state};
+use crate::hung_files::hung;
 use crate::rollout::Quota;
 use crate::support::{Folder, Init, debug_build, is_root, not_run, wait_until};
 
@@ -106,4 +107,30 @@ fn an_action_can_be_a_request_and_is_tried_again() {
     assert!(field(&init, "detail").contains("503"), "{}", init.log());
     init.folder.write("ready", "");
     wait_until("the next one succeeds", || field(&init, "result") == "Succeeded");
+}
+
+#[test]
+fn a_volume_that_hangs_delays_the_reload_of_no_other() {
+    if !is_root("a_volume_that_hangs_delays_the_reload_of_no_other") {
+        return;
+    }
+    let folder = Folder::new();
+    fs::create_dir(folder.path("conf")).unwrap();
+    folder.write("conf/a", "one\n");
+    folder.write("volume", "");
+    let held = hung(&folder, "volume");
+    let hanging = (0..4).map(|number| {
+        format!("[[reload]]\nname = \"hangs-{number}\"\nwatch = [\"FOLDER/volume\"]\nexec.command = [\"true\"]\n")
+    });
+    let entry = format!("[[reload]]\nname = \"conf\"\nwatch = [\"FOLDER/conf\"]\nsettleSeconds = 0.1\n{HUP}\n");
+    let text = format!("app.env.DIR = \"FOLDER\"\n{}{entry}", hanging.collect::<String>());
+    let text = text.replace("FOLDER", folder.shown());
+    let init = Init::in_a_pod_of(&debug_build(), folder, &text, "", APP);
+    init.wait_for_out("up");
+    nothing_follows();
+    init.folder.write("conf/a", "two\n");
+    init.wait_for_out("HUP two");
+    let threads = fs::read_dir(format!("/proc/{}/task", init.pid())).unwrap().count();
+    assert!(threads <= 1 + 4 + 1, "{threads} threads: one of each entry may wait");
+    drop(held);
 }
