@@ -15,8 +15,9 @@ pub(super) struct ReloadArgs {
 impl ReloadArgs {
     pub(super) fn run(&self) -> Outcome {
         let name = self.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
-        if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(Failure::usage("bookend: the name of a reload has no spaces\n"));
+        // It becomes part of an HTTP path and must not end it.
+        if !name.bytes().skip(1).all(|b| b.is_ascii_alphanumeric() || b == b'-') || name == "/" {
+            return Err(Failure::usage("bookend: the name of a reload has only letters, digits and `-`\n"));
         }
         // The check and the action have their own time limits.
         self.client.request(&format!("POST /reload{name}"), None)?.print_if_accepted()

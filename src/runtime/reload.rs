@@ -361,7 +361,7 @@ fn tell<S: Reloadable>(supervisor: &mut S, index: usize, note: ReloadNote) {
     }
     entry.shown.add(note, Timestamp::now(), &detail);
     let line = format!("{name}: {result}: {detail}\n");
-    reloads.callers.take(index, &line, note == ReloadNote::Succeeded);
+    reloads.callers.take(index, &line, note);
     let event = LifecycleEvent::Reload { name: &name, result, detail: &detail, took_seconds: took };
     supervisor.dispatcher().reporter.publish(&event);
 }
@@ -403,7 +403,9 @@ pub(super) fn on_request<S: Reloadable>(
     let is_meant = |entry: &Entry| name.is_none_or(|name| entry.settings.name == name);
     let meant: Vec<usize> =
         reloads.all.iter().enumerate().filter(|(_, entry)| is_meant(entry)).map(|(index, _)| index).collect();
-    let refused = if meant.is_empty() {
+    let refused = if reloads.all.is_empty() {
+        Some((404, "no [[reload]] is configured\n".to_owned()))
+    } else if meant.is_empty() {
         let names: Vec<&str> = reloads.all.iter().map(|entry| entry.settings.name.as_str()).collect();
         Some((404, format!("no [[reload]] of that name; configured: {}\n", names.join(", "))))
     } else if meant.iter().any(|index| reloads.all.get(*index).is_none_or(|entry| !entry.machine.is_allowed())) {

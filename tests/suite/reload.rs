@@ -325,6 +325,8 @@ fn bookend_reload_prints_the_result() {
     assert!(failed.code() == 1 && failed.log.contains("conf: CheckFailed: exit code 1; it is broken"), "{failed:?}");
     let unknown = bookend(&init, &["reload", "nginx"]);
     assert!(unknown.code() == 1 && unknown.log.contains("configured: conf, other"), "{unknown:?}");
+    let other_path = bookend(&init, &["reload", "conf?x"]);
+    assert!(other_path.code() == 125 && other_path.log.contains("only letters, digits"), "{other_path:?}");
     // Anybody may call the port, so it has no such path.
     let posted = in_network_of(init.pid(), || code(9797, "/reload"));
     assert_eq!(posted, 404);

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use crate::http::ReloadAnswer;
+use bookend_lifecycle::reload::ReloadNote;
 
 /// All of them; no more than there are connections.
 #[derive(Debug, Default)]
@@ -24,10 +25,10 @@ impl ReloadCallers {
     }
 
     /// An entry has a result. Answers the clients that wait for no other one.
-    pub(super) fn take(&mut self, index: usize, line: &str, is_good: bool) {
+    pub(super) fn take(&mut self, index: usize, line: &str, note: ReloadNote) {
         let mut at = 0;
         while let Some(caller) = self.0.get_mut(at) {
-            caller.take(index, line, is_good);
+            caller.take(index, line, note);
             if caller.pending.is_empty() {
                 let caller = self.0.remove(at);
                 // The client may have hung up.
@@ -40,13 +41,14 @@ impl ReloadCallers {
 }
 
 impl ReloadCaller {
-    fn take(&mut self, index: usize, line: &str, is_good: bool) {
+    fn take(&mut self, index: usize, line: &str, note: ReloadNote) {
         let Some(at) = self.pending.iter().position(|(pending, _)| *pending == index) else { return };
         match self.pending.get_mut(at) {
-            Some((_, is_of_before)) if *is_of_before => *is_of_before = false,
+            // No other result follows one that a stop ended.
+            Some((_, is_of_before)) if *is_of_before && note != ReloadNote::Aborted => *is_of_before = false,
             _ => {
                 self.pending.remove(at);
-                self.answer.0 = if is_good { self.answer.0 } else { 500 };
+                self.answer.0 = if note == ReloadNote::Succeeded { self.answer.0 } else { 500 };
                 self.answer.1.push_str(line);
             }
         }
@@ -62,10 +64,19 @@ mod tests {
         let mut callers = ReloadCallers::default();
         let (sender, mut answer) = oneshot::channel();
         callers.add(vec![(0, false), (1, true)], sender);
-        callers.take(0, "a: Succeeded\n", true);
-        callers.take(1, "b: of before\n", true);
+        callers.take(0, "a: Succeeded\n", ReloadNote::Succeeded);
+        callers.take(1, "b: of before\n", ReloadNote::Succeeded);
         assert!(answer.try_recv().is_err());
-        callers.take(1, "b: Failed\n", false);
+        callers.take(1, "b: Failed\n", ReloadNote::Failed(None));
         assert_eq!(answer.try_recv(), Ok((500, "a: Succeeded\nb: Failed\n".to_owned())));
+    }
+
+    #[test]
+    fn a_stop_answers_also_the_client_of_the_next_reload() {
+        let mut callers = ReloadCallers::default();
+        let (sender, mut answer) = oneshot::channel();
+        callers.add(vec![(0, true)], sender);
+        callers.take(0, "a: Aborted\n", ReloadNote::Aborted);
+        assert_eq!(answer.try_recv(), Ok((500, "a: Aborted\n".to_owned())));
     }
 }
