@@ -223,6 +223,10 @@ impl Reload {
     fn begin_if_changed(&mut self, now: Time) {
         if self.is_allowed && self.state == ReloadState::Idle && self.has_changed {
             self.settle(now);
+            if self.is_forced {
+                // A request waits neither for quiet files nor for the splay.
+                self.state = ReloadState::Settling(now);
+            }
         }
     }
 

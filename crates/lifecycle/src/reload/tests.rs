@@ -265,8 +265,8 @@ fn a_request_during_an_action_has_a_result_of_its_own() {
         assert!(requested.apply(now, ReloadEvent::Requested).is_empty());
         let actions = requested.apply(now, ReloadEvent::Ended(action, HandlerResult::Failed));
         assert_eq!(actions, told(ReloadNote::Failed(pause)));
-        let look = run(&mut requested, now + at(1), ReloadEvent::TimePassed);
-        run(&mut requested, now + at(1), ReloadEvent::Looked(look, Some(NEW)));
+        let look = run(&mut requested, now, ReloadEvent::TimePassed);
+        run(&mut requested, now, ReloadEvent::Looked(look, Some(NEW)));
         assert_eq!(requested.state_name(), "Checking");
 
         reload.apply(now, ReloadEvent::Ended(action, HandlerResult::Failed));
