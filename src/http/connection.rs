@@ -124,7 +124,7 @@ impl Connection {
         false
     }
 
-    /// The answer is made. `false`: it is so large that there is no room for it.
+    /// Changes the reserved room to the size of the finished answer. `false`: there is not enough room.
     pub(super) fn fit_answer(&self, bytes: usize) -> bool {
         let Some(permit) = self.set_permit(None) else { return true };
         let fitting = self.endpoint().fit_permit(permit, bytes);

@@ -99,7 +99,7 @@ impl Endpoint {
         timeout(ANSWER_WAIT, Arc::clone(&self.answers).acquire_many_owned(RESERVED_KB)).await.ok()?.ok()
     }
 
-    /// Gives back what this answer does not need, or takes what it needs more. `None`: there is no room for it.
+    /// Changes the reserved room to what this answer needs. `None`: there is not enough room.
     pub(super) fn fit_permit(&self, mut permit: AnswerPermit, bytes: usize) -> Option<AnswerPermit> {
         let (needed, reserved) = (bytes.div_ceil(1024).max(LEAST_KB), permit.num_permits());
         if needed > reserved {
