@@ -2,6 +2,7 @@
 //! reaches them. Anywhere else (`shareProcessNamespace`, hostPID, a shell) kill(-1) would reach processes that are not
 //! ours: there only our own descendants are signalled, each through a pidfd.
 
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -17,17 +18,16 @@ pub(crate) fn signal_all(signal: Signal, spared: &[i32]) {
         let _ = sys::send(Pid::from_raw(-1), signal);
         return;
     }
-    let mut done = spared.to_vec();
+    let mut done: HashSet<i32> = spared.iter().copied().collect();
     // The list is read before the first one ends. Children whose parent has ended meanwhile are found the second time.
     for _ in 0..2 {
-        let pids = procfs::below_us(usize::MAX).map(|member| member.pid);
-        for pid in pids.filter(|pid| !done.contains(pid)).collect::<Vec<_>>() {
+        let pids: Vec<i32> = procfs::below_us(usize::MAX).map(|member| member.pid).collect();
+        for pid in pids.into_iter().filter(|pid| done.insert(*pid)) {
             match sys::is_first_process() {
                 // Even if another process has this number by now, it must end, too.
                 true => drop(sys::send(Pid::from_raw(pid), signal)),
                 false => signal_descendant(pid, signal),
             }
-            done.push(pid);
         }
     }
 }
@@ -41,12 +41,7 @@ pub(crate) fn one_call_reaches_all(spared: &[i32]) -> bool {
 /// Whether there is any other process of this container, alive or not reaped by its parent. As PID 1 that includes
 /// sessions (`docker exec`), whose parents are outside. Elsewhere those are not ours.
 pub(crate) fn are_any() -> bool {
-    sys::is_first_process() && !are_none()
-}
-
-/// Whether the kernel says that there is no process that could be signalled. Elsewhere than as PID 1 it never says so.
-pub(crate) fn are_none() -> bool {
-    sys::is_first_process() && nix::sys::signal::kill(Pid::from_raw(-1), None) == Err(nix::errno::Errno::ESRCH)
+    sys::is_first_process() && nix::sys::signal::kill(Pid::from_raw(-1), None) != Err(nix::errno::Errno::ESRCH)
 }
 
 /// Whether there is any other process of this container that is not among these, as far as can be seen in a moment.

@@ -40,11 +40,8 @@ impl RemainingProcesses {
 
     /// Sends SIGTERM to all of them. The next look is reported in any case. `followers` wait for our own end.
     pub(super) fn terminate(&mut self, followers: &[i32]) {
-        // Each kill(-1) visits all processes of the machine, and mostly none is left.
-        if !leftovers::are_none() {
-            // A stopped process takes SIGTERM only when it is continued.
-            signal_all(&[Signal::TERM, Signal::CONT], followers);
-        }
+        // A stopped process takes SIGTERM only when it is continued.
+        signal_all(&[Signal::TERM, Signal::CONT], followers);
         (self.is_awaited, self.reported) = (true, None);
     }
 
@@ -77,13 +74,15 @@ impl RemainingProcesses {
 
 /// A list of processes takes the longer to read the more there are: a thread does it, and the loop waits for a moment at most.
 fn signal_all(signals: &'static [Signal], followers: &[i32]) {
-    if !leftovers::one_call_reaches_all(followers) && !leftovers::are_any_but(followers) {
+    let takes_one_call = leftovers::one_call_reaches_all(followers);
+    // Mostly none is left. Each kill(-1) visits all processes of the machine, so it is asked once.
+    let are_any = if takes_one_call { leftovers::are_any() } else { leftovers::are_any_but(followers) };
+    if !are_any {
         return;
     }
     let spared = followers.to_vec();
     let work = move || signals.iter().for_each(|signal| leftovers::signal_all(*signal, &spared));
-    let has_thread = !leftovers::one_call_reaches_all(followers)
-        && !matches!(run_bounded(MOMENT, work.clone()), Err(DetachedError::Thread(_)));
+    let has_thread = !takes_one_call && !matches!(run_bounded(MOMENT, work.clone()), Err(DetachedError::Thread(_)));
     if !has_thread {
         work();
     }
