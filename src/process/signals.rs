@@ -45,9 +45,8 @@ impl Signals {
     ///
     /// Must be called inside the runtime, with all signals blocked.
     pub(crate) fn take(inherited: &mut Inherited) -> io::Result<Signals> {
-        inherited.remember(SignalSet::from_iter(musl::taken_signals().chain([Signal::CHLD])));
-        // Before the first registration and the first thread, at which musl unblocks its own signals.
-        musl::keep_from_default_effect();
+        inherited.remember(SignalSet::from_iter([Signal::CHLD]));
+        prepare_for_threads(inherited);
         let source = signalfds().or_else(|error| {
             let handlers = handlers(inherited)?;
             tracing::warn!(%error, "the kernel or a seccomp profile refuses signalfd(2): signals are received through handlers");
@@ -74,6 +73,12 @@ impl Signals {
         self.burst += 1;
         signal
     }
+}
+
+/// Called before the first thread and the first registration: musl unblocks its own signals then.
+pub(crate) fn prepare_for_threads(inherited: &mut Inherited) {
+    inherited.remember(SignalSet::from_iter(musl::taken_signals()));
+    musl::keep_from_default_effect();
 }
 
 fn signalfds() -> io::Result<Source> {

@@ -238,6 +238,17 @@ fn every_signal_arrives_once_between_fork_and_exec() {
 }
 
 #[test]
+fn sigrtmin_survives_the_first_thread_of_a_start() {
+    // Files are read on a thread, and musl unblocks 34 in us for a moment before it makes its first one.
+    let config = config() + "app.env.HOST = { valueFrom.file = \"/etc/hostname\" }\n";
+    let traced = Traced::start(&config, &PRINTS_SIGNALS);
+    send(traced.pid, &[34]);
+    // Not traced any further: nix cannot name a real-time signal that stops a tracee.
+    ptrace::detach(traced.pid, None).unwrap();
+    traced.init.wait_for_out("<34>");
+}
+
+#[test]
 fn a_stop_works_at_each_start_system_call() {
     let config = || format!("{DIES_WITH_US}socket = \"None\"");
     at_each_call(config, &["sleep", "1000"], |_, traced| {

@@ -21,7 +21,7 @@ use super::spawn_app;
 use crate::compat::not_started;
 use crate::compat::policy::{Leftovers, Policy};
 use crate::error::describe;
-use crate::handlers::program::PendingEnvironment;
+use crate::handlers::program::{self, PendingEnvironment};
 use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
 #[cfg(feature = "reload")]
 use crate::http::ReloadAnswer;
@@ -29,7 +29,7 @@ use crate::http::{AppSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnap
 use crate::process::inherited::Inherited;
 use crate::process::notify_socket::NotifySocket;
 use crate::process::reaper::{Ended, Reaper, SignalTarget};
-use crate::process::signals::Signals;
+use crate::process::signals::{self, Signals};
 use crate::process::{last_resort, terminal};
 use crate::report::journal::{describe_end, describe_note, describe_trigger};
 use crate::report::log;
@@ -192,6 +192,12 @@ impl ContainerLoop {
 
     /// The one place that starts the app; `AppStarted` or `AppNotStarted` follows.
     fn start_app(&mut self) {
+        if program::reads_files(&self.configured.settings.app.program)
+            && let Some(inherited) = Arc::get_mut(&mut self.unit.context.inherited)
+        {
+            // A thread reads them, possibly the first one.
+            signals::prepare_for_threads(inherited);
+        }
         let started = spawn_app::spawn(
             &self.configured.settings.app,
             self.configured.policy,
