@@ -15,7 +15,7 @@ use crate::report::timestamp::Timestamp;
 use crate::report::trace::exporter::{Exporter, ExporterError};
 use crate::report::trace::otlp::{self, Span};
 use crate::report::trace::story::Story;
-use bookend_config::settings::{Handler, HandlerKind, Settings};
+use bookend_config::settings::{Handler, Settings};
 use bookend_lifecycle::{Hook, Time};
 
 /// The trace of a life; nothing is recorded unless `otel.enabled` is set.
@@ -86,7 +86,7 @@ impl Trace {
         handler: &Handler,
         env: PendingEnvironment,
     ) -> PendingEnvironment {
-        let context = |story: &mut Story| story.attempt_began(now, container, hook, kind(&handler.kind), &handler.name);
+        let context = |story: &mut Story| story.attempt_began(now, container, hook, handler.kind.name(), &handler.name);
         PendingEnvironment { traceparent: self.story().map(context), ..env }
     }
 
@@ -111,18 +111,6 @@ impl Trace {
             }
         }
         crate::report::log::flush();
-    }
-}
-
-/// The key of a handler's kind.
-fn kind(kind: &HandlerKind) -> &'static str {
-    match kind {
-        HandlerKind::Exec(_) => "exec",
-        HandlerKind::HttpGet(_) => "httpGet",
-        HandlerKind::TcpSocket(_) => "tcpSocket",
-        HandlerKind::Sleep { .. } => "sleep",
-        HandlerKind::Drain(_) => "drain",
-        HandlerKind::Signal(_) => "signal",
     }
 }
 

@@ -10,6 +10,7 @@ use super::otlp::{
 };
 use crate::report::journal::describe_note;
 use crate::report::timestamp::Timestamp;
+use bookend_config::settings::HandlerName;
 use bookend_lifecycle::{AppStatus, HandlerResult, Hook, Note, Outcome, Time, Trigger};
 
 /// A start or a stop.
@@ -26,8 +27,23 @@ pub(super) struct Chapter {
     pub(super) dropped_events: u32,
     /// Attempts and stages for which there was no room.
     pub(super) dropped: u32,
-    /// Why it has failed; empty: it has succeeded; `None`: it is not known.
-    pub(super) failure: Option<&'static str>,
+    pub(super) outcome: SpanOutcome,
+}
+
+/// How the work of a span went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SpanOutcome {
+    NotKnown,
+    Succeeded,
+    /// The reason, one word.
+    Failed(&'static str),
+}
+
+impl SpanOutcome {
+    /// This one, unless it is not known.
+    pub(super) fn or(self, other: SpanOutcome) -> SpanOutcome {
+        if self == SpanOutcome::NotKnown { other } else { self }
+    }
 }
 
 #[derive(Debug)]
@@ -37,14 +53,14 @@ pub(super) struct Stage {
     pub(super) name: &'static str,
     /// `None`: its attempts tell.
     pub(super) time: Option<(Time, Time)>,
-    pub(super) failure: Option<&'static str>,
+    pub(super) outcome: SpanOutcome,
 }
 
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) id: SpanId,
     pub(super) stage: SpanId,
-    pub(super) kind: &'static str,
+    pub(super) kind: HandlerName,
     pub(super) label: String,
     pub(super) began: Time,
     pub(super) ended: Option<(Time, HandlerResult, String, u32)>,
@@ -63,7 +79,7 @@ impl Chapter {
             events: VecDeque::new(),
             dropped_events: 0,
             dropped: 0,
-            failure: None,
+            outcome: SpanOutcome::NotKnown,
         }
     }
 
@@ -81,24 +97,26 @@ impl Chapter {
             }
             Note::Killed => {
                 self.event(now, "signal.sent", SIGNAL, "SIGKILL".to_owned());
-                self.failure = Some("Killed");
-                self.stage(container, "app", ids).failure = Some("Killed");
+                self.outcome = SpanOutcome::Failed("Killed");
+                self.stage(container, "app", ids).outcome = SpanOutcome::Failed("Killed");
             }
             Note::HookOver(hook, outcome) => {
-                let failure = match outcome {
-                    Outcome::Succeeded => Some(""),
-                    Outcome::Failed => Some("Failed"),
-                    Outcome::Aborted => None,
+                self.stage(container, hook.name(), ids).outcome = match outcome {
+                    Outcome::Succeeded => SpanOutcome::Succeeded,
+                    Outcome::Failed => SpanOutcome::Failed("Failed"),
+                    Outcome::Aborted => SpanOutcome::NotKnown,
                 };
-                self.stage(container, hook.name(), ids).failure = failure;
-                if matches!(hook, Hook::PreStart | Hook::PostStart) && outcome != Outcome::Succeeded {
-                    self.failure = Some(if outcome == Outcome::Failed { "Failed" } else { "Aborted" });
-                } else if hook == Hook::PostStart {
-                    self.failure = Some("");
-                }
+                self.outcome = match (hook, outcome) {
+                    (Hook::PreStart | Hook::PostStart, Outcome::Failed) => SpanOutcome::Failed("Failed"),
+                    (Hook::PreStart | Hook::PostStart, Outcome::Aborted) => SpanOutcome::Failed("Aborted"),
+                    (Hook::PostStart, Outcome::Succeeded) => SpanOutcome::Succeeded,
+                    _ => self.outcome,
+                };
             }
-            Note::Started => self.failure = Some(""),
-            Note::AppStays | Note::AppEnded(AppStatus::StillRunning) => self.failure = Some("StillRunning"),
+            Note::Started => self.outcome = SpanOutcome::Succeeded,
+            Note::AppStays | Note::AppEnded(AppStatus::StillRunning) => {
+                self.outcome = SpanOutcome::Failed("StillRunning");
+            }
             Note::StopBegan(_) | Note::AppEnded(_) | Note::LeftoversEnded | Note::CaughtUp => {}
             _ => self.event(now, "bookend.note", "bookend.text", describe_note(note)),
         }
@@ -109,7 +127,7 @@ impl Chapter {
         let is_it = |stage: &Stage| stage.name == name && stage.container.as_deref() == container;
         let at = self.stages.iter().position(is_it).unwrap_or_else(|| {
             let container = container.map(str::to_owned);
-            let stage = Stage { id: ids.span(), container, name, time: None, failure: None };
+            let stage = Stage { id: ids.span(), container, name, time: None, outcome: SpanOutcome::NotKnown };
             self.dropped += push_bounded(&mut self.stages, stage, MOST_STAGES);
             self.stages.len() - 1
         });
@@ -146,12 +164,12 @@ impl Chapter {
             kind: SpanKind::Internal,
             start_time_unix_nano: at(self.began),
             end_time_unix_nano: at(now),
-            status: status(self.failure, &mut attributes),
+            status: status(self.outcome, &mut attributes),
             attributes,
             events: events.collect(),
             dropped_events_count: self.dropped_events,
         }];
-        let mut child = |id, parent, name, began, ended, kind, failure, mut attributes: Vec<_>| {
+        let mut child = |id, parent, name, began, ended, kind, outcome, mut attributes: Vec<_>| {
             spans.push(Span {
                 trace_id: self.trace,
                 span_id: id,
@@ -160,7 +178,7 @@ impl Chapter {
                 kind,
                 start_time_unix_nano: at(began),
                 end_time_unix_nano: at(ended),
-                status: status(failure, &mut attributes),
+                status: status(outcome, &mut attributes),
                 attributes,
                 events: Vec::new(),
                 dropped_events_count: 0,
@@ -183,46 +201,48 @@ impl Chapter {
                 began,
                 ended,
                 SpanKind::Internal,
-                stage.failure,
+                stage.outcome,
                 attributes,
             );
         }
         for attempt in self.attempts {
             let parent = if known.contains(&attempt.stage) { attempt.stage } else { self.root };
-            let kind =
-                if matches!(attempt.kind, "httpGet" | "tcpSocket") { SpanKind::Client } else { SpanKind::Internal };
-            let mut attributes = vec![text_attribute("bookend.handler.kind", attempt.kind.to_owned())];
-            let (ended, failure) = match attempt.ended {
-                None => (now, None),
+            let kind = match attempt.kind {
+                HandlerName::HttpGet | HandlerName::TcpSocket => SpanKind::Client,
+                HandlerName::Exec | HandlerName::Sleep | HandlerName::Drain | HandlerName::Signal => SpanKind::Internal,
+            };
+            let mut attributes = vec![text_attribute("bookend.handler.kind", attempt.kind.name().to_owned())];
+            let (ended, outcome) = match attempt.ended {
+                None => (now, SpanOutcome::NotKnown),
                 Some((ended, result, detail, number)) => {
                     attributes.push(attribute("bookend.attempt", AttributeValue::Integer(number.into())));
                     attributes.push(text_attribute("bookend.result", result.name().to_owned()));
                     attributes.push(text_attribute("bookend.detail", detail));
-                    let failure = match result {
-                        HandlerResult::Succeeded => Some(""),
-                        HandlerResult::Aborted => None,
-                        HandlerResult::Failed | HandlerResult::TimedOut => Some(result.name()),
+                    let outcome = match result {
+                        HandlerResult::Succeeded => SpanOutcome::Succeeded,
+                        HandlerResult::Aborted => SpanOutcome::NotKnown,
+                        HandlerResult::Failed | HandlerResult::TimedOut => SpanOutcome::Failed(result.name()),
                     };
-                    (ended, failure)
+                    (ended, outcome)
                 }
             };
-            child(attempt.id, parent, attempt.label, attempt.began, ended, kind, failure, attributes);
+            child(attempt.id, parent, attempt.label, attempt.began, ended, kind, outcome, attributes);
         }
         spans
     }
 }
 
 /// The status of a span, and `error.type` if it has failed.
-fn status(failure: Option<&'static str>, attributes: &mut Vec<KeyValue<'static>>) -> Status {
-    let code = match failure {
-        None => StatusCode::Unset,
-        Some("") => StatusCode::Ok,
-        Some(failure) => {
-            attributes.push(text_attribute("error.type", failure.to_owned()));
-            return Status { code: StatusCode::Error, message: failure.to_owned() };
+fn status(outcome: SpanOutcome, attributes: &mut Vec<KeyValue<'static>>) -> Status {
+    let (code, reason) = match outcome {
+        SpanOutcome::NotKnown => (StatusCode::Unset, ""),
+        SpanOutcome::Succeeded => (StatusCode::Ok, ""),
+        SpanOutcome::Failed(reason) => {
+            attributes.push(text_attribute("error.type", reason.to_owned()));
+            (StatusCode::Error, reason)
         }
     };
-    Status { code, message: String::new() }
+    Status { code, message: reason.to_owned() }
 }
 
 pub(super) fn attribute(key: &'static str, value: AttributeValue) -> KeyValue<'static> {

@@ -9,11 +9,14 @@
 //!
 //! The stages are those of `/status`. Signals are events of the root span.
 
-use super::chapter::{Attempt, Chapter, Ids, MOST_ATTEMPTS, SIGNAL, attribute, cut, push_bounded, text_attribute};
+use super::chapter::{
+    Attempt, Chapter, Ids, MOST_ATTEMPTS, SIGNAL, SpanOutcome, attribute, cut, push_bounded, text_attribute,
+};
 use super::otlp::{AttributeValue, KeyValue, Span};
 use crate::report::journal::{Record, handler_label};
 use crate::report::stop_report::StopReport;
 use crate::report::timestamp::Timestamp;
+use bookend_config::settings::HandlerName;
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::{Hook, Note, Time};
 
@@ -82,14 +85,14 @@ impl Story {
         }
     }
 
-    /// An attempt of a handler begins. `kind`: the key of the handler, like `exec`. Returns the value of `traceparent` for it
+    /// An attempt of a handler begins. Returns the value of `traceparent` for it
     /// (<https://www.w3.org/TR/trace-context/#traceparent-header>); the trace is sampled.
     pub(crate) fn attempt_began(
         &mut self,
         now: Time,
         container: Option<&str>,
         hook: Hook,
-        kind: &'static str,
+        kind: HandlerName,
         name: &str,
     ) -> String {
         let is_of_start = match hook {
@@ -125,8 +128,8 @@ impl Story {
     pub(crate) fn over(&mut self, now: Time, report: &StopReport<'_>) -> Vec<Span> {
         let mut spans = if report.exit_code.is_some() { self.start_over(now) } else { Vec::new() };
         if let Some(mut stop) = self.stop.take() {
-            if report.exit_code.is_some() && stop.failure.is_none() {
-                stop.failure = failure(report).or(Some(""));
+            if report.exit_code.is_some() {
+                stop.outcome = stop.outcome.or(outcome(report));
             }
             spans.extend(stop.spans(self.started_at, now, facts(report)));
         }
@@ -144,7 +147,7 @@ impl Story {
                 // A sidecar starts no app.
                 let is_sidecar = start.stages.iter().any(|stage| stage.name == Hook::PostStart.name());
                 if !is_sidecar {
-                    start.failure = start.failure.or(Some("NotStarted"));
+                    start.outcome = start.outcome.or(SpanOutcome::Failed("NotStarted"));
                 }
                 start.spans(self.started_at, now, Vec::new())
             }
@@ -152,15 +155,13 @@ impl Story {
     }
 }
 
-/// Why the stop was not a clean one; `None`: it was.
-fn failure(report: &StopReport<'_>) -> Option<&'static str> {
-    if report.oom {
-        return Some("OutOfMemory");
-    }
+/// The outcome of a stop, as its report tells.
+fn outcome(report: &StopReport<'_>) -> SpanOutcome {
     match report.reason {
-        Some("Failed") => Some("Failed"),
-        _ if report.requests_cut.is_some_and(|cut| cut > 0) => Some("RequestsCut"),
-        _ => None,
+        _ if report.oom => SpanOutcome::Failed("OutOfMemory"),
+        Some("Failed") => SpanOutcome::Failed("Failed"),
+        _ if report.requests_cut.is_some_and(|cut| cut > 0) => SpanOutcome::Failed("RequestsCut"),
+        _ => SpanOutcome::Succeeded,
     }
 }
 

@@ -81,6 +81,18 @@ pub enum HandlerKind {
 }
 
 impl HandlerKind {
+    /// Its name.
+    pub fn name(&self) -> HandlerName {
+        match self {
+            HandlerKind::Exec(_) => HandlerName::Exec,
+            HandlerKind::HttpGet(_) => HandlerName::HttpGet,
+            HandlerKind::TcpSocket(_) => HandlerName::TcpSocket,
+            HandlerKind::Sleep { .. } => HandlerName::Sleep,
+            HandlerKind::Drain(_) => HandlerName::Drain,
+            HandlerKind::Signal(_) => HandlerName::Signal,
+        }
+    }
+
     /// The longest it takes by itself, without `timeoutSeconds`; `None`: that depends on others.
     pub fn longest(&self) -> Option<Duration> {
         match self {

@@ -32,7 +32,7 @@ fn record(container: Option<&str>, hook: Hook, attempt: u32, time: [u64; 2], res
 
 /// An attempt of a handler from one time to another.
 fn attempt(story: &mut Story, hook: Hook, number: u32, time: [u64; 2], result: HandlerResult) {
-    story.attempt_began(at(time[0]), None, hook, "httpGet", "it");
+    story.attempt_began(at(time[0]), None, hook, HandlerName::HttpGet, "it");
     story.attempt_ended(&record(None, hook, number, time, result));
 }
 
@@ -102,7 +102,7 @@ fn a_stop_is_one_trace_with_its_signals_and_facts() {
     story.signal(at(160), "SIGINT");
     story.note(at(170), None, Note::AppEnded(AppStatus::Exited(0)));
     story.stage_over(None, "app", at(150), at(170));
-    let running = story.attempt_began(at(170), None, Hook::PostStop, "exec", "late");
+    let running = story.attempt_began(at(170), None, Hook::PostStop, HandlerName::Exec, "late");
     let spans = end(&mut story, 200, "Stopped", 0);
     assert_eq!(
         shown(&spans),
@@ -165,7 +165,7 @@ fn a_start_that_fails_or_is_stopped_is_sent_at_the_end() {
     let mut stopped = story();
     stopped.start_began(at(0));
     stopped.app_started(at(1), 7);
-    stopped.attempt_began(at(2), None, Hook::PostStart, "exec", "it");
+    stopped.attempt_began(at(2), None, Hook::PostStart, HandlerName::Exec, "it");
     stopped.note(at(3), None, Note::StopBegan(Trigger::Hook));
     stopped.attempt_ended(&record(None, Hook::PostStart, 1, [2, 4], HandlerResult::Aborted));
     let spans = stopped.note(at(4), None, Note::HookOver(Hook::PostStart, Outcome::Aborted));
@@ -209,7 +209,7 @@ fn a_trace_is_bounded_and_keeps_the_newest() {
 #[test]
 fn a_sidecars_start_begins_with_a_handler_and_names_the_container() {
     let mut story = story();
-    story.attempt_began(at(5), Some("web"), Hook::PostStart, "exec", "it");
+    story.attempt_began(at(5), Some("web"), Hook::PostStart, HandlerName::Exec, "it");
     story.attempt_ended(&record(Some("web"), Hook::PostStart, 1, [5, 6], DONE));
     let spans = story.note(at(6), Some("web"), Note::HookOver(Hook::PostStart, Outcome::Succeeded));
     assert_eq!(
