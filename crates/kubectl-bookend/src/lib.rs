@@ -8,7 +8,7 @@
 //! | `inject`    | the subcommands `inject` and `uninject`                           | `rework` and below             |
 //! | `stops`     | the subcommand: how the stops of ended containers went            | `chosen_pods`, `wrapped`       |
 //! | `check`     | the subcommand: bookend's configuration in manifests              | `doctor`                       |
-//! | `doctor`    | the subcommand: settings in manifests that lose requests          | `manifests`, `wrapped`         |
+//! | `doctor`    | the subcommand: settings in manifests that lose requests          | `manifests`, `workload` and below |
 //! | `status`    | the subcommand: `bookend status` of all containers of pods        | `chosen_pods`, `wrapped`       |
 //! | `chosen_pods` | the options that choose pods, and the pods from kubectl         | `kubectl`, `objects`           |
 //! | `objects`   | reads a JSON list object by object                                | none                           |

@@ -65,17 +65,22 @@ fn find(object: &Value, document: usize, pointer: String, all: &mut Vec<PodPath>
         }
         return;
     }
-    let known = TEMPLATES.iter().find(|(known, _)| *known == kind).map(|(_, path)| *path);
+    let Some(path) = template_of(object) else { return };
+    let template = format!("{pointer}{path}");
+    all.push(PodPath { document, template, owner: format!("{kind}/{}", text("/metadata/name")) });
+}
+
+/// The template of an object that has one, as a JSON pointer.
+pub(crate) fn template_of(object: &Value) -> Option<&'static str> {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let known = TEMPLATES.iter().find(|(known, _)| *known == text("/kind")).map(|(_, path)| *path);
     // Rollouts, DeploymentConfigs and others have their pod where a Deployment has it. A Knative Service allows no init container.
     let is_pod_of_other = || {
         let has_containers = object.pointer("/spec/template/spec/containers").is_some_and(Value::is_array);
         has_containers && !text("/apiVersion").starts_with("serving.knative.dev/")
     };
-    let Some(path) = known.or_else(|| is_pod_of_other().then_some("/spec/template")) else { return };
-    let template = format!("{pointer}{path}");
-    if object.pointer(path).and_then(|pod| pod.get("spec")).is_some() {
-        all.push(PodPath { document, template, owner: format!("{kind}/{}", text("/metadata/name")) });
-    }
+    let path = known.or_else(|| is_pod_of_other().then_some("/spec/template"))?;
+    object.pointer(path)?.get("spec").map(|_| path)
 }
 
 /// The containers of a template that run as long as the pod: its containers and native sidecars.

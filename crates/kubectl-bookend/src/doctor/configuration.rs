@@ -189,15 +189,21 @@ fn map_of<'a>(subject: Subject<'_>, maps: &'a ConfigMaps, name: &str) -> Option<
     })
 }
 
-/// The names of the ConfigMaps that the container mounts at bookend's folder, for a reader of live objects.
+/// The names of the ConfigMaps that the container uses as volumes or variables, for a reader of live objects.
 pub(crate) fn config_map_names(subject: Subject<'_>) -> Vec<String> {
     let volumes = subject.pod.get("volumes").and_then(Value::as_array).into_iter().flatten();
     let mounts: Vec<&str> = subject.items("volumeMounts").filter_map(|mount| mount.get("name")?.as_str()).collect();
     let mounted =
         volumes.filter(|volume| volume.get("name").and_then(Value::as_str).is_some_and(|name| mounts.contains(&name)));
-    let of_volumes = mounted.filter_map(|volume| volume.pointer("/configMap/name")?.as_str());
+    let sources = mounted.flat_map(|volume| {
+        let projected = volume.pointer("/projected/sources").and_then(Value::as_array);
+        std::iter::once(volume).chain(projected.into_iter().flatten())
+    });
+    let of_volumes = sources.filter_map(|source| source.pointer("/configMap/name")?.as_str());
     let of_env = subject.items("envFrom").filter_map(|source| source.pointer("/configMapRef/name")?.as_str());
-    let mut names: Vec<String> = of_volumes.chain(of_env).map(str::to_owned).collect();
+    let of_keys =
+        subject.items("env").filter_map(|variable| variable.pointer("/valueFrom/configMapKeyRef/name")?.as_str());
+    let mut names: Vec<String> = of_volumes.chain(of_env).chain(of_keys).map(str::to_owned).collect();
     names.sort_unstable();
     names.dedup();
     names

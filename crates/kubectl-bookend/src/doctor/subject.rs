@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::workload::template_of;
+
 /// A container, and everything above it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
@@ -11,8 +13,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) file: &'a str,
     /// The whole object.
     pub(crate) owner: &'a Value,
-    /// The path of the pod's spec in it, with dots; ends with a dot.
-    pub(crate) pod_path: &'static str,
+    /// The pod's template in it: a JSON pointer.
+    pub(crate) template: &'static str,
     /// The pod's metadata.
     pub(crate) metadata: &'a Value,
     /// The pod's spec.
@@ -28,18 +30,15 @@ pub(crate) type ConfigMaps = BTreeMap<(String, String), Map<String, Value>>;
 impl<'a> Subject<'a> {
     /// The containers and native sidecars of a document; none if it contains no pod.
     pub(crate) fn all(file: &'a str, owner: &'a Value) -> Vec<Subject<'a>> {
-        let kind = owner.get("kind").and_then(Value::as_str).unwrap_or_default();
-        let Some((_, pointer, pod_path)) = PODS.iter().find(|(known, ..)| *known == kind) else { return Vec::new() };
-        let Some(pod) = owner.pointer(&format!("{pointer}/spec")).filter(|pod| pod.is_object()) else {
-            return Vec::new();
-        };
-        let metadata = owner.pointer(&format!("{pointer}/metadata")).unwrap_or(&Value::Null);
+        let Some(template) = template_of(owner) else { return Vec::new() };
+        let of_template = |field: &str| owner.pointer(&format!("{template}/{field}")).unwrap_or(&Value::Null);
+        let (metadata, pod) = (of_template("metadata"), of_template("spec"));
         let of = |list: &'static str| {
             let containers = pod.get(list).and_then(Value::as_array).into_iter().flatten();
             containers.filter(|container| container.is_object()).map(move |container| Subject {
                 file,
                 owner,
-                pod_path,
+                template,
                 metadata,
                 pod,
                 list,
@@ -97,11 +96,12 @@ impl<'a> Subject<'a> {
         if let Some(field) = field.strip_prefix("object.") {
             return field.to_owned();
         }
+        let pod = format!("{}/spec", self.template).trim_start_matches('/').replace('/', ".");
         if let Some(field) = field.strip_prefix("pod.") {
-            return format!("{}{field}", self.pod_path);
+            return format!("{pod}.{field}");
         }
         let end = if field.is_empty() { String::new() } else { format!(".{field}") };
-        format!("{}{}[{}]{end}", self.pod_path, self.list, self.name())
+        format!("{pod}.{}[{}]{end}", self.list, self.name())
     }
 
     /// Whether clients connect to it, as far as the spec shows: it has a port, or a readiness probe over the network.
@@ -133,16 +133,5 @@ pub(crate) fn config_maps<'a>(documents: impl Iterator<Item = &'a Value>) -> Con
     .collect()
 }
 
-/// The kinds that contain a pod; the JSON pointer of its template, and the path of its spec.
-const PODS: &[(&str, &str, &str)] = &[
-    ("Pod", "", "spec."),
-    ("Deployment", "/spec/template", "spec.template.spec."),
-    ("StatefulSet", "/spec/template", "spec.template.spec."),
-    ("DaemonSet", "/spec/template", "spec.template.spec."),
-    ("ReplicaSet", "/spec/template", "spec.template.spec."),
-    ("ReplicationController", "/spec/template", "spec.template.spec."),
-    ("Job", "/spec/template", "spec.template.spec."),
-    ("CronJob", "/spec/jobTemplate/spec/template", "spec.jobTemplate.spec.template.spec."),
-];
 /// Kubernetes' default.
 const DEFAULT_GRACE: f64 = 30.0;

@@ -47,6 +47,40 @@ fn a_server_with_pause_and_probe_has_no_finding() {
 }
 
 #[test]
+fn every_kind_that_inject_changes_is_examined() {
+    let pod = "{spec: {containers: [{name: web, ports: [{containerPort: 80}]}]}}";
+    for (manifest, path) in [
+        (format!("apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec: {{template: {pod}}}\n"), "spec.template.spec"),
+        (format!("kind: PodTemplate\ntemplate: {pod}\n"), "template.spec"),
+        ("kind: Pod\nspec: {containers: [{name: web, ports: [{containerPort: 80}]}]}\n".to_owned(), "spec"),
+    ] {
+        let found = examination(&manifest, Checks::All);
+        let fields: Vec<_> = found.findings.iter().map(|finding| finding.place.field.as_str()).collect();
+        assert!(fields.contains(&format!("{path}.containers[web].lifecycle.preStop").as_str()), "{fields:?}");
+    }
+}
+
+#[test]
+fn all_config_maps_that_a_container_uses_are_known() {
+    let pod = serde_json::json!({ "kind": "Pod", "spec": {
+        "volumes": [
+            { "name": "a", "configMap": { "name": "mounted" } },
+            { "name": "b", "projected": { "sources": [{ "configMap": { "name": "projected" } }] } },
+            { "name": "c", "configMap": { "name": "of-another" } },
+        ],
+        "containers": [{
+            "name": "web",
+            "volumeMounts": [{ "name": "a" }, { "name": "b" }],
+            "envFrom": [{ "configMapRef": { "name": "all-keys" } }],
+            "env": [{ "name": "BOOKEND_APP_PROFILE", "valueFrom": { "configMapKeyRef": { "name": "one-key", "key": "p" } } }],
+        }],
+    } });
+    let subject = super::subject::Subject::all("x", &pod).remove(0);
+    let names = super::configuration::config_map_names(subject);
+    assert_eq!(names, ["all-keys", "mounted", "one-key", "projected"]);
+}
+
+#[test]
 fn each_way_to_lose_requests_is_found() {
     let exec = |words: &str| with_hook(&format!("exec: {{command: {words}}}"));
     for (pod, container, expected) in [
