@@ -41,7 +41,7 @@ pub(crate) fn wrap(template: &mut Value, path: &ContainerPath, how: &Wrap<'_>) -
     refuse(&spec, &container)?;
     let port = free_port(&spec, how.port);
     if let Some(wanted) = how.port.or(Some(PORT)).filter(|wanted| *wanted != port) {
-        notes.push(format!("port {wanted} is declared in the pod: bookend listens on {port}"));
+        notes.push(format!("the pod uses port {wanted}: bookend listens on {port}"));
     }
     if spec.get("hostNetwork") == Some(&json!(true)) {
         notes.push(format!(

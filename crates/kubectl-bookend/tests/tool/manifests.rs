@@ -247,6 +247,25 @@ fn grpc_probes_and_own_hooks_beside_a_sidecar_stay_with_a_note() {
     let (code, out, notes) = fed(&["inject", "--sidecar", "-"], two);
     assert!(code == 0 && notes.contains("b: its own preStop hook stays"), "{notes}");
     assert!(out.contains("/lifecycle/a/preStop") && !out.contains("/lifecycle/b/preStop"), "{out}");
+    let replaced = injected(&["--sidecar", "--replace-hooks"], two);
+    assert!(
+        replaced.contains("/lifecycle/b/preStop") && !documents(&replaced)[0]["spec"].to_string().contains("sleep")
+    );
+    let (_, restored, _) = fed(&["uninject", "-"], &replaced);
+    assert_eq!(documents(&restored), documents(two), "{restored}");
+}
+
+#[test]
+fn bookend_takes_no_port_that_the_pod_uses() {
+    for field in [
+        "ports: [{containerPort: 9797}]",
+        "livenessProbe: {grpc: {port: 9797}}",
+        "lifecycle: {postStart: {httpGet: {port: 9797}}}",
+    ] {
+        let (code, out, notes) = fed(&["inject", "-"], &pod(&format!("    {field}\n")));
+        assert!(code == 0 && notes.contains("bookend listens on 9798"), "{field}: {notes}");
+        assert_eq!(config(&out, "a")["http"]["listen"].as_str(), Some("0.0.0.0:9798"), "{field}");
+    }
 }
 
 #[test]
