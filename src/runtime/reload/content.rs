@@ -228,3 +228,106 @@ const MOST_LINKS: usize = 40;
 const MOST_ENTRIES: usize = 4096;
 const MOST_WATCHES: usize = 1024;
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    /// A folder of this test.
+    struct Files(PathBuf);
+
+    impl Files {
+        fn new(name: &str) -> Files {
+            let folder = std::env::temp_dir().join(format!("bookend-content-{name}-{}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            Files(folder)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+            fs::write(self.path(name), text).unwrap();
+        }
+
+        fn look(&self) -> Look {
+            look(std::slice::from_ref(&self.0), None)
+        }
+
+        /// Whether this work changes the content.
+        fn changes(&self, work: impl FnOnce()) -> bool {
+            let before = self.look().content;
+            work();
+            self.look().content != before
+        }
+    }
+
+    impl Drop for Files {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn names_and_bytes_are_the_content_and_times_are_not() {
+        let files = Files::new("bytes");
+        files.write("a", "one");
+        assert!(!files.changes(|| files.write("a", "one")));
+        assert!(files.changes(|| files.write("a", "two")));
+        assert!(files.changes(|| fs::rename(files.path("a"), files.path("b")).unwrap()));
+        assert!(files.changes(|| fs::remove_file(files.path("b")).unwrap()));
+    }
+
+    #[test]
+    fn files_of_the_kubelet_and_of_editors_do_not_count() {
+        let files = Files::new("names");
+        for name in ["..data", ".a.swp", "a~", ".#a"] {
+            assert!(!files.changes(|| files.write(name, "x")), "{name}");
+        }
+        assert!(files.changes(|| files.write(".a", "x")));
+    }
+
+    #[test]
+    fn a_file_beyond_the_bound_of_bytes_counts_by_size_and_time() {
+        let files = Files::new("large");
+        let large = fs::File::create(files.path("large")).unwrap();
+        large.set_len(MOST_BYTES + 1).unwrap();
+        assert!(files.changes(|| large.set_len(MOST_BYTES + 2).unwrap()));
+        let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        assert!(files.changes(|| large.set_modified(old).unwrap()), "its time is all that tells of a change");
+    }
+
+    #[test]
+    fn directories_are_followed_eight_levels_deep() {
+        let files = Files::new("deep");
+        let deepest = "d/".repeat(DEPTH - 1);
+        files.write(&format!("{deepest}d/a"), "below");
+        assert!(files.changes(|| files.write(&format!("{deepest}a"), "x")));
+        assert!(!files.changes(|| files.write(&format!("{deepest}d/a"), "other")));
+    }
+
+    #[test]
+    fn links_in_a_circle_are_reported() {
+        let files = Files::new("circle");
+        symlink(files.path("b"), files.path("a")).unwrap();
+        symlink(files.path("a"), files.path("b")).unwrap();
+        assert!(files.look().error.is_some_and(|error| error.contains("too many links")));
+    }
+
+    #[test]
+    fn watches_are_bounded_and_the_rest_is_reported() {
+        let files = Files::new("watches");
+        (0..=MOST_WATCHES).for_each(|number| files.write(&number.to_string(), ""));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _inside = runtime.enter();
+        let (watch, _events) = FileWatch::begin().unwrap();
+        let look = look(std::slice::from_ref(&files.0), Some(&watch));
+        assert_eq!(look.watched.len(), MOST_WATCHES);
+        assert!(look.unwatched.is_some_and(|why| why.ends_with("too many files")));
+    }
+}
