@@ -247,7 +247,9 @@ fn start<S: Reloadable>(supervisor: &mut S, index: usize, run: ReloadRunId, is_c
     if let (HandlerKind::Signal(signal), Some(pid)) = (&handler.kind, unit.context.app_pid())
         && receives(pid, *signal) == Some(false)
     {
-        let report = HandlerReport::failed(format!("the app does not handle {signal}, which would end it: not sent"));
+        let report = HandlerReport::failed(format!(
+            "the app does not handle {signal}: it was not sent, because it may end the app"
+        ));
         return ended(supervisor, index, run, report);
     }
     let socket = dispatcher.listeners.socket_path();
