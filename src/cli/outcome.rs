@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::exit;
 use crate::process::is_first_process;
+use crate::report::journal::shortened;
 use crate::report::log::last_words;
+use crate::report::message::MOST_BYTES;
 use crate::report::rewritten_file::{RewrittenFile, TERMINATION_LOG};
 
 /// The end of a subcommand.
@@ -39,7 +41,8 @@ pub(super) fn report_failed_start(path: Option<PathBuf>, text: String) {
     if is_first_process() {
         let path = path.unwrap_or_else(|| TERMINATION_LOG.into());
         let file = RewrittenFile::new(path, "cannot write the termination message", Vec::new());
-        file.write(text, true);
+        // A kubelet reads the last bytes, and the first mistakes matter most.
+        file.write(shortened(text, MOST_BYTES - "...".len()), true);
         file.wait(MOST_WAIT);
     }
 }

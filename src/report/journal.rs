@@ -251,8 +251,8 @@ impl Journal {
     }
 }
 
-/// A text of at most so many bytes.
-fn shortened(mut text: String, longest: usize) -> String {
+/// The beginning of a text, so many bytes at most and three dots.
+pub(crate) fn shortened(mut text: String, longest: usize) -> String {
     if text.len() > longest {
         text.truncate((0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0));
         text.push_str("...");

@@ -259,6 +259,18 @@ fn a_mistake_in_the_configuration_is_the_message() {
 }
 
 #[test]
+fn the_first_of_many_mistakes_are_in_the_message() {
+    let (folder, key) = with_message();
+    let unknown: String = (0..200).map(|number| format!("unknown{number} = 1\n")).collect();
+    let mut command = first_process(&folder, &format!("{unknown}{key}"), &["--", "true"]);
+    command.env("BOOKEND_TERMINATION_MESSAGE_PATH", folder.path("message"));
+    let mut init = Init::start(folder, command);
+    assert_eq!(init.end().code(), 125, "{}", init.log());
+    let text = init.folder.read("message");
+    assert!(text.contains("unknown0: unknown key") && text.len() <= 4096, "{} bytes: {text}", text.len());
+}
+
+#[test]
 fn a_failed_start_is_the_message_and_never_over_an_apps() {
     let app = &["--", "true"][..];
     for (before, args, expected) in [
