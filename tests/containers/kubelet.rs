@@ -66,6 +66,8 @@ pub(crate) struct Pod<'a> {
     pause: Container,
     /// Has curl, in the pod's network: the kubelet's requests come from here.
     curl: Container,
+    /// The service `registry.internal:8500` that some manifests call, which was there before the pod.
+    registry: Option<Container>,
     sidecars: Vec<Running<'a>>,
     apps: Vec<Running<'a>>,
 }
@@ -75,7 +77,6 @@ impl<'a> Pod<'a> {
     pub(crate) fn start(manifest: &'a Manifest) -> Pod<'a> {
         let name = &manifest.name;
         let folder = Folder::new(name);
-        // The registry of some manifests is the app itself: it answers whatever it is asked for.
         let registry = "--add-host=registry.internal:127.0.0.1".to_owned();
         let mut options = vec!["--network=none".to_owned(), format!("--hostname={name}"), registry];
         // Kubernetes itself leaves ports below 1024 to root; Docker does not.
@@ -98,7 +99,9 @@ impl<'a> Pod<'a> {
             &[],
             &["sleep", "600"],
         );
-        let mut pod = Pod { manifest, folder, pause, curl, sidecars: Vec::new(), apps: Vec::new() };
+        let asks = manifest.config_maps.iter().any(|map| map.to_string().contains("registry.internal"));
+        let registry = asks.then(|| start_registry(name, &pause));
+        let mut pod = Pod { manifest, folder, pause, curl, registry, sidecars: Vec::new(), apps: Vec::new() };
         pod.make_volumes();
         for spec in list(&manifest.spec["initContainers"]) {
             let running = pod.run(spec);
@@ -303,12 +306,22 @@ impl<'a> Pod<'a> {
         self.apps.iter().find_map(|running| port_of(running.spec, &"http".into()))
     }
 
-    /// The logs of all containers.
+    /// The logs of all containers, and of the registry.
     pub(crate) fn log(&self) -> String {
-        let all = self.sidecars.iter().chain(&self.apps);
-        all.map(|running| format!("--- {} of {}\n{}", running.name, self.manifest.name, running.container.log()))
-            .collect()
+        let all = self.sidecars.iter().chain(&self.apps).map(|running| (running.name, &running.container));
+        let all = all.chain(self.registry.iter().map(|container| ("registry", container)));
+        all.map(|(name, container)| format!("--- {name} of {}\n{}", self.manifest.name, container.log())).collect()
     }
+}
+
+/// A server that answers whatever it is asked for, on port 8500 of the pod's network.
+fn start_registry(pod: &str, pause: &Container) -> Container {
+    let network = format!("--network=container:{}", pause.name());
+    let container =
+        Container::start_image(&format!("{pod}-registry"), &[&network], "registry.example/web:3.2", &["8500"]);
+    let listens = || container.log().contains("listening").then_some(());
+    assert!(wait_for("the registry", listens).is_some(), "{}", container.log());
+    container
 }
 
 /// The signal that the image asks for, and the end that follows.

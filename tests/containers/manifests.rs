@@ -148,14 +148,17 @@ fn live(manifest: &Manifest) {
             let expected: &[&str] = match name {
                 "pod" => &["preStop drain took", "SIGQUIT sent to the app"],
                 "deployment" => &["preStop drain took", "tell: gone: Stopped", "finished every request"],
-                "native-sidecar" => {
-                    &["asked for /v1/register/web", "preStop drain took", "postStop leave", "finished every"]
-                }
+                "native-sidecar" => &[
+                    "asked for /v1/register/web",
+                    "preStop drain took",
+                    "finished every request",
+                    "asked for /v1/deregister/web",
+                ],
                 "sidecar" => {
                     &["preStop drain took", "preStop drain-web took", "preStop finish took", "asked for /finish"]
                 }
                 "shared-process-namespace" => {
-                    &["the app's process is found", "signal 3 (SIGQUIT) received", "handler=\"tell\""]
+                    &["the app's process is found", "signal 3 (SIGQUIT) received", "asked for /v1/gone/proxy"]
                 }
                 "plugin-nginx" => &["preStop[0] took", "preStop done", "app exited with 0"],
                 "plugin-sidecar" => &["preStop drain took", "finished every request"],
