@@ -9,7 +9,7 @@ A case: {"object": a Pod or an object with a template, "old": the object before 
 namespace, "late": containers that a webhook adds after the mutating policies}. A result: {"object", "refused": [...],
 "warned": [...], "audit": {...}, "errors": [...]}.
 
-The API server's own parts of CEL are added here: Object{...} and JSONPatch{...}, lists.range, flatten, sum and
+The API server's own parts of CEL are added here: Object{...} and JSONPatch{...}, lists.range, flatten, sum, quantity and
 jsonpatch.escapeKey. Literals become maps that remember their type, so that a type which does not fit its place is found.
 Expressions are type-checked with the types of the variables before them. Defaults of the API that policies can see are set.
 """
@@ -19,6 +19,7 @@ import functools
 import json
 import re
 import sys
+from fractions import Fraction
 
 import yaml
 from cel_expr_python import cel
@@ -55,7 +56,29 @@ def flatten(lists):
     return [one for part in lists for one in (part if isinstance(part, list) else [part])]
 
 
+UNITS = {unit: Fraction(1024) ** (n + 1) for n, unit in enumerate(["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"])}
+UNITS |= {unit: Fraction(1000) ** n for n, unit in zip(range(-3, 7), ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"])}
+QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|([KMGTPE]i|[numkMGTPE]?))")
+
+
+def quantity(text):
+    """A map, so that a text in its place is found by the type check; equal amounts are equal maps."""
+    if not (match := QUANTITY.fullmatch(text)):
+        raise ValueError(f"not a quantity: {text!r}")
+    number, exponent, unit = match.groups()
+    return {"quantity": str(Fraction(number + (exponent or "")) * UNITS[unit or ""])}
+
+
+def compared(one, other):
+    one, other = Fraction(one["quantity"]), Fraction(other["quantity"])
+    return (one > other) - (one < other)
+
+
+AMOUNT = cel.Type.Map(STRING, STRING)
 FUNCTIONS = [
+    function("quantity", AMOUNT, [STRING], quantity),
+    function("compareTo", INT, [AMOUNT, AMOUNT], compared, member=True),
+    function("isGreaterThan", BOOL, [AMOUNT, AMOUNT], lambda one, other: compared(one, other) > 0, member=True),
     function("flatten", cel.Type.List(DYN), [cel.Type.List(DYN)], flatten, member=True),
     function("sum", INT, [cel.Type.List(INT)], sum, member=True),
     function("lists_range", cel.Type.List(INT), [INT], lambda count: list(range(count))),
@@ -193,9 +216,21 @@ def template(document):
     return document if document["kind"] == "Pod" else (spec.get("jobTemplate", document)["spec"])["template"]
 
 
+def typed(value):
+    """Without what an object of the API server's types does not keep: empty lists, empty maps that are not objects, and a
+    `readOnly` that is false."""
+    if isinstance(value, list):
+        return [typed(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    maps = ("annotations", "labels", "limits", "requests", "nodeSelector")
+    lost = lambda key, one: one == [] or (one == {} and key in maps) or (one is False and key == "readOnly")
+    return {key: typed(one) for key, one in value.items() if not lost(key, one)}
+
+
 def with_defaults(document):
     """The defaults that the API server sets before it calls a policy, as far as ours can see them."""
-    document = copy.deepcopy(document)
+    document = typed(document)
     document.setdefault("metadata", {})
     spec = template(document)["spec"]
     spec.setdefault("terminationGracePeriodSeconds", 30)
@@ -251,7 +286,7 @@ def patched(document, patches):
             raise Refused(f"{path}: there is nothing to replace")
         else:
             at[last] = value
-    return document
+    return typed(document)
 
 
 class ApiServer:
@@ -269,16 +304,20 @@ class ApiServer:
             if found:
                 yield policy, found
 
-    def mutate(self, request, again=False):
+    def mutate(self, request, called=None):
+        """Calls the policies; in the second round those that were `called` in the first one. Returns the ones called."""
+        now = []
         for policy, _ in self.bound("MutatingAdmissionPolicy", request):
-            if again and policy.spec.get("reinvocationPolicy") != "IfNeeded":
+            if called is not None and (policy.name not in called or policy.spec.get("reinvocationPolicy") != "IfNeeded"):
                 continue
             try:
                 if policy.applies(request):
+                    now.append(policy.name)
                     for mutation in policy.mutations:
                         request["object"] = patched(request["object"], mutation.value(policy.data(request)))
             except Exception as error:
                 raise Refused(f"policy {policy.name}: {error!r}") from error
+        return now
 
     def admit(self, case):
         document = with_defaults(case["object"])
@@ -291,10 +330,13 @@ class ApiServer:
         }
         result = {"refused": [], "warned": [], "audit": {}, "errors": []}
         try:
-            self.mutate(request)
-            if case.get("late"):
-                request["object"]["spec"]["containers"] += case["late"]
-                self.mutate(request, again=True)
+            called = self.mutate(request)
+            late = case.get("late") or []
+            if late:
+                request["object"]["spec"]["containers"] += late
+            # Each change leads to a second round, also one by the policy itself.
+            if late or request["object"] != document:
+                self.mutate(request, called)
         except Refused as refused:
             result["errors"].append(str(refused))
         result["object"] = request["object"]
@@ -365,7 +407,9 @@ def lint(documents):
                 rule(message is None or message.type == STRING, "a message is not a string")
             for key, expression in policy.audit:
                 rule(expression.type == STRING, f"the audit annotation {key} is not a string")
-        text = yaml.safe_dump(spec)
+        text = yaml.safe_dump(spec, width=10000)
+        unlimited = re.search(r"\.split\((?:'[^']*'|''[^']*''|\"[^\"]*\")\)", text)
+        rule(not unlimited, "a split without a limit: the API server's time grows with the square of the items")
         for variable, _ in policy.variables:
             rule(f"variables.{variable}" in text, f"the variable {variable} is not used")
     return found
