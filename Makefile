@@ -23,7 +23,7 @@ release := scripts/as-caller cargo build --release --config .cargo/release.toml
 scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: reload vm space help setup toolchain build build-all build-minimal build-rehearse build-kubectl build-kubectl-all test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean
+.PHONY: reload vm checkpoint space help setup toolchain build build-all build-minimal build-rehearse build-kubectl build-kubectl-all test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -144,6 +144,10 @@ reload: ## swap configuration and certificates of nginx and haproxy 200 times un
 vm: build ## let an app use up its memory in a virtual machine: cgroup v2, memory.oom.group 0 and 1 (QEMU without KVM; as root)
 	@scripts/setup vm
 	scripts/vm
+
+checkpoint: build ## checkpoint and restore a life in each stage by CRIU; CRIU=path names another one (as root)
+	@scripts/setup checkpoint
+	cargo test --test suite checkpoint:: -- --ignored --nocapture --test-threads 1
 
 mutants: ## break every guard of the state machines once: the tests must notice (needs cargo-mutants)
 	cargo mutants --package bookend-lifecycle --output target --no-shuffle

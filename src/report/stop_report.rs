@@ -66,6 +66,7 @@ pub(crate) struct StopReport<'a> {
 pub(crate) struct StopFacts<'a> {
     /// When the stop or the end began, since bookend started.
     pub(crate) began: Duration,
+    pub(crate) began_at: Timestamp,
     pub(crate) now: Duration,
     pub(crate) stopped_by: Option<&'a str>,
     pub(crate) exit_code: Option<u8>,
@@ -88,7 +89,7 @@ impl<'a> StopReport<'a> {
             version: status.version,
             phase: if facts.exit_code.is_some() { "Exited" } else { status.phase },
             started_at: status.started_at,
-            began_at: status.started_at.after(facts.began),
+            began_at: facts.began_at,
             took_seconds: Seconds(took),
             stopped_by: facts.stopped_by,
             reason: status.app.reason,

@@ -34,8 +34,14 @@ impl Timestamp {
     }
 
     /// The time this much later.
+    #[cfg(any(feature = "otel", feature = "reload", test))]
     pub(crate) fn after(self, duration: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(duration))
+    }
+
+    /// The time this much earlier.
+    pub(crate) fn before(self, duration: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(duration))
     }
 }
 

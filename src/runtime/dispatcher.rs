@@ -380,7 +380,7 @@ impl Dispatcher {
             started_at: self.reporter.started_at,
             uptime_seconds: Seconds(self.now()),
             previous_life: self.reporter.past.as_ref().and_then(PreviousLife::of),
-            stop_began_at: self.reporter.journal.origin().map(|began| self.reporter.started_at.after(began)),
+            stop_began_at: self.reporter.journal.origin().map(|began| self.reporter.wall_clock(began)),
             stop_began_seconds: self.reporter.journal.origin().map(Seconds),
             ..StatusSnapshot::default()
         };

@@ -26,6 +26,8 @@ pub(super) struct Reporter {
     began: Instant,
     pub(super) started_at: Timestamp,
     pub(super) journal: Journal,
+    /// When the timeline began, and the time of day then.
+    origin: (Time, Timestamp),
     /// The grace period of the stop.
     grace: Option<Duration>,
     pub(super) subscribers: Subscribers,
@@ -68,6 +70,7 @@ impl Reporter {
             began,
             started_at,
             journal: Journal::default(),
+            origin: (Time::ZERO, started_at),
             grace: None,
             subscribers: Subscribers::default(),
             followers: Vec::new(),
@@ -82,6 +85,19 @@ impl Reporter {
 
     pub(super) fn now(&self) -> Time {
         self.began.elapsed()
+    }
+
+    /// The time of day of a moment. That of the timeline's beginning is remembered: a change of the clock, or a checkpoint and
+    /// restore, in the middle of a stop does not move it.
+    pub(super) fn wall_clock(&self, time: Time) -> Timestamp {
+        match self.origin {
+            (origin, at) if origin == time => at,
+            _ => Timestamp::now().before(self.now().saturating_sub(time)),
+        }
+    }
+
+    fn began_at(&self) -> Timestamp {
+        self.wall_clock(self.journal.origin().unwrap_or_default())
     }
 
     pub(super) fn publish(&mut self, event: &LifecycleEvent<'_>) {
@@ -130,6 +146,9 @@ impl Reporter {
             | Note::LeftoversEnded => debug!("{text}"),
         }
         self.journal.note(now, note, text);
+        if let Some(origin) = self.journal.origin() {
+            self.origin = (origin, self.wall_clock(origin));
+        }
         self.has_news = true;
         match note {
             Note::HookOver(Hook::PostStop, _) if self.journal.has_timeline() => self.life(LifeStage::PostStopOver),
@@ -294,8 +313,7 @@ impl Reporter {
             None => self.life(LifeStage::Ending(took)),
         }
         let Some(file) = &self.message else { return };
-        let since = self.started_at.after(self.journal.origin().unwrap_or_default());
-        let mut head = self.journal.progress(now, since, runs, status.app.pid.is_some());
+        let mut head = self.journal.progress(now, self.began_at(), runs, status.app.pid.is_some());
         if let Some(open) = status.open {
             head.push_str(&format!(", {} connections", open.connections));
             if let Some(busy) = open.busy {
@@ -314,7 +332,8 @@ impl Reporter {
         let stopped_by = self.journal.stopped_by();
         let timeline = if with_timeline { self.journal.timeline().collect() } else { Vec::new() };
         let (began, now) = (self.journal.origin().unwrap_or_default(), self.now());
-        let facts = StopFacts { began, now, stopped_by: stopped_by.as_deref(), exit_code, timeline };
+        let began_at = self.began_at();
+        let facts = StopFacts { began, began_at, now, stopped_by: stopped_by.as_deref(), exit_code, timeline };
         StopReport::of(status, facts).to_json()
     }
 
@@ -334,7 +353,9 @@ impl Reporter {
     fn trace_over(&mut self, status: &StatusSnapshot, exit_code: Option<u8>) {
         let stopped_by = self.journal.stopped_by();
         let (began, now) = (self.journal.origin().unwrap_or_default(), self.now());
-        let facts = StopFacts { began, now, stopped_by: stopped_by.as_deref(), exit_code, timeline: Vec::new() };
+        let began_at = self.began_at();
+        let facts =
+            StopFacts { began, began_at, now, stopped_by: stopped_by.as_deref(), exit_code, timeline: Vec::new() };
         self.trace.over(now, &StopReport::of(status, facts));
     }
 

@@ -99,7 +99,10 @@ impl Trace {
 
     /// The stop is over, or the life.
     pub(super) fn over(&mut self, now: Time, report: &StopReport<'_>) {
-        self.tell(|story| story.over(now, report));
+        self.tell(|story| {
+            story.set_zero(Timestamp::now().before(now));
+            story.over(now, report)
+        });
     }
 
     /// Waits for the collector's answers, no longer than to this time.

@@ -33,6 +33,7 @@ fn changing_the_wall_clock_moves_no_deadline() {
     command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
     let init = Init::start(folder, command);
     init.wait_for_out("up");
+    init.folder.write("clock", "@2032-06-15 12:00:00");
     let began = Instant::now();
     init.signal(15);
     init.wait_for_log("stopping");
@@ -47,4 +48,5 @@ fn changing_the_wall_clock_moves_no_deadline() {
     for day in ["2030-06-15", "2031-06-15", "2029-06-15"] {
         assert!(finished.log.contains(day), "the clock was set to {day}: {}", finished.log);
     }
+    assert!(finished.log.contains("\"beganAt\":\"2032-06-15"), "as the clock showed it then: {}", finished.log);
 }

@@ -8,6 +8,7 @@ use bookend_test_support as support;
 mod aarch64;
 mod auto_profile;
 mod bad_input;
+mod checkpoint;
 mod client;
 mod clock;
 mod command_line;

@@ -48,8 +48,26 @@ fn the_wall_clock_is_used_for_timestamps_only() {
             "report/timestamp.rs",
             "cli/copy.rs",
             "runtime/sidecar/observed.rs",
+            // A test gives a file an age.
+            "runtime/reload/content.rs",
             "runtime/sidecar/find/tests.rs",
         ];
         assert!(named.contains(&&*file), "{file}: deadlines and durations are of the monotonic clock");
+    }
+}
+
+#[test]
+fn every_goal_of_the_makefile_is_known_to_setup() {
+    let read = |name: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let (makefile, setup) = (read("Makefile"), read("scripts/setup"));
+    let (_, includes) = setup.split_once("includes() {").unwrap();
+    let (includes, _) = includes.split_once("esac").unwrap();
+    let known: Vec<&str> = includes.lines().filter_map(|line| line.split_once(") ")).map(|(goals, _)| goals).collect();
+    let is_known = |goal: &str| known.iter().flat_map(|goals| goals.split('|')).any(|known| known.trim() == goal);
+    let goals: Vec<&str> =
+        makefile.lines().filter_map(|line| line.split_once("scripts/setup ")).map(|(_, goal)| goal).collect();
+    assert!(goals.len() > 5, "{goals:?}");
+    for goal in goals.iter().filter_map(|goal| goal.split_whitespace().next()).filter(|goal| *goal != "GOAL") {
+        assert!(is_known(goal), "{goal}: {known:?}");
     }
 }

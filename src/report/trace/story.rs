@@ -35,6 +35,11 @@ impl Story {
         Story { started_at, ids: Ids::default(), start: None, stop: None }
     }
 
+    /// The zero of all times is here now: after a checkpoint and restore.
+    pub(crate) fn set_zero(&mut self, started_at: Timestamp) {
+        self.started_at = started_at;
+    }
+
     /// The start begins.
     pub(crate) fn start_began(&mut self, now: Time) {
         self.start = Some(Chapter::new("container.start", now, &mut self.ids));

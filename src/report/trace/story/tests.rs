@@ -41,8 +41,14 @@ fn end(story: &mut Story, ms: u64, reason: &'static str, cut: u32) -> Vec<Span> 
     let mut status = StatusSnapshot::default();
     status.app.reason = Some(reason);
     status.lost = Some(crate::http::LossSnapshot { requests_cut: cut, ..Default::default() });
-    let facts =
-        StopFacts { began: at(0), now: at(ms), stopped_by: Some("SIGTERM"), exit_code: Some(3), timeline: Vec::new() };
+    let facts = StopFacts {
+        began: at(0),
+        began_at: Timestamp::default(),
+        now: at(ms),
+        stopped_by: Some("SIGTERM"),
+        exit_code: Some(3),
+        timeline: Vec::new(),
+    };
     story.over(at(ms), &StopReport::of(&status, facts))
 }
 
