@@ -117,3 +117,42 @@ impl<'a> StopReport<'a> {
 fn as_map<S: Serializer>(stages: &LiteMap<&'static str, Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(stages.iter().map(|(stage, took)| (stage, Seconds(*took))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::message;
+
+    #[test]
+    fn the_longest_report_leaves_room_for_a_first_line() {
+        let number = Duration::from_millis(9_999_999_999_999);
+        let stages = ["preStop", "app", "leftovers", "postStop"].map(|stage| (stage, number));
+        let report = StopReport {
+            format: u8::MAX,
+            version: "1000.1000.1000-rc.1000",
+            phase: "Finishing",
+            started_at: Timestamp::now(),
+            began_at: Timestamp::now(),
+            took_seconds: Seconds(number),
+            stopped_by: Some("a failed postStart handler"),
+            reason: Some("Completed"),
+            exit_code: Some(u8::MAX),
+            signal: Some("SIGRTMIN+15"),
+            oom: false,
+            stage_seconds: LiteMap::from_iter(stages),
+            new_connections: Some(u64::MAX),
+            requests_cut: Some(u32::MAX),
+            not_accepted: Some(u32::MAX),
+            resets_sent: Some(u64::MAX),
+            drain: Some("Unavailable"),
+            termination_grace_period_seconds: Some(Seconds(number)),
+            grace_left_seconds: Some(Seconds(number)),
+            timeline: Vec::new(),
+        };
+        let json = report.to_json();
+        let head = format!("stopping since 12:00:01Z (SIGTERM): {}app still running at +9.0 s", "x".repeat(500));
+        let text = message::compose(message::DEFAULT_BYTES, &head, &[], &[], &json);
+        assert!(text.len() <= message::DEFAULT_BYTES && text.ends_with(&format!("\n{json}\n")), "{text}");
+        assert!(text.lines().next().is_some_and(|head| head.len() > 200), "{} bytes of JSON: {text}", json.len());
+    }
+}

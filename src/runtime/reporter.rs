@@ -41,6 +41,8 @@ pub(super) struct Reporter {
     pub(super) past: Option<Past>,
     /// The state file, if this life may write it.
     state: Option<RewrittenFile>,
+    /// Of the termination message.
+    most_bytes: usize,
     /// `None`: there is no file to write.
     message: Option<RewrittenFile>,
     /// Nothing happens any more until a stop.
@@ -62,6 +64,7 @@ impl Reporter {
             trace: Trace::new(settings, started_at),
             log_format: settings.log.format,
             message: Some(RewrittenFile::new(path.to_owned(), "cannot write the termination message", Vec::new())),
+            most_bytes: settings.termination_message_bytes.unwrap_or(message::DEFAULT_BYTES),
             past: None,
             state: None,
             is_held: false,
@@ -261,8 +264,9 @@ impl Reporter {
 
     /// Takes over what the state file tells. From now on this life writes it.
     pub(super) fn life_before(&mut self, path: PathBuf, life: LifeBefore) {
-        for text in life.past.warning().into_iter().chain(life.error.map(|why| format!("cannot use stateFile: {why}")))
-        {
+        // A file that cannot be read or written is not a damaged one.
+        let past = life.past.warning().filter(|_| life.past != Past::Unknown || life.error.is_none());
+        for text in past.into_iter().chain(life.error.map(|why| format!("cannot use stateFile: {why}"))) {
             warn!("{text}");
             self.publish(&LifecycleEvent::Note { text: &text });
         }
@@ -325,7 +329,7 @@ impl Reporter {
 
     fn message(&self, head: &str, status: &StatusSnapshot, code: Option<u8>) -> String {
         let (rows, failures) = self.journal.details();
-        message::compose(head, &rows, &failures, &self.report(status, code, false))
+        message::compose(self.most_bytes, head, &rows, &failures, &self.report(status, code, false))
     }
 
     fn report(&self, status: &StatusSnapshot, exit_code: Option<u8>, with_timeline: bool) -> String {

@@ -46,6 +46,7 @@ mod multiplexed;
 mod nginx;
 mod no_trace;
 mod notify;
+mod odd_files;
 mod orphans;
 mod page;
 mod pods;

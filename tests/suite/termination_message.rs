@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Folder, Init, wait_until};
 
-fn life(before: Option<&str>, app: &str) -> (Folder, Option<u64>) {
+fn life(before: Option<&str>, app: &str, more: &str) -> (Folder, Option<u64>) {
     let folder = Folder::new();
     let path = folder.path("message");
     let inode = before.map(|text| {
@@ -16,7 +16,7 @@ fn life(before: Option<&str>, app: &str) -> (Folder, Option<u64>) {
         path.metadata().unwrap().ino()
     });
     let config = format!(
-        "terminationMessagePath = \"{}\"\nlifecycle.postStop = {{ failurePolicy = \"Ignore\", exec.command = [\"sh\", \"-c\", \"seq 10000; exit 3\"] }}",
+        "{more}terminationMessagePath = \"{}\"\nlifecycle.postStop = {{ failurePolicy = \"Ignore\", exec.command = [\"sh\", \"-c\", \"seq 10000; exit 3\"] }}",
         path.display()
     );
     let mut init = Init::configured_in(folder, &config, &["--", "sh", "-c", app]);
@@ -27,12 +27,39 @@ fn life(before: Option<&str>, app: &str) -> (Folder, Option<u64>) {
 
 #[test]
 fn the_summary_is_written_in_place_within_4096_bytes() {
-    let (folder, inode) = life(Some(""), "exit 7");
+    let (folder, inode) = life(Some(""), "exit 7", "terminationMessageBytes = 4096\n");
     let text = folder.read("message");
     assert!(text.contains("app exited with 7; exit code 7"), "{text}");
     assert!(text.contains("postStop[0]: exit code 3") && text.contains("| 10000"), "{text}");
     assert!(text.len() <= 4096);
     assert_eq!(folder.path("message").metadata().unwrap().ino(), inode.unwrap());
+}
+
+/// The message as a kubelet shows it: the last 4096 bytes of the file, and then the first bytes of an equal share of 12288.
+fn as_kubelet_shows(file: &str, containers: usize) -> &str {
+    let tail = &file[file.len().saturating_sub(4096)..];
+    &tail[..tail.len().min(12 * 1024 / containers)]
+}
+
+#[test]
+fn the_last_line_survives_in_a_pod_of_12_containers() {
+    // The handler's output is of characters of four bytes and of control characters, which are shown escaped.
+    let folder = Folder::new();
+    let path = folder.write("message", "");
+    let config = format!(
+        "terminationMessagePath = \"{}\"\nterminationGracePeriodSeconds = 30\nlifecycle.preStop = {{ failurePolicy = \"Ignore\", \
+         exec.command = [\"sh\", \"-c\", \"for i in $(seq 300); do printf '\\\\360\\\\237\\\\246\\\\200\\\\033[2J\\\\000%s\\\\n' $i; done; exit 3\"] }}",
+        path.display()
+    );
+    let mut init = Init::configured_in(folder, &config, &["--", "sh", "-c", "echo up; exec sleep 1000"]);
+    init.wait_for_out("up");
+    init.signal(15);
+    assert_eq!(init.end().code(), 143);
+    let (text, json) = read_message(&init.folder.path("message"));
+    assert!(text.len() <= 1024 && text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    assert!(text.contains("preStop[0] took ") && text.contains("exit code 3") && text.contains("300"), "{text}");
+    let shown = as_kubelet_shows(&text, 12);
+    assert_eq!(serde_json::from_str::<Value>(shown.lines().next_back().unwrap()).unwrap(), json);
 }
 
 #[test]
@@ -49,13 +76,13 @@ fn a_symlink_as_termination_message_is_not_followed() {
 
 #[test]
 fn the_apps_termination_message_is_kept() {
-    let (folder, _) = life(Some("the app's own words"), "exit 7");
+    let (folder, _) = life(Some("the app's own words"), "exit 7", "");
     assert_eq!(folder.read("message"), "the app's own words");
 }
 
 #[test]
 fn a_missing_termination_message_file_is_not_created() {
-    let (folder, _) = life(None, "exit 7");
+    let (folder, _) = life(None, "exit 7", "");
     assert!(!folder.path("message").exists());
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn settings(tree: &Tree) -> Settings {
         termination_grace_period: root.seconds("terminationGracePeriodSeconds"),
         leftovers: root.seconds("leftoversSeconds"),
         termination_message_path: root.text("terminationMessagePath").map(PathBuf::from),
+        termination_message_bytes: root.integer("terminationMessageBytes"),
         state_file: root.text("stateFile").map(PathBuf::from),
         subreaper: root.bool("subreaper"),
         socket: match root.text("socket") {

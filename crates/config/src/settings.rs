@@ -37,6 +37,8 @@ pub struct Settings {
     pub leftovers: Option<Duration>,
     /// `terminationMessagePath`: the file for the last summary; `None`: /dev/termination-log.
     pub termination_message_path: Option<PathBuf>,
+    /// `terminationMessageBytes`: its length at most; `None`: 1024.
+    pub termination_message_bytes: Option<usize>,
     /// `stateFile`: the file that tells the next life how this one ended.
     pub state_file: Option<PathBuf>,
     /// `subreaper`: whether bookend adopts orphans of its descendants although it is not PID 1.

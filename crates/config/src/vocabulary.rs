@@ -37,7 +37,13 @@ pub(crate) static ROOT: &[Key] = &[
         "terminationMessagePath",
         Shape::One(Scalar::Path),
         "\"/dev/termination-log\"",
-        "file for the final summary (at most 4096 bytes); written only if it exists and the app left it empty",
+        "file for the final summary; written only if it exists and the app left it empty",
+    ),
+    Key::new(
+        "terminationMessageBytes",
+        Shape::One(Scalar::Integer { what: "a number of bytes", min: 1024, max: 4096 }),
+        "1024",
+        "length of the summary at most: a kubelet keeps 12288 bytes of all containers of a Pod, and cuts each to an equal share",
     ),
     Key::new(
         "stateFile",

@@ -68,7 +68,7 @@ fn every_default_of_the_reference_changes_nothing() {
 }
 
 /// The settings keep these defaults as values: the code that uses them has the same default for "unset".
-const KEPT: &[&str] = &["terminationMessagePath", "socket", "app.stopSignals"];
+const KEPT: &[&str] = &["terminationMessagePath", "terminationMessageBytes", "socket", "app.stopSignals"];
 
 #[test]
 fn every_key_without_a_default_has_an_example_that_is_accepted() {
