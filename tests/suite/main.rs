@@ -54,6 +54,7 @@ mod probes;
 mod program;
 mod readme;
 mod ready_made;
+mod recorded_lives;
 mod refused_signals;
 #[cfg(feature = "reload")]
 mod reload;

@@ -72,6 +72,41 @@ fn every_dashboard_panel_has_a_query() {
     }
 }
 
+/// The queries of a panel, with a value for each of Grafana's variables.
+pub(crate) fn queries(panel: &serde_json::Value) -> Vec<String> {
+    let queries = panel["targets"].as_array().into_iter().flatten().filter_map(|target| target["expr"].as_str());
+    let values = [("$instance", ".*"), ("$__rate_interval", "2m"), ("$__range", "1h")];
+    queries
+        .map(|query| values.iter().fold(query.to_owned(), |query, (name, value)| query.replace(name, value)))
+        .collect()
+}
+
+pub(crate) fn panels() -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(config("grafana-dashboard.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    dashboard.get("panels").and_then(serde_json::Value::as_array).cloned().unwrap_or_default()
+}
+
+#[test]
+fn prometheus_accepts_the_query_of_each_panel() {
+    let mut rules = String::from("groups:\n  - name: panels\n    rules:\n");
+    for (number, query) in panels().iter().flat_map(queries).enumerate() {
+        assert!(!query.contains('$'), "{query}");
+        // A series that begins with its first event has no increase then.
+        let begins_late =
+            ["handler_runs", "handler_duration", "hooks_total", "signals_sent", "probe_tries", "reloads_total"];
+        let is_late = begins_late.iter().any(|name| query.contains(name));
+        assert!(!is_late || !(query.contains("increase(") || query.contains("rate(")), "{query}");
+        rules.push_str(&format!("      - {{ record: 'panel:{number}', expr: '{query}' }}\n"));
+    }
+    let folder = crate::support::Folder::new();
+    let file = folder.write("panels.yaml", &rules);
+    match Command::new("promtool").args(["check", "rules"]).arg(file).output() {
+        Ok(checked) => assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr)),
+        Err(_) => drop(crate::support::not_run("prometheus_accepts_the_query_of_each_panel", "no promtool")),
+    }
+}
+
 #[test]
 fn each_alert_fires_when_it_should_and_not_before() {
     let test = "each_alert_fires_when_it_should_and_not_before";
