@@ -2,6 +2,7 @@
 
 mod finishing;
 mod histories;
+mod queries;
 mod refused;
 mod second_signal;
 
