@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::sync::mpsc;
 
 use super::delivery::{Delivery, DeliveryGuard};
@@ -18,6 +18,7 @@ use crate::report::journal::Record;
 use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::Time;
 use bookend_lifecycle::seconds::Seconds;
+use bookend_lifecycle::signal::Signal;
 
 /// An event that subscribers receive.
 #[derive(Debug, Serialize)]
@@ -28,7 +29,10 @@ pub(crate) enum LifecycleEvent<'a> {
     /// A line of the timeline: `stop triggered by SIGTERM`.
     Note { text: &'a str },
     /// bookend has received a signal.
-    Signal { signal: String },
+    Signal {
+        #[serde(serialize_with = "in_words")]
+        signal: Signal,
+    },
     /// A hook was called.
     HookCalled {
         hook: &'a str,
@@ -74,6 +78,10 @@ impl LifecycleEvent<'_> {
             LifecycleEvent::Exited { .. } => "exited",
         }
     }
+}
+
+fn in_words<S: Serializer>(signal: &Signal, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(signal)
 }
 
 #[derive(Serialize)]
@@ -123,12 +131,18 @@ impl Subscribers {
         Some((EventStream { receiver, was_slow, is_over: false }, guard))
     }
 
-    /// Sends an event to all subscribers; without any it costs nothing.
-    pub(crate) fn publish(&mut self, now: Time, at: Timestamp, event: &LifecycleEvent<'_>) {
+    /// Whether there are any.
+    pub(crate) fn are_any(&self) -> bool {
+        !self.all.is_empty()
+    }
+
+    /// Sends an event to all subscribers; without any it costs nothing. `clock`: the time since the start, and of the day.
+    pub(crate) fn publish(&mut self, clock: impl FnOnce() -> (Time, Timestamp), event: &LifecycleEvent<'_>) {
         self.count += 1;
         if self.all.is_empty() {
             return;
         }
+        let (now, at) = clock();
         let text = encode(self.count, now, at, event);
         self.all.retain(|subscriber| match subscriber.queue.try_send(text.clone()) {
             Ok(()) => true,
@@ -209,7 +223,7 @@ mod tests {
     fn a_subscriber_gets_the_phase_and_then_each_event() {
         let (mut subscribers, at) = (Subscribers::default(), Timestamp::default());
         let stream = subscribers.subscribe(Time::from_millis(1500), at, "Running", None).unwrap().0;
-        subscribers.publish(Time::from_secs(2), at, &LifecycleEvent::Note { text: "two\nlines" });
+        subscribers.publish(|| (Time::from_secs(2), at), &LifecycleEvent::Note { text: "two\nlines" });
         subscribers.close();
         assert_eq!(
             read_all(stream),
@@ -223,7 +237,7 @@ mod tests {
         let mut subscribers = Subscribers::default();
         let stream = subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running", None).unwrap().0;
         for _ in 0..10 * QUEUE {
-            subscribers.publish(Time::ZERO, Timestamp::default(), &LifecycleEvent::Note { text: "x" });
+            subscribers.publish(|| (Time::ZERO, Timestamp::default()), &LifecycleEvent::Note { text: "x" });
         }
         assert!(subscribers.all.is_empty());
         let text = read_all(stream);

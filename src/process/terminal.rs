@@ -60,7 +60,12 @@ fn on_terminal<T>(work: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
 
 /// Called at the end: our group gets the foreground back if the group that has it is empty. Otherwise a script that goes
 /// on in our group would find itself in the background of its own terminal.
+///
+/// If we lead our session, as in a container, the terminal is taken from the whole session when we end.
 pub(crate) fn take_back() {
+    if getsid(None) == Ok(getpid()) {
+        return;
+    }
     on_terminal(|terminal| {
         let Ok(foreground) = tcgetpgrp(terminal) else { return };
         if foreground != getpgrp() && nix::sys::signal::killpg(foreground, None).is_err() {

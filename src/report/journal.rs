@@ -56,13 +56,36 @@ impl fmt::Display for Row {
     }
 }
 
+/// The text of an entry of the timeline. It is formatted when it is read: mostly no process reads about a stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoteText {
+    /// A note in its usual words.
+    Usual(Note),
+    AppEnded {
+        status: AppStatus,
+        /// The kernel's OOM killer ended it.
+        oom: bool,
+    },
+    Other(String),
+}
+
+impl fmt::Display for NoteText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoteText::Usual(note) => f.write_str(&describe_note(*note)),
+            NoteText::AppEnded { status, oom } => f.write_str(&describe_end(*status, *oom)),
+            NoteText::Other(text) => f.write_str(text),
+        }
+    }
+}
+
 /// The records and the timeline so far. Both are bounded.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     records: VecDeque<Record>,
-    timeline: VecDeque<(Time, String)>,
+    timeline: VecDeque<(Time, NoteText)>,
     /// The stages that are over, for the headline of a stop that lasts.
-    stages: VecDeque<(Time, String)>,
+    stages: VecDeque<(Time, NoteText)>,
     stop_began: Option<(Time, Trigger)>,
     /// The first stop's trigger was followed by this one: a hook by a signal, in a sidecar.
     then: Option<Trigger>,
@@ -79,7 +102,7 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Adds a note of a machine, with its text.
-    pub(crate) fn note(&mut self, now: Time, note: Note, text: String) {
+    pub(crate) fn note(&mut self, now: Time, note: Note, text: NoteText) {
         // The stops of a sidecar's apps overlap, and its own comes last: they share one timeline.
         if let Note::StopBegan(trigger) = note
             && self.stop_began.is_none()
@@ -101,7 +124,7 @@ impl Journal {
                 if self.stages.len() == MAX_STAGES {
                     self.stages.pop_front();
                 }
-                self.stages.push_back((now, text.trim_end_matches(" to the app").to_owned()));
+                self.stages.push_back((now, text.clone()));
             }
             self.row(now, text);
         }
@@ -116,7 +139,7 @@ impl Journal {
         if self.has_timeline() {
             let took = record.took_seconds;
             let again = if record.attempt > 1 { format!(" (try {})", record.attempt) } else { String::new() };
-            self.row(now, format!("{}{again} took {took:.3} s: {}", label(&record), record.detail));
+            self.remark(now, format!("{}{again} took {took:.3} s: {}", label(&record), record.detail));
         }
         self.records.push_back(Record { detail: shortened(record.detail, LONGEST_DETAIL), ..record });
         let size = |record: &Record| record.detail.len() + record.output.iter().map(String::len).sum::<usize>();
@@ -144,12 +167,12 @@ impl Journal {
     pub(crate) fn note_cut(&mut self, now: Time, count: u32, are_all: bool) {
         self.cut = self.cut.saturating_add(count);
         self.is_cut_partial |= !are_all;
-        self.row(now, describe_cut(count, are_all));
+        self.remark(now, describe_cut(count, are_all));
     }
 
     /// Adds something that no note of a machine covers.
     pub(crate) fn remark(&mut self, now: Time, text: String) {
-        self.row(now, text);
+        self.row(now, NoteText::Other(text));
     }
 
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
@@ -185,7 +208,9 @@ impl Journal {
     /// The timeline, with times since its beginning.
     pub(crate) fn timeline(&self) -> impl Iterator<Item = Row> {
         let origin = self.origin().unwrap_or_default();
-        self.timeline.iter().map(move |(at, text)| Row { at: Seconds(at.saturating_sub(origin)), text: text.clone() })
+        self.timeline
+            .iter()
+            .map(move |(at, text)| Row { at: Seconds(at.saturating_sub(origin)), text: text.to_string() })
     }
 
     /// The stop in one sentence: `stopped by SIGTERM in 2.013 s: app exited with 0; exit code 0`.
@@ -219,7 +244,7 @@ impl Journal {
             text.push_str(&format!("{what}{more} at +{:.1} s, ", Seconds(at.saturating_sub(origin))));
         };
         for (at, stage) in &self.stages {
-            add(stage, "", *at);
+            add(stage.to_string().trim_end_matches(" to the app"), "", *at);
         }
         match runs {
             Some(handler) => add(handler, " still running", now),
@@ -241,8 +266,11 @@ impl Journal {
         (self.timeline().map(|row| row.to_string()).collect(), lines)
     }
 
-    fn row(&mut self, now: Time, text: String) {
-        let text = shortened(text, LONGEST_ROW);
+    fn row(&mut self, now: Time, text: NoteText) {
+        let text = match text {
+            NoteText::Other(text) => NoteText::Other(shortened(text, LONGEST_ROW)),
+            text => text,
+        };
         if self.timeline.len() == MAX_ROWS {
             // The first row is the trigger; the newest facts are worth more than those after it.
             self.timeline.remove(1);

@@ -421,7 +421,7 @@ impl Dispatcher {
     }
 
     /// The last act: the stop report.
-    pub(super) fn finish(&mut self, code: u8, status: &StatusSnapshot) {
+    pub(super) fn finish(&mut self, code: u8, status: Option<&StatusSnapshot>) {
         self.listeners.remove_socket();
         self.reporter.finish(code, status);
     }

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tracing::{debug, info, warn};
+use tracing::{Level, debug, info, warn};
 
 use super::followers::Followers;
 use crate::http::{LifecycleEvent, StatusSnapshot, Subscribers, ZombieParent};
 use crate::process::zombies::{NegligentParent, ZombieWatch};
-use crate::report::journal::{Journal, describe_cut, describe_note, describe_trigger};
+use crate::report::journal::{Journal, NoteText, describe_cut, describe_note, describe_trigger};
 use crate::report::message;
 use crate::report::rewritten_file::{RewrittenFile, TERMINATION_LOG};
 use crate::report::stop_report::{StopFacts, StopReport};
@@ -106,20 +106,24 @@ impl Reporter {
     pub(super) fn publish(&mut self, event: &LifecycleEvent<'_>) {
         #[cfg(feature = "otel")]
         if let (LifecycleEvent::Signal { signal }, Some(story)) = (event, self.trace.story()) {
-            story.signal(self.began.elapsed(), signal);
+            story.signal(self.began.elapsed(), &signal.to_string());
         }
-        self.subscribers.publish(self.began.elapsed(), Timestamp::now(), event);
+        self.subscribers.publish(|| (self.began.elapsed(), Timestamp::now()), event);
     }
 
     /// Reports a note of a machine. `now`: for the beginning of a stop, the time that the machine counts from.
     pub(super) fn note(&mut self, now: Time, container: Option<&str>, note: Note) {
-        let text = describe_note(note);
-        self.note_as(now, note, container.map_or(text.clone(), |name| format!("{name}: {text}")));
+        let text = match container {
+            Some(name) => NoteText::Other(format!("{name}: {}", describe_note(note))),
+            None => NoteText::Usual(note),
+        };
+        self.note_as(now, note, text);
     }
 
     /// The same in these words.
-    pub(super) fn note_as(&mut self, now: Time, note: Note, text: String) {
-        self.publish(&LifecycleEvent::Note { text: &text });
+    pub(super) fn note_as(&mut self, now: Time, note: Note, text: NoteText) {
+        let published = if self.subscribers.are_any() { text.to_string() } else { String::new() };
+        self.publish(&LifecycleEvent::Note { text: &published });
         match note {
             Note::Held(_) => {
                 self.is_held = true;
@@ -293,8 +297,8 @@ impl Reporter {
         if self.next_report().is_none_or(|at| at > self.now() && !self.has_news) {
             return false;
         }
-        if self.written == Time::ZERO && self.message.as_ref().is_some_and(|message| !message.may_exist()) {
-            self.message = None;
+        if self.written == Time::ZERO {
+            self.message.take_if(|message| !message.may_exist());
         }
         self.message.is_some() || self.state.is_some()
     }
@@ -363,17 +367,29 @@ impl Reporter {
         self.trace.over(now, &StopReport::of(status, facts));
     }
 
-    /// The last act: the stop report, in the log and in the termination message.
-    pub(super) fn finish(&mut self, code: u8, status: &StatusSnapshot) {
+    /// Whether the report of the exit has a place to go to: the log, the termination message or a trace.
+    pub(super) fn wants_report(&mut self) -> bool {
+        self.message.take_if(|message| !message.may_exist());
+        #[cfg(feature = "otel")]
+        if self.trace.story().is_some() {
+            return true;
+        }
+        self.message.is_some() || tracing::event_enabled!(Level::INFO)
+    }
+
+    /// The last act: the stop report, in the log and in the termination message. `status`: `None` if no report is wanted.
+    pub(super) fn finish(&mut self, code: u8, status: Option<&StatusSnapshot>) {
         let now = self.now();
         self.publish(&LifecycleEvent::Exited { exit_code: code });
         self.followers = self.subscribers.close();
-        let head = self.journal.headline(now, code);
-        self.log_report(&head, status, Some(code));
-        #[cfg(feature = "otel")]
-        self.trace_over(status, Some(code));
-        if let Some(file) = self.message.as_ref().filter(|file| file.may_exist()) {
-            file.write(self.message(&head, status, Some(code)), true);
+        if let Some(status) = status {
+            let head = self.journal.headline(now, code);
+            self.log_report(&head, status, Some(code));
+            #[cfg(feature = "otel")]
+            self.trace_over(status, Some(code));
+            if let Some(file) = &self.message {
+                file.write(self.message(&head, status, Some(code)), true);
+            }
         }
         self.life(LifeStage::Reported);
         // A file system that hangs must not hold the exit.

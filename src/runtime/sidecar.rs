@@ -237,8 +237,8 @@ impl SidecarLoop {
 
     /// The last act: the stop report, and the remaining processes.
     fn finish(&mut self) {
-        let status = self.snapshot(Detail::Report);
-        self.dispatcher.finish(0, &status);
+        let status = self.dispatcher.reporter.wants_report().then(|| self.snapshot(Detail::Report));
+        self.dispatcher.finish(0, status.as_ref());
         start::kill_remaining_children(&self.reaper);
     }
 
@@ -325,7 +325,7 @@ impl Supervisor for SidecarLoop {
             }
             return;
         }
-        self.dispatcher.reporter.publish(&LifecycleEvent::Signal { signal: signal.to_string() });
+        self.dispatcher.reporter.publish(&LifecycleEvent::Signal { signal });
         if self.stop_signals.contains(&signal) {
             self.begin_stop(Trigger::Signal(signal), Event::Signal(signal));
         } else {

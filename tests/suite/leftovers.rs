@@ -37,6 +37,20 @@ fn not_as_pid_1_only_our_own_descendants_are_touched() {
     stranger.wait().unwrap();
 }
 
+/// Each look visits all processes of the machine.
+#[test]
+fn the_end_of_the_last_process_is_looked_for_once() {
+    let folder = Folder::new();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", "signal=none", "-e", "trace=kill", "-o"]).arg(folder.path("strace"));
+    let user: &[&str] = if nix::unistd::geteuid().is_root() { &[] } else { &["--user", "--map-root-user"] };
+    strace.arg("unshare").args(user).args(["--pid", "--fork"]).arg(bookend()).args(["--", "sh", "-c", "exit 4"]);
+    let mut init = Init::start(folder, strace);
+    assert_eq!(init.end().code(), 4);
+    let trace = init.folder.read("strace");
+    assert_eq!(trace.lines().filter(|line| line.contains("kill(-1, 0)")).count(), 1, "{trace}");
+}
+
 #[test]
 fn leftovers_killed_by_sigkill_are_named() {
     let script = "trap '' TERM; sleep 1000 & until grep -q sleep /proc/$!/comm; do :; done; exit 5";

@@ -57,6 +57,11 @@ impl Drop for Watcher {
 }
 
 impl AppConnections {
+    /// Finds out what a stop has to know, while there is time.
+    pub(super) fn prepare() {
+        is_host_network();
+    }
+
     pub(super) fn stop_began(&mut self) {
         self.arrivals = Arrivals::Awaited;
     }

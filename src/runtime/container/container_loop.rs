@@ -31,7 +31,7 @@ use crate::process::notify_socket::NotifySocket;
 use crate::process::reaper::{Ended, Reaper, SignalTarget};
 use crate::process::signals::{self, Signals};
 use crate::process::{last_resort, terminal};
-use crate::report::journal::{describe_end, describe_note, describe_trigger};
+use crate::report::journal::{NoteText, describe_end, describe_trigger};
 use crate::report::log;
 use crate::runtime::dispatcher::{Dispatcher, TaskMessage};
 use crate::runtime::life_before::LifeBefore;
@@ -310,9 +310,11 @@ impl ContainerLoop {
         if self.configured.policy.leftovers == Leftovers::Leave {
             return self.push(Event::Remaining(Remaining::Nothing));
         }
-        self.remaining.terminate(&self.dispatcher.reporter.subscribers.pids());
-        // All of them may have ended before.
-        self.reap();
+        match self.remaining.terminate(&self.dispatcher.reporter.subscribers.pids()) {
+            // All of them may have ended before.
+            true => self.reap(),
+            false => self.push(Event::Remaining(Remaining::Nothing)),
+        }
     }
 
     fn watch_connections(&mut self) {
@@ -366,14 +368,14 @@ impl ContainerLoop {
 
     fn tell(&mut self, note: Note) {
         let now = self.unit.time_of(note, self.now());
-        let mut text = describe_note(note);
+        let mut text = NoteText::Usual(note);
         match note {
             Note::AppEnded(status) => {
                 if status == AppStatus::StillRunning {
                     refusals::report_app_left(self.unit.app.pid());
                 }
                 self.unit.app.has_ended(status, now);
-                text = describe_end(status, self.unit.oom);
+                text = NoteText::AppEnded { status, oom: self.unit.oom };
             }
             Note::CaughtUp => {
                 let path = self.configured.settings.state_file.clone().unwrap_or_default();
@@ -381,12 +383,12 @@ impl ContainerLoop {
                 life_before::claim_detached(path, false, Some(content), self.dispatcher.to_loop());
             }
             Note::LeftoversRemain => remaining::report(),
-            Note::LeftoversTerminated => text = remaining::describe(note),
+            Note::LeftoversTerminated => text = NoteText::Other(remaining::describe(note)),
             Note::LeftoversRefused => {
-                text = remaining::describe(note);
+                text = NoteText::Other(remaining::describe(note));
                 warn!("{text}: bookend needs CAP_KILL for processes of another user");
             }
-            Note::LeftoversKilled => text = self.remaining.take_killed(),
+            Note::LeftoversKilled => text = NoteText::Other(self.remaining.take_killed()),
             Note::StopBegan(trigger) => {
                 let grace = self.configured.settings.termination_grace_period;
                 self.dispatcher.reporter.stop_began(None, trigger, grace);
@@ -408,8 +410,8 @@ impl ContainerLoop {
 
     /// The stop report. Its followers get it before the end.
     fn finish(&mut self, code: u8) {
-        let status = self.snapshot(Detail::Report);
-        self.dispatcher.finish(code, &status);
+        let status = self.dispatcher.reporter.wants_report().then(|| self.snapshot(Detail::Report));
+        self.dispatcher.finish(code, status.as_ref());
     }
 }
 
@@ -491,7 +493,7 @@ impl Supervisor for ContainerLoop {
             }
             return;
         }
-        self.dispatcher.reporter.publish(&LifecycleEvent::Signal { signal: signal.to_string() });
+        self.dispatcher.reporter.publish(&LifecycleEvent::Signal { signal });
         self.job_control.before_forwarding(&self.unit.context.reaper, signal);
         let of_handler = self.unit.trigger().is_some() && self.dispatcher.is_from_handler(Hook::PreStop, sender);
         self.push(if of_handler { Event::SignalFromPreStop(signal) } else { Event::Signal(signal) });
@@ -568,6 +570,7 @@ impl Supervisor for ContainerLoop {
             return self.connections.count_arrivals();
         }
         self.memory.begin(self.dispatcher.to_loop());
+        AppConnections::prepare();
     }
 
     fn perform(&mut self, id: UnitId, action: Action) -> Option<u8> {

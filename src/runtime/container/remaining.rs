@@ -38,11 +38,13 @@ impl RemainingProcesses {
         std::mem::take(&mut self.killed)
     }
 
-    /// Sends SIGTERM to all of them. The next look is reported in any case. `followers` wait for our own end.
-    pub(super) fn terminate(&mut self, followers: &[i32]) {
+    /// Sends SIGTERM to all of them. `followers` wait for our own end. Returns whether some may be left; then the next look is
+    /// reported in any case.
+    pub(super) fn terminate(&mut self, followers: &[i32]) -> bool {
         // A stopped process takes SIGTERM only when it is continued.
-        signal_all(&[Signal::TERM, Signal::CONT], followers);
-        (self.is_awaited, self.reported) = (true, None);
+        let may_remain = signal_all(&[Signal::TERM, Signal::CONT], followers);
+        (self.is_awaited, self.reported) = (true, (!may_remain).then_some(Remaining::Nothing));
+        may_remain
     }
 
     /// Which remain, if that has changed. `children`: whether the reaper has seen any.
@@ -73,12 +75,14 @@ impl RemainingProcesses {
 }
 
 /// A list of processes takes the longer to read the more there are: a thread does it, and the loop waits for a moment at most.
-fn signal_all(signals: &'static [Signal], followers: &[i32]) {
+/// Returns whether some may be left: zombies count.
+fn signal_all(signals: &'static [Signal], followers: &[i32]) -> bool {
     let takes_one_call = leftovers::one_call_reaches_all(followers);
     // Mostly none is left. Each kill(-1) visits all processes of the machine, so it is asked once.
     let are_any = if takes_one_call { leftovers::are_any() } else { leftovers::are_any_but(followers) };
     if !are_any {
-        return;
+        // A list of processes has no zombies.
+        return !takes_one_call;
     }
     let spared = followers.to_vec();
     let work = move || signals.iter().for_each(|signal| leftovers::signal_all(*signal, &spared));
@@ -86,6 +90,7 @@ fn signal_all(signals: &'static [Signal], followers: &[i32]) {
     if !has_thread {
         work();
     }
+    true
 }
 
 /// The note with the names of the processes.
