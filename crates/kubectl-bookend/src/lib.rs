@@ -15,12 +15,13 @@
 //! | `wrapped`   | whether a container runs bookend, as its spec shows it; pure      | `shell`                        |
 //! | `kit`       | the subcommand: the admission policies of a cluster               | `outcome`                      |
 //! | `rework`    | manifests, changed pod by pod                                     | `manifests`, `kubectl`, `yaml` |
-//! | `convert`   | from a Pod's template to one with bookend, and back; pure         | `workload`, `wrapped`, `shell` |
+//! | `convert`   | from a Pod's template to one with bookend, and back; pure         | `workload`, `wrapped`, `shell`, `image` |
 //! | `command`   | what a container runs, if the manifest does not have it           | `image`                        |
-//! | `image`     | ENTRYPOINT and CMD of an image                                    | none                           |
+//! | `image`     | ENTRYPOINT and CMD of an image                                    | `child`                        |
 //! | `workload`  | pods and containers in documents; pure                            | none                           |
 //! | `shell`     | the simple commands of a shell's script; pure                     | none                           |
-//! | `kubectl`   | runs kubectl, with limits                                         | `outcome`                      |
+//! | `kubectl`   | runs kubectl, with the options of the cluster                     | `child`, `outcome`             |
+//! | `child`     | runs one program, with limits on its time and its output          | none                           |
 //! | `manifests` | texts of files, folders and stdin, and their documents            | `yaml`, `outcome`              |
 //! | `yaml`      | values as kubectl reads them, and changes that keep other lines   | none                           |
 //! | `outcome`   | how a subcommand ends                                             | none                           |
@@ -30,6 +31,7 @@
 )]
 
 mod check;
+mod child;
 mod chosen_pods;
 mod cli;
 mod command;

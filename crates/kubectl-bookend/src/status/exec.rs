@@ -1,9 +1,9 @@
-//! Runs one command with limits on its time and on its output.
+//! The answer of one command in a container. Depends on `child`.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::child::{RunError, run};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -13,45 +13,29 @@ pub(super) enum ExecError {
     /// The program does not exist in the container.
     #[error("the program does not exist in the container")]
     NotFound,
-    #[error("not within {} s", .0.as_secs())]
-    TimedOut(Duration),
+    #[error(transparent)]
+    NotRun(#[from] RunError),
     #[error("it is longer than {} kB", MOST_OUTPUT / 1000)]
     TooLong,
 }
 
 /// The standard output of the command.
 pub(super) fn exec(command: &mut Command, timeout: Duration) -> Result<String, ExecError> {
-    let end = Instant::now() + timeout;
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| ExecError::Failed(error.to_string()))?;
-    let output = read(child.stdout.take(), MOST_OUTPUT);
-    let errors = read(child.stderr.take(), MOST_ERRORS);
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if Instant::now() < end => std::thread::sleep(PAUSE),
-            Ok(None) | Err(_) => {
-                // It may have ended just now; then there is nothing to end.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(ExecError::TimedOut(timeout));
-            }
-        }
-    };
-    // A program that it started may hold the pipes: they are not waited for.
-    let output = output.recv_timeout(LAST_BYTES).unwrap_or_default();
-    let errors = errors.recv_timeout(LAST_BYTES).unwrap_or_default();
-    let errors = String::from_utf8_lossy(&errors);
-    if !status.success() {
-        let is_of_runtime = is_missing(&errors);
-        let lines: Vec<_> = errors.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
-        let reason = if lines.is_empty() { status.to_string() } else { lines.join("; ") };
-        return Err(if is_of_runtime { ExecError::NotFound } else { ExecError::Failed(reason) });
+    let ended = run(command, Some(timeout), MOST_OUTPUT)?;
+    if !ended.status.success() {
+        let lines: Vec<_> = ended.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
+        let reason: String = if lines.is_empty() { ended.status.to_string() } else { lines.join("; ") };
+        let is_of_runtime = is_missing(&ended.stderr);
+        return Err(if is_of_runtime {
+            ExecError::NotFound
+        } else {
+            ExecError::Failed(reason.chars().take(MOST_CHARS).collect())
+        });
     }
-    if output.len() > MOST_OUTPUT {
+    if ended.is_cut {
         return Err(ExecError::TooLong);
     }
-    Ok(String::from_utf8_lossy(&output).into_owned())
+    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
 /// Whether the runtime reports that the program does not exist: runc names exec and the file, crun an executable file. bookend's own
@@ -63,28 +47,10 @@ fn is_missing(errors: &str) -> bool {
     !is_of_bookend && missing && errors.contains("exec")
 }
 
-/// Reads a pipe to its end in a thread; of its bytes at most `most` and one are kept.
-fn read(pipe: Option<impl Read + Send + 'static>, most: usize) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // Bytes that cannot be read are missing; the exit code tells whether the command succeeded.
-            let _ = pipe.by_ref().take(most as u64 + 1).read_to_end(&mut bytes);
-            let _ = std::io::copy(&mut pipe, &mut std::io::sink());
-        }
-        // The receiver has gone if the command took too long.
-        let _ = sender.send(bytes);
-    });
-    receiver
-}
-
 /// `/status` has at most some hundred kB.
 const MOST_OUTPUT: usize = 1_000_000;
-const MOST_ERRORS: usize = 8_000;
-const PAUSE: Duration = Duration::from_millis(10);
-/// For output that was written before the end.
-const LAST_BYTES: Duration = Duration::from_secs(2);
+/// Of the reason for a failure.
+const MOST_CHARS: usize = 2_000;
 
 #[cfg(test)]
 mod tests {
@@ -101,7 +67,10 @@ mod tests {
     fn output_time_and_errors_are_limited() {
         let long = Duration::from_secs(60);
         assert_eq!(shell("echo up; echo warning >&2", long).unwrap(), "up\n");
-        assert!(matches!(shell("exec sleep 20", Duration::from_millis(100)), Err(ExecError::TimedOut(_))));
+        assert!(matches!(
+            shell("exec sleep 20", Duration::from_millis(100)),
+            Err(ExecError::NotRun(RunError::TimedOut(_)))
+        ));
         assert!(matches!(shell("head -c 3000000 /dev/zero", long), Err(ExecError::TooLong)));
         let error = shell("echo one >&2; head -c 100000 /dev/zero >&2; exit 3", long).unwrap_err().to_string();
         assert!(error.starts_with("one; ") && error.len() < 9000, "{}", error.len());
