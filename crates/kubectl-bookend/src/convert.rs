@@ -10,6 +10,7 @@ mod beside;
 mod carry;
 mod hooks;
 mod names;
+mod original;
 mod parts;
 mod undo;
 mod wrap;

@@ -25,6 +25,22 @@ pub(crate) fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
+/// Whether it is a signal to PID 1 or by name, or a server's own command for its end.
+pub(crate) fn ends_server(command: &[String]) -> bool {
+    let program = command.first().map(|word| base_name(word)).unwrap_or_default();
+    let has = |words: &[&str]| command.iter().skip(1).any(|word| words.contains(&word.as_str()));
+    match program {
+        // A pid from a file, from pidof or from a variable is the server's.
+        "kill" => !has(&["-0", "-l"]) && (has(&["1"]) || command.iter().any(|word| word.contains(['$', '`']))),
+        "pkill" | "killall" | "killall5" => !has(&["-0"]),
+        "nginx" | "openresty" => has(&["quit", "stop"]),
+        "apachectl" | "apache2ctl" | "httpd" | "apache2" => has(&["stop", "graceful-stop"]),
+        "caddy" | "supervisorctl" | "catalina.sh" | "service" | "pm2" => has(&["stop", "shutdown"]),
+        "redis-cli" => has(&["shutdown", "SHUTDOWN"]),
+        _ => false,
+    }
+}
+
 const SHELLS: [&str; 7] = ["sh", "bash", "ash", "dash", "zsh", "ksh", "busybox"];
 const KEYWORDS: [&str; 14] =
     ["exec", "then", "do", "if", "elif", "else", "!", "while", "until", "time", "done", "fi", "esac", "\\"];

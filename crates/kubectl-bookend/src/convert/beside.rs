@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::carry::hook_of;
 use super::names::{DEFAULT_GRACE_SECONDS, NAME};
+use super::original::{keep, keep_of_pod};
 use super::parts::{
-    OTHER_USER, drain, free_port, has_named, list, object, probe_connections, resources_of_sidecar, security,
+    OTHER_USER, drain, free_port, has_named, list, must_be_named, object, probe_connections, resources_of_sidecar,
+    security,
 };
 use super::wrap::annotate;
 use crate::workload::{ContainerPath, containers};
@@ -33,6 +35,7 @@ pub(crate) fn beside(template: &mut Value, chosen: &[ContainerPath], how: &Besid
     let mut notes = Vec::new();
     let mut hooked = Vec::new();
     for path in chosen {
+        must_be_named(&spec, path)?;
         let has_own = hook_of(path.of(template), "preStop").is_some();
         if has_own && !how.replace_hooks {
             notes.push(format!(
@@ -55,8 +58,9 @@ pub(crate) fn beside(template: &mut Value, chosen: &[ContainerPath], how: &Besid
     let sidecar = sidecar(&spec, &hooked, &handlers, port, how.image);
     for path in &hooked {
         let mut original = Map::new();
+        keep_of_pod(template, &mut original);
         let Some(container) = path.of_mut(template) else { continue };
-        original.insert("lifecycle".to_owned(), container.get("lifecycle").cloned().unwrap_or_default());
+        keep(container, "lifecycle", &mut original);
         let hook = json!({ "httpGet": { "port": port, "path": format!("/lifecycle/{}/preStop", path.name) } });
         object(container, "lifecycle").insert("preStop".to_owned(), hook);
         if let Some(fields) = template.as_object_mut() {

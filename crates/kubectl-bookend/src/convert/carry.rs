@@ -3,8 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::hooks::{Signalling, signalling};
+use super::hooks::{Signalling, Step, signalling};
 use super::names::DEFAULT_GRACE_SECONDS;
+use crate::image::official;
 use crate::wrapped::words;
 
 /// Values that the container itself does not have.
@@ -12,6 +13,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) port: u16,
     /// The stop signal of the image, if it is known.
     pub(super) stop_signal: Option<&'a str>,
+    /// The words that the image runs, if the manifest does not have them.
+    pub(super) command: Option<&'a [String]>,
     /// A drain for a container without a preStop hook.
     pub(super) drain: Option<Value>,
 }
@@ -41,7 +44,8 @@ pub(super) fn carry(
     let mut lifecycle = Map::new();
     for hook in ["postStart", "preStop"] {
         if let Some(handler) = hook_of(container, hook) {
-            lifecycle.insert(hook.to_owned(), carried_hook(handler, hook, notes));
+            lifecycle
+                .insert(hook.to_owned(), carried_hook(handler, hook, &app_words(container, around.command), notes));
         } else if let Some(drain) = around.drain.as_ref().filter(|_| hook == "preStop") {
             lifecycle.insert(hook.to_owned(), drain.clone());
         }
@@ -110,15 +114,37 @@ fn ports(container: &Value) -> Option<Value> {
     (!ports.is_empty()).then_some(Value::Object(ports))
 }
 
-fn carried_hook(handler: &Value, hook: &str, notes: &mut Vec<String>) -> Value {
+/// The words of the app: those of the manifest, or those of its image as far as they are known.
+fn app_words(container: &Value, command: Option<&[String]>) -> Vec<String> {
+    let mut all = words(container, "command");
+    if all.is_empty() {
+        let image = || official(container.get("image")?.as_str()?).map(|image| image.command(false));
+        all = command.map(<[String]>::to_vec).or_else(image).unwrap_or_default();
+    }
+    all.extend(words(container, "args"));
+    all
+}
+
+fn carried_hook(handler: &Value, hook: &str, app: &[String], notes: &mut Vec<String>) -> Value {
     let mut handler = without_nulls(handler);
     as_a_kubelet_calls(&mut handler, &format!("lifecycle.{hook}"), notes);
-    match signalling(&words(handler.get("exec").unwrap_or(&Value::Null), "command")) {
-        Signalling::Only(signal) if hook == "preStop" => {
-            notes.push(format!("lifecycle.{hook} sends PID 1 {signal}: it is a `signal` handler now, which sends the app {signal}"));
-            return json!({ "signal": { "name": signal } });
+    match signalling(&words(handler.get("exec").unwrap_or(&Value::Null), "command"), app) {
+        Signalling::Steps(steps) if hook == "preStop" => {
+            let signals = steps.iter().filter_map(|step| if let Step::Signal(name) = step { Some(name.as_str()) } else { None });
+            let signals = signals.collect::<Vec<_>>().join(", ");
+            notes.push(format!("lifecycle.{hook} sends PID 1 {signals}: it is a `signal` handler now, which sends the app {signals}"));
+            let steps = steps.iter().map(|step| match step {
+                Step::Signal(name) => json!({ "signal": { "name": name } }),
+                Step::Sleep(seconds) => json!({ "sleep": { "seconds": seconds } }),
+            });
+            let mut steps: Vec<Value> = steps.collect();
+            return if steps.len() == 1 { steps.remove(0) } else { Value::Array(steps) };
         }
-        Signalling::Only(_) | Signalling::PidOne => notes.push(format!(
+        Signalling::OwnCommand(command) => notes.push(format!(
+            "lifecycle.{hook} ends the server by `{command}`, before the stop signal: as with a kubelet, the server ends while the hook \
+             runs; a drain or a `signal` handler in its place ends it when no request is lost"
+        )),
+        Signalling::Steps(_) | Signalling::PidOne => notes.push(format!(
             "lifecycle.{hook} sends PID 1 a signal: during a stop bookend passes it to the app if the handler's own process sends \
              it; a `signal` handler is surer"
         )),

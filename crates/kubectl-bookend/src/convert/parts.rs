@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::names::{NAME, PORT};
+use crate::workload::ContainerPath;
 
 /// The list of this name, created if it is missing.
 pub(super) fn list<'a>(fields: &'a mut Map<String, Value>, name: &str) -> &'a mut Vec<Value> {
@@ -29,6 +30,17 @@ pub(super) fn object<'a>(fields: &'a mut Map<String, Value>, name: &str) -> &'a 
 pub(super) fn has_named(fields: &Value, list: &str, name: &str) -> bool {
     let items = fields.get(list).and_then(Value::as_array);
     items.into_iter().flatten().any(|item| item.get("name").and_then(Value::as_str) == Some(name))
+}
+
+/// The name of a container is in the names of what it gets.
+pub(super) fn must_be_named(spec: &Value, path: &ContainerPath) -> Result<(), String> {
+    let lists = ["containers", "initContainers"].into_iter().filter_map(|list| spec.get(list)?.as_array()).flatten();
+    let count = lists.filter(|item| item.get("name").and_then(Value::as_str).unwrap_or_default() == path.name).count();
+    match (path.name.as_str(), count) {
+        ("", _) => Err("a container has no name".to_owned()),
+        (_, 0 | 1) => Ok(()),
+        (name, _) => Err(format!("several containers of the pod are called {name}")),
+    }
 }
 
 /// A port that no container of the pod declares, and no hook or probe names: bookend listens before the app does, which would not

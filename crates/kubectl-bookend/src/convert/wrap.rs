@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::carry::{ACTIONS, PROBES, Surroundings, carried_probe, carry, hook_of};
 use super::names::{
-    CONFIG_ANNOTATION, CONFIG_FOLDER, CONFIG_VOLUME, COPIED, LISTS, NAME, ORIGINAL_ANNOTATION, PORT, VARIABLES,
+    CONFIG_ANNOTATION, CONFIG_FOLDER, CONFIG_VOLUME, COPIED, FOLDER, LISTS, NAME, ORIGINAL_ANNOTATION, OWN_VARIABLES,
+    PORT, VARIABLES,
 };
-use super::parts::{copier, drain, free_port, has_named, list, object, probe_connections};
+use super::original::{keep, keep_of_pod};
+use super::parts::{copier, drain, free_port, has_named, list, must_be_named, object, probe_connections};
 use crate::workload::{ContainerPath, containers};
 
 /// How one container comes under bookend.
@@ -38,7 +40,7 @@ pub(crate) fn wrap(template: &mut Value, path: &ContainerPath, how: &Wrap<'_>) -
     let spec = template.get("spec").cloned().unwrap_or_default();
     let container = path.of(template).clone();
     let mut notes = Vec::new();
-    refuse(&spec, &container)?;
+    refuse(&spec, path, &container)?;
     let port = free_port(&spec, how.port);
     if let Some(wanted) = how.port.or(Some(PORT)).filter(|wanted| *wanted != port) {
         notes.push(format!("the pod uses port {wanted}: bookend listens on {port}"));
@@ -52,7 +54,12 @@ pub(crate) fn wrap(template: &mut Value, path: &ContainerPath, how: &Wrap<'_>) -
     let tolerated =
         tolerated.iter().filter(|other| *other != path || carried_probe(&container, "readinessProbe").is_none());
     let tolerated = probe_connections(tolerated.map(|other| other.of(template)));
-    let around = Surroundings { port, stop_signal: how.stop_signal, drain: drain(how.drain_max_seconds, tolerated) };
+    let around = Surroundings {
+        port,
+        stop_signal: how.stop_signal,
+        command: how.command,
+        drain: drain(how.drain_max_seconds, tolerated),
+    };
     let carried = carry(&spec, &container, &around, &mut notes);
     let config = toml::to_string(&carried).map_err(|error| format!("cannot serialize the configuration: {error}"))?;
     let config = format!("{HEADER}{config}");
@@ -63,7 +70,18 @@ pub(crate) fn wrap(template: &mut Value, path: &ContainerPath, how: &Wrap<'_>) -
     bookend_config::load(&sources)
         .map_err(|mistakes| format!("fields of the container are not valid in a Pod spec:\n{mistakes}"))?;
 
+    let own = container
+        .get("env")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item.get("name")?.as_str());
+    notes.extend(
+        own.filter(|name| VARIABLES.contains(name))
+            .map(|name| format!("its own variable {name} is replaced; uninject brings it back")),
+    );
     let mut original = Map::new();
+    keep_of_pod(template, &mut original);
     if let Some(fields) = path.of_mut(template) {
         change_container(fields, &path.name, port, how.command, &mut original);
     }
@@ -72,7 +90,8 @@ pub(crate) fn wrap(template: &mut Value, path: &ContainerPath, how: &Wrap<'_>) -
 }
 
 /// Reasons against it.
-fn refuse(spec: &Value, container: &Value) -> Result<(), String> {
+fn refuse(spec: &Value, path: &ContainerPath, container: &Value) -> Result<(), String> {
+    must_be_named(spec, path)?;
     let is_windows = spec.pointer("/os/name") == Some(&json!("windows"))
         || spec.get("nodeSelector").and_then(|node| node.get("kubernetes.io/os")) == Some(&json!("windows"));
     if is_windows {
@@ -89,19 +108,16 @@ fn refuse(spec: &Value, container: &Value) -> Result<(), String> {
         return Err("the pod already has a container called bookend; with a sidecar of this tool, use uninject first"
             .to_owned());
     }
-    let volume = spec
-        .get("volumes")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .find(|item| item.get("name") == Some(&json!(NAME)));
-    if volume.is_some_and(|volume| volume.get("emptyDir").is_none()) {
-        return Err("the pod already has a volume called bookend".to_owned());
+    for (name, kind) in [(NAME, "emptyDir"), (CONFIG_VOLUME, "downwardAPI")] {
+        let mut volumes = spec.get("volumes").and_then(Value::as_array).into_iter().flatten();
+        if volumes.any(|volume| volume.get("name") == Some(&json!(name)) && volume.get(kind).is_none()) {
+            return Err(format!("the pod already has a volume called {name}"));
+        }
     }
     let mounts = container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten();
     for mount in mounts {
         let path = mount.get("mountPath").and_then(Value::as_str).unwrap_or_default().trim_end_matches('/');
-        if path == "/bookend" || path == CONFIG_FOLDER {
+        if path == FOLDER || path == CONFIG_FOLDER {
             return Err(format!("the container already has a volume at {path}"));
         }
     }
@@ -116,7 +132,7 @@ fn change_container(
     original: &mut Map<String, Value>,
 ) {
     if let Some(words) = command {
-        original.insert("command".to_owned(), Value::Null);
+        keep(container, "command", original);
         container.insert("command".to_owned(), json!(words));
     }
     for name in LISTS {
@@ -128,19 +144,27 @@ fn change_container(
         list(container, "command").insert(at, json!(word));
     }
     let env = list(container, "env");
+    let own =
+        env.iter().enumerate().filter(|(_, item)| VARIABLES.iter().any(|name| item.get("name") == Some(&json!(name))));
+    let own: Vec<Value> = own.map(|(at, item)| json!([at, item])).collect();
+    if !own.is_empty() {
+        original.insert(OWN_VARIABLES.to_owned(), json!(own));
+    }
     let values = [format!("{CONFIG_FOLDER}/{name}.toml"), format!("/bookend/{name}.sock")];
     for (variable, value) in VARIABLES.into_iter().zip(values) {
         env.retain(|item| item.get("name") != Some(&json!(variable)));
         env.push(json!({ "name": variable, "value": value }));
     }
-    let port_name = if port == PORT { NAME.to_owned() } else { format!("{NAME}-{port}") };
-    list(container, "ports").push(json!({ "name": port_name, "containerPort": port }));
+    let ports = list(container, "ports");
+    let is_taken = ports.iter().any(|item| item.get("name") == Some(&json!(NAME)));
+    let port_name = if port == PORT && !is_taken { NAME.to_owned() } else { format!("{NAME}-{port}") };
+    ports.push(json!({ "name": port_name, "containerPort": port }));
     // The volume is writable even if the container's root file system is not.
     list(container, "volumeMounts").extend([
-        json!({ "name": NAME, "mountPath": "/bookend" }),
+        json!({ "name": NAME, "mountPath": FOLDER }),
         json!({ "name": CONFIG_VOLUME, "mountPath": CONFIG_FOLDER, "readOnly": true }),
     ]);
-    original.insert("lifecycle".to_owned(), container.get("lifecycle").cloned().unwrap_or_default());
+    keep(container, "lifecycle", original);
     let has_post_start = hook_of(&Value::Object(container.clone()), "postStart").is_some();
     let lifecycle = object(container, "lifecycle");
     if has_post_start {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::shell::{base_name, commands};
+use crate::shell::{base_name, commands, ends_server};
 use crate::wrapped::words;
 
 /// The action of a hook or a probe.
@@ -78,22 +78,6 @@ pub(crate) fn ends_server_at_once(words: &[String]) -> Option<String> {
         }
     }
     None
-}
-
-/// Whether it is a signal to PID 1 or by name, or a server's own command for its end.
-fn ends_server(command: &[String]) -> bool {
-    let program = command.first().map(|word| base_name(word)).unwrap_or_default();
-    let has = |words: &[&str]| command.iter().skip(1).any(|word| words.contains(&word.as_str()));
-    match program {
-        // A pid from a file, from pidof or from a variable is the server's.
-        "kill" => !has(&["-0", "-l"]) && (has(&["1"]) || command.iter().any(|word| word.contains(['$', '`']))),
-        "pkill" | "killall" | "killall5" => !has(&["-0"]),
-        "nginx" | "openresty" => has(&["quit", "stop"]),
-        "apachectl" | "apache2ctl" | "httpd" | "apache2" => has(&["stop", "graceful-stop"]),
-        "caddy" | "supervisorctl" | "catalina.sh" | "service" | "pm2" => has(&["stop", "shutdown"]),
-        "redis-cli" => has(&["shutdown", "SHUTDOWN"]),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

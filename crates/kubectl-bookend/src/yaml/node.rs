@@ -86,6 +86,19 @@ impl Node {
         }
     }
 
+    /// Of each list of scalars that is not empty, whether it is in flow style.
+    pub(super) fn scalar_lists(&self) -> Vec<bool> {
+        match &self.kind {
+            Kind::Sequence { flow, items } => {
+                let is_scalar = |item: &Node| matches!(item.kind, Kind::Scalar(_));
+                let of_items = items.iter().flat_map(Node::scalar_lists);
+                of_items.chain((!items.is_empty() && items.iter().all(is_scalar)).then_some(*flow)).collect()
+            }
+            Kind::Mapping { entries, .. } => entries.iter().flat_map(|entry| entry.value.scalar_lists()).collect(),
+            Kind::Scalar(_) | Kind::Alias(_) => Vec::new(),
+        }
+    }
+
     /// Whether a mapping in the text begins with `{{`: a template that was not rendered.
     pub(crate) fn has_template_braces(&self, text: &str) -> bool {
         match &self.kind {

@@ -42,8 +42,24 @@ impl Places<'_> {
         self.text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1)
     }
 
+    /// Before the line end, which may be that of Windows.
     pub(super) fn line_end(&self, at: usize) -> usize {
-        self.text.get(at..).and_then(|after| after.find('\n')).map_or(self.text.len(), |end| at + end)
+        let line = self.text.get(at..).and_then(|after| after.split('\n').next()).unwrap_or_default();
+        let is_last = at + line.len() == self.text.len();
+        at + if is_last { line } else { line.strip_suffix('\r').unwrap_or(line) }.len()
+    }
+
+    /// Behind the line end.
+    pub(super) fn next_line(&self, at: usize) -> usize {
+        self.text.get(at..).and_then(|after| after.find('\n')).map_or(self.text.len(), |end| at + end + 1)
+    }
+
+    /// `\r\n` if the first line ends so.
+    pub(super) fn newline(&self) -> &'static str {
+        match self.text.split_once('\n') {
+            Some((first, _)) if first.ends_with('\r') => "\r\n",
+            _ => "\n",
+        }
     }
 
     pub(super) fn column(&self, at: usize) -> usize {

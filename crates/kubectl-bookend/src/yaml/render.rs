@@ -11,6 +11,8 @@ pub(super) struct Indents {
     pub(super) map: usize,
     /// The dashes of a list behind its key.
     pub(super) list: usize,
+    /// Lists of scalars stand on one line.
+    pub(super) has_inline_lists: bool,
 }
 
 /// A value behind `key:`, or behind `- ` if it is an item: a scalar on the same line, or lines that begin with `indent` spaces.
@@ -31,7 +33,8 @@ pub(super) fn block(value: &Value, indent: usize, indents: Indents, is_item: boo
             out
         }
         Value::Array(items) if !items.is_empty() => {
-            if items.iter().all(|item| !item.is_object() && !item.is_array()) && inline_length(items) <= 100 {
+            let is_simple = items.iter().all(|item| !item.is_object() && !item.is_array());
+            if indents.has_inline_lists && is_simple && inline_length(items) <= 100 {
                 return format!(" {}", flow(value));
             }
             let mut out = String::new();
@@ -89,9 +92,14 @@ fn flow_string(text: &str) -> String {
 /// A text plain where every reader reads it as this text, else in JSON's quotes, which YAML has, too.
 fn string(text: &str) -> String {
     let mut chars = text.chars();
-    let may_begin = chars.next().is_some_and(|first| first.is_ascii_alphanumeric() || ['/', '.', '_'].contains(&first));
+    let is_word = |char: char| char.is_ascii_alphanumeric() || ['/', '.', '_'].contains(&char);
+    let may_begin = match chars.next() {
+        // An option, such as -c.
+        Some('-') => chars.next().is_some_and(|second| second.is_ascii_alphabetic()),
+        first => first.is_some_and(is_word),
+    };
     let is_safe = |char: char| char.is_ascii_alphanumeric() || "/._-+,=()".contains(char);
-    let is_safe_inside = |char: char| is_safe(char) || char == ' ' || char == ':';
+    let is_safe_inside = |char: char| is_safe(char) || [' ', ':', ';'].contains(&char);
     let is_plain = may_begin
         && text.chars().all(is_safe_inside)
         && !text.contains(": ")

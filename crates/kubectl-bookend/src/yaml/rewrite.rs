@@ -70,11 +70,17 @@ type Done = Option<()>;
 
 impl<'t> Editor<'t> {
     fn new(text: &'t str, documents: &[Node]) -> Editor<'t> {
-        let mut editor = Editor { places: Places { text }, indents: Indents { map: 2, list: 0 }, edits: Vec::new() };
+        let mut editor = Editor {
+            places: Places { text },
+            indents: Indents { map: 2, list: 0, has_inline_lists: true },
+            edits: Vec::new(),
+        };
         let map = documents.iter().find_map(|document| editor.places.first_map_indent(document));
         editor.indents.map = map.filter(|indent| (1..=8).contains(indent)).unwrap_or(2);
         let list = documents.iter().find_map(|document| editor.places.first_list_indent(document));
         editor.indents.list = list.unwrap_or_default();
+        let lists: Vec<bool> = documents.iter().flat_map(Node::scalar_lists).collect();
+        editor.indents.has_inline_lists = lists.is_empty() || lists.contains(&true);
         editor
     }
 
@@ -82,6 +88,7 @@ impl<'t> Editor<'t> {
     fn applied(mut self) -> String {
         self.edits.sort_by_key(|(range, _)| (range.start, range.end));
         let mut out = String::with_capacity(self.places.text.len() + 4096);
+        let newline = self.places.newline();
         let mut at = 0;
         for (range, new) in &self.edits {
             // A cut inside another one is a part of it.
@@ -89,10 +96,14 @@ impl<'t> Editor<'t> {
                 continue;
             }
             out.push_str(self.places.text.get(at..range.start).unwrap_or_default());
-            out.push_str(new);
+            out.push_str(&new.replace('\n', newline));
             at = range.end;
         }
         out.push_str(self.places.text.get(at..).unwrap_or_default());
+        // A new last line needs a line end, which a literal block has.
+        if at == self.places.text.len() && !self.edits.is_empty() && !out.ends_with('\n') {
+            out.push_str(newline);
+        }
         out
     }
 
@@ -362,16 +373,12 @@ impl<'t> Editor<'t> {
 
     /// Whole lines, with the line end.
     fn cut_lines(&mut self, start: usize, end: usize) -> Done {
-        let end = self.places.line_end(end);
-        self.edit(start..(end + 1).min(self.places.text.len()), String::new())
+        self.edit(start..self.places.next_line(end), String::new())
     }
 
     /// Behind the line in which a value ends, and behind a comment in it.
     fn insert_line_after(&mut self, end: usize, new: String) -> Done {
-        let end = self.places.line_end(end);
-        // The last line of a text may have no line end, which a literal block needs.
-        let new = if end == self.places.text.len() { format!("{new}\n") } else { new };
-        self.edit(at(end), new)
+        self.edit(at(self.places.line_end(end)), new)
     }
 
     /// Before the line of the first thing in a collection, which may itself be cut; behind a dash before the thing.

@@ -48,12 +48,20 @@ fn integer(text: &str) -> Option<Value> {
 }
 
 fn float(text: &str) -> Option<Value> {
+    let text = &text.replace('_', "");
     let is_part = |char: char| char.is_ascii_digit() || ['+', '-', '.', 'e', 'E'].contains(&char);
     let has_digit = text.contains(|char: char| char.is_ascii_digit());
     if !has_digit || !text.chars().all(is_part) {
         return None;
     }
-    // A whole number stays one: 08 has no octal digits, and kubectl reads it as 8.
     let number: f64 = text.parse().ok()?;
+    // kubectl passes values on as JSON, in which 8.0 is 8: 08 has no octal digits, and is 8, too.
+    #[expect(clippy::cast_possible_truncation, reason = "it is a whole number in this range")]
+    if number.fract() == 0.0 && number.abs() < MOST_EXACT {
+        return Some(Value::from(number as i64));
+    }
     Number::from_f64(number).map(Value::Number)
 }
+
+/// Above 2^53 not every whole number is one of the type.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;

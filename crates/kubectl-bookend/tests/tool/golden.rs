@@ -50,6 +50,57 @@ fn inject_again_changes_nothing_and_uninject_restores() {
     }
 }
 
+/// The manifests of this repository, outside of tests that have their own.
+fn of_this_repository() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (mut folders, mut found) = (vec![root.join("config"), root.join("docs"), root.join("tests")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match entry.extension().and_then(|end| end.to_str()) {
+                _ if entry.is_dir() => folders.push(entry),
+                Some("yaml" | "yml" | "json") => found.push(entry),
+                // The manifests in the text of a page.
+                Some("md") => {
+                    let text = fs::read_to_string(&entry).unwrap();
+                    let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
+                    for (at, block) in blocks.enumerate() {
+                        let name = format!("{}-{at}.yaml", entry.file_stem().unwrap().to_str().unwrap());
+                        let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+                        fs::write(&copy, block).unwrap();
+                        found.push(copy);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn every_manifest_here_is_restored_byte_for_byte() {
+    let mut changed = 0;
+    for path in of_this_repository() {
+        let text = fs::read_to_string(&path).unwrap();
+        for mode in [&["inject", "--engine", "none", "--assume-official"][..], &["inject", "--sidecar"]] {
+            let (code, once, errors) = shown(&tool(&[mode, &[path.to_str().unwrap()]].concat()));
+            assert!(code != 2 || once.is_empty(), "{}: {errors}", path.display());
+            if code == 2 {
+                continue;
+            }
+            let (again, twice, _) = crate::fed(&[mode, &["-"]].concat(), &once);
+            assert_eq!((again, &twice), (code, &once), "{}", path.display());
+            let (_, before, _) = crate::fed(&["uninject", "-"], &once);
+            let (lines, written) = (text.lines().collect::<Vec<_>>(), before.lines().collect::<Vec<_>>());
+            assert_eq!(written, lines, "{}", path.display());
+            changed += usize::from(once != text);
+        }
+    }
+    // Most of them have bookend already.
+    assert!(changed > 3, "{changed}");
+}
+
 #[test]
 fn lines_of_unchanged_values_stay_byte_for_byte() {
     for path in manifests() {

@@ -66,11 +66,104 @@ fn a_hook_that_signals_pid_1_becomes_a_signal_handler() {
         assert_eq!(config(&out, "a")["lifecycle"]["preStop"]["signal"]["name"].as_str(), Some("SIGQUIT"), "{command}");
         assert!(notes.contains("lifecycle.preStop sends PID 1 SIGQUIT"), "{notes}");
     }
-    for (script, note) in [("sleep 1; kill 1", "sends PID 1 a signal"), ("pkill -f server", "calls pkill -f")] {
+    for (script, note) in [
+        ("sleep 1; kill 1 || true", "sends PID 1 a signal"),
+        ("pkill -f server", "calls pkill -f"),
+        ("nginx -s quit", "ends the server by `nginx -s quit`"),
+    ] {
         let fields = format!("    lifecycle: {{preStop: {{exec: {{command: [sh, -c, \"{script}\"]}}}}}}\n");
         let (_, out, notes) = fed(&["inject", "-"], &pod(&fields));
         assert_eq!(config(&out, "a")["lifecycle"]["preStop"]["exec"]["command"][2].as_str(), Some(script));
         assert!(notes.contains(note), "{notes}");
+    }
+}
+
+#[test]
+fn a_server_s_own_stop_command_becomes_a_signal_handler() {
+    for (command, hook, steps) in [
+        ("[nginx, -g, daemon off;]", "nginx -s quit", json!({ "signal": { "name": "SIGQUIT" } })),
+        (
+            "[/docker-entrypoint.sh, nginx]",
+            "sleep 5; /usr/sbin/nginx -s quit; sleep 2",
+            json!([{ "sleep": { "seconds": 5 } }, { "signal": { "name": "SIGQUIT" } }, { "sleep": { "seconds": 2 } }]),
+        ),
+        ("[httpd-foreground]", "apachectl -k graceful-stop", json!({ "signal": { "name": "SIGWINCH" } })),
+    ] {
+        let fields = format!("    lifecycle: {{preStop: {{exec: {{command: [sh, -c, \"{hook}\"]}}}}}}\n");
+        let (code, out, errors) = fed(&["inject", "-"], &pod(&fields).replace("[/a]", command));
+        assert_eq!(code, 0, "{errors}");
+        let pre_stop = serde_json::to_value(&config(&out, "a")["lifecycle"]["preStop"]).unwrap();
+        assert_eq!(pre_stop, steps, "{hook}");
+    }
+}
+
+#[test]
+fn uninject_brings_back_what_was_there_before() {
+    let env = "    env:\n    - {name: A, value: a}\n    - {name: BOOKEND_SOCKET, value: /mine.sock}\n    - name: BOOKEND_CONFIG\n      value: /mine.toml\n    - {name: B, value: b}\n";
+    for fields in [
+        env,
+        "    lifecycle:\n    volumeMounts: []\n    ports: null\n    env: {}\n",
+        "    lifecycle: {}\n  volumes: []\n  initContainers: null\n",
+        "    ports: [{name: bookend, containerPort: 8}]\n    volumeMounts: [{name: bookend, mountPath: /b}]\n  volumes: [{name: bookend, emptyDir: {}}]\n",
+    ] {
+        for metadata in ["{name: p}", "{name: p, annotations: {}}", "{name: p, annotations: }"] {
+            let text = pod(fields).replace("{name: p}", metadata);
+            for args in [&["inject", "-"][..], &["inject", "--sidecar", "-"]] {
+                let (code, once, errors) = fed(args, &text);
+                assert_eq!(
+                    (code, errors.contains("its own variable BOOKEND_CONFIG")),
+                    (0, fields == env && args.len() == 2)
+                );
+                assert_eq!(fed(args, &once).1, once);
+                let (_, restored, _) = fed(&["uninject", "-"], &once);
+                assert_eq!(documents(&restored), documents(&text), "{restored}");
+            }
+        }
+    }
+    // What is kept of the pod stays until its last container is restored.
+    let text = "kind: Pod\nmetadata: {annotations: {}}\nspec:\n  volumes: []\n  containers:\n  - {name: a, command: [/a]}\n  - {name: b, command: [/b]}\n";
+    let both = injected(&[], text);
+    let (_, one, _) = fed(&["uninject", "--container", "a", "-"], &both);
+    let (_, neither, _) = fed(&["uninject", "--container", "b", "-"], &one);
+    assert_eq!(documents(&neither), documents(text), "{neither}");
+}
+
+#[test]
+fn a_volume_with_the_name_of_ours_stays() {
+    let text = pod("  volumes: [{name: bookend-config, configMap: {name: c}}, {name: bookend, secret: {}}]\n");
+    let once = injected(&["--sidecar"], &text);
+    assert_eq!(injected(&["--sidecar"], &once), once);
+    assert_eq!(documents(&fed(&["uninject", "-"], &once).1), documents(&text));
+}
+
+#[test]
+fn line_ends_stay_those_of_the_text() {
+    let text = pod("    livenessProbe:\n      exec:\n        command: [a]\n").replace("{name: p}", "\n  name: p");
+    let windows = text.replace('\n', "\r\n");
+    for args in [&["inject", "-"][..], &["inject", "--sidecar", "-"]] {
+        let out = fed(args, &windows).1;
+        assert_eq!(out.matches('\n').count(), out.matches("\r\n").count(), "{out:?}");
+        assert_eq!(out.replace("\r\n", "\n"), fed(args, &text).1);
+        assert_eq!(fed(&["uninject", "-"], &out).1, windows);
+        // A text without a last line end.
+        let out = fed(args, text.trim_end()).1;
+        assert_eq!(out, fed(args, &text).1);
+        assert_eq!(fed(&["uninject", "-"], &out).1, text);
+    }
+}
+
+#[test]
+fn a_container_that_has_no_name_of_its_own_is_refused() {
+    for (names, reason) in [
+        (["image: i", "name: b"], "a container has no name"),
+        (["name: b", "name: b"], "several containers of the pod are called b"),
+    ] {
+        let [a, b] = names;
+        let text = format!("kind: Pod\nspec: {{containers: [{{{a}, command: [/a]}}, {{{b}, command: [/b]}}]}}\n");
+        for mode in [&["inject", "-"][..], &["inject", "--sidecar", "-"]] {
+            let (code, _, errors) = fed(mode, &text);
+            assert!(code == 1 && errors.contains(reason), "{errors}");
+        }
     }
 }
 
@@ -224,6 +317,7 @@ fn a_pod_that_cannot_have_bookend_is_refused_with_a_reason() {
         ("  os: {name: windows}\n", "the pod is for Windows"),
         ("  initContainers: [{name: bookend, image: x}]\n", "already has a container called bookend"),
         ("  volumes: [{name: bookend, secret: {}}]\n", "already has a volume called bookend"),
+        ("  volumes: [{name: bookend-config, configMap: {}}]\n", "already has a volume called bookend-config"),
     ] {
         let text = pod("") + spec;
         let (code, out, errors) = fed(&["inject", "-"], &text);
