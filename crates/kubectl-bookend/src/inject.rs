@@ -258,13 +258,14 @@ impl ManifestArgs {
                         .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.path.display())))?;
                 }
             } else {
+                // The last text gets no line end: it would be one of a block at its end, too.
+                if !out.is_empty() && !out.ends_with('\n') {
+                    out.push('\n');
+                }
                 if !out.is_empty() && !text.starts_with("---") {
                     out.push_str("---\n");
                 }
                 out.push_str(text);
-                if !text.ends_with('\n') {
-                    out.push('\n');
-                }
             }
         }
         print(&out);

@@ -1,4 +1,4 @@
-//! What is kept of a container and of its pod before a change, beyond the values of the fields: the annotation `bookend-original/NAME`
+//! Keeps facts of a container and of its pod before a change, beyond the values of the fields: the annotation `bookend-original/NAME`
 //! has it. Pure.
 
 use serde_json::{Map, Value, json};
@@ -48,7 +48,7 @@ pub(super) fn is_own(of_pod: &Value, list: &str, name: &str) -> bool {
 
 /// In what is kept of the pod: the items of its own with our names.
 const OWN: &str = "own";
-/// What a pod gets.
+/// The items that a pod gets.
 const ADDED: [(&str, &str); 3] = [("initContainers", NAME), ("volumes", NAME), ("volumes", CONFIG_VOLUME)];
-/// What a pod gets items in.
+/// The lists and maps that a pod gets items in.
 const GROWING: [&str; 4] = ["/metadata", "/metadata/annotations", "/spec/volumes", "/spec/initContainers"];

@@ -86,13 +86,13 @@ impl Node {
         }
     }
 
-    /// Of each list of scalars that is not empty, whether it is in flow style.
-    pub(super) fn scalar_lists(&self) -> Vec<bool> {
+    /// Each list of scalars that is not empty: whether it is in flow style, and its first item.
+    pub(super) fn scalar_lists(&self) -> Vec<(bool, &Node)> {
         match &self.kind {
             Kind::Sequence { flow, items } => {
                 let is_scalar = |item: &Node| matches!(item.kind, Kind::Scalar(_));
-                let of_items = items.iter().flat_map(Node::scalar_lists);
-                of_items.chain((!items.is_empty() && items.iter().all(is_scalar)).then_some(*flow)).collect()
+                let own = items.first().filter(|_| items.iter().all(is_scalar)).map(|first| (*flow, first));
+                items.iter().flat_map(Node::scalar_lists).chain(own).collect()
             }
             Kind::Mapping { entries, .. } => entries.iter().flat_map(|entry| entry.value.scalar_lists()).collect(),
             Kind::Scalar(_) | Kind::Alias(_) => Vec::new(),

@@ -34,6 +34,11 @@ impl Places<'_> {
         }
     }
 
+    /// A text in double quotes.
+    pub(super) fn is_quoted(&self, node: &Node) -> bool {
+        self.text.get(node.range.start..).is_some_and(|text| text.starts_with('"'))
+    }
+
     pub(super) fn is_json(&self) -> bool {
         self.text.trim_start().starts_with('{')
     }

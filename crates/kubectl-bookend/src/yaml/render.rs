@@ -13,6 +13,8 @@ pub(super) struct Indents {
     pub(super) list: usize,
     /// Lists of scalars stand on one line.
     pub(super) has_inline_lists: bool,
+    /// In these lists texts stand in double quotes.
+    pub(super) quotes_inline: bool,
 }
 
 /// A value behind `key:`, or behind `- ` if it is an item: a scalar on the same line, or lines that begin with `indent` spaces.
@@ -35,7 +37,11 @@ pub(super) fn block(value: &Value, indent: usize, indents: Indents, is_item: boo
         Value::Array(items) if !items.is_empty() => {
             let is_simple = items.iter().all(|item| !item.is_object() && !item.is_array());
             if indents.has_inline_lists && is_simple && inline_length(items) <= 100 {
-                return format!(" {}", flow(value));
+                let quoted: Vec<String> = items.iter().map(json_value).collect();
+                return match indents.quotes_inline {
+                    true => format!(" [{}]", quoted.join(", ")),
+                    false => format!(" {}", flow(value)),
+                };
             }
             let mut out = String::new();
             for item in items {

@@ -72,15 +72,18 @@ impl<'t> Editor<'t> {
     fn new(text: &'t str, documents: &[Node]) -> Editor<'t> {
         let mut editor = Editor {
             places: Places { text },
-            indents: Indents { map: 2, list: 0, has_inline_lists: true },
+            indents: Indents { map: 2, list: 0, has_inline_lists: true, quotes_inline: false },
             edits: Vec::new(),
         };
         let map = documents.iter().find_map(|document| editor.places.first_map_indent(document));
         editor.indents.map = map.filter(|indent| (1..=8).contains(indent)).unwrap_or(2);
         let list = documents.iter().find_map(|document| editor.places.first_list_indent(document));
         editor.indents.list = list.unwrap_or_default();
-        let lists: Vec<bool> = documents.iter().flat_map(Node::scalar_lists).collect();
-        editor.indents.has_inline_lists = lists.is_empty() || lists.contains(&true);
+        let lists: Vec<(bool, &Node)> = documents.iter().flat_map(Node::scalar_lists).collect();
+        let inline = lists.iter().filter(|(flow, _)| *flow).count();
+        editor.indents.has_inline_lists = lists.is_empty() || inline > 0;
+        let quoted = lists.iter().filter(|(flow, first)| *flow && editor.places.is_quoted(first)).count();
+        editor.indents.quotes_inline = 2 * quoted > inline;
         editor
     }
 
@@ -316,7 +319,7 @@ impl<'t> Editor<'t> {
             return Some(());
         }
         if flow {
-            let is_json = self.places.is_json();
+            let is_json = self.places.is_json() || items.first().is_some_and(|first| self.places.is_quoted(first));
             let rendered: Vec<String> =
                 new.iter().map(|value| if is_json { render::json_value(value) } else { render::flow(value) }).collect();
             let separator =

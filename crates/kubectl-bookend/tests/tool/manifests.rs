@@ -120,7 +120,7 @@ fn uninject_brings_back_what_was_there_before() {
             }
         }
     }
-    // What is kept of the pod stays until its last container is restored.
+    // The facts of the pod stay until its last container is restored.
     let text = "kind: Pod\nmetadata: {annotations: {}}\nspec:\n  volumes: []\n  containers:\n  - {name: a, command: [/a]}\n  - {name: b, command: [/b]}\n";
     let both = injected(&[], text);
     let (_, one, _) = fed(&["uninject", "--container", "a", "-"], &both);
@@ -149,6 +149,10 @@ fn line_ends_stay_those_of_the_text() {
         let out = fed(args, text.trim_end()).1;
         assert_eq!(out, fed(args, &text).1);
         assert_eq!(fed(&["uninject", "-"], &out).1, text);
+        let other = text.clone() + "---\nkind: ConfigMap\ndata:\n  a: |\n    b";
+        let out = fed(args, &other).1;
+        assert!(out.ends_with("    b"), "{out:?}");
+        assert_eq!(fed(&["uninject", "-"], &out).1, other);
     }
 }
 
