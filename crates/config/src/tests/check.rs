@@ -18,6 +18,7 @@ fn the_effective_configuration_is_toml_with_origins() {
         accept(&sources).to_toml().replace("\n[otel]\nenabled = false  # default\n", ""),
         "terminationGracePeriodSeconds = 30  # bookend.toml:1
 terminationMessagePath = \"/dev/termination-log\"  # default
+terminationMessageBytes = 1024  # default
 socket = \"/run/bookend.sock\"  # default
 
 [app]

@@ -60,6 +60,7 @@ fn answers(sources: &Sources) -> Result<(), TestCaseError> {
 
 /// Settings in which unset keys are the same as their defaults.
 fn normal(mut settings: Settings) -> Settings {
+    settings.termination_message_bytes.get_or_insert(1024);
     let path = settings.termination_message_path.get_or_insert_with(|| "/dev/termination-log".into());
     let _ = path;
     settings.app.stop_signals.get_or_insert_with(|| {
