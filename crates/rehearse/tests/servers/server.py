@@ -7,8 +7,8 @@ clients still come; then it closes its listener, answers what it has begun with,
 HOW is `well`, or the defect:
   drops     it closes kept connections in the moment of the stop, also those with a request in flight
   unread    it answers no request on a kept connection after the stop has begun: it reads it and closes
-  early     it exits 100 ms before its last slow request is answered
-  refuses   it closes its listener 100 ms before the last client comes
+  early     it exits 100 ms before its last slow request is answered, whenever that is
+  refuses   it closes its listener 300 ms before the last client comes
   503       it answers 503 while it stops
   at-once   it exits in the moment of the stop
 """
@@ -22,9 +22,9 @@ import time
 
 port, how = int(sys.argv[1]), sys.argv[2]
 LINGER = float(os.environ.get("LINGER", "2.5"))
-stopping = threading.Event()
+stopping, closed = threading.Event(), threading.Event()
 lock = threading.Lock()
-kept, busy = set(), [0]
+kept, busy, slow = set(), [0], [0]
 
 
 def answer(connection):
@@ -52,8 +52,11 @@ def answer(connection):
                     left -= len(connection.recv(min(left, 65536))) or left
                 if b"GET /file" in head:
                     return connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + bytes(20000000))
-                time.sleep(1 if b"GET /slow" in head else 0.03)
-                close = b"connection: close" in head.lower() or stopping.is_set()
+                if b"GET /slow" in head:
+                    slow_response()
+                else:
+                    time.sleep(0.03)
+                close = b"connection: close" in head.lower() or (stopping.is_set() and how != "unread")
                 status = "503 Service Unavailable" if how == "503" and stopping.is_set() else "200 OK"
                 fields = "Connection: close\r\n" if close else ""
                 connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 6\r\n{fields}\r\nhello\n".encode())
@@ -65,6 +68,17 @@ def answer(connection):
                 return
             with lock:
                 kept.add(connection)
+
+
+def slow_response():
+    with lock:
+        slow[0] += 1
+        number = slow[0]
+    time.sleep(0.9)
+    is_last = how == "early" and stopping.is_set() and slow[0] == number
+    if is_last and closed.wait(2) and slow[0] == number:
+        os._exit(0)
+    time.sleep(0.1)
 
 
 def talk(connection, websocket):
@@ -100,11 +114,10 @@ def end():
         with lock:
             for connection in kept:
                 connection.shutdown(socket.SHUT_RDWR)
-    time.sleep(LINGER - (0.6 if how == "refuses" else 0))
+    time.sleep(LINGER - (0.8 if how == "refuses" else 0))
     listener.close()
-    # The slow request that began last takes a second.
-    last = time.monotonic() + 1
-    while busy[0] and not (how == "early" and time.monotonic() > last - 0.6):
+    closed.set()
+    while busy[0]:
         time.sleep(0.005)
     os._exit(0)
 
