@@ -5,7 +5,7 @@ use std::process::Command;
 
 use bookend_test_support::not_run;
 
-use crate::docker::{Finished, PREFIX, ready, run};
+use crate::docker::{Finished, Folder, PREFIX, build_image, ready, remove_images, run};
 
 /// `make build-rehearse` makes it, and `make` names it.
 fn tool(test: &str) -> Option<String> {
@@ -25,19 +25,21 @@ fn an_image_is_rehearsed_with_its_own_stop_signal() {
     let test = "an_image_is_rehearsed_with_its_own_stop_signal";
     let Some(tool) = tool(test) else { return };
     let bookend = std::env::var("BOOKEND_BIN").expect("`ready` checks it");
-    let image = format!("{PREFIX}:nginx");
+    let image = format!("{PREFIX}:rehearsed");
+    // It has bookend in its ENTRYPOINT, with a configuration; it is taken off and put in front again.
+    build_image(&image, &format!("FROM {PREFIX}:nginx\nSTOPSIGNAL SIGQUIT\n"), &Folder::new(test));
     let mut command = Command::new(tool);
     command.args(["--engine", "docker", &image, "--url", "http://127.0.0.1/", "--late", "1", "--tries", "0", "--json"]);
-    command.args(["--strategies", "as-is,bookend-hook", "--bookend", &bookend]);
-    // The image has bookend in its ENTRYPOINT, with a configuration; it is taken off and put in front again.
-    command.args(["--stop-signal", "SIGQUIT", "--silent", "0"]);
+    command.args(["--strategies", "as-is,bookend-hook", "--bookend", &bookend, "--profile", "none", "--silent", "0"]);
     let Finished { code, stdout, stderr } = run(&mut command);
+    remove_images(&[&image]);
     assert_eq!(code, Some(0), "{stdout} {stderr}");
     for text in
         ["\"passed\": true", "\"strategy\": \"as-is\"", "\"strategy\": \"bookend-hook\"", "\"hookProblem\": null"]
     {
         assert!(stdout.contains(text), "{text}: {stdout} {stderr}");
     }
+    assert!(!stdout.contains("\"check\": \"stop-signal\""), "doctor knows the image's: {stdout}");
     assert_eq!(containers(), "", "every container is removed");
 }
 

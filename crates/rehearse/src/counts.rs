@@ -129,6 +129,8 @@ pub struct Report {
     pub kinds: BTreeMap<Kind, Counts>,
     /// The first lost requests, at most [`Report::SAMPLES`].
     pub losses: Vec<Lost>,
+    /// When a client saw the last loss, in seconds after the begin of the stop.
+    pub last_loss_seconds: Option<f64>,
     /// Requests that failed before the stop began. They are not losses of the stop.
     pub failed_before: u64,
     /// Requests that the generator left out, because too many were in flight.

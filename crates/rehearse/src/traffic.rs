@@ -156,6 +156,8 @@ impl Running {
             kept.reset += count;
             report.losses.extend(dropped);
             report.losses.sort_by(|a, b| a.seen_seconds.total_cmp(&b.seen_seconds));
+            let last = report.losses.last().map_or(0.0, |lost| lost.seen_seconds);
+            report.last_loss_seconds = Some(report.last_loss_seconds.map_or(last, |other| other.max(last)));
             report.losses.truncate(Report::SAMPLES);
         } else {
             kept.idle_races += count;

@@ -23,15 +23,21 @@ pub(crate) fn find(
     if args.tries == 0 {
         return Ok(());
     }
-    let lost = found.runs.iter().filter(|run| run.strategy.starts_with("bookend-")).map(|run| run.lost).sum::<u64>();
+    let ours = |strategy: &str| strategy.starts_with("bookend-");
+    if found.not_run.iter().any(|run| ours(&run.strategy)) && !found.runs.iter().any(|run| ours(&run.strategy)) {
+        found.no_advice = Some("the server did not run with bookend; the reasons are above".to_owned());
+        return Ok(());
+    }
+    let lost = found.runs.iter().filter(|run| ours(&run.strategy)).map(|run| run.lost).sum::<u64>();
     if !matches!(bookend.configuration, Configuration::Settings(_)) && lost == 0 {
         found.no_advice = Some("nothing was lost with this configuration".to_owned());
         return Ok(());
     }
-    let search = Search { place, bookend, plan, args };
-    match search.best()? {
-        Some(advice) => found.advice = Some(advice),
-        None => {
+    let mut search = Search { place, bookend, plan, args, not_run: None };
+    match (search.best()?, search.not_run) {
+        (Some(advice), _) => found.advice = Some(advice),
+        (None, Some(problem)) => found.no_advice = Some(format!("a configuration could not be tried: {problem}")),
+        (None, None) => {
             found.no_advice = Some(
                 "every configuration that was tried lost requests. The kinds of loss in the table and the findings say more: a server that ends \
                  requests by itself, or responses without an end, need a change of the server"
@@ -47,10 +53,22 @@ struct Search<'a> {
     bookend: &'a Bookend,
     plan: &'a Plan,
     args: &'a Args,
+    /// Why the last life that could not be run could not.
+    not_run: Option<String>,
+}
+
+/// The result of some tries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Tried {
+    Lost,
+    /// Nothing was lost, in this longest stop.
+    Clean(f64),
+    /// The same, but the server did not end by its stop signal within the grace period.
+    Killed(f64),
 }
 
 impl Search<'_> {
-    fn best(&self) -> Result<Option<Advice>, String> {
+    fn best(&mut self) -> Result<Option<Advice>, String> {
         let (late, max) = (self.late(), self.late() + 10);
         // A drain that ends by silence needs enough clients to tell silence from chance.
         let rate: u32 =
@@ -65,28 +83,49 @@ impl Search<'_> {
                 (None, true) => "a drain until no connection is busy".to_owned(),
             };
             // This drain lasts through the whole removal, regardless of the number of clients.
-            let whole = self.settings(profile.clone(), drain(late + 1, until_not_busy));
-            let Some(mut stop_seconds) = self.clean(&whole, 1)? else {
+            let mut whole = self.settings(profile.clone(), drain(late + 1, until_not_busy));
+            let mut tried = self.tries(&whole, 1)?;
+            if let Tried::Killed(_) = tried {
+                // Some servers give their requests a time of their own, gunicorn 30 s.
+                let longer = Settings { grace: whole.grace + LONGER, ..whole.clone() };
+                if let Tried::Clean(seconds) = self.tries(&longer, 1)? {
+                    (whole, tried) = (longer, Tried::Clean(seconds));
+                }
+            }
+            if tried == Tried::Lost {
                 reasons.push(format!("{what} lost requests even with minSeconds = {}", late + 1));
                 continue;
-            };
-            let mut best = whole;
+            }
+            let mut best = whole.clone();
             for min in [floor, floor + 2, late] {
                 if min > late {
                     continue;
                 }
-                let smaller = self.settings(profile.clone(), drain(min, until_not_busy));
-                if let Some(seconds) = self.clean(&smaller, 1)? {
-                    (best, stop_seconds) = (smaller, seconds);
+                let smaller = Settings { drain: Some(drain(min, until_not_busy)), ..whole.clone() };
+                let result = self.tries(&smaller, 1)?;
+                if result != Tried::Lost {
+                    (best, tried) = (smaller, result);
                     break;
                 }
                 reasons.push(format!("minSeconds = {min} lost requests"));
             }
             // The tries that count are with the grace period that is advised.
-            best.grace = grace(stop_seconds, max, late);
-            let Some(longest) = self.clean(&best, self.args.tries)? else {
-                reasons.push(format!("{what} lost requests in one of several tries"));
-                continue;
+            if let Tried::Clean(seconds) = tried {
+                best.grace = grace(seconds, max, late);
+            }
+            let longest = match self.tries(&best, self.args.tries)? {
+                Tried::Lost => {
+                    reasons.push(format!("{what} lost requests in one of several tries"));
+                    continue;
+                }
+                Tried::Clean(longest) => longest,
+                Tried::Killed(longest) => {
+                    reasons.push(
+                        "the server does not end by its stop signal: SIGKILL ended it, and cuts every request that still runs then"
+                            .to_owned(),
+                    );
+                    longest
+                }
             };
             return Ok(Some(self.advice(&best, longest, floor, reasons)));
         }
@@ -108,11 +147,12 @@ impl Search<'_> {
         Settings { grace: self.args.grace.max(drain.max + 10), profile, drain: Some(drain) }
     }
 
-    /// The longest stop of these tries by signal, if no try lost anything.
-    fn clean(&self, settings: &Settings, tries: u32) -> Result<Option<f64>, String> {
+    /// Lives with these settings, and with their grace period.
+    fn tries(&mut self, settings: &Settings, tries: u32) -> Result<Tried, String> {
         let mut bookend = self.bookend.clone();
         bookend.configuration = Configuration::Settings(settings.clone());
-        let mut longest: f64 = 0.0;
+        let args = Args { grace: settings.grace, ..self.args.clone() };
+        let (mut longest, mut killed): (f64, bool) = (0.0, false);
         for attempt in 0..tries {
             interrupt::check()?;
             // Alternating: the advice holds for both.
@@ -120,17 +160,22 @@ impl Search<'_> {
             let drain = settings.drain.map_or(0, |drain| drain.min);
             let profile = settings.profile.as_deref().unwrap_or("none");
             eprintln!("advice: profile {profile}, minSeconds {drain}, {} ...", strategy.title());
-            match one(self.place, &strategy, Some(&bookend), self.plan, self.args) {
-                Ok(run) if run.lost == 0 && !run.killed => longest = longest.max(run.stop_seconds),
-                Ok(_) => return Ok(None),
+            match one(self.place, &strategy, Some(&bookend), self.plan, &args) {
+                Ok(run) if run.lost == 0 => {
+                    longest = longest.max(run.stop_seconds);
+                    // bookend's own SIGKILL is the same for the server.
+                    killed |= run.killed || run.exit_code == 137;
+                }
+                Ok(_) => return Ok(Tried::Lost),
                 Err(problem) => {
                     interrupt::check()?;
                     eprintln!("  not run: {problem}");
-                    return Ok(None);
+                    self.not_run = Some(problem);
+                    return Ok(Tried::Lost);
                 }
             }
         }
-        Ok(Some(longest))
+        Ok(if killed { Tried::Killed(longest) } else { Tried::Clean(longest) })
     }
 
     fn advice(&self, settings: &Settings, longest: f64, floor: u64, mut reasons: Vec<String>) -> Advice {
@@ -165,6 +210,9 @@ impl Search<'_> {
         std::time::Duration::from_secs_f64(self.plan.late_seconds.ceil()).as_secs()
     }
 }
+
+/// More time for a server that did not end within the grace period, in seconds.
+const LONGER: u64 = 60;
 
 /// The grace period: a drain that takes its longest, what the stop took beyond the drain of this run, and a reserve; in steps of five.
 fn grace(stop_seconds: f64, max: u64, late: u64) -> u64 {

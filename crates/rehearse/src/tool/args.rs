@@ -11,7 +11,7 @@ use clap::Parser;
 ///
 /// Each strategy starts the server, sends traffic over loopback, begins a stop while clients still arrive, and counts what they lost.
 /// Exit code 0: the judged strategies lost nothing; 1: they lost something; 125: the rehearsal could not be made.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(
     name = "bookend-rehearse",
     version,
@@ -148,6 +148,9 @@ pub(crate) struct Args {
     /// Tries in which the advised configuration must lose nothing; 0: no advice
     #[arg(long, default_value_t = 2, help_heading = "Verdict")]
     pub(crate) tries: u32,
+    /// Write the advised configuration to this file, for the next run's --config
+    #[arg(long, value_name = "FILE", help_heading = "Verdict")]
+    pub(crate) advice: Option<PathBuf>,
     /// Print one JSON object in place of the table
     #[arg(long, help_heading = "Verdict")]
     pub(crate) json: bool,

@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// The stop signal that the engine will send.
-    pub(crate) fn stop_signal(&self) -> &str {
+    fn stop_signal(&self) -> &str {
         self.stop_signal.as_deref().unwrap_or("SIGTERM")
     }
 
@@ -170,6 +170,10 @@ impl Place for Engine {
     fn run(&self, launch: &Launch, words: &[String]) -> Result<Output, String> {
         let container = self.create_app("run", "none", launch, words)?;
         bounded::run(Command::new(&self.program).args(["start", "--attach", &container.name]), LONG)
+    }
+
+    fn stop_signal_of_the_image(&self) -> Option<String> {
+        Some(self.stop_signal().to_owned())
     }
 
     fn notes(&self) -> Vec<String> {

@@ -42,6 +42,10 @@ pub(crate) trait Place {
     fn has(&self, path: &str) -> bool;
     /// Runs a program of this machine where the server would run, to its end.
     fn run(&self, launch: &Launch, words: &[String]) -> Result<super::bounded::Output, String>;
+    /// The image's stop signal, or the one that replaces it; `None` if there is no image.
+    fn stop_signal_of_the_image(&self) -> Option<String> {
+        None
+    }
     /// Facts that a reader must know about this place.
     fn notes(&self) -> Vec<String>;
 }

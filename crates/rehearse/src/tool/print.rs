@@ -18,6 +18,9 @@ pub(crate) fn all(found: &Results, args: &Args) -> Result<(), String> {
     if args.markdown.as_deref() != Some(Path::new("-")) {
         stdout.write_all(text.as_bytes()).map_err(|error| format!("cannot print: {error}"))?;
     }
+    if let Some((file, advice)) = args.advice.as_deref().zip(found.advice.as_ref()) {
+        std::fs::write(file, &advice.toml).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
     match args.markdown.as_deref() {
         None => Ok(()),
         Some(file) if file == Path::new("-") => stdout.write_all(markdown(found).as_bytes()),
@@ -140,10 +143,16 @@ fn remarks(found: &Results) -> Vec<String> {
         if let Some(left) = run.leftovers.as_ref().filter(|left| !left.is_empty()) {
             lines.push(format!("{}: left when the first process ended: {}", run.title, left.join(", ")));
         }
+        if run.killed {
+            lines.push(format!(
+                "{}: the stop signal did not end it within the grace period; SIGKILL did, and cuts every request that still runs then",
+                run.title
+            ));
+        }
         if let Some(problem) = &run.hook_problem {
             lines.push(format!("{}: {problem}", run.title));
         }
-        if let Some((first, last)) = run.report.losses.first().zip(run.report.losses.last()) {
+        if let Some((first, last)) = run.report.losses.first().zip(run.report.last_loss_seconds) {
             let kinds: Vec<String> = run
                 .report
                 .kinds
@@ -151,10 +160,9 @@ fn remarks(found: &Results) -> Vec<String> {
                 .filter(|(_, counts)| counts.lost() > 0)
                 .map(|(kind, counts)| format!("{} {}", counts.lost(), kind.name()))
                 .collect();
-            let more = if run.lost > run.report.losses.len() as u64 { " and later" } else { "" };
-            let (title, from, to) = (&run.title, first.seen_seconds, last.seen_seconds);
+            let (title, from) = (&run.title, first.seen_seconds);
             lines.push(format!(
-                "{title}: lost {}, seen {from:.1} to {to:.1} s{more} after the stop began",
+                "{title}: lost {}, seen {from:.1} to {last:.1} s after the stop began",
                 kinds.join(", ")
             ));
         }

@@ -87,13 +87,28 @@ fn place(args: &Args) -> Result<Box<dyn Place>, String> {
         (None, Some(image)) => Err(format!("{image}: an image needs --engine, and a command comes after --")),
         (None, None) if args.command.is_empty() => Err("the server's command is missing: give it after --".to_owned()),
         (None, None) => {
-            let name = args.stop_signal.as_deref().unwrap_or("SIGTERM").to_ascii_uppercase();
-            let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
-            let stop_signal =
-                Signal::from_str(&name).map_err(|_| format!("{name} is not a signal that this mode can send"))?;
+            let stop_signal = signal(args.stop_signal.as_deref().unwrap_or("SIGTERM"))?;
             Ok(Box::new(Local { command: args.command.clone(), stop_signal }))
         }
     }
+}
+
+/// A signal by name or number, as STOPSIGNAL has it.
+fn signal(text: &str) -> Result<Signal, String> {
+    let name = text.to_ascii_uppercase();
+    let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+    let number = text.parse().ok().and_then(|number: i32| Signal::try_from(number).ok());
+    number
+        .or_else(|| Signal::from_str(&name).ok())
+        .ok_or_else(|| format!("{text} is not a signal that this mode can send"))
+}
+
+#[test]
+fn a_stop_signal_is_a_name_or_a_number() {
+    for text in ["SIGQUIT", "quit", "3"] {
+        assert_eq!(signal(text), Ok(Signal::SIGQUIT), "{text}");
+    }
+    assert!(signal("SIGRTMIN+3").is_err() && signal("0").is_err() && signal("").is_err());
 }
 
 /// bookend's file and configuration; `None` if there is no file.
@@ -182,8 +197,8 @@ fn findings(place: &dyn Place, bookend: &Bookend, args: &Args) -> Result<Vec<Fin
     // `bookend OPTIONS --` becomes `bookend doctor --json OPTIONS -- COMMAND`.
     let mut words = std::mem::take(&mut launch.init);
     let mut options = vec!["doctor".to_owned(), "--json".to_owned()];
-    if let Some(signal) = &args.stop_signal {
-        options.extend(["--stop-signal".to_owned(), signal.clone()]);
+    if let Some(signal) = place.stop_signal_of_the_image().or_else(|| args.stop_signal.clone()) {
+        options.extend(["--stop-signal".to_owned(), signal]);
     }
     words.splice(1..1, options);
     words.extend(place.command());

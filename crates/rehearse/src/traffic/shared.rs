@@ -81,8 +81,10 @@ impl Shared {
             Loss::Failed => counts.failed += 1,
             Loss::Hung => counts.hung += 1,
         }
+        let lost = self.lost(kind, loss, began);
+        report.last_loss_seconds = Some(lost.seen_seconds);
         if report.losses.len() < Report::SAMPLES {
-            report.losses.push(self.lost(kind, loss, began));
+            report.losses.push(lost);
         }
     }
 

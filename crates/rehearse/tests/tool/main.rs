@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait for them")]
 
+mod advice;
+mod verdicts;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -64,13 +67,14 @@ fn number(value: &Value, path: &str) -> u64 {
 }
 
 /// The losses that a defect causes, by kind of traffic and of loss.
-fn found(how: &str, losses: &[&str]) {
+fn found(how: &str, losses: &[&str]) -> Value {
     let (code, results) = as_it_is(how);
     assert_eq!(code, 1, "{how}: {results:#}");
     for path in losses {
         assert_ne!(number(run(&results), path), 0, "{how}: {path} {results:#}");
     }
     assert_eq!(number(run(&results), "/failedBefore"), 0, "{results:#}");
+    run(&results).clone()
 }
 
 #[test]
@@ -99,13 +103,16 @@ fn an_end_100_ms_too_early_is_found() {
 }
 
 #[test]
-fn a_listener_closed_100_ms_too_early_is_found() {
+fn a_listener_closed_before_the_last_client_is_found() {
     found("refuses", &["/kinds/new/refused"]);
 }
 
 #[test]
 fn answers_with_503_while_stopping_are_found() {
-    found("503", &["/kinds/new/failed", "/kinds/slow/failed"]);
+    let run = found("503", &["/kinds/new/failed", "/kinds/slow/failed"]);
+    let seconds = |path: &str| run.pointer(path).and_then(Value::as_f64).unwrap_or_default();
+    // The list has the first fifty; clients see them through the whole stop.
+    assert!(seconds("/lastLossSeconds") > seconds("/losses/49/seenSeconds") + 0.2, "{run:#}");
 }
 
 /// Every kind of transfer, from a server of these tests.
@@ -153,31 +160,6 @@ fn bookend(test: &str) -> Option<PathBuf> {
         eprintln!("NOT RUN: {test}: BOOKEND_BIN is not set");
     }
     bookend
-}
-
-/// A server that SIGTERM ends at once loses everything, and bookend's drain nothing; the advice is what was tried.
-#[test]
-fn the_advice_makes_the_next_run_lose_nothing() {
-    let Some(bookend) = bookend("the_advice_makes_the_next_run_lose_nothing") else { return };
-    let options =
-        ["--late", "1", "--tries", "1", "--strategies", "as-is,bookend-signal", "--bookend", bookend.to_str().unwrap()];
-    let hook_port = free_port().to_string();
-    let (_, results) = result(
-        &tool("at-once", free_port(), &[&options[..], &["--json", "--hook-port", &hook_port]].concat())
-            .output()
-            .unwrap(),
-    );
-    assert_ne!(number(run(&results), "/lost"), 0, "as it is: {results:#}");
-    let toml = results.pointer("/advice/toml").and_then(Value::as_str).unwrap_or_else(|| panic!("{results:#}"));
-    assert!(toml.contains("drain = { minSeconds = 1, quietSeconds = 2, maxSeconds = 11"), "{toml}");
-    // The next run, with exactly this file.
-    let file = std::env::temp_dir().join(format!("bookend-rehearse-{}.toml", std::process::id()));
-    std::fs::write(&file, toml).unwrap();
-    let options = [&options[..], &["--config", file.to_str().unwrap(), "--hook-port", &hook_port]].concat();
-    let options = [&options[..], &["--strategies", "bookend-hook", "--json"]].concat();
-    let (code, next) = result(&tool("at-once", free_port(), &options).output().unwrap());
-    std::fs::remove_file(&file).unwrap();
-    assert_eq!(code, 0, "{next:#}");
 }
 
 fn refused(options: &[&str], message: &str) {
@@ -273,149 +255,6 @@ fn the_markdown_summary_is_a_table() {
     let columns = |line: &str| line.matches(" | ").count();
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| the image as it is")).collect();
     assert_eq!(rows.iter().map(|row| columns(row)).collect::<Vec<_>>(), [10, 10], "{text}");
-}
-
-/// The same verdict five times, and stops that differ by less than half a second. `make test` ignores it because it takes five
-/// minutes; `make rehearse` runs it.
-#[test]
-#[ignore = "five minutes: make rehearse"]
-fn five_runs_give_the_same_verdict() {
-    let Some(bookend) = bookend("five_runs_give_the_same_verdict") else { return };
-    let hook_port = free_port().to_string();
-    let options = [
-        "--late",
-        "2",
-        "--tini",
-        "/usr/bin/tini-static",
-        "--bookend",
-        bookend.to_str().unwrap(),
-        "--hook-port",
-        &hook_port,
-        "--tries",
-        "0",
-        "--json",
-        "--profile",
-        "none",
-    ];
-    for how in ["well", "at-once"] {
-        let runs: Vec<Vec<(String, bool, f64, f64)>> = (0..5)
-            .map(|_| {
-                let (_, results) = result(&tool_of(alone(), how, free_port(), &options).output().unwrap());
-                let runs = results.get("runs").and_then(Value::as_array).unwrap().iter();
-                let seconds = |run: &Value, name: &str| run.get(name).and_then(Value::as_f64).unwrap();
-                let name = |run: &Value| run.get("strategy").and_then(Value::as_str).unwrap().to_owned();
-                let both = |run: &Value| (seconds(run, "stopSeconds"), seconds(run, "stallSeconds"));
-                runs.map(|run| (name(run), number(run, "/lost") == 0, both(run).0, both(run).1)).collect()
-            })
-            .collect();
-        let (first, others) = runs.split_first().unwrap();
-        assert_eq!(first.len(), 5, "{runs:?}");
-        for other in others {
-            for (a, b) in first.iter().zip(other) {
-                assert_eq!((&a.0, a.1), (&b.0, b.1), "{how}: {runs:?}");
-                // A machine that delayed the load delayed the stop, too.
-                assert!((a.2 - b.2).abs() <= 0.5 + 2.0 * (a.3 + b.3), "{how}: {runs:?}");
-            }
-        }
-    }
-}
-
-/// The tool finds for nginx what `make bench-drain` finds. `make test` ignores it because nginx without bookend waits
-/// minutes for silent connections; `make rehearse` runs it.
-#[test]
-#[ignore = "minutes: make rehearse"]
-fn the_strategies_of_the_bench_are_told_apart_on_nginx() {
-    let Some(bookend) = bookend("the_strategies_of_the_bench_are_told_apart_on_nginx") else { return };
-    let folder = std::env::temp_dir().join(format!("bookend-rehearse-nginx-{}", std::process::id()));
-    std::fs::create_dir(&folder).unwrap();
-    let lost = |signal: &str, options: &[&str]| -> Vec<(String, u64)> {
-        let port = free_port();
-        nginx_conf(&folder, port);
-        let conf = folder.join("nginx.conf").display().to_string();
-        let (url, slow) = (format!("http://127.0.0.1:{port}/"), format!("http://127.0.0.1:{port}/slow"));
-        let mut command = alone();
-        command.args([
-            "--url",
-            &url,
-            "--slow-url",
-            &slow,
-            "--late",
-            "6",
-            "--grace",
-            "20",
-            "--rate",
-            "200",
-            "--silent",
-            "2",
-        ]);
-        command.args(["--tries", "0", "--json", "--stop-signal", signal, "--bookend", bookend.to_str().unwrap()]);
-        command.args(options).args(["--", "nginx", "-c", &conf, "-g", "daemon off;"]);
-        let (_, results) = result(&command.output().unwrap());
-        let runs = results.get("runs").and_then(Value::as_array).unwrap().iter();
-        runs.map(|run| (run.get("strategy").unwrap().as_str().unwrap().to_owned(), number(run, "/lost"))).collect()
-    };
-    let script = format!("nginx -c {}/nginx.conf -s quit; while killall -0 nginx; do sleep 1; done", folder.display());
-    let term = lost(
-        "SIGTERM",
-        &[
-            "--tini",
-            "/usr/bin/tini-static",
-            "--init",
-            "dumb-init=/usr/bin/dumb-init --rewrite 15:3 --",
-            "--sleep",
-            "3",
-            "--pre-stop",
-            &script,
-        ],
-    );
-    let quit = lost("SIGQUIT", &["--sleep", "3,5"]);
-    std::fs::remove_dir_all(&folder).unwrap();
-    for (strategy, lost) in term.iter().chain(&quit) {
-        assert_eq!(*lost == 0, strategy.starts_with("bookend-"), "{strategy}: {term:?} {quit:?}");
-    }
-    assert_eq!(term.len() + quit.len(), 12, "{term:?} {quit:?}");
-}
-
-/// Over TLS with a certificate that no client trusts: nginx alone refuses the clients that still arrive, and behind bookend none.
-#[test]
-fn nginx_with_tls_is_rehearsed() {
-    let Some(bookend) = bookend("nginx_with_tls_is_rehearsed") else { return };
-    let folder = std::env::temp_dir().join(format!("bookend-rehearse-tls-{}", std::process::id()));
-    std::fs::create_dir(&folder).unwrap();
-    let port = free_port();
-    nginx_conf(&folder, port);
-    let own = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
-    std::fs::write(folder.join("cert.pem"), own.cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), own.signing_key.serialize_pem()).unwrap();
-    let conf = folder.join("nginx.conf");
-    let plain = std::fs::read_to_string(&conf).unwrap();
-    let dir = folder.display();
-    let tls =
-        format!(":{port} ssl;\n        ssl_certificate {dir}/cert.pem;\n        ssl_certificate_key {dir}/key.pem;");
-    std::fs::write(&conf, plain.replace(&format!(":{port};"), &tls)).unwrap();
-    let (url, slow) = (format!("https://127.0.0.1:{port}/"), format!("https://127.0.0.1:{port}/slow"));
-    let mut command = alone();
-    command.args(["--url", &url, "--slow-url", &slow, "--late", "2", "--silent", "0", "--stop-signal", "SIGQUIT"]);
-    command.args(["--strategies", "as-is,bookend-signal", "--judge", "bookend-signal", "--tries", "0", "--json"]);
-    command.args(["--bookend", bookend.to_str().unwrap(), "--", "nginx", "-c", conf.to_str().unwrap()]);
-    command.args(["-g", "daemon off;"]);
-    let (code, results) = result(&command.output().unwrap());
-    std::fs::remove_dir_all(&folder).unwrap();
-    assert_eq!(code, 0, "nothing is lost behind bookend: {results:#}");
-    assert_ne!(number(run(&results), "/kinds/new/refused"), 0, "as it is: {results:#}");
-    assert!(number(run(&results), "/total/ok") > 0, "{results:#}");
-}
-
-fn nginx_conf(folder: &Path, port: u16) {
-    let dir = folder.display();
-    std::fs::write(folder.join("slow"), vec![b'x'; 400_000]).unwrap();
-    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let text = format!(
-        "worker_processes 2;\nworker_shutdown_timeout 20s;\npid {dir}/nginx.pid;\nerror_log {dir}/error.log;\n\
-         events {{ worker_connections 1024; }}\nhttp {{\n    access_log off;\n    server {{\n        listen 127.0.0.1:{port};\n\
-         location = / {{ return 200 \"hello\\n\"; }}\n        location = /slow {{ alias {dir}/slow; limit_rate 200k; }}\n    }}\n}}\n"
-    );
-    std::fs::write(folder.join("nginx.conf"), text).unwrap();
 }
 
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
