@@ -23,7 +23,7 @@ release := scripts/as-caller cargo build --release --config .cargo/release.toml
 scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: reload vm checkpoint space help setup toolchain build build-all build-minimal build-rehearse build-kubectl build-kubectl-all test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean
+.PHONY: reload vm checkpoint space help setup toolchain build build-all build-minimal build-rehearse build-rehearse-all build-kubectl build-kubectl-all test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ build-rehearse: toolchain ## build bookend-rehearse, the static tool that rehear
 	@scripts/setup build
 	$(release) --target $(target) --package bookend-rehearse
 	@echo "built $(REHEARSE_BIN)"
+
+build-rehearse-all: toolchain ## build bookend-rehearse for x86_64 and aarch64
+	@scripts/setup build-all
+	$(release) --target x86_64-unknown-linux-musl --package bookend-rehearse
+	$(release) --target aarch64-unknown-linux-musl --package bookend-rehearse
 
 build-kubectl: toolchain ## build kubectl-bookend, the static tool for manifests and clusters, for this machine
 	@scripts/setup build
@@ -123,7 +128,6 @@ bench-drain: build ## measure what a stop costs nginx' clients, nine strategies 
 
 conformance: build ## compare bookend with other inits, check by check, and write docs/comparison.md (as root, five minutes)
 	@scripts/setup bench
-	scripts/bench-inits
 	scripts/conformance-inits
 	cargo bench --profile dev --bench conformance
 

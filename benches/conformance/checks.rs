@@ -105,8 +105,8 @@ fn start(init: &Init, folder: &Path, mode: &str, extras: Extras) -> Life {
     Life::start(init, folder, &words, extras)
 }
 
-/// A supervisor may take seconds to start a service.
-const START: u64 = 15;
+/// A supervisor may take seconds to start a service, and a busy machine longer to start a thousand processes.
+const START: u64 = 60;
 
 fn stop_reaches_the_app(init: &Init, folder: &Path) -> Result {
     let mut life = start(init, folder, "wait", Extras::default());

@@ -25,8 +25,13 @@ enum Kind {
     Services(&'static [&'static str]),
     Supervisord,
     Circus,
-    Honcho,
+    /// A Procfile.
+    Procfile,
     Pm2,
+    /// A folder of services, each a TOML file.
+    Horust,
+    /// /etc/inittab.
+    Busybox,
 }
 
 /// The needs of an application beside its command.
@@ -86,15 +91,25 @@ pub(crate) fn all(bookend: &str, root: &Path) -> (Vec<Init>, Vec<String>) {
             "TERM",
             &[Stop, Several, Restart, PreStart, PreStop, PostStop],
         ),
-        init("honcho", tools.join("venv/bin/honcho"), Kind::Honcho, "TERM", &[Stop, Several]),
+        init("honcho", tools.join("venv/bin/honcho"), Kind::Procfile, "TERM", &[Stop, Several]),
+        init("foreman", debian("foreman"), Kind::Procfile, "TERM", &[Stop, Several]),
         init("pm2-runtime", tools.join("node_modules/.bin/pm2-runtime"), Kind::Pm2, "TERM", &[Stop, Several, Restart]),
-        init("pid1 (crate)", crates.join("pid1"), Kind::Wrapper(&[]), "TERM", WRAPPER),
+        init("pid1 (crate)", crates.join("pid1"), Kind::Wrapper(&["--"]), "TERM", &[Stop, ExitCode, Reap, ReapMany]),
+        init("horust (crate)", crates.join("horust"), Kind::Horust, "TERM", SUPERVISOR),
+        // It runs its shutdown actions, sends SIGTERM to all processes, and SIGKILL a second later.
+        init(
+            "busybox init",
+            debian("busybox"),
+            Kind::Busybox,
+            "TERM",
+            &[Stop, Reap, ReapMany, Remaining, PreStart, PreStop, Several, Restart],
+        ),
     ];
     let mut missing = Vec::new();
     let mut found = Vec::new();
     for mut init in all {
         if init.program.exists() {
-            init.version = version(&init, &tools);
+            init.version = version(&init, &tools, &crates);
             found.push(init);
         } else {
             missing.push(format!("{} is not installed", init.name));
@@ -103,7 +118,7 @@ pub(crate) fn all(bookend: &str, root: &Path) -> (Vec<Init>, Vec<String>) {
     (found, missing)
 }
 
-fn version(init: &Init, tools: &Path) -> String {
+fn version(init: &Init, tools: &Path, crates: &Path) -> String {
     let output = |program: &Path, words: &[&str]| {
         let output = Command::new(program).args(words).output().map(|output| output.stdout).unwrap_or_default();
         String::from_utf8_lossy(&output).trim().to_owned()
@@ -112,12 +127,16 @@ fn version(init: &Init, tools: &Path) -> String {
         "s6-svscan" => "s6",
         "runsvdir" => "runit",
         "supervisord" => "supervisor",
+        "foreman" => "ruby-foreman",
+        "busybox init" => "busybox-static",
+        "pid1 (crate)" => "pid1-exe",
+        "horust (crate)" => "horust",
+        "circusd" => "circus",
         name => name,
     };
     match init.kind {
         Kind::Bookend => output(&init.program, &["-V"]),
-        Kind::Circus | Kind::Honcho => {
-            let package = if init.kind == Kind::Circus { "circus" } else { "honcho" };
+        _ if init.program.starts_with(tools.join("venv")) => {
             let shown = output(&tools.join("venv/bin/pip"), &["show", package]);
             let version = shown.lines().find_map(|line| line.strip_prefix("Version: ")).unwrap_or_default().to_owned();
             format!("{package} {version} (PyPI)")
@@ -128,7 +147,12 @@ fn version(init: &Init, tools: &Path) -> String {
                 text.split("\"version\": \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
             format!("pm2 {version} (npm)")
         }
-        Kind::Wrapper(_) if init.name.contains("crate") => "pid1-exe 0.1.6 (crates.io)".to_owned(),
+        _ if init.name.contains("crate") => {
+            let text = std::fs::read_to_string(crates.join("../.crates.toml")).unwrap_or_default();
+            let prefix = format!("\"{package} ");
+            let version = text.lines().find_map(|line| line.strip_prefix(&prefix)?.split(' ').next());
+            format!("{package} {} (crates.io)", version.unwrap_or_default())
+        }
         _ => {
             let version = output(Path::new("/usr/bin/dpkg-query"), &["--show", "--showformat", "${Version}", package]);
             format!("{package} {version} (Debian)")
@@ -142,7 +166,9 @@ impl Init {
         let program = self.program.display().to_string();
         let dir = folder.display().to_string();
         let quoted: Vec<String> = app.iter().map(|word| format!("'{word}'")).collect();
-        let pre = if extras.hooks { format!("touch {dir}/pre-start\n") } else { String::new() };
+        // An inittab has a line for it.
+        let pre =
+            if extras.hooks && self.kind != Kind::Busybox { format!("touch {dir}/pre-start\n") } else { String::new() };
         let run = script(folder, "run", &format!("{pre}exec {}\n", quoted.join(" ")));
         let second = script(folder, "second-run", &format!("touch {dir}/second\nexec sleep 1000\n"));
         let with_app = |words: Vec<String>| words.into_iter().chain(app.iter().cloned()).collect::<Vec<_>>();
@@ -216,7 +242,7 @@ impl Init {
                 std::fs::write(folder.join("circus.ini"), text).unwrap();
                 words(format!("{program} {dir}/circus.ini"))
             }
-            Kind::Honcho => {
+            Kind::Procfile => {
                 let second = if extras.second { format!("second: {second}\n") } else { String::new() };
                 std::fs::write(folder.join("Procfile"), format!("app: exec {run}\n{second}")).unwrap();
                 words(format!("{program} start -f {dir}/Procfile"))
@@ -231,6 +257,37 @@ impl Init {
                 std::fs::write(folder.join("pm2.json"), format!("{{ \"apps\": [{}{second}] }}", app("app", &run)))
                     .unwrap();
                 words(format!("{program} start {dir}/pm2.json"))
+            }
+            Kind::Horust => {
+                let services = folder.join("services");
+                std::fs::create_dir(&services).unwrap();
+                let service = |name: &str, command: &str| {
+                    let text = format!(
+                        "command = \"{command}\"\n[environment]\nkeep-env = true\n[termination]\nwait = \"20s\"\n\
+                         [restart]\nstrategy = \"on-failure\"\nbackoff = \"1s\"\nattempts = 3\n"
+                    );
+                    std::fs::write(services.join(format!("{name}.toml")), text).unwrap();
+                };
+                service("app", &run);
+                if extras.second {
+                    service("second", &second);
+                }
+                words(format!("{program} --services-path {dir}/services"))
+            }
+            Kind::Busybox => {
+                let mut text = format!("::respawn:{run}\n");
+                if extras.second {
+                    text += &format!("::respawn:{second}\n");
+                }
+                if extras.hooks {
+                    text += &format!("::sysinit:/bin/touch {dir}/pre-start\n::shutdown:/bin/touch {dir}/pre-stop\n");
+                }
+                std::fs::write(folder.join("inittab"), text).unwrap();
+                // The path is fixed, so it gets an /etc of its own in its mount namespace.
+                let start = format!(
+                    "cp -a /etc {dir}/etc && cp {dir}/inittab {dir}/etc/inittab && mount --bind {dir}/etc /etc && exec {program} init"
+                );
+                vec!["sh".to_owned(), "-c".to_owned(), start]
             }
         }
     }

@@ -21,11 +21,12 @@ pub(crate) fn write(root: &Path, inits: &[Init], rows: &[Vec<Result>], missing: 
     let mut text = format!(
         "# Comparison of container inits\n\n\
          `make conformance` (as root) runs the same checks over each init, as PID 1 of a fresh PID and network namespace, and writes this page and the\n\
-         table of the README. It was run on {date} with {machine}. It installs the inits from Debian, PyPI and npm (`scripts/conformance-inits`); inits\n\
-         that no registry carries as a package cannot be run here.\n\n\
+         table of the README. It was run on {date} with {machine}. It installs the inits from Debian, PyPI, npm and\n\
+         crates.io (`scripts/conformance-inits`). Inits that these registries do not carry are missing: s6-overlay, dinit, go-init, pebble, my_init,\n\
+         openrc-init. systemd is missing, because it needs more of its machine than namespaces.\n\n\
          - **yes**, **no**: the check passed or failed.\n\
          - **not its job**: the init does not claim to do this, so the check was not run. Several services and restarts are not the job of bookend, tini,\n\
-         \u{20} dumb-init and catatonit; delaying the stop signal is not the job of anything but bookend;\n\
+         \u{20} dumb-init, catatonit and pid1; foreman and honcho restart nothing; pid1 forwards SIGTERM and SIGINT only; delaying the stop signal is not the job of anything but bookend;\n\
          \u{20} runsvdir leaves the stop to runit(8).\n\
          - **Lost requests** are measured for all of them, since a figure is fair to each: nginx gets SIGTERM from the init's stop signal, and 50 new\n\
          \u{20} clients a second and kept connections go on for 3 s. bookend runs with `app.profile = \"auto\"`, the others with their defaults. Other stop\n\
