@@ -217,14 +217,14 @@ def template(document):
 
 
 def typed(value):
-    """Without what an object of the API server's types does not keep: empty lists, empty maps that are not objects, and a
-    `readOnly` that is false."""
+    """Without what an object of the API server's types does not keep: null, empty lists, empty maps that are not objects, and
+    a `readOnly` that is false."""
     if isinstance(value, list):
         return [typed(one) for one in value]
     if not isinstance(value, dict):
         return value
     maps = ("annotations", "labels", "limits", "requests", "nodeSelector")
-    lost = lambda key, one: one == [] or (one == {} and key in maps) or (one is False and key == "readOnly")
+    lost = lambda key, one: one is None or one == [] or (one == {} and key in maps) or (one is False and key == "readOnly")
     return {key: typed(one) for key, one in value.items() if not lost(key, one)}
 
 
