@@ -1,7 +1,7 @@
 //! `bookend reload [NAME]`: lets the app of the running bookend read its files again, and waits for the result.
 
 use super::client::Client;
-use super::outcome::{Failure, Outcome};
+use super::outcome::{Failure, Outcome, print};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ReloadArgs {
@@ -20,6 +20,12 @@ impl ReloadArgs {
             return Err(Failure::usage("bookend: the name of a reload has only letters, digits and `-`\n"));
         }
         // The check and the action have their own time limits.
-        self.client.request(&format!("POST /reload{name}"), None)?.print_if_accepted()
+        let response = self.client.request(&format!("POST /reload{name}"), None)?;
+        if response.code != 500 {
+            return response.print_if_accepted();
+        }
+        // The results of all entries.
+        print(&response.body);
+        Err(Failure::new("bookend: not everything was reloaded\n".to_owned()))
     }
 }

@@ -319,8 +319,7 @@ fn looked<S: Reloadable>(supervisor: &mut S, index: usize, run: Option<ReloadRun
             entry.trouble(&look.error.into_iter().chain(why).collect::<Vec<_>>().join("; "));
             let newest =
                 Duration::new(u64::try_from(look.newest.0).unwrap_or(0), u32::try_from(look.newest.1).unwrap_or(0));
-            // A file that has changed since the app's start: the app may have read it before.
-            content = Some(look.content).filter(|_| run.is_some() || newest + CLOCK_TICK <= since);
+            content = if run.is_some() { Some(look.content) } else { look.content.at_start(newest, since) };
             let is_used = |id| reloads.all.iter().any(|entry| entry.watched.iter().any(|(used, _)| *used == id));
             for (id, _) in before {
                 if !is_used(id)
@@ -410,18 +409,31 @@ pub(super) fn on_request<S: Reloadable>(
     } else if meant.is_empty() {
         let names: Vec<&str> = reloads.all.iter().map(|entry| entry.settings.name.as_str()).collect();
         Some((404, format!("no [[reload]] of that name; configured: {}\n", names.join(", "))))
-    } else if meant.iter().any(|index| reloads.all.get(*index).is_none_or(|entry| !entry.machine.is_allowed())) {
-        Some((409, "the app cannot be reloaded now: it has not started, or a stop goes on\n".to_owned()))
     } else {
         None
     };
     if let Some(answer) = refused {
         return drop(response.send(answer));
     }
-    let is_applying = |index: &usize| reloads.all.get(*index).is_some_and(|entry| entry.machine.is_applying());
-    let pending = meant.iter().map(|index| (*index, is_applying(index))).collect();
-    reloads.callers.add(pending, response);
-    for index in meant {
+    // In a sidecar the apps of some entries may run while others do not.
+    let (mut pending, mut answer) = (Vec::new(), (200, String::new()));
+    for (index, entry) in meant.iter().filter_map(|index| Some((*index, reloads.all.get(*index)?))) {
+        if entry.machine.is_allowed() {
+            pending.push((index, entry.machine.is_applying()));
+        } else {
+            answer.0 = 500;
+            answer.1.push_str(&format!(
+                "{}: not reloaded: the app has not started, or a stop goes on\n",
+                entry.settings.name
+            ));
+        }
+    }
+    if pending.is_empty() {
+        answer.0 = 409;
+    }
+    let requested: Vec<usize> = pending.iter().map(|(index, _)| *index).collect();
+    reloads.callers.add(pending, answer, response);
+    for index in requested {
         apply(supervisor, index, ReloadEvent::Requested);
     }
 }
@@ -430,8 +442,6 @@ fn message(message: ReloadMessage) -> TaskMessage {
     TaskMessage::Reload(Box::new(message))
 }
 
-/// The time of a change is that of the kernel's last tick, which is up to 10 ms old.
-const CLOCK_TICK: Duration = Duration::from_millis(10);
 /// How often files are read whose changes are not reported.
 const POLL: Duration = Duration::from_secs(10);
 /// The least time between two reports of changes.

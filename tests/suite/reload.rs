@@ -322,7 +322,7 @@ fn bookend_reload_prints_the_result() {
     init.wait_for_out("HUP one");
     init.folder.write("conf/a", "broken\n");
     let failed = bookend(&init, &["reload", "conf"]);
-    assert!(failed.code() == 1 && failed.log.contains("conf: CheckFailed: exit code 1; it is broken"), "{failed:?}");
+    assert!(failed.code() == 1 && failed.out.contains("conf: CheckFailed: exit code 1; it is broken"), "{failed:?}");
     let unknown = bookend(&init, &["reload", "nginx"]);
     assert!(unknown.code() == 1 && unknown.log.contains("configured: conf, other"), "{unknown:?}");
     let other_path = bookend(&init, &["reload", "conf?x"]);

@@ -16,6 +16,8 @@
 //! ```
 
 use super::terminal::{Colour, Terminal};
+#[cfg(feature = "reload")]
+use super::view::ReloadView;
 use super::view::{ContainerView, HandlerRun, LostView, StatusView};
 use crate::report::identity::PodIdentity;
 use bookend_lifecycle::HandlerResult;
@@ -73,6 +75,10 @@ fn head(view: &StatusView, identity: &PodIdentity, terminal: Terminal) -> String
         let detail = if probe.detail.is_empty() { String::new() } else { format!(": {}", printable(&probe.detail)) };
         rows.push((probe_name(&probe.name), colour, format!("{}{detail}", printable(&probe.state))));
     }
+    #[cfg(feature = "reload")]
+    for reload in &view.reloads {
+        rows.push(reload_row(reload));
+    }
     if let Some(lost) = &view.lost {
         let LostView { requests_cut, not_accepted, resets_sent } = lost;
         let is_clean = requests_cut + not_accepted + resets_sent == 0;
@@ -106,6 +112,21 @@ fn container_row(container: &ContainerView) -> String {
         None => String::new(),
     };
     format!("{}{by}{process}", printable(&container.phase))
+}
+
+/// `tls: Idle, Succeeded at 2026-11-30T02:03:29.123Z: SIGHUP sent to the app`
+#[cfg(feature = "reload")]
+fn reload_row(reload: &ReloadView) -> (&'static str, Colour, String) {
+    let colour = match reload.result.as_str() {
+        "Succeeded" => Colour::Good,
+        "CheckFailed" | "Failed" => Colour::Bad,
+        _ => Colour::Plain,
+    };
+    let last = match reload.result.as_str() {
+        "" => "no reload yet".to_owned(),
+        result => format!("{result} at {}: {}", reload.ended_at, reload.detail),
+    };
+    ("reload", colour, printable(&format!("{}: {}, {last}", reload.name, reload.state)))
 }
 
 /// The column has room for one word.
@@ -276,6 +297,19 @@ mod tests {
         );
         assert!(!text.contains('\u{1b}'), "no escape sequence, neither ours nor a handler's: {text}");
         assert!(drawn(STOPPING, Some(80), true).contains("\u{1b}[33m"));
+    }
+
+    #[test]
+    #[cfg(feature = "reload")]
+    fn a_reload_is_shown_with_its_last_result_and_when() {
+        let json = r#"{ "version": "0.1.0", "reloads": [
+            { "name": "tls", "state": "Idle", "result": "Succeeded", "endedAt": "2026-11-30T02:03:29.123Z", "detail": "SIGHUP sent" },
+            { "name": "conf", "state": "Settling" }
+        ] }"#;
+        let text = drawn(json, None, false);
+        for row in ["tls: Idle, Succeeded at 2026-11-30T02:03:29.123Z: SIGHUP sent", "conf: Settling, no reload yet"] {
+            assert!(text.contains(&format!("reload    {row}\n")), "{text}");
+        }
     }
 
     #[test]

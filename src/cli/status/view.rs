@@ -26,6 +26,8 @@ pub(crate) struct StatusView {
     pub(super) termination_grace_period_seconds: Option<f64>,
     pub(super) orphans_reaped: u64,
     pub(super) probes: Vec<ProbeView>,
+    #[cfg(feature = "reload")]
+    pub(super) reloads: Vec<ReloadView>,
     pub(super) lost: Option<LostView>,
     pub(crate) handlers: Vec<HandlerRun>,
     /// Runs in progress: without result and duration.
@@ -57,6 +59,18 @@ pub(super) struct ProbeView {
     /// `Succeeded`, `Failed`, `Unknown`.
     pub(super) state: String,
     pub(super) detail: String,
+}
+
+/// An entry of `[[reload]]`.
+#[cfg(feature = "reload")]
+#[derive(Debug, Clone, Default)]
+pub(super) struct ReloadView {
+    pub(super) name: String,
+    pub(super) state: String,
+    /// The last result; empty: there is none yet.
+    pub(super) result: String,
+    pub(super) detail: String,
+    pub(super) ended_at: String,
 }
 
 /// The losses of the app's clients in a stop.
@@ -118,6 +132,8 @@ impl StatusView {
             termination_grace_period_seconds: seconds(&object, "terminationGracePeriodSeconds"),
             orphans_reaped: count(&object, "orphansReaped").unwrap_or_default(),
             probes: each(&object, "probes", ProbeView::read),
+            #[cfg(feature = "reload")]
+            reloads: each(&object, "reloads", ReloadView::read),
             lost: object.get("lost").map(LostView::read),
             handlers: each(&object, "handlers", HandlerRun::read),
             running: each(&object, "running", HandlerRun::read),
@@ -142,6 +158,20 @@ impl ProbeView {
     fn read(object: &Value) -> ProbeView {
         let text = |name| text(object, name).unwrap_or_default();
         ProbeView { name: text("name"), state: text("state"), detail: text("detail") }
+    }
+}
+
+#[cfg(feature = "reload")]
+impl ReloadView {
+    fn read(object: &Value) -> ReloadView {
+        let text = |name| text(object, name).unwrap_or_default();
+        ReloadView {
+            name: text("name"),
+            state: text("state"),
+            result: text("result"),
+            detail: text("detail"),
+            ended_at: text("endedAt"),
+        }
     }
 }
 

@@ -18,10 +18,19 @@ struct ReloadCaller {
 }
 
 impl ReloadCallers {
-    /// A client waits for the results of these entries, and of each for the next but one if it is marked.
-    pub(super) fn add(&mut self, pending: Vec<(usize, bool)>, response: oneshot::Sender<ReloadAnswer>) {
+    /// A client waits for the results of these entries, and of each for the next but one if it is marked. `answer` has what is
+    /// known already.
+    pub(super) fn add(
+        &mut self,
+        pending: Vec<(usize, bool)>,
+        answer: ReloadAnswer,
+        response: oneshot::Sender<ReloadAnswer>,
+    ) {
         self.0.retain(|caller| !caller.response.is_closed());
-        self.0.push(ReloadCaller { pending, answer: (200, String::new()), response });
+        if pending.is_empty() {
+            return drop(response.send(answer));
+        }
+        self.0.push(ReloadCaller { pending, answer, response });
     }
 
     /// An entry has a result. Answers the clients that wait for no other one.
@@ -63,7 +72,7 @@ mod tests {
     fn a_client_is_answered_when_its_last_entry_has_a_result() {
         let mut callers = ReloadCallers::default();
         let (sender, mut answer) = oneshot::channel();
-        callers.add(vec![(0, false), (1, true)], sender);
+        callers.add(vec![(0, false), (1, true)], (200, String::new()), sender);
         callers.take(0, "a: Succeeded\n", ReloadNote::Succeeded);
         callers.take(1, "b: of before\n", ReloadNote::Succeeded);
         assert!(answer.try_recv().is_err());
@@ -75,8 +84,20 @@ mod tests {
     fn a_stop_answers_also_the_client_of_the_next_reload() {
         let mut callers = ReloadCallers::default();
         let (sender, mut answer) = oneshot::channel();
-        callers.add(vec![(0, true)], sender);
+        callers.add(vec![(0, true)], (200, String::new()), sender);
         callers.take(0, "a: Aborted\n", ReloadNote::Aborted);
         assert_eq!(answer.try_recv(), Ok((500, "a: Aborted\n".to_owned())));
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_reloaded_holds_no_other_one() {
+        let mut callers = ReloadCallers::default();
+        let (sender, mut answer) = oneshot::channel();
+        callers.add(vec![(0, false)], (500, "b: not reloaded\n".to_owned()), sender);
+        callers.take(0, "a: Succeeded\n", ReloadNote::Succeeded);
+        assert_eq!(answer.try_recv(), Ok((500, "b: not reloaded\na: Succeeded\n".to_owned())));
+        let (sender, mut answer) = oneshot::channel();
+        callers.add(Vec::new(), (409, "b: not reloaded\n".to_owned()), sender);
+        assert_eq!(answer.try_recv(), Ok((409, "b: not reloaded\n".to_owned())));
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::{APP, HUP, asked, field, life_of, nothing_follows, state};
+use super::{APP, HUP, asked, bookend, field, life_of, nothing_follows, state};
 use crate::hung_files::hung;
 use crate::rollout::Quota;
 use crate::support::{Folder, Init, debug_build, is_root, not_run, wait_until};
@@ -92,6 +92,67 @@ fn a_sidecar_signals_the_app_of_another_container() {
     init.wait_for_out("HUP two");
     init.wait_for_log("reloaded: SIGHUP sent to the app");
     assert!(init.is_running());
+}
+
+#[test]
+fn a_sidecar_that_sees_no_process_reloads_the_app_by_a_request() {
+    if !is_root("a_sidecar_that_sees_no_process_reloads_the_app_by_a_request") {
+        return;
+    }
+    let folder = Folder::new();
+    fs::create_dir(folder.path("conf")).unwrap();
+    folder.write("conf/a", "one\n");
+    // The app prints what it is asked for.
+    let app = "use IO::Socket::INET; my $s = IO::Socket::INET->new(Listen => 9, LocalAddr => '127.0.0.1:9000'); \
+        $| = 1; while (my $c = $s->accept) { print scalar <$c>; print $c \"HTTP/1.1 200 OK\\r\\n\\r\\n\"; close $c }";
+    let app = folder.write("app.pl", app).display().to_string();
+    let text = "http.listen = \"127.0.0.1:9797\"\n[containers.web]\n\
+        [[reload]]\nname = \"conf\"\ncontainer = \"web\"\nwatch = [\"FOLDER/conf\"]\nsettleSeconds = 0.3\n\
+        httpGet = { port = 9000, path = \"/-/reload\" }\n";
+    let path = folder.write("sidecar.toml", &text.replace("FOLDER", folder.shown())).display().to_string();
+    // They share the network, and no process.
+    let sidecar = "exec unshare --pid --fork --mount-proc --kill-child \"$0\" sidecar -c";
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "--net", "sh", "-c"]);
+    command.arg(format!("ip link set lo up; perl {app} & {sidecar} {path}")).arg(debug_build());
+    let mut init = Init::start(folder, command);
+    wait_until("the sidecar answers", || is_asked(&init, "status"));
+    init.folder.write("conf/a", "two\n");
+    init.wait_for_out("GET /-/reload HTTP/1.1");
+    init.wait_for_log("reloaded: ");
+    let status = bookend(&init, &["status"]);
+    assert!(status.out.contains("reload    conf: Idle, Succeeded at 2"), "{status:?}");
+    assert!(init.is_running());
+}
+
+#[test]
+fn a_container_that_has_not_started_holds_no_other_reload() {
+    if !is_root("a_container_that_has_not_started_holds_no_other_reload") {
+        return;
+    }
+    let folder = Folder::new();
+    let text = "http.listen = \"127.0.0.1:9797\"\n[containers.web]\n[containers.queue]\nprocess.commandLine = \"not-there\"\n\
+        [[reload]]\nname = \"queue\"\ncontainer = \"queue\"\nsignal.name = \"SIGHUP\"\n\
+        [[reload]]\nname = \"web\"\ncontainer = \"web\"\nexec.command = [\"true\"]\n";
+    let path = folder.write("sidecar.toml", text).display().to_string();
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "--net", "sh", "-c"]);
+    command.arg(format!("ip link set lo up; exec \"$0\" sidecar -c {path}")).arg(debug_build());
+    let init = Init::start(folder, command);
+    wait_until("the sidecar answers", || is_asked(&init, "status"));
+    let both = bookend(&init, &["reload"]);
+    assert_eq!(both.code(), 1, "{both:?}");
+    assert!(both.out.contains("web: Succeeded: exit code 0\n"), "{both:?}");
+    assert!(both.out.contains("queue: not reloaded: the app has not started"), "{both:?}");
+    assert!(both.log.contains("not everything was reloaded"), "{both:?}");
+    let one = bookend(&init, &["reload", "queue"]);
+    assert!(one.code() == 1 && one.log.contains("queue: not reloaded: "), "{one:?}");
+    assert_eq!(bookend(&init, &["reload", "web"]).code(), 0);
+}
+
+/// Whether the socket answers this subcommand.
+fn is_asked(init: &Init, subcommand: &str) -> bool {
+    bookend(init, &[subcommand]).code() == 0
 }
 
 #[test]

@@ -315,3 +315,16 @@ fn a_look_that_hung_applies_nothing_that_the_app_has() {
     assert!(reload.apply(at(22), ReloadEvent::Looked(look, Some(OLD))).is_empty());
     assert_eq!(reload.state_name(), "Idle");
 }
+
+#[test]
+fn a_first_look_knows_what_the_app_has_if_nothing_is_newer() {
+    let started = at(100);
+    let tick = Duration::from_millis(10);
+    assert_eq!(OLD.at_start(at(1), started), Some(OLD));
+    // The kernel's time of a change may be ten milliseconds old.
+    assert_eq!(OLD.at_start(started - tick, started), Some(OLD));
+    for late in [started - tick + Duration::from_nanos(1), started, at(200)] {
+        assert_eq!(OLD.at_start(late, started), None, "{late:?}");
+    }
+    assert_eq!(OLD.at_start(Duration::ZERO, Duration::ZERO), None, "a clock that begins in 1970");
+}

@@ -8,6 +8,17 @@ use crate::hook::HandlerResult;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Content(pub u64);
 
+impl Content {
+    /// The content that the app was started with, if this first look has seen it. `newest`: the latest change of a file; `started`:
+    /// when the app was started; both since 1970. `None`: a file has changed so late that the app may have read it before.
+    pub fn at_start(self, newest: Duration, started: Duration) -> Option<Content> {
+        (newest + CLOCK_TICK <= started).then_some(self)
+    }
+}
+
+/// The time of a change is that of the kernel's last tick, which is up to 10 ms old.
+const CLOCK_TICK: Duration = Duration::from_millis(10);
+
 /// Identifies a look, a check or an action. An identifier is never used twice, so a late report cannot be mistaken for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReloadRunId(pub u64);
