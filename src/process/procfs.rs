@@ -91,6 +91,13 @@ pub(crate) fn receives(pid: super::Pid, signal: bookend_lifecycle::signal::Signa
     Some(has("SigCgt:")? || has("SigBlk:")?)
 }
 
+/// Whether not even SIGKILL ends the process: it sleeps uninterruptibly, as it also does in the freezer of cgroup v1. That of
+/// cgroup v2 lets SIGKILL through.
+pub(crate) fn is_uninterruptible(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.windows(4).any(|part| part == b") D ")
+}
+
 /// Our own pid.
 pub(crate) fn own_pid() -> i32 {
     nix::unistd::getpid().as_raw()

@@ -1,10 +1,12 @@
 //! Signals that the kernel refuses, and a SIGKILL without effect: they are reported, and no stop waits for ever.
 
+use std::path::{Path, PathBuf};
+
 use nix::sys::ptrace;
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
-use crate::support::{Finished, Folder, Init, bookend, child_of, is_root, wait_until};
+use crate::support::{Finished, Folder, Init, bookend, child_of, is_root, not_run, wait_until};
 
 /// Becomes bookend without CAP_KILL: it may not signal the processes of another user.
 const WITHOUT_CAP_KILL: &str = "exec setpriv --bounding-set=-kill --inh-caps=-kill \"$0\" \"$@\"";
@@ -92,4 +94,81 @@ fn tini_exits_with_1_if_it_may_not_signal_its_child() {
     init.signal(15);
     wait_until("tini has ended", || init.has_ended());
     assert_eq!(init.end().code(), 1, "{}", init.log());
+}
+
+/// A control group of its own. Dropping it thaws and removes it.
+struct Freezer {
+    group: PathBuf,
+    is_v2: bool,
+}
+
+impl Freezer {
+    /// One for each version that this machine has and lets us use.
+    fn all() -> Vec<Freezer> {
+        let name = format!("bookend-test-{}", std::process::id());
+        let roots = [("/sys/fs/cgroup/freezer", false), ("/sys/fs/cgroup/unified", true), ("/sys/fs/cgroup", true)];
+        let usable = roots.into_iter().filter(|(root, is_v2)| {
+            let file = if *is_v2 { "cgroup.controllers" } else { "cgroup.procs" };
+            Path::new(root).join(file).exists() && std::fs::create_dir(Path::new(root).join(&name)).is_ok()
+        });
+        usable.map(|(root, is_v2)| Freezer { group: Path::new(root).join(&name), is_v2 }).collect()
+    }
+
+    fn freeze(&self) {
+        let (file, frozen) = if self.is_v2 { ("cgroup.freeze", "1") } else { ("freezer.state", "FROZEN") };
+        std::fs::write(self.group.join(file), frozen).unwrap();
+        let (file, frozen) = if self.is_v2 { ("cgroup.events", "frozen 1") } else { ("freezer.state", "FROZEN") };
+        let state = || std::fs::read_to_string(self.group.join(file)).unwrap();
+        wait_until("the app is frozen", || state().contains(frozen));
+    }
+
+    fn thaw(&self) {
+        let (file, thawed) = if self.is_v2 { ("cgroup.freeze", "0") } else { ("freezer.state", "THAWED") };
+        let _ = std::fs::write(self.group.join(file), thawed);
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        self.thaw();
+        let pids = std::fs::read_to_string(self.group.join("cgroup.procs")).unwrap_or_default();
+        for pid in pids.lines().filter_map(|pid| pid.parse().ok()) {
+            let _ = nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+        wait_until("the group is empty", || std::fs::remove_dir(&self.group).is_ok());
+    }
+}
+
+#[test]
+fn a_frozen_app_does_not_hold_the_end_of_a_stop() {
+    let test = "a_frozen_app_does_not_hold_the_end_of_a_stop";
+    if !is_root(test) {
+        return;
+    }
+    let freezers = Freezer::all();
+    if freezers.is_empty() {
+        not_run(test, "no cgroup of this machine can be written");
+    }
+    for freezer in freezers {
+        let folder = Folder::new();
+        let config =
+            "terminationGracePeriodSeconds = 3\nlifecycle.postStop.exec.command = [\"echo\", \"postStop ran\"]\n";
+        let path = folder.write("bookend.toml", config);
+        let app = "echo $$ >\"$0\"/cgroup.procs; echo up; while :; do sleep 0.05; done";
+        let mut command = std::process::Command::new(bookend());
+        command.arg("-c").arg(path).args(["--", "sh", "-c", app]).arg(&freezer.group);
+        let mut init = Init::start(folder, command);
+        init.wait_for_out("up");
+        freezer.freeze();
+        init.signal(15);
+        let finished = init.end();
+        // Only now: a frozen process of cgroup v1 ends for no signal.
+        let is_v2 = freezer.is_v2;
+        drop(freezer);
+        assert_eq!(finished.code(), 137, "{}", finished.log);
+        assert!(finished.log.contains("postStop ran"), "{}", finished.log);
+        // The freezer of cgroup v2 lets SIGKILL through.
+        let reason = "could not be ended, because it is in uninterruptible sleep or in a frozen cgroup";
+        assert_eq!(finished.log.matches(reason).count(), usize::from(!is_v2), "{}", finished.log);
+    }
 }

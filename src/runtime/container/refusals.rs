@@ -4,7 +4,7 @@ use std::io;
 
 use tracing::{debug, warn};
 
-use crate::process::Pid;
+use crate::process::{Pid, procfs};
 use bookend_lifecycle::signal::Signal;
 
 /// The refusals of the kernel so far.
@@ -36,12 +36,16 @@ impl Refusals {
     }
 }
 
-/// The app could not be ended: the life ends without it.
+/// The app could not be ended: the life ends without it. The reason is named if it can be seen.
 pub(super) fn report_app_left(app: Option<Pid>) {
     let pid = app.map(Pid::as_raw);
-    if crate::process::is_first_process() {
-        warn!(pid, "the app could not be ended: the exit of bookend, which is PID 1, ends it");
-    } else {
-        warn!(pid, "the app could not be ended: it still runs when bookend has exited");
-    }
+    let why = match pid.is_some_and(procfs::is_uninterruptible) {
+        true => ", because it is in uninterruptible sleep or in a frozen cgroup",
+        false => "",
+    };
+    let then = match crate::process::is_first_process() {
+        true => "the exit of bookend, which is PID 1, ends it",
+        false => "it still runs when bookend has exited",
+    };
+    warn!(pid, "the app could not be ended{why}: {then}");
 }

@@ -116,7 +116,7 @@ pub(super) fn report() {
     if leftovers::refused() != Refused::None {
         warn!("{text}: bookend may not signal processes of another user, it needs CAP_KILL for that");
     } else {
-        warn!("{text}: they are in uninterruptible sleep, or a tracer holds them");
+        warn!("{text}: they are in uninterruptible sleep or a frozen cgroup, or a tracer holds them");
     }
 }
 
