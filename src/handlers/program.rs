@@ -50,6 +50,9 @@ pub(crate) enum ProgramError {
     Files(#[from] DetachedError),
 }
 
+/// The app before it is spawned, and the variables that it is given in addition to those that bookend was started with.
+pub(crate) type PreparedApp = Result<(Prepared, Variables), ProgramError>;
+
 /// The environment of a program.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {

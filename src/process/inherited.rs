@@ -3,9 +3,8 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
@@ -31,6 +30,8 @@ pub(crate) struct Inherited {
     _placeholders: Vec<OwnedFd>,
     /// The directory in which children start.
     pub(crate) working_dir: WorkingDir,
+    /// Its path, until it is used. `None`: it has none.
+    working_path: Option<CString>,
 }
 
 impl Inherited {
@@ -51,6 +52,7 @@ impl Inherited {
             ignored: Vec::new(),
             _placeholders: placeholders(),
             working_dir: WorkingDir::Ours,
+            working_path: None,
         }
     }
 
@@ -67,6 +69,9 @@ impl Inherited {
 
     /// Leaves the working directory, which may be on a volume that is to be unmounted; children still start there.
     pub(crate) fn leave_working_dir(&mut self) {
+        // From the kernel alone: a look at the path would wait for a volume that hangs.
+        self.working_path =
+            std::env::current_dir().ok().and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
         let here = open(".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
         // Its number must not be one that a child's stdin, stdout or stderr is put on.
         let held = here.ok().and_then(|fd| sys::duplicate_from(3, fd).ok());
@@ -81,16 +86,7 @@ impl Inherited {
     /// directory does. A directory without a path (deleted, or outside of our root) stays open: no other child could
     /// start there.
     pub(crate) fn release_working_dir(&mut self) {
-        let WorkingDir::Open(held) = &self.working_dir else { return };
-        let path = std::fs::read_link(format!("/proc/self/fd/{}", held.as_raw_fd()));
-        let same = |path: &PathBuf| {
-            let (there, here) = (nix::sys::stat::stat(path).ok()?, nix::sys::stat::fstat(held).ok()?);
-            Some((there.st_dev, there.st_ino) == (here.st_dev, here.st_ino))
-        };
-        if let Ok(path) = path
-            && same(&path) == Some(true)
-            && let Ok(path) = CString::new(path.into_os_string().into_vec())
-        {
+        if let (WorkingDir::Open(_), Some(path)) = (&self.working_dir, self.working_path.take()) {
             self.working_dir = WorkingDir::Named(path);
         }
     }

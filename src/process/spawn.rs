@@ -7,11 +7,11 @@
 //! | start            | the child's memory        | we                                                              |
 //! | ---------------- | ------------------------- | --------------------------------------------------------------- |
 //! | `start`          | a copy, as with fork(2)    | go on at once                                                   |
-//! | `start_promptly` | ours, as with vfork(2)    | wait, usually less than 0.1 ms, and save the copy, some 0.05 ms |
+//! | `start_promptly` | ours                      | wait, usually less than 0.1 ms, and save the copy, some 0.05 ms |
 //!
-//! The second one is for the app. The kernel suspends us until its child executes its program, so the child kills itself
-//! if that takes too long ([`EXPIRY`]), and the app is started in the first way. Only a system call that not even SIGKILL
-//! interrupts (a FUSE server that has taken a request and hangs) could hold us longer.
+//! The second one is for the app. We wait until its child has executed its program. The child kills itself if that takes too
+//! long ([`EXPIRY`]), and the app is started in the first way. We wait in poll(2), and not as vfork(2) does: a FUSE server that
+//! has taken a request and hangs holds a child that not even SIGKILL ends, and must not hold us.
 //!
 //! All signals are blocked in the child until just before execve(2), and none of our handlers is left: a signal that we
 //! send meanwhile acts as on the program.
@@ -141,43 +141,63 @@ impl ExecStatus {
 impl Spawn<'_> {
     /// Starts the child. It may not have executed its program yet when this returns.
     pub(crate) fn start(&self, inherited: &Inherited) -> Result<StartedChild, SpawnError> {
-        self.launch(inherited, ChildMemory::Copied)
+        let child = self.launch(inherited, ChildMemory::Copied)?;
+        Ok(child.expect("a child that has a copy of our memory is not waited for"))
     }
 
     /// Starts the child and waits until it has executed its program or failed, but not for much longer than [`EXPIRY`].
     /// Called while no other child shares our memory and no child is waited for.
     pub(crate) fn start_promptly(&self, inherited: &Inherited) -> Result<StartedChild, SpawnError> {
-        if self.setup.identity.is_some() {
-            // Another user in our memory would make it undumpable (prctl(2)), and /proc/self unreadable with it.
-            return self.launch(inherited, ChildMemory::Copied);
+        // Another user in our memory would make it undumpable (prctl(2)), and /proc/self unreadable with it. An OOM score is
+        // that of all processes that share memory.
+        let needs_own_memory = self.setup.identity.is_some() || self.setup.oom_score_adj.is_some();
+        match if needs_own_memory { Ok(None) } else { self.launch(inherited, ChildMemory::Shared) } {
+            Ok(None) => self.start(inherited),
+            // An emulator that knows vfork(2) alone.
+            Err(SpawnError::Clone { source, .. }) if source.raw_os_error() == Some(libc::EINVAL) => {
+                self.start(inherited)
+            }
+            child => child.and_then(|child| child.map_or_else(|| self.start(inherited), Ok)),
         }
-        let began = Instant::now();
-        let child = self.launch(inherited, ChildMemory::Shared)?;
-        if began.elapsed() >= EXPIRY && has_expired(child.pid) {
-            return self.launch(inherited, ChildMemory::Copied);
-        }
-        Ok(child)
     }
 
-    fn launch(&self, inherited: &Inherited, memory: ChildMemory) -> Result<StartedChild, SpawnError> {
+    /// `None`: the child could not execute its program in time.
+    fn launch(&self, inherited: &Inherited, memory: ChildMemory) -> Result<Option<StartedChild>, SpawnError> {
         let program = self.command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let image = Image::prepare(self, program)?;
         // Without a descriptor for it the child starts all the same, and its exit code tells what failed.
         let pipe = report_pipe();
         let (pipe, report) = pipe.map_or((None, None), |(ours, childs)| (Some(ours), Some(childs)));
+        let memory = if pipe.is_some() { memory } else { ChildMemory::Copied };
 
-        let child = Child { spawn: self, inherited, image: &image, report: report.as_ref(), memory };
+        let number = report.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        let child = Child { spawn: self, inherited, image: &image, report: number, memory };
         let before = sys::set_mask(SignalSet::ALL);
-        let cloned = clone(&child);
+        let mut stack = ChildStack::new();
+        // Before the child sets its timer.
+        let began = Instant::now();
+        let cloned = clone(&child, &mut stack);
+        // Nothing but this may come first: a child that shares our memory runs beside us.
+        let leaving = match (&cloned, memory) {
+            (Ok(pid), ChildMemory::Shared) => wait_for_leaving(*pid, began, pipe.as_ref(), report),
+            _ => Leaving::Executed,
+        };
+        if leaving != Leaving::Executed {
+            // The child may still use it.
+            std::mem::forget(stack);
+        }
         sys::set_mask(before);
         let pid = cloned.map_err(|source| SpawnError::Clone { program: program.to_owned(), source })?;
+        if leaving == Leaving::TooLate {
+            return Ok(None);
+        }
         if matches!(self.placement, ProcessPlacement::ForegroundGroup | ProcessPlacement::BackgroundGroup) {
             // The child does the same. Whichever process is first, a signal to the group reaches it from now on. EACCES: the
             // child has executed its program, and so has done it. ESRCH: it has ended.
             let _ = setpgid(pid, pid);
         }
         let exec = ExecStatus { pipe, program: program.to_owned(), setup: Arc::clone(&self.setup) };
-        Ok(StartedChild { pid, exec })
+        Ok(Some(StartedChild { pid, exec }))
     }
 
     /// The paths to try, in order: the program itself if it has a slash, else in each directory of `PATH`.
@@ -210,7 +230,7 @@ impl Spawn<'_> {
 enum ChildMemory {
     /// A copy of ours.
     Copied,
-    /// Ours; we are suspended meanwhile.
+    /// Ours; we do nothing but wait meanwhile.
     Shared,
 }
 
@@ -219,27 +239,68 @@ struct Child<'a> {
     spawn: &'a Spawn<'a>,
     inherited: &'a Inherited,
     image: &'a Image,
-    report: Option<&'a OwnedFd>,
+    /// The number of the child's end of the pipe, or -1. In the child it is open also when we have closed ours.
+    report: RawFd,
     memory: ChildMemory,
 }
 
+/// u128: the alignment that every calling convention asks of a stack.
+struct ChildStack(Vec<u128>);
+
+impl ChildStack {
+    fn new() -> ChildStack {
+        ChildStack(vec![0; STACK / size_of::<u128>()])
+    }
+}
+
 /// Makes the child. All signals are blocked.
-fn clone(child: &Child<'_>) -> io::Result<Pid> {
+fn clone(child: &Child<'_>, stack: &mut ChildStack) -> io::Result<Pid> {
     let flags = match child.memory {
         ChildMemory::Copied => libc::SIGCHLD,
-        ChildMemory::Shared => libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_VFORK,
+        ChildMemory::Shared => libc::SIGCHLD | libc::CLONE_VM,
     };
-    // u128: the alignment that every calling convention asks of a stack.
-    let mut stack = vec![0u128; STACK / size_of::<u128>()];
-    let top = stack.as_mut_ptr_range().end;
+    let top = stack.0.as_mut_ptr_range().end;
     // SAFETY: the child runs `child_main` on a stack of its own, which grows down from `top`, with a pointer to a live
-    // `Child`. With a copy of our memory nothing that it does reaches us. With our own memory we are suspended until it
-    // executes its program or ends (CLONE_VFORK), so both live long enough, and what it changes (errno, the digits of
-    // LISTEN_PID, a script's path) is not read by us afterwards. Other threads may exist and hold locks: `child_main`
-    // calls only async-signal-safe functions, and allocates nothing. No handler of ours can run in it: all signals are
-    // blocked, and it resets the handlers before it unblocks them.
+    // `Child`. With a copy of our memory nothing that it does reaches us. With our own memory the caller does nothing but
+    // wait until it has executed its program, has ended or is about to end, or has a SIGKILL that lets it run no further
+    // instruction of its own ([`wait_for_leaving`]): so `Child` lives long enough. The caller frees the stack only in the
+    // first of these cases. The child changes errno, the digits of LISTEN_PID and a script's path, and we read none of them
+    // afterwards. Other threads may exist and hold locks: `child_main` calls only async-signal-safe functions, and allocates
+    // nothing. No handler of ours can run in it: all signals are blocked, and it resets the handlers before it unblocks them.
     let pid = unsafe { libc::clone(child_main, top.cast(), flags, ptr::from_ref(child).cast_mut().cast()) };
     if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(Pid::from_raw(pid)) }
+}
+
+/// How a child has left our memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    Executed,
+    /// It has reported why it cannot, and ends.
+    Failed,
+    /// It was killed before it could. Something may still hold it in the kernel.
+    TooLate,
+}
+
+/// Waits until a child that shares our memory has left it. Reads no errno: the child may change ours meanwhile.
+fn wait_for_leaving(pid: Pid, began: Instant, pipe: Option<&OwnedFd>, report: Option<OwnedFd>) -> Leaving {
+    // Otherwise the pipe would not reach its end.
+    drop(report);
+    let mut fd = libc::pollfd { fd: pipe.map_or(-1, AsRawFd::as_raw_fd), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one live pollfd, and the pipe is open; poll(2) leaves out a number of -1.
+    unsafe { libc::poll(&raw mut fd, 1, LONGEST_WAIT) };
+    if fd.revents & libc::POLLIN != 0 {
+        return Leaving::Failed;
+    }
+    let has_left = fd.revents & libc::POLLHUP != 0;
+    if has_left && (began.elapsed() < EXPIRY || !has_expired(pid)) {
+        return Leaving::Executed;
+    }
+    if !has_left {
+        // The kernel has refused the timer, or the child waits in a call that nothing interrupts.
+        let _ = sys::send(pid, Signal::KILL);
+        pause(Duration::from_millis(1));
+    }
+    Leaving::TooLate
 }
 
 /// The child's first function. It executes the program, or reports the failure and ends.
@@ -254,7 +315,7 @@ extern "C" fn child_main(child: *mut libc::c_void) -> libc::c_int {
 }
 
 /// Lets the kernel kill this process after [`EXPIRY`], unless it has executed its program: execve(2) deletes timers.
-/// If the kernel refuses the timer, the wait has no limit.
+/// If the kernel refuses the timer, [`wait_for_leaving`] kills it.
 fn expire() {
     let mut timer: libc::c_int = 0;
     // SAFETY: a sigevent consists of integers and pointers, for which zeroes are valid.
@@ -467,9 +528,8 @@ fn report_pipe() -> Option<(OwnedFd, OwnedFd)> {
 }
 
 /// Reports the failure to the parent and ends the child.
-fn end_in_child(report: Option<&OwnedFd>, step: i32, error: i32) -> ! {
+fn end_in_child(report: RawFd, step: i32, error: i32) -> ! {
     let bytes = encode([step, error]);
-    let report = report.map_or(-1, AsRawFd::as_raw_fd);
     // SAFETY: `report` is open, or -1, which write(2) refuses; `bytes` is live and has that many bytes. _exit(2) runs none of our destructors.
     unsafe {
         libc::write(report, bytes.as_ptr().cast(), bytes.len());
@@ -515,6 +575,8 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 
 /// How long a child that shares our memory has to execute its program.
 const EXPIRY: Duration = Duration::from_millis(100);
+/// How long we wait for it, in milliseconds: longer than [`EXPIRY`].
+const LONGEST_WAIT: libc::c_int = 120;
 /// The child needs a few hundred bytes; untouched pages of the rest cost nothing.
 const STACK: usize = 32 * 1024;
 /// The shell that runs a script without `#!`, as execvp(3) has it.

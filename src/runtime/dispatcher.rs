@@ -15,6 +15,7 @@ use super::listeners::Listeners;
 use super::process_scans::{self, ProcessScans, StatusSender};
 use super::reporter::Reporter;
 use super::unit::{Unit, UnitId};
+use crate::handlers::program::PreparedApp;
 use crate::handlers::{self, HandlerReport, Purpose, RunningHandler};
 use crate::http::{
     DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, LifecycleEvent, PreviousLife, Request,
@@ -53,6 +54,8 @@ pub(super) enum TaskMessage {
     SearchEnded(UnitId, SearchResult),
     /// The state file has been read: the life before.
     LifeBefore(Box<LifeBefore>),
+    /// The files that the app needs have been read.
+    AppPrepared(Box<PreparedApp>),
     /// The counters of the memory cgroup have changed.
     MemoryEvents,
     /// Of a reload.

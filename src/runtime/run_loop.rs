@@ -224,6 +224,7 @@ fn on_message<S: Supervisor>(supervisor: &mut S, message: TaskMessage) {
         | TaskMessage::SearchEnded(..)
         | TaskMessage::ProcessEnded(_)
         | TaskMessage::LifeBefore(_)
+        | TaskMessage::AppPrepared(_)
         | TaskMessage::MemoryEvents => supervisor.on_message(message),
         #[cfg(feature = "reload")]
         TaskMessage::Reload(_) => supervisor.on_message(message),

@@ -351,6 +351,7 @@ impl Supervisor for SidecarLoop {
             | TaskMessage::Notified(_)
             | TaskMessage::ConnectionsIdle
             | TaskMessage::LifeBefore(_)
+            | TaskMessage::AppPrepared(_)
             | TaskMessage::MemoryEvents => {}
             #[cfg(feature = "reload")]
             TaskMessage::Reload(message) => reload::on_message(self, *message),

@@ -130,6 +130,24 @@ fn an_app_whose_secret_hangs_is_not_started() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_the_apps_hung_secret() {
+    if !is_root("a_stop_does_not_wait_for_the_apps_hung_secret") {
+        return;
+    }
+    let (folder, port) = (Folder::new(), free_port());
+    let secret = folder.write("secret", "s3cret");
+    let config = format!("http.listen = \"127.0.0.1:{port}\"\napp.env.S.valueFrom.file = {secret:?}");
+    let hung = hung(&folder, "secret");
+    let init = Init::configured_in(folder, &config, &["--", "sleep", "1000"]);
+    wait_until("a probe is answered meanwhile", || code(port, "/livez") == 200);
+    init.signal(15);
+    let finished = init.finish();
+    // Without the signal it would be 125 after two seconds.
+    assert_eq!(finished.code(), 143, "{}", finished.log);
+    drop(hung);
+}
+
+#[test]
 fn values_from_files_reach_handlers_before_and_after_the_start() {
     let folder = Folder::new();
     let secret = folder.write("secret", "s3cret\n");

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use crate::held_file::HeldFile;
-use crate::support::{Folder, Init, code, free_port, wait_until};
+use crate::support::{Folder, Init, bookend, code, free_port, is_root, not_run, wait_until};
 
 /// A file on which a process holds a write lease (fcntl(2), F_SETLEASE) and does not give it up: an execve(2) of the file
 /// waits for lease-break-time, 45 seconds.
@@ -100,4 +100,99 @@ fn an_app_that_cannot_be_executed_yet_is_stopped_in_time() {
     assert_eq!(init.end().code(), 143, "{}", init.log());
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     drop(lease);
+}
+
+/// A file system with one program, `app`. Its server takes the request to open it and does not answer: a process that executes it
+/// cannot be killed. It prints a line when the request has come. When the file exists that the second argument names, requests for
+/// the directory itself hang as well.
+const HANGING_SERVER: &str = r#"
+import ctypes, os, struct, sys
+fuse = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.mount(b"fuse", sys.argv[1].encode(), b"fuse", 0, options) == 0, os.strerror(ctypes.get_errno())
+def attributes(node):
+    mode = 0o40755 if node == 1 else 0o100755
+    return struct.pack("<6Q10I", node, 100, 1, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 512, 0)
+while True:
+    request = os.read(fuse, 1 << 18)
+    _, call, unique, node = struct.unpack("<IIQQ", request[:24])
+    error, answer = 0, b""
+    if call == 26:
+        answer = struct.pack("<4I2H2I2H8I", 7, 31, 0, 0, 0, 0, 4096, 0, 0, 0, *[0] * 8)
+    elif call == 3 and os.path.exists(sys.argv[2]):
+        continue
+    elif call == 3:
+        answer = struct.pack("<QII", 1000, 0, 0) + attributes(node)
+    elif call == 1 and request[40:] == b"app\0":
+        answer = struct.pack("<4Q2I", 2, 0, 1000, 1000, 0, 0) + attributes(2)
+    elif call == 1:
+        error = -2
+    elif call == 14:
+        print("the program is opened", flush=True)
+        continue
+    elif call in (2, 36, 42):
+        continue
+    else:
+        error = -38
+    os.write(fuse, struct.pack("<IiQ", 16 + len(answer), error, unique) + answer)
+"#;
+
+#[test]
+fn a_file_server_that_hangs_under_the_app_does_not_hold_bookend() {
+    let test = "a_file_server_that_hangs_under_the_app_does_not_hold_bookend";
+    if !has_fuse(test) {
+        return;
+    }
+    let (folder, port) = (Folder::new(), free_port());
+    std::fs::create_dir(folder.path("volume")).unwrap();
+    let config = folder.write(
+        "bookend.toml",
+        &format!("http.listen = \"127.0.0.1:{port}\"\nterminationGracePeriodSeconds = 3\nlifecycle.postStop.exec.command = [\"echo\", \"postStop ran\"]"),
+    );
+    // The mount ends with this namespace. The server is not a child of bookend.
+    let script = "(setsid python3 -c \"$1\" \"$2\" /nowhere &); until [ -e \"$2/app\" ]; do sleep 0.02; done; \
+        exec \"$0\" -c \"$3\" -- \"$2/app\"";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]).arg(bookend()).arg(HANGING_SERVER);
+    command.arg(folder.path("volume")).arg(config);
+    let mut init = Init::start(folder, command);
+    init.wait_for_out("the program is opened");
+    wait_until("a probe is answered", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert_eq!(code(port, "/livez"), 200, "{}", init.log());
+    init.signal(15);
+    let finished = init.end();
+    assert_eq!(finished.code(), 137, "{}", finished.log);
+    for text in ["postStop ran", "the app could not be ended"] {
+        assert!(finished.log.contains(text), "{text}: {}", finished.log);
+    }
+}
+
+fn has_fuse(test: &str) -> bool {
+    let opened = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse");
+    is_root(test) && (opened.is_ok() || not_run(test, "there is no /dev/fuse"))
+}
+
+#[test]
+fn a_hanging_working_directory_holds_no_signal() {
+    if !has_fuse("a_hanging_working_directory_holds_no_signal") {
+        return;
+    }
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("volume")).unwrap();
+    // perl looks at no working directory.
+    let app = "$SIG{HUP} = sub { syswrite STDOUT, 'hup' }; $SIG{TERM} = sub { exit 6 }; syswrite STDOUT, 'up'; \
+        select undef, undef, undef, 0.02 while 1";
+    let script = "(setsid python3 -c \"$1\" \"$2\" \"$3\" &); until [ -e \"$2/app\" ]; do sleep 0.02; done; \
+        cd \"$2\"; : >\"$3\"; exec \"$0\" -- perl -e \"$4\"";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]).arg(bookend()).arg(HANGING_SERVER);
+    command.arg(folder.path("volume")).arg(folder.path("hangs")).arg(app);
+    let init = Init::start(folder, command);
+    init.wait_for_out("up");
+    // Between the start of the app and the first wait for signals bookend looks for the directory.
+    init.signal(1);
+    init.wait_for_out("hup");
+    init.signal(15);
+    assert_eq!(init.finish().code(), 6);
 }

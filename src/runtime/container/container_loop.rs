@@ -21,7 +21,7 @@ use super::spawn_app;
 use crate::compat::not_started;
 use crate::compat::policy::{Leftovers, Policy};
 use crate::error::describe;
-use crate::handlers::program::{self, PendingEnvironment};
+use crate::handlers::program::{self, PendingEnvironment, PreparedApp};
 use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
 #[cfg(feature = "reload")]
 use crate::http::ReloadAnswer;
@@ -29,7 +29,7 @@ use crate::http::{AppSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnap
 use crate::process::inherited::Inherited;
 use crate::process::notify_socket::NotifySocket;
 use crate::process::reaper::{Ended, Reaper, SignalTarget};
-use crate::process::signals::{self, Signals};
+use crate::process::signals::Signals;
 use crate::process::{last_resort, terminal};
 use crate::report::journal::{NoteText, describe_end, describe_trigger};
 use crate::report::log;
@@ -126,7 +126,7 @@ impl ContainerLoop {
         self.unit.variables.extend(vec![(name.into(), value.into())]);
     }
 
-    /// The first event. Without preStart handlers it starts the app at once, before there is a runtime.
+    /// The first event. Without preStart handlers and files it starts the app at once, before there is a runtime.
     pub(super) fn begin(&mut self, early_stop: Option<Signal>) {
         #[cfg(feature = "otel")]
         if let Some(story) = self.dispatcher.reporter.trace.story() {
@@ -137,7 +137,9 @@ impl ContainerLoop {
             Some(signal) => self.dispatcher.push(UnitId::FIRST, Event::Signal(signal)),
             // The state file comes first: `claim_state_file`.
             None if self.configured.settings.state_file.is_some() => {}
-            None if self.unit.lifecycle.pre_start.is_empty() => {
+            None if self.unit.lifecycle.pre_start.is_empty()
+                && !program::reads_files(&self.configured.settings.app.program) =>
+            {
                 // Not the exit: the machine answers with `StartApp` alone.
                 let _ = run_loop::apply(self, UnitId::FIRST, Event::Begin);
             }
@@ -190,20 +192,20 @@ impl ContainerLoop {
 
     // ---- The app --------------------------------------------------------------------------------
 
-    /// The one place that starts the app; `AppStarted` or `AppNotStarted` follows.
+    /// Starts the app, as soon as the files that it needs have been read.
     fn start_app(&mut self) {
-        if program::reads_files(&self.configured.settings.app.program)
-            && let Some(inherited) = Arc::get_mut(&mut self.unit.context.inherited)
-        {
-            // A thread reads them, possibly the first one.
-            signals::prepare_for_threads(inherited);
+        let (settings, set) = (&self.configured.settings.app, &self.unit.variables.set);
+        if program::reads_files(&settings.program) {
+            return spawn_app::prepare_detached(settings.clone(), set.clone(), self.dispatcher.to_loop());
         }
-        let started = spawn_app::spawn(
-            &self.configured.settings.app,
-            self.configured.policy,
-            &self.unit.variables.set,
-            &self.unit.context,
-        );
+        let prepared = spawn_app::prepare(settings, set);
+        self.spawn_app(prepared);
+    }
+
+    /// The one place that spawns the app; `AppStarted` or `AppNotStarted` follows.
+    fn spawn_app(&mut self, prepared: PreparedApp) {
+        let (settings, policy) = (&self.configured.settings.app, self.configured.policy);
+        let started = spawn_app::spawn(settings, policy, prepared, &self.unit.context);
         if let Some(inherited) = Arc::get_mut(&mut self.unit.context.inherited) {
             inherited.release_working_dir();
         }
@@ -524,6 +526,8 @@ impl Supervisor for ContainerLoop {
                 }
             }
             TaskMessage::LifeBefore(life) => self.life_goes_on(*life),
+            // A stop may have come before.
+            TaskMessage::AppPrepared(prepared) if self.phase() == PhaseName::Starting => self.spawn_app(*prepared),
             #[cfg(feature = "reload")]
             TaskMessage::Reload(message) => reload::on_message(self, *message),
             TaskMessage::MemoryEvents => {
@@ -532,7 +536,8 @@ impl Supervisor for ContainerLoop {
                 }
             }
             // Of the loop itself, and of a sidecar.
-            TaskMessage::HandlerEnded(..)
+            TaskMessage::AppPrepared(_)
+            | TaskMessage::HandlerEnded(..)
             | TaskMessage::CallerDone(..)
             | TaskMessage::ZombiesFound(_)
             | TaskMessage::SearchEnded(..)

@@ -4,31 +4,45 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
 use crate::compat::policy::Policy;
-use crate::detached::run_bounded;
+use crate::detached::{DetachedError, spawn_blocking_detached};
 use crate::handlers::HandlerContext;
-use crate::handlers::program::{self, Prepared, ProgramError, Variables, container_variables, prepare_app};
+use crate::handlers::program::{PreparedApp, ProgramError, Variables, container_variables, prepare_app};
 use crate::process::inherited::Inherited;
 use crate::process::placement::ProcessPlacement;
 use crate::process::spawn::{ActivationSockets, ChildEnv, ExecProgress, Spawn, StartedChild};
 use crate::process::{Pid, last_resort, terminal};
+use crate::runtime::dispatcher::TaskMessage;
+use crate::tasks;
 use bookend_config::settings::AppSettings;
 
-/// Spawns the app and lets the reaper watch it. `set` has the variables that preStart handlers have set. Returns the pid,
-/// and the variables that the app was given in addition to those that bookend was started with.
+/// Prepares an app that needs files, on another thread: a volume may hang. `TaskMessage::AppPrepared` follows.
+pub(super) fn prepare_detached(settings: AppSettings, set: Variables, to_loop: mpsc::Sender<TaskMessage>) {
+    tasks::spawn(async move {
+        let work = spawn_blocking_detached(move || prepare(&settings, &set));
+        let prepared = timeout(FILES_WAIT, work).await.unwrap_or(Err(DetachedError::Lost));
+        let prepared = prepared.unwrap_or_else(|error| Err(error.into()));
+        let _ = to_loop.send(TaskMessage::AppPrepared(Box::new(prepared))).await;
+    });
+}
+
+/// `set` has the variables that preStart handlers have set.
+pub(super) fn prepare(settings: &AppSettings, set: &[(OsString, OsString)]) -> PreparedApp {
+    let variables = container_variables(settings, set)?;
+    Ok((prepare_app(settings, &variables)?, variables))
+}
+
+/// Spawns the app and lets the reaper watch it. Returns the pid, and the variables that the app was given.
 pub(super) fn spawn(
     settings: &AppSettings,
     policy: Policy,
-    set: &[(OsString, OsString)],
+    prepared: PreparedApp,
     context: &HandlerContext,
 ) -> Result<(Pid, Variables), ProgramError> {
-    let (app, variables) = match program::reads_files(&settings.program) {
-        true => {
-            let (settings, set) = (settings.clone(), set.to_vec());
-            run_bounded(FILES_WAIT, move || prepare(&settings, &set))??
-        }
-        false => prepare(settings, set)?,
-    };
+    let (app, variables) = prepared?;
     if policy.placement == ProcessPlacement::Session {
         terminal::give_up();
     }
@@ -57,13 +71,7 @@ pub(super) fn spawn(
     Ok((pid, variables))
 }
 
-fn prepare(settings: &AppSettings, set: &[(OsString, OsString)]) -> Result<(Prepared, Variables), ProgramError> {
-    let variables = container_variables(settings, set)?;
-    Ok((prepare_app(settings, &variables)?, variables))
-}
-
-/// The loop waits this long for the files that the app needs; slower storage is treated as hung. The app does not exist yet, so
-/// the wait delays no signal to it.
+/// The files that the app needs must have been read in this time; slower storage is treated as hung. A stop does not wait for them.
 const FILES_WAIT: Duration = Duration::from_secs(2);
 
 /// How long we wait for the app to execute its program: usually it takes less than a millisecond. If a lease or a file
