@@ -23,7 +23,7 @@ release := scripts/as-caller cargo build --release --config .cargo/release.toml
 scripts := $(wildcard scripts/*) .ci/run .cargo/remap-paths images/nginx/docker-entrypoint.sh images/nginx/prepare $(wildcard images/nginx/entrypoint.d/*)
 
 .DEFAULT_GOAL := help
-.PHONY: reload vm checkpoint space help setup toolchain build build-all build-minimal build-rehearse build-rehearse-all build-kubectl build-kubectl-all test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean
+.PHONY: reload vm checkpoint space help setup toolchain build build-all build-minimal build-rehearse build-rehearse-all build-kubectl build-kubectl-all test lint check images bump book demo bench bench-drain conformance rehearse model broken mutants packages fuzz memory soak differential supply-chain reproducible fmt clean flood refusals
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -121,6 +121,13 @@ bench: build build-minimal ## measure speed, memory and size beside other inits,
 	@scripts/setup bench
 	scripts/bench-inits
 	BENCH_INITS=target/bench-inits/bin cargo bench --profile dev --bench inits
+
+flood: build ## measure probes, hooks and signals under 10,000 connections a second, and beside 100,000 (as root); FLOOD_CONNECTIONS
+	cargo test --test suite --no-run
+	cargo test --test suite flood::figures -- --ignored --nocapture --test-threads 1
+
+refusals: build ## refuse each system call of bookend, three errors, from the start and later: each must have an answer (half an hour)
+	cargo test --test suite refused_calls::every -- --ignored --nocapture
 
 bench-drain: build ## measure what a stop costs nginx' clients, nine strategies side by side (as root, six minutes)
 	@scripts/setup bench

@@ -53,8 +53,8 @@ pub(crate) mod zombies;
 
 pub use sys::arguments;
 pub(crate) use sys::{
-    become_subreaper, executed_path, gets_orphans, is_first_process, since_boot, terminal_width, with_signals_blocked,
-    write_without_blocking,
+    become_subreaper, executed_path, gets_orphans, is_first_process, set_umask, since_boot, terminal_width,
+    with_signals_blocked, write_without_blocking,
 };
 
 /// A process id. The id of our child names that child until the reaper has reaped it.

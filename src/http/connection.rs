@@ -1,6 +1,7 @@
 //! One connection: its caller, its place in the listener's table, and what has to outlive its last byte.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 #[cfg(feature = "tls")]
@@ -98,6 +99,14 @@ impl Connection {
             warn!(path, "a kubelet called an unknown hook: its connection is broken, so that the hook fails");
         }
         BrokenConnection
+    }
+
+    /// Reports an error that is a refusal to read from the connection, or to write to it.
+    pub(super) fn report_refused_call(&self, error: &io::Error) {
+        let is_refusal = matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported);
+        if is_refusal && self.listener.may_report_refusal() {
+            warn!(%error, "a connection is broken: does a seccomp profile forbid recvfrom(2), sendto(2) or writev(2)?");
+        }
     }
 
     /// The request is complete: the connection no longer competes with those that have not sent theirs.

@@ -1,6 +1,8 @@
 //! The server: accepts connections, gives each one request and little time for it.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +85,11 @@ async fn run_until(ended: oneshot::Receiver<Infallible>, connection: impl Future
 async fn serve_tcp(stream: TcpStream, connection: &Connection) {
     let mut first = [0];
     // A flood of silent connections costs nothing more than this.
-    let Ok(Ok(1)) = timeout(HEADER_TIME, stream.peek(&mut first)).await else { return };
+    match timeout(HEADER_TIME, stream.peek(&mut first)).await {
+        Ok(Ok(1)) => {}
+        Ok(Err(error)) => return connection.report_refused_call(&error),
+        _ => return,
+    }
     keep_alive(&stream);
     if let Ok(local) = stream.local_addr() {
         connection.set_local(local.ip());
@@ -135,7 +141,11 @@ async fn serve_http(stream: Box<dyn Duplex>, connection: &Connection) {
         .serve_connection(TokioIo::new(WriteTimeout::new(stream, WRITE_TIME)), service)
         .await;
     // A broken connection is the caller's to notice; for a kubelet's failed hook it is the response.
-    drop(served);
+    if let Err(error) = served
+        && let Some(source) = error.source().and_then(|source| source.downcast_ref::<io::Error>())
+    {
+        connection.report_refused_call(source);
+    }
 }
 
 /// Sends a response and ends the connection. A close with unread bytes is a reset, which can overtake the response: so

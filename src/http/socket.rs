@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::stat::Mode;
+
+use crate::process::set_umask;
 
 /// Why the socket could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -92,9 +94,9 @@ fn listen_at(path: &Path) -> Result<UnixListener, Errno> {
     let fd: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     // The file has its mode from the first moment. A chmod(2) of the path would follow a link that the owner of the
     // directory may have put in its place. The umask is the whole process' one; no other thread of ours creates files.
-    let before = umask(ALL_BUT_OWNER);
+    let before = set_umask(ALL_BUT_OWNER.bits())?;
     let bound = bind(fd.as_raw_fd(), &address);
-    umask(before);
+    let _ = set_umask(before);
     bound?;
     // At once: a client that finds the file must find a listener.
     listen(&fd, Backlog::new(BACKLOG)?)?;

@@ -18,6 +18,8 @@ use bookend_lifecycle::signal::Signal;
 pub(crate) struct Inherited {
     /// The signal mask the children run with.
     pub(crate) mask: SignalSet,
+    /// Whether all signals are blocked: a seccomp profile may refuse it.
+    pub(crate) blocks_signals: bool,
     /// Our own pid: a child compares it with its parent's.
     pub(crate) pid: Pid,
     /// Our parent at the start: if it dies, we get another one.
@@ -46,6 +48,7 @@ impl Inherited {
         }
         Inherited {
             mask,
+            blocks_signals: sys::set_mask(SignalSet::ALL) != SignalSet::default(),
             pid: nix::unistd::getpid(),
             parent: nix::unistd::getppid(),
             sigchld_ignored,

@@ -16,12 +16,15 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::Once;
+use std::time::Duration;
 
 use futures_core::Stream;
 use nix::sys::socket::{MsgFlags, recv, send};
 use signal_hook_tokio::Signals as Registered;
 use tokio::io::unix::AsyncFd;
 use tokio::task::yield_now;
+use tokio::time::sleep;
 
 use super::inherited::Inherited;
 use super::musl;
@@ -65,8 +68,8 @@ impl Signals {
         }
         let signal = match &mut self.source {
             Source::Signalfds { sigchld, others } => tokio::select! {
-                signal = next_from_signalfd(others) => signal,
-                signal = next_from_signalfd(sigchld), if !holds_sigchld => signal,
+                signal = next_from_signalfd(others, others_set()) => signal,
+                signal = next_from_signalfd(sigchld, sigchld_set()), if !holds_sigchld => signal,
             },
             Source::Handlers(registered) => (next_registered(registered).await, 0),
         };
@@ -76,17 +79,22 @@ impl Signals {
 }
 
 /// Called before the first thread and the first registration: musl unblocks its own signals then.
-pub(crate) fn prepare_for_threads(inherited: &mut Inherited) {
+fn prepare_for_threads(inherited: &mut Inherited) {
     inherited.remember(SignalSet::from_iter(musl::taken_signals()));
     musl::keep_from_default_effect();
 }
 
 fn signalfds() -> io::Result<Source> {
     let watch = |set| sys::watch_readable(sys::signalfd(set)?);
-    Ok(Source::Signalfds {
-        sigchld: watch(SignalSet::from_iter([Signal::CHLD]))?,
-        others: watch(SignalSet::ALL.without(Signal::CHLD))?,
-    })
+    Ok(Source::Signalfds { sigchld: watch(sigchld_set())?, others: watch(others_set())? })
+}
+
+fn sigchld_set() -> SignalSet {
+    SignalSet::from_iter([Signal::CHLD])
+}
+
+fn others_set() -> SignalSet {
+    SignalSet::ALL.without(Signal::CHLD)
 }
 
 /// Gives each signal a handler that can have one, and unblocks it. The others stay blocked: the C library's own, those that
@@ -126,18 +134,31 @@ async fn next_registered(registered: &mut Registered) -> Signal {
     }
 }
 
-async fn next_from_signalfd(fd: &AsyncFd<OwnedFd>) -> (Signal, u32) {
+/// `set`: its signals.
+async fn next_from_signalfd(fd: &AsyncFd<OwnedFd>, set: SignalSet) -> (Signal, u32) {
     loop {
         let Ok(mut ready) = fd.readable().await else { std::future::pending().await };
         match ready.try_io(|fd| sys::read_signalfd(fd.get_ref().as_fd())) {
             // Our own write to a closed pipe causes this SIGPIPE: it is not for the app.
             Ok(Ok((signal, sender))) if signal == Signal::PIPE && sender == std::process::id() => {}
             Ok(Ok(received)) => return received,
-            // A record that cannot be read is lost; wait for the next one.
-            Ok(Err(_)) | Err(_) => {}
+            // read(2) is refused. It stays so: the signals are looked for, in another way.
+            Ok(Err(error)) => {
+                static REPORTED: Once = Once::new();
+                REPORTED.call_once(|| tracing::warn!(%error, "a signalfd cannot be read: signals are polled"));
+                // As above: a SIGPIPE may be our own.
+                if let Some(signal) = sys::take_pending(set).filter(|signal| *signal != Signal::PIPE) {
+                    return (signal, 0);
+                }
+                sleep(POLL).await;
+            }
+            // There is none.
+            Err(_) => {}
         }
     }
 }
 
+/// Between two looks for signals that cannot be read.
+const POLL: Duration = Duration::from_millis(10);
 /// As many as are handed out in a fraction of a millisecond.
 const MAX_BURST: u32 = 32;

@@ -29,7 +29,7 @@ pub(super) use self::signals::{
 };
 pub use self::this_process::arguments;
 pub(crate) use self::this_process::{
-    become_subreaper, executed_path, gets_orphans, is_first_process, since_boot, terminal_width,
+    become_subreaper, executed_path, gets_orphans, is_first_process, set_umask, since_boot, terminal_width,
 };
 pub(super) use self::this_process::{environ, give_up_terminal, set_parent_death_signal};
 

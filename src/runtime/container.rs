@@ -44,6 +44,7 @@ pub(crate) fn run(
     log_start: LogStart,
 ) -> Result<Infallible, StartError> {
     let began = Instant::now();
+    start::check(&inherited)?;
     if settings.app.program.command.is_empty() {
         return Err(StartError::NoCommand);
     }

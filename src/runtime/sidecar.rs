@@ -56,6 +56,7 @@ use bookend_lifecycle::{Action, AppStatus, Event, Machine, Note, PhaseName, Side
 /// log begins.
 pub(crate) fn run(mut settings: Settings, mut inherited: Inherited, log_start: LogStart) -> Result<u8, StartError> {
     let began = Instant::now();
+    start::check(&inherited)?;
     let listener = listeners::bind(&settings)?;
     if log_start.quiet {
         settings.log.level.get_or_insert(LogLevel::Warn);

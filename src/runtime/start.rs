@@ -20,6 +20,9 @@ pub(crate) enum StartError {
     /// No descriptors, no memory.
     #[error("cannot make the socket for the app's notifications (app.notify)")]
     Notify(#[source] io::Error),
+    /// A seccomp profile.
+    #[error("cannot block signals: rt_sigprocmask(2) is refused")]
+    Mask,
     /// Neither the command line nor the configuration names a command.
     #[error("there is no command to run: give one after `--`, or set app.command in the configuration")]
     NoCommand,
@@ -29,6 +32,11 @@ pub(crate) enum StartError {
     /// The same.
     #[error("cannot receive signals")]
     Signals(#[source] io::Error),
+}
+
+/// A signal that is not blocked would be lost, or end us.
+pub(super) fn check(inherited: &Inherited) -> Result<(), StartError> {
+    if inherited.blocks_signals { Ok(()) } else { Err(StartError::Mask) }
 }
 
 /// The runtime of the loop: one thread.

@@ -45,7 +45,7 @@ fn name_of(rule: &str) -> &str {
 }
 
 /// The process that strace traces: signals are sent to it.
-fn traced(init: &Init) -> i32 {
+pub(crate) fn traced(init: &Init) -> i32 {
     let mut pid = None;
     wait_until("strace has its child", || {
         pid = crate::support::child_of(init.pid().unsigned_abs());

@@ -1,6 +1,8 @@
 //! Floods of one address: silent connections, half-sent requests, half TLS hellos. Another address, as the kubelet's, must
 //! not notice them.
 
+mod figures;
+
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::process::Command;
@@ -51,6 +53,13 @@ fn probe(port: u16) -> io::Result<Duration> {
     if answer.starts_with(b"HTTP/1.1 200") { Ok(began.elapsed()) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
+/// The bytes that the attacker sends on each connection.
+const KINDS: [(&str, &[u8]); 3] = [
+    ("silent connections", b""),
+    ("half-sent requests", b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nX: "),
+    ("half TLS hellos", b"\x16\x03\x01\x02\x00\x01\x00"),
+];
+
 /// This limit is far longer than the second that a kubelet waits, so that a busy machine does not fail. A benchmark measures the time.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -62,12 +71,7 @@ fn a_flood_from_one_address_delays_no_other_address() {
         &["--", "sleep", "1000"],
     );
     wait_until("the endpoint answers", || code(port, "/readyz") == 200);
-    let kinds: [(&str, &[u8]); 3] = [
-        ("silent connections", b""),
-        ("half-sent requests", b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nX: "),
-        ("half TLS hellos", b"\x16\x03\x01\x02\x00\x01\x00"),
-    ];
-    for (what, bytes) in kinds {
+    for (what, bytes) in KINDS {
         let (stop, count) = (AtomicBool::new(false), AtomicU64::new(0));
         let mut times = Vec::new();
         let began = Instant::now();

@@ -55,6 +55,7 @@ mod program;
 mod readme;
 mod ready_made;
 mod recorded_lives;
+mod refused_calls;
 mod refused_signals;
 #[cfg(feature = "reload")]
 mod reload;

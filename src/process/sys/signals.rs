@@ -52,7 +52,7 @@ pub(in crate::process) const SIGSET_BYTES: usize = size_of::<u64>();
 pub(in crate::process) fn set_mask(mask: SignalSet) -> SignalSet {
     let mut old = 0u64;
     // SAFETY: `mask` and `old` are live u64 values and the size is that of a u64. With a valid `how` and valid
-    // pointers the call cannot fail.
+    // pointers the call fails only if a seccomp profile refuses it (`Inherited::blocks_signals`).
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, mask.as_ptr(), &raw mut old, SIGSET_BYTES) };
     SignalSet(old)
 }

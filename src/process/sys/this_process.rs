@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use libc::c_int;
+use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::time::{ClockId, clock_gettime};
 
@@ -43,6 +44,13 @@ pub(in crate::process) fn environ() -> *const *const libc::c_char {
     }
     // SAFETY: the C library has set this variable before main, and nothing in this program writes it.
     unsafe { environ }
+}
+
+/// Sets the umask and returns the one before. It fails only if a seccomp profile refuses umask(2).
+pub(crate) fn set_umask(mask: libc::mode_t) -> Result<libc::mode_t, Errno> {
+    // SAFETY: umask(2) takes an integer.
+    let before = unsafe { libc::umask(mask) };
+    if before > 0o777 { Err(Errno::last()) } else { Ok(before) }
 }
 
 /// The number of columns of the terminal on stdout: ioctl_tty(2), TIOCGWINSZ.
