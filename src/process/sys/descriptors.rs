@@ -40,8 +40,10 @@ pub(crate) fn write_without_blocking(fd: BorrowedFd<'_>, bytes: io::IoSlice<'_>)
     // The kernel takes the offset in two halves; -1 in both means the file's own position.
     let (one, low, high): (libc::c_long, libc::c_long, libc::c_long) = (1, -1, -1);
     let (fd, vector) = (fd.as_raw_fd(), (&raw const bytes).cast::<libc::iovec>());
+    // A whole register, as the kernel reads it.
+    let flags = libc::c_long::from(libc::RWF_NOWAIT);
     // SAFETY: a live descriptor; std guarantees that `IoSlice` has the layout of an iovec, and the kernel reads one.
-    let written = unsafe { libc::syscall(libc::SYS_pwritev2, fd, vector, one, low, high, libc::RWF_NOWAIT) };
+    let written = unsafe { libc::syscall(libc::SYS_pwritev2, fd, vector, one, low, high, flags) };
     usize::try_from(written).map_err(|_| nix::errno::Errno::last())
 }
 
