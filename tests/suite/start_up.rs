@@ -77,7 +77,7 @@ impl Traced {
     /// A bookend that waits for events, stopped there.
     pub(crate) fn waiting(init: Init, pid: Pid) -> Traced {
         let watchdog = Watchdog::of(pid);
-        let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEVFORK | Options::PTRACE_O_EXITKILL;
+        let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_EXITKILL;
         ptrace::seize(pid, options).unwrap();
         ptrace::interrupt(pid).unwrap();
         wait(pid);
@@ -90,7 +90,7 @@ impl Traced {
         let stat = format!("/proc/{pid}/stat");
         wait_until("it waits", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
         let watchdog = Watchdog::of(pid);
-        let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACEVFORK;
+        let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACEFORK;
         let options = options | Options::PTRACE_O_EXITKILL;
         ptrace::seize(pid, options).unwrap();
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
@@ -107,7 +107,7 @@ impl Traced {
         loop {
             ptrace::syscall(self.pid, signal.take()).unwrap();
             match wait(self.pid) {
-                WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_VFORK) => {
+                WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_FORK) => {
                     let child = Pid::from_raw(i32::try_from(ptrace::getevent(self.pid).unwrap()).unwrap());
                     wait(child);
                     while call_of(child) != Some(libc::SYS_execve) {
