@@ -20,6 +20,21 @@ fn all() -> Probes {
     Probes::new(|_| Some(rule(0, 3, 1)))
 }
 
+#[test]
+fn probes_and_their_states_have_kubernetes_names() {
+    assert_eq!(ProbeKind::ALL.map(ProbeKind::name), ["startupProbe", "readinessProbe", "livenessProbe"]);
+    let states = [ProbeState::Unknown, ProbeState::Succeeded, ProbeState::Failed];
+    assert_eq!(states.map(ProbeState::name), ["Unknown", "Succeeded", "Failed"]);
+}
+
+#[test]
+fn one_configured_probe_is_enough_to_have_probes() {
+    assert!(!Probes::new(|_| None).any_configured());
+    for one in ProbeKind::ALL {
+        assert!(Probes::new(|kind| (kind == one).then(|| rule(0, 3, 1))).any_configured());
+    }
+}
+
 /// The runs that begin at this time.
 fn begin(probes: &mut Probes, now: u64, conditions: &ProbeConditions) -> Vec<(ProbeKind, ProbeRunId)> {
     let actions = probes.update(secs(now), conditions);
