@@ -282,7 +282,7 @@ fn of_two_nested_bookends_the_outer_one_applies_the_environment() {
     for between in [&[][..], &["sh", "-c", "\"$0\" \"$@\"; exit $?"]] {
         let (folder, port) = (Folder::new(), free_port());
         let listen = format!("127.0.0.1:{port}");
-        let hook = r#"[{ exec.command = ["sh", "-c", "echo drained; echo drained >> $DRAINED"] }]"#;
+        let hook = r#"[{ exec.command = ["sh", "-c", "echo drained >> $DRAINED; echo drained"] }]"#;
         let (socket, file) = (folder.path("outer.sock"), folder.path("drained"));
         let env = [
             ("BOOKEND_HTTP_LISTEN", &*listen),
