@@ -107,6 +107,8 @@ fn start(init: &Init, folder: &Path, mode: &str, extras: Extras) -> Life {
 
 /// A supervisor may take seconds to start a service, and a busy machine longer to start a thousand processes.
 const START: u64 = 60;
+/// The same for an end: slow is not wrong.
+const END: u64 = 60;
 
 fn stop_reaches_the_app(init: &Init, folder: &Path) -> Result {
     let mut life = start(init, folder, "wait", Extras::default());
@@ -114,7 +116,7 @@ fn stop_reaches_the_app(init: &Init, folder: &Path) -> Result {
         return Result::No("the app does not start".into());
     }
     life.signal(init.stop);
-    yes_if(life.has("ended", 10) && life.end(15).is_some(), "no signal within ten seconds, or no end after it")
+    yes_if(life.has("ended", END) && life.end(END).is_some(), "no signal, or no end after it")
 }
 
 fn signals_reach_the_app(init: &Init, folder: &Path) -> Result {
@@ -141,17 +143,17 @@ fn forwarded(init: &Init, folder: &Path, names: &[&str], numbers: &[&str]) -> Re
 }
 
 fn exit_code(init: &Init, folder: &Path) -> Result {
-    let code = start(init, folder, "exit", Extras::default()).end(10);
+    let code = start(init, folder, "exit", Extras::default()).end(END);
     yes_if(code == Some(7), format!("{code:?}"))
 }
 
 fn killed(init: &Init, folder: &Path) -> Result {
-    let code = start(init, folder, "die", Extras::default()).end(10);
+    let code = start(init, folder, "die", Extras::default()).end(END);
     yes_if(code == Some(137), format!("{code:?}"))
 }
 
 fn missing(init: &Init, folder: &Path) -> Result {
-    let code = Life::start(init, folder, &["/no/such/program".to_owned()], Extras::default()).end(10);
+    let code = Life::start(init, folder, &["/no/such/program".to_owned()], Extras::default()).end(END);
     yes_if(code == Some(127), code.map_or("no end".to_owned(), |code| code.to_string()))
 }
 
@@ -189,7 +191,7 @@ fn remaining(init: &Init, folder: &Path) -> Result {
         return Result::No("the app does not start".into());
     }
     life.signal(init.stop);
-    life.end(15);
+    life.end(END);
     yes_if(life.has("child-ended", 0), "it was killed")
 }
 
@@ -200,7 +202,7 @@ fn hooks(init: &Init, folder: &Path, file: &str) -> Result {
     }
     let before = life.has("pre-start", 0);
     life.signal(init.stop);
-    life.end(15);
+    life.end(END);
     yes_if(life.has(file, 0) && (file != "pre-start" || before), format!("{file} did not run"))
 }
 
