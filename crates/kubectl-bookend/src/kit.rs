@@ -69,6 +69,9 @@ pub enum KitError {
         /// The values that it may have.
         accepted: &'static str,
     },
+    /// The API server would refuse each pod.
+    #[error("{0} is more than {1}; set both with --default")]
+    RequestAboveLimit(String, String),
 }
 
 impl Kit {
@@ -103,9 +106,7 @@ impl Kit {
                 }
                 "cpuLimit" if value.is_empty() => None,
                 name if NAMES.contains(&name) => {
-                    let is_quantity = |c: char| c.is_ascii_alphanumeric() || c == '.';
-                    let fits = value.starts_with(|c: char| c.is_ascii_digit()) && value.chars().all(is_quantity);
-                    (!fits).then_some("accepted: a quantity like 50m or 32Mi")
+                    quantity(value).is_none().then_some("accepted: a quantity like 50m or 32Mi")
                 }
                 _ => return Err(KitError::UnknownDefault(name.clone())),
             };
@@ -113,8 +114,38 @@ impl Kit {
                 return Err(KitError::Default { name: name.clone(), value: value.clone(), accepted });
             }
         }
+        for (request, limit) in [("cpuRequest", "cpuLimit"), ("memoryRequest", "memoryLimit")] {
+            let (least, most) = (self.default_of(request), self.default_of(limit));
+            if quantity(least).zip(quantity(most)).is_some_and(|(least, most)| least > most) {
+                return Err(KitError::RequestAboveLimit(format!("{request}={least}"), format!("{limit}={most}")));
+            }
+        }
         Ok(())
     }
+
+    /// The value of a default: the last one that is set, or that of the files.
+    fn default_of(&self, name: &str) -> &str {
+        let set = self.defaults.iter().rev().find(|(set, _)| set == name);
+        set.map_or_else(|| SIDECAR.split(&format!("'{name}': '")).nth(1), |(_, value)| Some(value))
+            .and_then(|rest| rest.split('\'').next())
+            .unwrap_or_default()
+    }
+}
+
+/// An amount as Kubernetes writes it. Source: Kubernetes, "Quantity" in the API reference.
+fn quantity(text: &str) -> Option<f64> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at_checked(end)?;
+    let powers = |base: f64, suffixes: &[&str]| {
+        let power = suffixes.iter().position(|known| *known == suffix)?;
+        Some(base.powi(i32::try_from(power).ok()?))
+    };
+    let factor = match suffix {
+        "m" => 0.001,
+        "" => 1.0,
+        _ => powers(1000.0, &["", "k", "M", "G", "T"]).or_else(|| powers(1024.0, &["", "Ki", "Mi", "Gi", "Ti"]))?,
+    };
+    number.parse::<f64>().ok().map(|number| number * factor)
 }
 
 fn read_default(text: &str) -> Result<(String, String), String> {
@@ -259,6 +290,12 @@ mod tests {
         {
             assert!(default(name, value).contains("accepted: "), "{name}={value}");
         }
+        for wrong in ["50Mx", "Mi", "1.2.3", "-1", "1e", ".", "5 m"] {
+            assert!(default("memoryLimit", wrong).contains("accepted: a quantity"), "{wrong}");
+        }
+        let text = default("memoryRequest", "0.5Gi");
+        assert_eq!(text, "memoryRequest=0.5Gi is more than memoryLimit=32Mi; set both with --default");
+        assert!(default("cpuLimit", "0.005").starts_with("cpuRequest=10m is more than cpuLimit=0.005"));
         for image in ["", "a b", "x'", "x\\"] {
             assert!(rendered(|kit| kit.image = image.to_owned()).unwrap_err().contains("--image"));
         }
