@@ -235,13 +235,16 @@ fn scrape(life: &Life, init: &Init) -> (Samples, f64) {
         }
         if !has_begun && text.contains(life.until) {
             has_begun = true;
+            if !matches!(life.end, End::LivesOn | End::ByItself) {
+                // From now on the app handles its signals.
+                init.wait_for_out("up");
+            }
             match life.end {
                 End::LivesOn => break,
                 End::ByItself => {}
                 End::Stop | End::StopThatHangs => init.signal(Signal::SIGTERM as i32),
                 End::Kill | End::OutOfMemory => init.signal(Signal::SIGKILL as i32),
                 End::StopAndKill => {
-                    init.wait_for_out("up");
                     init.signal(Signal::SIGTERM as i32);
                     let state = init.folder.path("state");
                     let is_stopping = || std::fs::read_to_string(&state).is_ok_and(|text| text.contains(" Stopping "));
@@ -249,7 +252,6 @@ fn scrape(life: &Life, init: &Init) -> (Samples, f64) {
                     init.signal(Signal::SIGKILL as i32);
                 }
                 End::StopWithClient => {
-                    init.wait_for_out("up");
                     let mut stream = TcpStream::connect(("127.0.0.1", 8080)).unwrap();
                     stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
                     client = Some(stream);

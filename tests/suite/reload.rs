@@ -289,7 +289,7 @@ fn nothing_is_reloaded_before_the_app_has_started() {
     let init = life_of(HUP, probe, APP);
     init.folder.write("conf/a", "early\n");
     let refused = bookend(&init, &["reload"]);
-    assert!(refused.code() == 1 && refused.log.contains("it has not started"), "{refused:?}");
+    assert!(refused.code() == 1 && refused.log.contains("the app has not started"), "{refused:?}");
     nothing_follows();
     assert!(!init.out().contains("HUP"), "{}", init.log());
     init.folder.write("started", "");
@@ -304,7 +304,7 @@ fn a_signal_that_would_end_the_app_is_not_sent() {
     let mut init = life_of(HUP, "", &["--", "sleep", "1000"]);
     let refused = bookend(&init, &["reload", "conf"]);
     assert_eq!(refused.code(), 1, "{refused:?}");
-    assert!(refused.log.contains("conf: Failed: the app does not handle SIGHUP"), "{refused:?}");
+    assert!(refused.out.contains("conf: Failed: the app does not handle SIGHUP"), "{refused:?}");
     assert!(init.is_running());
     wait_until("it tries again", || state(&init) == "Backoff");
 }
