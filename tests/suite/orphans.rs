@@ -278,7 +278,9 @@ fn opened_by_the_loop(config: &str, script: &str, file: &str) -> (usize, usize) 
     let of_process = |line: &&str| line.contains("\"/proc/") && line.contains(file) && !line.contains("/self/");
     let opened = |text: &str| text.lines().filter(of_process).count();
     let all: Vec<usize> = trace.split("epoll_").map(opened).collect();
-    (all.iter().copied().max().unwrap(), all.iter().sum())
+    // After the last wait comes the exit: it kills those that a busy machine has not ended yet, and no signal waits for it.
+    let (_, rounds) = all.split_last().unwrap();
+    (rounds.iter().copied().max().unwrap(), all.iter().sum())
 }
 
 #[test]
