@@ -38,10 +38,15 @@ fn life_of(entry: &str, more: &str, app: &[&str]) -> Init {
          settleSeconds = 0.3\n{entry}\n"
     );
     let text = text.replace("FOLDER", folder.shown());
-    let init = Init::in_a_pod_of(&debug_build(), folder, &text, "", app);
+    let init = start(folder, &text, "", app);
     wait_until("the endpoint answers", || asked(&init, "/livez").starts_with("HTTP/1.1 200"));
     wait_until("it is watched", || state(&init) == "Idle" && is_watched(&init));
     init
+}
+
+/// Starts it when its files are older than a tick of the kernel's clock: younger ones count as a change that the app has missed.
+fn start(folder: Folder, config: &str, prelude: &str, app: &[&str]) -> Init {
+    Init::in_a_pod_of(&debug_build(), folder, config, &format!("sleep 0.05\n{prelude}"), app)
 }
 
 fn asked(init: &Init, path: &str) -> String {
@@ -265,7 +270,7 @@ fn a_stop_in_any_step_waits_for_nothing() {
              [[reload]]\nname = \"conf\"\nwatch = [\"FOLDER/conf\"]\n{settle}{entry}\n"
         );
         let text = text.replace("FOLDER", folder.shown());
-        let mut init = Init::in_a_pod_of(&debug_build(), folder, &text, "", APP);
+        let mut init = start(folder, &text, "", APP);
         wait_until("it is watched", || state(&init) == "Idle" && is_watched(&init));
         init.wait_for_out("up");
         init.folder.write("conf/a", "two\n");
@@ -370,7 +375,7 @@ fn nothing_is_paid_without_an_entry() {
         let folder = Folder::new();
         let text = format!("http.listen = \"127.0.0.1:9797\"\napp.env.DIR = \"FOLDER\"\n{entry}")
             .replace("FOLDER", folder.shown());
-        let init = Init::in_a_pod_of(&debug_build(), folder, &text, "", APP);
+        let init = start(folder, &text, "", APP);
         init.wait_for_out("up");
         wait_until("the endpoint answers", || asked(&init, "/livez").starts_with("HTTP/1.1 200"));
         init

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::{APP, HUP, asked, bookend, field, life_of, nothing_follows, state};
+use super::{APP, HUP, asked, bookend, field, life_of, nothing_follows, start, state};
 use crate::hung_files::hung;
 use crate::rollout::Quota;
 use crate::support::{Folder, Init, debug_build, is_root, not_run, wait_until};
@@ -53,7 +53,7 @@ fn limits_that_change_in_place_reload_the_app() {
          pollSeconds = 0.3\nsettleSeconds = 0.1\n{HUP}\n",
         folder.shown()
     );
-    let init = Init::in_a_pod_of(&debug_build(), folder, &text, &quota.enter(), APP);
+    let init = start(folder, &text, &quota.enter(), APP);
     init.wait_for_out("up");
     wait_until("its limits are known", || state(&init) == "Idle");
     nothing_follows();
@@ -186,7 +186,7 @@ fn a_volume_that_hangs_delays_the_reload_of_no_other() {
     let entry = format!("[[reload]]\nname = \"conf\"\nwatch = [\"FOLDER/conf\"]\nsettleSeconds = 0.1\n{HUP}\n");
     let text = format!("app.env.DIR = \"FOLDER\"\n{}{entry}", hanging.collect::<String>());
     let text = text.replace("FOLDER", folder.shown());
-    let init = Init::in_a_pod_of(&debug_build(), folder, &text, "", APP);
+    let init = start(folder, &text, "", APP);
     init.wait_for_out("up");
     nothing_follows();
     init.folder.write("conf/a", "two\n");

@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::kubelet_volume::KubeletVolume;
-use super::{field, state};
-use crate::support::{Folder, Init, PATIENCE, debug_build, has, wait_until};
+use super::{field, start, state};
+use crate::support::{Folder, PATIENCE, has, wait_until};
 use bookend_rehearse::counts::Kind;
 use bookend_rehearse::load::get;
 use bookend_rehearse::plan::{Multiplexed, OpenLoop, Plan, Target};
@@ -115,7 +115,7 @@ impl Server {
             SETTLE.as_secs_f64(),
             self.entry.replace("FOLDER", &dir)
         );
-        let init = Init::in_a_pod_of(&debug_build(), folder, &config, "", &[]);
+        let init = start(folder, &config, "", &[]);
         let pid = init.pid();
         let began = Instant::now();
         while get(pid, 80, "/").is_empty() {
