@@ -13,14 +13,15 @@
 //! | `chosen_pods` | the options that choose pods, and the pods from kubectl         | `kubectl`, `objects`           |
 //! | `objects`   | reads a JSON list object by object                                | none                           |
 //! | `wrapped`   | whether a container runs bookend, as its spec shows it; pure      | `shell`                        |
-//! | `kit`       | the subcommand: the admission policies of a cluster               | `outcome`                      |
+//! | `kit`       | the subcommand: the admission policies of a cluster               | `outcome`, `quantity`          |
 //! | `rework`    | manifests, changed pod by pod                                     | `manifests`, `kubectl`, `yaml` |
-//! | `convert`   | from a Pod's template to one with bookend, and back; pure         | `workload`, `wrapped`, `shell`, `image` |
+//! | `convert`   | from a Pod's template to one with bookend, and back; pure         | `workload`, `wrapped`, `shell`, `image`, `quantity` |
 //! | `command`   | what a container runs, if the manifest does not have it           | `image`                        |
 //! | `image`     | ENTRYPOINT and CMD of an image                                    | `child`                        |
 //! | `workload`  | pods and containers in documents; pure                            | none                           |
 //! | `shell`     | the simple commands of a shell's script; pure                     | none                           |
 //! | `kubectl`   | runs kubectl, with the options of the cluster                     | `child`, `outcome`             |
+//! | `quantity`  | amounts of processor and memory; pure                             | none                           |
 //! | `child`     | runs one program, with limits on its time and its output          | none                           |
 //! | `manifests` | texts of files, folders and stdin, and their documents            | `yaml`, `outcome`              |
 //! | `yaml`      | values as kubectl reads them, and changes that keep other lines   | none                           |
@@ -47,6 +48,7 @@ mod kubectl;
 mod manifests;
 mod objects;
 mod outcome;
+mod quantity;
 mod rework;
 mod shell;
 mod status;

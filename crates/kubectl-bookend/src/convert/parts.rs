@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::names::{NAME, PORT};
+use crate::quantity::quantity;
 use crate::workload::ContainerPath;
 
 /// The list of this name, created if it is missing.
@@ -93,7 +94,7 @@ pub(super) fn resources_of_sidecar(spec: &Value) -> Option<Value> {
     let all: Vec<&Value> = lists.flatten().collect();
     let amount = |container: &Value, kind: &str, name: &str| {
         let amount = container.pointer(&format!("/resources/{kind}/{name}")).filter(|amount| !amount.is_null());
-        amount.map(quantity)
+        amount.map(comparable)
     };
     let is_guaranteed = |container: &&Value| {
         ["cpu", "memory"].iter().all(|name| {
@@ -114,13 +115,10 @@ pub(super) fn resources_of_sidecar(spec: &Value) -> Option<Value> {
     Some(json!({ "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "memory": "32Mi" } }))
 }
 
-/// An amount of processor or memory as the API server compares it: `1`, `"1"` and `"1000m"` are the same. A text that is not an amount
-/// is compared as it is.
-fn quantity(amount: &Value) -> Result<f64, String> {
+/// An amount in a form that can be compared: `1`, `"1"` and `"1000m"` are the same. A text that is not an amount stays as it is.
+fn comparable(amount: &Value) -> Result<f64, String> {
     let text = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
-    let units = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
-    let (number, factor) = units.unwrap_or((&text, 1.0));
-    number.parse::<f64>().map(|number| number * factor).map_err(|_| text)
+    quantity(&text).ok_or(text)
 }
 
 /// The security context of a container that is added beside this one: what Pod Security `restricted` asks for, and the container's user.
@@ -213,21 +211,6 @@ pub(super) fn drain(max_seconds: u64, tolerated: u64) -> Option<Value> {
     Some(json!([{ "name": "drain", "drain": drain }]))
 }
 
-/// The suffixes of amounts, the longer ones first. <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/>
-const UNITS: [(&str, f64); 12] = [
-    ("Ki", 1024.0),
-    ("Mi", 1_048_576.0),
-    ("Gi", 1_073_741_824.0),
-    ("Ti", 1_099_511_627_776.0),
-    ("Pi", 1_125_899_906_842_624.0),
-    ("m", 0.001),
-    ("k", 1e3),
-    ("M", 1e6),
-    ("G", 1e9),
-    ("T", 1e12),
-    ("P", 1e15),
-    ("E", 1e18),
-];
 /// The default of a drain's `minSeconds`.
 const SHORTEST_DRAIN: u64 = 3;
 /// A user without rights, as in images that are called nonroot.
