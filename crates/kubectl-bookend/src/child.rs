@@ -21,32 +21,36 @@ pub(crate) struct Ended {
 pub(crate) enum RunError {
     #[error(transparent)]
     NotStarted(io::Error),
+    #[error("cannot wait for its end: {0}")]
+    NotWaitedFor(io::Error),
     #[error("not within {} s", .0.as_secs())]
     TimedOut(Duration),
+    #[error("it has ended, and another program holds its output open")]
+    OutputHeld,
 }
 
 /// Runs the command with no input, for any time or until `timeout`; then it is killed.
 pub(crate) fn run(command: &mut Command, timeout: Option<Duration>, most: usize) -> Result<Ended, RunError> {
-    let end = timeout.map(|timeout| Instant::now() + timeout);
+    let began = Instant::now();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(RunError::NotStarted)?;
     let stdout = read(child.stdout.take(), most);
     let stderr = read(child.stderr.take(), MOST_ERRORS);
     let status = loop {
-        let status = if end.is_some() { child.try_wait() } else { child.wait().map(Some) };
-        match status {
-            Ok(Some(status)) => break status,
-            Ok(None) if end.is_some_and(|end| Instant::now() < end) => std::thread::sleep(PAUSE),
-            Ok(None) | Err(_) => {
+        let Some(timeout) = timeout else { break child.wait().map_err(RunError::NotWaitedFor)? };
+        match child.try_wait().map_err(RunError::NotWaitedFor)? {
+            Some(status) => break status,
+            None if began.elapsed() < timeout => std::thread::sleep(PAUSE),
+            None => {
                 // It may have ended just now; then there is nothing to end.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(RunError::TimedOut(timeout.unwrap_or_default()));
+                return Err(RunError::TimedOut(timeout));
             }
         }
     };
-    // A program that it started may hold the pipes: they are not waited for.
-    let mut stdout = stdout.recv_timeout(LAST_BYTES).unwrap_or_default();
+    // A program that it started may hold the pipes. Its own output was written before the end.
+    let mut stdout = stdout.recv_timeout(LAST_BYTES).map_err(|_| RunError::OutputHeld)?;
     let stderr = stderr.recv_timeout(LAST_BYTES).unwrap_or_default();
     let is_cut = stdout.len() > most;
     stdout.truncate(most);
@@ -71,8 +75,8 @@ fn read(pipe: Option<impl Read + Send + 'static>, most: usize) -> mpsc::Receiver
 
 const MOST_ERRORS: usize = 64_000;
 const PAUSE: Duration = Duration::from_millis(10);
-/// For output that was written before the end.
-const LAST_BYTES: Duration = Duration::from_secs(10);
+/// For the last bytes of a pipe.
+const LAST_BYTES: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -93,6 +97,8 @@ mod tests {
         }
         let late = shell("exec sleep 20", Some(Duration::from_millis(100)));
         assert!(matches!(late, Err(RunError::TimedOut(_))));
+        let held = shell("sleep 8 & echo up", None);
+        assert!(matches!(held, Err(RunError::OutputHeld)));
         let missing = run(&mut Command::new("a-program-that-is-missing"), None, 1);
         assert!(matches!(missing, Err(RunError::NotStarted(error)) if error.kind() == io::ErrorKind::NotFound));
     }

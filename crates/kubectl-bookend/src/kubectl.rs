@@ -45,7 +45,7 @@ fn output(command: &mut Command, args: &[&str]) -> Result<String, Failure> {
     let line = format!("{program} {}", args.join(" "));
     let ended = run(command, None, MOST).map_err(|error| match error {
         RunError::NotStarted(error) => cannot_run(&program, &error),
-        late @ RunError::TimedOut(_) => Failure::usage(format!("cannot wait for {program}: {late}")),
+        error => Failure::usage(format!("no answer from {program}: {error}")),
     })?;
     let errors = ended.stderr.trim();
     if !ended.status.success() {
