@@ -141,8 +141,7 @@ impl ExecStatus {
 impl Spawn<'_> {
     /// Starts the child. It may not have executed its program yet when this returns.
     pub(crate) fn start(&self, inherited: &Inherited) -> Result<StartedChild, SpawnError> {
-        let child = self.launch(inherited, ChildMemory::Copied)?;
-        Ok(child.expect("a child that has a copy of our memory is not waited for"))
+        self.launch(inherited, ChildMemory::Copied).map(|(child, _)| child)
     }
 
     /// Starts the child and waits until it has executed its program or failed, but not for much longer than [`EXPIRY`].
@@ -150,19 +149,22 @@ impl Spawn<'_> {
     pub(crate) fn start_promptly(&self, inherited: &Inherited) -> Result<StartedChild, SpawnError> {
         // Another user in our memory would make it undumpable (prctl(2)), and /proc/self unreadable with it. An OOM score is
         // that of all processes that share memory.
-        let needs_own_memory = self.setup.identity.is_some() || self.setup.oom_score_adj.is_some();
-        match if needs_own_memory { Ok(None) } else { self.launch(inherited, ChildMemory::Shared) } {
-            Ok(None) => self.start(inherited),
+        if self.setup.identity.is_some() || self.setup.oom_score_adj.is_some() {
+            return self.start(inherited);
+        }
+        match self.launch(inherited, ChildMemory::Shared) {
+            Ok((_, Leaving::TooLate)) => self.start(inherited),
+            Ok((child, _)) => Ok(child),
             // An emulator that knows vfork(2) alone.
             Err(SpawnError::Clone { source, .. }) if source.raw_os_error() == Some(libc::EINVAL) => {
                 self.start(inherited)
             }
-            child => child.and_then(|child| child.map_or_else(|| self.start(inherited), Ok)),
+            Err(error) => Err(error),
         }
     }
 
-    /// `None`: the child could not execute its program in time.
-    fn launch(&self, inherited: &Inherited, memory: ChildMemory) -> Result<Option<StartedChild>, SpawnError> {
+    /// Makes the child. One that shares our memory is waited for, and how it has left it is returned, too.
+    fn launch(&self, inherited: &Inherited, memory: ChildMemory) -> Result<(StartedChild, Leaving), SpawnError> {
         let program = self.command.first().map_or(OsStr::new(""), OsString::as_os_str);
         let image = Image::prepare(self, program)?;
         // Without a descriptor for it the child starts all the same, and its exit code tells what failed.
@@ -188,16 +190,13 @@ impl Spawn<'_> {
         }
         sys::set_mask(before);
         let pid = cloned.map_err(|source| SpawnError::Clone { program: program.to_owned(), source })?;
-        if leaving == Leaving::TooLate {
-            return Ok(None);
-        }
         if matches!(self.placement, ProcessPlacement::ForegroundGroup | ProcessPlacement::BackgroundGroup) {
             // The child does the same. Whichever process is first, a signal to the group reaches it from now on. EACCES: the
-            // child has executed its program, and so has done it. ESRCH: it has ended.
+            // child has executed its program, and so has done it. ESRCH: it has ended, or was killed.
             let _ = setpgid(pid, pid);
         }
         let exec = ExecStatus { pipe, program: program.to_owned(), setup: Arc::clone(&self.setup) };
-        Ok(Some(StartedChild { pid, exec }))
+        Ok((StartedChild { pid, exec }, leaving))
     }
 
     /// The paths to try, in order: the program itself if it has a slash, else in each directory of `PATH`.
