@@ -65,6 +65,14 @@ fn limits_that_change_in_place_reload_the_app() {
     drop(init);
 }
 
+/// A pod: a PID and a network namespace, in which this script runs; `$0` is bookend.
+fn sidecar_in(folder: Folder, script: &str) -> Init {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "--net", "sh", "-c"]);
+    command.arg(format!("ip link set lo up; {script}")).arg(debug_build());
+    Init::start(folder, command)
+}
+
 #[test]
 fn a_sidecar_signals_the_app_of_another_container() {
     if !is_root("a_sidecar_signals_the_app_of_another_container") {
@@ -79,12 +87,7 @@ fn a_sidecar_signals_the_app_of_another_container() {
     let path = folder.write("sidecar.toml", &text).display().to_string();
     // The app is a process of the same PID namespace, and not bookend's child.
     let app = format!("DIR={} bash -c '{}' not-bookend &", folder.shown(), APP[3].replace('\'', "'\\''"));
-    let mut init = {
-        let mut command = Command::new("unshare");
-        command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "--net", "sh", "-c"]);
-        command.arg(format!("ip link set lo up; {app} \"$0\" sidecar -c {path}; sleep 1000")).arg(debug_build());
-        Init::start(folder, command)
-    };
+    let mut init = sidecar_in(folder, &format!("{app} \"$0\" sidecar -c {path}; sleep 1000"));
     init.wait_for_log("the app's process is found");
     init.wait_for_out("up");
     nothing_follows();
@@ -112,10 +115,7 @@ fn a_sidecar_that_sees_no_process_reloads_the_app_by_a_request() {
     let path = folder.write("sidecar.toml", &text.replace("FOLDER", folder.shown())).display().to_string();
     // They share the network, and no process.
     let sidecar = "exec unshare --pid --fork --mount-proc --kill-child \"$0\" sidecar -c";
-    let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "--net", "sh", "-c"]);
-    command.arg(format!("ip link set lo up; perl {app} & {sidecar} {path}")).arg(debug_build());
-    let mut init = Init::start(folder, command);
+    let mut init = sidecar_in(folder, &format!("perl {app} & {sidecar} {path}"));
     wait_until("the sidecar answers", || is_asked(&init, "status"));
     init.folder.write("conf/a", "two\n");
     init.wait_for_out("GET /-/reload HTTP/1.1");
@@ -135,10 +135,7 @@ fn a_container_that_has_not_started_holds_no_other_reload() {
         [[reload]]\nname = \"queue\"\ncontainer = \"queue\"\nsignal.name = \"SIGHUP\"\n\
         [[reload]]\nname = \"web\"\ncontainer = \"web\"\nexec.command = [\"true\"]\n";
     let path = folder.write("sidecar.toml", text).display().to_string();
-    let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "--net", "sh", "-c"]);
-    command.arg(format!("ip link set lo up; exec \"$0\" sidecar -c {path}")).arg(debug_build());
-    let init = Init::start(folder, command);
+    let init = sidecar_in(folder, &format!("exec \"$0\" sidecar -c {path}"));
     wait_until("the sidecar answers", || is_asked(&init, "status"));
     let both = bookend(&init, &["reload"]);
     assert_eq!(both.code(), 1, "{both:?}");
