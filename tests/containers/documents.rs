@@ -117,7 +117,7 @@ fn the_first_steps_with_docker_run_as_written() {
 
 /// `make test` ignores it because nginx without bookend waits minutes for silent connections; `make rehearse` runs it.
 #[test]
-#[ignore = "minutes: make rehearse"]
+#[ignore = "nginx waits minutes for silent connections: `make rehearse` runs it"]
 fn the_commands_of_the_rehearsal_run_as_written() {
     let test = "the_commands_of_the_rehearsal_run_as_written";
     let Some(names) = Names::new(test) else { return };

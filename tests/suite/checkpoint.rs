@@ -116,7 +116,7 @@ const STAGES: [(&str, &str, &str, bool, bool); 5] = [
 ];
 
 #[test]
-#[ignore = "make checkpoint: it needs CRIU"]
+#[ignore = "the CRIU of a distribution is often too old for its kernel: `make checkpoint` runs it"]
 fn a_life_goes_on_after_a_restore_at_each_stage() {
     let test = "a_life_goes_on_after_a_restore_at_each_stage";
     let check = Command::new(program()).arg("check").output();
@@ -172,7 +172,7 @@ fn a_life_goes_on_after_a_restore_at_each_stage() {
 }
 
 #[test]
-#[ignore = "make checkpoint: it needs CRIU"]
+#[ignore = "the CRIU of a distribution is often too old for its kernel: `make checkpoint` runs it"]
 fn a_deadline_holds_after_a_restore() {
     let config = "log.level = \"Info\"\nterminationGracePeriodSeconds = 4\nterminationMessagePath = \"/message\"\n\
                   lifecycle.postStop.exec.command = [\"/sh\", \"-c\", \"echo over > /story\"]\n";

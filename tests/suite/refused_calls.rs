@@ -165,7 +165,7 @@ fn a_refused_call_has_an_answer_and_a_report() {
 }
 
 #[test]
-#[ignore = "takes half an hour: make refusals"]
+#[ignore = "it takes half an hour: `make refusals` runs it, and `make test` those that once had no answer"]
 fn every_refused_call_has_an_answer_and_a_report() {
     let left_out: Vec<&str> = WITHOUT_ANSWER.split_whitespace().collect();
     let mut wrong = String::new();

@@ -279,7 +279,7 @@ pub fn pipe_without_reader() -> File {
 
 /// Waits for a program that is not bookend, and reads its output meanwhile: a full pipe would stop it.
 pub fn output_of(program: Child) -> Output {
-    // The only place that waits like this: bookend has one reaper, but a test is not PID 1.
+    // `wait_with_output` is banned in bookend, which has one reaper. A test is not PID 1, and these programs end by themselves.
     program.wait_with_output().expect("our child")
 }
 

@@ -38,7 +38,7 @@ fn flood_at_rate(port: u16, bytes: &[u8], stop: &AtomicBool, count: &AtomicU64) 
 }
 
 #[test]
-#[ignore = "figures of this machine: make flood"]
+#[ignore = "it measures times, which a busy machine changes: `make flood` runs it, and `make test` holds the causes"]
 fn sixty_of_sixty_probes_and_hooks_take_less_than_100_ms() {
     let port = free_port();
     let config = format!("http.listen = \"127.0.0.1:{port}\"\nhttp.selfSigned = true");
@@ -104,7 +104,7 @@ fn ticks(pid: i32) -> u64 {
 }
 
 #[test]
-#[ignore = "figures of this machine: make flood"]
+#[ignore = "it measures times, which a busy machine changes: `make flood` runs it, and `make test` holds the causes"]
 fn a_drain_beside_100_000_connections_delays_no_signal() {
     if !is_root("a_drain_beside_100_000_connections_delays_no_signal") {
         return;

@@ -5,7 +5,7 @@ use super::*;
 /// The same verdict five times, and stops that differ by less than half a second. `make test` ignores it because it takes five
 /// minutes; `make rehearse` runs it.
 #[test]
-#[ignore = "five minutes: make rehearse"]
+#[ignore = "it takes five minutes: `make rehearse` runs it"]
 fn five_runs_give_the_same_verdict() {
     let Some(bookend) = bookend("five_runs_give_the_same_verdict") else { return };
     let hook_port = free_port().to_string();
@@ -50,7 +50,7 @@ fn five_runs_give_the_same_verdict() {
 /// The tool finds for nginx what `make bench-drain` finds. `make test` ignores it because nginx without bookend waits
 /// minutes for silent connections; `make rehearse` runs it.
 #[test]
-#[ignore = "minutes: make rehearse"]
+#[ignore = "nginx waits minutes for silent connections: `make rehearse` runs it"]
 fn the_strategies_of_the_bench_are_told_apart_on_nginx() {
     let Some(bookend) = bookend("the_strategies_of_the_bench_are_told_apart_on_nginx") else { return };
     let folder = std::env::temp_dir().join(format!("bookend-rehearse-nginx-{}", std::process::id()));
