@@ -43,12 +43,14 @@ fn as_kubelet_shows(file: &str, containers: usize) -> &str {
 
 #[test]
 fn the_last_line_survives_in_a_pod_of_12_containers() {
-    // The handler's output is of characters of four bytes and of control characters, which are shown escaped.
+    // The handlers' output is of characters of four bytes and of control characters, which are shown escaped.
     let folder = Folder::new();
     let path = folder.write("message", "");
+    let lines =
+        "for i in $(seq 300); do printf '\\\\360\\\\237\\\\246\\\\200\\\\033[2J\\\\000%090d\\\\n' $i; done; exit 3";
+    let handler = format!("{{ failurePolicy = \"Ignore\", exec.command = [\"sh\", \"-c\", \"{lines}\"] }}");
     let config = format!(
-        "terminationMessagePath = \"{}\"\nterminationGracePeriodSeconds = 30\nlifecycle.preStop = {{ failurePolicy = \"Ignore\", \
-         exec.command = [\"sh\", \"-c\", \"for i in $(seq 300); do printf '\\\\360\\\\237\\\\246\\\\200\\\\033[2J\\\\000%s\\\\n' $i; done; exit 3\"] }}",
+        "terminationMessagePath = \"{}\"\nterminationGracePeriodSeconds = 30\nlifecycle.preStop = [{handler}, {handler}, {handler}]",
         path.display()
     );
     let mut init = Init::configured_in(folder, &config, &["--", "sh", "-c", "echo up; exec sleep 1000"]);
