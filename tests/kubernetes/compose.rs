@@ -26,10 +26,9 @@ fn every_compose_file_is_valid() {
         let output = tool("compose-validate", &[&file]);
         assert!(output.status.success(), "{}: {}", file.display(), shown(&output));
     }
-    let wrong = std::env::temp_dir().join(format!("bookend-compose-{}.yaml", std::process::id()));
-    fs::write(&wrong, "services: { app: { image: x, pre_stopp: [] } }").unwrap();
+    let folder = bookend_test_support::Folder::new();
+    let wrong = folder.write("compose.yaml", "services: { app: { image: x, pre_stopp: [] } }");
     assert!(!tool("compose-validate", &[&wrong]).status.success(), "it looks at the keys");
-    fs::remove_file(wrong).unwrap();
 }
 
 #[test]

@@ -159,7 +159,8 @@ fn the_lint_finds_what_an_api_server_would_not_like() {
         return;
     }
     let text = fs::read_to_string(root().join("config/kubernetes/inject/sidecar.yaml")).unwrap();
-    let file = std::env::temp_dir().join(format!("bookend-lint-{}.yaml", std::process::id()));
+    let folder = bookend_test_support::Folder::new();
+    let file = folder.path("lint.yaml");
     for (good, bad, finding) in [
         ("variables.drainMax)", "variables.drainMx)", "undeclared reference"),
         ("string(variables.tolerated)", "variables.tolerated", "no matching overload"),
@@ -193,7 +194,6 @@ fn the_lint_finds_what_an_api_server_would_not_like() {
         result["errors"].to_string().contains("in the place of Object.spec.initContainers.startupProbe"),
         "{result}"
     );
-    fs::remove_file(file).unwrap();
 }
 
 #[test]

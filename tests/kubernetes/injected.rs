@@ -48,8 +48,8 @@ fn an_image_volume_replaces_the_init_container() {
     }
 }
 
-/// The injected sidecars of the table, each with its hooks. Sidecars with the same arguments count once.
-fn sidecars() -> Vec<(String, Vec<String>, Vec<String>)> {
+/// The injected sidecars of the table, each with its hooks. Sidecars with the same arguments count once. `folder` gets their files.
+fn sidecars(folder: &Folder) -> Vec<(String, Vec<String>, Vec<String>)> {
     let mut all: Vec<(String, Vec<String>, Vec<String>)> = Vec::new();
     for (case, result) in results() {
         let sidecar = named(&result["object"]["spec"]["initContainers"], "bookend");
@@ -60,8 +60,7 @@ fn sidecars() -> Vec<(String, Vec<String>, Vec<String>)> {
         assert_eq!(words(&sidecar["command"]), ["/bookend", "sidecar"]);
         let mut args: Vec<String> = words(&sidecar["args"]).into_iter().map(str::to_owned).collect();
         if let Some(config) = config {
-            let file = std::env::temp_dir().join(format!("bookend-kit-{}-{}.toml", std::process::id(), all.len()));
-            fs::write(&file, config).unwrap();
+            let file = folder.write(&format!("{}.toml", all.len()), &config);
             let place = args.iter().position(|arg| arg == "/etc/bookend/bookend.toml").unwrap();
             args[place] = file.display().to_string();
         }
@@ -78,7 +77,8 @@ fn bookend_accepts_the_injected_arguments() {
     if !ready("bookend_accepts_the_injected_arguments") {
         return;
     }
-    for (name, args, _) in sidecars() {
+    let folder = Folder::new();
+    for (name, args, _) in sidecars(&folder) {
         let output =
             Command::new(bookend()).args(["check", "--sidecar"]).args(&args).env_remove("BOOKEND_BIN").output();
         let output = output.unwrap();
@@ -94,11 +94,8 @@ fn bookend_accepts_the_injected_arguments() {
                     (variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap().to_owned());
                 if name == "BOOKEND_CONFIG" {
                     assert_eq!(value, "/bookend-toml/bookend.toml");
-                    value = std::env::temp_dir()
-                        .join(format!("bookend-wrap-{}.toml", std::process::id()))
-                        .display()
-                        .to_string();
-                    fs::write(&value, annotations(&result["object"])["bookend-config"].as_str().unwrap()).unwrap();
+                    let notes = annotations(&result["object"]);
+                    value = folder.write("wrap.toml", notes["bookend-config"].as_str().unwrap()).display().to_string();
                 }
                 command.env(name, value);
             }
@@ -113,8 +110,9 @@ fn each_injected_hook_is_answered_by_the_sidecar() {
     if !ready("each_injected_hook_is_answered_by_the_sidecar") {
         return;
     }
+    let folder = Folder::new();
     std::thread::scope(|scope| {
-        for (name, args, hooks) in sidecars() {
+        for (name, args, hooks) in sidecars(&folder) {
             scope.spawn(move || {
                 let port = free_port();
                 let mut command = Command::new(bookend());

@@ -69,14 +69,13 @@ fn validate(text: &str) {
 
 /// The API server of each version accepts all documents of the text.
 fn validate_for(versions: &[&str], text: &str) {
-    let file = std::env::temp_dir().join(format!("bookend-manifest-{}-{:p}.yaml", std::process::id(), text));
-    fs::write(&file, text).unwrap();
+    let folder = bookend_test_support::Folder::new();
+    let file = folder.write("manifest.yaml", text);
     for version in versions {
         let args = [Path::new("-k"), Path::new(version), Path::new("--strict"), &file];
         let output = tool("kubernetes-validate", &args);
         assert!(output.status.success(), "Kubernetes {version}: {}\n{text}", shown(&output));
     }
-    fs::remove_file(&file).unwrap();
 }
 
 /// The specs of the pods in these documents.
@@ -116,12 +115,11 @@ fn manifest_configurations_fit_the_pods_budget() {
 /// `bookend check` accepts it without a warning, and the kubelet and bookend count the same seconds.
 fn configuration_fits(documents: &[Value], what: &str) {
     for config in configurations(documents) {
-        let file = std::env::temp_dir().join(format!("bookend-config-{}-{:p}.toml", std::process::id(), config));
-        fs::write(&file, config).unwrap();
+        let folder = bookend_test_support::Folder::new();
+        let file = folder.write("bookend.toml", config);
         let mut command = Command::new(bookend());
         command.arg("check").arg(&file).args(mode_of(config)).env_remove("BOOKEND_BIN");
         let output = command.output().unwrap();
-        fs::remove_file(&file).unwrap();
         let reported = shown(&output);
         assert!(output.status.success(), "{what}: {reported}");
         assert!(!reported.contains("warning:"), "{what}: {reported}");
