@@ -43,7 +43,7 @@ pub(super) struct Reporter {
     state: Option<RewrittenFile>,
     /// Of the termination message.
     most_bytes: usize,
-    /// `None`: there is no file to write.
+    /// `None`: the file does not exist, or the path is empty.
     message: Option<RewrittenFile>,
     /// Nothing happens any more until a stop.
     is_held: bool,
@@ -58,12 +58,14 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn new(began: Instant, settings: &Settings) -> Reporter {
         let path = settings.termination_message_path.as_deref().unwrap_or(Path::new(TERMINATION_LOG));
+        let message = (!path.as_os_str().is_empty())
+            .then(|| RewrittenFile::new(path.to_owned(), "cannot write the termination message", Vec::new()));
         let started_at = Timestamp::now();
         Reporter {
             #[cfg(feature = "otel")]
             trace: Trace::new(settings, started_at),
             log_format: settings.log.format,
-            message: Some(RewrittenFile::new(path.to_owned(), "cannot write the termination message", Vec::new())),
+            message,
             most_bytes: settings.termination_message_bytes.unwrap_or(message::DEFAULT_BYTES),
             past: None,
             state: None,

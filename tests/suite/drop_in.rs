@@ -87,6 +87,20 @@ fn a_script_without_an_interpreter_line_runs_through_the_shell() {
 }
 
 #[test]
+fn under_another_name_no_thread_is_started_for_a_stop() {
+    for name in ["tini", "dumb-init"] {
+        let folder = Folder::new();
+        let mut strace = Command::new("strace");
+        strace.args(["-qq", "-f", "-e", "trace=clone,clone3", "-o"]).arg(folder.path("strace"));
+        strace.arg(named(&folder, name)).args(["--", "sh", "-c", "exit 3"]);
+        let mut init = Init::start(folder, strace);
+        assert_eq!(init.end().code(), 3);
+        let trace = init.folder.read("strace");
+        assert!(trace.contains("SIGCHLD") && !trace.contains("CLONE_THREAD"), "{name}: {trace}");
+    }
+}
+
+#[test]
 fn docker_init_prints_the_version_dockerd_reads() {
     let finished = start("docker-init", &["--version"]).finish();
     assert_eq!(finished.code(), 0);
