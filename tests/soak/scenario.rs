@@ -137,8 +137,10 @@ impl Scenario {
         self.deeds.push((random.below(200), Deed::Signal(15)));
         self.deeds[0].0 += 200;
         "600000".clone_into(millis);
-        if on_second == "ignore" || self.grace.is_some() {
-            // A connection counts as busy for two seconds after its answer.
+        let is_deaf = on_second == "ignore";
+        if is_deaf || self.has_requests() || self.grace.is_some() {
+            // An answered connection counts as busy for two seconds, and without a deadline it holds the second signal for a
+            // minute.
             self.grace = Some(if random.one_in(3) { 6 } else { 3 });
         }
     }
@@ -221,10 +223,13 @@ impl Scenario {
     }
 
     /// Whether only silent connections hold the app, and the second signal ends it.
-    pub(crate) fn waits_in_vain(&self) -> bool {
+    pub(crate) fn has_only_silent_connections(&self) -> bool {
         let [_, _, on_term, _, on_second] = &self.app;
-        let asks = |(_, client): &(u64, Client)| matches!(client, Client::Asks { .. });
-        on_term == "drain" && on_second != "ignore" && !self.clients.iter().any(asks)
+        on_term == "drain" && on_second != "ignore" && !self.has_requests()
+    }
+
+    fn has_requests(&self) -> bool {
+        self.clients.iter().any(|(_, client)| matches!(client, Client::Asks { .. }))
     }
 
     /// Whether a handler of the hook may run more than once.
