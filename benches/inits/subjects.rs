@@ -61,6 +61,7 @@ pub(crate) fn all(bookend: &str, folder: &Path) -> (Vec<Subject>, Vec<String>) {
     let horust_services = folder.join("horust").display().to_string();
     let built = std::env::var("BENCH_INITS").unwrap_or_default();
     let (pid1, horust) = (format!("{built}/pid1"), format!("{built}/horust"));
+    let minimal = std::env::var("MINIMAL_BIN").unwrap_or_default();
     let floor = folder.join("floor").display().to_string();
 
     use Kind::{Configured, Other, Plain, Supervisor};
@@ -83,6 +84,7 @@ pub(crate) fn all(bookend: &str, folder: &Path) -> (Vec<Subject>, Vec<String>) {
         init("bookend", Plain, bookend, &["bookend", "--"]),
         init("bookend as tini", Plain, bookend, &["tini", "--"]),
         init("bookend, http and handlers", Configured, bookend, &["bookend", "-c", &config, "--"]),
+        init("minimal bookend", Other, &minimal, &["bookend", "--"]),
         init("tini", Other, "/usr/bin/tini", &["tini", "--"]),
         init("tini-static", Other, "/usr/bin/tini-static", &["tini-static", "--"]),
         init("dumb-init", Other, "/usr/bin/dumb-init", &["dumb-init", "--"]),
