@@ -13,32 +13,38 @@ use crate::process::procfs;
 use bookend_lifecycle::sorted::collect_set;
 
 /// The ports of the process and its descendants, in order, from all sockets that listen here. And whether these are its own:
-/// if its sockets cannot be read, they are those of all processes but us. `time`: no further process is read after that.
+/// if its sockets cannot be read, they are those of all processes but us. `time`: no further process is read after that, but
+/// the app itself is.
 pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket], time: Duration) -> (Vec<u16>, bool) {
     let end = Instant::now() + time;
     let ours = held_in(Path::new("/proc/self/fd")).unwrap_or_default();
     let others: Vec<&Socket> = listeners.iter().filter(|socket| !ours.contains(&socket.inode)).collect();
-    let held = app.and_then(|app| held_by_family(app, &others, end));
+    let held = app.and_then(|app| held_by(family_of(app), &others, end));
     let is_counted = |socket: &&Socket| held.as_ref().is_none_or(|held| held.contains(&socket.inode));
     (collect_set(others.iter().copied().filter(is_counted).map(|socket| socket.port)), held.is_some())
 }
 
-/// The sockets of the app and its descendants, until all of these are found. `None`: no socket was seen, and some process
-/// cannot be read.
-fn held_by_family(app: i32, wanted: &[&Socket], end: Instant) -> Option<HashSet<u64>> {
+/// The sockets of these processes, until all the wanted ones are found. The first process is the app. `None`: no wanted socket
+/// was found, and some process was not read.
+fn held_by(family: impl Iterator<Item = i32>, wanted: &[&Socket], end: Instant) -> Option<HashSet<u64>> {
     let mut held = HashSet::new();
     let mut all_seen = true;
-    for pid in family_of(app) {
-        if wanted.iter().all(|socket| held.contains(&socket.inode)) || Instant::now() > end {
+    for (index, pid) in family.enumerate() {
+        if wanted.iter().all(|socket| held.contains(&socket.inode)) {
+            break;
+        }
+        let is_app = index == 0;
+        if !is_app && Instant::now() > end {
+            all_seen = false;
             break;
         }
         match held_in(Path::new(&format!("/proc/{pid}/fd"))) {
             Ok(sockets) => held.extend(sockets),
             // The app exists, so /proc hides it from us. Other processes may have ended meanwhile.
-            Err(error) => all_seen &= pid != app && error.kind() != ErrorKind::PermissionDenied,
+            Err(error) => all_seen &= !is_app && error.kind() != ErrorKind::PermissionDenied,
         }
     }
-    (all_seen || !held.is_empty()).then_some(held)
+    (all_seen || wanted.iter().any(|socket| held.contains(&socket.inode))).then_some(held)
 }
 
 /// The process and its descendants, as far as /proc shows them; of a child of ours, those that have become ours as well,
@@ -70,6 +76,8 @@ const MOST_DESCRIPTORS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -81,18 +89,26 @@ mod tests {
         assert_eq!(inode_in("pipe:[77]"), None);
     }
 
+    fn listener(port: u16, inode: u64) -> Socket {
+        Socket { state: TcpState::Listen, port, local_peer: None, peer: 0, unread: 0, unsent: 0, inode, info: None }
+    }
+
+    #[test]
+    fn the_app_is_read_however_late_and_a_part_is_not_all() {
+        let us = i32::try_from(std::process::id()).unwrap();
+        let open = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = inode_in(fs::read_link(format!("/proc/self/fd/{}", open.as_raw_fd())).unwrap().to_str().unwrap());
+        let (ours, other) = (listener(80, open.unwrap()), listener(443, u64::MAX));
+        let late = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+        let found = |wanted: &[&Socket], end| held_by([us, us].into_iter(), wanted, end);
+        assert!(found(&[&ours, &other], late).is_some_and(|held| held.contains(&ours.inode)));
+        assert!(found(&[&other], late).is_none(), "a process that was not read may listen there");
+        assert!(found(&[&other], late + Duration::from_secs(60)).is_some(), "both have been read");
+    }
+
     #[test]
     fn without_a_process_to_look_at_every_port_counts() {
-        let listener = |port| Socket {
-            state: TcpState::Listen,
-            port,
-            local_peer: None,
-            peer: 0,
-            unread: 0,
-            unsent: 0,
-            inode: u64::MAX,
-            info: None,
-        };
+        let listener = |port| listener(port, u64::MAX);
         let found = of_app(None, &[listener(443), listener(80), listener(80)], Duration::ZERO);
         assert_eq!(found, (vec![80, 443], false));
     }

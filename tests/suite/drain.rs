@@ -302,7 +302,7 @@ fn keeper(drain: &str, prelude: &str) -> (Init, TcpStream) {
 }
 
 /// From now on bookend gets no new socket, as under a seccomp profile that forbids netlink.
-fn deny_sockets(init: &Init) -> Child {
+pub(crate) fn deny_sockets(init: &Init) -> Child {
     let reported = init.folder.path("strace.log");
     let mut strace = Command::new("strace");
     strace.args(["-e", "signal=none", "-e", "trace=socket", "-e", "inject=socket:error=EPERM", "-o"]);

@@ -4,7 +4,8 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use crate::support::{Folder, Init, get, in_network_of, wait_until};
+use crate::drain::deny_sockets;
+use crate::support::{Folder, Init, get, in_network_of, signal, wait_until};
 
 /// Like nginx: SIGQUIT closes the listener and waits for every connection, silent ones too; SIGTERM exits at once.
 /// A request is answered after four seconds, and the request HOLD never.
@@ -71,6 +72,20 @@ fn silent_connections_do_not_hold_an_app_until_sigkill() {
     assert!(finished.log.contains("SIGTERM sent to the app: only idle connections are left"), "{}", finished.log);
     assert!(!finished.log.contains("SIGKILL") && !finished.log.contains(" cut"), "{}", finished.log);
     assert_eq!(finished.code(), 0);
+}
+
+#[test]
+fn a_look_at_the_connections_that_fails_is_repeated() {
+    let init = start(SECOND_SIGNAL);
+    let _silent = connect(&init);
+    let mut strace = deny_sockets(&init);
+    init.signal(15);
+    init.wait_for_log("without netlink, busy connections look like idle ones");
+    signal(strace.id().cast_signed(), 15);
+    strace.wait().unwrap();
+    let finished = init.finish();
+    assert!(finished.log.contains("SIGTERM sent to the app: only idle connections are left"), "{}", finished.log);
+    assert!(!finished.log.contains("SIGKILL sent"), "{}", finished.log);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
 use crate::net::{connections, count, ports};
 use crate::process::Pid;
 use crate::runtime::dispatcher::TaskMessage;
-use bookend_lifecycle::connection::{Connection, only_idle};
+use bookend_lifecycle::connection::only_idle;
 use bookend_lifecycle::drain::{ConnectionCounts, Drain};
 
 #[derive(Debug, Default)]
@@ -146,42 +146,46 @@ impl AppConnections {
     }
 }
 
-/// The connections of these ports, and the number of those that are not accepted.
-async fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16]) -> Option<(Vec<Connection>, u32)> {
-    let sockets = if ports.is_empty() { None } else { tcp_monitor.sockets_beside(ports).await };
-    Some(connections(&sockets?))
-}
-
 /// Reports once that only idle connections are left.
 async fn report_idle(after: Duration, reports: mpsc::Sender<TaskMessage>, ports: Vec<u16>) {
+    if ports.is_empty() {
+        return warn!("the app listens on no TCP port that bookend sees: {WAITS}");
+    }
     let mut tcp_monitor = TcpMonitor::open();
+    let mut has_warned = false;
     for look in 0u32.. {
         sleep(if look < OFTEN { INTERVAL / 2 } else { INTERVAL }).await;
         if !tcp_monitor.is_free() {
             continue;
         }
-        let Some((connections, queue)) = sample(&mut tcp_monitor, &ports).await else {
-            return warn!(
-                "the app's connections cannot be counted here: the second signal (app.secondSignal) waits until shortly before SIGKILL"
-            );
+        let why = match tcp_monitor.sockets_beside(&ports).await.map(|sockets| connections(&sockets)) {
+            None => "the app's connections cannot be counted",
+            Some((connections, _)) if connections.iter().any(|connection| connection.history.is_none()) => {
+                "without netlink, busy connections look like idle ones"
+            }
+            Some((connections, queue)) if only_idle(connections.iter(), queue, after) => {
+                // The loop is gone only when the process is.
+                let _ = reports.send(TaskMessage::ConnectionsIdle).await;
+                return;
+            }
+            Some(_) => continue,
         };
-        if connections.iter().any(|connection| connection.history.is_none()) {
-            return warn!(
-                "without netlink, busy connections look like idle ones: the second signal (app.secondSignal) waits until shortly \
-                 before SIGKILL"
-            );
+        if !std::mem::replace(&mut has_warned, true) {
+            warn!("{why}: {WAITS}");
         }
-        if only_idle(connections.iter(), queue, after) {
-            // The loop is gone only when the process is.
-            let _ = reports.send(TaskMessage::ConnectionsIdle).await;
-            return;
-        }
+        // There may have been no descriptor or no time for it.
+        sleep(RETRY).await;
+        tcp_monitor = TcpMonitor::open();
     }
 }
 
+/// The end of a warning.
+const WAITS: &str = "the second signal (app.secondSignal) waits until shortly before SIGKILL";
 /// The app's own process is read in any case. Others are, as far as there is time.
 const PORTS_TIME: Duration = Duration::from_millis(4);
 /// The sampling lasts only from the stop signal to the app's end. It costs 2 ms if the node's connection table has 262,144 slots.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// After a look that has failed: it may have been expensive.
+const RETRY: Duration = Duration::from_secs(2);
 /// The first looks come twice as often: most apps close what they can at once.
 const OFTEN: u32 = 20;
