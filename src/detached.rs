@@ -1,11 +1,12 @@
 //! Runs work that may block or takes long: name resolution by the C library, files on a volume that may hang, all of /proc. Each piece of work has a
-//! thread of its own, with every signal blocked, so that no signal is delivered there. The number of threads is bounded.
+//! thread of its own, with every signal blocked, so that no signal is delivered there. The number of threads is bounded: one for
+//! everything that waits for the same files, or the slots of the caller. So what waits for one volume takes no thread from the rest.
 //! They are never joined, so that a name server that does not answer delays no signal, no reap and no exit. The caller
 //! needs a deadline.
 //!
 //! The runtime's own thread pool is not used: the end of the runtime waits for its work.
 
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -23,12 +24,26 @@ pub(crate) enum DetachedError {
     Lost,
 }
 
-/// Does the work on a thread of its own and waits for the result; first for a free slot, if many threads hang already.
+/// Does the work on a thread of its own and waits for the result; first for the end of other work with the same key. `key`: what
+/// it may have to wait for, such as the paths of its files. If they hang, there is one thread that waits, however many runs there were.
 pub(crate) async fn spawn_blocking_detached<T: Send + 'static>(
+    key: String,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DetachedError> {
-    static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(MAX_THREADS)));
-    spawn_in_slot(&SLOTS, work).await
+    spawn_in_slot(&slot_of(key), work).await
+}
+
+fn slot_of(key: String) -> Arc<Semaphore> {
+    static SLOTS: Mutex<Vec<(String, Arc<Semaphore>)>> = Mutex::new(Vec::new());
+    let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    // A slot that is in use, or waited for, has other owners.
+    slots.retain(|(known, slot)| *known == key || Arc::strong_count(slot) > 1);
+    if let Some((_, slot)) = slots.iter().find(|(known, _)| *known == key) {
+        return Arc::clone(slot);
+    }
+    let slot = Arc::new(Semaphore::new(1));
+    slots.push((key, Arc::clone(&slot)));
+    slot
 }
 
 /// The same with slots of the caller's own, which the work of others cannot take.
@@ -74,6 +89,5 @@ pub(crate) fn start_thread(work: Box<dyn FnOnce() + Send>) -> Result<(), Detache
     with_signals_blocked(|| thread.spawn(work)).map(drop).map_err(DetachedError::Thread)
 }
 
-const MAX_THREADS: usize = 8;
 /// musl's resolver keeps its packets on the stack, about 20 kB; rustls parses certificates there.
 const STACK: usize = 256 * 1024;

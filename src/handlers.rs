@@ -31,7 +31,7 @@ use crate::error::describe;
 use crate::process::Pid;
 use crate::process::procfs;
 use crate::process::reaper::Reaper;
-use bookend_config::settings::{Handler, HandlerKind};
+use bookend_config::settings::{Handler, HandlerKind, ValueSource};
 use bookend_lifecycle::HandlerResult;
 
 /// A handler run that may be aborted.
@@ -51,7 +51,9 @@ impl RunningHandler {
     pub(crate) fn includes(&self, pid: i32) -> bool {
         let Some(leader) = self.leader.get() else { return false };
         let group = nix::unistd::getpgid(Some(Pid::from_raw(pid)));
-        leader.as_raw() == pid || group == Ok(*leader) || procfs::descends_from(pid, leader.as_raw()) == Some(true)
+        leader.as_raw() == pid
+            || group == Ok(*leader)
+            || procfs::descends_closely_from(pid, leader.as_raw()) == Some(true)
     }
 
     /// Ends the run; no report of it follows.
@@ -120,10 +122,11 @@ fn start_after_reading(
     crate::tasks::spawn(async move {
         let began = Instant::now();
         let kind = handler.kind.clone();
+        let read = spawn_blocking_detached(files_of(&kind, &env), move || prepare(&kind, env));
         let prepared = tokio::select! {
             biased;
             () = abort_requested(&mut aborted) => return,
-            read = spawn_blocking_detached(move || prepare(&kind, env)) => read,
+            read = read => read,
             mut report = timed_out(timeout) => {
                 report.detail += ": a file that it needs could not be read in that time";
                 return drop(sender.send(report));
@@ -143,6 +146,16 @@ fn start_after_reading(
         }
     });
     (abort, receiver)
+}
+
+/// The paths of the files that a handler needs; those of its user come with every program.
+fn files_of(kind: &HandlerKind, env: &PendingEnvironment) -> String {
+    let own = if let HandlerKind::Exec(program) = kind { program.env.as_slice() } else { &[] };
+    let paths = env.app.iter().chain(own).filter_map(|(_, source)| match source {
+        ValueSource::File(file) => Some(file.parts().0),
+        ValueSource::Plain(_) => None,
+    });
+    paths.collect::<Vec<_>>().join("\n")
 }
 
 /// Reads the files that a handler needs.

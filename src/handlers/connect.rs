@@ -7,14 +7,16 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::pin::pin;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::detached::{DetachedError, spawn_blocking_detached};
+use crate::detached::{DetachedError, spawn_in_slot};
 use crate::net::ours::{self, OwnConnection};
 
 /// Why there is no connection.
@@ -132,8 +134,9 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         return Ok(loopback.map(|address| SocketAddr::new(address, port)).to_vec());
     }
+    static LOOKUPS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(MAX_LOOKUPS)));
     let name = host.to_owned();
-    let found = spawn_blocking_detached(move || {
+    let found = spawn_in_slot(&LOOKUPS, move || {
         (name.as_str(), port).to_socket_addrs().map(|found| found.take(MAX_ADDRESSES).collect())
     });
     match found.await {
@@ -145,6 +148,8 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
 
 const STAGGER: Duration = Duration::from_millis(250);
 const MAX_ADDRESSES: usize = 8;
+/// How many names are looked up at a time: a name server may hang.
+const MAX_LOOKUPS: usize = 8;
 
 #[cfg(test)]
 mod tests {

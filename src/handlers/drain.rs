@@ -11,8 +11,9 @@ use tracing::{info, warn};
 use super::report::HandlerReport;
 use crate::detached::spawn_blocking_detached;
 use crate::net::newcomers::Newcomers;
+use crate::net::ports::{self, PortsLook};
 use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
-use crate::net::{count, ports, udp};
+use crate::net::{count, udp};
 use crate::process::Pid;
 use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::drain::{ConnectionCounts, Drain, DrainDecision, DrainEnd, DrainProgress, DrainStep};
@@ -138,9 +139,11 @@ async fn sample(tcp_monitor: &mut TcpMonitor, ports: &[u16], drain: &Drain) -> O
 /// The ports on which the app listens now, and whether these are its own. `None` if the sockets cannot be read. It may have
 /// thousands of processes, and a thread reads them.
 async fn app_ports(app: Option<Pid>) -> (Option<Vec<u16>>, bool) {
-    let look =
-        move || TcpMonitor::open().listeners().map(|found| ports::of_app(app.map(Pid::as_raw), &found, LOOK_TIME));
-    let found = timeout(2 * LOOK_TIME, spawn_blocking_detached(look)).await;
+    let look = move || {
+        TcpMonitor::open().listeners().map(|found| ports::of_app(app.map(Pid::as_raw), &found, PortsLook::BESIDE))
+    };
+    let key = format!("the ports of {app:?}");
+    let found = timeout(2 * PortsLook::BESIDE.time, spawn_blocking_detached(key, look)).await;
     found.ok().and_then(Result::ok).flatten().map_or((None, false), |(ports, are_its_own)| (Some(ports), are_its_own))
 }
 
@@ -151,8 +154,6 @@ fn describe(counts: Option<ConnectionCounts>) -> String {
     format!(": {} not accepted, {} connections{busy}", counts.queue, counts.connections)
 }
 
-/// For the processes of the app.
-const LOOK_TIME: Duration = Duration::from_secs(1);
 /// Short enough to see whether a probe is in step. Reading the counters takes 0.03 ms of CPU. Counting all connections
 /// takes 2 ms if the node's connection table has 262,144 slots, and is done less often.
 const INTERVAL: Duration = Duration::from_millis(20);

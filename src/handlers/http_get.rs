@@ -253,7 +253,7 @@ async fn headers(configured: &[Header], env: &Environment) -> Result<HeaderMap, 
 /// Reads a secret's file when it is needed: it may have been rotated.
 async fn secret(name: &str, path: PathBuf) -> Result<OsString, HttpError> {
     let file = path.clone();
-    let read = spawn_blocking_detached(move || read_value(&file)).await?;
+    let read = spawn_blocking_detached(path.to_string_lossy().into_owned(), move || read_value(&file)).await?;
     read.map_err(|source| HttpError::Secret { name: name.to_owned(), path, source })
 }
 
@@ -319,8 +319,8 @@ impl HttpClient {
             Some(config) => config.clone(),
             None => {
                 let trust = self.trust.clone();
-                let config = std::sync::Arc::new(spawn_blocking_detached(move || crate::tls::client(&trust)).await??);
-                self.config.insert(config).clone()
+                let read = spawn_blocking_detached(format!("{trust:?}"), move || crate::tls::client(&trust)).await??;
+                self.config.insert(std::sync::Arc::new(read)).clone()
             }
         };
         let bare = host.trim_matches(['[', ']']).to_owned();

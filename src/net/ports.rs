@@ -12,48 +12,62 @@ use super::Socket;
 use crate::process::procfs;
 use bookend_lifecycle::sorted::collect_set;
 
+/// How long a look at the processes of an app may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PortsLook {
+    /// No further process is read after that, but the app itself is.
+    pub(crate) time: Duration,
+    /// How many threads of a process are asked for their children.
+    pub(crate) threads: usize,
+}
+
+impl PortsLook {
+    /// For the loop, right before a signal: the app's own process in any case, and of the others what there is time for.
+    pub(crate) const IN_HASTE: PortsLook = PortsLook { time: Duration::from_millis(4), threads: 200 };
+    /// For a thread.
+    pub(crate) const BESIDE: PortsLook = PortsLook { time: Duration::from_secs(1), threads: 4096 };
+}
+
 /// The ports of the process and its descendants, in order, from all sockets that listen here. And whether these are its own:
-/// if its sockets cannot be read, they are those of all processes but us. `time`: no further process is read after that, but
-/// the app itself is.
-pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket], time: Duration) -> (Vec<u16>, bool) {
-    let end = Instant::now() + time;
+/// if its sockets cannot be read, they are those of all processes but us. `look`: how long, and how much of one process.
+pub(crate) fn of_app(app: Option<i32>, listeners: &[Socket], look: PortsLook) -> (Vec<u16>, bool) {
+    let end = Instant::now() + look.time;
     let ours = held_in(Path::new("/proc/self/fd")).unwrap_or_default();
     let others: Vec<&Socket> = listeners.iter().filter(|socket| !ours.contains(&socket.inode)).collect();
-    let held = app.and_then(|app| held_by(family_of(app), &others, end));
+    let held = app.and_then(|app| held_by(family_of(app, look.threads), &others, end));
     let is_counted = |socket: &&Socket| held.as_ref().is_none_or(|held| held.contains(&socket.inode));
     (collect_set(others.iter().copied().filter(is_counted).map(|socket| socket.port)), held.is_some())
 }
 
 /// The sockets of these processes, until all the wanted ones are found. The first process is the app. `None`: no wanted socket
 /// was found, and some process was not read.
-fn held_by(family: impl Iterator<Item = i32>, wanted: &[&Socket], end: Instant) -> Option<HashSet<u64>> {
-    let mut held = HashSet::new();
-    let mut all_seen = true;
-    for (index, pid) in family.enumerate() {
-        if wanted.iter().all(|socket| held.contains(&socket.inode)) {
-            break;
-        }
-        let is_app = index == 0;
+fn held_by(mut family: impl Iterator<Item = i32>, wanted: &[&Socket], end: Instant) -> Option<HashSet<u64>> {
+    let (mut held, mut all_seen, mut is_app) = (HashSet::new(), true, true);
+    // The next process of the family is looked for only if it is needed.
+    while !wanted.iter().all(|socket| held.contains(&socket.inode)) {
         if !is_app && Instant::now() > end {
             all_seen = false;
             break;
         }
+        let Some(pid) = family.next() else { break };
         match held_in(Path::new(&format!("/proc/{pid}/fd"))) {
             Ok(sockets) => held.extend(sockets),
             // The app exists, so /proc hides it from us. Other processes may have ended meanwhile.
             Err(error) => all_seen &= !is_app && error.kind() != ErrorKind::PermissionDenied,
         }
+        is_app = false;
     }
     (all_seen || wanted.iter().any(|socket| held.contains(&socket.inode))).then_some(held)
 }
 
 /// The process and its descendants, as far as /proc shows them; of a child of ours, those that have become ours as well,
 /// as a daemon does. Each is read when the iterator reaches it.
-fn family_of(app: i32) -> impl Iterator<Item = i32> {
+fn family_of(app: i32, threads: usize) -> impl Iterator<Item = i32> {
     let us = procfs::own_pid();
     let below = std::iter::once_with(move || {
         let is_ours = procfs::member(app).is_some_and(|member| member.parent == us);
-        procfs::below(if is_ours { us } else { app }, MOST_PROCESSES).take(MOST_PROCESSES)
+        let most = procfs::Most { children: MOST_PROCESSES, threads };
+        procfs::below(if is_ours { us } else { app }, most).take(MOST_PROCESSES)
     });
     std::iter::once(app).chain(below.flatten().map(|member| member.pid).filter(move |pid| *pid != app))
 }
@@ -109,7 +123,7 @@ mod tests {
     #[test]
     fn without_a_process_to_look_at_every_port_counts() {
         let listener = |port| listener(port, u64::MAX);
-        let found = of_app(None, &[listener(443), listener(80), listener(80)], Duration::ZERO);
+        let found = of_app(None, &[listener(443), listener(80), listener(80)], PortsLook::IN_HASTE);
         assert_eq!(found, (vec![80, 443], false));
     }
 

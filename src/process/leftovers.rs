@@ -21,7 +21,7 @@ pub(crate) fn signal_all(signal: Signal, spared: &[i32]) {
     let mut done: HashSet<i32> = spared.iter().copied().collect();
     // The list is read before the first one ends. Children whose parent has ended meanwhile are found the second time.
     for _ in 0..2 {
-        let pids: Vec<i32> = procfs::below_us(usize::MAX).map(|member| member.pid).collect();
+        let pids: Vec<i32> = procfs::below_us(procfs::Most::ALL).map(|member| member.pid).collect();
         for pid in pids.into_iter().filter(|pid| done.insert(*pid)) {
             match sys::is_first_process() {
                 // Even if another process has this number by now, it must end, too.
@@ -47,14 +47,14 @@ pub(crate) fn are_any() -> bool {
 /// Whether there is any other process of this container that is not among these, as far as can be seen in a moment.
 pub(crate) fn are_any_but(these: &[i32]) -> bool {
     let has_time = time_to_look();
-    let mut below = procfs::below_us(MOST_READ).enumerate();
+    let mut below = procfs::below_us(IN_HASTE).enumerate();
     below.any(|(seen, member)| !has_time(seen) || !member.is_zombie && !these.contains(&member.pid))
 }
 
 /// Those that the loop has time for.
 fn some_below_us() -> impl Iterator<Item = procfs::Member> {
     let has_time = time_to_look();
-    procfs::below_us(MOST_READ).enumerate().take_while(move |(seen, _)| has_time(*seen)).map(|(_, member)| member)
+    procfs::below_us(IN_HASTE).enumerate().take_while(move |(seen, _)| has_time(*seen)).map(|(_, member)| member)
 }
 
 /// Whether the loop has time for another process after so many.
@@ -111,9 +111,11 @@ fn signal_descendant(pid: i32, signal: Signal) {
 
 /// The number of processes that are read for a log line: one costs some 15 us, and the loop waits meanwhile.
 const MOST_READ: usize = 200;
+/// A process with hundreds of threads, each with a list of children, would cost more.
+const IN_HASTE: procfs::Most = procfs::Most { children: MOST_READ, threads: 32 };
 /// However long they take: a busy machine may take the processor away from us.
 const SURELY_READ: usize = 20;
-/// A process with hundreds of threads, each with a list of children, costs more.
+/// For all of them.
 const MOST_TIME: Duration = Duration::from_millis(4);
 /// The number of processes that one log line names.
 const MOST_NAMES: usize = 10;

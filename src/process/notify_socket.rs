@@ -89,7 +89,8 @@ fn is_ours(sender: &UnixCredentials) -> bool {
     }
     // A sender that has ended meanwhile, as systemd-notify(1) does at once, is accepted if it had our user.
     let may_have_been = || sender.uid() == nix::unistd::geteuid().as_raw();
-    super::is_first_process() || procfs::is_below_us(sender.pid()).unwrap_or_else(may_have_been)
+    super::is_first_process()
+        || procfs::descends_closely_from(sender.pid(), procfs::own_pid()).unwrap_or_else(may_have_been)
 }
 
 /// systemd's own limit; a longer datagram is cut.

@@ -19,9 +19,21 @@ pub(crate) struct Member {
     pub(crate) started: u64,
 }
 
+/// How much is read of one process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Most {
+    pub(crate) children: usize,
+    /// Each has a list of children of its own.
+    pub(crate) threads: usize,
+}
+
+impl Most {
+    /// Everything: not for the loop.
+    pub(crate) const ALL: Most = Most { children: usize::MAX, threads: usize::MAX };
+}
+
 /// The processes below us; as PID 1, all but us. Each is read when the iterator reaches it. Empty without /proc.
-/// `most`: how many children of one process are read.
-pub(super) fn below_us(most: usize) -> Box<dyn Iterator<Item = Member>> {
+pub(super) fn below_us(most: Most) -> Box<dyn Iterator<Item = Member>> {
     let own = own_pid();
     match super::is_first_process() {
         // Processes that joined the namespace have no parent in it, but belong to this container.
@@ -31,7 +43,7 @@ pub(super) fn below_us(most: usize) -> Box<dyn Iterator<Item = Member>> {
 }
 
 /// The processes below this one, each read when the iterator reaches it.
-pub(crate) fn below(root: i32, most: usize) -> Box<dyn Iterator<Item = Member>> {
+pub(crate) fn below(root: i32, most: Most) -> Box<dyn Iterator<Item = Member>> {
     let Some(mut next) = children_of(root, most) else {
         // A kernel without lists of children.
         return Box::new(all_processes().filter(move |member| descends_from(member.pid, root) == Some(true)));
@@ -48,14 +60,14 @@ pub(crate) fn below(root: i32, most: usize) -> Box<dyn Iterator<Item = Member>> 
 }
 
 /// The children of a process, by the lists of its threads (CONFIG_PROC_CHILDREN). `None`: there are no such lists.
-fn children_of(pid: i32, most: usize) -> Option<Vec<i32>> {
+fn children_of(pid: i32, most: Most) -> Option<Vec<i32>> {
     let mut found = Vec::new();
     let mut text = String::new();
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten().take(most) {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten().take(most.threads) {
         let list = File::open(thread.path().join("children")).ok()?;
         text.clear();
         // A pid and a space have eight bytes at most. A thread that has ended meanwhile has no children.
-        let _ = list.take((most as u64).saturating_mul(8)).read_to_string(&mut text);
+        let _ = list.take((most.children as u64).saturating_mul(8)).read_to_string(&mut text);
         found.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
     }
     Some(found)
@@ -68,9 +80,22 @@ pub(super) fn is_below_us(pid: i32) -> Option<bool> {
 }
 
 /// Whether a process descends from this ancestor. `None`: it or one of its ancestors has ended meanwhile.
-pub(crate) fn descends_from(mut pid: i32, ancestor: i32) -> Option<bool> {
-    for _ in 0..MOST_GENERATIONS {
-        match member(pid)?.parent {
+pub(crate) fn descends_from(pid: i32, ancestor: i32) -> Option<bool> {
+    climb(pid, ancestor, MOST_GENERATIONS, parent_of)
+}
+
+/// The same for the loop, which has no time for more than a hundred generations: an ancestor farther away is not found.
+pub(crate) fn descends_closely_from(pid: i32, ancestor: i32) -> Option<bool> {
+    climb(pid, ancestor, CLOSE_GENERATIONS, parent_of)
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    member(pid).map(|member| member.parent)
+}
+
+fn climb(mut pid: i32, ancestor: i32, most: usize, parent_of: impl Fn(i32) -> Option<i32>) -> Option<bool> {
+    for _ in 0..most {
+        match parent_of(pid)? {
             0 => return Some(false),
             parent if parent == ancestor => return Some(true),
             parent => pid = parent,
@@ -143,12 +168,29 @@ const STARTED_AFTER_FLAGS: usize = 12;
 const KERNEL_THREAD: u32 = 0x0020_0000;
 /// A chain of parents is not longer than this. The limit also ends the climb if the chain changes meanwhile.
 const MOST_GENERATIONS: usize = 10_000;
+const CLOSE_GENERATIONS: usize = 100;
 
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+
+    #[test]
+    fn the_loop_climbs_a_bounded_number_of_generations() {
+        let read = std::cell::Cell::new(0);
+        // Each process is the child of the one with the next lower number.
+        let parent = |pid: i32| {
+            read.set(read.get() + 1);
+            Some(pid - 1)
+        };
+        assert_eq!(climb(50_000, 2, CLOSE_GENERATIONS, parent), Some(false));
+        assert_eq!(read.get(), 100);
+        assert_eq!(climb(101, 2, CLOSE_GENERATIONS, parent), Some(true));
+        assert_eq!(climb(102, 2, CLOSE_GENERATIONS, parent), Some(true));
+        assert_eq!(climb(103, 2, CLOSE_GENERATIONS, parent), Some(false));
+        assert_eq!(climb(9_000, 2, MOST_GENERATIONS, parent), Some(true));
+    }
 
     #[test]
     fn the_parent_is_found_behind_any_name() {
@@ -177,13 +219,13 @@ mod tests {
             names.sort_unstable();
             names
         };
-        while names(&mut below(root, 100)) != ["sh", "sleep"] {
-            assert!(std::time::Instant::now() < end, "{:?}", names(&mut below(root, 100)));
+        while names(&mut below(root, Most::ALL)) != ["sh", "sleep"] {
+            assert!(std::time::Instant::now() < end, "{:?}", names(&mut below(root, Most::ALL)));
         }
         let climbing = &mut all_processes().filter(|member| descends_from(member.pid, root) == Some(true));
         assert_eq!(names(climbing), ["sh", "sleep"]);
-        assert_eq!(children_of(i32::MAX, 100), None, "there is no such process");
-        let all = below(root, 100).map(|member| member.pid).collect::<Vec<_>>();
+        assert_eq!(children_of(i32::MAX, Most::ALL), None, "there is no such process");
+        let all = below(root, Most::ALL).map(|member| member.pid).collect::<Vec<_>>();
         all.into_iter().for_each(|pid| {
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Some(nix::sys::signal::SIGKILL)).unwrap()
         });

@@ -24,7 +24,7 @@ pub(crate) struct NegligentParent {
 
 /// All parents of such zombies, the one with the most zombies first.
 pub(crate) fn negligent_parents() -> Vec<NegligentParent> {
-    negligent_among(procfs::own_pid(), &procfs::below_us(usize::MAX).collect::<Vec<_>>())
+    negligent_among(procfs::own_pid(), &procfs::below_us(procfs::Most::ALL).collect::<Vec<_>>())
 }
 
 fn negligent_among(own: i32, members: &[Member]) -> Vec<NegligentParent> {

@@ -175,7 +175,8 @@ impl SidecarLoop {
                 let _inside = runtime.enter();
                 find(&selector).map_err(|error| describe(&error))
             };
-            let result = match timeout(SEARCH_TIME, spawn_blocking_detached(work)).await {
+            let key = format!("the process of {id:?}");
+            let result = match timeout(SEARCH_TIME, spawn_blocking_detached(key, work)).await {
                 Ok(Ok(found)) => found,
                 Ok(Err(error)) => Err(describe(&error)),
                 Err(_) => {

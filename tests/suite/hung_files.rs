@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::held_file::HeldFile;
 #[cfg(feature = "tls")]
 use crate::kubelet::{Kubelet, Scheme};
-use crate::support::{Folder, Init, code, free_port, get_with, is_root, wait_until};
+use crate::support::{Folder, Init, code, free_port, get, get_with, is_root, wait_until};
 
 /// A file that no process may open(2).
 pub(crate) fn hung(folder: &Folder, name: &str) -> HeldFile {
@@ -160,4 +160,39 @@ fn values_from_files_reach_handlers_before_and_after_the_start() {
     for line in ["before s3cret", "after s3cret s3cret"] {
         assert!(finished.log.contains(line), "{}", finished.log);
     }
+}
+
+#[test]
+fn runs_that_hang_take_no_thread_of_others() {
+    if !is_root("runs_that_hang_take_no_thread_of_others") {
+        return;
+    }
+    let (folder, port) = (Folder::new(), free_port());
+    let (secret, other) = (folder.write("secret", "s3cret"), folder.write("other", "value"));
+    let config = format!(
+        "http.listen = \"127.0.0.1:{port}\"\nterminationGracePeriodSeconds = 20\n\
+         readinessProbe = {{ periodSeconds = 0.1, timeoutSeconds = 0.1, httpGet = {{ port = 1, httpHeaders = [{{ name = \"T\", \
+         valueFrom.file = {secret:?} }}] }} }}\n\
+         livenessProbe = {{ periodSeconds = 0.1, timeoutSeconds = 0.1, exec = {{ command = [\"true\"], env.S.valueFrom.file = {secret:?} }} }}\n\
+         lifecycle.preStop.exec = {{ command = [\"sh\", \"-c\", \"echo has $V\"], env.V.valueFrom.file = {other:?} }}\n"
+    );
+    let hung = hung(&folder, "secret");
+    let mut init = Init::configured_in(folder, &config, &["--", "sh", "-c", APP]);
+    init.wait_for_out("up");
+    for name in ["readinessProbe", "livenessProbe"] {
+        let failures = || {
+            get(port, "/metrics").unwrap().lines().find_map(|line| {
+                let rest =
+                    line.strip_prefix(&format!("bookend_probe_tries_total{{probe=\"{name}\",result=\"Failed\"}} "))?;
+                rest.trim().parse::<u32>().ok()
+            })
+        };
+        wait_until("many runs have hung", || failures().is_some_and(|failures| failures >= 10));
+    }
+    let threads = std::fs::read_dir(format!("/proc/{}/task", init.pid())).unwrap().count();
+    assert!(threads <= 5, "{threads} threads: one for each handler may wait for the file");
+    init.signal(15);
+    init.wait_for_log("has value");
+    assert_eq!(init.end().code(), 6, "{}", init.log());
+    drop(hung);
 }

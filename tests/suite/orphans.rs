@@ -305,3 +305,14 @@ fn the_ports_of_many_processes_are_read_beside_the_loop() {
     let (_, all) = opened_by_the_loop(config, script, "/fd\"");
     assert!(all < 400, "{all} folders of descriptors opened by the loop");
 }
+
+#[test]
+fn a_stop_reads_a_bounded_number_of_threads() {
+    // The app listens nowhere, so its children are looked for as well, in the list of each of its threads.
+    let _foreign = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let script = r#"
+        exec "python3", "-c", "import threading, time\nthreading.stack_size(65536)\nwait = threading.Event().wait\nfor _ in range(1000): threading.Thread(target=wait, daemon=True).start()\nprint('up', flush=True)\nimport signal\nsignal.pause()";
+    "#;
+    let (most, _) = opened_by_the_loop("terminationGracePeriodSeconds = 20", script, "/children\"");
+    assert!(most < 300, "{most} lists of children read without a wait for events");
+}

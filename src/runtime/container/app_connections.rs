@@ -9,8 +9,9 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use crate::http::LossSnapshot;
+use crate::net::ports::{self, PortsLook};
 use crate::net::tcp_monitor::{TcpMonitor, is_host_network};
-use crate::net::{connections, count, ports};
+use crate::net::{connections, count};
 use crate::process::Pid;
 use crate::runtime::dispatcher::TaskMessage;
 use bookend_lifecycle::connection::only_idle;
@@ -94,7 +95,7 @@ impl AppConnections {
         let mut tcp_monitor = TcpMonitor::open();
         let mut listeners = tcp_monitor.listeners().unwrap_or_default();
         // The signal waits for it: the app is read first, and closes its listeners then.
-        let (mut ports, _) = ports::of_app(app.map(Pid::as_raw), &listeners, PORTS_TIME);
+        let (mut ports, _) = ports::of_app(app.map(Pid::as_raw), &listeners, PortsLook::IN_HASTE);
         ports.extend(drain_ports);
         listeners.retain(|socket| ports.contains(&socket.port));
         let (_, not_accepted) = connections(&listeners);
@@ -181,8 +182,6 @@ async fn report_idle(after: Duration, reports: mpsc::Sender<TaskMessage>, ports:
 
 /// The end of a warning.
 const WAITS: &str = "the second signal (app.secondSignal) waits until shortly before SIGKILL";
-/// The app's own process is read in any case. Others are, as far as there is time.
-const PORTS_TIME: Duration = Duration::from_millis(4);
 /// The sampling lasts only from the stop signal to the app's end. It costs 2 ms if the node's connection table has 262,144 slots.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// After a look that has failed: it may have been expensive.

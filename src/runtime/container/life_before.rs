@@ -29,7 +29,7 @@ pub(super) fn claim_detached(
     to_loop: mpsc::Sender<TaskMessage>,
 ) {
     spawn(async move {
-        let work = spawn_blocking_detached(move || match content {
+        let work = spawn_blocking_detached(path.to_string_lossy().into_owned(), move || match content {
             None => claim(&path, has_handlers),
             Some(content) => write(&path, Past::Nothing, content, false),
         });

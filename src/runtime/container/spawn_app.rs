@@ -22,7 +22,7 @@ use bookend_config::settings::AppSettings;
 /// Prepares an app that needs files, on another thread: a volume may hang. `TaskMessage::AppPrepared` follows.
 pub(super) fn prepare_detached(settings: AppSettings, set: Variables, to_loop: mpsc::Sender<TaskMessage>) {
     tasks::spawn(async move {
-        let work = spawn_blocking_detached(move || prepare(&settings, &set));
+        let work = spawn_blocking_detached("the app's files".to_owned(), move || prepare(&settings, &set));
         let prepared = timeout(FILES_WAIT, work).await.unwrap_or(Err(DetachedError::Lost));
         let prepared = prepared.unwrap_or_else(|error| Err(error.into()));
         let _ = to_loop.send(TaskMessage::AppPrepared(Box::new(prepared))).await;
