@@ -44,6 +44,8 @@ pub(super) struct Listener {
     connections: Mutex<ConnectionTable<ConnectionEnd>>,
     /// Limits how often the log reports a refused caller.
     refusals: Mutex<RateLimit>,
+    /// The same for accept(2): during a shortage, connections come and go.
+    failures: Mutex<RateLimit>,
 }
 
 impl Listener {
@@ -60,6 +62,7 @@ impl Listener {
             handshakes: Mutex::default(),
             connections: Mutex::new(ConnectionTable::new(limit)),
             refusals: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
@@ -110,7 +113,7 @@ impl Listener {
         // One of ours gives its descriptor; the new connection waits in the backlog meanwhile, and is not refused.
         let made_room = is_shortage(errno) && lock(&self.connections).evict().is_some();
         let (pause, reports) = backoff.failed(errno, made_room);
-        if reports {
+        if reports && lock(&self.failures).allow() {
             warn!(%error, "cannot accept connections: they wait in the backlog");
         }
         sleep(pause).await;

@@ -152,6 +152,31 @@ fn an_accept_that_is_refused_for_good_is_reported_once() {
 }
 
 #[test]
+fn a_flood_without_descriptors_does_not_fill_the_log() {
+    let (folder, port) = (Folder::new(), free_port());
+    let path = config(&folder, &format!("http.listen = \"127.0.0.1:{port}\"\nsocket = \"None\""));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 20; exec \"$@\"", "sh"]).arg(bookend()).args(["-c", &path]);
+    command.args(["--", "sh", "-c", "echo up; exec sleep 1000"]);
+    let init = Init::start(folder, command);
+    init.wait_for_out("up");
+    let mut clients = std::collections::VecDeque::new();
+    for _ in 0..500 {
+        clients.extend(std::net::TcpStream::connect(("127.0.0.1", port)));
+        if clients.len() > 100 {
+            clients.pop_front();
+        }
+    }
+    init.wait_for_log("cannot accept connections");
+    drop(clients);
+    wait_until("the flood is over", || code(port, "/livez") == 200);
+    let lines = init.log().matches("cannot accept connections").count();
+    assert!(lines <= 2, "{lines} lines");
+    init.signal(15);
+    assert_eq!(init.finish().code(), 143);
+}
+
+#[test]
 fn with_few_descriptors_no_exit_code_is_lost() {
     let app = "trap 'exit 6' TERM; echo up; while :; do sleep 0.02; done";
     for most in 4..24 {
