@@ -114,6 +114,42 @@ fn every_message_in_troubleshooting_exists() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
+/// The fixed parts of the text of each `warn!` and `error!`, up to their first colon.
+fn warnings(source: &str) -> Vec<Vec<String>> {
+    let source = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().replace("\\\"", "'");
+    let source = source.replace("compile_error!(", "");
+    let calls = ["warn!(", "error!("].map(|call| source.split(call).skip(1).map(str::to_owned).collect::<Vec<_>>());
+    let texts = calls.into_iter().flatten().filter_map(|call| {
+        let (fields, rest) = call.split_once('"')?;
+        let text = rest.split_once('"')?.0.split("\\\n").map(str::trim_start).collect::<String>();
+        // A call without a text of its own ends before the next string.
+        (!fields.contains(';')).then_some(text)
+    });
+    let fixed = |text: String| {
+        let parts = text.split('{').enumerate().map(|(at, part)| match at {
+            0 => part,
+            _ => part.split_once('}').map_or("", |(_, rest)| rest),
+        });
+        let parts = parts.filter_map(|part| part.trim_matches([' ', ':', ';']).split(": ").next());
+        parts.filter(|part| part.len() >= 12).map(str::to_owned).collect::<Vec<_>>()
+    };
+    texts.map(fixed).filter(|parts| !parts.is_empty()).collect()
+}
+
+#[test]
+fn every_warning_is_explained_in_a_document() {
+    let pages: Vec<String> =
+        files(&root().join("docs")).iter().filter_map(|page| fs::read_to_string(page).ok()).collect();
+    let pages = pages.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let sources = files(&root().join("src")).into_iter().filter(|file| !file.starts_with(root().join("src/doctor")));
+    let texts: Vec<Vec<String>> =
+        sources.filter_map(|file| fs::read_to_string(file).ok()).flat_map(|text| warnings(&text)).collect();
+    assert!(texts.len() > 25, "{}", texts.len());
+    let missing: Vec<_> =
+        texts.iter().filter(|parts| !parts.iter().any(|part| pages.contains(part.as_str()))).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[test]
 fn every_file_named_in_a_document_exists() {
     let folders = [
