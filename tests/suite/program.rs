@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::support::{Finished, Folder, Init, bookend, copy_program, is_root};
+use crate::support::{Finished, Folder, Init, bookend, copy_program, free_port, get_with, is_root};
 
 /// Runs a configured app in an image with the test's own users.
 fn with_users(config: &str) -> Finished {
@@ -202,4 +202,66 @@ fn a_fifo_in_place_of_passwd_or_dev_null_blocks_nothing() {
     let finished = Init::start(folder, command).end();
     assert_eq!((finished.code(), finished.out.as_str()), (0, "app\n"), "{}", finished.log);
     assert!(finished.log.contains("handler done"), "{}", finished.log);
+}
+
+#[test]
+fn no_failure_names_a_value() {
+    let (folder, port) = (Folder::new(), free_port());
+    let (token, lines, nul) =
+        (folder.write("token", "hunter2"), folder.write("lines", "hunter2\nhunter2"), folder.write("nul", "hunter2\0"));
+    let message = folder.write("message", "");
+    let config = format!(
+        r#"
+        log.level = "Debug"
+        terminationMessagePath = {message:?}
+        terminationMessageBytes = 4096
+        http = {{ listen = "127.0.0.1:{port}", tokenFile = {token:?} }}
+        app.env = {{ PLAIN = "hunter2", FILE.valueFrom.file = {token:?} }}
+        [[lifecycle.preStart]]
+        exec.command = ["sh", "-c", 'printf "%s\n" "SET = \"hunter2\\n\"" >&3']
+        [[lifecycle.preStart]]
+        failurePolicy = "Ignore"
+        exec.command = ["sh", "-c", 'echo "BAD = hunter2" >&3']
+        [[lifecycle.postStart]]
+        failurePolicy = "Ignore"
+        httpGet = {{ port = 1, httpHeaders = [{{ name = "X-Set", value = "$(SET)" }}] }}
+        [[lifecycle.postStart]]
+        failurePolicy = "Ignore"
+        httpGet = {{ port = 1, httpHeaders = [{{ name = "X-Lines", valueFrom.file = {lines:?} }}] }}
+        [[lifecycle.postStart]]
+        failurePolicy = "Ignore"
+        httpGet = {{ port = 1, httpHeaders = [{{ name = "X-Nul", valueFrom.file = {nul:?} }}] }}
+        [[lifecycle.postStart]]
+        failurePolicy = "Ignore"
+        httpGet = {{ port = 1, method = "POST", path = "/$(PLAIN)?$(FILE)", body = "$(SET)", httpHeaders = [{{ name = "X", value = "$(PLAIN)" }}] }}
+        [[lifecycle.postStart]]
+        failurePolicy = "Ignore"
+        exec = {{ command = ["/nowhere"], env.OWN = "$(PLAIN)" }}
+        [[lifecycle.postStart]]
+        failurePolicy = "Ignore"
+        exec = {{ command = ["true"], env.NUL.valueFrom.file = {nul:?} }}
+        "#
+    );
+    let mut init = Init::configured_in(folder, &config, &["--", "sleep", "1000"]);
+    init.wait_for_log("exec.env.NUL");
+    let answers = ["/status", "/metrics", "/readyz?verbose", "/lifecycle/preStop"];
+    let answers = answers.map(|path| get_with("Authorization: Bearer hunter1", port, path).unwrap_or_default());
+    init.signal(15);
+    let finished = init.end();
+    let shown = [finished.log, answers.join("\n"), init.folder.read("message")].join("\n");
+    for named in [
+        "descriptor 3: line 1: invalid TOML",
+        "cannot send the header \\\"X-Set\\\"",
+        "cannot send the header \\\"X-Lines\\\"",
+        "for the header \\\"X-Nul\\\"",
+        "cannot connect to 127.0.0.1:1",
+        "cannot execute \\\"/nowhere\\\"",
+        "exec.env.NUL: cannot read",
+        "hook refused: the caller must send a token",
+        "stopped by SIGTERM",
+    ] {
+        let plain = named.replace('\\', "");
+        assert!(shown.contains(named) || shown.contains(&plain), "{named}: {shown}");
+    }
+    assert!(!shown.contains("hunter2"), "{shown}");
 }
