@@ -18,9 +18,10 @@ fn files_with(needles: &[&str]) -> Vec<String> {
         let code = text.lines().map(|line| line.split("//").next().unwrap_or(""));
         code.into_iter().any(|line| needles.iter().any(|needle| line.contains(needle)))
     };
-    let mut files: Vec<_> = sources(&root).into_iter().filter(code_has).collect();
+    let files = sources(&root).into_iter().filter(code_has);
+    let mut files: Vec<_> = files.map(|path| path.strip_prefix(&root).unwrap().display().to_string()).collect();
     files.sort();
-    files.iter().map(|path| path.strip_prefix(&root).unwrap().display().to_string()).collect()
+    files
 }
 
 #[test]
