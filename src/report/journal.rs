@@ -1,4 +1,4 @@
-//! The story of a stop, for people: a record of each handler run, the timeline of the stop, and the summary for the termination
+//! The course of a stop, for people: a record of each handler run, the timeline of the stop, and the summary for the termination
 //! message. Pure: every entry comes with its time.
 
 use std::collections::VecDeque;

@@ -2,12 +2,12 @@
 //!
 //! | module     | contents                                                                     |
 //! | ---------- | ---------------------------------------------------------------------------- |
-//! | `story`    | the start and the stop so far, and the spans that show them                  |
-//! | `chapter`  | one trace in the making: its stages, attempts and events                     |
+//! | `recorder`   | the start and the stop so far, and the spans that show them                  |
+//! | `open_trace` | one trace in the making: its stages, attempts and events                     |
 //! | `otlp`     | a span and a request as OTLP/HTTP writes them in JSON                        |
 //! | `exporter` | the variables `OTEL_...`: whether and to which collector a trace is sent     |
 
-mod chapter;
+mod open_trace;
 pub(crate) mod exporter;
 pub(crate) mod otlp;
-pub(crate) mod story;
+pub(crate) mod recorder;

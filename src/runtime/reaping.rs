@@ -65,7 +65,7 @@ impl ReapThrottle {
     /// A round is over.
     fn completed(&mut self, began: Time, ended: Time, round: ReapRound) {
         let is_for_us = round.app.is_some() || round.watched > 0;
-        let continues = round.others && !is_for_us && began < self.last + CALM;
+        let continues = round.others && !is_for_us && began < self.last + STORM_GAP;
         let streak = if continues { self.streak.saturating_add(1) } else { 0 };
         let cost = ended.saturating_sub(began);
         let free_at = if cost >= EXPENSIVE { ended + cost } else { ended };
@@ -77,8 +77,8 @@ impl ReapThrottle {
 const STORM: u32 = 8;
 /// The time between two rounds in a storm: a child is reaped at most this much later.
 const STORM_INTERVAL: Duration = Duration::from_millis(1);
-/// Rounds at this distance are not consecutive.
-const CALM: Duration = Duration::from_millis(5);
+/// Rounds with this much time between them are not of one storm.
+const STORM_GAP: Duration = Duration::from_millis(5);
 /// A round that takes this long puts the next one off.
 const EXPENSIVE: Duration = Duration::from_micros(100);
 

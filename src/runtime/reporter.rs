@@ -107,8 +107,8 @@ impl Reporter {
 
     pub(super) fn publish(&mut self, event: &LifecycleEvent<'_>) {
         #[cfg(feature = "otel")]
-        if let (LifecycleEvent::Signal { signal }, Some(story)) = (event, self.trace.story()) {
-            story.signal(self.began.elapsed(), &signal.to_string());
+        if let (LifecycleEvent::Signal { signal }, Some(recorder)) = (event, self.trace.recorder()) {
+            recorder.signal(self.began.elapsed(), &signal.to_string());
         }
         self.subscribers.publish(|| (self.began.elapsed(), Timestamp::now()), event);
     }
@@ -200,9 +200,9 @@ impl Reporter {
     /// Logs a stage of a stop that has taken long: a container that is killed later has logged at least this.
     pub(super) fn stage_over(&mut self, container: Option<&str>, stage: Option<(&'static str, Duration)>) {
         #[cfg(feature = "otel")]
-        if let (Some((stage, took)), Some(story)) = (stage, self.trace.story()) {
+        if let (Some((stage, took)), Some(recorder)) = (stage, self.trace.recorder()) {
             let now = self.began.elapsed();
-            story.stage_over(container, stage, now.saturating_sub(took), now);
+            recorder.stage_over(container, stage, now.saturating_sub(took), now);
         }
         if let Some((stage, took)) = stage.filter(|(_, took)| *took > LONG) {
             info!(container, stage, took_seconds = Seconds(took).to_f64(), "a stage of the stop is over");
@@ -373,7 +373,7 @@ impl Reporter {
     pub(super) fn wants_report(&mut self) -> bool {
         self.message.take_if(|message| !message.may_exist());
         #[cfg(feature = "otel")]
-        if self.trace.story().is_some() {
+        if self.trace.recorder().is_some() {
             return true;
         }
         self.message.is_some() || tracing::event_enabled!(Level::INFO)

@@ -145,7 +145,7 @@ impl SidecarLoop {
             }
             self.dispatcher.reporter.note(now, None, Note::StopBegan(trigger));
             #[cfg(feature = "otel")]
-            self.dispatcher.reporter.trace.tell(|story| story.note(now, None, Note::StopBegan(trigger)));
+            self.dispatcher.reporter.trace.record(|recorder| recorder.note(now, None, Note::StopBegan(trigger)));
         }
         for id in self.ids() {
             // The process that a search is about to find belongs to the stop.
@@ -224,7 +224,7 @@ impl SidecarLoop {
         let stage = app.unit.counters.note(now, note);
         #[cfg(feature = "otel")]
         if !matches!(note, Note::StopBegan(trigger) if self.stop == Some(trigger)) {
-            self.dispatcher.reporter.trace.tell(|story| story.note(now, container, note));
+            self.dispatcher.reporter.trace.record(|recorder| recorder.note(now, container, note));
         }
         self.dispatcher.reporter.stage_over(container, stage);
         if let Note::StopBegan(trigger) = note {

@@ -14,14 +14,14 @@ use crate::report::stop_report::StopReport;
 use crate::report::timestamp::Timestamp;
 use crate::report::trace::exporter::{Exporter, ExporterError};
 use crate::report::trace::otlp::{self, Span};
-use crate::report::trace::story::Story;
+use crate::report::trace::recorder::TraceRecorder;
 use bookend_config::settings::{Handler, Settings};
 use bookend_lifecycle::{Hook, Time};
 
 /// The trace of a life; nothing is recorded unless `otel.enabled` is set.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
-    story: Option<(Story, Exporter)>,
+    recorder: Option<(TraceRecorder, Exporter)>,
     /// Why there is none, until it is logged.
     refused: Option<ExporterError>,
     /// The requests that are not answered yet.
@@ -38,7 +38,7 @@ impl Trace {
         let program = program.as_deref().map_or("bookend", |path| path.rsplit('/').next().unwrap_or_default());
         match Exporter::of(variable, program) {
             Ok(exporter) => {
-                Trace { story: exporter.map(|exporter| (Story::new(started_at), exporter)), ..Trace::default() }
+                Trace { recorder: exporter.map(|exporter| (TraceRecorder::new(started_at), exporter)), ..Trace::default() }
             }
             Err(error) => Trace { refused: Some(error), ..Trace::default() },
         }
@@ -51,15 +51,15 @@ impl Trace {
         }
     }
 
-    /// The story, if one is recorded.
-    pub(super) fn story(&mut self) -> Option<&mut Story> {
-        self.story.as_mut().map(|(story, _)| story)
+    /// The recorder, if a trace is recorded.
+    pub(super) fn recorder(&mut self) -> Option<&mut TraceRecorder> {
+        self.recorder.as_mut().map(|(recorder, _)| recorder)
     }
 
-    /// Tells the story; sends the spans of a trace that is complete.
-    pub(super) fn tell(&mut self, tell: impl FnOnce(&mut Story) -> Vec<Span>) {
-        let Some((story, exporter)) = &mut self.story else { return };
-        let spans = tell(story);
+    /// Records something; sends the spans of a trace that is complete.
+    pub(super) fn record(&mut self, record: impl FnOnce(&mut TraceRecorder) -> Vec<Span>) {
+        let Some((recorder, exporter)) = &mut self.recorder else { return };
+        let spans = record(recorder);
         if spans.is_empty() {
             return;
         }
@@ -86,22 +86,22 @@ impl Trace {
         handler: &Handler,
         env: PendingEnvironment,
     ) -> PendingEnvironment {
-        let context = |story: &mut Story| story.attempt_began(now, container, hook, handler.kind.name(), &handler.name);
-        PendingEnvironment { traceparent: self.story().map(context), ..env }
+        let context = |recorder: &mut TraceRecorder| recorder.attempt_began(now, container, hook, handler.kind.name(), &handler.name);
+        PendingEnvironment { traceparent: self.recorder().map(context), ..env }
     }
 
     /// It has ended.
     pub(super) fn attempt_ended(&mut self, record: &Record) {
-        if let Some(story) = self.story() {
-            story.attempt_ended(record);
+        if let Some(recorder) = self.recorder() {
+            recorder.attempt_ended(record);
         }
     }
 
     /// The stop is over, or the life.
     pub(super) fn over(&mut self, now: Time, report: &StopReport<'_>) {
-        self.tell(|story| {
-            story.set_zero(Timestamp::now().before(now));
-            story.over(now, report)
+        self.record(|recorder| {
+            recorder.set_zero(Timestamp::now().before(now));
+            recorder.over(now, report)
         });
     }
 

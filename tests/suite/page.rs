@@ -84,7 +84,7 @@ fn a_stop_is_followed_to_its_end_in_a_browser() {
     browser.picture("stopping");
     assert_eq!(init.finish().code(), 0);
     wait_until("the end is shown", || text("#live").contains("has ended"));
-    assert!(text("#story").contains("SIGTERM sent to the app"), "the last state stays");
+    assert!(text("#timeline").contains("SIGTERM sent to the app"), "the last state stays");
     let complaints = browser.complaints();
     let of_ours = |line: &&String| !line.contains("ERR_CONNECTION_REFUSED") && !line.contains("ERR_EMPTY_RESPONSE");
     assert_eq!(complaints.iter().find(of_ours), None, "neither an error nor something the policy forbids");

@@ -33,7 +33,7 @@ pub(crate) fn plan_with(hooks: &[(Hook, usize)]) -> Plan {
 // ---- Examples -----------------------------------------------------------------------------------
 
 /// A machine, the time and the number of callers so far.
-pub(crate) struct Story<M> {
+pub(crate) struct ExampleLife<M> {
     pub(crate) machine: M,
     pub(crate) now: Time,
     callers: u64,
@@ -43,9 +43,9 @@ pub(crate) struct Story<M> {
     pub(crate) remaining: Remaining,
 }
 
-impl<M: Machine> Story<M> {
-    pub(crate) fn new(machine: M) -> Story<M> {
-        Story { machine, now: Duration::ZERO, callers: 0, refuses: false, remaining: Remaining::Nothing }
+impl<M: Machine> ExampleLife<M> {
+    pub(crate) fn new(machine: M) -> ExampleLife<M> {
+        ExampleLife { machine, now: Duration::ZERO, callers: 0, refuses: false, remaining: Remaining::Nothing }
     }
 
     /// The event happens a millisecond later.

@@ -129,8 +129,8 @@ impl ContainerLoop {
     /// The first event. Without preStart handlers and files it starts the app at once, before there is a runtime.
     pub(super) fn begin(&mut self, early_stop: Option<Signal>) {
         #[cfg(feature = "otel")]
-        if let Some(story) = self.dispatcher.reporter.trace.story() {
-            story.start_began(Time::ZERO);
+        if let Some(recorder) = self.dispatcher.reporter.trace.recorder() {
+            recorder.start_began(Time::ZERO);
         }
         match early_stop {
             // The signal came before there was an app: it will not be started.
@@ -223,8 +223,8 @@ impl ContainerLoop {
                 self.unit.variables.given = Some(variables);
                 self.unit.counters.app_started(since);
                 #[cfg(feature = "otel")]
-                if let Some(story) = self.dispatcher.reporter.trace.story() {
-                    story.app_started(since, pid.as_raw().unsigned_abs());
+                if let Some(recorder) = self.dispatcher.reporter.trace.recorder() {
+                    recorder.app_started(since, pid.as_raw().unsigned_abs());
                 }
                 self.dispatcher.reporter.life(LifeStage::Running);
                 Event::AppStarted
@@ -400,7 +400,7 @@ impl ContainerLoop {
         }
         self.dispatcher.reporter.note_as(now, note, text);
         #[cfg(feature = "otel")]
-        self.dispatcher.reporter.trace.tell(|story| story.note(now, None, note));
+        self.dispatcher.reporter.trace.record(|recorder| recorder.note(now, None, note));
         let stage = self.unit.counters.note(now, note);
         self.dispatcher.reporter.stage_over(None, stage);
         if let Note::AppEnded(_) = note

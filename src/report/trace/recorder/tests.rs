@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::http::StatusSnapshot;
 use crate::report::stop_report::StopFacts;
-use crate::report::trace::chapter::MOST_EVENTS;
+use crate::report::trace::open_trace::MOST_EVENTS;
 use crate::report::trace::otlp::{SpanId, SpanKind, UnixNanos};
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{AppStatus, HandlerResult, Outcome, Trigger};
@@ -31,13 +31,13 @@ fn record(container: Option<&str>, hook: Hook, attempt: u32, time: [u64; 2], res
 }
 
 /// An attempt of a handler from one time to another.
-fn attempt(story: &mut Story, hook: Hook, number: u32, time: [u64; 2], result: HandlerResult) {
-    story.attempt_began(at(time[0]), None, hook, HandlerName::HttpGet, "it");
-    story.attempt_ended(&record(None, hook, number, time, result));
+fn attempt(recorder: &mut TraceRecorder, hook: Hook, number: u32, time: [u64; 2], result: HandlerResult) {
+    recorder.attempt_began(at(time[0]), None, hook, HandlerName::HttpGet, "it");
+    recorder.attempt_ended(&record(None, hook, number, time, result));
 }
 
 /// The end of the life with this code.
-fn end(story: &mut Story, ms: u64, reason: &'static str, cut: u32) -> Vec<Span> {
+fn end(recorder: &mut TraceRecorder, ms: u64, reason: &'static str, cut: u32) -> Vec<Span> {
     let mut status = StatusSnapshot::default();
     status.app.reason = Some(reason);
     status.lost = Some(crate::http::LossSnapshot { requests_cut: cut, ..Default::default() });
@@ -49,7 +49,7 @@ fn end(story: &mut Story, ms: u64, reason: &'static str, cut: u32) -> Vec<Span> 
         exit_code: Some(3),
         timeline: Vec::new(),
     };
-    story.over(at(ms), &StopReport::of(&status, facts))
+    recorder.over(at(ms), &StopReport::of(&status, facts))
 }
 
 /// Name, name of the parent, start and end in milliseconds, status.
@@ -65,22 +65,22 @@ fn shown(spans: &[Span]) -> Vec<String> {
     spans.iter().map(line).collect()
 }
 
-fn story() -> Story {
-    Story::new(Timestamp::default())
+fn recorder() -> TraceRecorder {
+    TraceRecorder::new(Timestamp::default())
 }
 
 const DONE: HandlerResult = HandlerResult::Succeeded;
 
 #[test]
 fn a_start_is_one_trace_with_its_stages_and_attempts() {
-    let mut story = story();
-    story.start_began(at(0));
-    attempt(&mut story, Hook::PreStart, 1, [1, 3], HandlerResult::Failed);
-    attempt(&mut story, Hook::PreStart, 2, [4, 6], DONE);
-    assert!(story.note(at(6), None, Note::HookOver(Hook::PreStart, Outcome::Succeeded)).is_empty());
-    story.app_started(at(7), 42);
-    attempt(&mut story, Hook::PostStart, 1, [8, 9], DONE);
-    let spans = story.note(at(10), None, Note::HookOver(Hook::PostStart, Outcome::Succeeded));
+    let mut recorder = recorder();
+    recorder.start_began(at(0));
+    attempt(&mut recorder, Hook::PreStart, 1, [1, 3], HandlerResult::Failed);
+    attempt(&mut recorder, Hook::PreStart, 2, [4, 6], DONE);
+    assert!(recorder.note(at(6), None, Note::HookOver(Hook::PreStart, Outcome::Succeeded)).is_empty());
+    recorder.app_started(at(7), 42);
+    attempt(&mut recorder, Hook::PostStart, 1, [8, 9], DONE);
+    let spans = recorder.note(at(10), None, Note::HookOver(Hook::PostStart, Outcome::Succeeded));
     assert_eq!(
         shown(&spans),
         [
@@ -92,24 +92,24 @@ fn a_start_is_one_trace_with_its_stages_and_attempts() {
             "postStart it in postStart 8-9 Ok",
         ]
     );
-    assert!(story.note(at(10), None, Note::Started).is_empty(), "it is sent once");
+    assert!(recorder.note(at(10), None, Note::Started).is_empty(), "it is sent once");
     assert!(spans.iter().all(|span| span.trace_id == spans[0].trace_id));
     assert_eq!(spans[0].attributes, [attribute("process.pid", AttributeValue::Integer(42))]);
 }
 
 #[test]
 fn a_stop_is_one_trace_with_its_signals_and_facts() {
-    let mut story = story();
-    story.note(at(100), None, Note::StopBegan(Trigger::Signal(Signal::TERM)));
-    attempt(&mut story, Hook::PreStop, 1, [101, 150], DONE);
-    story.note(at(150), None, Note::HookOver(Hook::PreStop, Outcome::Succeeded));
-    story.stage_over(None, "preStop", at(100), at(150));
-    story.note(at(150), None, Note::StopSignalSent(Signal::QUIT));
-    story.signal(at(160), "SIGINT");
-    story.note(at(170), None, Note::AppEnded(AppStatus::Exited(0)));
-    story.stage_over(None, "app", at(150), at(170));
-    let running = story.attempt_began(at(170), None, Hook::PostStop, HandlerName::Exec, "late");
-    let spans = end(&mut story, 200, "Stopped", 0);
+    let mut recorder = recorder();
+    recorder.note(at(100), None, Note::StopBegan(Trigger::Signal(Signal::TERM)));
+    attempt(&mut recorder, Hook::PreStop, 1, [101, 150], DONE);
+    recorder.note(at(150), None, Note::HookOver(Hook::PreStop, Outcome::Succeeded));
+    recorder.stage_over(None, "preStop", at(100), at(150));
+    recorder.note(at(150), None, Note::StopSignalSent(Signal::QUIT));
+    recorder.signal(at(160), "SIGINT");
+    recorder.note(at(170), None, Note::AppEnded(AppStatus::Exited(0)));
+    recorder.stage_over(None, "app", at(150), at(170));
+    let running = recorder.attempt_began(at(170), None, Hook::PostStop, HandlerName::Exec, "late");
+    let spans = end(&mut recorder, 200, "Stopped", 0);
     assert_eq!(
         shown(&spans),
         [
@@ -133,16 +133,16 @@ fn a_stop_is_one_trace_with_its_signals_and_facts() {
     assert!(facts.contains(&attribute("process.exit.code", AttributeValue::Integer(3))), "{facts:?}");
     assert!(facts.contains(&text_attribute("bookend.stopped_by", "SIGTERM".to_owned())), "{facts:?}");
     assert_eq!(spans[4].kind, SpanKind::Client, "an httpGet");
-    assert!(end(&mut story, 300, "Stopped", 0).is_empty(), "it is sent once");
+    assert!(end(&mut recorder, 300, "Stopped", 0).is_empty(), "it is sent once");
 }
 
 #[test]
 fn the_status_of_a_stop_is_its_outcome() {
     let outcome = |reason, cut, note: Option<Note>| {
-        let mut story = story();
-        story.note(at(1), None, Note::StopBegan(Trigger::Request));
-        note.map(|note| story.note(at(2), None, note));
-        let spans = end(&mut story, 3, reason, cut);
+        let mut recorder = recorder();
+        recorder.note(at(1), None, Note::StopBegan(Trigger::Request));
+        note.map(|note| recorder.note(at(2), None, note));
+        let spans = end(&mut recorder, 3, reason, cut);
         format!("{:?}{}", spans[0].status.code, spans[0].status.message)
     };
     assert_eq!(outcome("Stopped", 0, None), "Ok");
@@ -155,7 +155,7 @@ fn the_status_of_a_stop_is_its_outcome() {
 
 #[test]
 fn a_start_that_fails_or_is_stopped_is_sent_at_the_end() {
-    let mut failed = story();
+    let mut failed = recorder();
     failed.start_began(at(0));
     attempt(&mut failed, Hook::PreStart, 1, [1, 2], HandlerResult::TimedOut);
     failed.note(at(2), None, Note::HookOver(Hook::PreStart, Outcome::Failed));
@@ -168,7 +168,7 @@ fn a_start_that_fails_or_is_stopped_is_sent_at_the_end() {
     ];
     assert_eq!(shown(&end(&mut failed, 3, "Failed", 0)), expected);
 
-    let mut stopped = story();
+    let mut stopped = recorder();
     stopped.start_began(at(0));
     stopped.app_started(at(1), 7);
     stopped.attempt_began(at(2), None, Hook::PostStart, HandlerName::Exec, "it");
@@ -181,25 +181,25 @@ fn a_start_that_fails_or_is_stopped_is_sent_at_the_end() {
 
 #[test]
 fn missed_handlers_belong_to_the_start_that_does_them() {
-    let mut story = story();
-    story.start_began(at(0));
-    attempt(&mut story, Hook::PostStop, 1, [1, 2], DONE);
-    story.note(at(2), None, Note::HookOver(Hook::PostStop, Outcome::Succeeded));
-    story.note(at(2), None, Note::CaughtUp);
-    story.app_started(at(3), 7);
-    let spans = story.note(at(3), None, Note::Started);
+    let mut recorder = recorder();
+    recorder.start_began(at(0));
+    attempt(&mut recorder, Hook::PostStop, 1, [1, 2], DONE);
+    recorder.note(at(2), None, Note::HookOver(Hook::PostStop, Outcome::Succeeded));
+    recorder.note(at(2), None, Note::CaughtUp);
+    recorder.app_started(at(3), 7);
+    let spans = recorder.note(at(3), None, Note::Started);
     assert_eq!(shown(&spans)[1], "postStop in container.start 1-2 Ok");
 }
 
 #[test]
 fn a_trace_is_bounded_and_keeps_the_newest() {
-    let mut story = story();
-    story.note(at(0), None, Note::StopBegan(Trigger::Hook));
+    let mut recorder = recorder();
+    recorder.note(at(0), None, Note::StopBegan(Trigger::Hook));
     for number in 1..=1000 {
-        story.signal(at(number.into()), "SIGHUP");
-        attempt(&mut story, Hook::PreStop, number, [number.into(), u64::from(number) + 1], HandlerResult::Failed);
+        recorder.signal(at(number.into()), "SIGHUP");
+        attempt(&mut recorder, Hook::PreStop, number, [number.into(), u64::from(number) + 1], HandlerResult::Failed);
     }
-    let spans = end(&mut story, 2000, "Stopped", 0);
+    let spans = end(&mut recorder, 2000, "Stopped", 0);
     assert_eq!(spans.len(), 2 + MOST_ATTEMPTS);
     assert_eq!(
         (spans[0].events.len(), spans[0].dropped_events_count),
@@ -214,10 +214,10 @@ fn a_trace_is_bounded_and_keeps_the_newest() {
 
 #[test]
 fn a_sidecars_start_begins_with_a_handler_and_names_the_container() {
-    let mut story = story();
-    story.attempt_began(at(5), Some("web"), Hook::PostStart, HandlerName::Exec, "it");
-    story.attempt_ended(&record(Some("web"), Hook::PostStart, 1, [5, 6], DONE));
-    let spans = story.note(at(6), Some("web"), Note::HookOver(Hook::PostStart, Outcome::Succeeded));
+    let mut recorder = recorder();
+    recorder.attempt_began(at(5), Some("web"), Hook::PostStart, HandlerName::Exec, "it");
+    recorder.attempt_ended(&record(Some("web"), Hook::PostStart, 1, [5, 6], DONE));
+    let spans = recorder.note(at(6), Some("web"), Note::HookOver(Hook::PostStart, Outcome::Succeeded));
     assert_eq!(
         shown(&spans),
         ["container.start 5-6 Ok", "postStart in container.start 5-6 Ok", "web: postStart it in postStart 5-6 Ok"]

@@ -15,9 +15,9 @@ use bookend_lifecycle::{AppStatus, HandlerResult, Hook, Note, Outcome, Time, Tri
 
 /// A start or a stop.
 #[derive(Debug)]
-pub(super) struct Chapter {
+pub(super) struct OpenTrace {
     pub(super) name: &'static str,
-    pub(super) trace: TraceId,
+    pub(super) id: TraceId,
     pub(super) root: SpanId,
     pub(super) began: Time,
     pub(super) app_started: Option<(Time, u32)>,
@@ -66,11 +66,11 @@ pub(super) struct Attempt {
     pub(super) ended: Option<(Time, HandlerResult, String, u32)>,
 }
 
-impl Chapter {
-    pub(super) fn new(name: &'static str, began: Time, ids: &mut Ids) -> Chapter {
-        Chapter {
+impl OpenTrace {
+    pub(super) fn new(name: &'static str, began: Time, ids: &mut Ids) -> OpenTrace {
+        OpenTrace {
             name,
-            trace: ids.trace(),
+            id: ids.trace(),
             root: ids.span(),
             began,
             app_started: None,
@@ -157,7 +157,7 @@ impl Chapter {
             attributes: vec![text_attribute(key, text)],
         });
         let mut spans = vec![Span {
-            trace_id: self.trace,
+            trace_id: self.id,
             span_id: self.root,
             parent_span_id: None,
             name: self.name.to_owned(),
@@ -171,7 +171,7 @@ impl Chapter {
         }];
         let mut child = |id, parent, name, began, ended, kind, outcome, mut attributes: Vec<_>| {
             spans.push(Span {
-                trace_id: self.trace,
+                trace_id: self.id,
                 span_id: id,
                 parent_span_id: Some(parent),
                 name,

@@ -9,8 +9,8 @@
 //!
 //! The stages are those of `/status`. Signals are events of the root span.
 
-use super::chapter::{
-    Attempt, Chapter, Ids, MOST_ATTEMPTS, SIGNAL, SpanOutcome, attribute, cut, push_bounded, text_attribute,
+use super::open_trace::{
+    Attempt, OpenTrace, Ids, MOST_ATTEMPTS, SIGNAL, SpanOutcome, attribute, cut, push_bounded, text_attribute,
 };
 use super::otlp::{AttributeValue, KeyValue, Span};
 use crate::report::journal::{Record, handler_label};
@@ -22,17 +22,17 @@ use bookend_lifecycle::{Hook, Note, Time};
 
 /// The start and the stop so far, as long as they are not over.
 #[derive(Debug)]
-pub(crate) struct Story {
+pub(crate) struct TraceRecorder {
     /// When bookend started: the zero of all times.
     started_at: Timestamp,
     ids: Ids,
-    start: Option<Chapter>,
-    stop: Option<Chapter>,
+    start: Option<OpenTrace>,
+    stop: Option<OpenTrace>,
 }
 
-impl Story {
-    pub(crate) fn new(started_at: Timestamp) -> Story {
-        Story { started_at, ids: Ids::default(), start: None, stop: None }
+impl TraceRecorder {
+    pub(crate) fn new(started_at: Timestamp) -> TraceRecorder {
+        TraceRecorder { started_at, ids: Ids::default(), start: None, stop: None }
     }
 
     /// The zero of all times is here now: after a checkpoint and restore.
@@ -42,7 +42,7 @@ impl Story {
 
     /// The start begins.
     pub(crate) fn start_began(&mut self, now: Time) {
-        self.start = Some(Chapter::new("container.start", now, &mut self.ids));
+        self.start = Some(OpenTrace::new("container.start", now, &mut self.ids));
     }
 
     /// The app was started.
@@ -55,8 +55,8 @@ impl Story {
 
     /// bookend has received a signal.
     pub(crate) fn signal(&mut self, now: Time, signal: &str) {
-        for chapter in self.start.iter_mut().chain(&mut self.stop) {
-            chapter.event(now, "signal.received", SIGNAL, signal.to_owned());
+        for trace in self.start.iter_mut().chain(&mut self.stop) {
+            trace.event(now, "signal.received", SIGNAL, signal.to_owned());
         }
     }
 
@@ -64,15 +64,15 @@ impl Story {
     pub(crate) fn note(&mut self, now: Time, container: Option<&str>, note: Note) -> Vec<Span> {
         match note {
             Note::StopBegan(_) | Note::AppEnded(_) if self.stop.is_none() => {
-                self.stop = Some(Chapter::new("container.stop", now, &mut self.ids));
+                self.stop = Some(OpenTrace::new("container.stop", now, &mut self.ids));
             }
             _ => {}
         }
         let is_of_start =
             matches!(note, Note::Started | Note::CaughtUp | Note::HookOver(Hook::PreStart | Hook::PostStart, _));
-        let chapter = if is_of_start || self.stop.is_none() { &mut self.start } else { &mut self.stop };
-        if let Some(chapter) = chapter {
-            chapter.note(now, container, note, &mut self.ids);
+        let trace = if is_of_start || self.stop.is_none() { &mut self.start } else { &mut self.stop };
+        if let Some(trace) = trace {
+            trace.note(now, container, note, &mut self.ids);
         }
         match note {
             Note::Started | Note::HookOver(Hook::PostStart, _) => self.start_over(now),
@@ -106,23 +106,23 @@ impl Story {
             // The handlers that the life before has missed.
             Hook::PostStop => self.stop.is_none() && self.start.is_some(),
         };
-        let (chapter, root) =
+        let (trace, root) =
             if is_of_start { (&mut self.start, "container.start") } else { (&mut self.stop, "container.stop") };
         // A sidecar's start begins with the first handler.
-        let chapter = chapter.get_or_insert_with(|| Chapter::new(root, now, &mut self.ids));
-        let stage = chapter.stage(container, hook.name(), &mut self.ids).id;
+        let trace = trace.get_or_insert_with(|| OpenTrace::new(root, now, &mut self.ids));
+        let stage = trace.stage(container, hook.name(), &mut self.ids).id;
         let id = self.ids.span();
         let label = handler_label(container, hook.name(), name);
         let attempt = Attempt { id, stage, kind, label, began: now, ended: None };
-        chapter.dropped += push_bounded(&mut chapter.attempts, attempt, MOST_ATTEMPTS);
-        format!("00-{}-{id}-01", chapter.trace)
+        trace.dropped += push_bounded(&mut trace.attempts, attempt, MOST_ATTEMPTS);
+        format!("00-{}-{id}-01", trace.id)
     }
 
     /// It has ended.
     pub(crate) fn attempt_ended(&mut self, record: &Record) {
         let began = record.started_seconds.0;
         let label = handler_label(record.container.as_deref(), record.hook, &record.name);
-        let mut attempts = self.start.iter_mut().chain(&mut self.stop).flat_map(|chapter| &mut chapter.attempts);
+        let mut attempts = self.start.iter_mut().chain(&mut self.stop).flat_map(|trace| &mut trace.attempts);
         if let Some(attempt) = attempts.find(|one| one.ended.is_none() && one.began == began && one.label == label) {
             let ended = began + record.took_seconds.0;
             attempt.ended = Some((ended, record.result, cut(&record.detail), record.attempt));
