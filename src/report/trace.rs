@@ -7,7 +7,7 @@
 //! | `otlp`     | a span and a request as OTLP/HTTP writes them in JSON                        |
 //! | `exporter` | the variables `OTEL_...`: whether and to which collector a trace is sent     |
 
-mod open_trace;
 pub(crate) mod exporter;
+mod open_trace;
 pub(crate) mod otlp;
 pub(crate) mod recorder;

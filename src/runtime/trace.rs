@@ -37,9 +37,10 @@ impl Trace {
         let program = settings.app.program.command.first().map(|program| program.to_string_lossy().into_owned());
         let program = program.as_deref().map_or("bookend", |path| path.rsplit('/').next().unwrap_or_default());
         match Exporter::of(variable, program) {
-            Ok(exporter) => {
-                Trace { recorder: exporter.map(|exporter| (TraceRecorder::new(started_at), exporter)), ..Trace::default() }
-            }
+            Ok(exporter) => Trace {
+                recorder: exporter.map(|exporter| (TraceRecorder::new(started_at), exporter)),
+                ..Trace::default()
+            },
             Err(error) => Trace { refused: Some(error), ..Trace::default() },
         }
     }
@@ -86,7 +87,9 @@ impl Trace {
         handler: &Handler,
         env: PendingEnvironment,
     ) -> PendingEnvironment {
-        let context = |recorder: &mut TraceRecorder| recorder.attempt_began(now, container, hook, handler.kind.name(), &handler.name);
+        let context = |recorder: &mut TraceRecorder| {
+            recorder.attempt_began(now, container, hook, handler.kind.name(), &handler.name)
+        };
         PendingEnvironment { traceparent: self.recorder().map(context), ..env }
     }
 

@@ -9,7 +9,7 @@ const LEAVES: &str = r#"
     exit 6
 "#;
 
-fn only_descendants_are_ended(test: &str, namespace: &str, stranger: &Container) {
+fn only_descendants_are_ended(test: &str, namespace: &str, unrelated: &Container) {
     let options = ["--pid", namespace];
     let container = Container::start(test, crate::DEBIAN, &options, &["sh", "-c", LEAVES]);
     container.wait_until("a process is left behind", || container.log().contains("stays"));
@@ -19,12 +19,12 @@ fn only_descendants_are_ended(test: &str, namespace: &str, stranger: &Container)
     assert_eq!(container.exit_code(), 6, "{}", container.log());
     assert!(container.log().contains("bye"), "the remaining process was asked to end: {}", container.log());
     // The engine answers, and the foreign process runs: not every process was signalled.
-    assert_eq!(stranger.exec(&["true"]).code, Some(0));
-    assert!(!stranger.log().contains("signalled"), "{}", stranger.log());
+    assert_eq!(unrelated.exec(&["true"]).code, Some(0));
+    assert!(!unrelated.log().contains("signalled"), "{}", unrelated.log());
 }
 
 /// Prints when it gets a signal.
-const STRANGER: &str = "trap 'echo signalled' TERM CONT HUP INT; while :; do sleep 0.05; done";
+const UNRELATED: &str = "trap 'echo signalled' TERM CONT HUP INT; while :; do sleep 0.05; done";
 
 #[test]
 fn with_host_pids_foreign_processes_are_left_alone() {
@@ -33,8 +33,8 @@ fn with_host_pids_foreign_processes_are_left_alone() {
         return;
     }
     let options = ["--entrypoint", "/bin/sh"];
-    let stranger = Container::start(&format!("{test}-stranger"), crate::DEBIAN, &options, &["-c", STRANGER]);
-    only_descendants_are_ended(test, "host", &stranger);
+    let unrelated = Container::start(&format!("{test}-unrelated"), crate::DEBIAN, &options, &["-c", UNRELATED]);
+    only_descendants_are_ended(test, "host", &unrelated);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn another_containers_processes_are_left_alone() {
         return;
     }
     let options = ["--entrypoint", "/bin/sh"];
-    let stranger = Container::start(&format!("{test}-stranger"), crate::DEBIAN, &options, &["-c", STRANGER]);
-    let namespace = format!("container:{}", stranger.name());
-    only_descendants_are_ended(test, &namespace, &stranger);
+    let unrelated = Container::start(&format!("{test}-unrelated"), crate::DEBIAN, &options, &["-c", UNRELATED]);
+    let namespace = format!("container:{}", unrelated.name());
+    only_descendants_are_ended(test, &namespace, &unrelated);
 }

@@ -228,10 +228,10 @@ fn another_user_is_refused_with_a_reason() {
     // The build folder may be closed to other users.
     let copy = init.folder.path("bookend");
     assert_eq!(run(&["copy", copy.to_str().unwrap()]).code(), 0);
-    let mut stranger = Command::new("setpriv");
-    stranger.args(["--reuid=12345", "--clear-groups"]).arg(copy).arg("status");
-    stranger.env("BOOKEND_SOCKET", init.folder.path("bookend.sock"));
-    let finished = Init::start(Folder::new(), stranger).finish();
+    let mut unrelated = Command::new("setpriv");
+    unrelated.args(["--reuid=12345", "--clear-groups"]).arg(copy).arg("status");
+    unrelated.env("BOOKEND_SOCKET", init.folder.path("bookend.sock"));
+    let finished = Init::start(Folder::new(), unrelated).finish();
     assert!(finished.code() == 1 && finished.log.contains("run this as the user that bookend runs as"), "{finished:?}");
 }
 

@@ -23,7 +23,7 @@ fn a_leftover_that_ignores_sigterm_is_killed() {
 
 #[test]
 fn not_as_pid_1_only_our_own_descendants_are_touched() {
-    let mut stranger = Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn().unwrap();
+    let mut unrelated = Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn().unwrap();
     // setsid and a double fork: neither the group nor the parent shows where it came from.
     let script = "setsid sh -c 'sleep 1000 & echo $!' ; exit 6";
     let mut init = Init::ordinary(Folder::new(), &["--", "sh", "-c", script]);
@@ -32,9 +32,9 @@ fn not_as_pid_1_only_our_own_descendants_are_touched() {
     let leftover = finished.out.trim();
     assert!(!leftover.is_empty());
     wait_until("the leftover is gone", || !std::path::Path::new(&format!("/proc/{leftover}")).exists());
-    assert!(stranger.try_wait().unwrap().is_none(), "a stranger was killed");
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
+    assert!(unrelated.try_wait().unwrap().is_none(), "an unrelated process was killed");
+    unrelated.kill().unwrap();
+    unrelated.wait().unwrap();
 }
 
 /// Each look visits all processes of the machine.

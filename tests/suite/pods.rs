@@ -44,7 +44,7 @@ fn in_shared_pids_the_sidecar_sends_the_stop_signal() {
     let mut sidecar = pod.sidecar(&config);
     let mut app = pod.app();
     // This is another container, whose command line does not match; the pod ends with it.
-    let stranger = pod.container(&["sleep", "1000"]);
+    let unrelated = pod.container(&["sleep", "1000"]);
     pod.hook("/lifecycle/postStart").unwrap();
     pod.hook("/lifecycle/preStop").unwrap();
     wait_until("the app has ended", || app.has_ended());
@@ -55,7 +55,7 @@ fn in_shared_pids_the_sidecar_sends_the_stop_signal() {
     for stage in ["preStop done", "SIGQUIT sent to the app", "app has ended", "postStop done"] {
         sidecar.init.wait_for_log(stage);
     }
-    assert!(!stranger.has_ended() && pod.pause_pid().is_some(), "strangers are let alone");
+    assert!(!unrelated.has_ended() && pod.pause_pid().is_some(), "unrelated processes are let alone");
     sidecar.signal(15);
     let finished = sidecar.end();
     assert_eq!(finished.code(), 0);
@@ -65,7 +65,7 @@ fn in_shared_pids_the_sidecar_sends_the_stop_signal() {
         assert!(message.contains(line) && finished.log.contains(line), "{line}: {message}\n{}", finished.log);
     }
     assert_eq!(pod.order().len(), 5, "postStop runs once");
-    assert!(!stranger.has_ended() && pod.pause_pid().is_some(), "strangers are let alone");
+    assert!(!unrelated.has_ended() && pod.pause_pid().is_some(), "unrelated processes are let alone");
 }
 
 #[test]

@@ -230,12 +230,12 @@ fn other_users_are_refused_whatever_the_file_mode() {
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
     let script = "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; \
         print $s \"POST /stop HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n\"; print while <$s>";
-    let stranger = Command::new("setpriv")
+    let unrelated = Command::new("setpriv")
         .args(["--reuid=12345", "--clear-groups", "perl", "-e", script])
         .arg(&path)
         .output()
         .unwrap();
-    assert!(String::from_utf8_lossy(&stranger.stdout).contains("403"), "{stranger:?}");
+    assert!(String::from_utf8_lossy(&unrelated.stdout).contains("403"), "{unrelated:?}");
     assert!(ask(&path, "GET /status").contains("\"phase\": \"Running\""));
     drop(init);
 }

@@ -221,7 +221,7 @@ fn a_handler_gets_the_context_of_its_span() {
 #[test]
 fn an_end_without_a_stop_is_a_trace_with_its_outcome() {
     let (server, endpoint) = collector();
-    let config = "[[lifecycle.postStop]]\nname = \"farewell\"\nsleep.seconds = 0\n";
+    let config = "[[lifecycle.postStop]]\nname = \"deregister\"\nsleep.seconds = 0\n";
     let mut init = life(Folder::new(), &endpoint, &[], config, &["sh", "-c", "exit 3"]);
     assert_eq!(init.end().code(), 3);
     // The app may have ended before the start was sent.
@@ -233,7 +233,7 @@ fn an_end_without_a_stop_is_a_trace_with_its_outcome() {
     let end = named(&all, "container.stop");
     assert_eq!(end["status"], serde_json::json!({ "code": 2, "message": "Failed" }));
     assert_eq!(attributes(&end["attributes"])["process.exit.code"], "3");
-    assert_eq!(named(&all, "postStop farewell")["parentSpanId"], named(&all, "postStop")["spanId"]);
+    assert_eq!(named(&all, "postStop deregister")["parentSpanId"], named(&all, "postStop")["spanId"]);
     assert_eq!(attributes(&all[0]["attributes"]).get("service.name"), None);
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::chosen_pods::PodArgs;
 use crate::outcome::{Failure, Outcome, print};
-use containers::{Place, RunningContainer, State, containers};
+use containers::{ContainerName, RunningContainer, State, containers};
 use exec::{ExecError, exec};
 
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ pub(crate) struct StatusArgs {
 
 /// The result for one container.
 struct Shown {
-    place: Place,
+    name: ContainerName,
     result: ExecResult,
 }
 
@@ -86,11 +86,11 @@ impl StatusArgs {
     }
 
     fn is_chosen(&self, one: &RunningContainer) -> bool {
-        self.container.as_ref().is_none_or(|name| *name == one.place.container)
+        self.container.as_ref().is_none_or(|name| *name == one.name.container)
     }
 
     fn show(&self, one: &RunningContainer) -> Shown {
-        Shown { place: one.place.clone(), result: self.ask(one) }
+        Shown { name: one.name.clone(), result: self.ask(one) }
     }
 
     fn ask(&self, one: &RunningContainer) -> ExecResult {
@@ -104,11 +104,11 @@ impl StatusArgs {
             (State::OfImage, None) => DEFAULT_PATH.to_owned(),
         };
         let mut cluster = self.pods.cluster.clone();
-        if !one.place.namespace.is_empty() {
-            cluster.namespace = Some(one.place.namespace.clone());
+        if !one.name.namespace.is_empty() {
+            cluster.namespace = Some(one.name.namespace.clone());
         }
         let mut command = cluster.command();
-        command.args(["exec", &one.place.pod, &format!("--container={}", one.place.container), "--", &path, "status"]);
+        command.args(["exec", &one.name.pod, &format!("--container={}", one.name.container), "--", &path, "status"]);
         command.args(self.json.then_some("--json"));
         command.args(self.socket.iter().map(|socket| format!("--socket={socket}")));
         match exec(&mut command, Duration::from_secs(self.timeout_seconds)) {
@@ -124,7 +124,7 @@ impl StatusArgs {
 impl Shown {
     /// For people: a line with the name, and the table of `bookend status`.
     fn text(&self) -> String {
-        let name = printable(&self.place.to_string());
+        let name = printable(&self.name.to_string());
         match &self.result {
             ExecResult::Answer(table) => {
                 let lines = table.trim_end().lines().map(|line| format!("{}\n", printable(line)));
@@ -137,7 +137,7 @@ impl Shown {
     }
 
     fn to_json(&self) -> Value {
-        let Place { namespace, pod, container } = &self.place;
+        let ContainerName { namespace, pod, container } = &self.name;
         let mut value = json!({ "namespace": namespace, "pod": pod, "container": container });
         let (result, detail, status) = match &self.result {
             ExecResult::Answer(answer) => match serde_json::from_str::<Value>(answer) {

@@ -8,7 +8,7 @@
 
 mod line;
 mod node;
-mod places;
+mod positions;
 mod render;
 mod rewrite;
 mod scalar;

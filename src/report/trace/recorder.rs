@@ -10,7 +10,7 @@
 //! The stages are those of `/status`. Signals are events of the root span.
 
 use super::open_trace::{
-    Attempt, OpenTrace, Ids, MOST_ATTEMPTS, SIGNAL, SpanOutcome, attribute, cut, push_bounded, text_attribute,
+    Attempt, Ids, MOST_ATTEMPTS, OpenTrace, SIGNAL, SpanOutcome, attribute, cut, push_bounded, text_attribute,
 };
 use super::otlp::{AttributeValue, KeyValue, Span};
 use crate::report::journal::{Record, handler_label};

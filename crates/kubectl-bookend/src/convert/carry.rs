@@ -9,7 +9,7 @@ use crate::image::official;
 use crate::wrapped::words;
 
 /// Values that the container itself does not have.
-pub(super) struct Surroundings<'a> {
+pub(super) struct CarryContext<'a> {
     pub(super) port: u16,
     /// The stop signal of the image, if it is known.
     pub(super) stop_signal: Option<&'a str>,
@@ -23,7 +23,7 @@ pub(super) struct Surroundings<'a> {
 pub(super) fn carry(
     pod: &Value,
     container: &Value,
-    around: &Surroundings<'_>,
+    context: &CarryContext<'_>,
     notes: &mut Vec<String>,
 ) -> Map<String, Value> {
     let mut config = Map::new();
@@ -33,11 +33,11 @@ pub(super) fn carry(
     if let Some(path) = container.get("terminationMessagePath").filter(|path| !path.is_null()) {
         config.insert("terminationMessagePath".to_owned(), path.clone());
     }
-    let app = app(container, around.stop_signal);
+    let app = app(container, context.stop_signal);
     if !app.is_empty() {
         config.insert("app".to_owned(), Value::Object(app));
     }
-    config.insert("http".to_owned(), json!({ "listen": format!("0.0.0.0:{}", around.port) }));
+    config.insert("http".to_owned(), json!({ "listen": format!("0.0.0.0:{}", context.port) }));
     if let Some(ports) = ports(container) {
         config.insert("ports".to_owned(), ports);
     }
@@ -45,8 +45,8 @@ pub(super) fn carry(
     for hook in ["postStart", "preStop"] {
         if let Some(handler) = hook_of(container, hook) {
             lifecycle
-                .insert(hook.to_owned(), carried_hook(handler, hook, &app_words(container, around.command), notes));
-        } else if let Some(drain) = around.drain.as_ref().filter(|_| hook == "preStop") {
+                .insert(hook.to_owned(), carried_hook(handler, hook, &app_words(container, context.command), notes));
+        } else if let Some(drain) = context.drain.as_ref().filter(|_| hook == "preStop") {
             lifecycle.insert(hook.to_owned(), drain.clone());
         }
     }

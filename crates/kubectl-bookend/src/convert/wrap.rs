@@ -4,7 +4,7 @@
 use bookend_config::{Document, Sources};
 use serde_json::{Map, Value, json};
 
-use super::carry::{ACTIONS, PROBES, Surroundings, carried_probe, carry, hook_of};
+use super::carry::{ACTIONS, CarryContext, PROBES, carried_probe, carry, hook_of};
 use super::names::{
     CONFIG_ANNOTATION, CONFIG_FOLDER, CONFIG_VOLUME, COPIED, FOLDER, LISTS, NAME, ORIGINAL_ANNOTATION, OWN_VARIABLES,
     PORT, VARIABLES,
@@ -54,13 +54,13 @@ pub(crate) fn wrap(template: &mut Value, path: &ContainerPath, how: &Wrap<'_>) -
     let tolerated =
         tolerated.iter().filter(|other| *other != path || carried_probe(&container, "readinessProbe").is_none());
     let tolerated = probe_connections(tolerated.map(|other| other.of(template)));
-    let around = Surroundings {
+    let context = CarryContext {
         port,
         stop_signal: how.stop_signal,
         command: how.command,
         drain: drain(how.drain_max_seconds, tolerated),
     };
-    let carried = carry(&spec, &container, &around, &mut notes);
+    let carried = carry(&spec, &container, &context, &mut notes);
     let config = toml::to_string(&carried).map_err(|error| format!("cannot serialize the configuration: {error}"))?;
     let config = format!("{HEADER}{config}");
     let sources = Sources {

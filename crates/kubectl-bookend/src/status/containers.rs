@@ -8,7 +8,7 @@ use crate::wrapped::{bookend_of, words};
 
 /// A container of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ContainerName {
     pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) container: String,
@@ -17,7 +17,7 @@ pub(super) struct Place {
 /// A container, and how it can be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RunningContainer {
-    pub(super) place: Place,
+    pub(super) name: ContainerName,
     pub(super) state: State,
 }
 
@@ -48,8 +48,8 @@ pub(super) fn containers(pod: &Value) -> Vec<RunningContainer> {
         let container = spec.get("name")?.as_str().filter(|name| is_name(name))?;
         let mut statuses = list("/status/initContainerStatuses").chain(list("/status/containerStatuses"));
         let status = statuses.find(|status| status.get("name").and_then(Value::as_str) == Some(container));
-        let place = Place { namespace: namespace.clone(), pod: name.clone(), container: container.to_owned() };
-        Some(RunningContainer { place, state: state_of(spec, status.unwrap_or(&Value::Null)) })
+        let name = ContainerName { namespace: namespace.clone(), pod: name.clone(), container: container.to_owned() };
+        Some(RunningContainer { name, state: state_of(spec, status.unwrap_or(&Value::Null)) })
     };
     native.chain(list("/spec/containers")).filter_map(of).collect()
 }
@@ -79,7 +79,7 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.len() <= 253 && text.chars().all(is_plain)
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ContainerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.namespace.is_empty() {
             write!(f, "{}/", self.namespace)?;
@@ -121,7 +121,7 @@ mod tests {
                 "ephemeralContainerStatuses": [status("debugger", &running)],
             }
         });
-        let all: Vec<_> = containers(&pod).into_iter().map(|one| (one.place.container, one.state)).collect();
+        let all: Vec<_> = containers(&pod).into_iter().map(|one| (one.name.container, one.state)).collect();
         let expected = [
             ("side", State::Bookend("/bookend".to_owned())),
             ("web", State::Bookend("/bookend/bookend".to_owned())),

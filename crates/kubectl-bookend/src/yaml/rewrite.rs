@@ -1,4 +1,4 @@
-//! Writes wanted values into a text: only the lines of values that differ change. Depends on `node`, `places`
+//! Writes wanted values into a text: only the lines of values that differ change. Depends on `node`, `positions`
 //! and `render`.
 //!
 //! | what differs                  | the change                                                              |
@@ -15,7 +15,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::node::{Kind, Node, NodeEntry, YamlError, parse};
-use super::places::{Places, Style};
+use super::positions::{Style, TextPositions};
 use super::render::{self, Indents};
 
 /// A text with the wanted values.
@@ -60,7 +60,7 @@ fn values(text: &str) -> Result<Vec<Value>, YamlError> {
 }
 
 struct Editor<'t> {
-    places: Places<'t>,
+    positions: TextPositions<'t>,
     indents: Indents,
     edits: Vec<(Range<usize>, String)>,
 }
@@ -71,18 +71,18 @@ type Done = Option<()>;
 impl<'t> Editor<'t> {
     fn new(text: &'t str, documents: &[Node]) -> Editor<'t> {
         let mut editor = Editor {
-            places: Places { text },
+            positions: TextPositions { text },
             indents: Indents { map: 2, list: 0, has_inline_lists: true, quotes_inline: false },
             edits: Vec::new(),
         };
-        let map = documents.iter().find_map(|document| editor.places.first_map_indent(document));
+        let map = documents.iter().find_map(|document| editor.positions.first_map_indent(document));
         editor.indents.map = map.filter(|indent| (1..=8).contains(indent)).unwrap_or(2);
-        let list = documents.iter().find_map(|document| editor.places.first_list_indent(document));
+        let list = documents.iter().find_map(|document| editor.positions.first_list_indent(document));
         editor.indents.list = list.unwrap_or_default();
         let lists: Vec<(bool, &Node)> = documents.iter().flat_map(Node::scalar_lists).collect();
         let inline = lists.iter().filter(|(flow, _)| *flow).count();
         editor.indents.has_inline_lists = lists.is_empty() || inline > 0;
-        let quoted = lists.iter().filter(|(flow, first)| *flow && editor.places.is_quoted(first)).count();
+        let quoted = lists.iter().filter(|(flow, first)| *flow && editor.positions.is_quoted(first)).count();
         editor.indents.quotes_inline = 2 * quoted > inline;
         editor
     }
@@ -90,21 +90,21 @@ impl<'t> Editor<'t> {
     /// The text with all edits.
     fn applied(mut self) -> String {
         self.edits.sort_by_key(|(range, _)| (range.start, range.end));
-        let mut out = String::with_capacity(self.places.text.len() + 4096);
-        let newline = self.places.newline();
+        let mut out = String::with_capacity(self.positions.text.len() + 4096);
+        let newline = self.positions.newline();
         let mut at = 0;
         for (range, new) in &self.edits {
             // A cut inside another one is a part of it.
             if range.start < at {
                 continue;
             }
-            out.push_str(self.places.text.get(at..range.start).unwrap_or_default());
+            out.push_str(self.positions.text.get(at..range.start).unwrap_or_default());
             out.push_str(&new.replace('\n', newline));
             at = range.end;
         }
-        out.push_str(self.places.text.get(at..).unwrap_or_default());
+        out.push_str(self.positions.text.get(at..).unwrap_or_default());
         // A new last line needs a line end, which a literal block has.
-        if at == self.places.text.len() && !self.edits.is_empty() && !out.ends_with('\n') {
+        if at == self.positions.text.len() && !self.edits.is_empty() && !out.ends_with('\n') {
             out.push_str(newline);
         }
         out
@@ -128,7 +128,7 @@ impl<'t> Editor<'t> {
             (Kind::Scalar(_), Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null)
                 if !node.range.is_empty() && !node.has_anchor =>
             {
-                let is_literal = self.places.text.get(node.range.clone())?.starts_with(['|', '>']);
+                let is_literal = self.positions.text.get(node.range.clone())?.starts_with(['|', '>']);
                 let is_block = is_literal || matches!(wanted, Value::String(text) if text.contains('\n'));
                 if is_block { None } else { self.edit(node.range.clone(), render::flow(wanted)) }
             }
@@ -154,7 +154,7 @@ impl<'t> Editor<'t> {
         if merged.keys().any(|key| !wanted.contains_key(key) && !entries.iter().any(|entry| entry.key == *key)) {
             return None;
         }
-        let style = Style::of(self.places.text, node, flow, entries);
+        let style = Style::of(self.positions.text, node, flow, entries);
         let first_kept = entries.iter().position(|entry| is_kept(&entry)).unwrap_or(entries.len());
         for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.is_merge) {
             match wanted.get(&entry.key) {
@@ -207,7 +207,7 @@ impl<'t> Editor<'t> {
         }
         if flow {
             let separator =
-                entries.first().map_or(", ".to_owned(), |first| self.places.flow_separator(first.key_range.start));
+                entries.first().map_or(", ".to_owned(), |first| self.positions.flow_separator(first.key_range.start));
             let new = new.join(&separator);
             return match (after, entries.first()) {
                 (Some(entry), _) => self.edit(at(entry.value.range.end), format!("{separator}{new}")),
@@ -232,10 +232,10 @@ impl<'t> Editor<'t> {
         match style {
             Style::Json => self.edit(old.range.clone(), render::json_value(value)),
             Style::Flow if flow && !old.range.is_empty() => {
-                self.edit(self.places.with_anchor(old)?, render::flow(value))
+                self.edit(self.positions.with_anchor(old)?, render::flow(value))
             }
             Style::Block { indent } => {
-                let behind_key = self.places.text.get(entry.key_range.end..)?;
+                let behind_key = self.positions.text.get(entry.key_range.end..)?;
                 let colon = entry.key_range.end + behind_key.find(':')? + 1;
                 let new = match render::entry("x", value, *indent, self.indents) {
                     new if new.starts_with("x:") => new.get(2..)?.to_owned(),
@@ -243,8 +243,8 @@ impl<'t> Editor<'t> {
                 };
                 // A value of several lines goes below a comment at the key.
                 let is_below = new.starts_with('\n');
-                let comment = self.places.text.get(colon..)?.lines().next()?.trim().starts_with('#');
-                let start = if comment && is_below { self.places.line_end(colon) } else { colon };
+                let comment = self.positions.text.get(colon..)?.lines().next()?.trim().starts_with('#');
+                let start = if comment && is_below { self.positions.line_end(colon) } else { colon };
                 if comment && !is_below {
                     return None;
                 }
@@ -265,8 +265,8 @@ impl<'t> Editor<'t> {
             let range = if is_first { start..next? } else { before?.value.range.end..end };
             return self.edit(range, String::new());
         }
-        let line = self.places.line_start(start);
-        if self.places.text.get(line..start)?.trim().is_empty() {
+        let line = self.positions.line_start(start);
+        if self.positions.text.get(line..start)?.trim().is_empty() {
             return self.cut_lines(line, end);
         }
         // The first key of an item stands behind its dash: the next one moves there.
@@ -292,9 +292,9 @@ impl<'t> Editor<'t> {
                 }
                 None if flow => self.cut_flow_item(items, at, pairs.iter().all(|(kept, _)| *kept > at))?,
                 None => {
-                    let dash = self.places.dash(item)?;
-                    let line = self.places.line_start(dash);
-                    self.places.text.get(line..dash)?.trim().is_empty().then_some(())?;
+                    let dash = self.positions.dash(item)?;
+                    let line = self.positions.line_start(dash);
+                    self.positions.text.get(line..dash)?.trim().is_empty().then_some(())?;
                     self.cut_lines(line, item.range.end)?;
                 }
             }
@@ -319,11 +319,12 @@ impl<'t> Editor<'t> {
             return Some(());
         }
         if flow {
-            let is_json = self.places.is_json() || items.first().is_some_and(|first| self.places.is_quoted(first));
+            let is_json =
+                self.positions.is_json() || items.first().is_some_and(|first| self.positions.is_quoted(first));
             let rendered: Vec<String> =
                 new.iter().map(|value| if is_json { render::json_value(value) } else { render::flow(value) }).collect();
             let separator =
-                items.first().map_or(", ".to_owned(), |first| self.places.flow_separator(first.range.start));
+                items.first().map_or(", ".to_owned(), |first| self.positions.flow_separator(first.range.start));
             let new = rendered.join(&separator);
             return match (after, items.first()) {
                 (Some(item), _) => self.edit(at(item.range.end), format!("{separator}{new}")),
@@ -331,8 +332,8 @@ impl<'t> Editor<'t> {
                 (None, None) => None,
             };
         }
-        let first = self.places.dash(items.first()?)?;
-        let indent = self.places.column(first);
+        let first = self.positions.dash(items.first()?)?;
+        let indent = self.positions.column(first);
         let indents = self.indents;
         let rendered: Vec<String> =
             new.iter().map(|value| format!("-{}", render::block(value, indent + 2, indents, true))).collect();
@@ -346,11 +347,11 @@ impl<'t> Editor<'t> {
 
     fn replace_item(&mut self, item: &Node, value: &Value, flow: bool) -> Done {
         if flow {
-            let new = if self.places.is_json() { render::json_value(value) } else { render::flow(value) };
-            return self.edit(self.places.with_anchor(item)?, new);
+            let new = if self.positions.is_json() { render::json_value(value) } else { render::flow(value) };
+            return self.edit(self.positions.with_anchor(item)?, new);
         }
-        let dash = self.places.dash(item)?;
-        let indent = self.places.column(dash) + 2;
+        let dash = self.positions.dash(item)?;
+        let indent = self.positions.column(dash) + 2;
         let new = render::block(value, indent, self.indents, true);
         self.edit(dash + 1..item.range.end.max(dash + 1), new)
     }
@@ -376,18 +377,18 @@ impl<'t> Editor<'t> {
 
     /// Whole lines, with the line end.
     fn cut_lines(&mut self, start: usize, end: usize) -> Done {
-        self.edit(start..self.places.next_line(end), String::new())
+        self.edit(start..self.positions.next_line(end), String::new())
     }
 
     /// Behind the line in which a value ends, and behind a comment in it.
     fn insert_line_after(&mut self, end: usize, new: String) -> Done {
-        self.edit(at(self.places.line_end(end)), new)
+        self.edit(at(self.positions.line_end(end)), new)
     }
 
     /// Before the line of the first thing in a collection, which may itself be cut; behind a dash before the thing.
     fn insert_line_before(&mut self, first: usize, new: &str, separator: &str) -> Done {
-        let line = self.places.line_start(first);
-        let pad = self.places.text.get(line..first)?;
+        let line = self.positions.line_start(first);
+        let pad = self.positions.text.get(line..first)?;
         match pad.trim().is_empty() {
             true => self.edit(at(line), format!("{pad}{new}\n")),
             false => self.edit(at(first), format!("{new}{separator}")),

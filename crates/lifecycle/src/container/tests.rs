@@ -13,7 +13,9 @@ use litemap::LiteMap;
 use super::*;
 use crate::life::Remaining;
 use crate::plan::{HandlerPlan, On, SecondSignal};
-use crate::testing::{ALONE, SUCCEEDED, ExampleLife, answers, app_ended, exit, handler, plan_with, secs, started, timer};
+use crate::testing::{
+    ALONE, ExampleLife, SUCCEEDED, answers, app_ended, exit, handler, plan_with, secs, started, timer,
+};
 
 fn container(plan: Plan) -> ExampleLife<ContainerLifecycle> {
     ExampleLife::new(ContainerLifecycle::new(plan))

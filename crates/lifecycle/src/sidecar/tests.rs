@@ -10,7 +10,7 @@ use litemap::LiteMap;
 
 use super::*;
 use crate::signal::Signal;
-use crate::testing::{SUCCEEDED, ExampleLife, answers, app_ended, handler, hook_in, plan_with, secs, timer};
+use crate::testing::{ExampleLife, SUCCEEDED, answers, app_ended, handler, hook_in, plan_with, secs, timer};
 
 /// One handler for each hook, and thirty seconds.
 fn plan() -> Plan {

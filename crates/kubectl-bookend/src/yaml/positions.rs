@@ -1,15 +1,15 @@
-//! Places in a text: lines and columns, dashes and anchors, and how a collection is written. Depends on `node`.
+//! Positions in a text: lines and columns, dashes and anchors, and how a collection is written. Depends on `node`.
 
 use std::ops::Range;
 
 use super::node::{Kind, Node, NodeEntry};
 
-/// A text, asked for its places.
-pub(super) struct Places<'t> {
+/// A text, asked for positions.
+pub(super) struct TextPositions<'t> {
     pub(super) text: &'t str,
 }
 
-impl Places<'_> {
+impl TextPositions<'_> {
     /// The dash of an item in block style.
     pub(super) fn dash(&self, item: &Node) -> Option<usize> {
         let before = self.text.get(..self.with_anchor(item)?.start)?.trim_end();
