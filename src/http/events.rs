@@ -16,16 +16,16 @@ use tokio::sync::mpsc;
 use super::delivery::{Delivery, DeliveryGuard};
 use crate::report::journal::Record;
 use crate::report::timestamp::Timestamp;
-use bookend_lifecycle::Time;
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
+use bookend_lifecycle::{PhaseName, Time};
 
 /// An event that subscribers receive.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum LifecycleEvent<'a> {
     /// The container's phase has changed.
-    Phase { phase: &'a str },
+    Phase { phase: PhaseName },
     /// A line of the timeline: `stop triggered by SIGTERM`.
     Note { text: &'a str },
     /// bookend has received a signal.
@@ -116,7 +116,7 @@ impl Subscribers {
         &mut self,
         now: Time,
         at: Timestamp,
-        phase: &str,
+        phase: PhaseName,
         pid: Option<i32>,
     ) -> Option<(EventStream, DeliveryGuard)> {
         self.all.retain(|subscriber| !subscriber.queue.is_closed());
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_subscriber_gets_the_phase_and_then_each_event() {
         let (mut subscribers, at) = (Subscribers::default(), Timestamp::default());
-        let stream = subscribers.subscribe(Time::from_millis(1500), at, "Running", None).unwrap().0;
+        let stream = subscribers.subscribe(Time::from_millis(1500), at, PhaseName::Running, None).unwrap().0;
         subscribers.publish(|| (Time::from_secs(2), at), &LifecycleEvent::Note { text: "two\nlines" });
         subscribers.close();
         assert_eq!(
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn the_stream_of_a_subscriber_that_does_not_read_is_closed() {
         let mut subscribers = Subscribers::default();
-        let stream = subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running", None).unwrap().0;
+        let stream = subscribers.subscribe(Time::ZERO, Timestamp::default(), PhaseName::Running, None).unwrap().0;
         for _ in 0..10 * QUEUE {
             subscribers.publish(|| (Time::ZERO, Timestamp::default()), &LifecycleEvent::Note { text: "x" });
         }
@@ -249,10 +249,10 @@ mod tests {
     fn subscribers_are_limited_and_a_closed_one_makes_room() {
         let mut subscribers = Subscribers::default();
         let streams: Vec<_> = (0..MOST_SUBSCRIBERS)
-            .map(|_| subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running", None).unwrap())
+            .map(|_| subscribers.subscribe(Time::ZERO, Timestamp::default(), PhaseName::Running, None).unwrap())
             .collect();
-        assert!(subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running", None).is_none());
+        assert!(subscribers.subscribe(Time::ZERO, Timestamp::default(), PhaseName::Running, None).is_none());
         drop(streams);
-        assert!(subscribers.subscribe(Time::ZERO, Timestamp::default(), "Running", None).is_some());
+        assert!(subscribers.subscribe(Time::ZERO, Timestamp::default(), PhaseName::Running, None).is_some());
     }
 }

@@ -16,8 +16,8 @@ use super::status::{ProbeSnapshot, StatusSnapshot};
 use super::{Rules, Subscribers};
 use crate::report::timestamp::Timestamp;
 use bookend_config::settings::{HttpSettings, ReadyzDuringStop, Settings};
-use bookend_lifecycle::Outcome;
 use bookend_lifecycle::probe::ProbeState;
+use bookend_lifecycle::{Outcome, PhaseName};
 
 /// The listener, and how the loop behaves.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +114,8 @@ async fn answer_all(mut requests: mpsc::Receiver<Request>, outcome: Option<Outco
             Request::Reload(_, sender) => drop(sender.send((200, String::new()))),
             Request::Follow(_, sender) => {
                 verbs += 1;
-                let _ = sender.send(subscribers.subscribe(Duration::ZERO, Timestamp::default(), "Running", None));
+                let _ =
+                    sender.send(subscribers.subscribe(Duration::ZERO, Timestamp::default(), PhaseName::Running, None));
                 subscribers.close();
             }
         }
@@ -131,7 +132,7 @@ fn status() -> StatusSnapshot {
         detail,
         ..ProbeSnapshot::default()
     };
-    StatusSnapshot { version: "0", phase: "Running", probes: vec![probe], ..StatusSnapshot::default() }
+    StatusSnapshot { version: "0", phase: PhaseName::Running, probes: vec![probe], ..StatusSnapshot::default() }
 }
 
 /// Every request is answered at once, so a longer time means that the connection hangs.

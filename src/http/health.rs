@@ -3,6 +3,7 @@
 
 use super::status::{ProbeSnapshot, StatusSnapshot};
 use bookend_config::settings::ReadyzDuringStop;
+use bookend_lifecycle::PhaseName;
 use bookend_lifecycle::probe::ProbeState;
 
 /// A health endpoint.
@@ -42,7 +43,7 @@ impl Health {
     fn checks(self, status: &StatusSnapshot, during_stop: ReadyzDuringStop) -> Vec<HealthCheck> {
         let mut checks = vec![HealthCheck::new("ping", true, "")];
         let mut probe = |name: &str| {
-            if self == Health::Livez && status.phase == "Held" {
+            if self == Health::Livez && status.phase == PhaseName::Held {
                 // A kubelet must not end the container while somebody looks at it.
                 return;
             }

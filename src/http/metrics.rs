@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::status::StatusSnapshot;
 use crate::report::counters::{BOUNDS_MS, Counters};
+use bookend_lifecycle::PhaseName;
 use bookend_lifecycle::probe::ProbeState;
 
 /// The body and its content type.
@@ -31,7 +32,9 @@ pub(super) fn answer(status: Box<StatusSnapshot>, accepts: &str) -> (String, &'s
     (body, kind)
 }
 
-const PHASES: [&str; 5] = ["Starting", "Running", "Stopping", "Finishing", "Held"];
+/// The phases in which metrics can be read.
+const PHASES: [PhaseName; 5] =
+    [PhaseName::Starting, PhaseName::Running, PhaseName::Stopping, PhaseName::Finishing, PhaseName::Held];
 
 /// The snapshot as a collector. The trait asks for Debug; a derived one of the whole snapshot would be 8 kB of code that
 /// is never called.
@@ -56,7 +59,7 @@ impl StatusSnapshot {
         if let Some(life) = &self.previous_life {
             out.info("previous_life", "how far the previous life came, from stateFile", &[("end", life.end)])?;
         }
-        let phases = PHASES.map(|phase| ([("phase", phase)], u64::from(self.phase == phase)));
+        let phases = PHASES.map(|phase| ([("phase", phase.name())], u64::from(self.phase == phase)));
         out.gauges("phase", "1 for the present phase of the container", None, phases)?;
         out.gauge("app_up", "1 while the main process is alive", None, u64::from(self.app.pid.is_some()))?;
         out.gauge(
@@ -84,7 +87,8 @@ impl StatusSnapshot {
         let seconds = Some(&Unit::Seconds);
         if let Some(containers) = &self.containers {
             let phases = containers.iter().flat_map(|(name, container)| {
-                PHASES.map(|phase| (labels(Some(name), &[("phase", phase)]), u64::from(container.phase == phase)))
+                PHASES
+                    .map(|phase| (labels(Some(name), &[("phase", phase.name())]), u64::from(container.phase == phase)))
             });
             out.gauges("container_phase", "1 for the present phase of the app in a sidecar's container", None, phases)?;
             let watched = containers.iter().filter(|(_, container)| container.watches_process);

@@ -11,6 +11,7 @@ use bookend_lifecycle::probe::ProbeState;
 #[cfg(feature = "reload")]
 use bookend_lifecycle::reload::ReloadNote;
 use bookend_lifecycle::seconds::Seconds;
+use bookend_lifecycle::{PhaseName, Reason};
 
 /// The content of `/status`. Field names are part of the interface: docs/status.schema.json.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -19,7 +20,7 @@ pub(crate) struct StatusSnapshot {
     /// bookend's own version.
     pub(crate) version: &'static str,
     /// `Starting`, `Running`, `Stopping`, `Finishing`.
-    pub(crate) phase: &'static str,
+    pub(crate) phase: PhaseName,
     /// When bookend started.
     pub(crate) started_at: Timestamp,
     /// How long bookend has been running.
@@ -127,7 +128,7 @@ impl PreviousLife {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ContainerSnapshot {
     /// As far as it is known here: `Starting`, `Running`, `Stopping`, `Finishing`, `Exited`.
-    pub(crate) phase: &'static str,
+    pub(crate) phase: PhaseName,
     /// bookend looks for its process, and signals it.
     pub(crate) watches_process: bool,
     /// Its process, while it is known.
@@ -255,7 +256,7 @@ pub(crate) struct AppSnapshot {
     pub(crate) ended: Option<String>,
     /// Why it ended: `Completed`, `Failed`, `Stopped`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<&'static str>,
+    pub(crate) reason: Option<Reason>,
     /// The signal that ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) signal: Option<String>,

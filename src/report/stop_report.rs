@@ -10,6 +10,7 @@ use super::journal::Row;
 use super::timestamp::Timestamp;
 use crate::http::StatusSnapshot;
 use bookend_lifecycle::seconds::Seconds;
+use bookend_lifecycle::{PhaseName, Reason};
 
 /// See [docs/lifecycle.md](../../docs/lifecycle.md).
 #[derive(Debug, Serialize)]
@@ -18,7 +19,7 @@ pub(crate) struct StopReport<'a> {
     /// Changes when a field changes its meaning.
     pub(super) format: u8,
     pub(super) version: &'static str,
-    pub(super) phase: &'static str,
+    pub(super) phase: PhaseName,
     pub(super) started_at: Timestamp,
     /// When the stop began; without a stop, when the app ended.
     pub(super) began_at: Timestamp,
@@ -28,7 +29,7 @@ pub(crate) struct StopReport<'a> {
     pub(super) stopped_by: Option<&'a str>,
     /// `Completed`, `Failed`, `Stopped`; absent while the app runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<&'static str>,
+    pub(super) reason: Option<Reason>,
     /// bookend's own exit code; absent while it is not decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) exit_code: Option<u8>,
@@ -87,7 +88,7 @@ impl<'a> StopReport<'a> {
         StopReport {
             format: 1,
             version: status.version,
-            phase: if facts.exit_code.is_some() { "Exited" } else { status.phase },
+            phase: if facts.exit_code.is_some() { PhaseName::Exited } else { status.phase },
             started_at: status.started_at,
             began_at: facts.began_at,
             took_seconds: Seconds(took),
@@ -130,12 +131,12 @@ mod tests {
         let report = StopReport {
             format: u8::MAX,
             version: "1000.1000.1000-rc.1000",
-            phase: "Finishing",
+            phase: PhaseName::Finishing,
             started_at: Timestamp::now(),
             began_at: Timestamp::now(),
             took_seconds: Seconds(number),
             stopped_by: Some("a failed postStart handler"),
-            reason: Some("Completed"),
+            reason: Some(Reason::Completed),
             exit_code: Some(u8::MAX),
             signal: Some("SIGRTMIN+15"),
             oom: false,

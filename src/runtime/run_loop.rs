@@ -154,7 +154,7 @@ pub(super) fn apply<S: Supervisor>(supervisor: &mut S, id: UnitId, event: Event)
     let actions = unit.machine.apply(dispatcher.now(), event);
     let phase = supervisor.phase();
     if phase != before {
-        supervisor.dispatcher().reporter.publish(&LifecycleEvent::Phase { phase: phase.name() });
+        supervisor.dispatcher().reporter.publish(&LifecycleEvent::Phase { phase });
     }
     for action in actions {
         if let Some(code) = supervisor.perform(id, action) {
@@ -248,7 +248,7 @@ fn on_request<S: Supervisor>(supervisor: &mut S, request: Request) {
         }
         Request::Status(detail, response) => drop(response.send(Box::new(supervisor.snapshot(detail)))),
         Request::Follow(peer, response) => {
-            let phase = supervisor.phase().name();
+            let phase = supervisor.phase();
             let dispatcher = supervisor.dispatcher();
             let now = dispatcher.now();
             drop(response.send(dispatcher.reporter.subscribers.subscribe(now, Timestamp::now(), phase, peer)));

@@ -247,7 +247,7 @@ impl SidecarLoop {
     fn view(&self, app: &SidecarApp) -> ContainerSnapshot {
         let unit = &app.unit;
         ContainerSnapshot {
-            phase: unit.machine.phase().name(),
+            phase: unit.machine.phase(),
             watches_process: app.is_searched(),
             pid: pid(unit),
             stopped_by: unit.trigger().map(describe_trigger),
@@ -303,7 +303,7 @@ impl Supervisor for SidecarLoop {
             (_, None) | (Detail::Health, _) => status,
         };
         StatusSnapshot {
-            phase: phase.name(),
+            phase,
             post_start_over: started,
             started,
             ready: started && phase == PhaseName::Running,

@@ -1,11 +1,14 @@
 //! The types that describe a life: its phases, what can stop it, and how it ends.
 
+use serde::Serialize;
+
 use crate::signal::Signal;
 
 /// The phase of a life, as `/status` and the metrics name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 pub enum PhaseName {
     /// The app does not run yet; preStart handlers may run.
+    #[default]
     Starting,
     /// The app runs.
     Running,
@@ -85,7 +88,7 @@ pub enum Remaining {
 }
 
 /// Why the app ended, as postStop handlers see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Reason {
     /// The app ended by itself with exit code 0.
     Completed,
@@ -100,8 +103,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The name in the configuration and in the environment of handlers.
-    pub fn name(self) -> &'static str {
+    /// The name in the configuration, in `/status` and in the environment of handlers.
+    pub const fn name(self) -> &'static str {
         match self {
             Reason::Completed => "Completed",
             Reason::Failed => "Failed",

@@ -20,9 +20,10 @@ use super::terminal::{Colour, Terminal};
 use super::view::ReloadView;
 use super::view::{ContainerView, HandlerRun, LostView, StatusView};
 use crate::report::identity::PodIdentity;
-use bookend_lifecycle::HandlerResult;
 use bookend_lifecycle::printable::printable;
+use bookend_lifecycle::probe::ProbeState;
 use bookend_lifecycle::seconds::Seconds;
+use bookend_lifecycle::{HandlerResult, PhaseName};
 
 /// Draws the table.
 pub(super) fn draw(view: &StatusView, identity: &PodIdentity, terminal: Terminal) -> String {
@@ -68,8 +69,8 @@ fn head(view: &StatusView, identity: &PodIdentity, terminal: Terminal) -> String
     }
     for probe in &view.probes {
         let colour = match probe.state.as_str() {
-            "Succeeded" => Colour::Good,
-            "Failed" => Colour::Bad,
+            state if state == ProbeState::Succeeded.name() => Colour::Good,
+            state if state == ProbeState::Failed.name() => Colour::Bad,
             _ => Colour::Busy,
         };
         let detail = if probe.detail.is_empty() { String::new() } else { format!(": {}", printable(&probe.detail)) };
@@ -100,7 +101,7 @@ fn head(view: &StatusView, identity: &PodIdentity, terminal: Terminal) -> String
 }
 
 fn container_colour(container: &ContainerView) -> Colour {
-    if container.phase == "Running" { Colour::Good } else { Colour::Busy }
+    if container.phase == PhaseName::Running.name() { Colour::Good } else { Colour::Busy }
 }
 
 /// `Stopping by the preStop hook, pid 7`
@@ -136,7 +137,7 @@ fn probe_name(name: &str) -> &str {
 
 fn phase(view: &StatusView) -> String {
     let mut text = printable(&view.phase);
-    if view.phase == "Running" && !view.started {
+    if view.phase == PhaseName::Running.name() && !view.started {
         text.push_str(", postStart still running");
     }
     if let Some(by) = &view.stopped_by {
@@ -153,8 +154,8 @@ fn phase(view: &StatusView) -> String {
 
 fn phase_colour(view: &StatusView) -> Colour {
     match view.phase.as_str() {
-        "Running" if view.started => Colour::Good,
-        "Finishing" => Colour::Bad,
+        phase if phase == PhaseName::Running.name() && view.started => Colour::Good,
+        phase if phase == PhaseName::Finishing.name() => Colour::Bad,
         _ => Colour::Busy,
     }
 }

@@ -18,7 +18,7 @@ use crate::report::stop_report::StopReport;
 use crate::report::timestamp::Timestamp;
 use bookend_config::settings::HandlerName;
 use bookend_lifecycle::seconds::Seconds;
-use bookend_lifecycle::{Hook, Note, Time};
+use bookend_lifecycle::{Hook, Note, Reason, Time};
 
 /// The start and the stop so far, as long as they are not over.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ impl TraceRecorder {
 fn outcome(report: &StopReport<'_>) -> SpanOutcome {
     match report.reason {
         _ if report.oom => SpanOutcome::Failed("OutOfMemory"),
-        Some("Failed") => SpanOutcome::Failed("Failed"),
+        Some(Reason::Failed) => SpanOutcome::Failed("Failed"),
         _ if report.requests_cut.is_some_and(|cut| cut > 0) => SpanOutcome::Failed("RequestsCut"),
         _ => SpanOutcome::Succeeded,
     }
@@ -179,7 +179,7 @@ fn facts(report: &StopReport<'_>) -> Vec<KeyValue<'static>> {
     [
         number("process.exit.code", report.exit_code.map(u64::from)),
         text("bookend.stopped_by", report.stopped_by),
-        text("bookend.reason", report.reason),
+        text("bookend.reason", report.reason.map(Reason::name)),
         text("bookend.signal", report.signal),
         report.oom.then(|| attribute("bookend.oom", AttributeValue::Bool(true))),
         number("bookend.new_connections", report.new_connections),

@@ -53,7 +53,7 @@ use bookend_lifecycle::probe::{ProbeAction, ProbeConditions};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{
-    Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, Note, PhaseName, Reason, Remaining, Time, Timer,
+    Action, AppStatus, ContainerLifecycle, Event, Hook, Machine, Note, PhaseName, Remaining, Time, Timer,
 };
 #[cfg(feature = "reload")]
 use bookend_lifecycle::{notify::Message, reload::ReloadEvent};
@@ -464,7 +464,7 @@ impl Supervisor for ContainerLoop {
         let probed = probing.has_started() && notify.is_ready();
         let serving = probed && probing.is_ready();
         StatusSnapshot {
-            phase: unit.machine.phase().name(),
+            phase: unit.machine.phase(),
             post_start_over: unit.machine.has_started(),
             started: unit.machine.has_started() && probed,
             ready: unit.machine.is_ready() && serving && !notify.is_stopping(),
@@ -474,7 +474,7 @@ impl Supervisor for ContainerLoop {
             app: AppSnapshot {
                 pid: unit.app.pid().map(nix::unistd::Pid::as_raw),
                 ended: unit.app.status().map(|status| describe_end(status, unit.oom)),
-                reason: unit.machine.reason().map(Reason::name),
+                reason: unit.machine.reason(),
                 signal: unit.app.status().and_then(AppStatus::signal).map(|signal| signal.to_string()),
                 oom: unit.oom,
             },

@@ -47,7 +47,7 @@ fn applying(reload: &mut Reload, now: Time, content: Content) -> ReloadRunId {
     next
 }
 
-fn told(note: ReloadNote) -> [ReloadAction; 1] {
+fn noted(note: ReloadNote) -> [ReloadAction; 1] {
     [ReloadAction::Tell(note)]
 }
 
@@ -57,7 +57,7 @@ fn a_change_is_settled_checked_and_applied() {
     assert_eq!(reload.next_at(), None, "an idle reload wakes nothing up");
     let action = applying(&mut reload, at(10), NEW);
     let actions = reload.apply(at(12), ReloadEvent::Ended(action, HandlerResult::Succeeded));
-    assert_eq!(actions, told(ReloadNote::Succeeded));
+    assert_eq!(actions, noted(ReloadNote::Succeeded));
     assert_eq!((reload.state_name(), reload.next_at()), ("Idle", None));
 }
 
@@ -91,7 +91,7 @@ fn a_failed_check_waits_for_another_change() {
     let check = run(&mut reload, at(11), ReloadEvent::Looked(look, Some(NEW)));
     let verify = run(&mut reload, at(12), ReloadEvent::Ended(check, HandlerResult::Failed));
     let actions = reload.apply(at(12), ReloadEvent::Looked(verify, Some(NEW)));
-    assert_eq!(actions, told(ReloadNote::CheckFailed));
+    assert_eq!(actions, noted(ReloadNote::CheckFailed));
     assert_eq!((reload.state_name(), reload.next_at()), ("Idle", None));
     // Touched: it is the same content.
     reload.apply(at(20), ReloadEvent::Changed);
@@ -145,13 +145,13 @@ fn a_failed_action_is_tried_again_and_then_given_up() {
     let mut now = at(11);
     for pause in [1, 2, 4, 8, 16] {
         let actions = reload.apply(now, ReloadEvent::Ended(action, HandlerResult::TimedOut));
-        assert_eq!(actions, told(ReloadNote::Failed(Some(at(pause)))));
+        assert_eq!(actions, noted(ReloadNote::Failed(Some(at(pause)))));
         now += at(pause);
         let look = run(&mut reload, now, ReloadEvent::TimePassed);
         action = run(&mut reload, now, ReloadEvent::Looked(look, Some(NEW)));
     }
     let actions = reload.apply(now, ReloadEvent::Ended(action, HandlerResult::Failed));
-    assert_eq!(actions, told(ReloadNote::Failed(None)));
+    assert_eq!(actions, noted(ReloadNote::Failed(None)));
     assert_eq!((reload.state_name(), reload.next_at()), ("Idle", None));
 }
 
@@ -211,17 +211,17 @@ fn the_app_ends_a_reload_with_ready_if_it_speaks_it() {
     assert!(reload.apply(at(11), ReloadEvent::Ready).is_empty(), "an answer to something else");
     assert!(reload.apply(at(11), ReloadEvent::Reloading).is_empty());
     assert_eq!(reload.next_at(), Some(at(16)));
-    assert_eq!(reload.apply(at(13), ReloadEvent::Ready), told(ReloadNote::Succeeded));
+    assert_eq!(reload.apply(at(13), ReloadEvent::Ready), noted(ReloadNote::Succeeded));
     // It never comes.
     let action = applying(&mut reload, at(20), OLD);
     reload.apply(at(21), ReloadEvent::Reloading);
     reload.apply(at(21), ReloadEvent::Ended(action, HandlerResult::Succeeded));
-    assert_eq!(reload.apply(at(26), ReloadEvent::TimePassed), told(ReloadNote::Failed(Some(at(1)))));
+    assert_eq!(reload.apply(at(26), ReloadEvent::TimePassed), noted(ReloadNote::Failed(Some(at(1)))));
     // An app that does not speak it.
     let mut reload = begun(rule);
     let action = applying(&mut reload, at(10), NEW);
     reload.apply(at(11), ReloadEvent::Ended(action, HandlerResult::Succeeded));
-    assert_eq!(reload.apply(at(12), ReloadEvent::TimePassed), told(ReloadNote::Succeeded));
+    assert_eq!(reload.apply(at(12), ReloadEvent::TimePassed), noted(ReloadNote::Succeeded));
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_request_during_an_action_has_a_result_of_its_own() {
         let mut requested = reload.clone();
         assert!(requested.apply(now, ReloadEvent::Requested).is_empty());
         let actions = requested.apply(now, ReloadEvent::Ended(action, HandlerResult::Failed));
-        assert_eq!(actions, told(ReloadNote::Failed(pause)));
+        assert_eq!(actions, noted(ReloadNote::Failed(pause)));
         let look = run(&mut requested, now, ReloadEvent::TimePassed);
         run(&mut requested, now, ReloadEvent::Looked(look, Some(NEW)));
         assert_eq!(requested.state_name(), "Checking");
@@ -310,7 +310,7 @@ fn a_look_that_hung_applies_nothing_that_the_app_has() {
     let mut reload = begun(RULE);
     reload.apply(at(10), ReloadEvent::Changed);
     let look = run(&mut reload, at(11), ReloadEvent::TimePassed);
-    assert_eq!(reload.apply(at(21), ReloadEvent::Looked(look, None)), told(ReloadNote::Failed(Some(at(1)))));
+    assert_eq!(reload.apply(at(21), ReloadEvent::Looked(look, None)), noted(ReloadNote::Failed(Some(at(1)))));
     let look = run(&mut reload, at(22), ReloadEvent::TimePassed);
     assert!(reload.apply(at(22), ReloadEvent::Looked(look, Some(OLD))).is_empty());
     assert_eq!(reload.state_name(), "Idle");

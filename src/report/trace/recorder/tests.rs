@@ -37,7 +37,7 @@ fn attempt(recorder: &mut TraceRecorder, hook: Hook, number: u32, time: [u64; 2]
 }
 
 /// The end of the life with this code.
-fn end(recorder: &mut TraceRecorder, ms: u64, reason: &'static str, cut: u32) -> Vec<Span> {
+fn end(recorder: &mut TraceRecorder, ms: u64, reason: Reason, cut: u32) -> Vec<Span> {
     let mut status = StatusSnapshot::default();
     status.app.reason = Some(reason);
     status.lost = Some(crate::http::LossSnapshot { requests_cut: cut, ..Default::default() });
@@ -109,7 +109,7 @@ fn a_stop_is_one_trace_with_its_signals_and_facts() {
     recorder.note(at(170), None, Note::AppEnded(AppStatus::Exited(0)));
     recorder.stage_over(None, "app", at(150), at(170));
     let running = recorder.attempt_began(at(170), None, Hook::PostStop, HandlerName::Exec, "late");
-    let spans = end(&mut recorder, 200, "Stopped", 0);
+    let spans = end(&mut recorder, 200, Reason::Stopped, 0);
     assert_eq!(
         shown(&spans),
         [
@@ -133,7 +133,7 @@ fn a_stop_is_one_trace_with_its_signals_and_facts() {
     assert!(facts.contains(&attribute("process.exit.code", AttributeValue::Integer(3))), "{facts:?}");
     assert!(facts.contains(&text_attribute("bookend.stopped_by", "SIGTERM".to_owned())), "{facts:?}");
     assert_eq!(spans[4].kind, SpanKind::Client, "an httpGet");
-    assert!(end(&mut recorder, 300, "Stopped", 0).is_empty(), "it is sent once");
+    assert!(end(&mut recorder, 300, Reason::Stopped, 0).is_empty(), "it is sent once");
 }
 
 #[test]
@@ -145,12 +145,12 @@ fn the_status_of_a_stop_is_its_outcome() {
         let spans = end(&mut recorder, 3, reason, cut);
         format!("{:?}{}", spans[0].status.code, spans[0].status.message)
     };
-    assert_eq!(outcome("Stopped", 0, None), "Ok");
-    assert_eq!(outcome("Completed", 0, None), "Ok");
-    assert_eq!(outcome("Failed", 0, None), "ErrorFailed");
-    assert_eq!(outcome("Stopped", 2, None), "ErrorRequestsCut");
-    assert_eq!(outcome("Stopped", 2, Some(Note::Killed)), "ErrorKilled");
-    assert_eq!(outcome("Stopped", 0, Some(Note::AppStays)), "ErrorStillRunning");
+    assert_eq!(outcome(Reason::Stopped, 0, None), "Ok");
+    assert_eq!(outcome(Reason::Completed, 0, None), "Ok");
+    assert_eq!(outcome(Reason::Failed, 0, None), "ErrorFailed");
+    assert_eq!(outcome(Reason::Stopped, 2, None), "ErrorRequestsCut");
+    assert_eq!(outcome(Reason::Stopped, 2, Some(Note::Killed)), "ErrorKilled");
+    assert_eq!(outcome(Reason::Stopped, 0, Some(Note::AppStays)), "ErrorStillRunning");
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_start_that_fails_or_is_stopped_is_sent_at_the_end() {
         "preStart it in preStart 1-2 ErrorTimedOut",
         "container.stop 2-3 ErrorFailed",
     ];
-    assert_eq!(shown(&end(&mut failed, 3, "Failed", 0)), expected);
+    assert_eq!(shown(&end(&mut failed, 3, Reason::Failed, 0)), expected);
 
     let mut stopped = recorder();
     stopped.start_began(at(0));
@@ -199,7 +199,7 @@ fn a_trace_is_bounded_and_keeps_the_newest() {
         recorder.signal(at(number.into()), "SIGHUP");
         attempt(&mut recorder, Hook::PreStop, number, [number.into(), u64::from(number) + 1], HandlerResult::Failed);
     }
-    let spans = end(&mut recorder, 2000, "Stopped", 0);
+    let spans = end(&mut recorder, 2000, Reason::Stopped, 0);
     assert_eq!(spans.len(), 2 + MOST_ATTEMPTS);
     assert_eq!(
         (spans[0].events.len(), spans[0].dropped_events_count),
