@@ -20,7 +20,7 @@ use bookend_lifecycle::drain::{Drain, Until};
 use bookend_lifecycle::probe;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::sorted::collect_map;
-use bookend_lifecycle::{On, SecondSignal};
+use bookend_lifecycle::{On, Reason, SecondSignal};
 
 /// The settings of a tree without errors.
 pub(crate) fn settings(tree: &Tree) -> Settings {
@@ -190,8 +190,13 @@ fn handler(at: &TableView<'_>, position: String) -> Option<Handler> {
     let name = HandlerName::ALL.iter().copied().find(|name| at.table(name.name()).is_there())?;
     let kind = handler_kind(name, &at.table(name.name()))?;
     let on = at.list("on").map_or(On::EVERY, |words| {
-        let has = |word: &str| words.iter().any(|one| matches!(one, Value::Text(text) if text == word));
-        On { completed: has("Completed"), failed: has("Failed"), stopped: has("Stopped"), unseen: has("Unseen") }
+        let has = |reason: Reason| words.iter().any(|one| matches!(one, Value::Text(text) if text == reason.name()));
+        On {
+            completed: has(Reason::Completed),
+            failed: has(Reason::Failed),
+            stopped: has(Reason::Stopped),
+            unseen: has(Reason::Unseen),
+        }
     });
     Some(Handler {
         name: at.text("name").map_or(position, str::to_owned),
@@ -231,11 +236,7 @@ fn drain(at: &TableView<'_>) -> Drain {
         only_if_listening: at.bool("onlyIfListening").unwrap_or_default(),
         udp: at.bool("udp").unwrap_or_default(),
         ports: at.list("ports").unwrap_or_default().iter().filter_map(as_integer).collect(),
-        until: match at.text("until") {
-            Some("NoBusyConnections") => Until::NoBusyConnections,
-            Some("NoConnections") => Until::NoConnections,
-            _ => Until::Quiet,
-        },
+        until: at.choice("until", Until::of).unwrap_or_default(),
         multiplexed: at.bool("multiplexed"),
     }
 }

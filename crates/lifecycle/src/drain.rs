@@ -79,6 +79,26 @@ pub enum Until {
     NoConnections,
 }
 
+impl Until {
+    /// The words of the key `until`.
+    pub const WORDS: &'static [&'static str] =
+        &[Until::Quiet.name(), Until::NoBusyConnections.name(), Until::NoConnections.name()];
+
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Until::Quiet => "Quiet",
+            Until::NoBusyConnections => "NoBusyConnections",
+            Until::NoConnections => "NoConnections",
+        }
+    }
+
+    /// The one with this word.
+    pub fn of(word: &str) -> Option<Until> {
+        [Until::Quiet, Until::NoBusyConnections, Until::NoConnections].into_iter().find(|one| one.name() == word)
+    }
+}
+
 impl Default for Drain {
     fn default() -> Drain {
         Drain {

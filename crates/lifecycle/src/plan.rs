@@ -100,6 +100,10 @@ impl On {
     /// Every end that bookend sees, which is the default.
     pub const EVERY: On = On { completed: true, failed: true, stopped: true, unseen: false };
 
+    /// The words of the key, one for each field.
+    pub const WORDS: &'static [&'static str] =
+        &[Reason::Completed.name(), Reason::Failed.name(), Reason::Stopped.name(), Reason::Unseen.name()];
+
     /// Whether the handler runs for this reason.
     pub fn includes(self, reason: Reason) -> bool {
         match reason {

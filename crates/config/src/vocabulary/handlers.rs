@@ -13,6 +13,8 @@ use super::program::{ENV, USER, WORKING_DIR};
 use crate::key::{Key, Shape, keys};
 use crate::scalar::{PORT, Scalar};
 use crate::settings::{FailurePolicy, HandlerName, Method, PortState, Scheme};
+use bookend_lifecycle::On;
+use bookend_lifecycle::drain::Until;
 
 pub(super) static LIFECYCLE: &[Key] = &[
     // This key comes before the lists: below the header of a list it would be a key of that list.
@@ -165,7 +167,7 @@ const EFFORT: &[Key] = &[
 
 const ON: Key = Key::new(
     "on",
-    Shape::List(Scalar::Choice(&["Completed", "Failed", "Stopped", "Unseen"])),
+    Shape::List(Scalar::Choice(On::WORDS)),
     "[\"Completed\", \"Failed\", \"Stopped\"]",
     "the ends it runs for: Completed (the app ended by itself with exit code 0), Failed (by itself otherwise), Stopped, Unseen (bookend was killed: they run at the next start, before preStart; needs stateFile)",
 );
@@ -296,7 +298,7 @@ static DRAIN: &[Key] = &[
     Key::new("ports", Shape::List(PORT), "", "ports of the app; unset: the ports that its processes listen on"),
     Key::new(
         "until",
-        Shape::One(Scalar::Choice(&["Quiet", "NoBusyConnections", "NoConnections"])),
+        Shape::One(Scalar::Choice(Until::WORDS)),
         "\"Quiet\"",
         "for an app whose stop signal is not graceful: wait for its requests (NoBusyConnections) or for all its connections (NoConnections) as well",
     ),
