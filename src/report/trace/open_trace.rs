@@ -207,10 +207,7 @@ impl OpenTrace {
         }
         for attempt in self.attempts {
             let parent = if known.contains(&attempt.stage) { attempt.stage } else { self.root };
-            let kind = match attempt.kind {
-                HandlerName::HttpGet | HandlerName::TcpSocket => SpanKind::Client,
-                HandlerName::Exec | HandlerName::Sleep | HandlerName::Drain | HandlerName::Signal => SpanKind::Internal,
-            };
+            let kind = if attempt.kind.is_client() { SpanKind::Client } else { SpanKind::Internal };
             let mut attributes = vec![text_attribute("bookend.handler.kind", attempt.kind.name().to_owned())];
             let (ended, outcome) = match attempt.ended {
                 None => (now, SpanOutcome::NotKnown),

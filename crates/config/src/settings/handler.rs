@@ -48,6 +48,16 @@ words! {
     }
 }
 
+impl HandlerName {
+    /// Whether it is the client of a server.
+    pub fn is_client(self) -> bool {
+        match self {
+            HandlerName::HttpGet | HandlerName::TcpSocket => true,
+            HandlerName::Exec | HandlerName::Sleep | HandlerName::Drain | HandlerName::Signal => false,
+        }
+    }
+}
+
 words! {
     /// `failurePolicy`: the consequence of a failed handler.
     #[derive(Default, Hash)]
