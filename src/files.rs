@@ -26,7 +26,11 @@ pub(crate) fn read_small(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 
 /// The first `most` bytes of a regular file, for texts whose beginning is enough.
 pub(crate) fn read_beginning(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let (file, _) = open_regular(path)?;
+    read_beginning_of(open_regular(path)?.0, most)
+}
+
+/// The first `most` bytes of a regular file that is open.
+pub(crate) fn read_beginning_of(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = buffer();
     file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)

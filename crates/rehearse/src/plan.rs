@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use serde::{Deserialize, Serialize};
 
 use crate::counts::Kind;
+use bookend_config::address::HostPort;
 
 /// A URL of the server under test. Its host is an address of the server's own network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,16 +40,14 @@ impl Target {
             _ => return Err(format!("{url}: unknown scheme {scheme}")),
         };
         let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let text = if has_port { authority.to_owned() } else { format!("{authority}:{}", if tls { 443 } else { 80 }) };
-        let (name, port) = text.rsplit_once(':').unwrap_or((&text, ""));
-        let ip = match name.trim_start_matches('[').trim_end_matches(']') {
+        let HostPort { host, port } = HostPort::parse(authority).map_err(|error| format!("{url}: {error}"))?;
+        let ip = match host.trim_start_matches('[').trim_end_matches(']') {
             "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
             address => address.parse().map_err(|_| {
                 format!("{url}: the host is not an address: use localhost or 127.0.0.1, and --host for a virtual host")
             })?,
         };
-        let port = port.parse().map_err(|_| format!("{url}: {port} is not a port"))?;
+        let port = port.unwrap_or(if tls { 443 } else { 80 });
         if path.chars().any(|c| c.is_ascii_control() || c == ' ') {
             return Err(format!("{url}: the path has a blank or a control character"));
         }

@@ -3,6 +3,7 @@
 use crate::doctor::facts::Facts;
 use crate::doctor::facts::known_server::is_php_fpm;
 use crate::doctor::finding::{FileLine, Finding};
+use bookend_config::address::HostPort;
 
 /// The server's own addresses, as far as they are configured or seen.
 pub(crate) fn loopback_only(facts: &Facts) -> Vec<Finding> {
@@ -33,8 +34,9 @@ pub(crate) fn loopback_only(facts: &Facts) -> Vec<Finding> {
 }
 
 fn is_loopback(address: &str) -> bool {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.starts_with("127.") || host == "localhost" || host == "[::1]" || host == "::1"
+    // An IPv6 address without brackets has no port.
+    let host = HostPort::parse(address).map_or(address, |found| found.host);
+    host.starts_with("127.") || ["localhost", "[::1]", "::1"].contains(&host)
 }
 
 pub(crate) fn hooks_on_loopback(facts: &Facts) -> Vec<Finding> {
@@ -96,6 +98,14 @@ mod tests {
         assert_eq!(loopback_only(&gunicorn).len(), 1, "its default is 127.0.0.1:8000");
         gunicorn.container.port_is_given = true;
         assert_eq!(loopback_only(&gunicorn), []);
+        let mut seen = command("own-server");
+        seen.container.inside = true;
+        for (address, findings) in
+            [("::1", 1), ("[::1]:80", 1), ("localhost:80", 1), ("[::]:80", 0), ("10.0.0.1:80", 0)]
+        {
+            seen.container.listens = vec![address.to_owned()];
+            assert_eq!(loopback_only(&seen).len(), findings, "{address}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! hang, and then its past is not known.
 
 use std::fs::OpenOptions;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::detached::spawn_blocking_detached;
 use crate::error::describe;
+use crate::files::read_beginning_of;
 use crate::report::rewritten_file::rewrite;
 use crate::report::timestamp::Timestamp;
 use crate::runtime::dispatcher::TaskMessage;
@@ -77,9 +78,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    let mut content = Vec::new();
-    file.take(4096).read_to_end(&mut content)?;
-    Ok(content)
+    read_beginning_of(file, 4096)
 }
 
 /// How long the start waits for the file.
