@@ -3,6 +3,20 @@
 //! The order of the start matters: block all signals (none is lost), bind the listener (an early hook finds its port),
 //! spawn the app (with the signal mask as we found it), and only then build the runtime and begin to log. So the app does
 //! not wait for the runtime. preStart handlers and the state file need the runtime, so with them the app starts later.
+//!
+//! | file              | has                                                               |
+//! | ----------------- | ----------------------------------------------------------------- |
+//! | `container_loop`  | the owner of the state: every input, and every action             |
+//! | `spawn_app`       | the start of the app                                              |
+//! | `job_control`     | a terminal's stops and continues                                  |
+//! | `notify_state`    | what the app reports with sd_notify                               |
+//! | `probing`         | the runs of the app's probes                                      |
+//! | `app_connections` | the app's connections during a stop                               |
+//! | `remaining`       | the processes that remain after the app's end                     |
+//! | `refusals`        | signals that the kernel refuses                                   |
+//! | `life_before`     | the state file: read, and claimed for this life                   |
+//! | `auto_profile`    | `app.profile = "auto"`: the profile, chosen when a stop may begin |
+//! | `running_server`  | which server a running process is                                 |
 
 mod app_connections;
 mod auto_profile;
