@@ -52,6 +52,16 @@ struct Leftovers {
     reported: bool,
 }
 
+impl Leftovers {
+    /// Gives them this time, unless they have less.
+    fn shorten(&mut self, cx: &mut Context, until: Time) {
+        if until < self.until {
+            self.until = until;
+            cx.set_timer(Timer::Leftovers, until);
+        }
+    }
+}
+
 impl Finishing {
     /// The app has ended, or will not be started.
     pub(super) fn begin(cx: &mut Context, now: Time, status: AppStatus, stop: Option<Stop>) -> Finishing {
@@ -114,10 +124,9 @@ impl Finishing {
                 if !std::mem::replace(&mut leftovers.reported, true) {
                     cx.tell(Note::LeftoversTerminated);
                 }
-                let most = cx.budget.sessions_end(began, leftovers.since, cx.plan.leftovers).max(now);
-                if remaining == Remaining::Sessions && most < leftovers.until {
-                    leftovers.until = most;
-                    cx.set_timer(Timer::Leftovers, most);
+                if remaining == Remaining::Sessions {
+                    let end = cx.budget.sessions_end(began, leftovers.since, cx.plan.leftovers).max(now);
+                    leftovers.shorten(cx, end);
                 }
             }
             // bookend waits for another step.
@@ -177,11 +186,8 @@ impl Finishing {
             (FinishStep::PostStop, Some(end)) => cx.set_timer(Timer::PostStop, end),
             (FinishStep::Leftovers(leftovers), Some(_)) => {
                 // Their end was not requested, so they keep the time that they have, or less.
-                let latest = cx.budget.leftovers_end(Some(now), now, cx.plan.leftovers);
-                if latest < leftovers.until {
-                    leftovers.until = latest;
-                    cx.set_timer(Timer::Leftovers, latest);
-                }
+                let end = cx.budget.leftovers_end(Some(now), now, cx.plan.leftovers);
+                leftovers.shorten(cx, end);
             }
             // The other steps are short anyway.
             _ => {}
