@@ -10,6 +10,7 @@ mod env_pipe;
 mod exec;
 pub(crate) mod http_get;
 mod output;
+mod output_budget;
 pub(crate) mod program;
 mod report;
 mod signal;
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 use self::bounded::{abort_requested, bounded, timed_out};
 pub(crate) use self::context::{AppHandle, HandlerContext, Purpose};
 pub(crate) use self::drain::DrainStatus;
+pub(crate) use self::output_budget::OutputBudgets;
 use self::program::{Environment, PendingEnvironment, Prepared, ProgramError, prepare_exec};
 pub(crate) use self::report::HandlerReport;
 use crate::detached::spawn_blocking_detached;
@@ -60,7 +62,9 @@ impl RunningHandler {
     pub(crate) fn abort(self) {
         if let Some(leader) = self.leader.get() {
             // This happens at once, because the task may not run again before we exit.
-            exec::terminate(&self.reaper, *leader);
+            if let Err(error) = exec::terminate(&self.reaper, *leader) {
+                tracing::warn!(pid = leader.as_raw(), %error, "cannot end an aborted handler");
+            }
         }
         // The run may have ended already; then there is nothing to abort.
         let _ = self.abort.send(());

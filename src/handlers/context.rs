@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::drain::DrainStatus;
+use super::output_budget::OutputBudgets;
 use crate::process::Pid;
 use crate::process::inherited::Inherited;
 use crate::process::pidfd::PidFd;
@@ -19,6 +20,8 @@ pub(crate) struct HandlerContext {
     pub(crate) app: AppHandle,
     /// The progress of the current or the last drain.
     pub(crate) drain: DrainStatus,
+    /// How much of the handlers' output is still logged.
+    pub(crate) output: OutputBudgets,
 }
 
 /// The app, as handlers reach it.

@@ -17,7 +17,7 @@ use super::report::HandlerReport;
 use crate::error::describe;
 use crate::process::Pid;
 use crate::process::placement::ProcessPlacement;
-use crate::process::reaper::{Ended, Reaper};
+use crate::process::reaper::{Ended, Reaper, unless_ended};
 use crate::process::spawn::{ActivationSockets, ChildEnv, ExecProgress, ExecStatus, Spawn, StartedChild};
 use crate::process::spawn_error::SpawnError;
 use crate::process::stdio::{empty_input, pipe};
@@ -37,6 +37,7 @@ pub(super) enum ExecStartError {
 
 /// A program that was started. Whether it could be executed is known at its end, or never.
 pub(super) struct Exec {
+    name: String,
     pid: Pid,
     exec: ExecStatus,
     ended: oneshot::Receiver<Ended>,
@@ -73,12 +74,12 @@ impl Exec {
         };
         // This stands before the spawn: if the pipe cannot be read, the start is reported as failed, and the program
         // must not run.
-        let relay = Relay::start(name, purpose, read).map_err(ExecStartError::Pipe)?;
+        let relay = Relay::start(name, purpose, read, &context.output).map_err(ExecStartError::Pipe)?;
         let env_pipe = setting_read.map(EnvPipe::start).transpose().map_err(ExecStartError::Pipe)?;
         let StartedChild { pid, exec } = spawn.start(&context.inherited)?;
         let ended = context.reaper.watch(pid);
         // Our copies of the write ends are closed here, so that the pipes end with the handler.
-        Ok(Exec { pid, exec, ended, relay, env_pipe, reaper: context.reaper.clone() })
+        Ok(Exec { name: name.to_owned(), pid, exec, ended, relay, env_pipe, reaper: context.reaper.clone() })
     }
 
     pub(super) fn pid(&self) -> Pid {
@@ -103,9 +104,12 @@ impl Exec {
                 if matches!(self.exec.look(), ExecProgress::Pending) {
                     report.detail += ": its program could not be executed in that time";
                 }
+                if let Err(error) = terminate(&self.reaper, self.pid) {
+                    report.detail += &format!(", and cannot be ended: {error}");
+                }
                 let report = HandlerReport { output: self.relay.last_lines(), ..report };
                 let _ = sender.send(report);
-                return self.end().await;
+                return self.kill_after().await;
             }
             () = abort_requested(aborted) => return self.kill_after().await,
         };
@@ -122,24 +126,23 @@ impl Exec {
         let _ = sender.send(report);
     }
 
-    /// SIGTERM to the group, then SIGKILL.
-    async fn end(self) {
-        terminate(&self.reaper, self.pid);
-        self.kill_after().await;
-    }
-
+    /// SIGKILL to the group, if SIGTERM does not end the program.
     async fn kill_after(mut self) {
-        if timeout(KILL_AFTER, &mut self.ended).await.is_err() {
-            let _ = self.reaper.signal_group(self.pid, Signal::KILL);
+        if timeout(KILL_AFTER, &mut self.ended).await.is_ok() {
+            return;
+        }
+        let error = self.reaper.signal_group(self.pid, Signal::KILL).err().map(tracing::field::display);
+        if timeout(KILL_TAKES, &mut self.ended).await.is_err() {
+            tracing::warn!(handler = self.name, pid = self.pid.as_raw(), error, "a handler still runs after SIGKILL");
         }
     }
 }
 
 /// Sends SIGTERM to the group now, and SIGKILL to the rest of it when its leader has ended.
-pub(super) fn terminate(reaper: &Reaper, pid: Pid) {
-    // The leader may have just ended: then there is no group to signal.
-    let _ = reaper.signal_group(pid, Signal::TERM);
+pub(super) fn terminate(reaper: &Reaper, pid: Pid) -> io::Result<()> {
     reaper.kill_on_exit(pid);
+    // The leader may have just ended: then there is no group to signal.
+    reaper.signal_group(pid, Signal::TERM).or_else(unless_ended)
 }
 
 fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> HandlerReport {
@@ -154,3 +157,5 @@ fn report_of(ended: Result<Ended, oneshot::error::RecvError>) -> HandlerReport {
 
 /// The time between SIGTERM and SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(1);
+/// How long SIGKILL may take.
+const KILL_TAKES: Duration = Duration::from_millis(500);

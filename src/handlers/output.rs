@@ -1,5 +1,5 @@
 //! The output of exec handlers: logged line by line with the handler's name, and its last lines are kept for the record.
-//! These are bounded: the length of a line, the number of lines, the bytes in the log ([`OutputBudget`]), and the
+//! These are bounded: the length of a line, the number of lines, the bytes in the log ([`OutputBudgets`]), and the
 //! wait for a pipe that a grandchild still holds. If a hook's handler leaves a process behind, we still read its output.
 //! If a probe leaves a process behind, we do not: every few seconds another such process would hold a descriptor of ours.
 //!
@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::context::Purpose;
+use super::output_budget::OutputBudgets;
 use bookend_lifecycle::printable::printable;
 
 /// The output of one handler, read until the last process that holds the pipe has ended.
@@ -55,15 +56,14 @@ impl Kept {
 }
 
 impl Relay {
-    pub(super) fn start(name: &str, purpose: Purpose, pipe: OwnedFd) -> io::Result<Relay> {
+    pub(super) fn start(name: &str, purpose: Purpose, pipe: OwnedFd, budgets: &OutputBudgets) -> io::Result<Relay> {
         let pipe = Receiver::from_owned_fd(pipe)?;
         let kept = Arc::<Mutex<Kept>>::default();
         let (rest, requested) = oneshot::channel();
         let reader = RelayTask {
             pipe,
             splitter: Splitter::default(),
-            budget: OutputBudget::default(),
-            began: Instant::now(),
+            budgets: budgets.clone(),
             reported: None,
             reported_bytes: 0,
             name: name.to_owned(),
@@ -96,8 +96,7 @@ impl Relay {
 struct RelayTask {
     pipe: Receiver,
     splitter: Splitter,
-    budget: OutputBudget,
-    began: Instant,
+    budgets: OutputBudgets,
     /// When the log last reported dropped output, and how much.
     reported: Option<Instant>,
     reported_bytes: u64,
@@ -127,8 +126,7 @@ impl RelayTask {
                 read = self.pipe.read(&mut chunk) => read.unwrap_or(0),
             };
             let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-            self.take(bytes).await;
-            if self.budget.is_exhausted {
+            if !self.take(bytes).await {
                 chunk.resize(LARGE_CHUNK, 0);
                 sleep(PAUSE).await;
             }
@@ -141,7 +139,7 @@ impl RelayTask {
     async fn rest(&mut self, chunk: &mut [u8]) {
         let mut left = LARGEST_PIPE;
         while let Ok(read @ 1..) = nix::unistd::read(self.pipe.as_fd(), chunk) {
-            self.take(chunk.get(..read).unwrap_or_default()).await;
+            let _ = self.take(chunk.get(..read).unwrap_or_default()).await;
             left = left.saturating_sub(read);
             if left == 0 {
                 return;
@@ -150,20 +148,22 @@ impl RelayTask {
     }
 
     /// Logs or drops what was read, in pieces: the many lines of a handler that prints without end must not delay a signal.
-    async fn take(&mut self, bytes: &[u8]) {
+    /// Returns whether all of it was logged.
+    async fn take(&mut self, bytes: &[u8]) -> bool {
         let mut pieces = bytes.chunks(PIECE);
         for piece in pieces.by_ref() {
             let lines = piece.iter().filter(|byte| **byte == b'\n').count();
-            if !self.budget.take(self.began.elapsed(), piece.len() + lines * LINE_COST) {
+            if !self.budgets.take(&self.name, piece.len() + lines * LINE_COST) {
                 self.drop_output(piece);
-                break;
+                // The budget is not refilled within one read.
+                pieces.for_each(|piece| self.drop_output(piece));
+                return false;
             }
             let RelayTask { splitter, name, purpose, kept, .. } = self;
             splitter.push(piece, |line| emit(name, *purpose, line, kept));
             yield_now().await;
         }
-        // The budget is not refilled within one read.
-        pieces.for_each(|piece| self.drop_output(piece));
+        true
     }
 
     fn drop_output(&mut self, bytes: &[u8]) {
@@ -219,37 +219,6 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How much of a handler's output is logged: a burst, then a rate. Once it is used up, nothing is logged until there is
-/// enough for a second's lines again, so that the log has whole passages and not single lines. Pure.
-#[derive(Debug)]
-struct OutputBudget {
-    left: usize,
-    at: Duration,
-    is_exhausted: bool,
-}
-
-impl Default for OutputBudget {
-    fn default() -> OutputBudget {
-        OutputBudget { left: BURST, at: Duration::ZERO, is_exhausted: false }
-    }
-}
-
-impl OutputBudget {
-    /// Whether so many bytes may be logged now.
-    fn take(&mut self, now: Duration, bytes: usize) -> bool {
-        let millis = now.saturating_sub(self.at).as_millis();
-        self.at += Duration::from_millis(u64::try_from(millis).unwrap_or_default());
-        let earned = usize::try_from(millis).unwrap_or(usize::MAX).saturating_mul(RATE / 1000);
-        self.left = self.left.saturating_add(earned).min(BURST);
-        let needed = if self.is_exhausted { RATE } else { bytes };
-        self.is_exhausted = self.left < needed;
-        if !self.is_exhausted {
-            self.left = self.left.saturating_sub(bytes);
-        }
-        !self.is_exhausted
-    }
-}
-
 /// Cuts a stream into lines of bounded length.
 #[derive(Default)]
 struct Splitter {
@@ -279,9 +248,6 @@ impl Splitter {
     }
 }
 
-/// The bytes that are logged in a burst, and then in each second.
-const BURST: usize = 1_000_000;
-const RATE: usize = 100_000;
 /// A line is logged with its time and the handler's name.
 const LINE_COST: usize = 64;
 /// The bytes that are read at once.
@@ -322,18 +288,6 @@ mod tests {
             split(&[b"one\ntw", b"o\n", b"\nthree"]),
             [b"one".to_vec(), b"two".into(), b"".into(), b"three".into()]
         );
-    }
-
-    #[test]
-    fn a_burst_is_logged_and_then_a_second_of_output_at_a_time() {
-        let mut budget = OutputBudget::default();
-        let at = Duration::from_millis;
-        let logged = |budget: &mut OutputBudget, millis| (0..2000).filter(|_| budget.take(at(millis), 1000)).count();
-        assert_eq!(logged(&mut budget, 0), 1000);
-        assert_eq!(logged(&mut budget, 999), 0, "not one line after the other");
-        assert_eq!(logged(&mut budget, 1000), 100);
-        assert_eq!((1001..=11_000).map(|millis| logged(&mut budget, millis)).sum::<usize>(), 1000);
-        assert_eq!(logged(&mut budget, 3_600_000), 1000);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ours: there only our own descendants are signalled, each through a pidfd.
 
 use std::collections::HashSet;
+use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ pub(crate) fn signal_all(signal: Signal, spared: &[i32]) {
             match sys::is_first_process() {
                 // Even if another process has this number by now, it must end, too.
                 true => drop(sys::send(Pid::from_raw(pid), signal)),
-                false => signal_descendant(pid, signal),
+                false => drop(signal_descendant(pid, Some(signal))),
             }
         }
     }
@@ -63,18 +64,15 @@ fn time_to_look() -> impl Fn(usize) -> bool {
     move |seen| seen < SURELY_READ || seen < MOST_READ && Instant::now() < end
 }
 
-/// Pids and names, `12 (sleep), 13 (sh)`, up to a limit, and how many more there are. Empty: no process, or no /proc.
-pub(crate) fn names() -> String {
-    let alive: Vec<_> = some_below_us().filter(|member| !member.is_zombie).collect();
-    let shown: Vec<_> =
-        alive.iter().take(MOST_NAMES).map(|member| format!("{} ({})", member.pid, member.name)).collect();
-    match alive.len().saturating_sub(MOST_NAMES) {
-        0 => shown.join(", "),
-        more => format!("{}, and {more} more", shown.join(", ")),
-    }
+/// The remaining processes that the loop has time to look at, for a log line.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Pids and names, `12 (sleep), 13 (sh, refused)`, up to a limit, and how many more there are. Empty: no process, or no /proc.
+    pub(crate) names: String,
+    pub(crate) refused: Refused,
 }
 
-/// How many of them we may not signal: they run as another user, and we lack CAP_KILL.
+/// How many of them we may not signal: they run as another user and we lack CAP_KILL, or a seccomp profile forbids the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     None,
@@ -82,30 +80,56 @@ pub(crate) enum Refused {
     All,
 }
 
-/// Asks the kernel about each of them, up to a limit.
-pub(crate) fn refused() -> Refused {
-    let alive = some_below_us().filter(|member| !member.is_zombie);
-    let (refused, allowed): (Vec<_>, Vec<_>) = alive
-        .partition(|member| nix::sys::signal::kill(Pid::from_raw(member.pid), None) == Err(nix::errno::Errno::EPERM));
-    match (refused.is_empty(), allowed.is_empty()) {
-        (true, _) => Refused::None,
-        (false, false) => Refused::Some,
-        (false, true) => Refused::All,
-    }
+/// Looks at each of them, up to a limit, and asks the kernel whether we may signal it.
+pub(crate) fn seen() -> Seen {
+    let alive: Vec<_> =
+        some_below_us().filter(|member| !member.is_zombie).map(|member| (is_refused(member.pid), member)).collect();
+    let refused = match alive.iter().filter(|(refused, _)| *refused).count() {
+        0 => Refused::None,
+        some if some < alive.len() => Refused::Some,
+        _ => Refused::All,
+    };
+    let shown: Vec<_> = alive
+        .iter()
+        .take(MOST_NAMES)
+        .map(|(is_refused, member)| {
+            let mark = if *is_refused && refused == Refused::Some { ", refused" } else { "" };
+            format!("{} ({}{mark})", member.pid, member.name)
+        })
+        .collect();
+    let names = match alive.len().saturating_sub(MOST_NAMES) {
+        0 => shown.join(", "),
+        more => format!("{}, and {more} more", shown.join(", ")),
+    };
+    Seen { names, refused }
 }
 
-/// The number may have been given to another process since /proc was read; a pidfd keeps naming the same one.
-fn signal_descendant(pid: i32, signal: Signal) {
-    let Ok(held) = sys::pidfd_open(Pid::from_raw(pid)) else {
-        // The kernel or a seccomp profile refuses pidfds. A child of ours keeps its number until we reap it.
-        if procfs::member(pid).is_some_and(|member| member.parent == procfs::own_pid()) {
-            let _ = sys::send(Pid::from_raw(pid), signal);
-        }
-        return;
+/// Whether a signal to this process is refused, in the way in which it would be sent.
+fn is_refused(pid: i32) -> bool {
+    let asked = match sys::is_first_process() {
+        true => sys::ask(Pid::from_raw(pid)),
+        false => signal_descendant(pid, None),
     };
-    if procfs::is_below_us(pid) == Some(true) {
-        // An error means that it has ended in between.
-        let _ = sys::pidfd_send(held.as_fd(), signal);
+    // ESRCH: it has just ended.
+    asked.is_err_and(|error| error.raw_os_error() != Some(libc::ESRCH))
+}
+
+/// Signals a descendant, or only asks whether that is allowed. The number may have been given to another process since /proc was
+/// read; a pidfd keeps naming the same one.
+fn signal_descendant(pid: i32, signal: Option<Signal>) -> io::Result<()> {
+    let sent = match sys::pidfd_open(Pid::from_raw(pid)) {
+        Ok(held) if procfs::is_below_us(pid) == Some(true) => sys::pidfd_send(held.as_fd(), signal),
+        Ok(_) => return Ok(()),
+        Err(error) => Err(error),
+    };
+    // The kernel or a seccomp profile may refuse pidfds. A child of ours keeps its number until we reap it.
+    let is_child = || procfs::member(pid).is_some_and(|member| member.parent == procfs::own_pid());
+    match sent {
+        Err(error) if error.raw_os_error() != Some(libc::ESRCH) && is_child() => match signal {
+            Some(signal) => sys::send(Pid::from_raw(pid), signal),
+            None => sys::ask(Pid::from_raw(pid)),
+        },
+        sent => sent,
     }
 }
 

@@ -32,7 +32,7 @@ impl PidFd {
 
     /// Sends it a signal. `NotFound`: it has ended.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
-        sys::pidfd_send(self.fd.as_fd(), signal).map_err(|error| match error.raw_os_error() {
+        sys::pidfd_send(self.fd.as_fd(), Some(signal)).map_err(|error| match error.raw_os_error() {
             Some(libc::ESRCH) => io::ErrorKind::NotFound.into(),
             Some(libc::EPERM) => io::Error::new(
                 io::ErrorKind::PermissionDenied,

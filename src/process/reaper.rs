@@ -244,7 +244,9 @@ impl Table {
             let ChildNews::Changed(pid, _) = ended else { return ended };
             if let Some(signal) = self.exit_signals.remove(&pid) {
                 // The group is usually empty; this is not an error.
-                let _ = sys::send(group_of(pid), signal);
+                if let Err(error) = sys::send(group_of(pid), signal).or_else(unless_ended) {
+                    tracing::warn!(pid = pid.as_raw(), %error, "cannot send {signal} to the group of a process that has ended");
+                }
             }
             which = Some(pid);
         }
@@ -294,6 +296,12 @@ fn stopped_by(status: i32) -> Option<Signal> {
     libc::WIFSTOPPED(status).then(|| Signal::new(libc::WSTOPSIG(status))).flatten()
 }
 
+/// A process that has ended needs no signal.
+pub(crate) fn unless_ended(error: io::Error) -> io::Result<()> {
+    let has_ended = error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH);
+    if has_ended { Ok(()) } else { Err(error) }
+}
+
 /// The group that this child leads, as kill(2) takes it.
 fn group_of(leader: Pid) -> Pid {
     Pid::from_raw(-leader.as_raw())
@@ -307,7 +315,7 @@ fn send_to_group(pid: Pid, signal: Signal) -> io::Result<()> {
         return sys::send(pid, signal);
     }
     // kill(2) reports success if any member could be signalled. That does not tell whether the child itself could be.
-    Ok(nix::sys::signal::kill(pid, None)?)
+    sys::ask(pid)
 }
 
 #[cfg(test)]

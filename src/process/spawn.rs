@@ -195,7 +195,12 @@ fn wait_for_leaving(pid: Pid, began: Instant, pipe: Option<&OwnedFd>, report: Op
     drop(report);
     let mut fd = libc::pollfd { fd: pipe.map_or(-1, AsRawFd::as_raw_fd), events: libc::POLLIN, revents: 0 };
     // SAFETY: one live pollfd, and the pipe is open; poll(2) leaves out a number of -1.
-    unsafe { libc::poll(&raw mut fd, 1, LONGEST_WAIT) };
+    if unsafe { libc::poll(&raw mut fd, 1, LONGEST_WAIT) } < 0 {
+        // It is refused. Without a wait the child would be killed, possibly after it has executed its program, and started again.
+        let time = libc::timespec { tv_sec: 0, tv_nsec: libc::c_long::from(LONGEST_WAIT) * 1_000_000 };
+        // SAFETY: as above; the time is live, and without a set of signals the mask stays as it is.
+        unsafe { libc::ppoll(&raw mut fd, 1, &raw const time, ptr::null()) };
+    }
     if fd.revents & libc::POLLIN != 0 {
         return Leaving::Failed;
     }

@@ -35,7 +35,7 @@ use super::unit::{Unit, UnitId};
 use crate::compat::policy::Policy;
 use crate::detached::spawn_blocking_detached;
 use crate::error::describe;
-use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
+use crate::handlers::{AppHandle, DrainStatus, HandlerContext, OutputBudgets};
 #[cfg(feature = "reload")]
 use crate::http::ReloadAnswer;
 use crate::http::{AppSnapshot, ContainerSnapshot, Detail, DrainSnapshot, HookCall, LifecycleEvent, StatusSnapshot};
@@ -113,6 +113,7 @@ impl SidecarLoop {
             inherited: Arc::new(inherited),
             app: AppHandle::OtherContainer(None),
             drain: DrainStatus::default(),
+            output: OutputBudgets::new(),
         };
         let apps = SidecarApp::all(&settings, &context);
         SidecarLoop {

@@ -28,7 +28,7 @@ fn strace(folder: &Folder, rules: &[&str], args: &[&str]) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-qq", "-e", "signal=none", "-o"]).arg(folder.path("strace"));
     let names: Vec<_> = rules.iter().map(|rule| name_of(rule)).collect();
-    if names.contains(&"pidfd_open") {
+    if names.iter().any(|name| name.starts_with("pidfd_")) {
         // A thread of bookend calls it.
         strace.arg("-f");
     }
@@ -105,15 +105,28 @@ fn a_handlers_duration_is_never_too_short() {
 fn without_pidfds_remaining_processes_are_still_ended() {
     let left = "sh -c 'trap \"echo told; exit\" TERM; echo up; while :; do sleep 0.02; done' &";
     let script = format!("{left} until [ -e \"$0\" ]; do sleep 0.02; done; exit 3");
+    for rule in ["pidfd_open:error=ENOSYS", "pidfd_send_signal:error=EPERM"] {
+        let folder = Folder::new();
+        let go = folder.path("go");
+        let app = ["--", "sh", "-c", &script, go.to_str().unwrap()];
+        let mut init = injected(folder, &[rule], &app);
+        init.wait_for_out("up");
+        std::fs::write(go, "").unwrap();
+        assert_eq!(init.end().code(), 3, "{rule}: {}", init.log());
+        init.wait_for_out("told");
+        assert!(!init.log().contains("SIGKILL"), "{rule}: {}", init.log());
+    }
+}
+
+#[test]
+fn a_refused_poll_starts_the_app_only_once() {
     let folder = Folder::new();
-    let go = folder.path("go");
-    let app = ["--", "sh", "-c", &script, go.to_str().unwrap()];
-    let mut init = injected(folder, &["pidfd_open:error=ENOSYS"], &app);
-    init.wait_for_out("up");
-    std::fs::write(go, "").unwrap();
-    assert_eq!(init.end().code(), 3, "{}", init.log());
-    init.wait_for_out("told");
-    assert!(!init.log().contains("SIGKILL"), "{}", init.log());
+    let app = ["--", "sh", "-c", "echo started >>\"$0\"", folder.path("starts").to_str().unwrap()].map(str::to_owned);
+    // The child is killed only after it had time for its work.
+    let rules = ["poll:error=EPERM:delay_exit=100000"];
+    let mut init = injected(folder, &rules, &app.each_ref().map(String::as_str));
+    assert_eq!(init.end().code(), 0, "{}", init.log());
+    assert_eq!(init.folder.read("starts"), "started\n", "{}", init.log());
 }
 
 #[test]

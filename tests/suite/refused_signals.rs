@@ -79,6 +79,97 @@ fn a_kill_without_effect_is_not_waited_for() {
 }
 
 #[test]
+fn an_app_that_ends_after_all_keeps_its_code() {
+    let folder = Folder::new();
+    let path = folder.write("bookend.toml", "terminationGracePeriodSeconds = 6\n");
+    let mut command = std::process::Command::new(bookend());
+    let gate = folder.path("gate");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // No child: a signal at its end would stop the traced shell.
+    command.args(["-c", path.to_str().unwrap(), "--", "sh", "-c", "echo up; read line <\"$0\"; exit 7"]).arg(&gate);
+    let mut init = Init::start(folder, command);
+    init.wait_for_out("up");
+    let app = Pid::from_raw(child_of(u32::try_from(init.pid()).unwrap()).unwrap());
+    ptrace::seize(app, ptrace::Options::empty()).unwrap();
+    // The app ends, but its tracer does not collect its status for now.
+    std::fs::write(
+        gate, "go
+",
+    )
+    .unwrap();
+    wait_until("it is a zombie", || {
+        std::fs::read_to_string(format!("/proc/{app}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+    });
+    init.signal(15);
+    init.wait_for_log("the app could not be ended");
+    waitpid(app, None).unwrap();
+    let finished = init.end();
+    assert_eq!(finished.code(), 7, "{}", finished.log);
+    assert!(finished.log.contains("app exited with 7; exit code 7"), "{}", finished.log);
+}
+
+#[test]
+fn only_some_refused_leftovers_are_named_as_refused() {
+    if !is_root("only_some_refused_leftovers_are_named_as_refused") {
+        return;
+    }
+    let stubborn = "trap '' TERM; echo up; while :; do sleep 0.05; done";
+    let app = format!(
+        "setpriv --reuid=65534 --clear-groups sh -c \"{stubborn}\" & ({stubborn}) & until [ -e go ]; do sleep 0.05; done; exit 3"
+    );
+    let folder = Folder::new();
+    let go = folder.path("go");
+    let config =
+        format!("[app]\nworkingDir = {:?}\ncommand = [\"sh\", \"-c\", {app:?}]\n", folder.path("").to_str().unwrap());
+    let mut init = Init::in_a_pod(folder, &config, WITHOUT_CAP_KILL, &[]);
+    wait_until("both run", || init.out().matches("up").count() == 2);
+    std::fs::write(go, "").unwrap();
+    let finished = init.end();
+    assert_eq!(finished.code(), 3, "{}", finished.log);
+    let killed = finished.log.lines().find(|line| line.contains("SIGKILL sent to the remaining")).unwrap();
+    assert_eq!(killed.matches("(sh, refused)").count(), 1, "{killed}");
+    let left = finished.log.lines().find(|line| line.contains("processes remain after SIGKILL")).unwrap();
+    assert!(left.contains("may not signal"), "{left}");
+}
+
+#[test]
+fn a_handler_that_cannot_be_ended_is_reported() {
+    if !is_root("a_handler_that_cannot_be_ended_is_reported") {
+        return;
+    }
+    let config =
+        "[lifecycle.preStop]\ntimeoutSeconds = 0.2\nexec = { command = [\"sleep\", \"1000\"], user = \"65534\" }\n";
+    let mut init =
+        Init::in_a_pod(Folder::new(), config, WITHOUT_CAP_KILL, &["--", "sh", "-c", "echo up; exec sleep 1000"]);
+    init.wait_for_out("up");
+    init.signal(15);
+    let finished = init.end();
+    assert_eq!(finished.code(), 143, "{}", finished.log);
+    let failed = finished.log.lines().find(|line| line.contains("timed out after")).unwrap();
+    assert!(failed.contains("cannot be ended: Operation not permitted"), "{failed}");
+    assert!(finished.log.contains("a handler still runs after SIGKILL"), "{}", finished.log);
+}
+
+#[test]
+fn a_kill_that_seccomp_forbids_is_not_reported_as_sent() {
+    let app = ["--", "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done"];
+    let mut init = Init::in_a_pod(Folder::new(), "terminationGracePeriodSeconds = 2\n", "", &app);
+    init.wait_for_out("up");
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-qq", "-f", "-e", "trace=kill", "-e", "inject=kill:error=ENOSYS", "-o", "/dev/null", "-p"]);
+    strace.arg(init.pid().to_string()).stderr(std::process::Stdio::null());
+    let mut strace = strace.spawn().unwrap();
+    let status = || std::fs::read_to_string(format!("/proc/{}/status", init.pid())).unwrap_or_default();
+    wait_until("it is traced", || !status().contains("TracerPid:\t0"));
+    init.signal(15);
+    let finished = init.end();
+    strace.wait().unwrap();
+    assert_eq!(finished.code(), 137, "{}", finished.log);
+    assert!(!finished.log.contains(" sent to the "), "nothing was sent: {}", finished.log);
+    assert!(finished.log.contains("SIGKILL was refused to the remaining processes"), "{}", finished.log);
+}
+
+#[test]
 fn tini_exits_with_1_if_it_may_not_signal_its_child() {
     if !is_root("tini_exits_with_1_if_it_may_not_signal_its_child") {
         return;

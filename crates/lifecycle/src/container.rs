@@ -205,8 +205,8 @@ impl ContainerLifecycle {
         let stop = match std::mem::replace(&mut self.phase, ContainerPhase::Running) {
             ContainerPhase::Starting { .. } | ContainerPhase::Running => None,
             ContainerPhase::Stopping(stopping) => Some(stopping.into_stop()),
-            // The app ends only once. An abort that races with a failed start comes here.
-            ContainerPhase::Finishing(finishing) => {
+            ContainerPhase::Finishing(mut finishing) => {
+                finishing.app_ended(&mut self.cx, status);
                 self.phase = ContainerPhase::Finishing(finishing);
                 return;
             }

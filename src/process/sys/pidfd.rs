@@ -19,9 +19,10 @@ pub(in crate::process) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Sends a signal to the process of a pidfd: pidfd_send_signal(2).
-pub(in crate::process) fn pidfd_send(fd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
+/// Sends a signal to the process of a pidfd, or only asks whether that is allowed: pidfd_send_signal(2).
+pub(in crate::process) fn pidfd_send(fd: BorrowedFd<'_>, signal: Option<Signal>) -> io::Result<()> {
     let null = std::ptr::null::<libc::c_void>();
+    let number = signal.map_or(0, Signal::number);
     // SAFETY: a live descriptor and integers; null for siginfo is allowed.
-    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal.number(), null, 0) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), number, null, 0) }).map(drop)
 }

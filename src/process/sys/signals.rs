@@ -209,6 +209,11 @@ pub(in crate::process) fn send(pid: Pid, signal: Signal) -> io::Result<()> {
     check(libc::c_long::from(unsafe { libc::kill(pid.as_raw(), signal.number()) })).map(drop)
 }
 
+/// Whether kill(2) would send a signal to this process.
+pub(in crate::process) fn ask(pid: Pid) -> io::Result<()> {
+    Ok(nix::sys::signal::kill(pid, None)?)
+}
+
 // Everything here with a pointer that works without a kernel: `make memory` runs it under miri.
 #[cfg(test)]
 mod tests {

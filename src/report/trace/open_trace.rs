@@ -117,6 +117,10 @@ impl OpenTrace {
             Note::AppStays | Note::AppEnded(AppStatus::StillRunning) => {
                 self.outcome = SpanOutcome::Failed("StillRunning");
             }
+            // It has ended after all.
+            Note::AppEnded(_) if matches!(self.outcome, SpanOutcome::Failed("StillRunning")) => {
+                self.outcome = SpanOutcome::NotKnown;
+            }
             Note::StopBegan(_) | Note::AppEnded(_) | Note::LeftoversEnded | Note::CaughtUp => {}
             _ => self.event(now, "bookend.note", "bookend.text", describe_note(note)),
         }

@@ -22,7 +22,7 @@ use crate::compat::not_started;
 use crate::compat::policy::{Leftovers, Policy};
 use crate::error::describe;
 use crate::handlers::program::{self, PendingEnvironment, PreparedApp};
-use crate::handlers::{AppHandle, DrainStatus, HandlerContext};
+use crate::handlers::{AppHandle, DrainStatus, HandlerContext, OutputBudgets};
 #[cfg(feature = "reload")]
 use crate::http::ReloadAnswer;
 use crate::http::{AppSnapshot, Detail, DrainSnapshot, LifecycleEvent, StatusSnapshot};
@@ -102,6 +102,7 @@ impl ContainerLoop {
             inherited: Arc::new(inherited),
             app: AppHandle::Child(target),
             drain: DrainStatus::default(),
+            output: OutputBudgets::new(),
         };
         let lifecycle = std::mem::take(&mut settings.lifecycle);
         ContainerLoop {
@@ -388,7 +389,7 @@ impl ContainerLoop {
             Note::LeftoversTerminated => text = NoteText::Other(remaining::describe(note)),
             Note::LeftoversRefused => {
                 text = NoteText::Other(remaining::describe(note));
-                warn!("{text}: bookend needs CAP_KILL for processes of another user");
+                warn!("{text}: {}", remaining::MAY_NOT_SIGNAL);
             }
             Note::LeftoversKilled => text = NoteText::Other(self.remaining.take_killed()),
             Note::StopBegan(trigger) => {

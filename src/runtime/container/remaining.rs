@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::detached::{DetachedError, run_bounded};
-use crate::process::leftovers::{self, Refused};
+use crate::process::leftovers::{self, Refused, Seen};
 use crate::report::journal::describe_note;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Note, Remaining, Time};
@@ -26,10 +26,12 @@ impl RemainingProcesses {
     /// Sends SIGKILL to all of them.
     pub(super) fn kill(&mut self, followers: &[i32]) {
         // Read before the kill: afterwards they have no names.
-        self.killed = match are_refused() {
-            true => with_names("SIGKILL was refused to the remaining processes".to_owned()),
-            false => describe(Note::LeftoversKilled),
+        let seen = leftovers::seen();
+        let text = match seen.refused {
+            Refused::All => "SIGKILL was refused to the remaining processes".to_owned(),
+            _ => describe_note(Note::LeftoversKilled),
         };
+        self.killed = with_names(text, &seen);
         signal_all(&[Signal::KILL], followers);
     }
 
@@ -95,31 +97,32 @@ fn signal_all(signals: &'static [Signal], followers: &[i32]) -> bool {
 
 /// The note with the names of the processes.
 pub(super) fn describe(note: Note) -> String {
-    with_names(describe_note(note))
+    with_names(describe_note(note), &leftovers::seen())
 }
 
-fn with_names(text: String) -> String {
-    match leftovers::names() {
-        names if names.is_empty() => text,
-        names => format!("{text}: {names}"),
-    }
+fn with_names(text: String, seen: &Seen) -> String {
+    if seen.names.is_empty() { text } else { format!("{text}: {}", seen.names) }
 }
 
 /// Whether the kernel refuses signals to every one of them.
 pub(super) fn are_refused() -> bool {
-    leftovers::refused() == Refused::All
+    leftovers::seen().refused == Refused::All
 }
 
 /// Logs why some of them survived SIGKILL.
 pub(super) fn report() {
-    let text = describe(Note::LeftoversRemain);
-    if leftovers::refused() != Refused::None {
-        warn!("{text}: bookend may not signal processes of another user, it needs CAP_KILL for that");
-    } else {
-        warn!("{text}: they are in uninterruptible sleep or a frozen cgroup, or a tracer holds them");
-    }
+    let seen = leftovers::seen();
+    let text = with_names(describe_note(Note::LeftoversRemain), &seen);
+    let why = match seen.refused {
+        Refused::None => "they are in uninterruptible sleep or a frozen cgroup, or a tracer holds them",
+        _ => MAY_NOT_SIGNAL,
+    };
+    warn!("{text}: {why}");
 }
 
+/// Why signals to remaining processes are refused.
+pub(super) const MAY_NOT_SIGNAL: &str = "bookend may not signal them: it needs CAP_KILL for processes of another user, and no \
+                                         seccomp profile or security module may forbid kill(2)";
 /// Enough for some hundred processes.
 const MOMENT: Duration = Duration::from_millis(5);
 /// How often sessions are looked for, for two seconds at most.

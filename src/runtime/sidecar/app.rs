@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use crate::handlers::{AppHandle, HandlerContext};
+use crate::handlers::{AppHandle, HandlerContext, OutputBudgets};
 use crate::http::HookCall;
 use crate::process::pidfd::PidFd;
 use crate::runtime::dispatcher::SearchResult;
@@ -51,7 +51,8 @@ impl SidecarApp {
     ) -> SidecarApp {
         // Each machine numbers its runs from a start of its own, so that no two machines use the same number.
         let machine = SidecarLifecycle::new(plan::of_container(settings, &container), index << 32);
-        let context = HandlerContext { app: AppHandle::OtherContainer(None), ..context.clone() };
+        let output = OutputBudgets::new();
+        let context = HandlerContext { app: AppHandle::OtherContainer(None), output, ..context.clone() };
         SidecarApp {
             unit: Unit::new(name, machine, container.lifecycle, context),
             has_exited: false,

@@ -76,6 +76,15 @@ impl Finishing {
         finishing
     }
 
+    /// The app has ended after it was given up: its tracer was one of the remaining processes, or its cgroup was thawed. Any
+    /// other app ends only once. An abort that races with a failed start changes nothing.
+    pub(super) fn app_ended(&mut self, cx: &mut Context, status: AppStatus) {
+        if self.status == AppStatus::StillRunning && status != AppStatus::StillRunning {
+            self.status = status;
+            cx.tell(Note::AppEnded(status));
+        }
+    }
+
     pub(super) fn reason(&self) -> Reason {
         self.reason
     }

@@ -46,6 +46,18 @@ fn a_sigkill_without_effect_is_waited_for_half_a_second() {
 }
 
 #[test]
+fn an_app_that_ends_after_all_is_reported_with_its_code() {
+    let mut story = refusing(graceful(10, &[]));
+    let begun = story.at(secs(100), Event::Signal(Signal::TERM));
+    story.fire(timer(&begun, Timer::Kill).unwrap(), Timer::Kill);
+    story.then(Event::SignalRefused(Signal::KILL));
+    let status = AppStatus::Exited(7);
+    assert_eq!(story.then(app_ended(status)), [Action::Tell(Note::AppEnded(status))]);
+    assert_eq!(story.then(app_ended(AppStatus::Exited(8))), [], "an app ends once");
+    assert_eq!(exit(&story.then(ALONE)), Some(7));
+}
+
+#[test]
 fn without_a_grace_period_a_refused_stop_signal_ends_the_life() {
     let mut life = refusing(plan_with(&[(Hook::PostStop, 1)]));
     life.then(Event::Signal(Signal::TERM));
