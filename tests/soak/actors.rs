@@ -4,6 +4,8 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{SigSet, SigmaskHow};
+
 use crate::server::Server;
 
 /// Plays a part and returns its exit code: `app TRACE CODE MILLIS ON_TERM LEFTOVER ON_SECOND`,
@@ -41,7 +43,10 @@ pub(crate) fn play(words: &[String]) -> i32 {
 #[expect(clippy::zombie_processes, reason = "it leaves its child to the init: that is what is tried")]
 fn app(trace: &str, code: &str, millis: u64, on_term: &str, leftover: &str, on_second: &str) -> i32 {
     let known = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1];
+    // signal-hook drops a signal that comes between its sigaction(2) and its own entry for it.
+    let blocked = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).unwrap();
     let mut signals = signal_hook::iterator::Signals::new(known).unwrap();
+    blocked.thread_set_mask().unwrap();
     if leftover == "yes" {
         Command::new(std::env::current_exe().unwrap()).args(["actor", "leftover"]).spawn().unwrap();
     }
