@@ -22,6 +22,12 @@ pub(super) fn taken_signals() -> impl Iterator<Item = Signal> {
     std::iter::empty()
 }
 
+/// The signals whose effect the C library changes with the first thread: children get the one before.
+pub(super) fn changed_signals() -> impl Iterator<Item = Signal> {
+    let of_glibc = if cfg!(target_env = "musl") { None } else { Signal::new(33) };
+    taken_signals().chain(of_glibc)
+}
+
 /// Installs the handler: from here on they have no default effect, in any thread.
 pub(super) fn keep_from_default_effect() {
     for signal in taken_signals() {

@@ -80,7 +80,7 @@ impl Signals {
 
 /// Called before the first thread and the first registration: musl unblocks its own signals then.
 fn prepare_for_threads(inherited: &mut Inherited) {
-    inherited.remember(SignalSet::from_iter(musl::taken_signals()));
+    inherited.remember(SignalSet::from_iter(musl::changed_signals()));
     musl::keep_from_default_effect();
 }
 

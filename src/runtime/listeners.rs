@@ -3,13 +3,15 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::detached::{DetachedError, run_bounded, spawn_blocking_detached};
 use crate::error::describe;
 use crate::http::{self, ControlSocket, Endpoint, Lock, Rules, SocketError};
 use bookend_config::settings::Settings;
@@ -68,24 +70,21 @@ impl Listeners {
     pub(super) fn open_socket(&mut self, settings: &Settings) {
         let Some((path, is_configured)) = settings.socket.path() else { return };
         let is_needed = is_configured || may_be_called(settings);
-        let (endpoint, rules) = (self.endpoint.clone(), Rules::of_socket(settings));
-        let opened = match ControlSocket::open(path, Lock::Required) {
-            Err(SocketError::Locked(path)) => {
-                // Retried without the loop, which does not stand still for a lock.
-                let slot = Arc::clone(&self.socket);
-                crate::tasks::spawn(async move {
-                    match open_locked(&path).await.and_then(|opened| serve(opened, endpoint, rules)) {
-                        Ok(socket) => drop(slot.set(socket)),
-                        Err(error) => report(&error, is_needed),
-                    }
-                });
-                return;
-            }
-            opened => opened.map_err(|error| describe(&error)),
+        let opening = SocketOpening {
+            path: path.to_owned(),
+            is_needed,
+            endpoint: self.endpoint.clone(),
+            rules: Rules::of_socket(settings),
+            slot: Arc::clone(&self.socket),
         };
-        match opened.and_then(|opened| serve(opened, endpoint, rules)) {
-            Ok(socket) => drop(self.socket.set(socket)),
-            Err(error) => report(&error, is_needed),
+        if !may_hang(path) {
+            return opening.open();
+        }
+        let looked_at = path.to_owned();
+        let look = move || drop(looked_at.symlink_metadata());
+        match run_bounded(MOMENT, look.clone()) {
+            Err(DetachedError::Lost) => drop(crate::tasks::spawn(opening.open_late(look))),
+            Ok(()) | Err(DetachedError::Thread(_)) => opening.open(),
         }
     }
 
@@ -95,8 +94,11 @@ impl Listeners {
     }
 
     pub(super) fn remove_socket(&self) {
-        if let Some(socket) = self.socket.get() {
-            socket.remove();
+        let Some(path) = self.socket_path() else { return };
+        let slot = Arc::clone(&self.socket);
+        let remove = move || slot.get().into_iter().for_each(ControlSocket::remove);
+        if !may_hang(path) || matches!(run_bounded(MOMENT, remove.clone()), Err(DetachedError::Thread(_))) {
+            remove();
         }
     }
 
@@ -111,6 +113,52 @@ impl Listeners {
             tokio::task::yield_now().await;
         }
         self.endpoint.connections() > 0
+    }
+}
+
+/// Whether a directory other than the container's own /run has the socket: it may be on a volume that hangs.
+fn may_hang(path: &Path) -> bool {
+    path.parent() != Some(Path::new("/run"))
+}
+
+/// A socket that is about to be opened.
+struct SocketOpening {
+    path: PathBuf,
+    /// A failure is a warning.
+    is_needed: bool,
+    endpoint: Endpoint,
+    rules: Rules,
+    slot: Arc<OnceLock<ControlSocket>>,
+}
+
+impl SocketOpening {
+    fn open(self) {
+        match ControlSocket::open(&self.path, Lock::Required) {
+            // Retried without the loop, which does not stand still for a lock.
+            Err(SocketError::Locked(_)) => drop(crate::tasks::spawn(async move {
+                let opened = open_locked(&self.path).await;
+                self.serve(opened);
+            })),
+            opened => self.serve(opened.map_err(|error| describe(&error))),
+        }
+    }
+
+    /// Opens the socket when its directory answers: `look` waits for that.
+    async fn open_late(self, look: impl FnOnce() + Send + 'static) {
+        let mut answer = std::pin::pin!(spawn_blocking_detached(format!("socket {:?}", self.path), look));
+        if timeout(PATIENCE, &mut answer).await.is_err() {
+            report(&format!("the directory of the socket {:?} does not answer", self.path), self.is_needed);
+            let _ = answer.await;
+        }
+        self.open();
+    }
+
+    fn serve(self, opened: Result<(UnixListener, ControlSocket), String>) {
+        let SocketOpening { is_needed, endpoint, rules, slot, .. } = self;
+        match opened.and_then(|opened| serve(opened, endpoint, rules)) {
+            Ok(socket) => drop(slot.set(socket)),
+            Err(error) => report(&error, is_needed),
+        }
     }
 }
 
@@ -153,6 +201,9 @@ fn may_be_called(settings: &Settings) -> bool {
         || !(hooks.post_start.is_empty() && hooks.pre_stop.is_empty())
 }
 
+/// How long the loop waits for the directory of the socket; and after which time it is reported that it does not answer.
+const MOMENT: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A bookend holds the lock for less than a millisecond.
 const LOCK_RETRIES: usize = 20;
 const LOCK_RETRY: Duration = Duration::from_millis(25);

@@ -104,7 +104,13 @@ fn a_fuse_that_hangs_holds_neither_the_start_nor_the_exit() {
     if !is_root("a_fuse_that_hangs_holds_neither_the_start_nor_the_exit") {
         return;
     }
-    // A file system whose server does not answer even the first request.
+    let (_folder, finished) = life(&hung_mount());
+    assert_eq!(finished.code(), 4, "{}", finished.log);
+    assert!(finished.log.contains("cannot use stateFile: the file system does not answer"), "{}", finished.log);
+}
+
+/// Mounts a file system whose server does not answer even the first request.
+fn hung_mount() -> String {
     let server = r#"
 import ctypes, os, signal, sys
 fd = os.open("/dev/fuse", os.O_RDWR)
@@ -113,10 +119,25 @@ options = f"fd={fd},rootmode=40000,user_id=0,group_id=0".encode()
 assert libc.mount(b"hung", sys.argv[1].encode(), b"fuse", 0, options) == 0, os.strerror(ctypes.get_errno())
 signal.pause()
 "#;
-    let prelude = format!(
+    format!(
         "python3 -c '{server}' \"$PWD/m\" >&2 & until grep -q \"$PWD/m fuse\" /proc/self/mounts; do sleep 0.01; done"
-    );
-    let (_folder, finished) = life(&prelude);
-    assert_eq!(finished.code(), 4, "{}", finished.log);
-    assert!(finished.log.contains("cannot use stateFile: the file system does not answer"), "{}", finished.log);
+    )
+}
+
+#[test]
+fn a_socket_on_a_volume_that_hangs_holds_nothing() {
+    if !is_root("a_socket_on_a_volume_that_hangs_holds_nothing") {
+        return;
+    }
+    let folder = Folder::new();
+    let prelude = format!("cd {}; mkdir m; {}", folder.shown(), hung_mount());
+    let socket = format!("socket={}/m/s", folder.shown());
+    let app = "trap 'exit 4' TERM; trap 'echo hup' HUP; echo up; while :; do sleep 0.05; done";
+    let mut init = Init::in_a_pod(folder, "", &prelude, &["--set", &socket, "--", "sh", "-c", app]);
+    init.wait_for_out("up");
+    init.signal(1);
+    init.wait_for_out("hup");
+    init.wait_for_log("does not answer: exec hooks and commands");
+    init.signal(15);
+    assert_eq!(init.end().code(), 4, "{}", init.log());
 }
