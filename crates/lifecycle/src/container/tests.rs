@@ -77,6 +77,23 @@ fn after_a_hook_the_app_serves_until_the_stop_signal() {
 }
 
 #[test]
+fn a_request_for_a_stop_needs_no_signal_after_the_hook() {
+    let signal = Action::SignalApp(Signal::TERM);
+    // The handlers finish first.
+    let mut life = running(graceful(30, &[(Hook::PreStop, 1)]));
+    let begun = life.call(Hook::PreStop);
+    let asked = life.then(Event::StopRequested);
+    assert!(!asked.contains(&signal) && !asked.iter().any(|action| matches!(action, Action::AbortHandler(_))));
+    assert!(life.end_run(&begun, SUCCEEDED).contains(&signal));
+    // They have finished.
+    let mut life = running(graceful(30, &[(Hook::PreStop, 1)]));
+    let begun = life.call(Hook::PreStop);
+    assert!(!life.end_run(&begun, SUCCEEDED).contains(&signal));
+    assert!(life.then(Event::StopRequested).contains(&signal));
+    assert!(!life.then(Event::StopRequested).contains(&signal), "the stop goes on already");
+}
+
+#[test]
 fn later_hooks_join_the_run_or_get_its_outcome() {
     let mut life = running(plan_with(&[(Hook::PreStop, 1)]));
     let begun = life.term();
