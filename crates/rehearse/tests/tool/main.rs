@@ -9,16 +9,13 @@ mod verdicts;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use bookend_test_support::{free_port, wait_until};
 use serde_json::Value;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_bookend-rehearse");
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/server.py");
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// The tool in a network of its own, if this is root: a drain counts all connections of its network namespace, and must not count those of other tests.
 fn alone() -> Command {
@@ -255,12 +252,4 @@ fn the_markdown_summary_is_a_table() {
     let columns = |line: &str| line.matches(" | ").count();
     let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| the image as it is")).collect();
     assert_eq!(rows.iter().map(|row| columns(row)).collect::<Vec<_>>(), [10, 10], "{text}");
-}
-
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < end, "timed out waiting until {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
