@@ -26,10 +26,10 @@ pub(crate) enum StartError {
     /// Neither the command line nor the configuration names a command.
     #[error("there is no command to run: give one after `--`, or set app.command in the configuration")]
     NoCommand,
-    /// No descriptors, no memory. Of a sidecar: a container goes on without.
+    /// No descriptors, no memory. Of a sidecar: a container then forwards and reaps alone.
     #[error("cannot build the runtime")]
     Runtime(#[source] io::Error),
-    /// The same.
+    /// No descriptors, no memory. Of a sidecar: a container then forwards and reaps alone.
     #[error("cannot receive signals")]
     Signals(#[source] io::Error),
 }

@@ -421,14 +421,6 @@ impl ContainerLoop {
 impl Supervisor for ContainerLoop {
     type Machine = ContainerLifecycle;
 
-    /// The terminal, the remaining processes.
-    fn leave(&mut self) {
-        terminal::take_back();
-        if self.configured.policy.leftovers == Leftovers::End {
-            start::kill_remaining_children(&self.unit.context.reaper);
-        }
-    }
-
     fn dispatcher(&mut self) -> &mut Dispatcher {
         &mut self.dispatcher
     }
@@ -623,6 +615,14 @@ impl Supervisor for ContainerLoop {
             let kill_at = self.unit.timers.get(&Timer::Kill);
             let kill_in = kill_at.map(|at| at.saturating_sub(self.dispatcher.now()));
             last_resort::remember_stop(machine.pending_stop_signal(), kill_in);
+        }
+    }
+
+    /// The terminal, the remaining processes.
+    fn leave(&mut self) {
+        terminal::take_back();
+        if self.configured.policy.leftovers == Leftovers::End {
+            start::kill_remaining_children(&self.unit.context.reaper);
         }
     }
 
