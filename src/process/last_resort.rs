@@ -35,6 +35,8 @@ static STOP_SIGNALS: AtomicU64 = AtomicU64::new(0);
 static KILL_AFTER: AtomicU64 = AtomicU64::new(0);
 /// The stop signal that the stop in progress has not sent yet; 0: none.
 static PENDING: AtomicI32 = AtomicI32::new(0);
+/// The signal that the loop has received and not yet acted upon; 0: none.
+static RECEIVED: AtomicI32 = AtomicI32::new(0);
 /// When the stop in progress sends SIGKILL, in milliseconds of the monotonic clock; 0: never.
 static KILL_AT: AtomicU64 = AtomicU64::new(0);
 /// Writes a last line without waiting and without allocating.
@@ -66,6 +68,11 @@ pub(crate) fn treat_signals(plan: &Plan) {
 pub(crate) fn remember_stop(pending: Option<Signal>, kill_in: Option<Duration>) {
     PENDING.store(pending.map_or(0, Signal::number), Ordering::SeqCst);
     KILL_AT.store(kill_in.map_or(0, |time| now() + millis(time)), Ordering::SeqCst);
+}
+
+/// Remembers a signal that the loop is about to act upon, or that it has done so (`None`).
+pub(crate) fn received(signal: Option<Signal>) {
+    RECEIVED.store(signal.map_or(0, Signal::number), Ordering::SeqCst);
 }
 
 fn slot(signal: Signal) -> Option<&'static AtomicI32> {
@@ -167,6 +174,9 @@ pub(crate) fn run() -> ! {
     sys::take_pending(SignalSet::from_iter([Signal::PIPE]));
     if let Some(signal) = Signal::new(PENDING.load(Ordering::SeqCst)) {
         send(signal);
+    } else if let Some(signal) = Signal::new(RECEIVED.load(Ordering::SeqCst)) {
+        // There was no memory for the work that this signal begins.
+        forward(signal);
     }
     loop {
         // Signals are handled even if children end without a break.

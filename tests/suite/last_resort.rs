@@ -82,6 +82,24 @@ fn without_memory_a_stop_sends_its_pending_stop_signal() {
 }
 
 #[test]
+fn without_memory_for_a_stop_the_app_gets_its_stop_signal() {
+    let argument = format!("\"{}\"", "x".repeat(120_000));
+    // Memory ends where the stop begins: at the copies for the handler's start.
+    let config = format!("lifecycle.preStop.exec.command = [\"sleep\", \"1000\"{}]", format!(", {argument}").repeat(8));
+    let init = with_one_heap(&config, "trap 'exit 6' TERM; echo up; while :; do sleep 0.02; done");
+    init.wait_for_out("up");
+    init.wait_for_log("started");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", init.pid())).unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    let bytes = size.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024;
+    let limited = Command::new("prlimit").args(["--pid", &init.pid().to_string(), &format!("--as={bytes}")]).status();
+    assert!(limited.unwrap().success());
+    init.signal(15);
+    init.wait_for_log("out of memory: staying as a bare init");
+    assert_eq!(init.finish().code(), 6);
+}
+
+#[test]
 fn without_memory_the_deadline_still_ends_an_app() {
     let deaf = "trap '' TERM; echo up; while :; do sleep 0.02; done";
     // The stop begins before, or in the init of last resort itself.

@@ -244,6 +244,7 @@ impl ContainerLoop {
     fn signal_app(&mut self, signal: Signal) {
         match self.unit.context.signal_app(signal) {
             Ok(()) => {
+                last_resort::received(None);
                 self.unit.counters.signalled(signal);
                 debug!(%signal, "signal sent to the app");
                 self.push(Event::SignalSent(signal));
@@ -488,6 +489,7 @@ impl Supervisor for ContainerLoop {
             }
             return;
         }
+        last_resort::received(Some(signal));
         self.dispatcher.reporter.publish(&LifecycleEvent::Signal { signal });
         self.job_control.before_forwarding(&self.unit.context.reaper, signal);
         let of_handler = self.unit.trigger().is_some() && self.dispatcher.is_from_handler(Hook::PreStop, sender);
@@ -594,6 +596,9 @@ impl Supervisor for ContainerLoop {
     }
 
     fn before_event(&mut self, event: Event) {
+        if let Event::StopRequested | Event::LivenessFailed = event {
+            last_resort::received(Some(Signal::TERM));
+        }
         if let Some(auto) = self.configured.auto.as_mut().filter(|_| auto_profile::may_begin_stop(event)) {
             auto_profile::choose(
                 auto,
@@ -605,6 +610,7 @@ impl Supervisor for ContainerLoop {
     }
 
     fn event_done(&mut self, event: Event) {
+        last_resort::received(None);
         if let Event::Signal(signal) = event {
             self.job_control.after_forwarding(signal);
         }
