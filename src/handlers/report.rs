@@ -1,6 +1,7 @@
 //! The report of a handler run.
 
 use super::program::Variables;
+use crate::report::journal::{LONGEST_DETAIL, shortened};
 use bookend_lifecycle::HandlerResult;
 
 /// How a run went: the result for the machine, the rest for people.
@@ -17,7 +18,9 @@ pub(crate) struct HandlerReport {
 
 impl HandlerReport {
     pub(super) fn new(result: HandlerResult, detail: impl Into<String>) -> HandlerReport {
-        HandlerReport { result, detail: detail.into(), output: Vec::new(), set: Vec::new() }
+        // A line of the log that is too long would be dropped, and followers of events keep a copy each.
+        let detail = shortened(detail.into(), LONGEST_DETAIL);
+        HandlerReport { result, detail, output: Vec::new(), set: Vec::new() }
     }
 
     /// The report of a run that was not begun.

@@ -389,7 +389,8 @@ const RECENT: Duration = Duration::from_secs(10);
 const MAX_RECORDS: usize = 50;
 /// Of all records: `/status` is copied for each client, and any client may ask.
 const MAX_BYTES: usize = 64 * 1024;
-const LONGEST_DETAIL: usize = 2000;
+/// The length of the detail of a run. A handler, a server or a file may have put any text into it.
+pub(crate) const LONGEST_DETAIL: usize = 2000;
 const LONGEST_ROW: usize = 500;
 const MAX_ROWS: usize = 100;
 /// More than a stop of one app has.

@@ -203,7 +203,8 @@ impl Sink {
             self.dropped = 0;
             self.kept.extend(note.as_bytes());
         }
-        if self.kept.len() + line.len() > MAX_KEPT {
+        // A long line, such as the JSON report of a stop with many rows, is not the fault of a slow reader.
+        if !self.kept.is_empty() && self.kept.len() + line.len() > MAX_KEPT {
             self.dropped += 1;
             return;
         }

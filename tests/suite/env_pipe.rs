@@ -44,6 +44,17 @@ fn a_bad_variable_line_names_handler_line_and_key() {
 }
 
 #[test]
+fn the_reason_of_a_failure_is_logged_however_long_it_is() {
+    let script = "for n in 1 2 3 4 5 6; do seq -f \"V$n%.0f = 1\" 900; done >&3";
+    let finished = with_pre_start(script, "", "echo started");
+    assert_eq!((finished.code(), finished.out.as_str()), (125, ""));
+    let expected = "handler failed: descriptor 3: line 1: \"V11\": a number is not a string";
+    assert!(finished.log.contains(expected), "{}", finished.log);
+    let longest = finished.log.lines().map(str::len).max().unwrap();
+    assert!(longest < 4000 && !finished.log.contains("log lines were dropped"), "{longest}");
+}
+
+#[test]
 fn a_failed_handler_sets_no_variables() {
     let script = r#"echo 'A = "1"' >&3; exit 3"#;
     let more = "failurePolicy = \"Ignore\"";
