@@ -121,7 +121,12 @@ fn unknown_variable(name: &str) -> Vec<String> {
     // The common prefix does not count as a similarity.
     let mut names = vec!["CONFIG".to_owned()];
     walk(ROOT, &mut |path, _| names.push(env_name(path).replacen(PREFIX, "", 1)));
-    match hint::nearest(&name.replacen(PREFIX, "", 1), names.iter().map(String::as_str)) {
+    let word = name.replacen(PREFIX, "", 1);
+    // BOOKEND_LISTEN: the end of one name alone.
+    let mut longer =
+        names.iter().filter(|name| name.strip_suffix(word.as_str()).is_some_and(|start| start.ends_with('_')));
+    let only = longer.next().filter(|_| longer.next().is_none());
+    match hint::nearest(&word, names.iter().map(String::as_str)).or(only.map(String::as_str)) {
         Some(near) => vec![format!("did you mean {PREFIX}{near}?")],
         None => vec!["accepted: BOOKEND_ and a key path, for example BOOKEND_HTTP_LISTEN for http.listen".to_owned()],
     }

@@ -21,6 +21,20 @@ fn an_unknown_variable_is_a_warning_that_suggests_a_key() {
 }
 
 #[test]
+fn the_end_of_one_variable_suggests_that_variable() {
+    for (name, meant) in [
+        ("BOOKEND_LISTEN", "did you mean BOOKEND_HTTP_LISTEN?"),
+        ("BOOKEND_STOP_SIGNAL", "did you mean BOOKEND_APP_STOP_SIGNAL?"),
+        ("BOOKEND_GRACE_PERIOD_SECONDS", "did you mean BOOKEND_TERMINATION_GRACE_PERIOD_SECONDS?"),
+        // Many end like this.
+        ("BOOKEND_TIMEOUT_SECONDS", "accepted: BOOKEND_ and a key path"),
+    ] {
+        let warnings = warnings(&env(&[(name, "x")]));
+        assert!(warnings[0].contains(meant), "{warnings:?}");
+    }
+}
+
+#[test]
 fn a_wrong_value_of_a_known_variable_is_an_error() {
     assert_eq!(sentences(&env(&[("BOOKEND_SUBREAPER", "maybe")])), ["subreaper: \"maybe\" is not true or false"]);
 }
