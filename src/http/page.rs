@@ -44,7 +44,7 @@ const PLACE: &str = "<small id=\"identity\">";
 
 /// The hashes of the page's one script and one style; a test compares them with the page.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-DWZjL1T4UXBSf1sGqabHuS5Y0BvYXPZ1p12tR3kKRY0='; \
+    script-src 'sha256-WjfK+l85EzMSjTBP/TIKaExyDICtrsqhf55Kax9+W8o='; \
     style-src 'sha256-+Ku+JVdz6a46jIQY7wV1A6MbTeKjd3N6dHyn68o9x8E='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
