@@ -117,6 +117,20 @@ fn without_counts_the_drain_waits_for_the_fixed_time() {
 }
 
 #[test]
+fn progress_tells_that_a_source_of_counts_is_missing() {
+    let unavailable = |decision: &DrainDecision| decision.progress().unavailable;
+    let mut decision = DrainDecision::new(Drain::default(), millis(0), None);
+    decision.arrivals(millis(20), Some(1));
+    decision.sockets(millis(20), Some(EMPTY));
+    assert!(!unavailable(&decision));
+    decision.sockets(millis(40), None);
+    assert!(unavailable(&decision), "the sockets");
+    let mut decision = DrainDecision::new(Drain::default(), millis(0), None);
+    decision.arrivals(millis(20), None);
+    assert!(unavailable(&decision), "the counter");
+}
+
+#[test]
 fn until_extends_the_drain_for_busy_or_open_connections() {
     let busy = |now| Some(ConnectionCounts { queue: 0, connections: 9, busy: Some(u32::from(now < 7000)) });
     let drain = Drain { until: Until::NoBusyConnections, ..Drain::default() };
