@@ -150,7 +150,7 @@ impl AppConnections {
 /// Reports once that only idle connections are left.
 async fn report_idle(after: Duration, reports: mpsc::Sender<TaskMessage>, ports: Vec<u16>) {
     if ports.is_empty() {
-        return warn!("the app listens on no TCP port that bookend sees: {WAITS}");
+        return warn!("the app listens on no TCP port that can be seen: {WAITS}");
     }
     let mut tcp_monitor = TcpMonitor::open();
     let mut has_warned = false;
