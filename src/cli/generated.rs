@@ -39,7 +39,14 @@ fn every_command_line_in_the_documents_is_valid() {
     let is_ours = |word: &str| word.starts_with('-') || SUBCOMMANDS.contains(&word);
     let mut shown = 0;
     for document in documents() {
-        let text = fs::read_to_string(&document).unwrap();
+        let mut text = fs::read_to_string(&document).unwrap();
+        if document.ends_with("docs/troubleshooting.md") {
+            // The first cell of a row is a message.
+            let rest = |line: &str| {
+                line.strip_prefix("| `").and_then(|row| row.split_once("` |")).map(|(_, rest)| rest.to_owned())
+            };
+            text = text.lines().map(|line| rest(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
+        }
         for line in command_lines(&text) {
             shown += 1;
             // `bookend signal NAME`, `bookend hook`: a placeholder is not a value, and a name is not a whole command.
