@@ -360,5 +360,5 @@ fn the_page_of_profiles_tells_envoy_to_fail_its_health_check() {
     wait_until("envoy drains", || state("DRAINING"));
     let finished = init.end();
     assert!(finished.log.contains("quiet after"), "{}", finished.log);
-    assert!(!finished.log.contains("failed") && !finished.log.contains("405"), "{}", finished.log);
+    assert!(!finished.log.contains("failed") && !finished.log.contains("status 405"), "{}", finished.log);
 }

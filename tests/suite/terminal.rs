@@ -90,10 +90,12 @@ impl Session {
 }
 
 /// Prints what happens to it, and never what was typed: an echo is not a response. It reads only on request, by a file:
-/// a job that reads in the background is stopped, and a shell that has not noticed it yet resumes a stopped job.
-const APP: &str = r#"$| = 1; $SIG{INT} = sub { print "caught-", "int\n" }; $SIG{WINCH} = sub { print "size-", `stty size` };
-    $SIG{CONT} = sub { print "contin", "ued\n" }; $SIG{TERM} = sub { print "by", "e\n"; exit 5 };
-    print "app-", "up\n"; while (1) { select undef, undef, undef, 0.02; if (unlink "$0.read") { my $l = <STDIN>; print "read-", $l if defined $l } }"#;
+/// a job that reads in the background is stopped, and a shell that has not noticed it yet resumes a stopped job. `print` loses
+/// its text if the handler of another signal exits in the middle of it.
+const APP: &str = r#"$SIG{INT} = sub { say("caught-int") }; $SIG{WINCH} = sub { say("size-" . `stty size`) };
+    $SIG{CONT} = sub { say("continued") }; $SIG{TERM} = sub { say("bye"); exit 5 };
+    sub say { syswrite STDOUT, "$_[0]\n" }
+    say("app-up"); while (1) { select undef, undef, undef, 0.02; if (unlink "$0.read") { my $l = <STDIN>; say("read-$l") if defined $l } }"#;
 
 #[test]
 fn an_interactive_shell_has_job_control_over_the_app() {
