@@ -152,7 +152,7 @@ fn start_after_reading(
     (abort, receiver)
 }
 
-/// The paths of the files that a handler needs; those of its user come with every program.
+/// The paths of the files that a handler needs. Those of its user (/etc/passwd) are not among them: they are the same for all.
 fn files_of(kind: &HandlerKind, env: &PendingEnvironment) -> String {
     let own = if let HandlerKind::Exec(program) = kind { program.env.as_slice() } else { &[] };
     let paths = env.app.iter().chain(own).filter_map(|(_, source)| match source {

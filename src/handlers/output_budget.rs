@@ -19,13 +19,10 @@ impl OutputBudgets {
         OutputBudgets { began: Instant::now(), by_name: Arc::default() }
     }
 
+    /// Whether so many bytes of this handler may be logged now.
     pub(super) fn take(&self, name: &str, bytes: usize) -> bool {
         let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.began.elapsed();
-        match by_name.get_mut(name) {
-            Some(budget) => budget.take(now, bytes),
-            None => by_name.entry(name.to_owned()).or_default().take(now, bytes),
-        }
+        by_name.entry(name.to_owned()).or_default().take(self.began.elapsed(), bytes)
     }
 }
 

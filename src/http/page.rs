@@ -81,6 +81,13 @@ mod tests {
     }
 
     #[test]
+    fn the_page_knows_every_phase_in_order() {
+        use bookend_lifecycle::PhaseName::{Exited, Finishing, Held, Running, Starting, Stopping};
+        let names = [Starting, Running, Stopping, Finishing, Held, Exited].map(|phase| format!("{:?}", phase.name()));
+        assert!(PAGE.contains(&format!("const PHASES = [{}];", names.join(", "))));
+    }
+
+    #[test]
     fn the_page_loads_nothing_and_sets_no_markup() {
         // The name of the SVG namespace is not an address.
         let page = PAGE.replace("http://www.w3.org/2000/svg", "");

@@ -9,10 +9,10 @@
 //! A lease on the program's file, a file system that hangs, a SIGSTOP at the wrong moment: each can keep a child from
 //! executing its program. None of them may block bookend.
 //!
-//! | start            | the child's memory        | we                                                              |
-//! | ---------------- | ------------------------- | --------------------------------------------------------------- |
-//! | `start`          | a copy, as with fork(2)    | go on at once                                                   |
-//! | `start_promptly` | ours                      | wait, usually less than 0.1 ms, and save the copy, some 0.05 ms |
+//! | start            | the child's memory      | we                                                             |
+//! | ---------------- | ----------------------- | -------------------------------------------------------------- |
+//! | `start`          | a copy, as with fork(2) | go on at once                                                  |
+//! | `start_promptly` | ours                    | wait, usually less than 0.1 ms, and save the copy, some 0.1 ms |
 //!
 //! The second one is for the app. We wait until its child has executed its program. The child kills itself if that takes too
 //! long ([`EXPIRY`]), and the app is started in the first way. We wait in poll(2), and not as vfork(2) does: a FUSE server that

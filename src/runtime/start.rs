@@ -26,10 +26,10 @@ pub(crate) enum StartError {
     /// Neither the command line nor the configuration names a command.
     #[error("there is no command to run: give one after `--`, or set app.command in the configuration")]
     NoCommand,
-    /// No descriptors, no memory. Of a sidecar: a container then forwards and reaps alone.
+    /// No descriptors, no memory. Only a sidecar ends with it: a container goes on, and only forwards signals and reaps.
     #[error("cannot build the runtime")]
     Runtime(#[source] io::Error),
-    /// No descriptors, no memory. Of a sidecar: a container then forwards and reaps alone.
+    /// No descriptors, no memory. Only a sidecar ends with it: a container goes on, and only forwards signals and reaps.
     #[error("cannot receive signals")]
     Signals(#[source] io::Error),
 }

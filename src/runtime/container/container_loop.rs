@@ -610,7 +610,6 @@ impl Supervisor for ContainerLoop {
     }
 
     fn event_done(&mut self, event: Event) {
-        last_resort::received(None);
         if let Event::Signal(signal) = event {
             self.job_control.after_forwarding(signal);
         }
@@ -622,6 +621,8 @@ impl Supervisor for ContainerLoop {
             let kill_in = kill_at.map(|at| at.saturating_sub(self.dispatcher.now()));
             last_resort::remember_stop(machine.pending_stop_signal(), kill_in);
         }
+        // The stop that it began is remembered by now.
+        last_resort::received(None);
     }
 
     /// The terminal, the remaining processes.

@@ -51,6 +51,7 @@ impl SidecarApp {
     ) -> SidecarApp {
         // Each machine numbers its runs from a start of its own, so that no two machines use the same number.
         let machine = SidecarLifecycle::new(plan::of_container(settings, &container), index << 32);
+        // Handlers of two apps may have the same name.
         let output = OutputBudgets::new();
         let context = HandlerContext { app: AppHandle::OtherContainer(None), output, ..context.clone() };
         SidecarApp {
