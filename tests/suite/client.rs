@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Finished, Folder, Init, PATIENCE, bookend, is_root, run, took, wait_until};
+use crate::support::{Finished, Folder, Init, PATIENCE, bookend, is_root, run, took, wait_for_socket, wait_until};
 
 /// An app that needs a moment to end, in a folder of its own.
 fn serving(config: &str) -> Init {
@@ -264,7 +264,7 @@ fn bookend_of_another_user(owner: u32, mode: u32) -> (Init, std::path::PathBuf) 
     command.args(["--reuid=12345", "--clear-groups"]).arg(copy).args(["-c", "/dev/null", "--", "sleep", "1000"]);
     command.env("BOOKEND_SOCKET", &socket);
     let init = Init::start(folder, command);
-    wait_until("the socket is there", || socket.exists());
+    wait_for_socket(&socket);
     std::os::unix::fs::chown(&dir, Some(owner), None).unwrap();
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(mode)).unwrap();
     (init, socket)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Init, bookend, code, code_of, free_port, get, get_as, output_of, wait_until};
+use crate::support::{Init, bookend, code, code_of, free_port, get, get_as, output_of, wait_for_socket, wait_until};
 
 const KUBELET: &str = "kube-lifecycle/1.36";
 
@@ -220,7 +220,7 @@ fn a_hook_before_the_app_is_answered_although_a_handler_prints_much() {
     for _ in 0..5 {
         let init = Init::configured(config, &["--", "true"]);
         let socket = init.folder.path("bookend.sock");
-        wait_until("the socket is there", || socket.exists());
+        wait_for_socket(&socket);
         let hook = std::process::Command::new(bookend())
             .args(["hook", "preStop"])
             .env("BOOKEND_SOCKET", &socket)

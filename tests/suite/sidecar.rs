@@ -8,7 +8,9 @@ use std::thread::{JoinHandle, spawn};
 use crate::kubelet::{Kubelet, Scheme};
 use crate::metrics::{documented_status, promtool_accepts};
 use crate::signals::assert_idle;
-use crate::support::{Finished, Folder, Init, bookend, code, code_of, free_port, get, is_root, wait_until};
+use crate::support::{
+    Finished, Folder, Init, bookend, code, code_of, free_port, get, is_root, wait_for_socket, wait_until,
+};
 
 /// A sidecar with its hooks on this port; `{F}` in the configuration is the folder.
 fn sidecar(config: &str) -> (Init, u16) {
@@ -294,7 +296,7 @@ fn the_command_line_talks_to_a_sidecar() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.code(), text)
     };
-    wait_until("the socket is there", || socket.exists());
+    wait_for_socket(&socket);
     let (code, text) = ask(&["hook", "web/preStop"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("preStop done") && text.contains("| drained"), "{text}");

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Folder, Init, wait_until};
+use crate::support::{Folder, Init, wait_for_socket, wait_until};
 
 fn life(before: Option<&str>, app: &str, more: &str) -> (Folder, Option<u64>) {
     let folder = Folder::new();
@@ -201,7 +201,7 @@ fn a_hook_without_a_stop_leaves_no_message() {
     let config = format!("{key}terminationGracePeriodSeconds = 2\nlifecycle.preStop.exec.command = [\"true\"]");
     let init = Init::configured_in(folder, &config, &["--", "sleep", "1000"]);
     let socket = init.folder.path("bookend.sock");
-    wait_until("the socket is there", || socket.exists());
+    wait_for_socket(&socket);
     let mut hook = std::process::Command::new(crate::support::bookend());
     assert!(hook.args(["hook", "preStop"]).env("BOOKEND_SOCKET", &socket).status().unwrap().success());
     wait_for_message(&init, "preStop done");

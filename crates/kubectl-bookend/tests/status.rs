@@ -8,7 +8,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
-use bookend_test_support::{Folder, Init, bookend, wait_until};
+use bookend_test_support::{Folder, Init, bookend, wait_for_socket};
 use serde_json::{Value, json};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_kubectl-bookend");
@@ -52,7 +52,7 @@ fn each_container_is_shown_as_bookend_status_shows_it() {
     );
     init.wait_for_out("up");
     let socket = init.folder.path("bookend.sock");
-    wait_until("the socket is there", || socket.exists());
+    wait_for_socket(&socket);
     let path = bookend();
     let path = path.to_str().unwrap();
     let containers = [

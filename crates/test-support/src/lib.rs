@@ -22,7 +22,7 @@ pub use init::{
 };
 pub use nginx::nginx_conf;
 pub use requirements::{has, is_root, not_run};
-pub use wait::{PATIENCE, wait_until};
+pub use wait::{PATIENCE, wait_for_socket, wait_until};
 
 /// An app that prints the number of each signal it receives. It blocks all signals, since it may have been started with all of them
 /// blocked, and takes them one by one, the lowest number first (signal(7)). Perl's handlers lose signals that arrive together.
