@@ -187,9 +187,7 @@ pub(crate) fn run() -> ! {
                 send(Signal::KILL);
                 None
             }
-            Some(time) if is_done => sys::wait_for_signal_within(SignalSet::ALL, time),
-            None if is_done => sys::wait_for_signal(SignalSet::ALL).ok(),
-            _ => sys::take_pending(SignalSet::ALL),
+            time => sys::wait_for_signal(SignalSet::ALL, if is_done { time } else { Some(Duration::ZERO) }),
         };
         if let Some(signal) = signal.filter(|signal| *signal != Signal::CHLD) {
             forward(signal);

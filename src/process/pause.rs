@@ -22,11 +22,7 @@ pub(crate) fn run(mut inherited: Inherited, time: Option<Duration>) -> Option<Si
         // Signals are handled even if children end without a break.
         let is_done = !(0..ROUND).all(|_| matches!(sys::take_end(None), ChildNews::Changed(..)));
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        let signal = match left {
-            _ if !is_done => sys::take_pending(SignalSet::ALL),
-            Some(left) => sys::wait_for_signal_within(SignalSet::ALL, left),
-            None => sys::wait_for_signal(SignalSet::ALL).ok(),
-        };
+        let signal = sys::wait_for_signal(SignalSet::ALL, if is_done { left } else { Some(Duration::ZERO) });
         if let Some(Signal::TERM | Signal::INT) = signal {
             return signal;
         }

@@ -25,7 +25,7 @@ pub(super) use self::pidfd::{pidfd_open, pidfd_send};
 pub(crate) use self::signals::with_signals_blocked;
 pub(super) use self::signals::{
     SIGSET_BYTES, SignalSet, ask, is_ignored, pending, read_signalfd, send, set_disposition, set_mask, set_raw_handler,
-    signalfd, take_pending, wait_for_signal, wait_for_signal_within,
+    signalfd, take_pending, wait_for_signal,
 };
 pub use self::this_process::arguments;
 pub(crate) use self::this_process::{

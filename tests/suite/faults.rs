@@ -425,6 +425,9 @@ fn without_epoll_or_signalfd_it_stays_an_init() {
         &[signalfd, "socketpair:error=EMFILE"],
         &[signalfd, "sendto:error=EPERM"],
         &[signalfd, "recvfrom:error=EPERM"],
+        // Without a runtime, the signals are waited for in rt_sigtimedwait(2).
+        &[epoll, "rt_sigtimedwait:error=ENOSYS"],
+        &[epoll, "rt_sigtimedwait:error=EPERM"],
     ] {
         let init = injected(Folder::new(), rule, &["--", "sh", "-c", OBEDIENT]);
         init.wait_for_out("up");

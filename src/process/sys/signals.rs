@@ -4,9 +4,11 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
 use super::result::check;
@@ -179,28 +181,36 @@ pub(in crate::process) fn read_signalfd(fd: BorrowedFd<'_>) -> io::Result<(Signa
     }
 }
 
-/// Waits until one of the signals arrives, and takes it: rt_sigtimedwait(2) without a timeout.
-pub(in crate::process) fn wait_for_signal(set: SignalSet) -> io::Result<Signal> {
-    let null = std::ptr::null::<libc::c_void>();
-    // SAFETY: `set` is a live u64 and the size is that of a u64. Null for siginfo and for the timeout is allowed.
-    let result = unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, set.as_ptr(), null, null, SIGSET_BYTES) };
-    let number = i32::try_from(check(result)?).map_err(io::Error::other)?;
-    Signal::new(number).ok_or_else(|| io::Error::other("a signal beyond 64"))
-}
-
 /// Takes one pending signal of the set without waiting. `None`: no signal of the set is pending.
 pub(in crate::process) fn take_pending(set: SignalSet) -> Option<Signal> {
-    wait_for_signal_within(set, Duration::ZERO)
+    wait_for_signal(set, Some(Duration::ZERO))
 }
 
-/// Waits until one of the signals arrives, and takes it. `None`: it did not arrive in this time.
-pub(in crate::process) fn wait_for_signal_within(set: SignalSet, time: Duration) -> Option<Signal> {
-    let (info, time) = (std::ptr::null::<libc::c_void>(), nix::sys::time::TimeSpec::from_duration(time));
-    // SAFETY: `set` and the timeout, a timespec, are live, and the size is that of the set. Null for siginfo is allowed.
-    let taken = unsafe {
-        libc::syscall(libc::SYS_rt_sigtimedwait, set.as_ptr(), info, std::ptr::from_ref(time.as_ref()), SIGSET_BYTES)
-    };
-    i32::try_from(taken).ok().and_then(Signal::new)
+/// Waits until one of the signals arrives, and takes it. `time`: the longest wait; `None`: no limit. Returns `None` if no
+/// signal arrived in this time, or if the wait ended early.
+pub(in crate::process) fn wait_for_signal(set: SignalSet, time: Option<Duration>) -> Option<Signal> {
+    let (info, limit) = (std::ptr::null::<libc::c_void>(), time.map(TimeSpec::from_duration));
+    let limit = limit.as_ref().map_or(std::ptr::null(), |limit| std::ptr::from_ref(limit.as_ref()));
+    // SAFETY: `set` and the timeout, a timespec, are live, and the size is that of the set. Null for siginfo and for the
+    // timeout is allowed.
+    let taken = unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, set.as_ptr(), info, limit, SIGSET_BYTES) };
+    match check(taken).map_err(|error| error.raw_os_error()) {
+        Ok(number) => i32::try_from(number).ok().and_then(Signal::new),
+        Err(Some(libc::EAGAIN | libc::EINTR)) => None,
+        Err(_) => wait_at_signalfd(set, time),
+    }
+}
+
+/// The same where the kernel refuses rt_sigtimedwait(2). If it refuses signalfd(2), too, this is a short sleep: callers
+/// ask again and again, and must not use up a processor.
+fn wait_at_signalfd(set: SignalSet, time: Option<Duration>) -> Option<Signal> {
+    let fd = signalfd(set).ok();
+    let longest = Duration::from_millis(if fd.is_some() { 60_000 } else { 100 });
+    let time = PollTimeout::try_from(time.map_or(longest, |time| time.min(longest))).unwrap_or(PollTimeout::ZERO);
+    let mut watched = fd.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
+    // An error costs nothing: a signal that has arrived is read below.
+    let _ = poll(watched.as_mut_slice(), time);
+    Some(read_signalfd(fd.as_ref()?.as_fd()).ok()?.0)
 }
 
 /// kill(2) with any of the 64 signals. A negative pid is a process group; -1 is every process that we may signal.
