@@ -6,11 +6,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Folder, Init, PATIENCE, bookend, code, code_of, free_port, wait_until};
+use crate::support::{Folder, Init, PATIENCE, bookend, code, code_of, free_port, wait_for_socket};
 
 const APP: &[&str] = &["sh", "-c", "trap 'exit 4' TERM; trap 'echo hup' HUP; echo up; while :; do sleep 0.02; done"];
 
-fn send(path: &Path, request: &str) -> UnixStream {
+/// Sends a request to the socket. The response is still to be read.
+pub(crate) fn send(path: &Path, request: &str) -> UnixStream {
     let mut stream = UnixStream::connect(path).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "{request} HTTP/1.1\r\nHost: bookend\r\n\r\n").unwrap();
@@ -27,7 +28,7 @@ pub(crate) fn ask(path: &Path, request: &str) -> String {
 fn zero_config() -> Init {
     let init = Init::first_process(&[&["--"], APP].concat());
     init.wait_for_out("up");
-    wait_until("the socket answers", || UnixStream::connect(init.folder.path("bookend.sock")).is_ok());
+    wait_for_socket(&init.folder.path("bookend.sock"));
     init
 }
 
@@ -101,7 +102,7 @@ fn followers_receive_every_event_to_the_last() {
     let mut init = Init::configured(config, &[&["--"], APP].concat());
     init.wait_for_out("up");
     let path = init.folder.path("bookend.sock");
-    wait_until("the socket answers", || UnixStream::connect(&path).is_ok());
+    wait_for_socket(&path);
     let mut lines = BufReader::new(send(&path, "GET /events")).lines().map_while(Result::ok);
     assert!(lines.any(|line| line == "event: phase"), "the stream begins with the current state");
     init.signal(15);
@@ -149,7 +150,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_kept() {
     drop(UnixListener::bind(&path).unwrap());
     let mut first = Init::in_folder(folder, &[&["--"], APP].concat());
     first.wait_for_out("up");
-    wait_until("it answers", || UnixStream::connect(&path).is_ok());
+    wait_for_socket(&path);
     let mut command = Command::new(bookend());
     command.args([&["--"], APP].concat()).env("BOOKEND_SOCKET", &path);
     let mut second = Init::start(Folder::new(), command);
@@ -173,7 +174,7 @@ fn the_sockets_mode_needs_no_chmod_that_could_follow_a_link() {
     command.env("BOOKEND_SOCKET", folder.path("bookend.sock"));
     let init = Init::start(folder, command);
     let path = init.folder.path("bookend.sock");
-    wait_until("the socket answers", || UnixStream::connect(&path).is_ok());
+    wait_for_socket(&path);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let trace = init.folder.read("strace");
     assert!(trace.contains("bind(") && !trace.contains("chmod"), "{trace}");
@@ -189,7 +190,7 @@ fn a_locked_directory_delays_the_socket_and_nothing_else() {
     let mut init = Init::in_folder(folder, &[&["--"], APP].concat());
     init.wait_for_out("up");
     init.wait_for_log("replacing the dead socket without the lock");
-    wait_until("the socket answers", || UnixStream::connect(&path).is_ok());
+    wait_for_socket(&path);
     init.signal(15);
     assert_eq!(init.end().code(), 4);
     assert!(!path.exists(), "the socket is removed at the end");
