@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The time limit of every wait: long enough for a slow machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The images of `scripts/images`: `bookend-test`, `bookend-test:debian`, `bookend-test:nginx`.
 pub(crate) const PREFIX: &str = "bookend-test";

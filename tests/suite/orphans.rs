@@ -252,7 +252,7 @@ fn a_hundred_thousand_orphans_delay_no_handler() {
     let mut init = Init::configured(hook, &["--", "perl", "-e", script]);
     init.wait_for_log("handled");
     let handled = began.elapsed();
-    let end = began + 10 * crate::support::PATIENCE;
+    let end = began + 5 * crate::support::PATIENCE;
     while !init.has_ended() {
         assert!(std::time::Instant::now() < end, "the storm does not end: {}", init.log());
         std::thread::sleep(std::time::Duration::from_millis(20));

@@ -99,7 +99,7 @@ impl Running {
 /// Waits until a process listens on the port, in the network namespace of the process `pid`.
 ///
 /// # Panics
-/// If no process listens there within 20 seconds.
+/// If no process listens there within a minute.
 pub fn wait_for_port(pid: i32, port: u16) {
     let inside = std::thread::spawn(move || {
         enter(pid);
@@ -131,4 +131,4 @@ pub fn get(pid: i32, port: u16, path: &str) -> String {
 }
 
 /// Longer than any response takes. A response that has not come by then is lost.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
