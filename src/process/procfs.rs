@@ -63,14 +63,17 @@ pub(crate) fn below(root: i32, most: Most) -> Box<dyn Iterator<Item = Member>> {
 fn children_of(pid: i32, most: Most) -> Option<Vec<i32>> {
     let mut found = Vec::new();
     let mut text = String::new();
+    let mut has_lists = false;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten().take(most.threads) {
-        let list = File::open(thread.path().join("children")).ok()?;
+        // A thread that has ended meanwhile has no list: another thread of its process has its children now.
+        let Ok(list) = File::open(thread.path().join("children")) else { continue };
+        has_lists = true;
         text.clear();
-        // A pid and a space have eight bytes at most. A thread that has ended meanwhile has no children.
+        // A pid and a space have eight bytes at most. The thread may have ended since its list was opened.
         let _ = list.take((most.children as u64).saturating_mul(8)).read_to_string(&mut text);
         found.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
     }
-    Some(found)
+    has_lists.then_some(found)
 }
 
 /// Whether this process descends from us, found by climbing from it. `None`: it or one of its ancestors has ended
@@ -173,6 +176,7 @@ const CLOSE_GENERATIONS: usize = 100;
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -190,6 +194,30 @@ mod tests {
         assert_eq!(climb(102, 2, CLOSE_GENERATIONS, parent), Some(true));
         assert_eq!(climb(103, 2, CLOSE_GENERATIONS, parent), Some(false));
         assert_eq!(climb(9_000, 2, MOST_GENERATIONS, parent), Some(true));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a child, and threads that end")]
+    fn a_thread_that_ends_hides_no_child_of_its_process() {
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let is_over = AtomicBool::new(false);
+        let short_lives = || {
+            while !is_over.load(Ordering::Relaxed) {
+                std::thread::spawn(|| {}).join().unwrap();
+            }
+        };
+        let missed = std::thread::scope(|scope| {
+            scope.spawn(short_lives);
+            scope.spawn(short_lives);
+            let is_there = |found: Vec<i32>| found.contains(&pid);
+            let missed = (0..2000).filter(|_| !children_of(own_pid(), Most::ALL).is_some_and(is_there)).count();
+            is_over.store(true, Ordering::Relaxed);
+            missed
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(missed, 0);
     }
 
     #[test]
