@@ -12,6 +12,9 @@ pub(crate) struct Member {
     /// 0: it joined the PID namespace from outside, as `docker exec` does.
     pub(crate) parent: i32,
     pub(crate) is_zombie: bool,
+    /// Not even SIGKILL ends it: it sleeps uninterruptibly, as it also does in the freezer of cgroup v1. That of cgroup v2
+    /// lets SIGKILL through.
+    pub(crate) is_uninterruptible: bool,
     pub(crate) is_kernel_thread: bool,
     /// The name of its program, 15 bytes at most.
     pub(crate) name: String,
@@ -119,13 +122,6 @@ pub(crate) fn receives(pid: super::Pid, signal: bookend_lifecycle::signal::Signa
     Some(has("SigCgt:")? || has("SigBlk:")?)
 }
 
-/// Whether not even SIGKILL ends the process: it sleeps uninterruptibly, as it also does in the freezer of cgroup v1. That of
-/// cgroup v2 lets SIGKILL through.
-pub(crate) fn is_uninterruptible(pid: i32) -> bool {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.windows(4).any(|part| part == b") D ")
-}
-
 /// Our own pid.
 pub(crate) fn own_pid() -> i32 {
     nix::unistd::getpid().as_raw()
@@ -156,12 +152,14 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Member> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
-    let is_zombie = matches!(fields.next()?, "Z" | "X");
+    let state = fields.next()?;
+    let (is_zombie, is_uninterruptible) = (matches!(state, "Z" | "X"), state == "D");
     let parent = fields.next()?.parse().ok()?;
     let flags: u32 = fields.nth(FLAGS_AFTER_PARENT)?.parse().ok()?;
     let started = fields.nth(STARTED_AFTER_FLAGS)?.parse().ok()?;
     let name = printable(&String::from_utf8_lossy(stat.get(begin + 1..end)?));
-    Some(Member { pid, parent, is_zombie, is_kernel_thread: flags & KERNEL_THREAD != 0, name, started })
+    let is_kernel_thread = flags & KERNEL_THREAD != 0;
+    Some(Member { pid, parent, is_zombie, is_uninterruptible, is_kernel_thread, name, started })
 }
 
 /// The number of fields between (proc_pid_stat(5)): the parent is the fourth, the flags the ninth, the start the 22nd.
@@ -218,6 +216,17 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(missed, 0);
+    }
+
+    #[test]
+    fn only_the_state_makes_a_process_uninterruptible() {
+        let is_it = |stat: &str| {
+            let stat = format!("{stat} 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 999");
+            parse(42, stat.as_bytes()).unwrap().is_uninterruptible
+        };
+        assert!(is_it("42 (a) D 7"));
+        assert!(!is_it("42 (a) S 7"));
+        assert!(!is_it("42 (x) D y) S 7"), "a name can contain anything");
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Refusals {
 /// The app could not be ended: the life ends without it. The reason is named if it can be seen.
 pub(super) fn report_app_left(app: Option<Pid>) {
     let pid = app.map(Pid::as_raw);
-    let why = match pid.is_some_and(procfs::is_uninterruptible) {
+    let why = match pid.and_then(procfs::member).is_some_and(|app| app.is_uninterruptible) {
         true => ", because it is in uninterruptible sleep or in a frozen cgroup",
         false => "",
     };
