@@ -6,6 +6,8 @@
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
+use std::sync::Once;
+use std::time::Duration;
 
 use nix::sys::socket::sockopt::PassCred;
 use nix::sys::socket::{
@@ -13,6 +15,9 @@ use nix::sys::socket::{
     recvmsg, setsockopt, socket,
 };
 use tokio::io::Interest;
+use tokio::task::yield_now;
+use tokio::time::sleep;
+use tracing::warn;
 
 use super::procfs;
 
@@ -58,8 +63,16 @@ impl Listening {
             match socket.async_io(Interest::READABLE, || receive(socket, datagram)).await {
                 Ok((length, Some(sender))) if is_ours(&sender) => break length,
                 // It is of another container, or carried descriptors (BARRIER=1, FDSTORE=1), which the kernel has
-                // closed; or ENOMEM. The next one may be read.
-                Ok(_) | Err(_) => tokio::task::yield_now().await,
+                // closed. The next one may be read.
+                Ok(_) => yield_now().await,
+                // The datagram stays in the socket: without a pause a refusal for good would keep the loop busy.
+                Err(error) => {
+                    static REPORTED: Once = Once::new();
+                    REPORTED.call_once(|| {
+                        warn!(%error, "cannot receive sd_notify messages: does a seccomp profile forbid recvmsg(2)?");
+                    });
+                    sleep(PAUSE).await;
+                }
             }
         };
         self.datagram.get(..length).unwrap_or_default()
@@ -95,6 +108,8 @@ fn is_ours(sender: &UnixCredentials) -> bool {
 
 /// systemd's own limit; a longer datagram is cut.
 const MOST_BYTES: usize = 4096;
+/// Between two attempts after an error: a lack of memory passes, a refusal does not.
+const PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

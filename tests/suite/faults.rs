@@ -165,6 +165,23 @@ fn an_accept_that_is_refused_for_good_is_reported_once() {
 }
 
 #[test]
+fn a_recvmsg_that_is_refused_for_good_is_reported_once() {
+    let folder = Folder::new();
+    let path = config(&folder, "app.notify = true");
+    let app = "use Socket; ($_ = $ENV{NOTIFY_SOCKET}) =~ s/^@/\\0/; socket(my $s, AF_UNIX, SOCK_DGRAM, 0); \
+               send($s, 'READY=1', 0, pack_sockaddr_un($_)) or die $!; $| = 1; print 'up'; sleep 1000";
+    let init = injected(folder, &["recvmsg:error=EPERM"], &["-c", &path, "--", "perl", "-e", app]);
+    init.wait_for_out("up");
+    init.wait_for_log("cannot receive sd_notify messages");
+    std::thread::sleep(Duration::from_secs(3));
+    let calls = init.folder.read("strace").matches("recvmsg").count();
+    assert!((2..=5).contains(&calls), "{calls} calls");
+    assert_eq!(init.log().matches("cannot receive sd_notify messages").count(), 1, "{}", init.log());
+    crate::support::signal(traced(&init), 15);
+    assert_eq!(init.finish().code(), 143);
+}
+
+#[test]
 fn a_flood_without_descriptors_does_not_fill_the_log() {
     let (folder, port) = (Folder::new(), free_port());
     let path = config(&folder, &format!("http.listen = \"127.0.0.1:{port}\"\nsocket = \"None\""));
