@@ -59,7 +59,7 @@ struct CurrentCertificate {
     now: Mutex<Current>,
 }
 
-/// The certificate in use, and the identities of its files when they were read.
+/// The certificate in use, and the identities of its files at the last attempt to make one of them; `None`: there was none.
 #[derive(Debug, Default)]
 struct Current {
     config: Option<Arc<ServerConfig>>,
@@ -107,7 +107,8 @@ impl CurrentCertificate {
         }
         let identities = match &self.source {
             settings::TlsSettings::Files { cert, key } => Some([identities(cert), identities(key)]),
-            settings::TlsSettings::SelfSigned => None,
+            // They never change.
+            settings::TlsSettings::SelfSigned => Some(FileIdentities::default()),
         };
         let is_known = |now: &Current| now.config.is_some() && now.identities == identities;
         if is_known(&self.lock()) {

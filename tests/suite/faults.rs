@@ -2,6 +2,7 @@
 //! kernel refuse calls; namespaces and limits take away what usually exists. docs/proof.md has the table and names the
 //! tests of the other faults (closed and full descriptors: `log.rs`). One file, as the table is one.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -178,6 +179,35 @@ fn a_recvmsg_that_is_refused_for_good_is_reported_once() {
     assert!((2..=5).contains(&calls), "{calls} calls");
     assert_eq!(init.log().matches("cannot receive sd_notify messages").count(), 1, "{}", init.log());
     crate::support::signal(traced(&init), 15);
+    assert_eq!(init.finish().code(), 143);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_made_is_reported_once() {
+    let (folder, port) = (Folder::new(), free_port());
+    let path = config(&folder, &format!("http.listen = \"127.0.0.1:{port}\"\nhttp.selfSigned = true"));
+    let init = Init::ordinary(folder, &["-c", &path, "--", "sleep", "1000"]);
+    wait_until("the endpoint answers", || code(port, "/livez") == 200);
+    // Later than the standard library's own use of random numbers.
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-f", "-e", "signal=none", "-o"]).arg(init.folder.path("strace"));
+    strace.args(["-e", "trace=getrandom", "-e", "inject=getrandom:error=EIO", "-p", &init.pid().to_string()]);
+    let mut strace = strace.spawn().unwrap();
+    let status = format!("/proc/{}/status", init.pid());
+    wait_until("it is traced", || !std::fs::read_to_string(&status).unwrap_or_default().contains("TracerPid:\t0"));
+    for _ in 0..2 {
+        let mut hello = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        hello.write_all(b"\x16\x03\x01").unwrap();
+        let mut answer = String::new();
+        hello.read_to_string(&mut answer).unwrap();
+        assert_eq!(code_of(&answer), 400, "{answer}");
+        // A certificate is looked for once a second.
+        std::thread::sleep(Duration::from_millis(1100));
+    }
+    strace.kill().unwrap();
+    strace.wait().unwrap();
+    assert_eq!(init.log().matches("cannot make a self-signed certificate").count(), 1, "{}", init.log());
+    init.signal(15);
     assert_eq!(init.finish().code(), 143);
 }
 
