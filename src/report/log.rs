@@ -217,11 +217,12 @@ impl Sink {
         while !self.kept.is_empty() {
             let mode = self.mode.get_or_insert_with(|| WriteMode::of(stderr));
             match mode.write(stderr, self.kept.as_slices().0) {
-                Ok(written) => drop(self.kept.drain(..written)),
+                Ok(written @ 1..) => drop(self.kept.drain(..written)),
                 Err(Errno::EAGAIN) => return,
                 Err(Errno::EINTR) => {}
-                // Closed, full or broken (EBADF, EPIPE, ENOSPC, EIO): these lines cannot be written.
-                Err(_) => self.kept.clear(),
+                // Closed, full or broken (EBADF, EPIPE, ENOSPC, EIO): these lines cannot be written. A seccomp profile can
+                // refuse the call with the result 0.
+                Ok(0) | Err(_) => self.kept.clear(),
             }
         }
     }

@@ -212,6 +212,15 @@ fn a_certificate_that_cannot_be_made_is_reported_once() {
 }
 
 #[test]
+fn a_log_that_takes_no_byte_holds_nothing_up() {
+    // A seccomp profile can refuse a call with any result.
+    let folder = Folder::new();
+    let path = config(&folder, "log.level = \"Debug\"");
+    let init = injected(folder, &["write:retval=0"], &["-c", &path, "--", "sh", "-c", "exit 7"]);
+    assert_eq!(init.finish().code(), 7);
+}
+
+#[test]
 fn a_flood_without_descriptors_does_not_fill_the_log() {
     let (folder, port) = (Folder::new(), free_port());
     let path = config(&folder, &format!("http.listen = \"127.0.0.1:{port}\"\nsocket = \"None\""));
