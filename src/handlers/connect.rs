@@ -69,6 +69,13 @@ impl ConnectFailures {
         }
         ConnectFailures(sorted)
     }
+
+    /// Whether an attempt was refused here, so that the port may be open: descriptors or memory are missing, or a security
+    /// module or a seccomp profile forbids it.
+    pub(super) fn are_ours(&self) -> bool {
+        let of_ours = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EPERM, libc::EACCES];
+        self.0.iter().any(|(_, error)| error.raw_os_error().is_some_and(|code| of_ours.contains(&code)))
+    }
 }
 
 impl fmt::Display for ConnectFailures {
@@ -171,5 +178,16 @@ mod tests {
             .map(|part| text.find(part).unwrap_or_else(|| panic!("{part}: {text}")))
             .collect();
         assert!(order.is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn a_refusal_of_our_own_kernel_tells_nothing_about_the_port() {
+        let failures = |codes: &[i32]| {
+            let address = "127.0.0.1:80".parse().expect("an address");
+            ConnectFailures(codes.iter().map(|code| (address, io::Error::from_raw_os_error(*code))).collect())
+        };
+        assert!(!failures(&[libc::EADDRNOTAVAIL, libc::ECONNREFUSED]).are_ours());
+        assert!(!failures(&[libc::EHOSTUNREACH]).are_ours());
+        assert!(failures(&[libc::ECONNREFUSED, libc::EMFILE]).are_ours());
     }
 }

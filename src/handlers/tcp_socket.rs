@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::connect::connect;
+use super::connect::{ConnectError, connect};
 use super::program::Environment;
 use super::report::HandlerReport;
 use crate::error::describe;
@@ -38,7 +38,12 @@ async fn closed(host: &str, port: u16) -> HandlerReport {
         let listeners = if is_here { tcp_monitor.listeners() } else { None };
         let is_open = match listeners {
             Some(listeners) => listeners.iter().any(|socket| socket.port == port),
-            None => connect(host, port).await.is_ok(),
+            None => match connect(host, port).await {
+                Ok(_) => true,
+                Err(ConnectError::Connect(failures)) if !failures.are_ours() => false,
+                // Nothing is known about the port.
+                Err(error) => return HandlerReport::new(HandlerResult::Failed, describe(&error)),
+            },
         };
         if !is_open {
             return HandlerReport::new(HandlerResult::Succeeded, format!("port {port} is closed"));

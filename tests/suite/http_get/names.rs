@@ -114,6 +114,17 @@ fn names_are_resolved_by_hosts_and_name_server() {
 }
 
 #[test]
+fn a_port_of_an_unknown_host_does_not_count_as_closed() {
+    if !enter_a_network_with_a_name_server() {
+        return;
+    }
+    let config = "lifecycle.preStart.tcpSocket = { host = \"none.internal\", port = 80, until = \"Closed\" }";
+    let finished = with_own_names(config, &["--", "true"]).finish();
+    assert_eq!(finished.code(), 125, "{}", finished.log);
+    assert!(finished.log.contains("cannot resolve \"none.internal\""), "{}", finished.log);
+}
+
+#[test]
 fn a_name_server_that_hangs_delays_no_signal_and_no_exit() {
     if !enter_a_network_with_a_name_server() {
         return;
