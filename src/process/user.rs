@@ -7,6 +7,7 @@
 //! | a number   | the number | the same; without an entry, bookend's own    | the same; without an entry, no other group |
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -39,18 +40,36 @@ impl std::fmt::Display for Identity {
     }
 }
 
-/// A name that is not in its file.
+/// A name that is not in its file, or whose file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UnknownId {
     #[error("/etc/passwd has no user {0:?}")]
     User(String),
     #[error("/etc/group has no group {0:?}")]
     Group(String),
+    /// It may be there.
+    #[error("cannot look up {0:?} in {1}: {2}")]
+    Unread(String, &'static str, String),
 }
 
 /// Looks a user up in the files of this container. `own_gid` is the group of a user that has no other.
 pub(crate) fn look_up(user: AccountId<'_>, group: Option<AccountId<'_>>, own_gid: u32) -> Result<Identity, UnknownId> {
-    identity(user, group, &read(Path::new("/etc/passwd")), &read(Path::new("/etc/group")), own_gid)
+    let read = |path| read_beginning(Path::new(path), MAX_BYTES);
+    let (passwd, groups) = (read(PASSWD), read(GROUP));
+    // Numbers work without these files: an image FROM scratch has none.
+    let (of_passwd, of_group) = (passwd.as_deref().unwrap_or_default(), groups.as_deref().unwrap_or_default());
+    identity(user, group, of_passwd, of_group, own_gid).map_err(|unknown| {
+        let (name, path, file) = match &unknown {
+            UnknownId::User(name) => (name, PASSWD, &passwd),
+            UnknownId::Group(name) | UnknownId::Unread(name, ..) => (name, GROUP, &groups),
+        };
+        match file {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                UnknownId::Unread(name.clone(), path, error.to_string())
+            }
+            _ => unknown,
+        }
+    })
 }
 
 fn identity(
@@ -142,11 +161,8 @@ fn number(field: &[u8]) -> Option<u32> {
     std::str::from_utf8(field).ok()?.parse().ok().filter(|id| *id != u32::MAX)
 }
 
-/// The file, or nothing if it is missing: an image FROM scratch has no users, and numbers work without them.
-fn read(path: &Path) -> Vec<u8> {
-    read_beginning(path, MAX_BYTES).unwrap_or_default()
-}
-
+const PASSWD: &str = "/etc/passwd";
+const GROUP: &str = "/etc/group";
 /// The kernel's limit (setgroups(2)).
 const MAX_GROUPS: usize = 65536;
 /// A larger file is not a list of users.
@@ -158,16 +174,16 @@ mod tests {
 
     use super::*;
 
-    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/bash\n# a comment\nbroken\nwww-data:x:33:33:www:/var/www:\n\
+    const ACCOUNTS: &[u8] = b"root:x:0:0:root:/root:/bin/bash\n# a comment\nbroken\nwww-data:x:33:33:www:/var/www:\n\
         nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\r\nbare:x:7:8\n+nis::::::";
-    const GROUP: &[u8] =
+    const GROUPS: &[u8] =
         b"root:x:0:\nadm:*:4:syslog,www-data\nwww-data:x:33:\nssl:x:110:nobody,www-data\nagain:x:110:www-data\nnogroup:x:65534:";
 
     fn found(user: &str, group: Option<&str>) -> Result<Identity, UnknownId> {
         fn id(text: &str) -> AccountId<'_> {
             text.parse().map_or(AccountId::Name(text), AccountId::Number)
         }
-        identity(id(user), group.map(id), PASSWD, GROUP, 42)
+        identity(id(user), group.map(id), ACCOUNTS, GROUPS, 42)
     }
 
     #[test]

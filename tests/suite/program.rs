@@ -10,6 +10,11 @@ fn with_users(config: &str) -> Finished {
     let folder = Folder::new();
     let passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n";
     folder.write("passwd", passwd);
+    with_users_in(folder, config)
+}
+
+/// The same, with the file `passwd` of the folder.
+fn with_users_in(folder: Folder, config: &str) -> Finished {
     folder.write("group", "root:x:0:\nstaff:x:50:\nlogs:x:700:nobody\nssl:x:701:other,nobody\nnogroup:x:65534:\n");
     folder.write("bookend.toml", config);
     let script = "mount --bind $1/passwd /etc/passwd && mount --bind $1/group /etc/group && exec $2 -c $1/bookend.toml";
@@ -41,6 +46,24 @@ fn an_app_and_a_handler_run_as_the_user_with_its_groups_and_home() {
         assert_eq!(finished.out.trim_end(), who, "{user}: {}", finished.log);
         assert!(finished.log.contains(&format!("bookend: {who}")), "{user}: {}", finished.log);
         assert!(finished.log.contains("bookend: 0:0:0"), "a handler without a user is bookend's: {}", finished.log);
+    }
+}
+
+#[test]
+fn a_list_of_users_that_cannot_be_read_is_named() {
+    if !is_root("a_list_of_users_that_cannot_be_read_is_named") {
+        return;
+    }
+    for (user, code, reason) in [
+        ("\"nobody\"", 125, "app.user: cannot look up \"nobody\" in /etc/passwd: not a regular file"),
+        // As with a container runtime: a number needs no list.
+        ("1234", 0, ""),
+    ] {
+        let folder = Folder::new();
+        nix::unistd::mkfifo(&folder.path("passwd"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let finished = with_users_in(folder, &format!("app = {{ command = [\"true\"], user = {user} }}"));
+        assert_eq!(finished.code(), code, "{}", finished.log);
+        assert!(finished.log.contains(reason), "{}", finished.log);
     }
 }
 
