@@ -4,12 +4,12 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::watch;
-use tokio::task::yield_now;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::program::Variables;
@@ -17,10 +17,11 @@ use bookend_config::assignments;
 
 /// Reads the assignments of a handler.
 pub(super) struct EnvPipe {
-    written: watch::Receiver<Written>,
+    written: Arc<Mutex<Written>>,
+    reader: JoinHandle<()>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 struct Written {
     bytes: Vec<u8>,
     is_too_long: bool,
@@ -29,18 +30,16 @@ struct Written {
 impl EnvPipe {
     pub(super) fn start(pipe: OwnedFd) -> io::Result<EnvPipe> {
         let pipe = Receiver::from_owned_fd(pipe)?;
-        let (sender, written) = watch::channel(Written::default());
-        crate::tasks::spawn(read(pipe, sender));
-        Ok(EnvPipe { written })
+        let written = Arc::<Mutex<Written>>::default();
+        let reader = crate::tasks::spawn(read(pipe, Arc::clone(&written)));
+        Ok(EnvPipe { written, reader })
     }
 
     /// Returns the variables, or all errors in one sentence. The handler has ended, so its output is in the pipe already; a
     /// grandchild that keeps the pipe open is not waited for.
-    pub(super) async fn finish(mut self) -> Result<Variables, String> {
-        // The sender is dropped at the end of the pipe.
-        let end = async { while self.written.changed().await.is_ok() {} };
-        let _ = timeout(REST, end).await;
-        let written = self.written.borrow().clone();
+    pub(super) async fn finish(self) -> Result<Variables, String> {
+        let _ = timeout(REST, self.reader).await;
+        let written = std::mem::take(&mut *lock(&self.written));
         if written.is_too_long {
             return Err(format!("descriptor 3: more than {MAX_BYTES} bytes"));
         }
@@ -50,25 +49,31 @@ impl EnvPipe {
     }
 }
 
-async fn read(mut pipe: Receiver, sender: watch::Sender<Written>) {
+async fn read(mut pipe: Receiver, written: Arc<Mutex<Written>>) {
     let mut chunk = [0u8; 1024];
     loop {
         let read = pipe.read(&mut chunk).await.unwrap_or(0);
         let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-        sender.send_modify(|written| {
-            // Read on to the end: a writer without a reader would hang instead of failing.
-            match written.bytes.len() + bytes.len() > MAX_BYTES {
-                true => written.is_too_long = true,
-                false => written.bytes.extend_from_slice(bytes),
-            }
-        });
         // A handler that writes without end is not blocked, and does not keep the loop busy.
-        let is_too_long = sender.borrow().is_too_long;
-        match is_too_long {
-            true => sleep(Duration::from_millis(1)).await,
-            false => yield_now().await,
+        match add(&written, bytes) {
+            true => yield_now().await,
+            false => sleep(Duration::from_millis(1)).await,
         }
     }
+}
+
+/// `false`: it is too long. It is read on to the end: a writer without a reader would hang instead of failing.
+fn add(written: &Mutex<Written>, bytes: &[u8]) -> bool {
+    let mut written = lock(written);
+    written.is_too_long |= written.bytes.len() + bytes.len() > MAX_BYTES;
+    if !written.is_too_long {
+        written.bytes.extend_from_slice(bytes);
+    }
+    !written.is_too_long
+}
+
+fn lock(written: &Mutex<Written>) -> MutexGuard<'_, Written> {
+    written.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The time to read the rest of the pipe when the handler has ended.
