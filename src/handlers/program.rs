@@ -68,12 +68,8 @@ pub(crate) struct Environment {
 impl Environment {
     /// The environment of bookend, with these variables set.
     pub(crate) fn with(set: Variables) -> Environment {
-        Environment::of(std::env::vars_os().collect(), set)
-    }
-
-    fn of(inherited: Variables, set: Variables) -> Environment {
         Environment {
-            inherited,
+            inherited: std::env::vars_os().collect(),
             set,
             #[cfg(feature = "otel")]
             traceparent: None,
@@ -92,15 +88,13 @@ impl Environment {
 
     /// Expands every `$(VAR)` of this environment in a text.
     pub(crate) fn expand(&self, text: &OsStr) -> OsString {
-        let expanded = expand(text.as_bytes(), |name| self.get(OsStr::from_bytes(name)).map(OsStr::as_bytes));
-        OsString::from_vec(expanded)
+        self.expand_as(text, <[u8]>::to_vec)
     }
 
-    /// Replaces each value.
-    pub(crate) fn map(&self, change: impl Fn(&OsStr) -> OsString) -> Environment {
-        let each =
-            |variables: &Variables| variables.iter().map(|(name, value)| (name.clone(), change(value))).collect();
-        Environment::of(each(&self.inherited), each(&self.set))
+    /// The same with each value in another form.
+    pub(crate) fn expand_as(&self, text: &OsStr, form: fn(&[u8]) -> Vec<u8>) -> OsString {
+        let value = |name: &[u8]| self.get(OsStr::from_bytes(name)).map(|value| form(value.as_bytes()));
+        OsString::from_vec(expand(text.as_bytes(), value))
     }
 
     /// Sets HOME, USER and LOGNAME to those of the user, unless they are configured.

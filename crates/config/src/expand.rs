@@ -11,10 +11,10 @@
 //! a `$` before a letter outside ASCII garbles the letter, and here it does not.
 
 /// Expands a text with the values that `lookup` finds.
-pub fn expand<'v>(text: &[u8], lookup: impl Fn(&[u8]) -> Option<&'v [u8]>) -> Vec<u8> {
+pub fn expand<V: AsRef<[u8]>>(text: &[u8], lookup: impl Fn(&[u8]) -> Option<V>) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = split_at_dollar(rest) {
+    while let Some((before, after)) = split_at(rest, b'$') {
         out.extend_from_slice(before);
         rest = match after {
             [b'$', rest @ ..] => {
@@ -24,7 +24,7 @@ pub fn expand<'v>(text: &[u8], lookup: impl Fn(&[u8]) -> Option<&'v [u8]>) -> Ve
             [b'(', reference @ ..] => match split_at(reference, b')') {
                 Some((name, rest)) => {
                     match lookup(name) {
-                        Some(value) => out.extend_from_slice(value),
+                        Some(value) => out.extend_from_slice(value.as_ref()),
                         None => out.extend_from_slice(&[b"$(", name, b")"].concat()),
                     }
                     rest
@@ -44,11 +44,7 @@ pub fn expand<'v>(text: &[u8], lookup: impl Fn(&[u8]) -> Option<&'v [u8]>) -> Ve
     out
 }
 
-/// The text before the first `$` and after it.
-fn split_at_dollar(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    split_at(text, b'$')
-}
-
+/// The text before the first such byte and after it.
 fn split_at(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|b| *b == byte)?;
     Some((text.get(..at)?, text.get(at + 1..)?))

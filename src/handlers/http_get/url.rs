@@ -1,7 +1,6 @@
 //! The URL of a GET: built from a handler's keys, or from the `Location` of a redirect. Pure.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
@@ -80,11 +79,8 @@ fn scheme_of(text: &str) -> Option<Scheme> {
 /// always one segment of the path or one value of the query.
 pub(super) fn path(configured: &str, env: &Environment) -> String {
     let configured = configured.split('#').next().unwrap_or_default();
-    if !configured.contains('$') {
-        return encode_path(configured);
-    }
-    let encoded = env.map(|value| encode(value.as_bytes(), is_unreserved).into());
-    encode_path(&encoded.expand(OsStr::new(configured)).to_string_lossy())
+    let encoded = env.expand_as(OsStr::new(configured), |value| encode(value, is_unreserved).into_bytes());
+    encode_path(&encoded.to_string_lossy())
 }
 
 /// A path and query in which every illegal character is encoded. Encoded characters stay as they are.
