@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::detached::DetachedError;
 use crate::files::read_small;
 use crate::process::setup::{ChildLimit, ChildSetup, resource};
-use crate::process::spawn_error::SpawnError;
+use crate::process::spawn_error::{SpawnError, c_string};
 use crate::process::user::{self, AccountId, Identity, UnknownId};
 use bookend_config::expand::expand;
 use bookend_config::settings::{AppSettings, CommandFrom, Id, Program, ResourceLimit, ValueSource};
@@ -270,7 +270,7 @@ fn set_up(program: &Program, table: &'static str) -> Result<ChildSetup, ProgramE
         ),
         None => None,
     };
-    let working_dir = program.working_dir.as_deref().map(path_as_c).transpose()?;
+    let working_dir = program.working_dir.as_deref().map(|path| c_string(path.as_os_str())).transpose()?;
     Ok(ChildSetup { table, identity, working_dir, ..ChildSetup::default() })
 }
 
@@ -279,10 +279,6 @@ fn account_id(id: &Id) -> AccountId<'_> {
         Id::Name(name) => AccountId::Name(name),
         Id::Number(number) => AccountId::Number(*number),
     }
-}
-
-fn path_as_c(path: &Path) -> Result<CString, SpawnError> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| SpawnError::Nul(path.as_os_str().to_owned()))
 }
 
 fn find<'a>(variables: &'a [(OsString, OsString)], name: &OsStr) -> Option<&'a OsStr> {

@@ -1,7 +1,7 @@
 //! Why a program could not be started, in words that help where an errno does not: ENOENT is also a missing loader, a
 //! command that is one word, or a `--` too many.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -43,6 +43,11 @@ pub(crate) enum SpawnError {
     /// An argument or a variable has a NUL byte in it, which no program can be given.
     #[error("cannot pass {0:?} to a program: it contains a NUL byte")]
     Nul(OsString),
+}
+
+/// A text as the kernel takes it.
+pub(crate) fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
+    CString::new(text.as_bytes()).map_err(|_| SpawnError::Nul(text.to_owned()))
 }
 
 /// EAGAIN's own text, "Resource temporarily unavailable", does not name the resource.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use crate::process::activation::{self, ListenPid};
-use crate::process::spawn_error::SpawnError;
+use crate::process::spawn_error::{SpawnError, c_string};
 
 /// The environment of a child.
 #[derive(Debug, Clone, Copy)]
@@ -91,10 +91,6 @@ fn candidates(program: &OsStr, env: ChildEnv<'_>) -> Result<Vec<CString>, SpawnE
             c_string(OsStr::from_bytes(&[dir, b"/", program.as_bytes()].concat()))
         })
         .collect()
-}
-
-fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
-    CString::new(text.as_bytes()).map_err(|_| SpawnError::Nul(text.to_owned()))
 }
 
 fn variable(key: &OsStr, value: &OsStr) -> Result<CString, SpawnError> {
