@@ -253,14 +253,7 @@ async fn discard_body(body: &mut Incoming) -> bool {
 /// A signal that a process can receive, or why there is none of that name.
 fn receivable(name: &str) -> Result<Signal, (StatusCode, String)> {
     let signal: Signal = name.parse().map_err(|unknown| (StatusCode::NOT_FOUND, format!("{unknown}")))?;
-    if signal.is_uncatchable() {
-        return Err((StatusCode::BAD_REQUEST, format!("{signal} cannot be received by any process (signal(7))")));
-    }
-    if signal == Signal::CHLD {
-        let why = "SIGCHLD is reserved: the kernel sends it to bookend when a child has ended";
-        return Err((StatusCode::BAD_REQUEST, why.to_owned()));
-    }
-    Ok(signal)
+    bookend_config::receivable(signal).map_err(|why| (StatusCode::BAD_REQUEST, why))
 }
 
 fn refused(refusal: Refusal) -> HttpResponse {

@@ -56,7 +56,7 @@ fn the_socket_accepts_stop_and_signals() {
     for (request, code, words) in [
         ("POST /signal/FOO", 404, "is not a signal"),
         ("POST /signal/", 404, "is not a signal"),
-        ("POST /signal/KILL", 400, "cannot be received"),
+        ("POST /signal/KILL", 400, "cannot be caught"),
         ("POST /signal/CHLD", 400, "SIGCHLD is reserved"),
         ("GET /signal/HUP", 405, "use POST"),
         ("GET /stop", 405, "use POST"),

@@ -71,6 +71,7 @@ pub use document::MAX_BYTES;
 pub use effective::Effective;
 pub use environment::{RESERVED as RESERVED_VARIABLES, is_configuration as is_configuration_variable};
 pub use inputs::{Document, Features, Mode, Override, Sources};
+pub use scalar::receivable;
 pub use tree::Origin;
 
 use std::cell::OnceCell;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+pub use read::receivable;
 pub(crate) use read::{read_status, read_user};
 
 use crate::network::Network;
@@ -15,7 +16,7 @@ use crate::toml_text::quote;
 use crate::value::{Value, describe, shorten, type_of};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
-use read::{integer, is_label, is_port_name, limit, receivable, signal, umask, user, value_from};
+use read::{integer, is_label, is_port_name, limit, signal, umask, user, value_from};
 
 /// The kind of one scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -150,7 +150,11 @@ pub(super) fn signal(found: &DeValue<'_>) -> Result<Signal, String> {
     signal.map_err(|unknown| unknown.to_string())
 }
 
-pub(super) fn receivable(signal: Signal) -> Result<Signal, String> {
+/// The signal, if a process can receive it from others.
+///
+/// # Errors
+/// Why it cannot.
+pub fn receivable(signal: Signal) -> Result<Signal, String> {
     if signal.is_uncatchable() {
         Err(format!("{signal} cannot be caught by any process (signal(7))"))
     } else if signal == Signal::CHLD {
