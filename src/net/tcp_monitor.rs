@@ -47,7 +47,7 @@ impl TcpMonitor {
 
     /// The namespace's counters.
     pub(crate) fn counters() -> Option<TcpCounters> {
-        snmp::parse(&read_bounded("/proc/net/snmp", SNMP_BYTES)?)
+        snmp::parse(&read_small(Path::new("/proc/net/snmp"), SNMP_BYTES).ok()?)
     }
 
     /// Connections that were accepted in the namespace, without those of our own listeners.
@@ -91,20 +91,12 @@ impl TcpMonitor {
                 sockets
             }
             // No further thread: the pids limit.
-            Err(_) => self
-                .look_until(Instant::now() + HASTE, which, ports)
-                .filter(|(_, are_all)| *are_all)
-                .map(|(found, _)| found),
+            Err(_) => whole(self.look_in_haste(which, ports)),
         }
     }
 
     fn look(&mut self, which: SocketsWanted, ports: &[u16]) -> Option<Vec<Socket>> {
-        let found = self.look_until(Instant::now() + PATIENCE, which, ports);
-        let (sockets, are_all) = match self.source {
-            SocketSource::Netlink(_) => found?,
-            SocketSource::Proc => from_proc(ports, PROC_BYTES)?,
-        };
-        are_all.then_some(sockets)
+        whole(self.look_until(Instant::now() + PATIENCE, PROC_BYTES, which, ports))
     }
 
     /// Whether the next look beside the loop may come now.
@@ -116,18 +108,29 @@ impl TcpMonitor {
     /// some milliseconds, and whether these are all. A busy machine may take the processor away from us for that long, so
     /// the first parts of each list are read in any case.
     pub(crate) fn sockets_in_haste(&mut self, ports: &[u16]) -> Option<(Vec<Socket>, bool)> {
-        self.look_until(Instant::now() + HASTE, SocketsWanted::All, ports)
+        self.look_in_haste(SocketsWanted::All, ports)
     }
 
     /// The sockets that listen, on all ports, as many as can be read in haste: much cheaper than all sockets, and the first ones
     /// in /proc/net/tcp.
     pub(crate) fn listeners(&mut self) -> Option<Vec<Socket>> {
-        let (mut sockets, _) = self.look_until(Instant::now() + HASTE, SocketsWanted::Listening, &[])?;
+        let (mut sockets, _) = self.look_in_haste(SocketsWanted::Listening, &[])?;
         sockets.retain(|socket| socket.state == TcpState::Listen);
         Some(sockets)
     }
 
-    fn look_until(&mut self, end: Instant, which: SocketsWanted, ports: &[u16]) -> Option<(Vec<Socket>, bool)> {
+    fn look_in_haste(&mut self, which: SocketsWanted, ports: &[u16]) -> Option<(Vec<Socket>, bool)> {
+        self.look_until(Instant::now() + HASTE, HASTY_PROC_BYTES, which, ports)
+    }
+
+    /// As many sockets as can be read until then, or in so many bytes of each file; and whether these are all.
+    fn look_until(
+        &mut self,
+        end: Instant,
+        proc_bytes: u64,
+        which: SocketsWanted,
+        ports: &[u16],
+    ) -> Option<(Vec<Socket>, bool)> {
         if let SocketSource::Netlink(netlink) = &self.source {
             match in_haste(netlink, end, which, ports) {
                 Ok((sockets, are_all)) => {
@@ -141,8 +144,13 @@ impl TcpMonitor {
                 Err(_) => self.source = SocketSource::Proc,
             }
         }
-        from_proc(ports, HASTY_PROC_BYTES)
+        from_proc(ports, proc_bytes)
     }
+}
+
+/// The sockets, if these are all: half a list would look like few connections.
+fn whole(found: Option<(Vec<Socket>, bool)>) -> Option<Vec<Socket>> {
+    found.filter(|(_, are_all)| *are_all).map(|(sockets, _)| sockets)
 }
 
 /// The sockets in the first so many bytes of each file, and whether these are all.
@@ -243,11 +251,6 @@ impl Dump<'_> {
     }
 }
 
-/// The file, if it exists and is not longer than the bound: half a list would look like few connections.
-fn read_bounded(path: &str, most: u64) -> Option<Vec<u8>> {
-    read_small(Path::new(path), most).ok()
-}
-
 /// A look that takes longer puts off the next one, by so many times its own duration.
 const EXPENSIVE: Duration = Duration::from_millis(1);
 const SHARE: u32 = 40;
@@ -279,6 +282,10 @@ mod tests {
         let listener = TcpListener::bind(address).ok()?;
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         Some((listener, client))
+    }
+
+    fn look_at_once(tcp_monitor: &mut TcpMonitor, ports: &[u16]) -> (Vec<Socket>, bool) {
+        tcp_monitor.look_until(Instant::now(), HASTY_PROC_BYTES, SocketsWanted::All, ports).unwrap()
     }
 
     #[test]
@@ -345,7 +352,7 @@ mod tests {
         let seen = runtime.block_on(tcp_monitor.sockets_beside(&ports)).unwrap();
         assert_eq!(seen.iter().filter(|socket| socket.state == TcpState::Established).count(), connections.len());
         tcp_monitor.free_at = None;
-        let (hasty, are_all) = tcp_monitor.look_until(Instant::now(), SocketsWanted::All, &ports).unwrap();
+        let (hasty, are_all) = look_at_once(&mut tcp_monitor, &ports);
         assert!(!are_all && !hasty.is_empty() && hasty.len() < seen.len(), "{} of {}", hasty.len(), seen.len());
         assert_eq!(tcp_monitor.sockets(&ports).unwrap().len(), seen.len(), "nothing of the hasty look is left");
     }
@@ -356,7 +363,7 @@ mod tests {
             let Some((listener, _client)) = waiting(address) else { continue };
             let port = listener.local_addr().unwrap().port();
             for mut tcp_monitor in [TcpMonitor::open(), TcpMonitor::from_proc()] {
-                let (seen, are_all) = tcp_monitor.look_until(Instant::now(), SocketsWanted::All, &[port]).unwrap();
+                let (seen, are_all) = look_at_once(&mut tcp_monitor, &[port]);
                 assert_eq!(
                     (count(&seen, &Drain::default()).connections, are_all),
                     (1, true),
