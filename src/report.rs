@@ -6,6 +6,7 @@ pub(crate) mod identity;
 pub(crate) mod journal;
 pub(crate) mod log;
 pub(crate) mod message;
+pub(crate) mod rate_limit;
 pub(crate) mod rewritten_file;
 pub(crate) mod stop_report;
 pub(crate) mod timestamp;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use super::context::Purpose;
 use super::output_budget::OutputBudgets;
+use crate::report::rate_limit::RateLimit;
 use bookend_lifecycle::printable::printable;
 
 /// The output of one handler, read until the last process that holds the pipe has ended.
@@ -64,7 +65,7 @@ impl Relay {
             pipe,
             splitter: Splitter::default(),
             budgets: budgets.clone(),
-            reported: None,
+            reports: RateLimit::default(),
             reported_bytes: 0,
             name: name.to_owned(),
             purpose,
@@ -97,8 +98,8 @@ struct RelayTask {
     pipe: Receiver,
     splitter: Splitter,
     budgets: OutputBudgets,
-    /// When the log last reported dropped output, and how much.
-    reported: Option<Instant>,
+    /// Of dropped output; and how much the log has reported.
+    reports: RateLimit,
     reported_bytes: u64,
     name: String,
     purpose: Purpose,
@@ -174,7 +175,7 @@ impl RelayTask {
         kept.tail.extend_from_slice(bytes);
         kept.dropped += u64::try_from(bytes.len()).unwrap_or_default();
         drop(kept);
-        if self.reported.is_none_or(|reported| reported.elapsed() >= REPORTS) {
+        if self.reports.allow() {
             self.report_dropped();
         }
     }
@@ -193,7 +194,6 @@ impl RelayTask {
     }
 
     fn report_dropped(&mut self) {
-        self.reported = Some(Instant::now());
         let dropped_bytes = lock(&self.kept).dropped;
         self.reported_bytes = dropped_bytes;
         if self.purpose != Purpose::Probe {
@@ -260,8 +260,6 @@ const PAUSE: Duration = Duration::from_millis(2);
 const PIECE: usize = 128;
 /// How much of the end of dropped output is kept.
 const TAIL: usize = 2048;
-/// The time between two reports of dropped output.
-const REPORTS: Duration = Duration::from_secs(10);
 /// The largest pipe of an unprivileged process (pipe(7), pipe-max-size).
 const LARGEST_PIPE: usize = 1024 * 1024;
 const LONGEST_LINE: usize = 4096;

@@ -18,7 +18,8 @@ use super::connection_table::{ConnectionLimit, ConnectionTable};
 #[cfg(feature = "tls")]
 use super::handshakes::HandshakeRate;
 use super::request::Endpoint;
-use super::rules::{RateLimit, Rules};
+use super::rules::Rules;
+use crate::report::rate_limit::RateLimit;
 
 /// Which listener a request came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

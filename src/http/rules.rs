@@ -1,6 +1,6 @@
 //! The configuration of one listener.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::token::HookAuth;
 use bookend_config::settings::{HttpSettings, ReadyzDuringStop, Settings};
@@ -48,19 +48,3 @@ impl Rules {
         }
     }
 }
-
-/// Allows one report in ten seconds, however often its cause happens: callers must not fill the log.
-#[derive(Debug, Default)]
-pub(super) struct RateLimit(Option<Instant>);
-
-impl RateLimit {
-    pub(super) fn allow(&mut self) -> bool {
-        let allow = self.0.is_none_or(|last| last.elapsed() >= INTERVAL);
-        if allow {
-            self.0 = Some(Instant::now());
-        }
-        allow
-    }
-}
-
-const INTERVAL: Duration = Duration::from_secs(10);
