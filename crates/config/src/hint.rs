@@ -297,6 +297,22 @@ mod tests {
     }
 
     #[test]
+    fn no_word_is_explained_where_it_is_a_key() {
+        let mut tables = vec![("".to_owned(), ROOT)];
+        walk(ROOT, &mut |path, key| {
+            if let Shape::Table(keys) | Shape::Tables(keys) = key.shape {
+                tables.push((last(path).to_owned(), keys));
+            }
+        });
+        for (places, words, _) in EXPLAINED.iter().filter(|(places, ..)| *places != ["*"]) {
+            for (place, word) in places.iter().flat_map(|place| words.iter().map(move |word| (place, word))) {
+                let mut of_this_name = tables.iter().filter(|(name, _)| name == place);
+                assert!(of_this_name.any(|(_, keys)| keys.iter().all(|key| key.name != *word)), "{place}: {word}");
+            }
+        }
+    }
+
+    #[test]
     fn a_swap_of_neighbours_costs_one() {
         assert_eq!(distance("ab", "ba"), 1);
         assert_eq!(distance("kitten", "sitting"), 3);

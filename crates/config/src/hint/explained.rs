@@ -80,7 +80,6 @@ pub(super) const EXPLAINED: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["httpGet"], &["url", "uri"], "a URL has several keys here: scheme, host, port, path"),
     (&["httpGet"], &["headers"], "as in a Pod spec: httpHeaders"),
-    (&["httpGet"], &["method"], "the method is GET; for another one run a client with exec"),
     (ANY, &["http"], "as in a Pod spec: httpGet"),
     (ANY, &["tcp"], "as in a Pod spec: tcpSocket"),
     (
