@@ -3,6 +3,8 @@
 use serde::{Serialize, Serializer};
 
 use crate::report::counters::Counters;
+#[cfg(feature = "reload")]
+use crate::report::journal::{LONGEST_DETAIL, shortened};
 use crate::report::journal::{Record, Row};
 use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::drain::{ConnectionCounts, DrainEnd, DrainProgress};
@@ -223,15 +225,12 @@ impl ReloadSnapshot {
         };
         *count += 1;
         (self.result, self.ended_at) = (Some(note.name()), Some(at));
-        self.detail = detail.chars().take(LONGEST_DETAIL).collect();
+        self.detail = shortened(detail.to_owned(), LONGEST_DETAIL);
         if note == ReloadNote::Succeeded {
             self.succeeded_at = Some(at);
         }
     }
 }
-
-#[cfg(feature = "reload")]
-const LONGEST_DETAIL: usize = 2000;
 
 /// A process that does not wait for its children.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -333,6 +332,7 @@ impl DrainSnapshot {
         }
     }
 }
+
 /// Serializes the containers as an object with their names as keys.
 fn as_map<S: Serializer>(
     containers: &Option<Vec<(String, ContainerSnapshot)>>,

@@ -18,7 +18,7 @@ impl PodIdentity {
     }
 
     /// `variable`: the value of an environment variable. An empty one counts as unset.
-    pub(crate) fn of(variable: impl Fn(&str) -> Option<String>) -> PodIdentity {
+    fn of(variable: impl Fn(&str) -> Option<String>) -> PodIdentity {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let first = |names: &[&str]| names.iter().find_map(|name| set(name));
         let attributes = set("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();

@@ -4,6 +4,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::document::DUPLICATE;
 use crate::scalar::Scalar;
 use crate::source::{Span, in_order, line_and_column};
 use crate::toml_text::quote;
@@ -50,9 +51,6 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Vec<String>> {
     }
     Err(in_order(errors, |(at, _)| Span::at(*at)).into_iter().map(|(_, sentence)| sentence).collect())
 }
-
-/// The parser's words for a key that stands twice.
-const DUPLICATE: &str = "duplicate key";
 
 fn pair(name: &str, value: &Spanned<DeValue<'_>>) -> Result<String, String> {
     let is_name = Scalar::Variable.read(&DeValue::String(name.into())).is_ok();

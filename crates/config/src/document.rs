@@ -28,8 +28,8 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 /// A text with more syntax errors than this is not read any further.
 const MOST_ERRORS: usize = 500;
 
-/// The parser's words for it.
-const DUPLICATE: &str = "duplicate key";
+/// The parser's words for a key that stands twice.
+pub(crate) const DUPLICATE: &str = "duplicate key";
 
 /// Reads the text of a file into a layer. `name` is shown in diagnostics and origins.
 pub(crate) fn read_file<'a>(name: &'a str, text: &'a str, collector: &mut Collector<'a>) -> Tree {

@@ -10,7 +10,7 @@ use crate::source::in_order;
 use crate::toml_text::{join, quote};
 use crate::tree::Tree;
 use crate::value::Value;
-use crate::vocabulary::{ROOT, SIDECAR_APP};
+use crate::vocabulary::{ROOT, SIDECAR_APP, has_named_lists};
 use bookend_lifecycle::printable::printable;
 use bookend_lifecycle::seconds::Seconds;
 
@@ -114,9 +114,7 @@ fn lines(tree: &Tree, out: &mut String, path: &str, dotted: &str, keys: &'static
             Shape::Tables(inner) => {
                 let Some(entry) = entry else { continue };
                 // A list below a list of handlers has no header of its own.
-                let has_headers =
-                    path == LIFECYCLE || path.ends_with(".lifecycle") || (cfg!(feature = "reload") && path.is_empty());
-                if entry.value == Value::Tables(0) || !has_headers {
+                if entry.value == Value::Tables(0) || !has_named_lists(path) {
                     let tables: Vec<String> = tree.tables(&below).iter().map(|t| inline(tree, t, inner)).collect();
                     line(out, &name, &format!("[{}]", tables.join(", ")), &entry.origin.to_string());
                 }

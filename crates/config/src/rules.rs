@@ -11,7 +11,7 @@ use crate::modes;
 use crate::toml_text::{join, quote};
 use crate::tree::{Entry, Tree};
 use crate::value::Value;
-use crate::vocabulary::ROOT;
+use crate::vocabulary::{ROOT, has_named_lists};
 use bookend_lifecycle::probe::ProbeKind;
 use bookend_lifecycle::seconds::Seconds;
 
@@ -52,8 +52,7 @@ fn lists(layer: &Tree, collector: &mut Collector<'_>, path: &str, keys: &'static
                     lists(layer, collector, &entry, inner);
                     drain_times(layer, collector, &join(&entry, "drain"));
                 }
-                if path == "lifecycle" || path.ends_with(".lifecycle") || (cfg!(feature = "reload") && path.is_empty())
-                {
+                if has_named_lists(path) {
                     unique_names(layer, collector, &below);
                 }
             }

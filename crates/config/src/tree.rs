@@ -144,7 +144,7 @@ impl Tree {
     }
 
     /// The kinds of handler that are set in one entry.
-    pub(crate) fn kinds_of(&self, parent: &str) -> impl Iterator<Item = &str> {
+    fn kinds_of(&self, parent: &str) -> impl Iterator<Item = &str> {
         self.iter()
             .filter(|(_, entry)| entry.value == Value::OneOf)
             .map(|(path, _)| path)

@@ -114,6 +114,12 @@ pub(crate) static ROOT: &[Key] = &[
     ),
 ];
 
+/// Whether the lists of tables right in this table are printed with headers, and their entries have names: those of handlers,
+/// and `reload`.
+pub(crate) fn has_named_lists(table: &str) -> bool {
+    table == "lifecycle" || table.ends_with(".lifecycle") || (cfg!(feature = "reload") && table.is_empty())
+}
+
 static CONTAINER: &[Key] = &[
     Key::new("lifecycle", Shape::Table(handlers::CONTAINER_LIFECYCLE), "", "the handlers of its app"),
     Key::new(
