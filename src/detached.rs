@@ -1,8 +1,8 @@
-//! Runs work that may block or takes long: name resolution by the C library, files on a volume that may hang, all of /proc. Each piece of work has a
-//! thread of its own, with every signal blocked, so that no signal is delivered there. The number of threads is bounded: one for
-//! everything that waits for the same files, or the slots of the caller. So what waits for one volume takes no thread from the rest.
-//! They are never joined, so that a name server that does not answer delays no signal, no reap and no exit. The caller
-//! needs a deadline.
+//! Runs work that may block or takes long: name resolution by the C library, files on a volume that may hang, all of /proc.
+//! Each piece of work has a thread of its own, with every signal blocked, so that no signal is delivered there. The number
+//! of threads is bounded: one for everything that waits for the same files, or the slots of the caller. So what waits for
+//! one volume takes no thread from the rest. They are never joined, so that a name server that does not answer delays no
+//! signal, no reap and no exit. The caller needs a deadline.
 //!
 //! The runtime's own thread pool is not used: the end of the runtime waits for its work.
 

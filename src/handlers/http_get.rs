@@ -1,5 +1,6 @@
 //! `httpGet`: an HTTP or HTTPS request like the kubelet's: one GET, or another `method`, with `Connection: close`. Redirects
-//! are followed within the host, up to ten requests in all; only 307 and 308 keep another method and its body. A redirect to another host is not followed: its own status decides.
+//! are followed within the host, up to ten requests in all; only 307 and 308 keep another method and its body. A redirect to
+//! another host is not followed: its own status decides.
 //!
 //! | part                 | bound                                                           |
 //! | -------------------- | --------------------------------------------------------------- |

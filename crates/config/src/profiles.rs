@@ -199,8 +199,7 @@ pub(crate) fn of_command(words: &[String]) -> Option<&'static str> {
 /// The profile of a process that runs. `None`: the process does not show it.
 pub fn of_process(process: &AppProcess) -> Option<&'static str> {
     let executable = process.executable.as_deref().map(|path| base_name(path.trim_end_matches(" (deleted)")));
-    // The executable of a script is its interpreter.
-    // The executable of an emulated program is the emulator.
+    // The executable of a script is its interpreter, and that of an emulated program the emulator.
     let is_host = |name: &str| is_interpreter(name) || ["perl", "ld-", "qemu-"].iter().any(|one| name.starts_with(one));
     if let Some(executable) = executable.filter(|name| !is_host(name)) {
         return Some(of_program(executable).unwrap_or(HTTP));

@@ -3,7 +3,6 @@
 //!
 //! A schema cannot express everything that is checked (signals by name, names of ports, rules between keys), and a
 //! file that is one layer of several need not have all required keys; `bookend check` has the last word.
-
 //!
 //! It is put together as text: built of values it would be 10 kB more of code.
 
