@@ -296,12 +296,7 @@ impl ContainerLifecycle {
     }
 
     fn list_stepped(&mut self, now: Time, hook: Hook, step: ListStep) {
-        if let ListStep::Over(outcome) = step {
-            self.list_over(now, hook, outcome);
-        }
-    }
-
-    fn list_over(&mut self, now: Time, hook: Hook, outcome: Outcome) {
+        let ListStep::Over(outcome) = step else { return };
         self.cx.answer_all(hook, outcome);
         match (hook, outcome, &mut self.phase) {
             (Hook::PreStart, Outcome::Succeeded, _) => self.cx.act(Action::StartApp),
