@@ -101,15 +101,15 @@ pub enum Note {
     AppEnded(AppStatus),
     /// The process in the other container did not end on its stop signal. The kubelet has to end it.
     AppStays,
-    /// Leftover processes were sent SIGTERM, and are waited for.
+    /// The remaining processes were sent SIGTERM, and are waited for.
     LeftoversTerminated,
-    /// Leftover processes are waited for, but the kernel refused SIGTERM to all of them.
+    /// The remaining processes are waited for, but the kernel refused SIGTERM to all of them.
     LeftoversRefused,
-    /// The leftover processes have ended.
+    /// The remaining processes have ended.
     LeftoversEnded,
-    /// Leftover processes were sent SIGKILL.
+    /// The remaining processes were sent SIGKILL.
     LeftoversKilled,
-    /// Leftover processes remain after SIGKILL: in uninterruptible sleep, or not ours to signal. bookend does not wait for them.
+    /// Processes remain even after SIGKILL: in uninterruptible sleep, or not ours to signal. bookend does not wait for them.
     LeftoversRemain,
     /// The app has failed by itself, and the container is held for so long.
     Held(Duration),

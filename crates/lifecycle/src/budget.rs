@@ -72,7 +72,7 @@ impl Budget {
         self.kill_at(began, now).map(|kill| kill - LAST_CHANCE.min(kill.saturating_sub(now) / 2))
     }
 
-    /// When leftover processes must be gone, so that postStop has its share.
+    /// When the remaining processes must be gone, so that postStop has its share.
     pub fn post_stop_begin(&self, began: Time) -> Option<Time> {
         let reserve = self.reserve();
         let leftovers = (FINISH - EXIT).min(reserve / 4);
@@ -80,7 +80,7 @@ impl Budget {
         self.end(began).map(|end| end - share - self.exit())
     }
 
-    /// When leftover processes that get SIGTERM now get SIGKILL. `wish` is `leftoversSeconds`. During a stop they may use the
+    /// When the remaining processes, which get SIGTERM now, get SIGKILL. `wish` is `leftoversSeconds`. During a stop they may use the
     /// rest of the budget without the reserve: an entrypoint that does not exec leaves the server behind.
     pub fn leftovers_end(&self, began: Option<Time>, now: Time, wish: Option<Duration>) -> Time {
         let Some(end) = began.and_then(|began| self.end(began)) else { return now + wish.unwrap_or(LEFTOVERS) };
@@ -141,7 +141,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 pub const POST_STOP_DEFAULT: Duration = Duration::from_secs(1);
 /// The time for all postStop handlers together, without a grace period.
 const POST_STOP_WITHOUT_GRACE: Duration = Duration::from_secs(30);
-/// How long leftover processes have after SIGTERM, and sessions in any case.
+/// How long the remaining processes have after SIGTERM, and sessions in any case.
 const LEFTOVERS: Duration = Duration::from_secs(2);
 /// The minimum for each step, however late it is.
 pub const SHORTEST: Duration = Duration::from_millis(100);

@@ -76,7 +76,7 @@ pub enum Timer {
     Rearm,
     /// The preStop handler that outlived the app has used its time.
     Linger,
-    /// Leftover processes have used their time.
+    /// The remaining processes have used their time.
     Leftovers,
     /// The budget of the stop ends while postStop handlers run.
     PostStop,

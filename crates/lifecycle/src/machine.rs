@@ -16,7 +16,7 @@ pub trait Machine {
     /// The current phase, as `/status` and the metrics name it.
     fn phase(&self) -> PhaseName;
 
-    /// Whether postStart does not hold back readiness any more.
+    /// Whether readiness no longer waits for postStart.
     ///
     /// An app of our own has started when its postStart handlers have succeeded. An app in another container counts as
     /// started unless its handlers run now: its hook may never be called.

@@ -1,4 +1,4 @@
-//! The phase after the end of the app: a preStop handler that outlives it, then the leftover processes, then postStop, then
+//! The phase after the end of the app: a preStop handler that outlives it, then the remaining processes, then postStop, then
 //! the answers that are on their way, then a hold if one is configured, then the exit. Every step has a limit.
 
 use std::time::Duration;
@@ -27,9 +27,9 @@ pub(super) struct Finishing {
 enum FinishStep {
     /// A preStop handler that was in flight when the app ended finishes.
     Linger,
-    /// Leftover processes have got SIGTERM.
+    /// The remaining processes have got SIGTERM.
     Leftovers(Leftovers),
-    /// Leftover processes have got SIGKILL.
+    /// The remaining processes have got SIGKILL.
     LeftoversKilled,
     /// postStop handlers run.
     PostStop,
@@ -41,7 +41,7 @@ enum FinishStep {
     Exited,
 }
 
-/// The wait for the leftover processes.
+/// The wait for the remaining processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Leftovers {
     /// When they got SIGTERM.
@@ -143,7 +143,7 @@ impl Finishing {
         }
     }
 
-    /// SIGTERM was refused to all leftover processes. Their time is the same: they may end by themselves.
+    /// SIGTERM was refused to all remaining processes. Their time is the same: they may end by themselves.
     pub(super) fn leftovers_refused(&mut self, cx: &mut Context) {
         if let FinishStep::Leftovers(leftovers) = &mut self.step
             && !std::mem::replace(&mut leftovers.reported, true)
@@ -292,5 +292,5 @@ impl Finishing {
     }
 }
 
-/// How long leftover processes have after SIGKILL.
+/// How long the remaining processes have after SIGKILL.
 const LEFTOVERS_KILL: Duration = Duration::from_millis(500);
