@@ -11,38 +11,12 @@ use std::time::Duration;
 use crate::process::reaper::{ReapBound, ReapRound, Reaper};
 use bookend_lifecycle::Time;
 
-/// Decides when to reap.
+/// Decides when to reap: outside a storm, and after a cheap round, at once.
 #[derive(Debug, Default)]
-pub(super) struct Reaping {
-    throttle: ReapThrottle,
-}
-
-impl Reaping {
-    /// A SIGCHLD has come. Whether to reap now; if not, a round is due in a moment. When the app has ended a storm causes
-    /// no delay: the exit waits for the remaining processes.
-    pub(super) fn is_due_after_sigchld(&mut self, now: Time, app_has_ended: bool) -> bool {
-        self.throttle.is_now(now, app_has_ended)
-    }
-
-    /// When the next round is due, if it was put off. No SIGCHLD is read before.
-    pub(super) fn due(&self) -> Option<Time> {
-        self.throttle.due
-    }
-
-    /// One round. `clock` is read before and after it.
-    pub(super) fn reap(&mut self, reaper: &Reaper, clock: impl Fn() -> Time) -> ReapRound {
-        let began = clock();
-        let round = reaper.reap(ReapBound::ROUND);
-        self.throttle.completed(began, clock(), round);
-        round
-    }
-}
-
-/// Decides when the next round is. Outside a storm, and after a cheap round: at once.
-#[derive(Debug, Default)]
-struct ReapThrottle {
-    /// Time of the last round, and how many consecutive rounds found no child that we wait for while others were alive.
+pub(super) struct ReapThrottle {
+    /// The time of the last round.
     last: Time,
+    /// How many consecutive rounds found no child that we wait for while others were alive.
     streak: u32,
     /// The loop's other work has the time until then.
     free_at: Time,
@@ -51,8 +25,9 @@ struct ReapThrottle {
 }
 
 impl ReapThrottle {
-    /// A child has changed its state. Whether the next round is now; otherwise it is due in a moment.
-    fn is_now(&mut self, now: Time, app_has_ended: bool) -> bool {
+    /// A SIGCHLD has come. Whether to reap now; if not, a round is due in a moment. When the app has ended a storm causes
+    /// no delay: the exit waits for the remaining processes.
+    pub(super) fn is_due_after_sigchld(&mut self, now: Time, app_has_ended: bool) -> bool {
         let is_storm = self.streak >= STORM && !app_has_ended;
         let next = if is_storm { self.free_at.max(self.last + STORM_INTERVAL) } else { self.free_at };
         if now >= next {
@@ -60,6 +35,19 @@ impl ReapThrottle {
         }
         self.due = Some(next);
         false
+    }
+
+    /// When the next round is due, if it was put off. No SIGCHLD is read before.
+    pub(super) fn due(&self) -> Option<Time> {
+        self.due
+    }
+
+    /// One round. `clock` is read before and after it.
+    pub(super) fn reap(&mut self, reaper: &Reaper, clock: impl Fn() -> Time) -> ReapRound {
+        let began = clock();
+        let round = reaper.reap(ReapBound::ROUND);
+        self.completed(began, clock(), round);
+        round
     }
 
     /// A round is over.
@@ -100,7 +88,7 @@ mod tests {
         let (mut rounds, mut now) = (0, 0);
         while now < 100_000 {
             let put_off = throttle.due.is_some_and(|due| micros(now) >= due);
-            if put_off || (throttle.due.is_none() && throttle.is_now(micros(now), false)) {
+            if put_off || (throttle.due.is_none() && throttle.is_due_after_sigchld(micros(now), false)) {
                 throttle.completed(micros(now), micros(now + cost), round);
                 now += cost;
                 rounds += 1;
@@ -143,7 +131,7 @@ mod tests {
     fn occasional_orphans_are_reaped_at_once() {
         let mut throttle = ReapThrottle::default();
         for now in (0..100).map(|n| micros(n * 6_000)) {
-            assert!(throttle.is_now(now, false), "{now:?}");
+            assert!(throttle.is_due_after_sigchld(now, false), "{now:?}");
             throttle.completed(now, now, ORPHANS);
         }
         assert_eq!(throttle.due, None);
@@ -153,9 +141,9 @@ mod tests {
     fn after_a_storm_the_next_child_is_reaped_at_once() {
         let mut throttle = ReapThrottle::default();
         (0..20).map(micros).for_each(|now| throttle.completed(now, now, ORPHANS));
-        assert!(throttle.is_now(micros(30), true), "the exit waits");
-        assert!(!throttle.is_now(micros(30), false), "still a storm");
+        assert!(throttle.is_due_after_sigchld(micros(30), true), "the exit waits");
+        assert!(!throttle.is_due_after_sigchld(micros(30), false), "still a storm");
         throttle.completed(micros(1_030), micros(1_030), ReapRound { others: false, ..ORPHANS });
-        assert!(throttle.is_now(micros(1_031), false), "no children are left");
+        assert!(throttle.is_due_after_sigchld(micros(1_031), false), "no children are left");
     }
 }

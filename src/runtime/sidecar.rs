@@ -26,7 +26,7 @@ use self::find::find;
 use super::dispatcher::{Dispatcher, SearchResult, TaskMessage};
 use super::listeners;
 use super::plan::stop_signals;
-use super::reaping::Reaping;
+use super::reaping::ReapThrottle;
 #[cfg(feature = "reload")]
 use super::reload::{self, Reloadable, Reloads};
 use super::run_loop::{self, HookSender, Supervisor};
@@ -97,7 +97,7 @@ struct SidecarLoop {
     /// The first is the app at the top level of the configuration.
     apps: Vec<SidecarApp>,
     reaper: Reaper,
-    reaping: Reaping,
+    reaping: ReapThrottle,
     stop_signals: Vec<Signal>,
     /// The trigger of our own stop.
     stop: Option<Trigger>,
@@ -125,7 +125,7 @@ impl SidecarLoop {
             dispatcher: Dispatcher::new(began, &settings),
             settings,
             reaper,
-            reaping: Reaping::default(),
+            reaping: ReapThrottle::default(),
             stop_signals,
             stop: None,
         }

@@ -37,7 +37,7 @@ use crate::runtime::dispatcher::{Dispatcher, TaskMessage};
 use crate::runtime::life_before::LifeBefore;
 use crate::runtime::memory_watch::{self, MemoryWatch};
 use crate::runtime::plan;
-use crate::runtime::reaping::Reaping;
+use crate::runtime::reaping::ReapThrottle;
 #[cfg(feature = "reload")]
 use crate::runtime::reload::{self, Reloadable, Reloads};
 use crate::runtime::run_loop::{self, Supervisor};
@@ -66,7 +66,7 @@ pub(super) struct ContainerLoop {
     probing: Probing,
     notify: NotifyState,
     connections: AppConnections,
-    reaping: Reaping,
+    reaping: ReapThrottle,
     job_control: JobControl,
     refusals: Refusals,
     remaining: RemainingProcesses,
@@ -109,7 +109,7 @@ impl ContainerLoop {
             probing: Probing::new(&settings.probes),
             notify: NotifyState::new(settings.app.notify),
             connections: AppConnections::default(),
-            reaping: Reaping::default(),
+            reaping: ReapThrottle::default(),
             job_control: JobControl::new(policy.suspend),
             refusals: Refusals::default(),
             remaining: RemainingProcesses::default(),
