@@ -11,7 +11,7 @@ use tracing::{debug, error, info, warn};
 
 use super::app_connections::AppConnections;
 use super::auto_profile;
-use super::job_control::JobControl;
+use super::job_control;
 use super::life_before;
 use super::notify_state::{self, NotifyState};
 use super::probing::Probing;
@@ -67,7 +67,6 @@ pub(super) struct ContainerLoop {
     notify: NotifyState,
     connections: AppConnections,
     reaping: ReapThrottle,
-    job_control: JobControl,
     refusals: Refusals,
     remaining: RemainingProcesses,
     memory: MemoryWatch,
@@ -110,7 +109,6 @@ impl ContainerLoop {
             notify: NotifyState::new(settings.app.notify),
             connections: AppConnections::default(),
             reaping: ReapThrottle::default(),
-            job_control: JobControl::new(policy.suspend),
             refusals: Refusals::default(),
             remaining: RemainingProcesses::default(),
             memory: MemoryWatch::default(),
@@ -273,7 +271,7 @@ impl ContainerLoop {
             self.dispatcher.found_orphans();
         }
         if let Some(by) = round.app_stopped {
-            self.job_control.app_stopped(&self.unit.context.reaper, by);
+            job_control::app_stopped(self.configured.policy.suspend, &self.unit.context.reaper, by);
         }
         let (kill, explains) = self.memory.reaped(self.now(), &round);
         // A SIGKILL of ours is counted; the kernel's may have come before it, but then it is not what ended the app.
@@ -491,7 +489,7 @@ impl Supervisor for ContainerLoop {
         }
         last_resort::received(Some(signal));
         self.dispatcher.reporter.publish(&LifecycleEvent::Signal { signal });
-        self.job_control.before_forwarding(&self.unit.context.reaper, signal);
+        job_control::before_forwarding(&self.unit.context.reaper, signal);
         let of_handler = self.unit.trigger().is_some() && self.dispatcher.is_from_handler(Hook::PreStop, sender);
         self.push(if of_handler { Event::SignalFromPreStop(signal) } else { Event::Signal(signal) });
     }
@@ -577,7 +575,9 @@ impl Supervisor for ContainerLoop {
         match action {
             Action::StartApp => self.start_app(),
             Action::SignalApp(signal) => self.signal_app(signal),
-            Action::ContinueApp => self.job_control.continue_stopped(&self.unit.context.reaper),
+            Action::ContinueApp => {
+                job_control::continue_stopped(self.configured.policy.suspend, &self.unit.context.reaper)
+            }
             Action::WatchConnections => self.watch_connections(),
             Action::SendSecondSignal(signal) => self.cut_off_app(signal),
             Action::KillApp => self.cut_off_app(Signal::KILL),
@@ -611,7 +611,7 @@ impl Supervisor for ContainerLoop {
 
     fn event_done(&mut self, event: Event) {
         if let Event::Signal(signal) = event {
-            self.job_control.after_forwarding(signal);
+            job_control::after_forwarding(self.configured.policy.suspend, signal);
         }
         let machine = &self.unit.machine;
         if let Some(code) = machine.exit_code() {

@@ -8,58 +8,48 @@ use crate::process::reaper::{Reaper, SignalTarget};
 use crate::process::terminal::{self, AppStopped};
 use bookend_lifecycle::signal::Signal;
 
-pub(super) struct JobControl {
-    suspend: Suspend,
-}
-
-impl JobControl {
-    pub(super) fn new(suspend: Suspend) -> JobControl {
-        JobControl { suspend }
+/// A signal has stopped the app.
+pub(super) fn app_stopped(suspend: Suspend, reaper: &Reaper, by: Signal) {
+    debug!(%by, "the app was stopped");
+    if suspend == Suspend::OnSignal {
+        return;
     }
-
-    /// A signal has stopped the app.
-    pub(super) fn app_stopped(&self, reaper: &Reaper, by: Signal) {
-        debug!(%by, "the app was stopped");
-        if self.suspend == Suspend::OnSignal {
-            return;
-        }
-        match terminal::app_stopped(by, terminal::foreground(), is_first_process()) {
-            AppStopped::Leave => {}
-            AppStopped::Suspend if terminal::suspend_group() => continue_app(reaper),
-            // No shell waits for us, as for PID 1. But SIGSTOP comes from a person, who will continue the app.
-            AppStopped::Suspend if by == Signal::STOP => {}
-            AppStopped::Suspend | AppStopped::Continue => {
-                if matches!(by, Signal::TTIN | Signal::TTOU)
-                    && let Some(app) = reaper.app()
-                {
-                    terminal::hand_over_on_request(app);
-                }
-                continue_app(reaper);
+    match terminal::app_stopped(by, terminal::foreground(), is_first_process()) {
+        AppStopped::Leave => {}
+        AppStopped::Suspend if terminal::suspend_group() => continue_app(reaper),
+        // No shell waits for us, as for PID 1. But SIGSTOP comes from a person, who will continue the app.
+        AppStopped::Suspend if by == Signal::STOP => {}
+        AppStopped::Suspend | AppStopped::Continue => {
+            if matches!(by, Signal::TTIN | Signal::TTOU)
+                && let Some(app) = reaper.app()
+            {
+                terminal::hand_over_on_request(app);
             }
-        }
-    }
-
-    /// The app has got its stop signal. If it is stopped, no process may be left that would continue it: a shell in whose
-    /// background it read the terminal, a person who has gone.
-    pub(super) fn continue_stopped(&self, reaper: &Reaper) {
-        if self.suspend == Suspend::WithTheApp && reaper.app_is_stopped() {
             continue_app(reaper);
         }
     }
+}
 
-    /// A signal has come; it is about to be forwarded.
-    pub(super) fn before_forwarding(&self, reaper: &Reaper, signal: Signal) {
-        if signal == Signal::CONT {
-            hand_terminal_over(reaper);
-        }
+/// The app has got its stop signal. If it is stopped, no process may be left that would continue it: a shell in whose
+/// background it read the terminal, a person who has gone.
+pub(super) fn continue_stopped(suspend: Suspend, reaper: &Reaper) {
+    if suspend == Suspend::WithTheApp && reaper.app_is_stopped() {
+        continue_app(reaper);
     }
+}
 
-    /// The signal has been forwarded, rewritten or dropped, as the settings demand.
-    pub(super) fn after_forwarding(&self, signal: Signal) {
-        let is_job_control = matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU);
-        if is_job_control && self.suspend == Suspend::OnSignal {
-            terminal::suspend_ourselves();
-        }
+/// A signal has come; it is about to be forwarded.
+pub(super) fn before_forwarding(reaper: &Reaper, signal: Signal) {
+    if signal == Signal::CONT {
+        hand_terminal_over(reaper);
+    }
+}
+
+/// The signal has been forwarded, rewritten or dropped, as the settings demand.
+pub(super) fn after_forwarding(suspend: Suspend, signal: Signal) {
+    let is_job_control = matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU);
+    if is_job_control && suspend == Suspend::OnSignal {
+        terminal::suspend_ourselves();
     }
 }
 
