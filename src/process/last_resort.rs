@@ -70,9 +70,14 @@ pub(crate) fn remember_stop(pending: Option<Signal>, kill_in: Option<Duration>) 
     KILL_AT.store(kill_in.map_or(0, |time| now() + millis(time)), Ordering::SeqCst);
 }
 
-/// Remembers a signal that the loop is about to act upon, or that it has done so (`None`).
-pub(crate) fn received(signal: Option<Signal>) {
-    RECEIVED.store(signal.map_or(0, Signal::number), Ordering::SeqCst);
+/// Remembers a signal that the loop is about to act upon.
+pub(crate) fn received(signal: Signal) {
+    RECEIVED.store(signal.number(), Ordering::SeqCst);
+}
+
+/// Forgets that signal: the app has it, or the stop that it began is remembered.
+pub(crate) fn acted_upon() {
+    RECEIVED.store(0, Ordering::SeqCst);
 }
 
 fn slot(signal: Signal) -> Option<&'static AtomicI32> {

@@ -242,7 +242,7 @@ impl ContainerLoop {
     fn signal_app(&mut self, signal: Signal) {
         match self.unit.context.signal_app(signal) {
             Ok(()) => {
-                last_resort::received(None);
+                last_resort::acted_upon();
                 self.unit.counters.signalled(signal);
                 debug!(%signal, "signal sent to the app");
                 self.push(Event::SignalSent(signal));
@@ -487,7 +487,7 @@ impl Supervisor for ContainerLoop {
             }
             return;
         }
-        last_resort::received(Some(signal));
+        last_resort::received(signal);
         self.dispatcher.reporter.publish(&LifecycleEvent::Signal { signal });
         job_control::before_forwarding(&self.unit.context.reaper, signal);
         let of_handler = self.unit.trigger().is_some() && self.dispatcher.is_from_handler(Hook::PreStop, sender);
@@ -597,7 +597,8 @@ impl Supervisor for ContainerLoop {
 
     fn before_event(&mut self, event: Event) {
         if let Event::StopRequested | Event::LivenessFailed = event {
-            last_resort::received(Some(Signal::TERM));
+            // A stop without a signal: if there is no memory for it, SIGTERM takes its place.
+            last_resort::received(Signal::TERM);
         }
         if let Some(auto) = self.configured.auto.as_mut().filter(|_| auto_profile::may_begin_stop(event)) {
             auto_profile::choose(
@@ -622,7 +623,7 @@ impl Supervisor for ContainerLoop {
             last_resort::remember_stop(machine.pending_stop_signal(), kill_in);
         }
         // The stop that it began is remembered by now.
-        last_resort::received(None);
+        last_resort::acted_upon();
     }
 
     /// The terminal, the remaining processes.
