@@ -14,7 +14,7 @@
 //! | `app_connections` | the app's connections during a stop                               |
 //! | `remaining`       | the processes that remain after the app's end                     |
 //! | `refusals`        | signals that the kernel refuses                                   |
-//! | `life_before`     | the state file: read, and claimed for this life                   |
+//! | `state_file`      | the state file: read, and claimed for this life                   |
 //! | `auto_profile`    | `app.profile = "auto"`: the profile, chosen when a stop may begin |
 //! | `running_server`  | which server a running process is                                 |
 
@@ -22,7 +22,6 @@ mod app_connections;
 mod auto_profile;
 mod container_loop;
 mod job_control;
-mod life_before;
 mod notify_state;
 mod probing;
 mod refusals;
@@ -30,6 +29,7 @@ mod remaining;
 #[cfg(feature = "auto")]
 mod running_server;
 mod spawn_app;
+mod state_file;
 
 use std::convert::Infallible;
 use std::io;

@@ -160,8 +160,10 @@ impl Reporter {
         }
         self.has_news = true;
         match note {
-            Note::HookOver(Hook::PostStop, _) if self.journal.has_timeline() => self.life(LifeStage::PostStopOver),
-            Note::Rearmed => self.life(LifeStage::Running),
+            Note::HookOver(Hook::PostStop, _) if self.journal.has_timeline() => {
+                self.write_life_stage(LifeStage::PostStopOver)
+            }
+            Note::Rearmed => self.write_life_stage(LifeStage::Running),
             _ => {}
         }
         if note == Note::Rearmed {
@@ -286,7 +288,7 @@ impl Reporter {
     }
 
     /// Writes how far this life has come.
-    pub(super) fn life(&self, stage: LifeStage) {
+    pub(super) fn write_life_stage(&self, stage: LifeStage) {
         if let Some(state) = &self.state {
             state.write(stage.line(&Timestamp::now().to_string()), false);
         }
@@ -319,8 +321,8 @@ impl Reporter {
         let took = now.saturating_sub(self.journal.origin().unwrap_or_default());
         match self.journal.stop_began() {
             _ if self.journal.is_post_stop_over() => {}
-            Some(_) => self.life(LifeStage::Stopping(took)),
-            None => self.life(LifeStage::Ending(took)),
+            Some(_) => self.write_life_stage(LifeStage::Stopping(took)),
+            None => self.write_life_stage(LifeStage::Ending(took)),
         }
         let Some(file) = &self.message else { return };
         let mut head = self.journal.progress(now, self.began_at(), runs, status.app.pid.is_some());
@@ -393,7 +395,7 @@ impl Reporter {
                 file.write(self.message(&head, status, Some(code)), true);
             }
         }
-        self.life(LifeStage::Reported);
+        self.write_life_stage(LifeStage::Reported);
         // A file system that hangs must not hold the exit.
         let until = now + LAST_WRITE;
         self.message.iter().chain(&self.state).for_each(|file| file.wait(until.saturating_sub(self.now())));

@@ -12,12 +12,12 @@ use tracing::{debug, error, info, warn};
 use super::app_connections::AppConnections;
 use super::auto_profile;
 use super::job_control;
-use super::life_before;
 use super::notify_state::{self, NotifyState};
 use super::probing::Probing;
 use super::refusals::{self, Refusals};
 use super::remaining::{self, RemainingProcesses};
 use super::spawn_app;
+use super::state_file;
 use crate::compat::not_started;
 use crate::compat::policy::{Leftovers, Policy};
 use crate::error::describe;
@@ -164,18 +164,18 @@ impl ContainerLoop {
         self.dispatcher.listeners.open_socket(&self.configured.settings);
     }
 
-    /// Reads the state file, if there is one, and claims it for this life. `life_goes_on` follows.
+    /// Reads the state file, if there is one, and claims it for this life. `state_file_claimed` follows.
     pub(super) fn claim_state_file(&mut self) {
         if let Some(path) =
             self.configured.settings.state_file.clone().filter(|_| self.unit.machine.phase() == PhaseName::Starting)
         {
             let has_handlers = self.unit.lifecycle.post_stop.iter().any(|handler| handler.on.unseen);
-            life_before::claim_detached(path, has_handlers, None, self.dispatcher.to_loop());
+            state_file::claim_detached(path, has_handlers, None, self.dispatcher.to_loop());
         }
     }
 
-    /// The state file has been read, or written: the life goes on.
-    fn life_goes_on(&mut self, life: LifeBefore) {
+    /// The state file has been read and written, or cannot be used: the life begins.
+    fn state_file_claimed(&mut self, life: LifeBefore) {
         let event = if life.catches_up { Event::BeginUnseen } else { Event::Begin };
         self.dispatcher.reporter.life_before(self.configured.settings.state_file.clone().unwrap_or_default(), life);
         self.push(event);
@@ -225,7 +225,7 @@ impl ContainerLoop {
                 if let Some(recorder) = self.dispatcher.reporter.trace.recorder() {
                     recorder.app_started(since, pid.as_raw().unsigned_abs());
                 }
-                self.dispatcher.reporter.life(LifeStage::Running);
+                self.dispatcher.reporter.write_life_stage(LifeStage::Running);
                 Event::AppStarted
             }
             Err(error) => {
@@ -382,7 +382,7 @@ impl ContainerLoop {
             Note::CaughtUp => {
                 let path = self.configured.settings.state_file.clone().unwrap_or_default();
                 let content = self.dispatcher.reporter.take_state();
-                life_before::claim_detached(path, false, Some(content), self.dispatcher.to_loop());
+                state_file::claim_detached(path, false, Some(content), self.dispatcher.to_loop());
             }
             Note::LeftoversRemain => remaining::report(),
             Note::LeftoversTerminated => text = NoteText::Other(remaining::describe(note)),
@@ -518,7 +518,7 @@ impl Supervisor for ContainerLoop {
                     self.dispatcher.reporter.publish(&LifecycleEvent::Note { text });
                 }
             }
-            TaskMessage::LifeBefore(life) => self.life_goes_on(*life),
+            TaskMessage::LifeBefore(life) => self.state_file_claimed(*life),
             // A stop may have come before.
             TaskMessage::AppPrepared(prepared) if self.phase() == PhaseName::Starting => self.spawn_app(*prepared),
             #[cfg(feature = "reload")]
