@@ -21,14 +21,14 @@
 //! | `dispatcher`    | the part that both loops share: queue of events, handler runs, callers of hooks       |
 //! | `listeners`     | the port and the socket of the endpoint                                               |
 //! | `reporter`      | what happens, reported to the log, the timeline and the event stream; the stop report |
-//! | `followers`     | the last moment of the clients of `/events`                                           |
+//! | `followers`     | the exit waits until the clients of `/events` have the report                         |
 //! | `life_before`   | the content of the state file, as a message to the loop                               |
 //! | `memory_watch`  | the kills of the OOM killer                                                           |
 //! | `process_scans` | looks for zombies that are not ours, on another thread                                |
 //! | `reaping`       | how often ended children are collected                                                |
 //! | `reload`        | `[[reload]]`: the app reads changed files again                                       |
 //! | `trace`         | the trace of a start and of a stop, sent to an OpenTelemetry collector                |
-//! | `start`         | the first steps of both, and why a start can fail                                     |
+//! | `start`         | the first steps of the container and of the sidecar, and why a start can fail         |
 //! | `plan`          | from the settings to what a machine needs to know                                     |
 
 pub(crate) mod container;

@@ -31,8 +31,9 @@ pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inh
         let command = run.settings.app.program.command;
         return run_container(RunArgs { set: run.overrides, command, ..RunArgs::default() }, inherited);
     }
-    if let (Some(warning), false, None | Some(false)) = (&run.without_orphans, gets_orphans(), run.settings.subreaper) {
-        last_words(warning);
+    let will_get_orphans = gets_orphans() || run.settings.subreaper == Some(true);
+    if let Some(warning) = run.without_orphans.filter(|_| !will_get_orphans) {
+        last_words(&warning);
     }
     run_settings(run.settings, None, run.policy, inherited, LogStart::quiet(), run.failed)
 }
@@ -46,6 +47,7 @@ pub(super) fn run_container(mut run: RunArgs, inherited: Inherited) -> u8 {
     }
     let suggestion = suggestion(&run);
     let environment = if is_nested { Vec::new() } else { environment() };
+    // A bookend below this one would find the same variables and the same files of /etc/bookend.
     let is_shared = !names_files || !environment.is_empty();
     match load_with(&run.config, run.set, run.command, environment, Mode::App) {
         Ok((mut effective, log)) => {

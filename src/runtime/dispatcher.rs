@@ -423,7 +423,7 @@ impl Dispatcher {
         self.reporter.report_progress(status, runs.as_deref());
     }
 
-    /// The last act: the stop report.
+    /// Closes the socket, and writes the stop report.
     pub(super) fn finish(&mut self, code: u8, status: Option<&StatusSnapshot>) {
         self.listeners.remove_socket();
         self.reporter.finish(code, status);

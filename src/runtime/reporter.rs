@@ -381,7 +381,7 @@ impl Reporter {
         self.message.is_some() || tracing::event_enabled!(Level::INFO)
     }
 
-    /// The last act: the stop report, in the log and in the termination message. `status`: `None` if no report is wanted.
+    /// Writes the stop report, to the log and to the termination message. `status`: `None` if no report is wanted.
     pub(super) fn finish(&mut self, code: u8, status: Option<&StatusSnapshot>) {
         let now = self.now();
         self.publish(&LifecycleEvent::Exited { exit_code: code });

@@ -238,7 +238,7 @@ impl SidecarLoop {
         self.dispatcher.reporter.note(now, container, note);
     }
 
-    /// The last act: the stop report, and the remaining processes.
+    /// Writes the stop report, and kills the remaining processes.
     fn finish(&mut self) {
         let status = self.dispatcher.reporter.wants_report().then(|| self.snapshot(Detail::Report));
         self.dispatcher.finish(0, status.as_ref());

@@ -58,7 +58,7 @@ impl Drop for Watcher {
 }
 
 impl AppConnections {
-    /// Finds out what a stop has to know, while there is time.
+    /// Finds out what a stop has to know, while there is time. The result is kept.
     pub(super) fn prepare() {
         is_host_network();
     }

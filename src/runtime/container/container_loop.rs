@@ -74,7 +74,7 @@ pub(super) struct ContainerLoop {
     reloads: Reloads,
 }
 
-/// The loop's settings, and the sources of changes to them.
+/// The settings, the choice of `app.profile = "auto"`, which may replace them, and the policy of the init that we stand in for.
 struct Configured {
     settings: Settings,
     auto: Option<AutoProfile>,
@@ -384,7 +384,7 @@ impl ContainerLoop {
                 let content = self.dispatcher.reporter.take_state();
                 state_file::claim_detached(path, false, Some(content), self.dispatcher.to_loop());
             }
-            Note::LeftoversRemain => remaining::report(),
+            Note::LeftoversRemain => remaining::report_survivors(),
             Note::LeftoversTerminated => text = NoteText::Other(remaining::describe(note)),
             Note::LeftoversRefused => {
                 text = NoteText::Other(remaining::describe(note));

@@ -31,7 +31,7 @@ impl NotifyState {
                 let is_news = !std::mem::replace(&mut self.ready, true);
                 is_news.then_some("the app has reported that it is ready (READY=1)")
             }
-            // The loop knows what it is about.
+            // This is about the configuration: `runtime::reload` has it.
             Message::Reloading => None,
             Message::Stopping => {
                 let is_news = !std::mem::replace(&mut self.stopping, true);

@@ -110,7 +110,7 @@ pub(super) fn are_refused() -> bool {
 }
 
 /// Logs why some of them survived SIGKILL.
-pub(super) fn report() {
+pub(super) fn report_survivors() {
     let seen = leftovers::seen();
     let text = with_names(describe_note(Note::LeftoversRemain), &seen);
     let why = match seen.refused {
