@@ -1,7 +1,8 @@
 //! The loop of the container and of the sidecar. One thread, one owner of the state.
 //!
 //! A round: apply every queued event to its machine and perform the actions; then wait for one input, which the
-//! supervisor turns into events. When a machine's `Exit` is performed, late requests are answered and the loop ends.
+//! supervisor turns into events. When a machine's `Exit` is performed, late requests are answered, the followers of
+//! `/events` get the report, and the loop ends.
 
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,7 @@ pub(super) trait Supervisor {
     /// The time that `next_due` named has come.
     fn on_due(&mut self);
 
-    /// There is no other input.
+    /// Called when no input waits, if there is idle work.
     fn on_idle(&mut self) {}
 
     // ---- Outputs ----
@@ -107,20 +108,10 @@ pub(super) trait Supervisor {
 pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals) -> u8 {
     #[cfg(feature = "otel")]
     supervisor.dispatcher().reporter.trace.report_refusal();
-    loop {
+    let code = 'life: loop {
         while let Some((id, event)) = supervisor.dispatcher().pop() {
             if let Some(code) = apply(supervisor, id, event) {
-                answer_late_requests(supervisor).await;
-                let reporter = &mut supervisor.dispatcher().reporter;
-                let followers = std::mem::take(&mut reporter.followers);
-                let time = reporter.delivery_time();
-                #[cfg(feature = "otel")]
-                let end = Instant::now() + time;
-                followers::deliver(followers, time).await;
-                #[cfg(feature = "otel")]
-                reporter.trace.delivered(end).await;
-                supervisor.leave();
-                return code;
+                break 'life code;
             }
         }
         supervisor.before_wait();
@@ -133,16 +124,27 @@ pub(super) async fn run<S: Supervisor>(supervisor: &mut S, signals: &mut Signals
         }
         let next_report = supervisor.dispatcher().reporter.next_report();
         let due = supervisor.next_due().into_iter().chain(next_report).min();
-        let (holds_sigchld, is_idle_awaited) = (supervisor.holds_sigchld(), supervisor.has_idle_work());
+        let (holds_sigchld, has_idle_work) = (supervisor.holds_sigchld(), supervisor.has_idle_work());
         let signal = signals.next(holds_sigchld);
-        match wait(supervisor.dispatcher(), signal, due, is_idle_awaited).await {
+        match wait(supervisor.dispatcher(), signal, due, has_idle_work).await {
             Input::Signal(signal, sender) => supervisor.on_signal(signal, sender),
             Input::Message(message) => on_message(supervisor, message),
             Input::Request(request) => on_request(supervisor, request),
             Input::Due => supervisor.on_due(),
             Input::Idle => supervisor.on_idle(),
         }
-    }
+    };
+    answer_late_requests(supervisor).await;
+    let reporter = &mut supervisor.dispatcher().reporter;
+    let followers = std::mem::take(&mut reporter.followers);
+    let time = reporter.delivery_time();
+    #[cfg(feature = "otel")]
+    let end = Instant::now() + time;
+    followers::deliver(followers, time).await;
+    #[cfg(feature = "otel")]
+    reporter.trace.delivered(end).await;
+    supervisor.leave();
+    code
 }
 
 /// Lets a machine decide about one event, and performs its actions. The exit code, if that was the last event.
@@ -179,7 +181,7 @@ async fn wait(
     dispatcher: &mut Dispatcher,
     signal: impl Future<Output = (Signal, u32)>,
     due: Option<Time>,
-    is_idle_awaited: bool,
+    has_idle_work: bool,
 ) -> Input {
     let mut signal = std::pin::pin!(signal);
     loop {
@@ -192,7 +194,7 @@ async fn wait(
             Some(request) = dispatcher.requests.recv() => return Input::Request(request),
             () = at(due) => return Input::Due,
             () = sleep(LOG_RETRY), if log_is_late => {}
-            () = yield_now(), if is_idle_awaited => return Input::Idle,
+            () = yield_now(), if has_idle_work => return Input::Idle,
         }
     }
 }
