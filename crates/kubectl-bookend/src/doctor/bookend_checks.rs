@@ -63,9 +63,8 @@ fn waits(handler: &HandlerKind) -> bool {
         HandlerKind::Drain(_) => true,
         HandlerKind::Sleep { duration } => duration.as_secs() >= 1,
         HandlerKind::Exec(program) => commands(&words_of(program)).iter().any(|command| sleep_of(command).is_some()),
-        // The answer may come late; that is not visible here.
-        HandlerKind::HttpGet(_) | HandlerKind::TcpSocket(_) => true,
-        HandlerKind::Signal(_) => false,
+        // The answer of a server may come late; that is not visible here.
+        kind => kind.name().is_client(),
     }
 }
 
