@@ -28,7 +28,7 @@ pub enum Action {
     },
     /// End a handler run. Its result is ignored.
     AbortHandler(RunId),
-    /// Send a signal to the app. This and the next two signals are answered with `SignalSent` or `SignalRefused`.
+    /// Send a signal to the app. `SignalApp`, `SendSecondSignal` and `KillApp` are answered with `SignalSent` or `SignalRefused`.
     SignalApp(Signal),
     /// Continue the app if job control has stopped it: a stopped process does not act on its stop signal.
     ContinueApp,

@@ -20,7 +20,7 @@ use crate::time::Time;
 use finishing::Finishing;
 use stopping::{AfterPreStop, Stop, Stopping};
 
-/// The life of a container whose app is our child. See the module for its phases.
+/// The life of a container whose app is our child. The front page of the crate has its phases.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ContainerLifecycle {
     cx: Context,
@@ -202,6 +202,7 @@ impl ContainerLifecycle {
 
     /// The app has ended, or will not be started.
     fn app_ended(&mut self, now: Time, status: AppStatus) {
+        // Any phase will do here: the next one takes its place below.
         let stop = match std::mem::replace(&mut self.phase, ContainerPhase::Running) {
             ContainerPhase::Starting { .. } | ContainerPhase::Running => None,
             ContainerPhase::Stopping(stopping) => Some(stopping.into_stop()),

@@ -68,7 +68,7 @@ pub enum Event {
 /// The timers of a machine. Setting a timer again replaces its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Timer {
-    /// The app has used its share of the budget.
+    /// The app has used its share of the budget or, once it has got SIGKILL, the time that its end may take.
     Kill,
     /// SIGKILL is near: the second signal goes out before it.
     SecondSignal,
