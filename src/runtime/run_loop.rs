@@ -220,16 +220,7 @@ fn on_message<S: Supervisor>(supervisor: &mut S, message: TaskMessage) {
             }
         }
         TaskMessage::CallerDone(id, caller) => supervisor.dispatcher().push(id, Event::CallerDone(caller)),
-        TaskMessage::ProbeEnded(..)
-        | TaskMessage::Notified(_)
-        | TaskMessage::ConnectionsIdle
-        | TaskMessage::SearchEnded(..)
-        | TaskMessage::ProcessEnded(_)
-        | TaskMessage::LifeBefore(_)
-        | TaskMessage::AppPrepared(_)
-        | TaskMessage::MemoryEvents => supervisor.on_message(message),
-        #[cfg(feature = "reload")]
-        TaskMessage::Reload(_) => supervisor.on_message(message),
+        message => supervisor.on_message(message),
     }
 }
 
