@@ -6,7 +6,7 @@
 //! | module     | contents                                                     | imports                                  |
 //! | ---------- | ------------------------------------------------------------ | ---------------------------------------- |
 //! | `cli`      | the command line: one file per subcommand                    | every module below                       |
-//! | `doctor`   | settings that lose requests: facts become findings           | `net`, `process` and below               |
+//! | `doctor`   | settings that lose requests: facts become findings           | `report` (a path), `net` and below       |
 //! | `compat`   | the options of other inits become settings and a policy      | `handlers` (an error), `process`, `exit` |
 //! | `runtime`  | the loop: inputs become events, actions are performed        | `compat`, `handlers`, `http` and below   |
 //! | `handlers` | one file per handler kind                                    | `http` (a stream type) and below         |
