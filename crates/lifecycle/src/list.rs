@@ -33,7 +33,7 @@ pub(crate) struct HandlerList {
     reason: Option<Reason>,
     index: usize,
     /// How many attempts of the current handler have failed.
-    attempt: u32,
+    failures: u32,
     state: RunState,
     failed: bool,
 }
@@ -47,7 +47,7 @@ enum RunState {
 
 impl HandlerList {
     pub(crate) fn new(hook: Hook, deadline: Option<Time>, reason: Option<Reason>) -> HandlerList {
-        HandlerList { hook, deadline, reason, index: 0, attempt: 0, state: RunState::Between, failed: false }
+        HandlerList { hook, deadline, reason, index: 0, failures: 0, state: RunState::Between, failed: false }
     }
 
     /// The run in flight.
@@ -79,7 +79,7 @@ impl HandlerList {
             (Some(own), Some(left)) => Some(own.min(left)),
             (own, left) => own.or(left),
         };
-        NextStep::Start { index: self.index, attempt: self.attempt + 1, timeout }
+        NextStep::Start { index: self.index, attempt: self.failures + 1, timeout }
     }
 
     /// Names the run that `NextStep::Start` asked for.
@@ -123,21 +123,21 @@ impl HandlerList {
     }
 
     fn retry_or_fail(&mut self, plans: &[HandlerPlan], now: Time) -> NextStep {
-        let again = plans.get(self.index).filter(|plan| self.attempt < plan.retries);
+        let again = plans.get(self.index).filter(|plan| self.failures < plan.retries);
         let Some(plan) = again else { return self.failed(plans, now) };
-        let pause = pause(plan.backoff, self.attempt);
+        let pause = pause(plan.backoff, self.failures);
         if self.deadline.is_some_and(|deadline| now + pause >= deadline) {
             // The time would be over before the retry.
             return self.failed(plans, now);
         }
-        self.attempt += 1;
+        self.failures += 1;
         self.state = RunState::BackingOff;
         NextStep::RetryAt(now + pause)
     }
 
     fn next(&mut self, plans: &[HandlerPlan], now: Time) -> NextStep {
         self.index += 1;
-        self.attempt = 0;
+        self.failures = 0;
         self.begin(plans, now)
     }
 
