@@ -8,13 +8,11 @@
 //! | `children`     | waitpid(2) and waitid(2), used by the reaper                          |
 //! | `pidfd`        | processes that are not our children                                   |
 //! | `descriptors`  | copies, closing, writing without blocking                             |
-//! | `result`       | what a raw system call returns, as a `Result`                         |
 //! | `this_process` | arguments, environment, parent death signal, terminal, subreaper      |
 
 mod children;
 mod descriptors;
 mod pidfd;
-mod result;
 mod signals;
 mod this_process;
 

@@ -5,15 +5,15 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::result::check;
 use bookend_lifecycle::signal::Signal;
 
 /// Opens a close-on-exec pidfd for `pid`: pidfd_open(2). The caller must verify the process identity afterwards.
 pub(in crate::process) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open(2) takes two integers.
-    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the kernel has just created this descriptor, and only this function knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -24,5 +24,6 @@ pub(in crate::process) fn pidfd_send(fd: BorrowedFd<'_>, signal: Option<Signal>)
     let null = std::ptr::null::<libc::c_void>();
     let number = signal.map_or(0, Signal::number);
     // SAFETY: a live descriptor and integers; null for siginfo is allowed.
-    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), number, null, 0) }).map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), number, null, 0) })?;
+    Ok(())
 }

@@ -7,11 +7,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
-use super::result::check;
 use bookend_lifecycle::signal::Signal;
 
 /// A set of signals as the kernel keeps it: bit n-1 stands for signal n.
@@ -156,7 +156,7 @@ mod restorer {
 pub(in crate::process) fn signalfd(set: SignalSet) -> io::Result<OwnedFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: -1 asks for a new descriptor; `set` is a live u64 and the size is that of a u64.
-    let fd = check(unsafe { libc::syscall(libc::SYS_signalfd4, -1, set.as_ptr(), SIGSET_BYTES, flags) })?;
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_signalfd4, -1, set.as_ptr(), SIGSET_BYTES, flags) })?;
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the kernel has just created this descriptor, and only this function knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -194,9 +194,9 @@ pub(in crate::process) fn wait_for_signal(set: SignalSet, time: Option<Duration>
     // SAFETY: `set` and the timeout, a timespec, are live, and the size is that of the set. Null for siginfo and for the
     // timeout is allowed.
     let taken = unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, set.as_ptr(), info, limit, SIGSET_BYTES) };
-    match check(taken).map_err(|error| error.raw_os_error()) {
+    match Errno::result(taken) {
         Ok(number) => i32::try_from(number).ok().and_then(Signal::new),
-        Err(Some(libc::EAGAIN | libc::EINTR)) => None,
+        Err(Errno::EAGAIN | Errno::EINTR) => None,
         Err(_) => wait_at_signalfd(set, time),
     }
 }
@@ -216,7 +216,8 @@ fn wait_at_signalfd(set: SignalSet, time: Option<Duration>) -> Option<Signal> {
 /// kill(2) with any of the 64 signals. A negative pid is a process group; -1 is every process that we may signal.
 pub(in crate::process) fn send(pid: Pid, signal: Signal) -> io::Result<()> {
     // SAFETY: kill(2) takes two integers.
-    check(libc::c_long::from(unsafe { libc::kill(pid.as_raw(), signal.number()) })).map(drop)
+    Errno::result(unsafe { libc::kill(pid.as_raw(), signal.number()) })?;
+    Ok(())
 }
 
 /// Whether kill(2) would send a signal to this process.

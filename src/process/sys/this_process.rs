@@ -14,7 +14,6 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::time::{ClockId, clock_gettime};
 
-use super::result::check;
 use bookend_lifecycle::signal::Signal;
 
 /// The time since the boot, from which /proc counts the start of a process: clock_gettime(2), CLOCK_BOOTTIME.
@@ -94,13 +93,15 @@ pub(crate) fn is_first_process() -> bool {
 /// Asks for this signal at the death of our parent: prctl(2), PR_SET_PDEATHSIG. nix has no real-time signals here.
 pub(in crate::process) fn set_parent_death_signal(signal: Signal) -> io::Result<()> {
     // SAFETY: prctl(2) with PR_SET_PDEATHSIG takes integers.
-    check(libc::c_long::from(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal.number(), 0, 0, 0) })).map(drop)
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal.number(), 0, 0, 0) })?;
+    Ok(())
 }
 
 /// Gives up the controlling terminal, if stdin is that terminal: ioctl_tty(2), TIOCNOTTY.
 pub(in crate::process) fn give_up_terminal() -> io::Result<()> {
     // SAFETY: ioctl(2) with TIOCNOTTY takes integers and no pointer.
-    check(libc::c_long::from(unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) })).map(drop)
+    Errno::result(unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) })?;
+    Ok(())
 }
 
 // Everything here with a pointer that works without a kernel: `make memory` runs it under miri.
