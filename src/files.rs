@@ -9,7 +9,7 @@
 //! | `read_stdin`     | standard input, likewise    | is an error      |
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{SFlag, fstat};
 
 /// The content of a regular file, at most `most` bytes. A FIFO, a device or a larger file is an error.
 pub(crate) fn read_small(path: &Path, most: u64) -> io::Result<Vec<u8>> {
@@ -38,32 +39,24 @@ pub(crate) fn read_beginning_of(file: File, most: u64) -> io::Result<Vec<u8>> {
 
 /// The content of a file or a pipe, at most `most` bytes. A pipe is read to its end, which must come within `timeout`.
 pub(crate) fn read_stream(path: &Path, most: u64, timeout: Duration) -> io::Result<Vec<u8>> {
-    let file = open(path)?;
-    let end = Instant::now() + timeout;
-    if !file.metadata()?.is_file() {
-        // For read(2) a FIFO that no process has opened for writing yet is at its end; for poll(2) it is not.
-        wait(file.as_fd(), end, timeout)?;
-    }
-    let mut file = file.take(most.saturating_add(1));
-    let mut bytes = buffer();
-    while let Err(error) = file.read_to_end(&mut bytes) {
-        match error.kind() {
-            ErrorKind::WouldBlock => wait(file.get_ref().as_fd(), end, timeout)?,
-            _ => return Err(error),
-        }
-    }
-    within(bytes, most)
+    read_to_end(open(path)?.as_fd(), most, timeout)
 }
 
-/// Standard input to its end, which must come within `timeout`; at most `most` bytes. Other processes may share it, so
-/// its O_NONBLOCK stays as it is, and each read waits for poll(2) first.
+/// Standard input, likewise. Other processes may share it, so its O_NONBLOCK stays as it is.
 pub(crate) fn read_stdin(most: u64, timeout: Duration) -> io::Result<Vec<u8>> {
-    let stdin = io::stdin();
+    read_to_end(io::stdin().as_fd(), most, timeout)
+}
+
+fn read_to_end(file: BorrowedFd<'_>, most: u64, timeout: Duration) -> io::Result<Vec<u8>> {
+    let is_regular = SFlag::from_bits_truncate(fstat(file)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
     let end = Instant::now() + timeout;
     let (mut bytes, mut chunk) = (buffer(), [0; 4096]);
     while u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
-        wait(stdin.as_fd(), end, timeout)?;
-        match nix::unistd::read(&stdin, &mut chunk) {
+        if !is_regular {
+            // For read(2) a FIFO that no process has opened for writing yet is at its end; for poll(2) it is not.
+            wait(file, end, timeout)?;
+        }
+        match nix::unistd::read(file, &mut chunk) {
             Ok(0) => break,
             Ok(count) => bytes.extend_from_slice(chunk.get(..count).unwrap_or_default()),
             Err(Errno::EINTR | Errno::EAGAIN) => {}
