@@ -46,6 +46,8 @@ pub(super) enum ChildStep {
     OomScoreAdj,
     User,
     WorkingDir,
+    Umask,
+    ParentDeath,
     /// The first of `limits`; those after it follow.
     Limit,
 }
@@ -64,6 +66,10 @@ impl ChildSetup {
             None if step == ChildStep::OomScoreAdj as i32 => {
                 let score = shown(&self.oom_score_adj);
                 ("oomScoreAdj".to_owned(), format!("cannot write {score} to /proc/self/oom_score_adj"))
+            }
+            None if step == ChildStep::Umask as i32 => ("umask".to_owned(), "cannot set the mask".to_owned()),
+            None if step == ChildStep::ParentDeath as i32 => {
+                ("pdeathSignal".to_owned(), "cannot ask the kernel for the signal".to_owned())
             }
             None => ("workingDir".to_owned(), format!("cannot enter {}", shown(&self.working_dir))),
         };
@@ -97,8 +103,12 @@ impl ChildSetup {
             }
         }
         if let Some(mask) = self.umask {
-            // SAFETY: umask(2) takes an integer and cannot fail.
-            unsafe { libc::umask(mask) };
+            // SAFETY: umask(2) takes an integer.
+            let before = unsafe { libc::umask(mask) };
+            // A seccomp profile refuses it.
+            if before > 0o777 {
+                return Err((ChildStep::Umask as i32, errno()));
+            }
         }
         Ok(())
     }

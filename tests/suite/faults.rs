@@ -221,6 +221,22 @@ fn a_log_that_takes_no_byte_holds_nothing_up() {
 }
 
 #[test]
+fn without_its_umask_or_parent_death_signal_no_app_starts() {
+    for (call, key, value) in [("umask", "umask", "027"), ("prctl", "pdeathSignal", "SIGKILL")] {
+        let folder = Folder::new();
+        let path = config(&folder, &format!("app.{key} = \"{value}\""));
+        // The app is traced until it is executed.
+        let mut strace = Command::new("strace");
+        strace.args(["-qq", "-f", "-b", "execve", "-e", "signal=none", "-o"]).arg(folder.path("strace"));
+        strace.args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error=EPERM")]);
+        strace.arg(bookend()).args(["-c", &path, "--", "true"]);
+        let finished = Init::start(folder, strace).finish();
+        assert_eq!(finished.code(), 125, "{}", finished.log);
+        assert!(finished.log.contains(&format!("app.{key}: cannot ")), "{}", finished.log);
+    }
+}
+
+#[test]
 fn a_flood_without_descriptors_does_not_fill_the_log() {
     let (folder, port) = (Folder::new(), free_port());
     let path = config(&folder, &format!("http.listen = \"127.0.0.1:{port}\"\nsocket = \"None\""));

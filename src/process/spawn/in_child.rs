@@ -108,7 +108,9 @@ fn exec(child: &Child<'_>) -> (i32, i32) {
     if let Some(signal) = child.parent_death {
         // SAFETY: all four calls take integers or nothing.
         unsafe {
-            libc::prctl(libc::PR_SET_PDEATHSIG, signal.number(), 0, 0, 0);
+            if libc::prctl(libc::PR_SET_PDEATHSIG, signal.number(), 0, 0, 0) < 0 {
+                return (ChildStep::ParentDeath as i32, errno());
+            }
             if libc::getppid() != inherited.pid.as_raw() {
                 // Our parent died before the prctl(2): the kernel sends nothing any more.
                 libc::kill(libc::getpid(), signal.number());
