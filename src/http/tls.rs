@@ -86,6 +86,7 @@ impl ServerCertificate {
         let current = Arc::clone(&self.current);
         // The second of two that find no certificate waits for the first one's look, and finds it fresh.
         let look = spawn_in_slot(&self.looker, move || current.look());
+        // It may take longer, or find no thread (the pids limit): the port then answers as it does without a certificate.
         let _ = timeout(LOOK_TIME, look).await;
         self.current.lock().config.clone()
     }

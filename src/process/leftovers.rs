@@ -12,7 +12,8 @@ use super::procfs;
 use super::sys;
 use bookend_lifecycle::signal::Signal;
 
-/// Sends a signal to every other process of this container, or to every descendant, except those that are `spared`.
+/// Sends a signal to every other process of this container, or to every descendant, except those that are `spared`. [`seen`]
+/// finds the refusals, among the processes that remain.
 pub(crate) fn signal_all(signal: Signal, spared: &[i32]) {
     if one_call_reaches_all(spared) {
         // ESRCH: no process is left, as intended.
