@@ -60,7 +60,7 @@ pub(crate) use delivery::{Delivery, DeliveryGuard};
 pub(crate) use events::{LifecycleEvent, Subscribers};
 #[cfg(feature = "reload")]
 pub(crate) use request::ReloadAnswer;
-pub(crate) use request::{Detail, Endpoint, HookCall, HookResponse, Request};
+pub(crate) use request::{Detail, Endpoint, HookCall, HookResponse, HookSender, Request};
 pub(crate) use rules::Rules;
 pub(crate) use server::{serve_port, serve_socket};
 pub(crate) use socket::{ControlSocket, Lock, SocketError};

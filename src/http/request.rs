@@ -18,7 +18,7 @@ use bookend_lifecycle::{Hook, Outcome};
 #[derive(Debug)]
 pub(crate) enum Request {
     /// A hook was called. The sender is closed when the caller has hung up.
-    Hook(HookCall, oneshot::Sender<HookResponse>),
+    Hook(HookCall, HookSender),
     /// The state, for `/status`, `/metrics` and the health endpoints.
     Status(Detail, oneshot::Sender<Box<StatusSnapshot>>),
     /// `POST /stop`.
@@ -54,6 +54,9 @@ pub(crate) enum Detail {
     /// All of it.
     Everything,
 }
+
+/// The way back to the caller of a hook.
+pub(crate) type HookSender = oneshot::Sender<HookResponse>;
 
 /// The response to the caller of a hook.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use litemap::LiteMap;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 use tracing::{debug, info, warn};
 
@@ -18,7 +18,7 @@ use super::unit::{Unit, UnitId};
 use crate::handlers::program::PreparedApp;
 use crate::handlers::{self, HandlerReport, Purpose, RunningHandler};
 use crate::http::{
-    DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, LifecycleEvent, PreviousLife, Request,
+    DeliveryGuard, Detail, Endpoint, HookCall, HookResponse, HookSender, LifecycleEvent, PreviousLife, Request,
     RunningHandlerSnapshot, StatusSnapshot,
 };
 use crate::process::pidfd::PidFd;
@@ -95,7 +95,7 @@ struct ActiveRun {
 #[derive(Debug)]
 struct Caller {
     unit: UnitId,
-    response: oneshot::Sender<HookResponse>,
+    response: HookSender,
 }
 
 impl Dispatcher {
@@ -175,7 +175,7 @@ impl Dispatcher {
 
     // ---- Callers of hooks -----------------------------------------------------------------------
 
-    pub(super) fn hook_called(&mut self, unit: UnitId, call: &HookCall, response: oneshot::Sender<HookResponse>) {
+    pub(super) fn hook_called(&mut self, unit: UnitId, call: &HookCall, response: HookSender) {
         let container = call.container.as_deref();
         self.reporter.publish(&LifecycleEvent::HookCalled { hook: call.hook.name(), container });
         self.forget_callers_that_hung_up();

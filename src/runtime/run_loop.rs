@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "reload")]
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{sleep, sleep_until, timeout_at};
@@ -14,14 +15,13 @@ use tracing::debug;
 use super::dispatcher::{Dispatcher, TaskMessage};
 use super::followers;
 use super::unit::{Unit, UnitId};
-use crate::http::{Delivery, DeliveryGuard, Detail, HookCall, HookResponse, LifecycleEvent, Request, StatusSnapshot};
+use crate::http::{
+    Delivery, DeliveryGuard, Detail, HookCall, HookResponse, HookSender, LifecycleEvent, Request, StatusSnapshot,
+};
 use crate::process::signals::Signals;
 use crate::report::timestamp::Timestamp;
 use bookend_lifecycle::signal::Signal;
 use bookend_lifecycle::{Action, Event, Machine, Outcome, PhaseName, Time};
-
-/// The way back to the caller of a hook.
-pub(super) type HookSender = oneshot::Sender<HookResponse>;
 
 /// The owner of the state: [`super::container`] or [`super::sidecar`].
 pub(super) trait Supervisor {
@@ -291,7 +291,7 @@ async fn answer_late_requests<S: Supervisor>(supervisor: &mut S) {
 struct LateAnswers(Vec<Delivery>);
 
 impl LateAnswers {
-    fn answer(&mut self, response: oneshot::Sender<HookResponse>, outcome: Outcome) {
+    fn answer(&mut self, response: HookSender, outcome: Outcome) {
         let (guard, delivery) = DeliveryGuard::new();
         if response.send(HookResponse { outcome, guard }).is_ok() {
             self.0.push(delivery);

@@ -29,7 +29,7 @@ use super::plan::stop_signals;
 use super::reaping::ReapThrottle;
 #[cfg(feature = "reload")]
 use super::reload::{self, Reloadable, Reloads};
-use super::run_loop::{self, HookSender, Supervisor};
+use super::run_loop::{self, Supervisor};
 use super::start::{self, StartError};
 use super::unit::{Unit, UnitId};
 use crate::compat::policy::Policy;
@@ -38,7 +38,9 @@ use crate::error::describe;
 use crate::handlers::{AppHandle, DrainStatus, HandlerContext, OutputBudgets};
 #[cfg(feature = "reload")]
 use crate::http::ReloadAnswer;
-use crate::http::{AppSnapshot, ContainerSnapshot, Detail, DrainSnapshot, HookCall, LifecycleEvent, StatusSnapshot};
+use crate::http::{
+    AppSnapshot, ContainerSnapshot, Detail, DrainSnapshot, HookCall, HookSender, LifecycleEvent, StatusSnapshot,
+};
 use crate::process::inherited::Inherited;
 use crate::process::pidfd::PidFd;
 use crate::process::reaper::Reaper;

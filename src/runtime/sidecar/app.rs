@@ -7,11 +7,10 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use crate::handlers::{AppHandle, HandlerContext, OutputBudgets};
-use crate::http::HookCall;
+use crate::http::{HookCall, HookSender};
 use crate::process::pidfd::PidFd;
 use crate::runtime::dispatcher::SearchResult;
 use crate::runtime::plan;
-use crate::runtime::run_loop::HookSender;
 use crate::runtime::unit::{App, Unit};
 use bookend_config::settings::{ContainerSettings, ProcessSelector, Settings};
 use bookend_lifecycle::signal::Signal;
