@@ -32,8 +32,8 @@ pub(super) fn run_as(personality: Personality, args: &[OsString], inherited: Inh
         return run_container(RunArgs { set: run.overrides, command, ..RunArgs::default() }, inherited);
     }
     let will_get_orphans = gets_orphans() || run.settings.subreaper == Some(true);
-    if let Some(warning) = run.without_orphans.filter(|_| !will_get_orphans) {
-        last_words(&warning);
+    if let Some(warning) = run.without_orphans.as_ref().filter(|_| !will_get_orphans) {
+        last_words(warning);
     }
     run_settings(run.settings, None, run.policy, inherited, LogStart::quiet(), run.failed)
 }
