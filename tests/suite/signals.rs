@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Folder, Init, bookend, child_of, output_of, pipe_without_reader, wait_until};
+use crate::support::{Folder, Init, bookend, child_of, output_of, pipe_without_reader, wait_for_socket, wait_until};
 
 /// An app that prints the number of each signal it gets.
 ///
@@ -228,6 +228,8 @@ fn signals_reserved_by_the_c_library_are_forwarded() {
     command.args(["-e", &block]).arg(bookend()).args(["--", "sh", "-c", "echo up; exec sleep 1000"]);
     let init = Init::start(Folder::new(), command);
     init.wait_for_out("up");
+    // glibc unblocks both when a program starts its first thread: a debug build that is about to open its socket loses them.
+    wait_for_socket(&init.folder.path("bookend.sock"));
     let app = crate::support::child_of(u32::try_from(init.pid()).unwrap()).unwrap();
     [32, 33].into_iter().for_each(|number| init.signal(number));
     wait_until("both wait in the app", || {
