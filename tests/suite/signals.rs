@@ -330,9 +330,30 @@ fn a_stop_ends_an_app_that_is_stopped() {
         wait_until("the app is stopped", || {
             app().and_then(|stat| std::fs::read_to_string(stat).ok()).is_some_and(|stat| stat.contains(") T "))
         });
-        // bookend has been notified of it.
-        std::thread::sleep(std::time::Duration::from_millis(100));
         init.signal(15);
         assert_eq!(init.finish().code(), 143);
+    }
+}
+
+#[test]
+fn a_stop_ends_an_app_that_is_stopped_in_the_same_moment() {
+    // bookend reads SIGTERM first, and learns only then that the app is stopped.
+    let stopped = "if (!fork) { kill 'STOP', getppid; kill 'TERM', $ENV{INIT} } sleep 1000";
+    let script = format!("INIT=$PPID exec perl -e \"{}\"", stopped.replace('$', "\\$"));
+    for config in ["", "terminationGracePeriodSeconds = 300"].repeat(5) {
+        let finished = Init::configured(config, &["--", "sh", "-c", &script]).finish();
+        assert_eq!(finished.code(), 143, "{}", finished.log);
+    }
+}
+
+#[test]
+fn an_app_that_is_stopped_after_its_stop_signal_goes_on() {
+    for (signal, config) in [("STOP", ""), ("STOP", "terminationGracePeriodSeconds = 300"), ("TSTP", ""), ("TTIN", "")]
+    {
+        let script = format!("trap 'kill -{signal} $$; exit 4' TERM; echo up; while :; do sleep 0.02; done");
+        let init = Init::configured(config, &["--", "sh", "-c", &script]);
+        init.wait_for_out("up");
+        init.signal(15);
+        assert_eq!(init.finish().code(), 4, "{signal}");
     }
 }

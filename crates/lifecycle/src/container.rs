@@ -161,6 +161,11 @@ impl ContainerLifecycle {
         app_serves && self.has_started()
     }
 
+    /// Whether the app runs and has got its stop signal.
+    pub fn is_signalled(&self) -> bool {
+        matches!(&self.phase, ContainerPhase::Stopping(stopping) if !stopping.is_serving())
+    }
+
     /// The stop signal that the stop in progress has still to send, if it does not wait for another process to ask for it.
     pub fn pending_stop_signal(&self) -> Option<Signal> {
         if let ContainerPhase::Stopping(stopping) = &self.phase { stopping.pending_signal() } else { None }

@@ -271,7 +271,8 @@ impl ContainerLoop {
             self.dispatcher.found_orphans();
         }
         if let Some(by) = round.app_stopped {
-            job_control::app_stopped(self.configured.policy.suspend, &self.unit.context.reaper, by);
+            let is_signalled = self.unit.machine.is_signalled();
+            job_control::app_stopped(self.configured.policy.suspend, &self.unit.context.reaper, by, is_signalled);
         }
         let (kill, explains) = self.memory.reaped(self.now(), &round);
         // A SIGKILL of ours is counted; the kernel's may have come before it, but then it is not what ended the app.

@@ -5,21 +5,24 @@ use tracing::debug;
 use crate::compat::policy::Suspend;
 use crate::process::is_first_process;
 use crate::process::reaper::{Reaper, SignalTarget};
-use crate::process::terminal::{self, AppStopped};
+use crate::process::terminal::{self, AppStopped, Foreground};
 use bookend_lifecycle::signal::Signal;
 
-/// A signal has stopped the app.
-pub(super) fn app_stopped(suspend: Suspend, reaper: &Reaper, by: Signal) {
+/// A signal has stopped the app. `is_signalled`: it has got its stop signal, and must act upon it now.
+pub(super) fn app_stopped(suspend: Suspend, reaper: &Reaper, by: Signal, is_signalled: bool) {
     debug!(%by, "the app was stopped");
     if suspend == Suspend::OnSignal {
         return;
     }
-    match terminal::app_stopped(by, terminal::foreground(), is_first_process()) {
-        AppStopped::Leave => {}
+    let foreground = terminal::foreground();
+    // While another group has the terminal, an app that asks for it would be stopped again at once.
+    let stays = !is_signalled || foreground != Foreground::NoTerminal && by != Signal::STOP;
+    match terminal::app_stopped(by, foreground, is_first_process()) {
+        AppStopped::Leave if stays => {}
         AppStopped::Suspend if terminal::suspend_group() => continue_app(reaper),
         // No shell waits for us, as for PID 1. But SIGSTOP comes from a person, who will continue the app.
-        AppStopped::Suspend if by == Signal::STOP => {}
-        AppStopped::Suspend | AppStopped::Continue => {
+        AppStopped::Suspend if by == Signal::STOP && stays => {}
+        AppStopped::Leave | AppStopped::Suspend | AppStopped::Continue => {
             if matches!(by, Signal::TTIN | Signal::TTOU)
                 && let Some(app) = reaper.app()
             {

@@ -31,6 +31,19 @@ fn a_stop_signal_is_pending_until_pre_stop_is_over() {
 }
 
 #[test]
+fn an_app_is_signalled_from_its_stop_signal_to_its_end() {
+    let mut life = running(plan_with(&[(Hook::PreStop, 1)]));
+    assert!(!life.machine.is_signalled());
+    let begun = life.call(Hook::PreStop);
+    life.end_run(&begun, SUCCEEDED);
+    assert!(!life.machine.is_signalled(), "a hook alone sends no signal");
+    life.term();
+    assert!(life.machine.is_signalled());
+    life.then(exited(0));
+    assert!(!life.machine.is_signalled());
+}
+
+#[test]
 fn a_plan_is_replaced_only_before_a_stop() {
     let quits = || Plan { stop_signal: Some(Signal::QUIT), ..plan_with(&[]) };
     let mut life = running(plan_with(&[]));
