@@ -220,6 +220,11 @@ impl Reporter {
     /// Warns of something that no note of a machine covers.
     pub(super) fn remark(&mut self, text: String) {
         warn!("{text}");
+        self.add_remark(text);
+    }
+
+    /// Adds to the timeline what the log has in other words.
+    pub(super) fn add_remark(&mut self, text: String) {
         self.publish(&LifecycleEvent::Note { text: &text });
         self.journal.remark(self.now(), text);
     }

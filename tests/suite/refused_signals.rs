@@ -56,6 +56,28 @@ fn without_a_grace_period_a_refused_stop_signal_ends_the_stop() {
 }
 
 #[test]
+fn the_report_of_a_stop_has_each_refusal() {
+    if !is_root("the_report_of_a_stop_has_each_refusal") {
+        return;
+    }
+    let config = format!("terminationGracePeriodSeconds = 3\n{APP}");
+    let mut init = Init::in_a_pod(Folder::new(), &config, WITHOUT_CAP_KILL, &[]);
+    init.wait_for_out("up");
+    // The first refusal has nothing to do with the stop.
+    init.signal(1);
+    init.wait_for_log("cannot send SIGHUP to the app: bookend needs CAP_KILL");
+    init.signal(15);
+    let finished = init.end();
+    for signal in ["SIGTERM", "SIGKILL"] {
+        for text in
+            [format!("cannot send {signal} to the app"), format!("{signal} to the app was refused: Operation not")]
+        {
+            assert!(finished.log.contains(&text), "{text}: {}", finished.log);
+        }
+    }
+}
+
+#[test]
 fn a_kill_without_effect_is_not_waited_for() {
     let folder = Folder::new();
     let config = "terminationGracePeriodSeconds = 3\nlifecycle.postStop.exec.command = [\"echo\", \"postStop ran\"]\n";

@@ -14,7 +14,7 @@ use super::auto_profile;
 use super::job_control;
 use super::notify_state::{self, NotifyState};
 use super::probing::Probing;
-use super::refusals::{self, Refusals};
+use super::refusals::{self, NotSent, Refusals};
 use super::remaining::{self, RemainingProcesses};
 use super::spawn_app;
 use super::state_file;
@@ -248,7 +248,10 @@ impl ContainerLoop {
                 self.push(Event::SignalSent(signal));
             }
             Err(error) => {
-                if self.refusals.failed(signal, self.unit.app.pid(), &error) {
+                if let NotSent::Refused { is_news } = self.refusals.failed(signal, self.unit.app.pid(), &error) {
+                    if is_news && self.unit.trigger().is_some() {
+                        self.dispatcher.reporter.add_remark(format!("{signal} to the app was refused: {error}"));
+                    }
                     self.push(Event::SignalRefused(signal));
                 }
             }

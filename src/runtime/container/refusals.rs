@@ -1,4 +1,4 @@
-//! Signals to the app that were not sent: one warning.
+//! Signals to the app that were not sent: one warning for each of them.
 
 use std::io;
 
@@ -7,34 +7,44 @@ use tracing::{debug, warn};
 use crate::process::{Pid, procfs};
 use bookend_lifecycle::signal::Signal;
 
-/// The refusals of the kernel so far.
+/// The signals that the kernel has refused so far.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    warned: bool,
+    warned: Vec<Signal>,
+}
+
+/// Why a signal was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotSent {
+    /// The app has just ended, and its status follows.
+    Ended,
+    /// The kernel refused it. `is_news`: for the first time.
+    Refused { is_news: bool },
 }
 
 impl Refusals {
-    /// A signal was not sent. True if the kernel refused it, and not because the app has just ended.
-    pub(super) fn failed(&mut self, signal: Signal, app: Option<Pid>, error: &io::Error) -> bool {
+    /// A signal was not sent.
+    pub(super) fn failed(&mut self, signal: Signal, app: Option<Pid>, error: &io::Error) -> NotSent {
         if error.kind() == io::ErrorKind::NotFound {
-            // Its status follows.
             debug!(%signal, "not sent: the app has ended");
-            return false;
+            return NotSent::Ended;
         }
         let pid = app.map(Pid::as_raw);
-        if self.warned {
-            debug!(pid, %error, "cannot send {signal} to the app");
+        let is_news = !self.warned.contains(&signal);
+        if is_news {
+            let hint = if self.warned.is_empty() { HINT } else { "" };
+            warn!(pid, %error, "cannot send {signal} to the app{hint}");
+            self.warned.push(signal);
         } else {
-            warn!(
-                pid, %error,
-                "cannot send {signal} to the app: bookend needs CAP_KILL for an app of another user, and no seccomp profile or \
-                 security module may forbid kill(2)"
-            );
+            debug!(pid, %error, "cannot send {signal} to the app");
         }
-        self.warned = true;
-        true
+        NotSent::Refused { is_news }
     }
 }
+
+/// The end of the first warning.
+const HINT: &str =
+    ": bookend needs CAP_KILL for an app of another user, and no seccomp profile or security module may forbid kill(2)";
 
 /// The app could not be ended: the life ends without it. The reason is named if it can be seen.
 pub(super) fn report_app_left(app: Option<Pid>) {
