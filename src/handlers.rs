@@ -58,6 +58,11 @@ impl RunningHandler {
             || procfs::descends_closely_from(pid, leader.as_raw()) == Some(true)
     }
 
+    /// Whether the program of an exec handler has been started and has not ended.
+    pub(crate) fn has_program(&self) -> bool {
+        self.leader.get().is_some_and(|leader| self.reaper.is_watched(*leader))
+    }
+
     /// Ends the run; no report of it follows.
     pub(crate) fn abort(self) {
         if let Some(leader) = self.leader.get() {

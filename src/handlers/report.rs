@@ -24,7 +24,6 @@ impl HandlerReport {
     }
 
     /// The report of a run that was not begun.
-    #[cfg(feature = "reload")]
     pub(crate) fn failed(why: String) -> HandlerReport {
         HandlerReport::new(HandlerResult::Failed, why)
     }

@@ -139,6 +139,11 @@ impl Reaper {
         receiver
     }
 
+    /// Whether this child is watched and has not been reaped.
+    pub(crate) fn is_watched(&self, pid: Pid) -> bool {
+        self.table().watched.contains_key(&pid)
+    }
+
     /// The app's pid while it is alive or a zombie that is not yet reaped.
     pub(crate) fn app(&self) -> Option<Pid> {
         self.table().app

@@ -173,6 +173,23 @@ fn a_handler_that_cannot_be_ended_is_reported() {
 }
 
 #[test]
+fn probes_that_cannot_be_ended_do_not_pile_up() {
+    if !is_root("probes_that_cannot_be_ended_do_not_pile_up") {
+        return;
+    }
+    let config = "log.level = \"Debug\"\n[readinessProbe]\nperiodSeconds = 0.1\ntimeoutSeconds = 0.1\n\
+         exec = { command = [\"sleep\", \"1000\"], user = \"65534\" }\n";
+    let mut init =
+        Init::in_a_pod(Folder::new(), config, WITHOUT_CAP_KILL, &["--", "sh", "-c", "echo up; exec sleep 1000"]);
+    wait_until("five runs have failed at once", || init.log().matches("earlier runs still run").count() >= 5);
+    let pid = init.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    assert_eq!(children.split_whitespace().count(), 3, "the app and two programs: {children}");
+    init.signal(15);
+    assert_eq!(init.end().code(), 143);
+}
+
+#[test]
 fn a_kill_that_seccomp_forbids_is_not_reported_as_sent() {
     let app = ["--", "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done"];
     let mut init = Init::in_a_pod(Folder::new(), "terminationGracePeriodSeconds = 2\n", "", &app);

@@ -16,6 +16,8 @@ use bookend_lifecycle::{HandlerResult, Time};
 pub(super) struct Probing {
     probes: Probes,
     runs: Vec<(ProbeKind, RunningHandler)>,
+    /// Runs that are over, as long as their programs may still be there.
+    over: Vec<(ProbeKind, RunningHandler)>,
     /// The detail of each probe's last run, for people.
     last: Vec<(ProbeKind, String)>,
 }
@@ -23,7 +25,7 @@ pub(super) struct Probing {
 impl Probing {
     pub(super) fn new(settings: &ProbeSet) -> Probing {
         let probes = Probes::new(|kind| settings.get(kind).map(|probe| probe.rule));
-        Probing { probes, runs: Vec::new(), last: Vec::new() }
+        Probing { probes, runs: Vec::new(), over: Vec::new(), last: Vec::new() }
     }
 
     pub(super) fn any_configured(&self) -> bool {
@@ -45,6 +47,14 @@ impl Probing {
         context: &HandlerContext,
         to_loop: mpsc::Sender<TaskMessage>,
     ) {
+        self.over.retain(|(_, run)| run.has_program());
+        if self.over.iter().filter(|(of, _)| *of == kind).count() >= MOST_LEFT {
+            crate::tasks::spawn(async move {
+                let report = HandlerReport::failed(STILL_RUN.to_owned());
+                let _ = to_loop.send(TaskMessage::ProbeEnded(kind, run, report)).await;
+            });
+            return;
+        }
         let (running, report) = handlers::start(handler, Purpose::Probe, handler.timeout, env, context);
         self.runs.push((kind, running));
         crate::tasks::spawn(async move {
@@ -71,7 +81,7 @@ impl Probing {
         let good = report.result == HandlerResult::Succeeded;
         let changed = self.probes.ended(now, run, good, conditions);
         if !self.probes.is_in_flight(kind) {
-            self.runs.retain(|(of, _)| *of != kind);
+            self.over.extend(self.runs.extract_if(.., |(of, _)| *of == kind));
         }
         debug!(probe = kind.name(), good, "{}", report.detail);
         let output = report.output.iter().map(|line| format!("; {line}")).collect::<String>();
@@ -125,3 +135,8 @@ impl Probing {
         ProbeKind::ALL.into_iter().filter_map(view).collect()
     }
 }
+
+/// So many programs of earlier runs may be left, such as one that hangs in the kernel or one of another user. With one more for
+/// each period the pids limit would be reached, and then the app could start no process.
+const MOST_LEFT: usize = 2;
+const STILL_RUN: &str = "the programs of earlier runs still run, and could not be ended";
