@@ -13,6 +13,7 @@ pub(crate) mod uwsgi;
 
 use std::time::Duration;
 
+use super::finding::{FileLine, Finding};
 use bookend_config::settings::{HandlerKind, Settings};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
@@ -59,14 +60,22 @@ impl Facts {
         self.time_for_app.map_or(10, |time| time.as_secs().clamp(1, 60))
     }
 
-    /// Whether a server may take this long after the stop signal.
-    pub(crate) fn fits(&self, limit: Duration) -> bool {
-        self.time_for_app.is_none_or(|time| limit <= time)
-    }
-
-    /// The time that the budget leaves to the app, for people.
-    pub(crate) fn time_left(&self) -> String {
-        self.time_for_app.map(seconds).unwrap_or_default()
+    /// The finding for a server's own limit of its stop. `None`: the budget leaves it that much. `fix`: a limit that fits.
+    pub(crate) fn beyond_budget(
+        &self,
+        server: &str,
+        limit: &str,
+        time: Duration,
+        fix: &str,
+        at: Option<FileLine>,
+    ) -> Option<Finding> {
+        let left = self.time_for_app.filter(|left| time > *left)?;
+        let found = Finding::new(
+            format!("{limit} is {}, the budget leaves {server} {}", seconds(time), seconds(left)),
+            format!("SIGKILL comes while {server} still waits for its last requests"),
+            format!("{fix}, or raise terminationGracePeriodSeconds"),
+        );
+        Some(found.at(at))
     }
 
     /// Whether a preStop handler drains.

@@ -160,7 +160,7 @@ fn gunicorns_default_timeout_must_fit_the_budget() {
         args.extend(options.iter().map(String::as_str));
         found(&doctor(folder, &args), "gunicorn-graceful-timeout")
     };
-    assert!(check(&[])["what"].as_str().is_some_and(|what| what.contains("30 s (the default)")));
+    assert!(check(&[])["what"].as_str().is_some_and(|what| what.contains("by default is 30 s")));
     assert_eq!(check(&["-c", "CONF"])["line"], 2);
     assert!(check(&["--graceful-timeout", "15"]).is_null());
 }

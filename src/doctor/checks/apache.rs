@@ -1,7 +1,7 @@
 //! Apache httpd: how long a graceful stop may take. Pure.
 
+use crate::doctor::facts::Facts;
 use crate::doctor::facts::config_text::{Separator, duration, last_value};
-use crate::doctor::facts::{Facts, seconds};
 use crate::doctor::finding::Finding;
 
 pub(crate) fn graceful_shutdown_timeout(facts: &Facts) -> Vec<Finding> {
@@ -19,16 +19,7 @@ pub(crate) fn graceful_shutdown_timeout(facts: &Facts) -> Vec<Finding> {
         );
         return vec![found.at(at)];
     }
-    if facts.fits(time) {
-        return Vec::new();
-    }
-    let left = facts.time_left();
-    let found = Finding::new(
-        format!("GracefulShutdownTimeout is {}, the budget leaves Apache {left}", seconds(time)),
-        "SIGKILL comes before Apache has closed the remaining connections",
-        format!("{fix} or raise terminationGracePeriodSeconds"),
-    );
-    vec![found.at(at)]
+    facts.beyond_budget("Apache", KEY, time, &fix, at).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Caddy: how long it waits for requests. Pure.
 
+use crate::doctor::facts::Facts;
 use crate::doctor::facts::config_text::duration;
-use crate::doctor::facts::{Facts, seconds};
 use crate::doctor::finding::{FileLine, Finding};
 
 /// `grace_period 10s` of a Caddyfile's global options, or `"grace_period": "10s"` of its JSON. Without it Caddy waits for
@@ -18,19 +18,14 @@ pub(crate) fn grace_period(facts: &Facts) -> Vec<Finding> {
     });
     let time = set.as_ref().and_then(|(value, _)| duration(value)).unwrap_or_default();
     let at = set.map(|(_, at)| at);
-    let fix = format!("add to the global options: {KEY} {}s", facts.seconds_for_app());
+    let set_to = format!("{KEY} {}s", facts.seconds_for_app());
     if time.is_zero() {
         let why = "Caddy waits without a limit for the last request, and SIGKILL cuts the rest";
         let at = at.or_else(|| files.first().map(|file| FileLine { file: file.path.clone(), line: 1 }));
+        let fix = format!("add to the global options: {set_to}");
         return vec![Finding::new("Caddy has no grace_period", why, fix).at(at)];
     }
-    if facts.fits(time) {
-        return Vec::new();
-    }
-    let what = format!("grace_period is {}, the budget leaves Caddy {}", seconds(time), facts.time_left());
-    let why = "SIGKILL comes before Caddy has closed the remaining connections";
-    let fix = format!("{KEY} {}s, or raise terminationGracePeriodSeconds", facts.seconds_for_app());
-    vec![Finding::new(what, why, fix).at(at)]
+    facts.beyond_budget("Caddy", KEY, time, &set_to, at).into_iter().collect()
 }
 
 #[cfg(test)]

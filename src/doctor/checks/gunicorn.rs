@@ -1,7 +1,7 @@
 //! gunicorn: how long it waits for its workers. Pure.
 
+use crate::doctor::facts::Facts;
 use crate::doctor::facts::config_text::duration;
-use crate::doctor::facts::{Facts, seconds};
 use crate::doctor::finding::Finding;
 
 /// gunicorn's own default: docs.gunicorn.org, graceful_timeout.
@@ -12,17 +12,9 @@ pub(crate) fn graceful_timeout(facts: &Facts) -> Vec<Finding> {
     let set = gunicorn.setting("graceful_timeout", &["--graceful-timeout"]);
     let (text, at) = set.clone().unwrap_or_else(|| (GRACEFUL_TIMEOUT.to_string(), None));
     let Some(time) = duration(&text) else { return Vec::new() };
-    if facts.fits(time) {
-        return Vec::new();
-    }
-    let by_default = if set.is_some() { "" } else { " (the default)" };
-    let left = facts.time_left();
-    let found = Finding::new(
-        format!("gunicorn's graceful_timeout is {}{by_default}, the budget leaves it {left}", seconds(time)),
-        "SIGKILL comes while gunicorn still waits for its workers",
-        format!("--graceful-timeout {} or raise terminationGracePeriodSeconds", facts.seconds_for_app()),
-    );
-    vec![found.at(at)]
+    let limit = if set.is_some() { "graceful_timeout" } else { "graceful_timeout by default" };
+    let fix = format!("--graceful-timeout {}", facts.seconds_for_app());
+    facts.beyond_budget("gunicorn", limit, time, &fix, at).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -45,7 +37,7 @@ mod tests {
     #[test]
     fn the_graceful_timeout_must_fit_the_budget() {
         let found = graceful_timeout(&facts(gunicorn(&["app:app"], "")));
-        assert!(found[0].what.contains("30 s (the default)"), "{found:?}");
+        assert!(found[0].what.contains("by default is 30 s"), "{found:?}");
         let found = graceful_timeout(&facts(gunicorn(&["app:app"], "workers = 2\ngraceful_timeout = 25\n")));
         assert_eq!(found[0].at.as_ref().expect("a place").line, 2);
         assert_eq!(graceful_timeout(&facts(gunicorn(&["--graceful-timeout=15"], "graceful_timeout = 25\n"))), []);

@@ -1,7 +1,7 @@
 //! haproxy: how long a soft stop may take. Pure.
 
+use crate::doctor::facts::Facts;
 use crate::doctor::facts::config_text::{Separator, duration, last_value};
-use crate::doctor::facts::{Facts, seconds};
 use crate::doctor::finding::{FileLine, Finding};
 
 pub(crate) fn hard_stop_after(facts: &Facts) -> Vec<Finding> {
@@ -10,7 +10,7 @@ pub(crate) fn hard_stop_after(facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     };
     let set = last_value(files, KEY, Separator::Blank);
-    let fix = format!("add to the section global: {KEY} {}s", facts.seconds_for_app());
+    let set_to = format!("{KEY} {}s", facts.seconds_for_app());
     // A bare number means milliseconds.
     let time = set.as_ref().and_then(|(value, _)| match value.parse() {
         Ok(millis) => Some(std::time::Duration::from_millis(millis)),
@@ -22,15 +22,12 @@ pub(crate) fn hard_stop_after(facts: &Facts) -> Vec<Finding> {
             let what = "haproxy has no hard-stop-after";
             let why =
                 "after SIGUSR1 it waits until the last client has closed its connection, and SIGKILL cuts the rest";
-            vec![Finding::new(what, why, fix).at(at)]
+            vec![Finding::new(what, why, format!("add to the section global: {set_to}")).at(at)]
         }
-        (Some((_, at)), Some(time)) if !facts.fits(time) => {
-            let what = format!("hard-stop-after is {}, the budget leaves haproxy {}", seconds(time), facts.time_left());
-            let why = "SIGKILL comes before haproxy has closed the remaining connections";
-            let fix = format!("{KEY} {}s, or raise terminationGracePeriodSeconds", facts.seconds_for_app());
-            vec![Finding::new(what, why, fix).at(Some(at))]
+        (Some((_, at)), Some(time)) => {
+            facts.beyond_budget("haproxy", KEY, time, &set_to, Some(at)).into_iter().collect()
         }
-        _ => Vec::new(),
+        (Some(_), None) => Vec::new(),
     }
 }
 

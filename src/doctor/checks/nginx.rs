@@ -1,7 +1,7 @@
 //! nginx: the directives that decide what a stop loses. Pure.
 
+use crate::doctor::facts::Facts;
 use crate::doctor::facts::config_text::duration;
-use crate::doctor::facts::{Facts, seconds};
 use crate::doctor::finding::Finding;
 use bookend_lifecycle::signal::Signal;
 
@@ -18,18 +18,9 @@ pub(crate) fn worker_shutdown_timeout(facts: &Facts) -> Vec<Finding> {
             .at(nginx.main_file()),
         ];
     };
-    let time = directive.args.first().and_then(|arg| duration(arg));
-    match (time, facts.time_for_app) {
-        (Some(time), Some(left)) if time > left => vec![
-            Finding::new(
-                format!("worker_shutdown_timeout is {}, the budget leaves nginx {}", seconds(time), seconds(left)),
-                "SIGKILL comes before nginx has closed what is left",
-                format!("{add} or raise terminationGracePeriodSeconds"),
-            )
-            .at(Some(directive.at.clone())),
-        ],
-        _ => Vec::new(),
-    }
+    let time = directive.args.first().and_then(|arg| duration(arg)).unwrap_or_default();
+    let at = Some(directive.at.clone());
+    facts.beyond_budget("nginx", "worker_shutdown_timeout", time, &add, at).into_iter().collect()
 }
 
 pub(crate) fn keepalive_min_timeout(facts: &Facts) -> Vec<Finding> {

@@ -1,7 +1,7 @@
 //! php-fpm: how long it waits for its children. Pure.
 
+use crate::doctor::facts::Facts;
 use crate::doctor::facts::config_text::{Separator, commented_out, duration, last_value};
-use crate::doctor::facts::{Facts, seconds};
 use crate::doctor::finding::Finding;
 
 pub(crate) fn process_control_timeout(facts: &Facts) -> Vec<Finding> {
@@ -18,16 +18,7 @@ pub(crate) fn process_control_timeout(facts: &Facts) -> Vec<Finding> {
         );
         return vec![found.at(at.or_else(|| commented_out(&fpm.files, KEY)))];
     }
-    if facts.fits(time) {
-        return Vec::new();
-    }
-    let left = facts.time_left();
-    let found = Finding::new(
-        format!("process_control_timeout is {}, the budget leaves php-fpm {left}", seconds(time)),
-        "SIGKILL comes before php-fpm ends the remaining requests",
-        format!("{fix} or raise terminationGracePeriodSeconds"),
-    );
-    vec![found.at(at)]
+    facts.beyond_budget("php-fpm", KEY, time, &fix, at).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -27,20 +27,17 @@ pub(crate) fn supervisord(facts: &Facts) -> Vec<Finding> {
     let wait = last_value(files, "stopwaitsecs", Separator::Equals);
     let (at, value) = wait.map_or((None, None), |(value, at)| (Some(at), value.parse().ok()));
     let time = Duration::from_secs(value.unwrap_or(STOP_WAIT));
-    if facts.fits(time) {
+    let fix = format!("stopwaitsecs = {}", facts.seconds_for_app());
+    let beyond = facts.beyond_budget("supervisord", "stopwaitsecs", time, &fix, at);
+    findings.push(beyond.unwrap_or_else(|| {
         let what = "supervisord stops the programs itself: each gets its own stopsignal (TERM by default)";
         let why = format!(
             "a server whose graceful signal is another one cuts requests off, and each is killed after {}",
             seconds(time)
         );
         let fix = "set stopsignal for each server (QUIT for nginx), or run one server per container";
-        findings.push(Finding::note(what, why, fix));
-    } else {
-        let what = format!("stopwaitsecs is {}, the budget leaves supervisord {}", seconds(time), facts.time_left());
-        let why = "SIGKILL comes while supervisord still waits for its programs";
-        let fix = format!("stopwaitsecs = {}, or raise terminationGracePeriodSeconds", facts.seconds_for_app());
-        findings.push(Finding::new(what, why, fix).at(at));
-    }
+        Finding::note(what, why, fix)
+    }));
     findings
 }
 

@@ -1,7 +1,7 @@
 //! uvicorn: how long it waits for requests. Pure.
 
+use crate::doctor::facts::Facts;
 use crate::doctor::facts::config_text::duration;
-use crate::doctor::facts::{Facts, seconds};
 use crate::doctor::finding::Finding;
 
 /// Without `--timeout-graceful-shutdown` uvicorn waits for ever: www.uvicorn.org/settings.
@@ -17,12 +17,7 @@ pub(crate) fn graceful_timeout(facts: &Facts) -> Vec<Finding> {
             "it waits without a limit for the last connection (an event stream, a WebSocket), and SIGKILL cuts the rest",
             fix,
         )],
-        Some(time) if !facts.fits(time) => vec![Finding::new(
-            format!("{OPTION} is {}, the budget leaves uvicorn {}", seconds(time), facts.time_left()),
-            "SIGKILL comes while uvicorn still waits",
-            format!("{fix}, or raise terminationGracePeriodSeconds"),
-        )],
-        Some(_) => Vec::new(),
+        Some(time) => facts.beyond_budget("uvicorn", OPTION, time, &fix, None).into_iter().collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! uWSGI: its handling of SIGTERM, and how long it waits for its workers. Pure.
 
+use crate::doctor::facts::Facts;
 use crate::doctor::facts::config_text::duration;
-use crate::doctor::facts::{Facts, seconds};
 use crate::doctor::finding::Finding;
 use bookend_lifecycle::signal::Signal;
 
@@ -40,15 +40,10 @@ pub(crate) fn worker_reload_mercy(facts: &Facts) -> Vec<Finding> {
     let Some(uwsgi) = facts.uwsgi.as_ref().filter(|uwsgi| uwsgi.has_hook()) else { return Vec::new() };
     let set = uwsgi.value("worker-reload-mercy");
     let (text, at) = set.clone().unwrap_or_else(|| (WORKER_RELOAD_MERCY.to_string(), None));
-    let Some(time) = duration(&text).filter(|time| !facts.fits(*time)) else { return Vec::new() };
-    let by_default = if set.is_some() { "" } else { " (the default)" };
-    let left = facts.time_left();
-    let found = Finding::new(
-        format!("worker-reload-mercy is {}{by_default}, the budget leaves uWSGI {left}", seconds(time)),
-        "SIGKILL comes while uWSGI still waits for its workers",
-        format!("worker-reload-mercy = {}", facts.seconds_for_app()),
-    );
-    vec![found.at(at)]
+    let Some(time) = duration(&text) else { return Vec::new() };
+    let limit = if set.is_some() { "worker-reload-mercy" } else { "worker-reload-mercy by default" };
+    let fix = format!("worker-reload-mercy = {}", facts.seconds_for_app());
+    facts.beyond_budget("uWSGI", limit, time, &fix, at).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -79,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_reload_mercy_must_fit_the_budget() {
-        assert!(worker_reload_mercy(&facts(&[], HOOK))[0].what.contains("60 s (the default)"));
+        assert!(worker_reload_mercy(&facts(&[], HOOK))[0].what.contains("by default is 60 s"));
         assert_eq!(worker_reload_mercy(&facts(&[], &format!("{HOOK}worker-reload-mercy = 15\n"))), []);
     }
 }
