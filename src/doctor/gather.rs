@@ -111,8 +111,6 @@ impl Gatherer<'_> {
         let app = [command.given.first(), server].into_iter().flatten();
         let mut named: Vec<(String, String)> = app.map(|program| ("the app".to_owned(), program.clone())).collect();
         named.dedup();
-        let hooks = &settings.lifecycle;
-        let handlers = [&hooks.pre_start, &hooks.post_start, &hooks.pre_stop, &hooks.post_stop];
         let exec = |handler: &Handler| match &handler.kind {
             HandlerKind::Exec(program) => {
                 let name = program.command.first()?.to_string_lossy().into_owned();
@@ -120,7 +118,7 @@ impl Gatherer<'_> {
             }
             _ => None,
         };
-        named.extend(handlers.into_iter().flatten().filter_map(exec));
+        named.extend(settings.handlers().filter_map(exec));
         // `sh script`, `python main.py`: it need not be executable.
         let is_script = |program: &str| {
             command.given.first().is_some_and(|first| first != program) && find_script(&self.dir, program).is_some()

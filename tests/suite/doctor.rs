@@ -196,17 +196,24 @@ fn commands_that_lose_the_stop_signal_are_found() {
 #[test]
 fn a_program_or_a_file_that_is_not_in_the_image_is_found() {
     let folder = Folder::new();
-    let config = "http = { listen = \"0.0.0.0:1\", tokenFile = \"/no/such/token\" }\napp.command = [\"sleep\", \"1\"]\nlifecycle.postStop = { name = \"bye\", exec.command = [\"/no/such/sh\"] }\n";
+    let config = "http = { listen = \"0.0.0.0:1\", tokenFile = \"/no/such/token\" }\napp.command = [\"sleep\", \"1\"]\nlifecycle.postStop = { name = \"bye\", exec = { command = [\"/no/such/sh\"], env.A.valueFrom.file = \"/no/such/a\" } }\n\
+        livenessProbe.exec.command = [\"/no/such/curl\"]\n\
+        lifecycle.preStop.httpGet = { port = 1, caFile = \"/no/such/ca\", httpHeaders = [{ name = \"X\", valueFrom.file = \"/no/such/x\" }] }\n";
     let config = folder.write("bookend.toml", config).display().to_string();
     let finished = doctor(folder, &["-c", &config]);
     assert_eq!(finished.code(), 1, "{finished:?}");
     assert!(finished.out.contains("program-missing: the handler bye runs /no/such/sh"), "{}", finished.out);
+    assert!(finished.out.contains("the handler livenessProbe runs /no/such/curl"), "{}", finished.out);
     // Before the container runs, a secret may not be mounted yet.
-    assert!(
-        finished.out.contains("note: unreadable-file: cannot read /no/such/token (http.tokenFile)"),
-        "{}",
-        finished.out
-    );
+    for file in [
+        "token (http.tokenFile)",
+        "a (exec.env.A of bye)",
+        "ca (httpGet.caFile of preStop[0])",
+        "x (the header X of preStop[0])",
+    ] {
+        let note = format!("note: unreadable-file: cannot read /no/such/{file}");
+        assert!(finished.out.contains(&note), "{note}: {}", finished.out);
+    }
 }
 
 #[test]

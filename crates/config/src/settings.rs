@@ -26,6 +26,7 @@ pub use program::{FileValue, Id, Program, User, ValueSource};
 #[cfg(feature = "reload")]
 pub use reload::ReloadSettings;
 
+use bookend_lifecycle::probe::ProbeKind;
 use bookend_lifecycle::signal::Signal;
 
 /// Everything that is configured. `Settings::default()` is the zero config mode: a correct init.
@@ -75,6 +76,14 @@ impl Settings {
         let (program, command_from) = (std::mem::take(&mut self.app.program), self.app.command_from);
         self.app = AppSettings { program, command_from, ..chosen.app };
         self.lifecycle = chosen.lifecycle;
+    }
+
+    /// The handlers of the hooks, and those of the probes.
+    pub fn handlers(&self) -> impl Iterator<Item = &Handler> {
+        let hooks = &self.lifecycle;
+        let of_hooks = [&hooks.pre_start, &hooks.post_start, &hooks.pre_stop, &hooks.post_stop].into_iter().flatten();
+        let probes = ProbeKind::ALL.into_iter().filter_map(|kind| self.probes.get(kind));
+        of_hooks.chain(probes.map(|probe| &probe.handler))
     }
 
     /// The apps of a sidecar: the one of the top level, which has no name, and those of `containers`.

@@ -13,7 +13,7 @@ use crate::doctor::facts::container::{ContainerFacts, bridge, cpus_of_quota, has
 use crate::net::tcp_monitor::{self, TcpMonitor};
 use crate::process::Pid;
 use crate::process::cgroup::Cgroup;
-use bookend_config::settings::{Settings, TlsSettings, ValueSource};
+use bookend_config::settings::{HandlerKind, Settings, TlsSettings, ValueSource};
 
 pub(super) fn facts(settings: &Settings) -> ContainerFacts {
     let (name, _) = first_process();
@@ -58,22 +58,45 @@ pub(super) fn facts(settings: &Settings) -> ContainerFacts {
 
 /// The files of the configuration that cannot be read: the key, the file, the reason.
 fn unreadable(settings: &Settings) -> Vec<(String, String, String)> {
-    let mut named: Vec<(String, &Path)> = Vec::new();
+    let mut named = Vec::new();
+    let mut add = |key: String, path: Option<&Path>| named.extend(path.map(|path| (key, path.to_owned())));
     if let Some(http) = &settings.http {
-        named.extend(http.token_file.as_deref().map(|path| ("http.tokenFile".to_owned(), path)));
+        add("http.tokenFile".to_owned(), http.token_file.as_deref());
         if let Some(TlsSettings::Files { cert, key }) = &http.tls {
-            named.push(("http.tls.certFile".to_owned(), cert));
-            named.push(("http.tls.keyFile".to_owned(), key));
+            add("http.tls.certFile".to_owned(), Some(cert));
+            add("http.tls.keyFile".to_owned(), Some(key));
         }
     }
     for (name, value) in &settings.app.program.env {
-        if let ValueSource::File(file) = value {
-            named.push((format!("app.env.{name}"), Path::new(file.parts().0)));
+        add(format!("app.env.{name}"), file_of(value));
+    }
+    for handler in settings.handlers() {
+        let owner = &handler.name;
+        match &handler.kind {
+            HandlerKind::Exec(program) => {
+                for (name, value) in &program.env {
+                    add(format!("exec.env.{name} of {owner}"), file_of(value));
+                }
+            }
+            HandlerKind::HttpGet(get) => {
+                add(format!("httpGet.caFile of {owner}"), get.ca_file.as_deref());
+                for header in &get.headers {
+                    add(format!("the header {} of {owner}", header.name), file_of(&header.value));
+                }
+            }
+            _ => {}
         }
     }
     // It is not opened: it may be a pipe.
     let reason = |path: &Path| access(path, AccessFlags::R_OK).err().map(|errno| io::Error::from(errno).to_string());
-    named.into_iter().filter_map(|(key, path)| Some((key, path.display().to_string(), reason(path)?))).collect()
+    named.into_iter().filter_map(|(key, path)| Some((key, path.display().to_string(), reason(&path)?))).collect()
+}
+
+fn file_of(value: &ValueSource) -> Option<&Path> {
+    match value {
+        ValueSource::File(file) => Some(Path::new(file.parts().0)),
+        ValueSource::Plain(_) => None,
+    }
 }
 
 /// The CPUs that the scheduler may choose. A program that does not know quotas counts the same number.
