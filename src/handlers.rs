@@ -33,8 +33,10 @@ use crate::error::describe;
 use crate::process::Pid;
 use crate::process::procfs;
 use crate::process::reaper::Reaper;
-use bookend_config::settings::{Handler, HandlerKind, ValueSource};
+use bookend_config::settings::{Handler, HandlerKind, HttpGet, TcpSocket, ValueSource};
 use bookend_lifecycle::HandlerResult;
+use bookend_lifecycle::drain::Drain;
+use bookend_lifecycle::signal::Signal;
 
 /// A handler run that may be aborted.
 #[derive(Debug)]
@@ -82,16 +84,20 @@ impl RunningHandler {
     pub(crate) fn kill(self) {
         if let Some(leader) = self.leader.get() {
             // It may have just ended.
-            let _ = self.reaper.signal_group(*leader, bookend_lifecycle::signal::Signal::KILL);
+            let _ = self.reaper.signal_group(*leader, Signal::KILL);
         }
         self.abort();
     }
 }
 
-/// Everything that a handler needs from files.
+/// A handler, with everything that it needs from files.
 enum PreparedHandler {
     Exec(Box<Prepared>),
-    Other(Environment),
+    HttpGet(HttpGet, Environment),
+    TcpSocket(TcpSocket, Environment),
+    Signal(Signal),
+    Sleep(Duration),
+    Drain(Drain),
 }
 
 /// Starts a handler. `env` is its environment without its own `env` key. The report arrives at the receiver within the
@@ -108,7 +114,7 @@ pub(crate) fn start(
     let (abort, receiver) = if reads_files || env.reads_files() {
         start_after_reading(handler, purpose, timeout, env, context, &leader)
     } else {
-        start_prepared(handler, purpose, timeout, prepare(&handler.kind, env), context, &leader)
+        start_prepared(&handler.name, purpose, timeout, prepare(&handler.kind, env), context, &leader)
     };
     (RunningHandler { abort, reaper: context.reaper.clone(), leader }, receiver)
 }
@@ -127,10 +133,10 @@ fn start_after_reading(
 ) -> Run {
     let (abort, mut aborted) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
-    let (handler, context, leader) = (handler.clone(), context.clone(), Arc::clone(leader));
+    let Handler { name, kind, .. } = handler.clone();
+    let (context, leader) = (context.clone(), Arc::clone(leader));
     crate::tasks::spawn(async move {
         let began = Instant::now();
-        let kind = handler.kind.clone();
         let read = spawn_blocking_detached(files_of(&kind, &env), move || prepare(&kind, env));
         let prepared = tokio::select! {
             biased;
@@ -146,7 +152,7 @@ fn start_after_reading(
             Ok(prepared) => prepared,
             Err(error) => return drop(sender.send(failure(&error))),
         };
-        let (abort, report) = start_prepared(&handler, purpose, left, prepared, &context, &leader);
+        let (abort, report) = start_prepared(&name, purpose, left, prepared, &context, &leader);
         tokio::select! {
             biased;
             // The process group has its signal already (`RunningHandler::abort`).
@@ -170,14 +176,18 @@ fn files_of(kind: &HandlerKind, env: &PendingEnvironment) -> String {
 /// Reads the files that a handler needs.
 fn prepare(kind: &HandlerKind, env: PendingEnvironment) -> Result<PreparedHandler, ProgramError> {
     let env = env.read()?;
-    match kind {
-        HandlerKind::Exec(program) => Ok(PreparedHandler::Exec(Box::new(prepare_exec(program, env)?))),
-        _ => Ok(PreparedHandler::Other(env)),
-    }
+    Ok(match kind {
+        HandlerKind::Exec(program) => PreparedHandler::Exec(Box::new(prepare_exec(program, env)?)),
+        HandlerKind::HttpGet(get) => PreparedHandler::HttpGet(get.clone(), env),
+        HandlerKind::TcpSocket(socket) => PreparedHandler::TcpSocket(socket.clone(), env),
+        HandlerKind::Signal(signal) => PreparedHandler::Signal(*signal),
+        HandlerKind::Sleep { duration } => PreparedHandler::Sleep(*duration),
+        HandlerKind::Drain(drain) => PreparedHandler::Drain(drain.clone()),
+    })
 }
 
 fn start_prepared(
-    handler: &Handler,
+    name: &str,
     purpose: Purpose,
     timeout: Option<Duration>,
     prepared: Result<PreparedHandler, ProgramError>,
@@ -186,46 +196,31 @@ fn start_prepared(
 ) -> Run {
     let (abort, aborted) = oneshot::channel();
     let (sender, receiver) = oneshot::channel();
-    let (program, env) = match prepared {
-        Ok(PreparedHandler::Exec(program)) => (Some(program), Environment::default()),
-        Ok(PreparedHandler::Other(env)) => (None, env),
-        Err(error) => {
-            let _ = sender.send(failure(&error));
-            return (abort, receiver);
-        }
-    };
-    match &handler.kind {
-        HandlerKind::Exec(_) => {
-            match program.map(|program| exec::Exec::start(&handler.name, purpose, *program, context)) {
-                // Does not happen: `prepare` makes a program for this kind.
-                None => {}
-                Some(Ok(exec)) => {
-                    // It is set once: a run starts one program.
-                    let _ = leader.set(exec.pid());
-                    drop(crate::tasks::spawn(exec.run(timeout, aborted, sender)));
-                }
-                Some(Err(error)) => {
-                    let _ = sender.send(failure(&error));
-                }
+    match prepared {
+        Ok(PreparedHandler::Exec(program)) => match exec::Exec::start(name, purpose, *program, context) {
+            Ok(exec) => {
+                // It is set once: a run starts one program.
+                let _ = leader.set(exec.pid());
+                drop(crate::tasks::spawn(exec.run(timeout, aborted, sender)));
             }
+            Err(error) => drop(sender.send(failure(&error))),
+        },
+        Ok(PreparedHandler::HttpGet(get, env)) => {
+            drop(crate::tasks::spawn(bounded(http_get::run(get, env), timeout, aborted, sender)));
         }
-        HandlerKind::HttpGet(get) => {
-            drop(crate::tasks::spawn(bounded(http_get::run(get.clone(), env), timeout, aborted, sender)));
+        Ok(PreparedHandler::TcpSocket(socket, env)) => {
+            drop(crate::tasks::spawn(bounded(tcp_socket::run(socket, env), timeout, aborted, sender)));
         }
-        HandlerKind::TcpSocket(socket) => {
-            drop(crate::tasks::spawn(bounded(tcp_socket::run(socket.clone(), env), timeout, aborted, sender)));
+        Ok(PreparedHandler::Signal(signal)) => drop(sender.send(signal::send(signal, context))),
+        Ok(PreparedHandler::Sleep(duration)) => {
+            drop(crate::tasks::spawn(bounded(sleep::run(duration), timeout, aborted, sender)));
         }
-        HandlerKind::Signal(signal) => {
-            let _ = sender.send(signal::send(*signal, context));
-        }
-        HandlerKind::Sleep { duration } => {
-            drop(crate::tasks::spawn(bounded(sleep::run(*duration), timeout, aborted, sender)));
-        }
-        HandlerKind::Drain(drain) => {
+        Ok(PreparedHandler::Drain(drain)) => {
             // A drain ends by itself within the timeout, because its report then tells what it has seen.
-            let work = drain::run(drain.clone(), timeout, context.app_pid(), Arc::clone(&context.drain));
+            let work = drain::run(drain, timeout, context.app_pid(), Arc::clone(&context.drain));
             drop(crate::tasks::spawn(bounded(work, None, aborted, sender)));
         }
+        Err(error) => drop(sender.send(failure(&error))),
     }
     (abort, receiver)
 }
