@@ -81,10 +81,10 @@ pub(crate) enum Refused {
     All,
 }
 
-/// Looks at each of them, up to a limit, and asks the kernel whether we may signal it.
-pub(crate) fn seen() -> Seen {
-    let alive: Vec<_> =
-        some_below_us().filter(|member| !member.is_zombie).map(|member| (is_refused(member.pid), member)).collect();
+/// Looks at each of them, up to a limit, and asks the kernel whether we may signal it. Those that are `spared` get no signal.
+pub(crate) fn seen(spared: &[i32]) -> Seen {
+    let alive = some_below_us().filter(|member| !member.is_zombie && !spared.contains(&member.pid));
+    let alive: Vec<_> = alive.map(|member| (is_refused(member.pid), member)).collect();
     let refused = match alive.iter().filter(|(refused, _)| *refused).count() {
         0 => Refused::None,
         some if some < alive.len() => Refused::Some,

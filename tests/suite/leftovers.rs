@@ -198,4 +198,11 @@ fn followers_in_a_session_see_the_end() {
     for name in ["follower", "stopper"] {
         assert!(init.folder.read(name).contains("exit code 143"), "{name}: {}", init.folder.read(name));
     }
+    // The report names no process that has got no signal.
+    for signal in ["SIGTERM", "SIGKILL"] {
+        let log = init.log();
+        let line =
+            log.lines().find(|line| line.contains(&format!("{signal} sent to the remaining processes: "))).unwrap();
+        assert!(line.contains("(sh)") && !line.contains("(bookend)"), "{line}");
+    }
 }

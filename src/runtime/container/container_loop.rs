@@ -299,12 +299,17 @@ impl ContainerLoop {
         self.dispatcher.reporter.out_of_memory(memory_watch::describe(kill));
     }
 
+    /// They wait for our own end, and get no signal.
+    fn followers(&self) -> Vec<i32> {
+        self.dispatcher.reporter.subscribers.pids()
+    }
+
     /// Reports which processes remain, if they are waited for and that has changed.
     fn look_for_remaining(&mut self, children: bool) {
-        let followers = self.dispatcher.reporter.subscribers.pids();
+        let followers = self.followers();
         let first = self.remaining.is_first();
         if let Some(remaining) = self.remaining.look(self.dispatcher.now(), children, &followers) {
-            if first && remaining != Remaining::Nothing && remaining::are_refused() {
+            if first && remaining != Remaining::Nothing && remaining::are_refused(&followers) {
                 self.push(Event::LeftoversRefused);
             }
             self.push(Event::Remaining(remaining));
@@ -388,10 +393,10 @@ impl ContainerLoop {
                 let content = self.dispatcher.reporter.take_state();
                 state_file::claim_detached(path, false, Some(content), self.dispatcher.to_loop());
             }
-            Note::LeftoversRemain => remaining::report_survivors(),
-            Note::LeftoversTerminated => text = NoteText::Other(remaining::describe(note)),
+            Note::LeftoversRemain => remaining::report_survivors(&self.followers()),
+            Note::LeftoversTerminated => text = NoteText::Other(remaining::describe(note, &self.followers())),
             Note::LeftoversRefused => {
-                text = NoteText::Other(remaining::describe(note));
+                text = NoteText::Other(remaining::describe(note, &self.followers()));
                 warn!("{text}: {}", remaining::MAY_NOT_SIGNAL);
             }
             Note::LeftoversKilled => text = NoteText::Other(self.remaining.take_killed()),

@@ -26,7 +26,7 @@ impl RemainingProcesses {
     /// Sends SIGKILL to all of them.
     pub(super) fn kill(&mut self, followers: &[i32]) {
         // Read before the kill: afterwards they have no names.
-        let seen = leftovers::seen();
+        let seen = leftovers::seen(followers);
         let text = match seen.refused {
             Refused::All => "SIGKILL was refused to the remaining processes".to_owned(),
             _ => describe_note(Note::LeftoversKilled),
@@ -96,8 +96,8 @@ fn signal_all(signals: &'static [Signal], followers: &[i32]) -> bool {
 }
 
 /// The note with the names of the processes.
-pub(super) fn describe(note: Note) -> String {
-    with_names(describe_note(note), &leftovers::seen())
+pub(super) fn describe(note: Note, followers: &[i32]) -> String {
+    with_names(describe_note(note), &leftovers::seen(followers))
 }
 
 fn with_names(text: String, seen: &Seen) -> String {
@@ -105,13 +105,13 @@ fn with_names(text: String, seen: &Seen) -> String {
 }
 
 /// Whether the kernel refuses signals to every one of them.
-pub(super) fn are_refused() -> bool {
-    leftovers::seen().refused == Refused::All
+pub(super) fn are_refused(followers: &[i32]) -> bool {
+    leftovers::seen(followers).refused == Refused::All
 }
 
 /// Logs why some of them survived SIGKILL.
-pub(super) fn report_survivors() {
-    let seen = leftovers::seen();
+pub(super) fn report_survivors(followers: &[i32]) {
+    let seen = leftovers::seen(followers);
     let text = with_names(describe_note(Note::LeftoversRemain), &seen);
     let why = match seen.refused {
         Refused::None => "they are in uninterruptible sleep or a frozen cgroup, or a tracer holds them",
