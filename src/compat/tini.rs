@@ -19,10 +19,10 @@ struct TiniOptions {
     #[arg(short, action = ArgAction::Count)]
     subreaper: u8,
     /// The signal to get when the parent dies: SIGTERM, SIGKILL, ...
-    #[arg(short, value_name = "SIGNAL")]
+    #[arg(short, value_name = "SIGNAL", overrides_with = "parent_death")]
     parent_death: Option<Signal>,
     /// Exit code that becomes 0; may be given several times
-    #[arg(short, value_name = "EXIT_CODE", value_parser = exit_code)]
+    #[arg(short, value_name = "EXIT_CODE", value_parser = exit_code, allow_negative_numbers = true)]
     exit_codes: Vec<u8>,
     /// Log more; may be given several times (TINI_VERBOSITY)
     #[arg(short, action = ArgAction::Count)]

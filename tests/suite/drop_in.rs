@@ -64,6 +64,10 @@ fn tini_exits_as_tini_does() {
     // strtol(3) reads these values as 0 and 1.
     assert_eq!(code("tini", &["-e", "", "--", "sh", "-c", "exit 1"]), 1);
     assert_eq!(code("tini", &["-e", " 1", "--", "sh", "-c", "exit 1"]), 0);
+    assert_eq!(code("tini", &["-e", "-0", "--", "sh", "-c", "exit 0"]), 0);
+    assert_eq!(code("tini", &["-e", "-1", "--", "sh", "-c", "exit 0"]), 1);
+    // The last one counts.
+    assert_eq!(code("tini", &["-p", "SIGTERM", "-p", "SIGHUP", "--", "sh", "-c", "exit 3"]), 3);
 }
 
 #[test]
