@@ -10,7 +10,7 @@ use crate::deprecated::Renamed;
 use crate::document::{origin_of, read_one};
 use crate::hint;
 use crate::inputs::Override;
-use crate::key::{ANY_NAME, Key, Role, Shape, env_name, find, walk};
+use crate::key::{ANY_NAME, Key, Role, Shape, env_name, find, has_variable, walk};
 use crate::scalar::{Scalar, read_name};
 use crate::settings::FileValue;
 use crate::source::{SourceKind, Span};
@@ -120,7 +120,11 @@ fn key_of(name: &str) -> Option<(String, Option<&'static Renamed>)> {
 fn unknown_variable(name: &str) -> Vec<String> {
     // The common prefix does not count as a similarity.
     let mut names = vec!["CONFIG".to_owned()];
-    walk(ROOT, &mut |path, _| names.push(env_name(path).replacen(PREFIX, "", 1)));
+    walk(ROOT, &mut |path, _| {
+        if has_variable(ROOT, path) {
+            names.push(env_name(path).replacen(PREFIX, "", 1));
+        }
+    });
     let word = name.replacen(PREFIX, "", 1);
     // BOOKEND_LISTEN: the end of one name alone.
     let mut longer =

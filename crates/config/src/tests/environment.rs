@@ -26,6 +26,9 @@ fn the_end_of_one_variable_suggests_that_variable() {
         ("BOOKEND_LISTEN", "did you mean BOOKEND_HTTP_LISTEN?"),
         ("BOOKEND_STOP_SIGNAL", "did you mean BOOKEND_APP_STOP_SIGNAL?"),
         ("BOOKEND_GRACE_PERIOD_SECONDS", "did you mean BOOKEND_TERMINATION_GRACE_PERIOD_SECONDS?"),
+        // A key that no variable sets is not suggested.
+        ("BOOKEND_CONTAINERS_WEB_STOP_SIGNAL", "accepted: BOOKEND_ and a key path"),
+        ("BOOKEND_LIFECYCLE_PRE_STOP_EXEC_COMAND", "did you mean BOOKEND_LIFECYCLE_PRE_STOP?"),
         // Many end like this.
         ("BOOKEND_TIMEOUT_SECONDS", "accepted: BOOKEND_ and a key path"),
     ] {
