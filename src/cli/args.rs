@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 
 #[cfg(feature = "completions")]
 use super::completions;
@@ -137,8 +138,27 @@ pub(super) fn parse_run(args: Vec<OsString>) -> Option<RunArgs> {
 }
 
 fn parse_all(args: Vec<OsString>) -> Result<Subcommand, UsageMessage> {
-    let cli = Cli::try_parse_from(args).map_err(UsageMessage)?;
+    let cli = Cli::try_parse_from(args).map_err(|error| UsageMessage(without_secrets(error)))?;
     Ok(cli.subcommand.unwrap_or(Subcommand::Run(cli.run)))
+}
+
+/// A value that is refused is shown without a secret: `--set app.env.PASSWORD:hunter2` has no `=`, and a URL has a user.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let Some(value) = text(ContextKind::InvalidValue) else { return error };
+    let is_of_key = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let shown = match text(ContextKind::InvalidArg).is_some_and(|option| option.starts_with("--set")) {
+        true => value.split_inclusive(|c| !is_of_key(c)).next().unwrap_or_default().to_owned(),
+        false => bookend_config::without_secrets(value).into_owned(),
+    };
+    if shown != value {
+        let shown = if shown.len() < value.len() { format!("{shown}...") } else { shown };
+        error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
+    }
+    error
 }
 
 /// The words that are subcommands if they come first. A test compares them with clap's.
@@ -271,6 +291,19 @@ mod tests {
         assert_eq!(command_of(&["-c", "f", "nginx", "-g", "daemon off;"]), ["nginx", "-g", "daemon off;"]);
         // ENTRYPOINT ["/bookend", "-c", "f"] with CMD ["sleep", "10"].
         assert_eq!(command_of(&["-c", "f", "sleep", "10"]), ["sleep", "10"]);
+    }
+
+    #[test]
+    fn a_refused_argument_is_shown_without_a_secret() {
+        for (line, shown) in [
+            ("run --set app.env.PASSWORD:hunter2 -- a", "'app.env.PASSWORD:...'"),
+            ("check --set app.env.PASSWORD_hunter2", "'app.env.PASSWORD_hunter2'"),
+            ("wait https://u:hunter3@db/?hunter3", "'https://********@db/?********'"),
+        ] {
+            let Err(message) = parse(args(&line.split(' ').collect::<Vec<_>>())) else { panic!("{line} is accepted") };
+            let message = message.0.to_string();
+            assert!(message.contains(shown) && !message.contains("hunter3"), "{message}");
+        }
     }
 
     #[test]

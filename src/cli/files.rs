@@ -10,12 +10,13 @@ use std::time::Duration;
 use crate::files::{read_stdin, read_stream};
 use crate::process::is_first_process;
 use bookend_config::{Document, MAX_BYTES};
+use bookend_lifecycle::printable::printable;
 
 /// Reads the named files, or those of /etc/bookend that exist. All that cannot be read are reported at once.
 pub(super) fn read(named: &[PathBuf]) -> Result<Vec<Document>, String> {
     let mut errors = String::new();
     let mut fail = |path: &Path, error: io::Error| {
-        errors.push_str(&format!("bookend: cannot read the configuration file {}: {error}\n", path.display()));
+        errors.push_str(&format!("bookend: cannot read the configuration file {}: {error}\n", shown(path)));
     };
     let files = if named.is_empty() { default_files(&mut fail) } else { named.to_vec() };
     let mut documents = Vec::new();
@@ -26,6 +27,11 @@ pub(super) fn read(named: &[PathBuf]) -> Result<Vec<Document>, String> {
         }
     }
     if errors.is_empty() { Ok(documents) } else { Err(errors) }
+}
+
+/// `https://user:password@host/bookend.toml` is shown without the user.
+fn shown(path: &Path) -> String {
+    printable(&bookend_config::without_secrets(&path.to_string_lossy()))
 }
 
 /// `BOOKEND_CONFIG`, or /etc/bookend/bookend.toml and then /etc/bookend/conf.d/*.toml in the order of their names. A file

@@ -46,10 +46,12 @@ impl FromStr for WaitTarget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<WaitTarget, String> {
+        // Without the user and the query of the URL.
+        let shown = bookend_config::without_secrets(text).into_owned();
         let wrong =
-            || format!("{text:?} is not one of tcp://HOST:PORT, http://HOST[:PORT][/PATH], https://..., file:PATH");
+            || format!("{shown:?} is not one of tcp://HOST:PORT, http://HOST[:PORT][/PATH], https://..., file:PATH");
         let (scheme, rest) = text.split_once(':').ok_or_else(wrong)?;
-        let because = |error: AddressError| format!("{text:?}: {error}");
+        let because = |error: AddressError| format!("{shown:?}: {error}");
         if scheme == "file" {
             // file:///run/x as well as file:/run/x and file:run/x.
             let path = rest.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(rest);
@@ -59,20 +61,20 @@ impl FromStr for WaitTarget {
         if scheme == "tcp" {
             let HostPort { host, port } = HostPort::parse(rest.trim_end_matches('/')).map_err(because)?;
             let port = port.ok_or_else(wrong)?;
-            return Ok(WaitTarget::Tcp { text: text.to_owned(), host: host.to_owned(), port });
+            return Ok(WaitTarget::Tcp { text: shown.clone(), host: host.to_owned(), port });
         }
         let HttpUrl { scheme, host, port, path, has_user } = HttpUrl::parse(text).map_err(|error| match error {
             AddressError::Scheme => wrong(),
             error => because(error),
         })?;
         if has_user {
-            return Err(format!("{text:?}: a user in the URL is not supported"));
+            return Err(format!("{shown:?}: a user in the URL is not supported"));
         }
         if scheme == Scheme::Https && !cfg!(feature = "tls") {
-            return Err(format!("{text:?}: this binary was built without the feature `tls`"));
+            return Err(format!("{shown:?}: this binary was built without the feature `tls`"));
         }
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(WaitTarget::Http { text: text.to_owned(), scheme, host: host.to_owned(), port, path })
+        Ok(WaitTarget::Http { text: shown.clone(), scheme, host: host.to_owned(), port, path })
     }
 }
 
@@ -211,5 +213,16 @@ mod tests {
         for text in wrong.into_iter().chain(["http://", "http://a@b/", "http://::1/", "file:", "http:/app"]) {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn no_message_shows_the_secret_of_a_url() {
+        for text in
+            ["http://u:hunter2@db/", "ftp://u:hunter2@db/", "tcp://u:hunter2@db", "https://u:hunter2@db:0/?hunter2"]
+        {
+            let why = text.parse::<WaitTarget>().unwrap_err();
+            assert!(!why.contains("hunter2"), "{why}");
+        }
+        assert_eq!("http://db/?token=hunter2".parse::<WaitTarget>().unwrap().text(), "http://db/?********");
     }
 }

@@ -67,6 +67,9 @@ fn an_unreadable_file_is_named() {
     let finished = run(&["-c", "/no/such/file.toml", "--", "true"]);
     assert_eq!(finished.code(), 125);
     assert!(finished.log.contains("cannot read the configuration file /no/such/file.toml"), "{}", finished.log);
+    // A URL is a likely mistake.
+    let finished = run(&["-c", "https://u:hunter2@host/a\nb.toml", "--", "true"]);
+    assert!(finished.log.contains("file https://********@host/a\u{fffd}b.toml: "), "{}", finished.log);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::deprecated::Renamed;
 use crate::hint;
 use crate::key::{Key, Role, Shape, find};
 use crate::scalar::{Scalar, read_name};
-use crate::secrets::{is_secret, mentions_secret};
+use crate::secrets::{is_secret, mentions_secret, without_secrets};
 use crate::source::{SourceKind, Span, in_order};
 use crate::toml_text::{join, quote};
 use crate::tree::{Entry, Origin, Tree};
@@ -139,9 +139,11 @@ impl Reader<'_, '_> {
                 None => match Renamed::find(path, name.get_ref()) {
                     Some(renamed) => self.renamed(renamed, keys, table, name, value),
                     None => {
-                        let help = hint::unknown_key(path, keys, name.get_ref());
+                        // `"PASSWORD=hunter2" = ""`: the name holds a secret.
+                        let shown = without_secrets(name.get_ref());
+                        let help = hint::unknown_key(path, keys, &shown);
                         self.layer.mark_incomplete(path);
-                        self.error(name.span(), &join(path, name.get_ref()), "unknown key".to_owned(), help);
+                        self.error(name.span(), &join(path, &shown), "unknown key".to_owned(), help);
                     }
                 },
             }
@@ -212,7 +214,10 @@ impl Reader<'_, '_> {
                         Ok(known) => {
                             self.value(&join(path, &known), Shape::Table(keys), Role::Optional, name.span(), value);
                         }
-                        Err(why) => self.error(name.span(), &join(path, name.get_ref()), why, Vec::new()),
+                        Err(why) => {
+                            let shown = without_secrets(name.get_ref());
+                            self.error(name.span(), &join(path, &shown), why, Vec::new());
+                        }
                     }
                 }
             }
@@ -267,12 +272,11 @@ impl Reader<'_, '_> {
         let found = name.get_ref();
         let spelled = match read_name(names, found) {
             Ok(spelled) => spelled,
-            // `"PASSWORD=hunter2" = ""`: the name holds a secret.
             Err(_) if is_secret(path) && found.contains('=') => {
                 let message = format!("a name with \"=\" is not {}", names.accepts());
                 return self.error(name.span(), path, message, Vec::new());
             }
-            Err(why) => return self.error(name.span(), &join(path, found), why, Vec::new()),
+            Err(why) => return self.error(name.span(), &join(path, &without_secrets(found)), why, Vec::new()),
         };
         let below = join(path, &spelled);
         let read = self.scalar(&below, values, value).unwrap_or(Value::Refused);

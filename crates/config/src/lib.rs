@@ -72,6 +72,7 @@ pub use effective::Effective;
 pub use environment::{RESERVED as RESERVED_VARIABLES, is_configuration as is_configuration_variable};
 pub use inputs::{Document, Features, Mode, Override, Sources};
 pub use scalar::receivable;
+pub use secrets::{command_without_secrets, without_secrets};
 pub use tree::Origin;
 
 use std::cell::OnceCell;

@@ -2,6 +2,7 @@
 //! secrets inside of other values (a URL's user, `--password=...`), the values of unknown keys, and comments, which may hold
 //! an old value.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -22,7 +23,7 @@ pub(crate) fn hidden(source: &Source<'_>) -> Option<Vec<Range<usize>>> {
             hidden.table(DeTable::parse(source.text).ok()?.get_ref(), Some(keys), false);
             hidden.0.extend(comments(source.text));
         }
-        (_, Shape::One(_)) => return redact(source.text).is_none().then(Vec::new),
+        (_, Shape::One(_)) => return may_show_all_of(source.text).then(Vec::new),
         (_, shape) => hidden.value(&DeValue::parse(source.text).ok()?, Some(shape), false),
     }
     Some(hidden.0)
@@ -69,16 +70,31 @@ fn has_parts(value: &DeValue<'_>) -> bool {
     matches!(value, DeValue::Table(_) | DeValue::Array(_))
 }
 
+fn may_show_all_of(text: &str) -> bool {
+    redact(text).is_none() && may_be_shown(text)
+}
+
+/// Whether a name has a value in it: `"PASSWORD=hunter2" = ""`.
+fn holds_secret(name: &str, is_secret: bool) -> bool {
+    is_secret && name.contains('=') || redact(name).is_some()
+}
+
 struct Hidden(Vec<Range<usize>>);
 
 impl Hidden {
+    fn name(&mut self, name: &Spanned<Cow<'_, str>>, is_secret: bool) {
+        if holds_secret(name.get_ref(), is_secret) {
+            self.0.push(name.span());
+        }
+    }
+
     fn table(&mut self, table: &DeTable<'_>, keys: Option<&'static [Key]>, is_secret: bool) {
         for (name, value) in table {
             let is_secret = is_secret || is_secret_table(name.get_ref()) || suggests_secret(name.get_ref());
             // `env = { "PASSWORD=hunter2" = "" }`; and a table in place of a value: without its quotes `DB = "a.b"` has keys.
             let is_part = keys.is_none_or(<[Key]>::is_empty)
                 && !["name", "value", "valueFrom", "file"].contains(&&**name.get_ref());
-            if is_secret && (is_part || name.get_ref().contains('=')) {
+            if is_secret && is_part || holds_secret(name.get_ref(), is_secret) {
                 self.0.push(name.span());
             }
             match keys.map(|keys| find(keys, name.get_ref())) {
@@ -98,15 +114,14 @@ impl Hidden {
             DeValue::Table(table) => match shape {
                 Some(Shape::Table(keys) | Shape::Tables(keys)) => self.table(table, Some(keys), is_secret),
                 Some(Shape::Named { keys, .. }) => {
-                    for (_, value) in table {
+                    for (name, value) in table {
+                        self.name(name, is_secret);
                         self.value(value, Some(Shape::Table(keys)), is_secret);
                     }
                 }
                 Some(Shape::Map { .. }) => {
                     for (name, value) in table {
-                        if is_secret && name.get_ref().contains('=') {
-                            self.0.push(name.span());
-                        }
+                        self.name(name, is_secret);
                         let is_secret = is_secret || suggests_secret(name.get_ref());
                         self.value(value, Some(Shape::Table(&[])), is_secret);
                     }
@@ -124,7 +139,7 @@ impl Hidden {
                     before = text;
                 }
             }
-            DeValue::String(text) if redact(text).is_some() || !may_be_shown(text) => self.0.push(value.span()),
+            DeValue::String(text) if !may_show_all_of(text) => self.0.push(value.span()),
             _ if is_secret => self.0.push(value.span()),
             _ => {}
         }

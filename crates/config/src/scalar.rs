@@ -12,7 +12,7 @@ pub use read::receivable;
 pub(crate) use read::{read_status, read_user};
 
 use crate::network::Network;
-use crate::toml_text::quote;
+use crate::secrets::shown;
 use crate::value::{Value, describe, shorten, type_of};
 use bookend_lifecycle::seconds::Seconds;
 use bookend_lifecycle::signal::Signal;
@@ -158,7 +158,9 @@ impl Scalar {
                 _ => self.text_if(found, |path| path.starts_with('/')),
             },
             Scalar::Network => {
-                let network = self.string(found)?.parse::<Network>().map_err(|error| error.to_string())?;
+                let text = self.string(found)?;
+                let network = text.parse::<Network>().or_else(|_| shown(text).parse());
+                let network = network.map_err(|error| error.to_string())?;
                 Ok(Value::Text(network.to_string()))
             }
             Scalar::Bool => match found {
@@ -278,7 +280,7 @@ pub(crate) fn read_name(names: Scalar, name: &str) -> Result<String, String> {
     match names {
         Scalar::Integer { min, max, .. } => match as_number() {
             Some(number) if (min..=max).contains(&number) => Ok(number.to_string()),
-            _ => Err(format!("{} is not {}", quote(name), names.accepts())),
+            _ => Err(format!("{} is not {}", shorten(name), names.accepts())),
         },
         names => match names.read(&DeValue::String(name.into()))? {
             Value::Signal(signal) => Ok(signal.to_string()),

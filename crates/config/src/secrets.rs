@@ -1,6 +1,8 @@
 //! Which values may be secrets. Diagnostics and `bookend check` show the key of such a value and never the value itself,
 //! because both are read where logs are kept. Errs on the side of hiding. Depends on nothing.
 
+use std::borrow::Cow;
+
 /// Stands for a secret.
 pub(crate) const MASK: &str = "********";
 
@@ -58,6 +60,26 @@ pub(crate) fn mentions_secret(text: &str) -> bool {
 pub(crate) fn may_be_shown(text: &str) -> bool {
     let is_path = text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || "=\"'".contains(c));
     is_path || !(text.contains('\n') || mentions_secret(text))
+}
+
+/// A value as a message may show it.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    match may_be_shown(text) {
+        true => without_secrets(text),
+        false => "a string that may hold a secret".into(),
+    }
+}
+
+/// A text of a person as it may be shown: [`redact`].
+pub fn without_secrets(text: &str) -> Cow<'_, str> {
+    redact(text).map_or(text.into(), Cow::Owned)
+}
+
+/// The words of a command as they may be shown.
+pub fn command_without_secrets(words: &[String]) -> String {
+    let before = std::iter::once(None).chain(words.iter().map(|word| Some(word.as_str())));
+    let shown = words.iter().zip(before).map(|(word, before)| argument(before, word).unwrap_or_else(|| word.clone()));
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// The text without its secrets: the value after `password=` or `Authorization:`, the user of a URL and its query.

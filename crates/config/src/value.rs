@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use crate::secrets::{may_be_shown, redact};
+use crate::secrets::{may_be_shown, shown, without_secrets};
 use crate::settings::{FileValue, ResourceLimit};
 use crate::toml_text::quote;
 use bookend_lifecycle::signal::Signal;
@@ -75,10 +75,9 @@ pub(crate) fn type_of(found: &DeValue<'_>) -> &'static str {
 pub(crate) fn shorten(text: &str) -> String {
     const LONGEST: usize = 60;
     if !may_be_shown(text) {
-        return "a string that may hold a secret".to_owned();
+        return shown(text).into_owned();
     }
-    let redacted = redact(text);
-    let text = redacted.as_deref().unwrap_or(text);
+    let text = &*without_secrets(text);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => quote(&format!("{}...", text.get(..end).unwrap_or_default())),
         None => quote(text),

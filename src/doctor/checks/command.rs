@@ -29,15 +29,14 @@ pub(crate) fn shell_without_exec(facts: &Facts) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     if let Some(shell) = &command.shell {
+        let text = bookend_config::without_secrets(&shell.text);
         let fix = fix(shell.is_last, format!("; or use no shell: [\"{program}\", ...]"));
         findings.push(if shell.is_alone {
-            let what = format!(
-                "`{}` runs in a shell (a shell-form CMD?); only some shells replace themselves by it",
-                shell.text
-            );
+            let what =
+                format!("`{text}` runs in a shell (a shell-form CMD?); only some shells replace themselves by it");
             Finding::note(what, format!("in the others, {why}"), fix)
         } else {
-            Finding::new(format!("a shell stays in front of {program}: `{}`", shell.text), why, fix)
+            Finding::new(format!("a shell stays in front of {program}: `{text}`"), why, fix)
         });
     }
     if let Some(script) = &command.script {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::known_server;
 use super::shell::{self, MainCommand};
+use bookend_config::command_without_secrets;
 use bookend_config::wrapper::{base_name, is_interpreter, unwrapped};
 
 /// The app's command.
@@ -121,9 +122,10 @@ impl AppCommand {
     }
 }
 
+/// As it was given, without secrets.
 impl fmt::Display for AppCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.given.join(" "))
+        f.write_str(&command_without_secrets(&self.given))
     }
 }
 
@@ -168,6 +170,16 @@ mod tests {
     fn with_files(words: &[&str], files: &[(&str, &str)]) -> AppCommand {
         let text_of = |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
         AppCommand::new(words.iter().map(|word| (*word).to_owned()).collect(), text_of)
+    }
+
+    #[test]
+    fn a_command_is_shown_without_secrets() {
+        for (given, shown) in [
+            (&["srv", "--password", "hunter2", "-v"][..], "srv --password ******** -v"),
+            (&["env", "DB=postgres://u:hunter2@db/", "srv"], "env DB=postgres://********@db/ srv"),
+        ] {
+            assert_eq!(command(given).to_string(), shown);
+        }
     }
 
     #[test]

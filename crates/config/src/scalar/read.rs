@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use toml::de::{DeInteger, DeValue};
 
+use crate::secrets::shown;
 use crate::settings::{FileValue, Id, ResourceLimit, User};
 use crate::value::{Value, describe};
 use bookend_lifecycle::signal::Signal;
@@ -142,8 +143,8 @@ pub(super) fn integer(number: &DeInteger<'_>) -> Option<i64> {
 }
 
 pub(super) fn signal(found: &DeValue<'_>) -> Result<Signal, String> {
-    let signal = match found {
-        DeValue::String(name) => name.parse::<Signal>(),
+    let signal: Result<Signal, _> = match found {
+        DeValue::String(name) => name.parse().or_else(|_| shown(name).parse()),
         DeValue::Integer(number) => number.to_string().parse(),
         other => describe(other).parse(),
     };

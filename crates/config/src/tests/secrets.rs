@@ -80,6 +80,19 @@ fn no_kind_of_mistake_shows_a_secret() {
         "app.command = \"server --password=hunter2\"",
         "lifecycle.preStop.httpGet = \"http://u:hunter2@app/x?token=hunter2\"",
         "lifecycle.preStop.httpGet = { url = \"http://u:hunter2@app/\" }",
+        "app.stopSignal = \"https://u:hunter2@app/\"",
+        "app.stopSignals = [\"token=hunter2\"]",
+        "app.signals = { SIGHUP = \"my token hunter2\" }",
+        "http = { listen = \"0.0.0.0:1\", allowFrom = [\"https://u:hunter2@app/\"] }",
+        // Secrets inside of names.
+        "\"PASSWORD=hunter2\" = 1",
+        "app.\"PASSWORD=hunter2\" = 1",
+        "app.signals = { \"token=hunter2\" = \"SIGHUP\" }",
+        "app.exitCodes = { \"token=hunter2\" = 0 }",
+        "app.rlimits = { \"token=hunter2\" = 0 }",
+        "ports = { \"token=hunter2\" = 0 }",
+        "[containers.\"token=hunter2\"]",
+        "lifecycle.preStop.httpGet = { port = 1, httpHeaders = { \"Authorization: hunter2\" = 1 } }",
     ] {
         hides(&file(text));
     }
@@ -106,6 +119,9 @@ fn no_variable_or_option_shows_a_secret() {
         ("BOOKEND_LIFECYCLE_PRE_STOP", "[{ exec = { env = { A = \"hunter2\" }, command = [] } }"),
         ("BOOKEND_DB_PASSWORD", "hunter2"),
         ("BOOKEND_APP_COMMAND", "server --password=hunter2"),
+        ("BOOKEND_TERMINATION_GRACE_PERIOD_SECONDS", "my token hunter2"),
+        ("BOOKEND_SUBREAPER", "[\"password hunter2\"]"),
+        ("BOOKEND_APP_STOP_SIGNAL", "token=hunter2"),
     ] {
         hides(&env(&[(name, value)]));
     }
@@ -118,6 +134,7 @@ fn no_variable_or_option_shows_a_secret() {
         ("http.tokenFile", "hunter2"),
         ("http.tls.keyFile", "hunter2"),
         ("app.nev.A", "hunter2"),
+        ("log.level", "my token hunter2"),
     ] {
         hides(&Sources { overrides: vec![option(path, value)], ..Sources::default() });
     }
