@@ -6,6 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::document::DUPLICATE;
 use crate::scalar::Scalar;
+use crate::secrets::MASK;
 use crate::source::{Span, in_order, line_and_column};
 use crate::toml_text::quote;
 use crate::value::type_of;
@@ -33,7 +34,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Vec<String>> {
         let span = error.span().unwrap_or(0..0);
         (
             span.start,
-            format!("line {}: {DUPLICATE} {}", line(span.start), quote(text.get(span).unwrap_or_default().trim())),
+            format!("line {}: {DUPLICATE} {}", line(span.start), shown(text.get(span).unwrap_or_default().trim())),
         )
     });
     let mut errors: Vec<(usize, String)> = duplicates.collect();
@@ -42,7 +43,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Vec<String>> {
         let at = name.span().start;
         match pair(name.get_ref(), value) {
             Ok(value) => pairs.push((at, name.get_ref().to_string(), value)),
-            Err(why) => errors.push((at, format!("line {}: {}: {why}", line(at), quote(name.get_ref())))),
+            Err(why) => errors.push((at, format!("line {}: {}: {why}", line(at), shown(name.get_ref())))),
         }
     }
     if errors.is_empty() {
@@ -50,6 +51,14 @@ pub fn read(bytes: &[u8]) -> Result<Vec<(String, String)>, Vec<String>> {
         return Ok(pairs.into_iter().map(|(_, name, value)| (name, value)).collect());
     }
     Err(in_order(errors, |(at, _)| Span::at(*at)).into_iter().map(|(_, sentence)| sentence).collect())
+}
+
+/// The name in a message. `"PASSWORD=hunter2" = ""`: it holds the value.
+fn shown(name: &str) -> String {
+    match name.split_once('=') {
+        Some((name, _)) => quote(&[name, "=", MASK].concat()),
+        None => quote(name),
+    }
 }
 
 fn pair(name: &str, value: &Spanned<DeValue<'_>>) -> Result<String, String> {
@@ -94,7 +103,7 @@ mod tests {
             ],
         );
         refused("A = \"hunter2\"\nA = \"hunter3\"", &["line 2: duplicate key \"A\""]);
-        refused("\"a=b\" = \"x\"", &["line 1: \"a=b\": not the name of an environment variable"]);
+        refused("\"a=hunter2\" = \"x\"", &["line 1: \"a=********\": not the name of an environment variable"]);
         refused("\"\" = \"x\"", &["line 1: \"\": not the name of an environment variable"]);
         refused("A = \"hunter2\\u0000\"", &["line 1: \"A\": the value contains a NUL byte"]);
         refused("a.b = \"x\"", &["line 1: \"a\": a table is not a string; put the value in quotes"]);
