@@ -55,7 +55,7 @@ pub(crate) fn run(
     auto: Option<AutoProfile>,
     policy: Policy,
     mut inherited: Inherited,
-    log_start: LogStart,
+    mut log_start: LogStart,
 ) -> Result<Infallible, StartError> {
     let began = Instant::now();
     start::check(&inherited)?;
@@ -67,7 +67,7 @@ pub(crate) fn run(
         settings.log.level.get_or_insert(LogLevel::Warn);
     }
     inherited.leave_working_dir();
-    start::set_up_parentage(&settings, &inherited);
+    start::set_up_parentage(&settings, &inherited, &mut log_start.warnings)?;
     let early_stop = inherited.take_pending_among(&stop_signals(&settings));
     let notify = if settings.app.notify { Some(NotifySocket::open().map_err(StartError::Notify)?) } else { None };
     let mut container = ContainerLoop::new(settings, auto, policy, inherited, began);

@@ -56,7 +56,7 @@ use bookend_lifecycle::{Action, AppStatus, Event, Machine, Note, PhaseName, Side
 
 /// Runs the sidecar and returns its exit code. All signals are blocked already: `inherited` proves it. `log_start`: how the
 /// log begins.
-pub(crate) fn run(mut settings: Settings, mut inherited: Inherited, log_start: LogStart) -> Result<u8, StartError> {
+pub(crate) fn run(mut settings: Settings, mut inherited: Inherited, mut log_start: LogStart) -> Result<u8, StartError> {
     let began = Instant::now();
     start::check(&inherited)?;
     let listener = listeners::bind(&settings)?;
@@ -64,9 +64,9 @@ pub(crate) fn run(mut settings: Settings, mut inherited: Inherited, log_start: L
         settings.log.level.get_or_insert(LogLevel::Warn);
     }
     log::init(settings.log);
-    log_start.warn();
     inherited.leave_working_dir();
-    start::set_up_parentage(&settings, &inherited);
+    start::set_up_parentage(&settings, &inherited, &mut log_start.warnings)?;
+    log_start.warn();
     let stop_signals = stop_signals(&settings);
     let early_stop = inherited.take_pending_among(&stop_signals);
     let runtime = start::runtime().map_err(StartError::Runtime)?;

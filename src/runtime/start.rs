@@ -8,6 +8,7 @@ use super::listeners::ListenError;
 use crate::process::inherited::Inherited;
 use crate::process::leftovers;
 use crate::process::reaper::{ReapBound, Reaper};
+use crate::process::{become_subreaper, is_first_process};
 use bookend_config::settings::Settings;
 use bookend_lifecycle::signal::Signal;
 
@@ -23,6 +24,9 @@ pub(crate) enum StartError {
     /// A seccomp profile.
     #[error("cannot block signals: rt_sigprocmask(2) is refused")]
     Mask,
+    /// A seccomp profile.
+    #[error("cannot set {0}: prctl(2) is refused")]
+    Refused(&'static str, #[source] io::Error),
     /// Neither the command line nor the configuration names a command.
     #[error("there is no command to run: give one after `--`, or set app.command in the configuration")]
     NoCommand,
@@ -44,21 +48,32 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().event_interval(TASKS_AT_ONCE).build()
 }
 
-/// Applies `pdeathSignal` and `subreaper`: which ends of other processes the kernel reports to us.
-pub(super) fn set_up_parentage(settings: &Settings, inherited: &Inherited) {
+/// Applies `pdeathSignal` and `subreaper`: which ends of other processes the kernel reports to us. Being a subreaper may be
+/// refused with a warning if the configuration does not ask for it.
+pub(super) fn set_up_parentage(
+    settings: &Settings,
+    inherited: &Inherited,
+    warnings: &mut Vec<String>,
+) -> Result<(), StartError> {
     if let Some(signal) = settings.pdeath_signal {
-        // A kernel that refuses it is older than every container.
-        let _ = inherited.ask_for_parent_death(signal);
+        inherited.ask_for_parent_death(signal).map_err(|error| StartError::Refused("pdeathSignal", error))?;
     }
-    if settings.subreaper.unwrap_or(!crate::process::is_first_process()) {
-        // Without it, orphans go to PID 1, as they did before.
-        let _ = crate::process::become_subreaper();
+    if settings.subreaper.unwrap_or(!is_first_process())
+        && let Err(error) = become_subreaper()
+    {
+        if settings.subreaper.is_some() {
+            return Err(StartError::Refused("subreaper", error));
+        }
+        warnings.push(format!(
+            "cannot become a subreaper: {error}: orphans go to another process, and a stop does not end them"
+        ));
     }
+    Ok(())
 }
 
 /// Kills the remaining children: they would outlive us. As PID 1 we need not: the kernel kills our PID namespace.
 pub(super) fn kill_remaining_children(reaper: &Reaper) {
-    if !crate::process::is_first_process() && reaper.reap(ReapBound::ROUND).others {
+    if !is_first_process() && reaper.reap(ReapBound::ROUND).others {
         leftovers::signal_all(Signal::KILL, &[]);
     }
 }

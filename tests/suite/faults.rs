@@ -237,6 +237,21 @@ fn without_its_umask_or_parent_death_signal_no_app_starts() {
 }
 
 #[test]
+fn a_refused_prctl_is_an_error_for_a_key_and_else_a_warning() {
+    for (config_text, code, words) in [
+        ("", 5, "cannot become a subreaper: Operation not permitted (os error 1): orphans go to another process"),
+        ("subreaper = true", 125, "cannot set subreaper: prctl(2) is refused: Operation not permitted"),
+        ("pdeathSignal = \"SIGTERM\"", 125, "cannot set pdeathSignal: prctl(2) is refused: Operation not permitted"),
+    ] {
+        let folder = Folder::new();
+        let path = config(&folder, config_text);
+        let finished = injected(folder, &["prctl:error=EPERM"], &["-c", &path, "--", "sh", "-c", "exit 5"]).finish();
+        assert_eq!(finished.code(), code, "{}", finished.log);
+        assert!(finished.log.contains(words), "{}", finished.log);
+    }
+}
+
+#[test]
 fn a_flood_without_descriptors_does_not_fill_the_log() {
     let (folder, port) = (Folder::new(), free_port());
     let path = config(&folder, &format!("http.listen = \"127.0.0.1:{port}\"\nsocket = \"None\""));
