@@ -40,10 +40,10 @@ struct FindingText<'a> {
 impl fmt::Display for FindingText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Finding { what, why, fix, at, .. } = self.finding;
-        writeln!(f, "{}: {}", self.title, printable(what))?;
-        writeln!(f, "    why  {why}")?;
         let at = at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
-        writeln!(f, "    fix  {at}{fix}\n")
+        // Names of programs and files are in each of them.
+        let [what, why, fix] = [what, why, &format!("{at}{fix}")].map(|text| printable(text));
+        writeln!(f, "{}: {what}\n    why  {why}\n    fix  {fix}\n", self.title)
     }
 }
 
@@ -98,6 +98,19 @@ mod tests {
             note: loud: is worth knowing\n    why  it may matter\n    fix  check it\n\n\
             not examined: php-fpm: cannot be run\n\nnginx: 1 finding, 1 note\n";
         assert_eq!(report().to_string(), shown);
+    }
+
+    #[test]
+    fn no_name_forges_a_line() {
+        let at = Some(FileLine { file: "/a\nb".to_owned(), line: 1 });
+        let finding = Finding::new("no\nx", "it\u{1b}[31m", "run \"a\nb\"").at(at);
+        let report = Report {
+            subject: "a\nb".to_owned(),
+            findings: vec![("x", finding)],
+            not_examined: vec!["/c\nd: cannot be read".to_owned()],
+        };
+        let shown = report.to_string();
+        assert!(shown.lines().count() == 7 && !shown.contains('\u{1b}'), "{shown}");
     }
 
     #[test]
