@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Folder, Init, bookend, wait_until};
+use crate::support::{Folder, Init, bookend, wait_for_socket, wait_until};
 
 #[test]
 fn an_obedient_leftover_ends_the_wait_at_once() {
@@ -187,6 +187,7 @@ fn followers_in_a_session_see_the_end() {
     let script = "(trap '' TERM; echo up; while :; do sleep 0.05; done) & wait";
     let mut init = Init::configured(config, &["--", "sh", "-c", script]);
     init.wait_for_out("up");
+    wait_for_socket(&init.folder.path("bookend.sock"));
     let bookend = bookend();
     let bookend = bookend.to_str().unwrap();
     let output = |name: &str| std::fs::File::create(init.folder.path(name)).unwrap();
