@@ -37,7 +37,7 @@ pub(crate) fn signal_all(signal: Signal, spared: &[i32]) {
 /// Whether `signal_all` needs no list of processes, whose length is up to others.
 pub(crate) fn one_call_reaches_all(spared: &[i32]) -> bool {
     // Without /proc no process can be spared.
-    sys::is_first_process() && (spared.is_empty() || procfs::member(procfs::own_pid()).is_none())
+    sys::is_first_process() && (spared.is_empty() || !procfs::shows_us())
 }
 
 /// Whether there is any other process of this container, alive or not reaped by its parent. As PID 1 that includes
@@ -86,6 +86,7 @@ pub(crate) fn seen(spared: &[i32]) -> Seen {
     let alive = some_below_us().filter(|member| !member.is_zombie && !spared.contains(&member.pid));
     let alive: Vec<_> = alive.map(|member| (is_refused(member.pid), member)).collect();
     let refused = match alive.iter().filter(|(refused, _)| *refused).count() {
+        0 if alive.is_empty() && are_unseen_refused() => Refused::All,
         0 => Refused::None,
         some if some < alive.len() => Refused::Some,
         _ => Refused::All,
@@ -103,6 +104,20 @@ pub(crate) fn seen(spared: &[i32]) -> Seen {
         more => format!("{}, and {more} more", shown.join(", ")),
     };
     Seen { names, refused }
+}
+
+/// Whether no signal reaches those that cannot be seen, because /proc is missing or hides them, as far as is known: as PID 1 one call
+/// signals all, and fails only if the call itself is refused.
+fn are_unseen_refused() -> bool {
+    match sys::is_first_process() {
+        true => sys::ask(Pid::from_raw(-1)).is_err_and(|error| error.raw_os_error() != Some(libc::ESRCH)),
+        false => !are_seen(),
+    }
+}
+
+/// Whether /proc shows our processes: without it only PID 1 can signal the remaining ones.
+pub(crate) fn are_seen() -> bool {
+    sys::is_first_process() || procfs::shows_us()
 }
 
 /// Whether a signal to this process is refused, in the way in which it would be sent.

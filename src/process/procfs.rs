@@ -39,6 +39,7 @@ impl Most {
 pub(super) fn below_us(most: Most) -> Box<dyn Iterator<Item = Member>> {
     let own = own_pid();
     match super::is_first_process() {
+        _ if is_of_others() => Box::new(std::iter::empty()),
         // Processes that joined the namespace have no parent in it, but belong to this container.
         true => Box::new(all_processes().filter(move |member| member.pid != own)),
         false => below(own, most),
@@ -120,6 +121,17 @@ pub(crate) fn receives(pid: super::Pid, signal: bookend_lifecycle::signal::Signa
         Some(u64::from_str_radix(mask.trim(), 16).ok()? >> (signal.number() - 1) & 1 == 1)
     };
     Some(has("SigCgt:")? || has("SigBlk:")?)
+}
+
+/// Whether /proc shows us.
+pub(super) fn shows_us() -> bool {
+    !is_of_others() && member(own_pid()).is_some()
+}
+
+/// Whether /proc is that of another PID namespace, as with the node's in a container: its pids are not ours.
+fn is_of_others() -> bool {
+    let own = own_pid().to_string();
+    std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() != own.as_str())
 }
 
 /// Our own pid.

@@ -155,6 +155,28 @@ fn only_some_refused_leftovers_are_named_as_refused() {
 }
 
 #[test]
+fn refused_leftovers_are_reported_without_proc() {
+    if !is_root("refused_leftovers_are_reported_without_proc") {
+        return;
+    }
+    // As PID 1 it may not signal them, and elsewhere it does not find them. Another /proc than its own is as good as none.
+    let as_pid_1 = |hide: &str| (format!("{hide}; {WITHOUT_CAP_KILL}"), "or bookend may not signal them");
+    let nested = |hide: &str| (format!("{hide}; \"$0\" \"$@\"; exit $?"), "without a /proc");
+    let (none, of_the_node) = ("mount -t tmpfs none /proc", "umount -l /proc");
+    for (prelude, why) in [as_pid_1(none), as_pid_1(of_the_node), nested(none), nested(of_the_node)] {
+        let config = "leftoversSeconds = 0.2\n[app]\nuser = \"65534\"\n\
+             command = [\"sh\", \"-c\", \"(trap '' TERM; echo up; while :; do sleep 0.05; done) & sleep 0.3; exit 3\"]\n";
+        let finished = Init::in_a_pod(Folder::new(), config, &prelude, &[]).end();
+        assert_eq!(finished.code(), 3, "{}", finished.log);
+        let was_refused = finished.log.contains("SIGKILL was refused to the remaining processes");
+        // The kernel does not tell PID 1.
+        assert!(was_refused || why.contains("or bookend"), "{}", finished.log);
+        let left = finished.log.lines().find(|line| line.contains("processes remain after SIGKILL")).unwrap();
+        assert!(left.contains(why), "{left}");
+    }
+}
+
+#[test]
 fn a_handler_that_cannot_be_ended_is_reported() {
     if !is_root("a_handler_that_cannot_be_ended_is_reported") {
         return;

@@ -397,7 +397,7 @@ impl ContainerLoop {
             Note::LeftoversTerminated => text = NoteText::Other(remaining::describe(note, &self.followers())),
             Note::LeftoversRefused => {
                 text = NoteText::Other(remaining::describe(note, &self.followers()));
-                warn!("{text}: {}", remaining::MAY_NOT_SIGNAL);
+                warn!("{text}: {}", remaining::why_refused());
             }
             Note::LeftoversKilled => text = NoteText::Other(self.remaining.take_killed()),
             Note::StopBegan(trigger) => {

@@ -114,15 +114,26 @@ pub(super) fn report_survivors(followers: &[i32]) {
     let seen = leftovers::seen(followers);
     let text = with_names(describe_note(Note::LeftoversRemain), &seen);
     let why = match seen.refused {
+        Refused::None if seen.names.is_empty() => {
+            "they cannot be seen in /proc: they are held in the kernel, or bookend may not signal them"
+        }
         Refused::None => "they are in uninterruptible sleep or a frozen cgroup, or a tracer holds them",
-        _ => MAY_NOT_SIGNAL,
+        _ => why_refused(),
     };
     warn!("{text}: {why}");
 }
 
 /// Why signals to remaining processes are refused.
-pub(super) const MAY_NOT_SIGNAL: &str = "bookend may not signal them: it needs CAP_KILL for processes of another user, and no \
-                                         seccomp profile or security module may forbid kill(2)";
+pub(super) fn why_refused() -> &'static str {
+    match leftovers::are_seen() {
+        true => {
+            "bookend may not signal them: it needs CAP_KILL for processes of another user, and no seccomp profile or security \
+             module may forbid kill(2)"
+        }
+        false => "without a /proc of its own bookend does not find them, and has sent no signal",
+    }
+}
+
 /// Enough for some hundred processes.
 const MOMENT: Duration = Duration::from_millis(5);
 /// How often sessions are looked for, for two seconds at most.
