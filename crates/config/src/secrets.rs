@@ -70,7 +70,7 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A text of a person as it may be shown: [`redact`].
+/// A text of a person as it may be shown: without the value after `password=`, the user of a URL and the like.
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
     redact(text).map_or(text.into(), Cow::Owned)
 }
