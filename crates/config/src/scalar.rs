@@ -159,6 +159,7 @@ impl Scalar {
             },
             Scalar::Network => {
                 let text = self.string(found)?;
+                // The error quotes the text, so it is that of the text without a secret.
                 let network = text.parse::<Network>().or_else(|_| shown(text).parse());
                 let network = network.map_err(|error| error.to_string())?;
                 Ok(Value::Text(network.to_string()))

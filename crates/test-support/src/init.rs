@@ -306,10 +306,10 @@ pub fn signal(pid: i32, number: i32) {
     assert!(status.success(), "kill -{number} {pid}");
 }
 
-/// The first child of a process that runs.
+/// The first child of this process that has not ended.
 pub fn child_of(pid: u32) -> Option<i32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    // Before the app may be the child of a start that took too long, and was done again.
+    // A start that took too long is repeated, and its dead child comes before the app.
     let lives =
         |child: &&str| fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     let app = children.split_whitespace().find(lives).or(children.split_whitespace().next());

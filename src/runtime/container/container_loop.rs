@@ -606,7 +606,7 @@ impl Supervisor for ContainerLoop {
 
     fn before_event(&mut self, event: Event) {
         if let Event::StopRequested | Event::LivenessFailed = event {
-            // A stop without a signal: if there is no memory for it, SIGTERM takes its place.
+            // This stop has no signal. If there is no memory for it, the app gets SIGTERM.
             last_resort::received(Signal::TERM);
         }
         if let Some(auto) = self.configured.auto.as_mut().filter(|_| auto_profile::may_begin_stop(event)) {

@@ -46,6 +46,20 @@ fn a_client_in_the_backlog_is_waited_for() {
 }
 
 #[test]
+fn a_request_behind_other_work_is_read_after_the_time_is_over() {
+    in_runtime(async {
+        let (mut dispatcher, address) = dispatcher(long_ago());
+        let mut caller = TcpStream::connect(address).unwrap();
+        caller.write_all(b"GET /lifecycle/preStop HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let over = Instant::now();
+        assert!(dispatcher.late_request(over, &mut 0).await.is_none(), "no turn is left");
+        // Many turns: how many the runtime needs to accept and to read is not promised.
+        let request = dispatcher.late_request(over, &mut 1000).await;
+        assert!(matches!(request, Some(Request::Hook(..))), "{request:?}");
+    });
+}
+
+#[test]
 fn soon_after_the_start_the_exit_waits_for_a_post_start_hook() {
     in_runtime(async {
         // A beginning in the future: this process stays young however slow the machine is.

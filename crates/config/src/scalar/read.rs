@@ -144,6 +144,7 @@ pub(super) fn integer(number: &DeInteger<'_>) -> Option<i64> {
 
 pub(super) fn signal(found: &DeValue<'_>) -> Result<Signal, String> {
     let signal: Result<Signal, _> = match found {
+        // The error quotes the name, so it is that of the name without a secret.
         DeValue::String(name) => name.parse().or_else(|_| shown(name).parse()),
         DeValue::Integer(number) => number.to_string().parse(),
         other => describe(other).parse(),
